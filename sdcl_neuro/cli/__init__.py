@@ -1,0 +1,85 @@
+"""The command line: a thin layer over the Python interface, one module a verb, imported lazily.
+
+A verb's module has ``SUMMARY``, one line; ``add_arguments(parser)``; and ``execute(args)``, which
+returns an exit code or raises one of `sdcl_neuro.errors`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from .. import __version__
+from ..errors import SdclNeuroError
+
+# Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
+VERBS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "the whole way on a packaged clip: train, convert, prove, infer, report"),
+    "convert": ("convert", "a checkpoint, .nir or .net to a .net or .nir file"),
+    "verify": ("verify", "prove backends equal, spike for spike, and write the certificate"),
+    "run": ("run", "run a network on a file of spikes"),
+    "profile": ("profile", "spikes, synaptic operations, energy and latency on given hardware"),
+    "hw": ("hw", "hardware profiles: list, show"),
+    "infer": ("infer", "hybrid re-identification on your own video and tracks"),
+    "events": ("events", "event files: info, encode, simulate"),
+    "lava": ("lava", "Lava on this Python: install, status"),
+}
+
+INTERRUPTED = 130
+
+
+class Verb(Protocol):
+    """What a verb's module offers."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's arguments."""
+
+    def execute(self, args: argparse.Namespace) -> int:
+        """Run the verb; return its exit code."""
+
+
+def common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that every verb and every sub-verb understands."""
+    parser.add_argument("--quiet", action="store_true", help="print results only, no progress")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``sdcl-neuro``; returns the exit code (see the README)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="sdcl-neuro", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"sdcl-neuro {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, (module_name, summary) in VERBS.items():
+        verb_parser = verbs.add_parser(name, help=summary, description=summary)
+        # Only the verb that is asked for is imported: start-up stays below the cost of torch.
+        if name in arguments[:2]:
+            verb = cast(Verb, import_module(f".{module_name}", __name__))
+            common_arguments(verb_parser)
+            verb.add_arguments(verb_parser)
+            verb_parser.set_defaults(execute=verb.execute)
+    args = parser.parse_args(arguments)
+    try:
+        return cast(int, args.execute(args))
+    except KeyboardInterrupt:
+        print("sdcl-neuro: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SdclNeuroError as error:
+        return _complain(error, code=error.exit_code, debug=args.debug)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", code=2, debug=args.debug)
+    except MemoryError as error:
+        return _complain(f"out of memory: {error}", code=3, debug=args.debug)
+
+
+def _complain(error: object, *, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    line = " ".join(str(error).split())
+    print(f"sdcl-neuro: {line}", file=sys.stderr)
+    return code

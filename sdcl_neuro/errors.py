@@ -1,0 +1,68 @@
+"""What can go wrong for a user, in four classes; each carries the exit code of the command line.
+
+Every message is one line that names what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SdclNeuroError(Exception):
+    """Base of every error a user may see.
+
+    Args:
+        what: what is wrong, with the offending value and its limit.
+        where: the file, layer or argument; empty if there is only one candidate.
+        mend: what to do about it, an imperative.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        self.what, self.where, self.mend = what, where, mend
+        message = f"{where}: {what}" if where else what
+        super().__init__(f"{message}; {mend}" if mend else message)
+
+
+class InputError(SdclNeuroError):
+    """A file, argument or network that cannot be used as given (exit code 2)."""
+
+
+class CheckFailed(SdclNeuroError):
+    """A check that ran to its end and said no: parity broken, a limit exceeded (exit code 1)."""
+
+    exit_code = 1
+
+
+class EnvironmentFault(SdclNeuroError):
+    """A backend that is not installed, a worker that crashed or timed out (exit code 3)."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One reason why a network cannot go to a target.
+
+    Attributes:
+        where: the layer, by name and index, for example ``layer 2 (conv)``.
+        what: what the target cannot do, with value and limit.
+        mend: what to change in the network.
+    """
+
+    where: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.mend}"
+
+
+class NetworkRefused(InputError):
+    """A network that cannot be lowered, with every reason at once in `refusals`."""
+
+    def __init__(self, refusals: Sequence[Refusal], *, where: str = "") -> None:
+        self.refusals = tuple(refusals)
+        super().__init__(" | ".join(str(refusal) for refusal in refusals), where=where)
