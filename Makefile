@@ -1,0 +1,37 @@
+# Two commands do all the set-up: `make demo` and `make test`. They share one environment in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+DEMO_OUT ?= demo-out
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help:
+	@echo "make demo   the whole way on the packaged clip; writes $(DEMO_OUT)/report.html"
+	@echo "make test   lint, types and tests"
+	@echo "make bench  the benches, each beside its peer"
+	@echo "make clean  remove the environment and the demo's output"
+
+$(STAMP): constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[norse,onnx,gpu,lava,dev]'
+	$(BIN)/sdcl-neuro lava install --quiet
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/sdcl-neuro demo --out $(DEMO_OUT)
+
+test: check
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-json bench/results/latest.json
+
+clean:
+	rm -rf .venv $(DEMO_OUT)
