@@ -1,1 +1,40 @@
-"""To be filled."""
+"""The dense side: networks from frames to feature maps, and how frames are prepared for them."""
+
+from __future__ import annotations
+
+from .images import FRAME_SIZE, normalise
+from .osnet import OSNet
+from .resnet import ResNet50
+from .weights import load_weights, save_weights
+
+__all__ = [
+    "FRAME_SIZE",
+    "OSNet",
+    "ResNet50",
+    "frame_branch",
+    "load_weights",
+    "normalise",
+    "save_weights",
+]
+
+NAMES = ("osnet_x0_25", "osnet_x1_0", "resnet50")
+
+
+def frame_branch(name: str) -> OSNet | ResNet50:
+    """A frame branch by name, one of `NAMES`, with torch's random initial weights.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    from ..errors import InputError
+
+    match name:
+        case "osnet_x0_25":
+            return OSNet("x0_25")
+        case "osnet_x1_0":
+            return OSNet("x1_0")
+        case "resnet50":
+            return ResNet50()
+    raise InputError(
+        f"unknown frame branch {name!r}", where="frame_branch", mend=f"use {', '.join(NAMES)}"
+    )

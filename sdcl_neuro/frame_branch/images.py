@@ -1,0 +1,51 @@
+"""From camera frames to what the frame branch takes in."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import InputError
+
+FRAME_SIZE = (256, 128)  # (height, width), paper, input
+# Channel statistics of ImageNet on a scale of 0 to 1, RGB (torchvision's documentation).
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def normalise(frames: NDArray[np.uint8]) -> Tensor:
+    """Resize to 256x128 and normalise by ImageNet's statistics.
+
+    Resizing is bilinear between pixel centres without antialiasing (OpenCV's ``INTER_LINEAR``, as
+    torchreid's users know it from its tracker ports); a frame of the right size is left as it is.
+
+    Args:
+        frames: uint8 ``[N, H, W, 3]``, RGB.
+
+    Returns:
+        float32 ``[N, 3, 256, 128]``.
+
+    Raises:
+        InputError: another type or shape.
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
+        raise InputError(
+            f"frames are {frames.dtype} {frames.shape}",
+            where="normalise",
+            mend="give uint8 [N, H, W, 3], RGB, with at least one frame",
+        )
+    if frames.shape[1:3] != FRAME_SIZE:
+        frames = _resized(frames)
+    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return ((pixels - mean) / std).contiguous()
+
+
+def _resized(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    import cv2
+
+    height, width = FRAME_SIZE
+    resized = [cv2.resize(f, (width, height), interpolation=cv2.INTER_LINEAR) for f in frames]
+    return np.stack(resized).astype(np.uint8, copy=False)

@@ -1,0 +1,116 @@
+"""The whole network: frame branch, event branch and bridge."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .bridge import Bridge, Output
+from .errors import InputError
+
+
+def event_features(layer_spikes: Tensor, *, frames: int) -> Tensor:
+    """A frame's event features: the spikes of its K bins, averaged.
+
+    Args:
+        layer_spikes: ``[T, B, C, h, w]`` of any backend, uint8 or float; T = frames * K, a frame's
+            bins next to each other.
+        frames: F.
+
+    Returns:
+        float32 ``[B, F, C, h, w]``.
+
+    Raises:
+        InputError: T is no multiple of `frames`.
+    """
+    return _bins(layer_spikes, frames).float().mean(1).transpose(0, 1)
+
+
+def event_counts(spikes: Tensor, *, frames: int) -> Tensor:
+    """Events per pixel of each frame's interval, both polarities together.
+
+    Args:
+        spikes: ``[T, B, 2, H, W]``, the event branch's input, uint8 or float.
+        frames: F.
+
+    Returns:
+        float32 ``[B, F, H, W]``.
+    """
+    return _bins(spikes, frames).float().sum((1, 3)).transpose(0, 1)
+
+
+def _bins(values: Tensor, frames: int) -> Tensor:
+    """``[F*K, B, ...] -> [F, K, B, ...]``."""
+    steps = values.shape[0]
+    if values.ndim != 5 or frames < 1 or steps % frames:
+        raise InputError(
+            f"spikes of shape {tuple(values.shape)} cannot be shared among {frames} frames",
+            where="event_features",
+            mend="give [F*K, B, C, h, w], K bins for each of the F frames",
+        )
+    return values.reshape(frames, steps // frames, *values.shape[1:])
+
+
+class Sdcl(nn.Module):
+    """SDCL, composed.
+
+    Args:
+        frame_branch: ``[N, 3, 256, 128] -> [N, C, 16, 8]``; None where the bridge takes no frames.
+        event_branch: ``[T, B, 2, H, W] ->`` one ``[T, B, C, h, w]`` for each spiking layer; None
+            where the bridge takes no events, or where the spikes come from another backend.
+        bridge: fuses the two.
+    """
+
+    def __init__(
+        self, frame_branch: nn.Module | None, event_branch: nn.Module | None, *, bridge: Bridge
+    ) -> None:
+        super().__init__()
+        self.frame_branch = frame_branch
+        self.event_branch = event_branch
+        self.bridge = bridge
+
+    def forward(self, frames: Tensor | None, spikes: Tensor | None) -> Output:
+        """Tracklets to embeddings.
+
+        Args:
+            frames: ``[B, F, 3, 256, 128]``, ImageNet-normalised RGB; None for ``inputs="e"``.
+            spikes: ``[F*K, B, 2, H, W]``; None for ``inputs="v"``.
+        """
+        config = self.bridge.config
+        maps = self.frame_maps(frames) if config.uses_frames and frames is not None else None
+        if not config.uses_events or spikes is None:
+            return self.fuse(maps, None, None)
+        if self.event_branch is None:
+            raise InputError(
+                "there is no event branch to run",
+                where="Sdcl",
+                mend="give one, or call fuse with a backend's spikes",
+            )
+        count = config.frames if maps is None else maps.shape[1]
+        layers = self.event_branch(spikes.float())
+        return self.fuse(
+            maps, event_features(layers[-1], frames=count), event_counts(spikes, frames=count)
+        )
+
+    def frame_maps(self, frames: Tensor) -> Tensor:
+        """Frames ``[B, F, 3, 256, 128]`` to maps ``[B, F, C, 16, 8]``."""
+        if self.frame_branch is None:
+            raise InputError(
+                "there is no frame branch to run",
+                where="Sdcl",
+                mend="give one, or call fuse with maps",
+            )
+        maps: Tensor = self.frame_branch(frames.flatten(0, 1))
+        return maps.view(*frames.shape[:2], *maps.shape[1:])
+
+    def fuse(
+        self, frame_maps: Tensor | None, event_features: Tensor | None, event_counts: Tensor | None
+    ) -> Output:
+        """The bridge alone, on maps from the frame branch and spikes from any backend.
+
+        Args:
+            frame_maps: ``[B, F, C, 16, 8]``.
+            event_features: ``[B, F, Ce, h, w]``, see `event_features`.
+            event_counts: ``[B, F, H, W]``, see `event_counts`.
+        """
+        fused: Output = self.bridge(frame_maps, event_features, event_counts)
+        return fused
