@@ -1,1 +1,24 @@
-"""To be filled."""
+"""Events: what they are, where they are read from, how they are simulated and encoded."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .array import EVENT_DTYPE, Events, concatenate
+from .encoding import encode
+
+if TYPE_CHECKING:
+    from .simulator import Simulator as Simulator
+    from .simulator import SimulatorConfig as SimulatorConfig
+    from .simulator import simulate as simulate
+
+_LAZY = {"Simulator": "simulator", "SimulatorConfig": "simulator", "simulate": "simulator"}
+
+__all__ = ["EVENT_DTYPE", "Events", "concatenate", "encode", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LAZY[name]}", __name__), name)

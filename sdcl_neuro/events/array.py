@@ -1,0 +1,166 @@
+"""Events of a camera: a time-ordered array with the size of the sensor it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+# Fields are addressed by name everywhere; p is 0 for OFF (darker), 1 for ON.
+EVENT_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
+
+SENSOR_MAX = 1 << 16
+# Crop boxes are rounded to this fraction of a pixel, so that the rest is integer arithmetic.
+CROP_UNIT = 1024
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Events in order of time; invalid ones cannot be built (see `checks` for mending).
+
+    Attributes:
+        array: structured array ``[N]`` of `EVENT_DTYPE`, t in microseconds; made read-only.
+        width, height: of the sensor in pixels; every x < width, every y < height.
+        source: which format they were read from, for example ``evt3``; empty if made here.
+        mended: what a reader was allowed to mend, and how many events that touched.
+
+    Raises:
+        InputError: an event outside the sensor, out of time order or without a polarity, with
+            the index and value of the first.
+    """
+
+    array: NDArray[Any]
+    width: int
+    height: int
+    source: str = ""
+    mended: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.width <= SENSOR_MAX and 0 < self.height <= SENSOR_MAX):
+            raise InputError(
+                f"a sensor of {self.width}x{self.height} pixels",
+                mend=f"give width and height between 1 and {SENSOR_MAX}",
+            )
+        if self.array.dtype != EVENT_DTYPE or self.array.ndim != 1:
+            raise InputError(
+                f"an array of {self.array.dtype} with {self.array.ndim} dimension(s) is no event "
+                f"array ({EVENT_DTYPE.descr})",
+                mend="build it with sdcl_neuro.events.events_from",
+            )
+        first_fault(self.array, self.width, self.height)
+        view = self.array.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "array", view)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __eq__(self, other: object) -> bool:
+        """The same events on the same sensor, whatever file they came from."""
+        if not isinstance(other, Events):
+            return NotImplemented
+        size = (self.width, self.height) == (other.width, other.height)
+        return size and np.array_equal(self.array, other.array)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        size = f"{self.width}x{self.height}"
+        if not len(self):
+            return f"0 events, {size}"
+        on = int(np.count_nonzero(self.array["p"]))
+        start, end = int(self.array["t"][0]), int(self.array["t"][-1])
+        text = (
+            f"{len(self):,} events, {size}, {(end - start) / 1e6:.6f} s "
+            f"(t {start} to {end} us), {on:,} ON, {len(self) - on:,} OFF"
+        )
+        mended = ", ".join(f"{name} {count:,}" for name, count in self.mended.items())
+        return f"{text}; mended: {mended}" if mended else text
+
+    def slice(self, after_us: int, until_us: int) -> Events:
+        """Events with ``after_us < t <= until_us``: what a frame at `until_us` owns."""
+        low, high = np.searchsorted(self.array["t"], [after_us, until_us], side="right")
+        return self._with(self.array[low:high], self.width, self.height)
+
+    def crop(self, box: Box, size: tuple[int, int]) -> Events:
+        """Events inside a box, mapped to a grid of ``size = (H, W)`` pixels.
+
+        A pixel counts where its centre lies: x maps to ``floor((x + 1/2 - x0) * W / w)``, which
+        is how OpenCV resizes the frame beside it. Events outside the box are dropped.
+
+        Args:
+            box: x, y, width, height in sensor pixels, rounded to 1/1024 pixel; may reach over
+                the sensor's border.
+            size: rows and columns of the result.
+
+        Raises:
+            InputError: a box that is not finite or has no area, or a size below one pixel.
+        """
+        if min(size) < 1:
+            raise InputError(f"a crop to {size} pixels", mend="give (rows, columns) above zero")
+        if len(box) != 4 or not np.all(np.isfinite(box)) or np.max(np.abs(box)) > 1 << 24:
+            raise InputError(f"box {box} is not a box", mend="give x, y, width, height in pixels")
+        x0, y0, w, h = (round(float(value) * CROP_UNIT) for value in box)
+        if w < 1 or h < 1:
+            raise InputError(f"box {box} has no area", mend="give a width and height above zero")
+        x = self._along("x", x0, w, size[1])
+        y = self._along("y", y0, h, size[0])
+        keep = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
+        array = self.array[keep]
+        array["x"], array["y"] = x[keep], y[keep]
+        return self._with(array, size[1], size[0])
+
+    def _along(self, axis: str, start: int, extent: int, cells: int) -> NDArray[np.int64]:
+        centre = self.array[axis].astype(np.int64) * CROP_UNIT + CROP_UNIT // 2
+        # Floor division keeps what lies left of the box negative.
+        return (centre - start) * cells // extent
+
+    def _with(self, array: NDArray[Any], width: int, height: int) -> Events:
+        return Events(array, width, height, self.source, self.mended)
+
+
+def first_fault(array: NDArray[Any], width: int, height: int) -> None:
+    """Raise InputError for the first event that breaks the contract, if one does."""
+    for axis, limit in (("x", width), ("y", height)):
+        if len(array) and int(array[axis].max()) >= limit:
+            index = int(np.argmax(array[axis] >= limit))
+            raise InputError(
+                f"event {index} has {axis} = {int(array[axis][index])}, outside the sensor of "
+                f"{width}x{height}",
+                mend="give the right sensor size, or mend with 'drop-outside'",
+            )
+    if len(array) and int(array["p"].max()) > 1:
+        index = int(np.argmax(array["p"] > 1))
+        raise InputError(
+            f"event {index} has polarity {int(array['p'][index])}, not 0 or 1",
+            mend="check the order of the fields, or mend with 'drop-polarity'",
+        )
+    late = array["t"][1:] < array["t"][:-1]
+    if late.any():
+        index = int(np.argmax(late)) + 1
+        raise InputError(
+            f"event {index} at {int(array['t'][index])} us comes after one at "
+            f"{int(array['t'][index - 1])} us",
+            mend="mend with 'sort', or check the order of the fields",
+        )
+
+
+def concatenate(parts: Sequence[Events]) -> Events:
+    """Join events of one sensor size that follow each other in time.
+
+    Raises:
+        InputError: no parts, different sizes, or parts that overlap in time.
+    """
+    if not parts:
+        raise InputError("nothing to concatenate", mend="give at least one part")
+    sizes = {(part.width, part.height) for part in parts}
+    if len(sizes) > 1:
+        raise InputError(f"parts of different sizes {sorted(sizes)}", mend="crop them to one size")
+    return parts[0]._with(np.concatenate([part.array for part in parts]), *sizes.pop())

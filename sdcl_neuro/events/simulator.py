@@ -1,0 +1,313 @@
+"""From frames to events by the log-intensity threshold model.
+
+The model of ESIM (Rebecq et al., CoRL 2018, Section 3) and v2e (Hu et al., CVPRW 2021, Section 3):
+a pixel sends an ON or OFF event whenever its log intensity has risen or fallen by its threshold
+since the last one; between two frames the log intensity runs in a straight line, so each crossing
+has a time of its own. Everything after the tables is integer arithmetic (log intensity in units of
+2**-20), so a seed gives the same events on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from .array import EVENT_DTYPE, SENSOR_MAX, Events
+from .encoding import frame_times
+
+# Log intensity is counted in units of 2**-LOG_BITS, linear intensity in 1/65535.
+LOG_BITS = 20
+LINEAR_MAX = 65535
+# Rec. 709 luminance of linear R, G, B (ITU-R BT.709-6, item 3.2), in 1/65536; they sum to 65536.
+LUMINANCE = (13933, 46871, 4732)
+# A mismatched threshold never falls below this (v2e's own limit).
+THRESHOLD_FLOOR = 0.01
+# Shot noise falls with intensity to this part of its rate at full white (v2e's factor).
+NOISE_AT_WHITE = 0.25
+# Times since the last frame have 31 bits in the simulator's keys.
+DURATION_LIMIT_US = 1 << 31
+NOISE_LIMIT = 1e9
+
+
+@dataclass(frozen=True)
+class SimulatorConfig:
+    """What a simulated pixel does.
+
+    Attributes:
+        threshold_on, threshold_off: nominal thresholds in log (base e) intensity; v2e's nominal
+            value is 0.2.
+        mismatch: standard deviation of a pixel's thresholds; v2e's nominal value is 0.03.
+        refractory_us: after an event a pixel is deaf for this long; its level still follows, so
+            what it missed is lost. v2e's nominal value is 500.
+        leak_hz: the level drifts so that a pixel at the nominal threshold sends this many ON
+            events a second in a still scene.
+        shot_noise_hz: rate of random events of a dark pixel, both polarities together.
+        log_eps: added to the linear intensity (0 to 1) before the logarithm; ESIM's value.
+        seed: of mismatch and shot noise.
+    """
+
+    threshold_on: float = 0.2
+    threshold_off: float = 0.2
+    mismatch: float = 0.03
+    refractory_us: int = 500
+    leak_hz: float = 0.0
+    shot_noise_hz: float = 0.0
+    log_eps: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        limits: tuple[tuple[str, float, float], ...] = (
+            ("threshold_on", THRESHOLD_FLOOR, 10.0),
+            ("threshold_off", THRESHOLD_FLOOR, 10.0),
+            ("mismatch", 0.0, 10.0),
+            ("refractory_us", 0, 1 << 40),
+            ("leak_hz", 0.0, 1e4),
+            ("shot_noise_hz", 0.0, 1e4),
+            ("log_eps", 1e-6, 1.0),
+            ("seed", 0, (1 << 63) - 1),
+        )
+        for name, low, high in limits:
+            value = getattr(self, name)
+            if not low <= value <= high:  # also refuses NaN
+                raise InputError(f"{name} is {value}", mend=f"give one from {low} to {high}")
+
+
+def simulate(
+    frames: NDArray[np.uint8], times_us: ArrayLike, config: SimulatorConfig | None = None
+) -> Events:
+    """Events that a camera would have sent while it saw these frames.
+
+    Args:
+        frames: uint8 ``[F, H, W]`` (grey) or ``[F, H, W, 3]`` (RGB), sRGB-coded.
+        times_us: ``[F]`` integers in microseconds, strictly ascending.
+        config: the pixel; `SimulatorConfig()` if left out.
+
+    Returns:
+        Events with times in ``(times_us[0], times_us[-1]]``: the first frame sets the level. Those
+        of one microsecond lie in raster order.
+
+    Raises:
+        InputError: frames of another type or shape, or times that do not ascend.
+    """
+    times = frame_times(times_us)
+    if frames.ndim not in (3, 4) or len(frames) != len(times):
+        raise InputError(
+            f"frames of shape {frames.shape} with {len(times)} frame time(s)",
+            mend="give frames [F, H, W] or [F, H, W, 3], and one time for each",
+        )
+    simulator = Simulator(config or SimulatorConfig())
+    parts = [simulator.advance(frame, int(time)) for frame, time in zip(frames, times, strict=True)]
+    return Events(np.concatenate(parts), frames.shape[2], frames.shape[1], "simulated")
+
+
+class Simulator:
+    """The same, frame by frame: for streams longer than memory."""
+
+    def __init__(self, config: SimulatorConfig) -> None:
+        self.config = config
+        self._noise = np.random.default_rng([config.seed, 1])
+        self._level_of = log_levels(config.log_eps)
+        self._pixels: _Pixels | None = None
+
+    def advance(self, frame: NDArray[np.uint8], time_us: int) -> NDArray[Any]:
+        """Take the next frame, uint8 ``[H, W]`` or RGB ``[H, W, 3]``; return the events since.
+
+        Returns:
+            Array of `EVENT_DTYPE`, in order of time, all in ``(previous time, time_us]``.
+        """
+        from . import kernels
+
+        _check_frame(frame)
+        level = self._levels(frame)
+        pixels = self._pixels
+        if pixels is None:
+            self._pixels = _Pixels.at_rest(self.config, frame.shape, level, time_us)
+            return np.empty(0, EVENT_DTYPE)
+        duration = self._duration(pixels, frame, time_us)
+        keys = _all_crossings(pixels, level, self._drift(pixels, time_us), duration)
+        if self.config.shot_noise_hz:
+            keys = np.concatenate([keys, self._shot_noise(frame, duration)])
+        keys.sort()
+        if self.config.refractory_us:
+            wait = self.config.refractory_us
+            keys = keys[
+                kernels.outside_refractory(keys, pixels.time_us, wait, pixels.last_event_us)
+            ]
+        events = _unpack(keys, pixels.time_us, frame.shape[1])
+        pixels.level, pixels.time_us = level, time_us
+        return events
+
+    def _levels(self, frame: NDArray[np.uint8]) -> NDArray[np.int32]:
+        from . import kernels
+
+        linear = linear_of_srgb()
+        level = np.empty(frame.shape[0] * frame.shape[1], np.int32)
+        if frame.ndim == 2:
+            kernels.grey_levels(frame.reshape(-1), self._level_of[linear], level)
+        else:
+            shares = np.outer(LUMINANCE, linear.astype(np.int64))
+            kernels.colour_levels(frame.reshape(-1, 3), shares, self._level_of, level)
+        return level
+
+    def _duration(self, pixels: _Pixels, frame: NDArray[np.uint8], time_us: int) -> int:
+        if frame.shape != pixels.shape:
+            raise InputError(
+                f"a frame of shape {frame.shape} after one of {pixels.shape}",
+                mend="give frames of one size and colour",
+            )
+        duration = time_us - pixels.time_us
+        if not 0 < duration < DURATION_LIMIT_US:
+            raise InputError(
+                f"a frame at {time_us} us after one at {pixels.time_us} us",
+                mend=f"give ascending times, less than {DURATION_LIMIT_US} us apart",
+            )
+        return duration
+
+    def _drift(self, pixels: _Pixels, time_us: int) -> int:
+        """Level gained by leaking since the last frame; the sum over frames does not round."""
+        per_second = round(self.config.leak_hz * self.config.threshold_on * (1 << LOG_BITS))
+        before, after = (
+            per_second * (t - pixels.start_us) // 1_000_000 for t in (pixels.time_us, time_us)
+        )
+        if after - before >= 1 << 30:
+            raise InputError(
+                f"a leak of {self.config.leak_hz} Hz is too much for frames "
+                f"{time_us - pixels.time_us} us apart",
+                mend="lower leak_hz or give more frames",
+            )
+        return after - before
+
+    def _shot_noise(self, frame: NDArray[np.uint8], duration_us: int) -> NDArray[np.uint64]:
+        """A Poisson process per pixel, thinned where it is bright."""
+        from .kernels import OFFSET_SHIFT, PIXEL_SHIFT
+
+        linear = linear_intensity(frame).reshape(-1)
+        mean = self.config.shot_noise_hz * linear.size * duration_us / 1e6
+        if mean > NOISE_LIMIT:
+            raise InputError(
+                f"about {mean:.3g} noise events between two frames",
+                mend="lower shot_noise_hz or give more frames",
+            )
+        number = int(self._noise.poisson(mean))
+        pixel = self._noise.integers(0, linear.size, number)
+        offset = self._noise.integers(1, duration_us, number, endpoint=True)
+        polarity = self._noise.integers(0, 2, number)
+        chance = 1.0 - (1.0 - NOISE_AT_WHITE) * linear[pixel] / LINEAR_MAX
+        keep = self._noise.random(number) < chance
+        keys = (offset << OFFSET_SHIFT) | (pixel << PIXEL_SHIFT) | polarity
+        return keys[keep].astype(np.uint64)
+
+
+@dataclass
+class _Pixels:
+    """What the pixels remember; flat arrays in raster order.
+
+    Attributes:
+        shape: of a frame.
+        level: int32, log intensity in the last frame.
+        excess: int32, level above that of the last event.
+        threshold_on, threshold_off: int32, above zero.
+        last_event_us: int64, time of the last event that was sent.
+        start_us, time_us: times of the first and the last frame.
+    """
+
+    shape: tuple[int, ...]
+    level: NDArray[np.int32]
+    excess: NDArray[np.int32]
+    threshold_on: NDArray[np.int32]
+    threshold_off: NDArray[np.int32]
+    last_event_us: NDArray[np.int64]
+    start_us: int
+    time_us: int
+
+    @classmethod
+    def at_rest(
+        cls,
+        config: SimulatorConfig,
+        shape: tuple[int, ...],
+        level: NDArray[np.int32],
+        time_us: int,
+    ) -> _Pixels:
+        """Pixels that have settled on their first frame."""
+        on, off = thresholds(config, level.size)
+        never = np.full(level.size, time_us - config.refractory_us, np.int64)
+        return cls(shape, level, np.zeros_like(level), on, off, never, time_us, time_us)
+
+
+def thresholds(config: SimulatorConfig, pixels: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """ON and OFF thresholds ``[pixels]`` in units of 2**-20, with the seed's mismatch."""
+    rng = np.random.default_rng([config.seed, 0])
+    nominal = np.array([[config.threshold_on], [config.threshold_off]])
+    drawn = np.maximum(rng.normal(nominal, config.mismatch, (2, pixels)), THRESHOLD_FLOOR)
+    on, off = np.rint(drawn * (1 << LOG_BITS)).astype(np.int32)
+    return on, off
+
+
+def linear_of_srgb() -> NDArray[np.uint16]:
+    """Linear intensity ``[256]`` of an sRGB value, 0 to 65535 (IEC 61966-2-1)."""
+    value = np.arange(256) / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return np.rint(linear * LINEAR_MAX).astype(np.uint16)
+
+
+def linear_intensity(frame: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Linear intensity, or luminance, ``[H, W]``, 0 to 65535, of a grey or RGB frame."""
+    linear = linear_of_srgb().astype(np.int64)[frame]
+    return linear if frame.ndim == 2 else (linear @ np.array(LUMINANCE) + 32768) >> 16
+
+
+def log_levels(eps: float) -> NDArray[np.int32]:
+    """Log intensity in units of 2**-20, ``[65536]``, by linear intensity."""
+    linear = np.arange(LINEAR_MAX + 1) / LINEAR_MAX
+    return np.rint(np.log(linear + eps) * (1 << LOG_BITS)).astype(np.int32)
+
+
+def _all_crossings(
+    pixels: _Pixels, level: NDArray[np.int32], drift: int, duration_us: int
+) -> NDArray[np.uint64]:
+    """Crossings of all pixels, in as many buffers as they need."""
+    from . import kernels
+
+    parts, pixel, room = [], 0, level.size + 1024
+    while pixel < level.size:
+        keys = np.empty(room, np.uint64)
+        pixel, count = kernels.crossings(
+            pixels.level,
+            level,
+            pixels.excess,
+            pixels.threshold_on,
+            pixels.threshold_off,
+            drift,
+            duration_us,
+            pixel,
+            keys,
+        )
+        parts.append(keys[:count])
+        room *= 2  # so that also a pixel with very many events fits at last
+    return np.concatenate(parts)
+
+
+def _unpack(keys: NDArray[np.uint64], start_us: int, width: int) -> NDArray[Any]:
+    from .kernels import OFFSET_SHIFT, PIXEL_MASK, PIXEL_SHIFT
+
+    signed = keys.astype(np.int64)
+    events = np.empty(len(keys), EVENT_DTYPE)
+    events["t"] = (signed >> OFFSET_SHIFT) + start_us
+    events["y"], events["x"] = np.divmod((signed >> PIXEL_SHIFT) & PIXEL_MASK, width)
+    events["p"] = signed & 1
+    return events
+
+
+def _check_frame(frame: NDArray[np.uint8]) -> None:
+    colour = frame.ndim == 3 and frame.shape[2] == 3
+    if frame.dtype != np.uint8 or not (frame.ndim == 2 or colour) or 0 in frame.shape:
+        raise InputError(
+            f"a frame of {frame.dtype} and shape {frame.shape}",
+            mend="give uint8 [H, W] or [H, W, 3] in RGB",
+        )
+    if max(frame.shape[:2]) > SENSOR_MAX:
+        raise InputError(f"a frame of shape {frame.shape}", mend=f"at most {SENSOR_MAX} a side")
