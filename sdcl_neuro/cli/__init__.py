@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "hw": ("hw", "hardware profiles: list, show"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
     "events": ("events", "event files: info, encode, simulate"),
+    "weights": ("weights", "weights of the frame branch: convert"),
     "lava": ("lava", "Lava on this Python: install, status"),
 }
 
@@ -54,10 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="sdcl-neuro", description=__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=f"sdcl-neuro {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    # A sub-verb may have a verb's name (weights convert): the first that matches is the verb.
+    wanted = next((argument for argument in arguments[:2] if argument in VERBS), None)
     for name, (module_name, summary) in VERBS.items():
         verb_parser = verbs.add_parser(name, help=summary, description=summary)
         # Only the verb that is asked for is imported: start-up stays below the cost of torch.
-        if name in arguments[:2]:
+        if name == wanted:
             verb = cast(Verb, import_module(f".{module_name}", __name__))
             common_arguments(verb_parser)
             verb.add_arguments(verb_parser)

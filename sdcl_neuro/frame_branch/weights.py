@@ -40,10 +40,10 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
     ignored = tuple(getattr(module, "ignored", ()))
     given = {name: value for name, value in given.items() if not name.startswith(ignored)}
     wanted = module.state_dict()
-    faults = _faults(wanted, given)
-    if faults:
+    wrong = faults(wanted, given)
+    if wrong:
         raise InputError(
-            "; ".join(faults),
+            "; ".join(wrong),
             where=str(path),
             mend=f"give weights of {type(module).__name__} under its usual names",
         )
@@ -81,7 +81,8 @@ def save_weights(module: nn.Module, path: Path | str) -> None:
         save_file(tensors, temporary)
 
 
-def _faults(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+def faults(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """What is wrong with tensors `given` for a state dict `wanted`, one entry for each kind."""
     missing = [n for n in wanted if n not in given and not n.endswith(_COUNTER)]
     unexpected = [n for n in given if n not in wanted]
     common = [n for n in given if n in wanted]
