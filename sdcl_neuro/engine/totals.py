@@ -1,0 +1,46 @@
+"""What both paths hand back, and how it becomes a record's activity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..activity import layer_activity
+from ..record import LayerActivity
+from ..spec import IntNetwork
+
+TOTALS = 5
+"""Spikes in, spikes out, synops, saturations, wraps: the order in which the paths count."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A path's result.
+
+    Attributes:
+        kept: layer index to uint8 ``[T, B, *out_shape]``.
+        totals: int64 ``[layers, B, 5]``.
+        elapsed_s: wall-clock seconds of the steps, without set-up.
+    """
+
+    kept: dict[int, NDArray[np.uint8]]
+    totals: NDArray[np.int64]
+    elapsed_s: float
+
+
+def activity(net: IntNetwork, outcome: Outcome, *, steps: int) -> tuple[LayerActivity, ...]:
+    """One entry per layer."""
+    return tuple(
+        layer_activity(
+            layer,
+            steps=steps,
+            spikes_in=totals[:, 0].copy(),
+            spikes_out=totals[:, 1].copy(),
+            synops=totals[:, 2].copy(),
+            saturations=totals[:, 3].copy(),
+            wraps=totals[:, 4].copy(),
+        )
+        for layer, totals in zip(net.layers, outcome.totals, strict=True)
+    )
