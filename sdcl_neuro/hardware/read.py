@@ -1,0 +1,148 @@
+"""Reads profiles: packaged by name, a user's by path; one may extend another."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .check import check
+from .types import CoreGroup, HardwareProfile, Quantity, Variant
+from .words import FORMS
+
+_LARGEST_FILE = 1 << 20
+
+
+def list_profiles() -> tuple[str, ...]:
+    """Names of the profiles that come with the package."""
+    folder = files("sdcl_neuro.hw_profiles")
+    return tuple(
+        sorted(entry.name[: -len(".toml")] for entry in folder.iterdir() if _is_profile(entry.name))
+    )
+
+
+def load_profile(name_or_path: str | Path) -> HardwareProfile:
+    """Read and check a profile.
+
+    Args:
+        name_or_path: a packaged name (`list_profiles`), or the path of a TOML file.
+
+    Raises:
+        InputError: no such profile, not TOML, or faults; all faults stand in the one message.
+    """
+    raw = _read(name_or_path, seen=())
+    faults = check(raw)
+    if faults:
+        raise InputError(
+            f"{len(faults)} fault(s): " + " | ".join(faults),
+            where=str(name_or_path),
+            mend="mend them all (hw_profiles/README.md is the schema)",
+        )
+    return _build(raw)
+
+
+def _is_profile(name: str) -> bool:
+    return name.endswith(".toml")
+
+
+def _read(name_or_path: str | Path, *, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The raw table, with the profile it extends beneath it."""
+    label = str(name_or_path)
+    if label in seen:
+        raise InputError(f"profile extends itself through {' -> '.join(seen)}", where=label)
+    text = _text(label)
+    try:
+        raw = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"not TOML: {error}", where=label, mend="correct the file") from error
+    if "extends" not in raw:
+        return raw
+    if not isinstance(raw["extends"], str):
+        raise InputError("'extends' must be a profile's name", where=label)
+    return _merge(_read(raw["extends"], seen=(*seen, label)), raw)
+
+
+def _text(label: str) -> str:
+    path = Path(label)
+    is_path = _is_profile(label) or path.parent != Path()
+    if not is_path and label not in list_profiles():
+        near = get_close_matches(label, list_profiles(), n=1)
+        hint = f"did you mean '{near[0]}'" if near else "give one of these, or a path to a .toml"
+        raise InputError(
+            f"no hardware profile '{label}' among {', '.join(list_profiles())}", mend=hint
+        )
+    source = path if is_path else files("sdcl_neuro.hw_profiles") / f"{label}.toml"
+    try:
+        with source.open("rb") as stream:
+            content = stream.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise InputError(f"larger than {_LARGEST_FILE} bytes", where=label)
+        return content.decode("utf-8")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=label) from error
+    except UnicodeDecodeError as error:
+        raise InputError("not UTF-8 text", where=label, mend="save it as UTF-8") from error
+
+
+def _build(raw: Mapping[str, Any]) -> HardwareProfile:
+    citations: Mapping[str, str] = raw.get("sources", {})
+
+    def table(section: Mapping[str, Any]) -> dict[str, Quantity]:
+        return {key: _quantity(value, citations) for key, value in section.items()}
+
+    groups = raw.get("core_groups", [])
+    return HardwareProfile(
+        name=raw["name"],
+        title=raw["title"],
+        family=raw["family"],
+        summary=" ".join(raw["summary"].split()),
+        notes=tuple(" ".join(note.split()) for note in raw.get("notes", [])),
+        chip=table(raw.get("chip", {})),
+        limits=table(raw.get("limits", {})),
+        power=table(raw.get("power", {})),
+        bounds=table(raw.get("bounds", {})),
+        variants={
+            key: Variant(
+                key, value["title"], table(value.get("energy", {})), table(value.get("time", {}))
+            )
+            for key, value in raw["variants"].items()
+        },
+        core_groups=tuple(
+            CoreGroup(
+                tuple(group["cores"]), table({k: v for k, v in group.items() if k != "cores"})
+            )
+            for group in groups
+        ),
+    )
+
+
+def _quantity(raw: Mapping[str, Any], citations: Mapping[str, str]) -> Quantity:
+    value = raw.get("value")
+    return Quantity(
+        unit=raw.get("unit", ""),
+        low=raw.get("low", value),
+        high=raw.get("high", value),
+        kind=raw.get("kind", ""),
+        source=citations.get(raw.get("source", ""), ""),
+        values=tuple(raw.get("values", ())),
+        text=raw.get("text", ""),
+        unknown=raw.get("unknown", ""),
+        note=raw.get("note", ""),
+    )
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over` laid on it; tables merge, a quantity is replaced whole."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        if both and not any(form in value for form in FORMS):
+            result[key] = _merge(old, value)  # type: ignore[arg-type]
+        else:
+            result[key] = value
+    return result
