@@ -1,40 +1,21 @@
-"""snnTorch's leaky neuron that computes, when told to, Loihi's exact integers as it trains.
-
-The integers are those of lava-nc's ``PyLifModelBitAcc`` with an instantaneous current, under the
-names of `fixed_point`: the membrane ``v`` has 24 bits and carries 6 fractional bits, so a
-synaptic sum ``a`` and a bias ``b`` enter as ``64 a`` and ``64 b``::
-
-    v' = clip(sgn(v) ((|v| (4096 - vDecay)) >> 12) + wrap(64 a) + 64 b, +-(2^23 - 1))
-    s  = v' > 64 vth,   v = 0 where s
-
-They are held in float32. Everything is exact there: a sum of integer weights below 2^24 is, a
-multiple of 64 of it is, and a sum that leaves +-2^24 is clipped whichever way it is rounded. Only
-the product ``|v| (4096 - vDecay)`` has up to 35 bits, and is taken in float64.
-"""
+"""snnTorch's neurons that compute, when told to, Loihi's exact integers as they train."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import snntorch as snn
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from .chip_ops import STATE_MAX, UNIT, decay, straight_round, straight_through, wrap_current
-from .errors import InputError
-from .fixed_point import (
-    DECAY_UNITY,
-    STATE_LIMIT,
-    THRESHOLD_MAX,
-    quantize_threshold,
-    voltage_decay,
-)
-from .spec import IntNeuron
+from .chip_neuron import ChipNeuron, Mode
+from .chip_ops import chip_weight, straight_round
 
-Mode = Literal["float", "int"]
+__all__ = ["LoihiLeaky", "LoihiRLeaky", "LoihiSynaptic", "Mode"]
 
 
-class LoihiLeaky(snn.Leaky):
+class LoihiLeaky(ChipNeuron, snn.Leaky):
     """A ``snn.Leaky`` with reset to zero: in float as snnTorch has it, or in Loihi's integers.
 
     Args:
@@ -54,9 +35,7 @@ class LoihiLeaky(snn.Leaky):
         InputError: for a decay or threshold that is not one number.
     """
 
-    scale: Tensor
     mem: Tensor
-    init_hidden: bool
 
     def __init__(
         self,
@@ -68,43 +47,7 @@ class LoihiLeaky(snn.Leaky):
         **options: Any,
     ) -> None:
         super().__init__(beta, threshold, reset_mechanism="zero", **options)
-        if not self.init_hidden:
-            # snnTorch keeps every neuron in a class-wide list for `reset_hidden`: without a
-            # hidden state that list would only keep discarded networks alive.
-            snn.SpikingNeuron.instances.pop()
-        for name, value in (("beta", self.beta), ("threshold", self.threshold)):
-            if value.numel() != 1:
-                raise InputError(
-                    f"{name} has {value.numel()} values where the chip has one per population",
-                    where="LoihiLeaky",
-                    mend=f"give one {name} for the layer",
-                )
-        self.register_buffer("scale", torch.tensor(float(scale), dtype=torch.float64))
-        self.mode: Mode = mode
-
-    def integer_neuron(self) -> IntNeuron:
-        """The chip's parameters of this population at the present `scale`.
-
-        Raises:
-            InputError: if the scale is not chosen, or a parameter does not fit the chip.
-        """
-        scale = float(self.scale)
-        if not scale > 0:
-            raise InputError(
-                "no weight scale is chosen, so there are no chip integers yet",
-                where="LoihiLeaky",
-                mend="call prepare_quantization(calibration) first",
-            )
-        leak = int(voltage_decay(float(self.beta.detach().clamp(0, 1))))
-        threshold = int(quantize_threshold(float(self.threshold.detach()), scale))
-        if not 0 <= leak < DECAY_UNITY or not 0 <= threshold <= THRESHOLD_MAX:
-            raise InputError(
-                f"vDecay {leak} (0 to {DECAY_UNITY - 1}) or threshold {threshold} "
-                f"(0 to {THRESHOLD_MAX}) does not fit the chip",
-                where="LoihiLeaky",
-                mend="choose the scale again, or a beta of at least 1/4096",
-            )
-        return IntNeuron(current_decay=DECAY_UNITY, voltage_decay=leak, threshold=threshold)
+        self._become_chip(mode=mode, scale=scale)
 
     def forward(self, input_: Tensor, mem: Tensor | None = None) -> Any:
         """One step, with snnTorch's signature and return values.
@@ -117,64 +60,132 @@ class LoihiLeaky(snn.Leaky):
         """
         if self.mode == "float":
             return super().forward(input_, mem)
-        if self.init_hidden and mem is not None:
-            raise TypeError("`mem` cannot be given where `init_hidden=True`")
+        _refuse_visible(self, mem)
         neuron = self.integer_neuron()
-        state = self.mem if mem is None else mem
-        if state.shape != input_.shape:
-            state = torch.zeros_like(input_)
-        sums = straight_round(input_ * float(self.scale))
-        spikes, state = self._step(wrap_current(sums * UNIT), state, neuron)
-        # Kept for `init_hidden`, as snn.Leaky keeps it.
+        state = _state(self.mem if mem is None else mem, input_)
+        current = self._current_step(straight_round(input_ * float(self.scale)), state, neuron)
+        spikes, state = self._membrane_step(current, state, neuron)
         self.mem = state if self.reset_delay else state * (1 - spikes.detach())
         return spikes if self.init_hidden and not self.output else (spikes, self.mem)
 
-    def sequence(self, sums: Tensor, bias: Tensor | None = None) -> Tensor:
-        """All steps from a clean state: ``[T, B, ...]`` to spikes of the same shape.
+    def _float_states(self) -> int:
+        return 1
 
-        Args:
-            sums: what the synapse delivers; in ``int`` mode integer sums of integer weights.
-            bias: added to the membrane each step, broadcast to one step; in ``int`` mode an
-                integer.
+    def _float_step(self, current: Tensor, *states: Tensor) -> Any:
+        return snn.Leaky.forward(self, current, *states)
+
+
+class LoihiSynaptic(ChipNeuron, snn.Synaptic):
+    """A ``snn.Synaptic``, reset to zero at once, in float or in Loihi's integers.
+
+    Arguments as for `LoihiLeaky`, with ``alpha``, the current's decay, before them. An immediate
+    reset (``reset_delay=False``) is fixed: with snnTorch's default, the reset of the next step
+    swallows that step's input, which no chip does.
+    """
+
+    syn: Tensor
+    mem: Tensor
+
+    def __init__(
+        self,
+        alpha: float | Tensor,
+        beta: float | Tensor,
+        threshold: float | Tensor = 1.0,
+        *,
+        mode: Mode = "float",
+        scale: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            alpha, beta, threshold, reset_mechanism="zero", reset_delay=False, **options
+        )
+        self._become_chip(mode=mode, scale=scale)
+
+    def forward(self, input_: Tensor, syn: Tensor | None = None, mem: Tensor | None = None) -> Any:
+        """One step, with snnTorch's signature and return values; see `LoihiLeaky.forward`.
+
+        In ``int`` mode `input_` holds no bias, which would pass through the current's decay.
         """
         if self.mode == "float":
-            return self._float_sequence(sums if bias is None else sums + bias)
+            return super().forward(input_, syn, mem)
+        _refuse_visible(self, syn, mem)
         neuron = self.integer_neuron()
-        drive = sums * UNIT
-        if bool(sums.detach().abs().amax() * UNIT >= STATE_LIMIT):
-            drive = wrap_current(drive)
-        if bias is not None:
-            drive = drive + bias * UNIT
-        state = torch.zeros_like(drive[0])
-        spikes = []
-        for step in drive.unbind(0):
-            spike, state = self._step(step, state, neuron)
-            spikes.append(spike)
-        return torch.stack(spikes)
+        state = _state(self.mem if mem is None else mem, input_)
+        current = _state(self.syn if syn is None else syn, input_)
+        sums = straight_round(input_ * float(self.scale))
+        self.syn = self._current_step(sums, current, neuron)
+        spikes, state = self._membrane_step(self.syn, state, neuron)
+        self.mem = state * (1 - spikes.detach())
+        if self.init_hidden and not self.output:
+            return spikes
+        return spikes, self.syn, self.mem
 
-    def _float_sequence(self, currents: Tensor) -> Tensor:
-        state = torch.zeros_like(currents[0])
-        spikes = []
-        hidden, self.init_hidden = self.init_hidden, False
-        try:
-            for current in currents.unbind(0):
-                spike, state = super().forward(current, state)
-                spikes.append(spike)
-        finally:
-            self.init_hidden = hidden
-        self.mem = state.detach()[:0]  # a whole sequence leaves no state behind
-        return torch.stack(spikes)
+    def _float_states(self) -> int:
+        return 2
 
-    def _step(self, drive: Tensor, state: Tensor, neuron: IntNeuron) -> tuple[Tensor, Tensor]:
-        """Spikes and membrane (before its reset, as snn.Leaky's delayed reset hands it on)."""
-        keep = DECAY_UNITY - neuron.voltage_decay
-        limit = neuron.threshold * UNIT
-        # The reset is detached, as in snn.Leaky.
-        state = state.masked_fill(state.detach() > limit, 0.0)
-        membrane = (decay(state, self.beta, keep) + drive).clamp(-STATE_MAX, STATE_MAX)
-        threshold: Tensor | float = limit
-        if self.threshold.requires_grad:
-            path = self.threshold * (float(self.scale) * UNIT)
-            threshold = straight_through(torch.full_like(path, limit), path)
-        distance = (membrane - threshold) / max(limit, UNIT)
-        return self.spike_grad(distance), membrane
+    def _float_step(self, current: Tensor, *states: Tensor) -> Any:
+        return snn.Synaptic.forward(self, current, *states)
+
+
+class LoihiRLeaky(ChipNeuron, snn.RLeaky):
+    """A ``snn.RLeaky``, reset to zero at once, in float or in Loihi's integers.
+
+    Arguments as for `LoihiLeaky`; the recurrence is a dense matrix (``linear_features``), scaled
+    and rounded as the layer's other weights are. Its bias enters with the input's.
+    """
+
+    spk: Tensor
+    mem: Tensor
+
+    def __init__(
+        self,
+        beta: float | Tensor,
+        threshold: float | Tensor = 1.0,
+        *,
+        linear_features: int,
+        mode: Mode = "float",
+        scale: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            beta,
+            linear_features=linear_features,
+            threshold=threshold,
+            reset_mechanism="zero",
+            reset_delay=False,
+            **options,
+        )
+        self._become_chip(mode=mode, scale=scale)
+
+    def forward(self, input_: Tensor, spk: Tensor | None = None, mem: Tensor | None = None) -> Any:
+        """One step, with snnTorch's signature and return values; see `LoihiLeaky.forward`."""
+        if self.mode == "float":
+            return super().forward(input_, spk, mem)
+        _refuse_visible(self, spk, mem)
+        neuron = self.integer_neuron()
+        state = _state(self.mem if mem is None else mem, input_)
+        fired = _state(self.spk if spk is None else spk, input_)
+        scale = float(self.scale)
+        sums = straight_round((input_ + self.recurrent.bias) * scale)
+        sums = sums + functional.linear(fired, chip_weight(self.recurrent.weight, scale))
+        self.spk, state = self._membrane_step(
+            self._current_step(sums, state, neuron), state, neuron
+        )
+        self.mem = state * (1 - self.spk.detach())
+        return self.spk if self.init_hidden and not self.output else (self.spk, self.mem)
+
+    def _float_states(self) -> int:
+        return 2
+
+    def _float_step(self, current: Tensor, *states: Tensor) -> Any:
+        return snn.RLeaky.forward(self, current, *states)
+
+
+def _state(state: Tensor, input_: Tensor) -> Tensor:
+    """The state handed in, or a clean one where the batch has another shape."""
+    return state if state.shape == input_.shape else torch.zeros_like(input_)
+
+
+def _refuse_visible(neuron: ChipNeuron, *states: Tensor | None) -> None:
+    if neuron.init_hidden and any(state is not None for state in states):
+        raise TypeError("a state cannot be given where `init_hidden=True`")
