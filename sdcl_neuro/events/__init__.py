@@ -6,7 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .array import EVENT_DTYPE, Events, concatenate
+from .checks import MENDS, events_from
 from .encoding import encode
+from .reading import read_events
+from .writing import write_events
 
 if TYPE_CHECKING:
     from .simulator import Simulator as Simulator
@@ -15,7 +18,17 @@ if TYPE_CHECKING:
 
 _LAZY = {"Simulator": "simulator", "SimulatorConfig": "simulator", "simulate": "simulator"}
 
-__all__ = ["EVENT_DTYPE", "Events", "concatenate", "encode", *_LAZY]
+__all__ = [
+    "EVENT_DTYPE",
+    "MENDS",
+    "Events",
+    "concatenate",
+    "encode",
+    "events_from",
+    "read_events",
+    "write_events",
+    *_LAZY,
+]
 
 
 def __getattr__(name: str) -> Any:

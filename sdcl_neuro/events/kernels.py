@@ -102,3 +102,15 @@ def outside_refractory(
             keep[i] = True
             last_us[pixel] = time_us
     return keep
+
+
+@numba.njit(cache=True, nogil=True)
+def es_dvs_rest(body: NDArray[np.uint8]) -> int:
+    """Bytes missing at the end of an Event Stream's DVS events (format of Marcireau, version 2).
+
+    An event has five bytes; a first byte of 0xfe or more is a step of time on its own.
+    """
+    place = 0
+    while place < body.size:
+        place += 1 if body[place] >= 0xFE else 5
+    return place - body.size

@@ -110,7 +110,10 @@ class Simulator:
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
         self._noise = np.random.default_rng([config.seed, 1])
+        linear = linear_of_srgb()
         self._level_of = log_levels(config.log_eps)
+        self._level_of_grey = self._level_of[linear]
+        self._shares = np.outer(LUMINANCE, linear.astype(np.int64))
         self._pixels: _Pixels | None = None
 
     def advance(self, frame: NDArray[np.uint8], time_us: int) -> NDArray[Any]:
@@ -144,13 +147,11 @@ class Simulator:
     def _levels(self, frame: NDArray[np.uint8]) -> NDArray[np.int32]:
         from . import kernels
 
-        linear = linear_of_srgb()
         level = np.empty(frame.shape[0] * frame.shape[1], np.int32)
         if frame.ndim == 2:
-            kernels.grey_levels(frame.reshape(-1), self._level_of[linear], level)
+            kernels.grey_levels(frame.reshape(-1), self._level_of_grey, level)
         else:
-            shares = np.outer(LUMINANCE, linear.astype(np.int64))
-            kernels.colour_levels(frame.reshape(-1, 3), shares, self._level_of, level)
+            kernels.colour_levels(frame.reshape(-1, 3), self._shares, self._level_of, level)
         return level
 
     def _duration(self, pixels: _Pixels, frame: NDArray[np.uint8], time_us: int) -> int:
@@ -212,6 +213,7 @@ class _Pixels:
         excess: int32, level above that of the last event.
         threshold_on, threshold_off: int32, above zero.
         last_event_us: int64, time of the last event that was sent.
+        buffer: uint64, room for the crossings of one interval; grows as needed.
         start_us, time_us: times of the first and the last frame.
     """
 
@@ -221,6 +223,7 @@ class _Pixels:
     threshold_on: NDArray[np.int32]
     threshold_off: NDArray[np.int32]
     last_event_us: NDArray[np.int64]
+    buffer: NDArray[np.uint64]
     start_us: int
     time_us: int
 
@@ -235,7 +238,8 @@ class _Pixels:
         """Pixels that have settled on their first frame."""
         on, off = thresholds(config, level.size)
         never = np.full(level.size, time_us - config.refractory_us, np.int64)
-        return cls(shape, level, np.zeros_like(level), on, off, never, time_us, time_us)
+        room = np.empty(level.size, np.uint64)
+        return cls(shape, level, np.zeros_like(level), on, off, never, room, time_us, time_us)
 
 
 def thresholds(config: SimulatorConfig, pixels: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -251,7 +255,8 @@ def linear_of_srgb() -> NDArray[np.uint16]:
     """Linear intensity ``[256]`` of an sRGB value, 0 to 65535 (IEC 61966-2-1)."""
     value = np.arange(256) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return np.rint(linear * LINEAR_MAX).astype(np.uint16)
+    table: NDArray[np.uint16] = np.rint(linear * LINEAR_MAX).astype(np.uint16)
+    return table
 
 
 def linear_intensity(frame: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -263,18 +268,18 @@ def linear_intensity(frame: NDArray[np.uint8]) -> NDArray[np.int64]:
 def log_levels(eps: float) -> NDArray[np.int32]:
     """Log intensity in units of 2**-20, ``[65536]``, by linear intensity."""
     linear = np.arange(LINEAR_MAX + 1) / LINEAR_MAX
-    return np.rint(np.log(linear + eps) * (1 << LOG_BITS)).astype(np.int32)
+    table: NDArray[np.int32] = np.rint(np.log(linear + eps) * (1 << LOG_BITS)).astype(np.int32)
+    return table
 
 
 def _all_crossings(
     pixels: _Pixels, level: NDArray[np.int32], drift: int, duration_us: int
 ) -> NDArray[np.uint64]:
-    """Crossings of all pixels, in as many buffers as they need."""
+    """Crossings of all pixels since the last frame, pixel by pixel."""
     from . import kernels
 
-    parts, pixel, room = [], 0, level.size + 1024
-    while pixel < level.size:
-        keys = np.empty(room, np.uint64)
+    parts, pixel = [], 0
+    while True:
         pixel, count = kernels.crossings(
             pixels.level,
             level,
@@ -284,11 +289,13 @@ def _all_crossings(
             drift,
             duration_us,
             pixel,
-            keys,
+            pixels.buffer,
         )
-        parts.append(keys[:count])
-        room *= 2  # so that also a pixel with very many events fits at last
-    return np.concatenate(parts)
+        parts.append(pixels.buffer[:count].copy())
+        if pixel == level.size:
+            return np.concatenate(parts)
+        # So that also a pixel with very many events fits at last.
+        pixels.buffer = np.empty(2 * pixels.buffer.size, np.uint64)
 
 
 def _unpack(keys: NDArray[np.uint64], start_us: int, width: int) -> NDArray[Any]:

@@ -1,0 +1,159 @@
+"""MATLAB files: SDCL's five vectors per frame interval, and ST-MNIST's spike trains."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .checks import MAX_EVENTS, Columns, Options
+
+# SDCL's variables (Cao et al., CVPR 2023, published code), each 1 x N; coordinates from 1.
+SDCL_FIELDS = {
+    "t": "section_event_timestamp",
+    "x": "section_event_x",
+    "y": "section_event_y",
+    "p": "section_event_polarity",
+}
+# ST-MNIST (See et al., arXiv:2005.04319): 100 taxels of a 10 x 10 grid, then times in seconds.
+TAXELS, TAXEL_SIDE = 100, 10
+SECOND_US = 1e6
+# Level 5 MAT-file format: the header's length and the tag of a compressed element.
+HEADER_BYTES, COMPRESSED = 128, 15
+INFLATED_MAX_BYTES = 4 << 30
+
+Loader = Callable[[str], NDArray[Any]]
+
+
+def read_mat(path: Path, options: Options) -> Columns:
+    """A level 5 .mat file: SDCL's or ST-MNIST's, by its variables."""
+    import scipy.io
+
+    _check_inflated(path)
+    try:
+        shapes = {name: tuple(shape) for name, shape, _ in scipy.io.whosmat(path)}
+
+        def load(name: str) -> NDArray[Any]:
+            return np.asarray(scipy.io.loadmat(path, variable_names=[name])[name])
+
+        return _columns(shapes, load)
+    except InputError:
+        raise
+    # SciPy raises whatever its parser trips over: KeyError, OverflowError, zlib.error and more.
+    except Exception as error:
+        raise InputError(f"a damaged .mat file ({_brief(error)})", mend="copy it again") from None
+
+
+def read_mat73(path: Path, options: Options) -> Columns:
+    """A MATLAB 7.3 .mat file, which is HDF5, with SDCL's variables."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            here = [
+                name
+                for name in file
+                if isinstance(file.get(name, getlink=True), h5py.HardLink)
+                and isinstance(file[name], h5py.Dataset)
+            ]
+            shapes = {name: tuple(file[name].shape) for name in here}
+            return _columns(shapes, lambda name: np.asarray(file[name][()]))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"a damaged HDF5 file ({_brief(error)})", mend="copy it again") from None
+
+
+def _columns(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
+    if "spiketrain" in shapes:
+        return _stmnist(shapes["spiketrain"], load)
+    missing = sorted(set(SDCL_FIELDS.values()) - set(shapes))
+    if missing:
+        raise InputError(
+            f"variables {sorted(shapes)[:8]}, without {missing}",
+            mend="give SDCL's or ST-MNIST's .mat files",
+        )
+    return _sdcl(shapes, load)
+
+
+def _sdcl(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
+    """Times as they are: SDCL's ``start_timestamp`` is not added, it lies within the same clock."""
+    fields = {}
+    for name, variable in SDCL_FIELDS.items():
+        shape = shapes[variable]
+        count = _elements(shape)
+        if count > MAX_EVENTS or (count != max(shape, default=0) and count):
+            raise InputError(f"{variable} has shape {shape}", mend="give vectors, 1 x N")
+        fields[name] = load(variable).reshape(-1)
+        if fields[name].dtype.kind not in "iuf":
+            raise InputError(f"{variable} is {fields[name].dtype}", mend="give numbers")
+    for name in "xy":
+        # As floats or wide integers, so that a coordinate of 0 becomes -1: outside the sensor.
+        kind = np.float64 if fields[name].dtype.kind == "f" else np.int64
+        fields[name] = fields[name].astype(kind) - 1
+    t, x, y, p = (fields[name] for name in "txyp")
+    return Columns(t, x, y, p, None, "sdcl-mat", unit_us=None)
+
+
+def _stmnist(shape: tuple[int, ...], load: Loader) -> Columns:
+    if len(shape) != 2 or shape[0] != TAXELS + 1 or _elements(shape) > MAX_EVENTS * 8:
+        raise InputError(f"spiketrain has shape {shape}", mend=f"give {TAXELS + 1} x N")
+    train = load("spiketrain")
+    if train.dtype.kind not in "iuf":
+        raise InputError(f"spiketrain is {train.dtype}", mend="give numbers")
+    # By column, so that events come in order of time.
+    column, taxel = np.nonzero(train[:TAXELS].T)
+    polarity = train[taxel, column]
+    return Columns(
+        train[TAXELS].astype(np.float64)[column],
+        taxel % TAXEL_SIDE,
+        taxel // TAXEL_SIDE,
+        np.where(polarity == -1, 0, polarity),
+        (TAXEL_SIDE, TAXEL_SIDE),
+        "stmnist-mat",
+        unit_us=SECOND_US,
+    )
+
+
+def _check_inflated(path: Path) -> None:
+    """Refuse files whose compressed elements grow beyond 4 GiB, without keeping what they hold."""
+    total = 0
+    with path.open("rb") as stream:
+        header = stream.read(HEADER_BYTES)
+        order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
+        if len(header) < HEADER_BYTES or order is None:
+            raise InputError("a damaged .mat header", mend="copy it again")
+        while len(tag := stream.read(8)) == 8:
+            kind, size = struct.unpack(f"{order}II", tag)
+            body = stream.read(size)
+            if len(body) < size:
+                raise InputError("the file is truncated", mend="copy it again")
+            if kind == COMPRESSED:
+                total += _inflated(body)
+            if total > INFLATED_MAX_BYTES:
+                raise InputError("it unpacks to more than 4 GiB", mend="check where it comes from")
+
+
+def _inflated(body: bytes) -> int:
+    machine, total, rest = zlib.decompressobj(), 0, body
+    try:
+        while rest and total <= INFLATED_MAX_BYTES and not machine.eof:
+            total += len(machine.decompress(rest, 1 << 24))
+            rest = machine.unconsumed_tail
+    except zlib.error as error:
+        raise InputError(f"a damaged .mat file ({error})", mend="copy it again") from None
+    return total
+
+
+def _elements(shape: tuple[int, ...]) -> int:
+    return int(np.prod([int(n) for n in shape], dtype=object)) if shape else 1
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:160]
