@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..spec import IntNetwork, Shape
 from ..spike_file import Spikes
+from . import kernels
 from .check import largest_input
 from .plan import Plan, plan_layer
 from .totals import TOTALS, Outcome
@@ -31,26 +31,31 @@ class _Population:
     current: NDArray[np.int32]
     voltage: NDArray[np.int32]
     ring: NDArray[np.int32]
+    flags: NDArray[np.uint8]
     totals: NDArray[np.int64]
     slot: int = 0
 
 
 @dataclass(frozen=True)
 class _Events:
-    """Events of a stretch of steps: offsets by step, indices (channels last), values."""
+    """Events of a stretch of steps: offsets by step, indices (channels last), values.
+
+    There is room for every neuron in every step; pages that stay unused cost nothing. Binary
+    events have no values.
+    """
 
     starts: NDArray[np.int64]
     indices: NDArray[np.int32]
     values: NDArray[np.int32]
 
     @classmethod
-    def empty(cls, steps: int, neurons: int) -> _Events:
-        """Room for every neuron in every step; pages that stay unused cost nothing."""
+    def empty(cls, steps: int, neurons: int, *, graded: bool = False) -> _Events:
+        """Room to be filled."""
         room = steps * neurons
         return cls(
             np.zeros(steps + 1, dtype=np.int64),
             np.empty(room, dtype=np.int32),
-            np.empty(room, dtype=np.int32),
+            np.empty(room if graded else 0, dtype=np.int32),
         )
 
 
@@ -70,24 +75,35 @@ def run_event(
     widest = max([prod(net.input_shape), *(layer.neurons for layer in net.layers)])
     chunk = min(steps, chunk or max(1, _CHUNK_ELEMENTS // widest))
     kept = {
-        index: np.empty((steps, samples, *net.layers[index].out_shape), dtype=np.uint8)
+        index: np.zeros((steps, samples, net.layers[index].neurons), dtype=np.uint8)
         for index in keep
     }
     totals = np.zeros((len(net.layers), samples, TOTALS), dtype=np.int64)
-    _prepare(net, plans, spikes)
+    # A read-only array is another type to numba, and would compile everything again.
+    flat = np.require(spikes, requirements="CW").reshape(steps, samples, -1)
+    _prepare(net, plans, flat)
 
     def work(sample: int) -> None:
-        _run_sample(net, plans, spikes, sample, kept=kept, totals=totals, chunk=chunk)
+        populations = _populations(net, plans, totals[:, sample])
+        for start in range(0, steps, chunk):
+            stretch = slice(start, start + chunk)
+            part = {index: values[stretch] for index, values in kept.items()}
+            _run_stretch(net, populations, flat[stretch], sample, kept=part)
 
     began = perf_counter()
-    workers = min(samples, len(os.sched_getaffinity(0)))
+    workers = min(samples, _processors())
     if workers == 1:
         for sample in range(samples):
             work(sample)
     else:
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(work, range(samples)))
-    return Outcome(kept, totals, perf_counter() - began)
+    elapsed = perf_counter() - began
+    shaped = {
+        index: values.reshape(steps, samples, *net.layers[index].out_shape)
+        for index, values in kept.items()
+    }
+    return Outcome(shaped, totals, elapsed)
 
 
 def _plans(net: IntNetwork) -> list[Plan]:
@@ -101,13 +117,18 @@ def _plans(net: IntNetwork) -> list[Plan]:
 
 def _prepare(net: IntNetwork, plans: list[Plan], spikes: Spikes) -> None:
     """Load or compile the kernels before the clock starts, on a stretch of no steps."""
-    totals = np.zeros((len(plans), 1, TOTALS), dtype=np.int64)
-    population = _population(plans[0], net.layers[0].out_shape, totals[0, 0])
-    _gather(spikes[:0, 0], net.input_shape)
-    _advance(population, _Events.empty(0, 1))
-    from . import kernels
+    totals = np.zeros((len(plans), len(spikes[0]), TOTALS), dtype=np.int64)
+    kept = {0: spikes[:0]}
+    _run_stretch(net, _populations(net, plans, totals[:, 0]), spikes[:0], 0, kept=kept)
 
-    kernels.collect(np.zeros(1, np.uint8), 1, np.empty(1, np.int32), np.empty(1, np.int32))
+
+def _populations(
+    net: IntNetwork, plans: list[Plan], totals: NDArray[np.int64]
+) -> list[_Population]:
+    return [
+        _population(plan, layer.out_shape, own)
+        for plan, layer, own in zip(plans, net.layers, totals, strict=True)
+    ]
 
 
 def _population(plan: Plan, shape: Shape, totals: NDArray[np.int64]) -> _Population:
@@ -118,70 +139,50 @@ def _population(plan: Plan, shape: Shape, totals: NDArray[np.int64]) -> _Populat
         current=np.zeros(neurons, dtype=np.int32),
         voltage=np.zeros(neurons, dtype=np.int32),
         ring=np.zeros((plan.slots, neurons), dtype=np.int32),
+        flags=np.zeros(-(-neurons // kernels.WORD) * kernels.WORD, dtype=np.uint8),
         totals=totals,
     )
 
 
-def _run_sample(
+def _run_stretch(
     net: IntNetwork,
-    plans: list[Plan],
+    populations: list[_Population],
     spikes: Spikes,
     sample: int,
     *,
     kept: dict[int, Spikes],
-    totals: NDArray[np.int64],
-    chunk: int,
 ) -> None:
-    populations = [
-        _population(plan, layer.out_shape, totals[index, sample])
-        for index, (plan, layer) in enumerate(zip(plans, net.layers, strict=True))
-    ]
-    for start in range(0, len(spikes), chunk):
-        stretch = slice(start, start + chunk)
-        events = _gather(spikes[stretch, sample], net.input_shape)
-        for index, population in enumerate(populations):
-            events, flags = _advance(population, events)
-            if index in kept:
-                kept[index][stretch, sample] = _torch_order(flags, population.shape)
+    """Run one sample through a stretch, uint8 ``[steps, B, N]``; write the same of each layer."""
+    events = _Events.empty(len(spikes), spikes.shape[2], graded=net.message_bits > 0)
+    kernels.gather(
+        spikes, sample, _channels(net.input_shape), events.starts, events.indices, events.values
+    )
+    for index, population in enumerate(populations):
+        events = _advance(population, events)
+        if index in kept:
+            channels = _channels(population.shape)
+            kernels.place(events.starts, events.indices, channels, kept[index], sample)
 
 
-def _gather(values: Spikes, shape: Shape) -> _Events:
-    """List the events of ``[steps, *shape]`` by step."""
-    from . import kernels
-
-    steps, neurons = len(values), prod(shape)
-    events = _Events.empty(steps, neurons)
-    for t in range(steps):
-        first = events.starts[t]
-        events.starts[t + 1] = first + kernels.collect(
-            values[t].reshape(-1), _channels(shape), events.indices[first:], events.values[first:]
-        )
-    return events
-
-
-def _advance(population: _Population, events: _Events) -> tuple[_Events, Spikes]:
-    """Run one layer over a stretch of steps; return its events and uint8 ``[steps, N]``."""
-    from . import kernels
-
-    steps, neurons = len(events.starts) - 1, prod(population.shape)
-    sent = _Events.empty(steps, neurons)
-    flags = np.empty((steps, neurons), dtype=np.uint8)
+def _advance(population: _Population, events: _Events) -> _Events:
+    """Run one layer over a stretch of steps; return the spikes it sends."""
+    sent = _Events.empty(len(events.starts) - 1, prod(population.shape))
     population.slot = kernels.advance(
         *(events.starts, events.indices, events.values),
         *population.plan.arguments(),
         *(population.slot, population.ring, population.current, population.voltage),
-        *(flags, sent.starts, sent.indices, sent.values, population.totals),
+        *(population.flags, population.flags.view(np.uint64)),
+        *(sent.starts, sent.indices, population.totals),
     )
-    return sent, flags
+    return sent
+
+
+def _processors() -> int:
+    """Processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _channels(shape: Shape) -> int:
     return 1 if len(shape) == 1 else int(shape[0])
-
-
-def _torch_order(flags: Spikes, shape: Shape) -> NDArray[Any]:
-    """``[steps, H W C]`` as ``[steps, C, H, W]``; flat populations stay as they are."""
-    if len(shape) == 1:
-        return flags
-    channels, height, width = shape
-    return flags.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)

@@ -1,9 +1,16 @@
 """The event-driven kernels, compiled by numba on first use and kept in its cache.
 
-Every argument has one fixed type, so that each function is compiled once. Arithmetic is in 32
-bits, which is what makes it fast: a decay's product ``|x| k`` of up to 43 bits is never formed,
-since ``(|x| k) >> 12 = (|x| >> 12) k + ((|x| & 4095) k >> 12)`` exactly. Additions wrap as the
-32-bit registers of Lava's models do. The order of events never matters to an integer sum.
+Every argument has one fixed type, so that each function is compiled once. Three things make them
+fast, and look odd without this note:
+
+- Arithmetic stays in 32 bits, so that a vector register holds many neurons. A decay's product of
+  up to 43 bits is never formed: ``(x k) >> 12 = (x >> 12) k + ((x & 4095) k >> 12)`` exactly.
+  Additions wrap as the 32-bit registers of Lava's models do.
+- Indices of inner loops are unsigned: a signed one may mean "from the end" to numba, and the test
+  for that keeps a loop from being vectorised.
+- Populations are walked in blocks that stay in the first-level cache.
+
+The order of events never matters, since integer sums are exact.
 """
 
 from __future__ import annotations
@@ -13,12 +20,18 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy import int32, uint8, uint64
 
-SKIP = 64
+SKIP = 16
+BLOCK = 4096
+WORD = 8
+"""Flags are read eight at a time; their number is padded to a multiple of it."""
+FIRST_BYTE = 0x0001020304050607
+"""Times 2^(8 k), its topmost byte is k."""
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile without the interpreter lock; cached on disk where a folder can be written."""
+    """Compile, to run without the interpreter lock; cached where a folder can be written."""
     kernel: Callable[..., Any]
     try:
         kernel = numba.njit(function, cache=True, nogil=True)
@@ -28,30 +41,61 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @compiled
-def collect(values, channels, events, counts):  # type: ignore[no-untyped-def]
-    """List the non-zero elements of one step, renumbered channels last; return how many.
+def gather(spikes, sample, channels, starts, events, counts):  # type: ignore[no-untyped-def]
+    """List one sample's non-zero inputs by step, renumbered channels last.
 
     Args:
-        values: uint8 ``[N]`` in torch's order.
+        spikes: uint8 ``[T, B, N]`` in torch's order.
+        sample: which of B.
         channels: C of a ``(C, H, W)`` population; 1 if it needs no renumbering.
-        events, counts: int32 ``[>= N]``, filled with indices and values.
+        starts: int64 ``[T + 1]``, written: step t has ``events[starts[t] : starts[t + 1]]``.
+        events: int32 ``[T N]``, written.
+        counts: int32, as `events`, written; ``[0]`` if the spikes are binary.
     """
-    size = values.shape[0]
+    size = spikes.shape[2]
     plane = size // channels
     found = 0
-    for start in range(0, size, SKIP):
-        block = values[start : min(start + SKIP, size)]
-        seen = np.uint8(0)
-        for j in range(block.shape[0]):
-            seen = np.uint8(seen | block[j])
-        if seen:
+    for t in range(spikes.shape[0]):
+        values = spikes[t, sample]
+        for start in range(0, size, SKIP):
+            block = values[start : min(start + SKIP, size)]
+            seen = uint8(0)
+            for j in range(block.shape[0]):
+                seen = uint8(seen | block[j])
+            if not seen:
+                continue
             for j in range(block.shape[0]):
                 if block[j]:
                     index = start + j
                     events[found] = (index % plane) * channels + index // plane
-                    counts[found] = block[j]
+                    if counts.shape[0]:
+                        counts[found] = block[j]
                     found += 1
-    return found
+        starts[t + 1] = found
+
+
+@compiled
+def place(starts, events, channels, spikes, sample):  # type: ignore[no-untyped-def]
+    """Write events into ``spikes``, zeros of uint8 ``[T, B, N]`` in torch's order."""
+    plane = spikes.shape[2] // channels
+    for t in range(starts.shape[0] - 1):
+        for e in range(starts[t], starts[t + 1]):
+            spikes[t, sample, (events[e] % channels) * plane + events[e] // channels] = 1
+
+
+@compiled
+def collect(words, events, found):  # type: ignore[no-untyped-def]
+    """Append the indices of the flags that are 1, given as uint64 words, to `events`."""
+    end = uint64(found)
+    for i in range(uint64(words.shape[0])):
+        word = words[i]
+        while word:
+            lowest = word & (~word + uint64(1))
+            byte = (lowest * uint64(FIRST_BYTE)) >> uint64(56)
+            events[end] = int32(uint64(WORD) * i + byte)
+            end += uint64(1)
+            word ^= lowest
+    return end
 
 
 @compiled
@@ -59,27 +103,28 @@ def scatter(events, counts, geometry, rows, runs, weight, target):  # type: igno
     """Add the weights behind each event to `target`, int32 ``[H_out W_out C_out]``."""
     row_start, row_output, row_tap = rows
     run_start, run_output, run_tap, run_length = runs
-    channels, width = geometry[0], geometry[1]
-    out_width, out_channels = geometry[2], geometry[3]
+    channels, width, out_width, out_channels = geometry[0], geometry[1], geometry[2], geometry[3]
     kernel_rows, kernel_columns, group_inputs = geometry[4], geometry[5], geometry[6]
     group_outputs = out_channels // (channels // group_inputs)
+    one = uint64(1)
     for e in range(events.shape[0]):
-        pixel, channel = events[e] // channels, events[e] % channels
+        pixel, channel = uint64(events[e]) // channels, uint64(events[e]) % channels
         y, x = pixel // width, pixel % width
         offset = (channel // group_inputs) * group_outputs
-        for r in range(row_start[y], row_start[y + 1]):
+        for r in range(row_start[y], row_start[y + one]):
             out_row = row_output[r] * out_width
             tap_row = (channel * kernel_rows + row_tap[r]) * kernel_columns
-            for c in range(run_start[x], run_start[x + 1]):
+            for c in range(run_start[x], run_start[x + one]):
                 length = run_length[c] * group_outputs
                 first = (out_row + run_output[c]) * out_channels + offset
                 tap = (tap_row + run_tap[c]) * group_outputs
-                if counts[e] == 1:
+                if counts.shape[0]:
+                    count = counts[e]
                     for j in range(length):
-                        target[first + j] += weight[tap + j]
+                        target[first + j] += int32(count * weight[tap + j])
                 else:
                     for j in range(length):
-                        target[first + j] += counts[e] * weight[tap + j]
+                        target[first + j] += weight[tap + j]
 
 
 @compiled
@@ -87,55 +132,73 @@ def scatter_delayed(events, counts, weight, delay, ring, slot):  # type: ignore[
     """Add a dense layer's weights to the slots of `ring`, ``[slots, N]``, their delays say."""
     slots, neurons = ring.shape
     for e in range(events.shape[0]):
-        first = events[e] * neurons
+        count = counts[e] if counts.shape[0] else int32(1)
+        weights, delays = weight[events[e] * neurons :], delay[events[e]]
         for j in range(neurons):
-            target = slot + delay[events[e], j]
+            target = slot + delays[j]
             if target >= slots:
                 target -= slots
-            ring[target, j] += counts[e] * weight[first + j]
+            ring[target, j] += int32(count * weights[j])
 
 
 @compiled
 def decay(value, kept):  # type: ignore[no-untyped-def]
     """``value kept / 4096`` rounded towards zero, all in int32."""
-    size = np.int32(abs(value))
-    high = np.int32(np.int32(size >> np.int32(12)) * kept)
-    low = np.int32(np.int32(np.int32(size & np.int32(4095)) * kept) >> np.int32(12))
-    total = np.int32(high + low)
-    return np.int32(-total) if value < 0 else total
+    size = int32(value if value >= 0 else -value)
+    low = int32(int32(int32(size & int32(4095)) * kept) >> int32(12))
+    total = int32(int32(int32(size >> int32(12)) * kept) + low)
+    return total if value >= 0 else int32(-total)
+
+
+@compiled
+def limited(value):  # type: ignore[no-untyped-def]
+    """A membrane clipped to 24 bits."""
+    top = int32((1 << 23) - 1)
+    value = value if value < top else top
+    return value if value > -top else int32(-top)
+
+
+@compiled
+def update_plain(activation, voltage, bias, neuron, flags):  # type: ignore[no-untyped-def]
+    """One step of neurons whose current is instantaneous and cannot wrap; see `update`."""
+    kept, threshold = neuron[1], neuron[2]
+    clipped = int32(0)
+    for n in range(activation.shape[0]):
+        target = int32(int32(decay(voltage[n], kept) + int32(activation[n] << int32(6))) + bias[n])
+        membrane = limited(target)
+        clipped = int32(clipped + (int32(1) if membrane != target else int32(0)))
+        fired = membrane > threshold
+        voltage[n] = int32(0) if fired else membrane
+        flags[n] = uint8(1) if fired else uint8(0)
+        activation[n] = int32(0)
+    return clipped, int32(0)
 
 
 @compiled
 def update(activation, current, voltage, bias, neuron, flags):  # type: ignore[no-untyped-def]
-    """One step of a population, `fixed_point`'s equations; clears `activation`.
+    """One step of neurons, `fixed_point`'s equations; clears `activation`, writes `flags`.
 
     Returns:
-        Neurons whose membrane was clipped, neurons whose current wrapped.
+        How many membranes were clipped, and how many currents wrapped.
     """
-    kept_current, kept_voltage, threshold = neuron[0], neuron[1], neuron[2]
-    if neuron[4]:
-        for n in range(activation.shape[0]):
-            activation[n] = np.int32(np.int32(activation[n] << np.int32(8)) >> np.int32(8))
-    limit, top = np.int32(1 << 23), np.int32((1 << 23) - 1)
-    clipped, wrapped = np.int32(0), np.int32(0)
+    kept_current, kept, threshold, unused_bits = neuron[0], neuron[1], neuron[2], neuron[3]
+    limit = int32(1 << 23)
+    clipped, wrapped = int32(0), int32(0)
     for n in range(activation.shape[0]):
-        u = np.int32(activation[n] << np.int32(6))
-        activation[n] = np.int32(0)
-        if kept_current:
-            u = np.int32(decay(current[n], kept_current) + u)
-        above, below = np.int32(u > limit), np.int32(u <= -limit)
-        u = np.int32(u + np.int32(np.int32(below - above) << np.int32(24)))
-        wrapped = np.int32(wrapped + above + below)
-        if kept_current:
-            current[n] = u
-        v = np.int32(decay(voltage[n], kept_voltage) + u)
-        if neuron[3]:
-            v = np.int32(v + bias[n])
-        w = min(max(v, np.int32(-top)), top)
-        clipped = np.int32(clipped + np.int32(w != v))
-        fired = w > threshold
-        voltage[n] = np.int32(0) if fired else w
-        flags[n] = np.uint8(fired)
+        received = int32(int32(activation[n] << unused_bits) >> unused_bits)
+        u = int32(decay(current[n], kept_current) + int32(received << int32(6)))
+        above = int32(1) if u > limit else int32(0)
+        below = int32(1) if u <= -limit else int32(0)
+        u = int32(u + int32(int32(below - above) << int32(24)))
+        current[n] = u
+        target = int32(int32(decay(voltage[n], kept) + u) + bias[n])
+        membrane = limited(target)
+        wrapped = int32(wrapped + int32(above + below))
+        clipped = int32(clipped + (int32(1) if membrane != target else int32(0)))
+        fired = membrane > threshold
+        voltage[n] = int32(0) if fired else membrane
+        flags[n] = uint8(1) if fired else uint8(0)
+        activation[n] = int32(0)
     return clipped, wrapped
 
 
@@ -143,44 +206,56 @@ def update(activation, current, voltage, bias, neuron, flags):  # type: ignore[n
 def advance(  # type: ignore[no-untyped-def]
     starts, events, counts,
     geometry, rows, runs, weight, recurrent, delay, bias, neuron, fan,
-    slot, ring, current, voltage, flags, sent_starts, sent, sent_counts, totals,
+    slot, ring, current, voltage, flags, words, sent_starts, sent, totals,
 ):  # fmt: skip
     """Run one layer of one sample over a stretch of steps.
 
     Args:
-        starts: int64 ``[T + 1]``; step t receives ``events[starts[t] : starts[t + 1]]``.
-        events, counts: int32, input indices (channels last) and values.
+        starts, events, counts: the input's events, as `gather` lists them.
         geometry to fan: see `plan.Plan`.
         slot: row of `ring` that holds the first step's activation.
         ring: int32 ``[slots, N]``, activations to come.
         current, voltage: int32 ``[N]``, the states, left as the next stretch needs them.
-        flags: uint8 ``[T, N]``, written: which neurons fired.
-        sent_starts, sent, sent_counts: as the first three, written: the spikes sent.
+        flags, words: zeros of uint8, at least N, and the same memory as uint64; scratch.
+        sent_starts, sent: as `starts` and `events`, written: the spikes sent.
         totals: int64 ``[5]``, added to: spikes in, spikes out, synops, saturations, wraps.
 
     Returns:
         The slot of the step after the last.
     """
+    neurons = ring.shape[1]
     for t in range(starts.shape[0] - 1):
-        now, values = events[starts[t] : starts[t + 1]], counts[starts[t] : starts[t + 1]]
+        now = events[starts[t] : starts[t + 1]]
+        values = counts[starts[t] : starts[t + 1]] if counts.shape[0] else counts
+        activation = ring[slot]
         if delay.shape[0]:
             scatter_delayed(now, values, weight, delay, ring, slot)
         else:
-            scatter(now, values, geometry, rows, runs, weight, ring[slot])
-        clipped, wrapped = update(ring[slot], current, voltage, bias, neuron, flags[t])
+            scatter(now, values, geometry, rows, runs, weight, activation)
+        for start in range(0, neurons, BLOCK):
+            part = slice(start, min(start + BLOCK, neurons))
+            if neuron[4]:
+                clipped, wrapped = update_plain(
+                    activation[part], voltage[part], bias[part], neuron, flags[part]
+                )
+            else:
+                clipped, wrapped = update(
+                    activation[part], current[part], voltage[part], bias[part], neuron, flags[part]
+                )
+            totals[3] += clipped
+            totals[4] += wrapped
         slot = (slot + 1) % ring.shape[0]
         first = sent_starts[t]
-        found = collect(flags[t], 1, sent[first:], sent_counts[first:])
-        sent_starts[t + 1] = first + found
+        end = np.int64(collect(words, sent, first))
+        sent_starts[t + 1] = end
         if recurrent.shape[0]:
-            for e in range(first, first + found):
-                for j in range(recurrent.shape[1]):
-                    ring[slot, j] += recurrent[sent[e], j]
+            for e in range(first, end):
+                source, target = recurrent[sent[e]], ring[slot]
+                for j in range(target.shape[0]):
+                    target[j] += source[j]
         totals[0] += now.shape[0]
-        totals[1] += found
+        totals[1] += end - first
         for e in range(now.shape[0]):
             totals[2] += fan[now[e]]
-        totals[2] += found * recurrent.shape[0]
-        totals[3] += clipped
-        totals[4] += wrapped
+        totals[2] += (end - first) * recurrent.shape[0]
     return slot

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..activity import fan_out, reach
-from ..fixed_point import CONVOLUTION_BITS, DECAY_UNITY, STATE_SHIFT
+from ..fixed_point import CONVOLUTION_BITS, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from ..spec import Convolution, IntLayer, Shape
 from .check import largest_sum
 
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
+Index = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class Plan:
     """One layer for the kernels; see `kernels.advance` for how it is walked.
 
     Attributes:
-        geometry: int64 ``[7]``: input channels, input width, output width, output channels,
+        geometry: uint64 ``[7]``: input channels, input width, output width, output channels,
             kernel rows, kernel columns, input channels of a group.
-        rows: int64 arrays start, output, tap; entries of input row y are those from
+        rows: uint64 arrays start, output, tap; entries of input row y are those from
             ``start[y]`` to ``start[y + 1]``.
-        runs: int64 arrays start, output, tap, length; the same for input columns, a run of
+        runs: uint64 arrays start, output, tap, length; the same for input columns, a run of
             ``length`` neighbouring output columns from ``output`` on.
         weight: int32, flat ``[C_in, kH, kW mirrored, C_out / groups]``.
         recurrent: int32 ``[N, N]``, by source; ``[0, 0]`` without recurrence.
@@ -39,13 +40,14 @@ class Plan:
         slots: activations kept per neuron, longest delay + 1.
         bias: int32 ``[N]``, already shifted into the state.
         neuron: int32 ``[5]``: share kept of the current and of the membrane (of 4096), threshold
-            in the state, whether there is a bias, whether the convolution's sum may wrap.
+            in the state, bits of an activation above those a convolution keeps, and whether the
+            current is instantaneous and too small to wrap.
         fan: int64 ``[N_in]``, synapses of each input, the layer's input order.
     """
 
-    geometry: Int64
-    rows: tuple[Int64, ...]
-    runs: tuple[Int64, ...]
+    geometry: Index
+    rows: tuple[Index, ...]
+    runs: tuple[Index, ...]
     weight: Int32
     recurrent: Int32
     delay: Int32
@@ -83,7 +85,7 @@ def plan_layer(layer: IntLayer, source: Shape, largest: int) -> Plan:
         sizes = (order.size, 1, 1, layer.neurons)
         by_source = layer.weight.T[order]
     return Plan(
-        geometry=np.array([*sizes, *kernel, sizes[0] // groups], dtype=np.int64),
+        geometry=np.array([*sizes, *kernel, sizes[0] // groups], dtype=np.uint64),
         rows=_table(rows, height),
         runs=_table(columns, width),
         weight=np.ascontiguousarray(by_source, dtype=np.int32).reshape(-1),
@@ -123,10 +125,10 @@ def _runs(pairs: Int64, kernel: int, *, merge: bool) -> Int64:
     return np.array(runs, dtype=np.int64).reshape(-1, 4)
 
 
-def _table(fields: Int64, size: int) -> tuple[Int64, ...]:
+def _table(fields: Int64, size: int) -> tuple[Index, ...]:
     """Split rows (input, ...), ordered by input, into offsets by input and one array a field."""
-    starts = np.searchsorted(fields[:, 0], np.arange(size + 1)).astype(np.int64)
-    return (starts, *(np.ascontiguousarray(fields[:, k]) for k in range(1, fields.shape[1])))
+    starts = np.searchsorted(fields[:, 0], np.arange(size + 1))
+    return (starts.astype(np.uint64), *fields[:, 1:].T.astype(np.uint64, order="C"))
 
 
 def _transposed(matrix: Int32) -> Int32:
@@ -135,20 +137,23 @@ def _transposed(matrix: Int32) -> Int32:
 
 def _bias(layer: IntLayer) -> Int32:
     if layer.bias is None:
-        return np.zeros(0, dtype=np.int32)
+        return np.zeros(layer.neurons, dtype=np.int32)
     shifted = layer.bias.astype(np.int32) << STATE_SHIFT
     return np.tile(shifted, layer.neurons // len(shifted))
 
 
 def _neuron(layer: IntLayer, largest: int) -> Int32:
-    wraps = layer.kind == "conv" and largest_sum(layer, largest) >= 1 << (CONVOLUTION_BITS - 1)
+    neuron = layer.neuron
+    plain = neuron.current_decay == DECAY_UNITY
+    # Below the limit, because Lava wraps a current of exactly -2^23 and not one of 2^23.
+    plain &= largest_sum(layer, largest) << STATE_SHIFT < STATE_LIMIT
     return np.array(
         [
-            DECAY_UNITY - layer.neuron.current_decay,
-            DECAY_UNITY - layer.neuron.voltage_decay,
-            layer.neuron.threshold << STATE_SHIFT,
-            layer.bias is not None,
-            wraps,
+            DECAY_UNITY - neuron.current_decay,
+            DECAY_UNITY - neuron.voltage_decay,
+            neuron.threshold << STATE_SHIFT,
+            32 - CONVOLUTION_BITS if layer.kind == "conv" else 0,
+            plain,
         ],
         dtype=np.int32,
     )
