@@ -12,11 +12,11 @@ from .reading import read_events
 from .writing import write_events
 
 if TYPE_CHECKING:
+    from .pixels import SimulatorConfig as SimulatorConfig
     from .simulator import Simulator as Simulator
-    from .simulator import SimulatorConfig as SimulatorConfig
     from .simulator import simulate as simulate
 
-_LAZY = {"Simulator": "simulator", "SimulatorConfig": "simulator", "simulate": "simulator"}
+_LAZY = {"Simulator": "simulator", "SimulatorConfig": "pixels", "simulate": "simulator"}
 
 __all__ = [
     "EVENT_DTYPE",

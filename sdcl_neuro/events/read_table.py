@@ -186,7 +186,8 @@ def _load_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, _, dtype = header(stream)
-    except (ValueError, KeyError, SyntaxError, TypeError, EOFError) as error:
+    # Its parser of literals raises what it trips over: tokenizer, syntax and type errors.
+    except Exception as error:
         raise InputError(f"no numpy array ({_brief(error)})", mend="save it again") from None
     if dtype.hasobject:
         raise InputError("an array of Python objects", mend="save numbers")

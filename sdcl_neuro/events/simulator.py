@@ -9,7 +9,6 @@ has a time of its own. Everything after the tables is integer arithmetic (log in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,62 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from .array import EVENT_DTYPE, SENSOR_MAX, Events
 from .encoding import frame_times
+from .light import LINEAR_MAX, LOG_BITS, LUMINANCE, linear_intensity, linear_of_srgb, log_levels
+from .pixels import Pixels, all_crossings
+from .pixels import SimulatorConfig as SimulatorConfig
 
-# Log intensity is counted in units of 2**-LOG_BITS, linear intensity in 1/65535.
-LOG_BITS = 20
-LINEAR_MAX = 65535
-# Rec. 709 luminance of linear R, G, B (ITU-R BT.709-6, item 3.2), in 1/65536; they sum to 65536.
-LUMINANCE = (13933, 46871, 4732)
-# A mismatched threshold never falls below this (v2e's own limit).
-THRESHOLD_FLOOR = 0.01
 # Shot noise falls with intensity to this part of its rate at full white (v2e's factor).
 NOISE_AT_WHITE = 0.25
 # Times since the last frame have 31 bits in the simulator's keys.
 DURATION_LIMIT_US = 1 << 31
 NOISE_LIMIT = 1e9
-
-
-@dataclass(frozen=True)
-class SimulatorConfig:
-    """What a simulated pixel does.
-
-    Attributes:
-        threshold_on, threshold_off: nominal thresholds in log (base e) intensity; v2e's nominal
-            value is 0.2.
-        mismatch: standard deviation of a pixel's thresholds; v2e's nominal value is 0.03.
-        refractory_us: after an event a pixel is deaf for this long; its level still follows, so
-            what it missed is lost. v2e's nominal value is 500.
-        leak_hz: the level drifts so that a pixel at the nominal threshold sends this many ON
-            events a second in a still scene.
-        shot_noise_hz: rate of random events of a dark pixel, both polarities together.
-        log_eps: added to the linear intensity (0 to 1) before the logarithm; ESIM's value.
-        seed: of mismatch and shot noise.
-    """
-
-    threshold_on: float = 0.2
-    threshold_off: float = 0.2
-    mismatch: float = 0.03
-    refractory_us: int = 500
-    leak_hz: float = 0.0
-    shot_noise_hz: float = 0.0
-    log_eps: float = 1e-3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        limits: tuple[tuple[str, float, float], ...] = (
-            ("threshold_on", THRESHOLD_FLOOR, 10.0),
-            ("threshold_off", THRESHOLD_FLOOR, 10.0),
-            ("mismatch", 0.0, 10.0),
-            ("refractory_us", 0, 1 << 40),
-            ("leak_hz", 0.0, 1e4),
-            ("shot_noise_hz", 0.0, 1e4),
-            ("log_eps", 1e-6, 1.0),
-            ("seed", 0, (1 << 63) - 1),
-        )
-        for name, low, high in limits:
-            value = getattr(self, name)
-            if not low <= value <= high:  # also refuses NaN
-                raise InputError(f"{name} is {value}", mend=f"give one from {low} to {high}")
 
 
 def simulate(
@@ -114,7 +66,7 @@ class Simulator:
         self._level_of = log_levels(config.log_eps)
         self._level_of_grey = self._level_of[linear]
         self._shares = np.outer(LUMINANCE, linear.astype(np.int64))
-        self._pixels: _Pixels | None = None
+        self._pixels: Pixels | None = None
 
     def advance(self, frame: NDArray[np.uint8], time_us: int) -> NDArray[Any]:
         """Take the next frame, uint8 ``[H, W]`` or RGB ``[H, W, 3]``; return the events since.
@@ -128,10 +80,10 @@ class Simulator:
         level = self._levels(frame)
         pixels = self._pixels
         if pixels is None:
-            self._pixels = _Pixels.at_rest(self.config, frame.shape, level, time_us)
+            self._pixels = Pixels.at_rest(self.config, frame.shape, level, time_us)
             return np.empty(0, EVENT_DTYPE)
         duration = self._duration(pixels, frame, time_us)
-        keys = _all_crossings(pixels, level, self._drift(pixels, time_us), duration)
+        keys = all_crossings(pixels, level, self._drift(pixels, time_us), duration)
         if self.config.shot_noise_hz:
             keys = np.concatenate([keys, self._shot_noise(frame, duration)])
         keys.sort()
@@ -154,7 +106,7 @@ class Simulator:
             kernels.colour_levels(frame.reshape(-1, 3), self._shares, self._level_of, level)
         return level
 
-    def _duration(self, pixels: _Pixels, frame: NDArray[np.uint8], time_us: int) -> int:
+    def _duration(self, pixels: Pixels, frame: NDArray[np.uint8], time_us: int) -> int:
         if frame.shape != pixels.shape:
             raise InputError(
                 f"a frame of shape {frame.shape} after one of {pixels.shape}",
@@ -168,7 +120,7 @@ class Simulator:
             )
         return duration
 
-    def _drift(self, pixels: _Pixels, time_us: int) -> int:
+    def _drift(self, pixels: Pixels, time_us: int) -> int:
         """Level gained by leaking since the last frame; the sum over frames does not round."""
         per_second = round(self.config.leak_hz * self.config.threshold_on * (1 << LOG_BITS))
         before, after = (
@@ -201,101 +153,6 @@ class Simulator:
         keep = self._noise.random(number) < chance
         keys = (offset << OFFSET_SHIFT) | (pixel << PIXEL_SHIFT) | polarity
         return keys[keep].astype(np.uint64)
-
-
-@dataclass
-class _Pixels:
-    """What the pixels remember; flat arrays in raster order.
-
-    Attributes:
-        shape: of a frame.
-        level: int32, log intensity in the last frame.
-        excess: int32, level above that of the last event.
-        threshold_on, threshold_off: int32, above zero.
-        last_event_us: int64, time of the last event that was sent.
-        buffer: uint64, room for the crossings of one interval; grows as needed.
-        start_us, time_us: times of the first and the last frame.
-    """
-
-    shape: tuple[int, ...]
-    level: NDArray[np.int32]
-    excess: NDArray[np.int32]
-    threshold_on: NDArray[np.int32]
-    threshold_off: NDArray[np.int32]
-    last_event_us: NDArray[np.int64]
-    buffer: NDArray[np.uint64]
-    start_us: int
-    time_us: int
-
-    @classmethod
-    def at_rest(
-        cls,
-        config: SimulatorConfig,
-        shape: tuple[int, ...],
-        level: NDArray[np.int32],
-        time_us: int,
-    ) -> _Pixels:
-        """Pixels that have settled on their first frame."""
-        on, off = thresholds(config, level.size)
-        never = np.full(level.size, time_us - config.refractory_us, np.int64)
-        room = np.empty(level.size, np.uint64)
-        return cls(shape, level, np.zeros_like(level), on, off, never, room, time_us, time_us)
-
-
-def thresholds(config: SimulatorConfig, pixels: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """ON and OFF thresholds ``[pixels]`` in units of 2**-20, with the seed's mismatch."""
-    rng = np.random.default_rng([config.seed, 0])
-    nominal = np.array([[config.threshold_on], [config.threshold_off]])
-    drawn = np.maximum(rng.normal(nominal, config.mismatch, (2, pixels)), THRESHOLD_FLOOR)
-    on, off = np.rint(drawn * (1 << LOG_BITS)).astype(np.int32)
-    return on, off
-
-
-def linear_of_srgb() -> NDArray[np.uint16]:
-    """Linear intensity ``[256]`` of an sRGB value, 0 to 65535 (IEC 61966-2-1)."""
-    value = np.arange(256) / 255
-    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    table: NDArray[np.uint16] = np.rint(linear * LINEAR_MAX).astype(np.uint16)
-    return table
-
-
-def linear_intensity(frame: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Linear intensity, or luminance, ``[H, W]``, 0 to 65535, of a grey or RGB frame."""
-    linear = linear_of_srgb().astype(np.int64)[frame]
-    return linear if frame.ndim == 2 else (linear @ np.array(LUMINANCE) + 32768) >> 16
-
-
-def log_levels(eps: float) -> NDArray[np.int32]:
-    """Log intensity in units of 2**-20, ``[65536]``, by linear intensity."""
-    linear = np.arange(LINEAR_MAX + 1) / LINEAR_MAX
-    table: NDArray[np.int32] = np.rint(np.log(linear + eps) * (1 << LOG_BITS)).astype(np.int32)
-    return table
-
-
-def _all_crossings(
-    pixels: _Pixels, level: NDArray[np.int32], drift: int, duration_us: int
-) -> NDArray[np.uint64]:
-    """Crossings of all pixels since the last frame, pixel by pixel."""
-    from . import kernels
-
-    parts, pixel = [], 0
-    while True:
-        pixel, count = kernels.crossings(
-            pixels.level,
-            level,
-            pixels.excess,
-            pixels.threshold_on,
-            pixels.threshold_off,
-            drift,
-            duration_us,
-            pixel,
-            pixels.buffer,
-        )
-        parts.append(pixels.buffer[:count].copy())
-        if pixel == level.size:
-            return np.concatenate(parts)
-        # So that also a pixel with very many events fits at last.
-        pixels.buffer = np.empty(2 * pixels.buffer.size, np.uint64)
 
 
 def _unpack(keys: NDArray[np.uint64], start_us: int, width: int) -> NDArray[Any]:
