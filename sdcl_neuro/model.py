@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .bridge import Bridge, Output
 from .errors import InputError
 
+Spikes = Tensor | NDArray[np.uint8]
 
-def event_features(layer_spikes: Tensor, *, frames: int) -> Tensor:
+
+def event_features(layer_spikes: Spikes, *, frames: int) -> Tensor:
     """A frame's event features: the spikes of its K bins, averaged.
 
     Args:
-        layer_spikes: ``[T, B, C, h, w]`` of any backend, uint8 or float; T = frames * K, a frame's
-            bins next to each other.
+        layer_spikes: ``[T, B, C, h, w]`` of any backend, a uint8 array or a tensor; T = frames * K,
+            a frame's bins next to each other.
         frames: F.
 
     Returns:
@@ -22,32 +27,37 @@ def event_features(layer_spikes: Tensor, *, frames: int) -> Tensor:
     Raises:
         InputError: T is no multiple of `frames`.
     """
-    return _bins(layer_spikes, frames).float().mean(1).transpose(0, 1)
+    return _bins(layer_spikes, frames).mean(1, dtype=torch.float32).transpose(0, 1)
 
 
-def event_counts(spikes: Tensor, *, frames: int) -> Tensor:
+def event_counts(spikes: Spikes, *, frames: int) -> Tensor:
     """Events per pixel of each frame's interval, both polarities together.
 
     Args:
-        spikes: ``[T, B, 2, H, W]``, the event branch's input, uint8 or float.
+        spikes: ``[T, B, 2, H, W]``, the event branch's input, a uint8 array or a tensor.
         frames: F.
 
     Returns:
         float32 ``[B, F, H, W]``.
     """
-    return _bins(spikes, frames).float().sum((1, 3)).transpose(0, 1)
+    return _bins(spikes, frames).sum((1, 3), dtype=torch.float32).transpose(0, 1)
 
 
-def _bins(values: Tensor, frames: int) -> Tensor:
+def _bins(spikes: Spikes, frames: int) -> Tensor:
     """``[F*K, B, ...] -> [F, K, B, ...]``."""
-    steps = values.shape[0]
-    if values.ndim != 5 or frames < 1 or steps % frames:
+    # np.require copies an array that may not be written: torch would warn of it.
+    values = (
+        spikes
+        if isinstance(spikes, Tensor)
+        else torch.from_numpy(np.require(spikes, requirements=["C", "W"]))
+    )
+    if values.ndim != 5 or frames < 1 or not len(values) or len(values) % frames:
         raise InputError(
             f"spikes of shape {tuple(values.shape)} cannot be shared among {frames} frames",
             where="event_features",
             mend="give [F*K, B, C, h, w], K bins for each of the F frames",
         )
-    return values.reshape(frames, steps // frames, *values.shape[1:])
+    return values.reshape(frames, -1, *values.shape[1:])
 
 
 class Sdcl(nn.Module):

@@ -18,8 +18,8 @@ STD = (0.229, 0.224, 0.225)
 def normalise(frames: NDArray[np.uint8]) -> Tensor:
     """Resize to 256x128 and normalise by ImageNet's statistics.
 
-    Resizing is bilinear between pixel centres without antialiasing (OpenCV's ``INTER_LINEAR``, as
-    torchreid's users know it from its tracker ports); a frame of the right size is left as it is.
+    Resizing is bilinear between pixel centres without antialiasing (OpenCV's ``INTER_LINEAR``); a
+    frame of the right size is left as it is.
 
     Args:
         frames: uint8 ``[N, H, W, 3]``, RGB.
@@ -38,7 +38,9 @@ def normalise(frames: NDArray[np.uint8]) -> Tensor:
         )
     if frames.shape[1:3] != FRAME_SIZE:
         frames = _resized(frames)
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+    # np.require copies an array that may not be written: torch would warn of it.
+    given = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
+    pixels = given.permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     return ((pixels - mean) / std).contiguous()
 

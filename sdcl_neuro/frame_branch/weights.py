@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from ..atomic import atomic_path
@@ -63,7 +63,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             mend="convert the file once with safetensors.torch.save_file (docs/frame_branch.md)",
         )
     try:
-        return load_file(path)
+        # Not load_file: it maps the file, and a file cut short meanwhile would kill the process.
+        return load(path.read_bytes())
     except SafetensorError as error:
         raise InputError(
             f"not a safetensors file ({error})",
