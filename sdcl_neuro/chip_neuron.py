@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .chip_ops import STATE_MAX, UNIT, decay, straight_through, wrap_current
+from .chip_ops import STATE_MAX, UNIT, decay, register, straight_through, wrap_current
 from .errors import InputError
 from .fixed_point import (
     DECAY_UNITY,
@@ -117,7 +117,7 @@ class ChipNeuron:
         neuron = self.integer_neuron()
         offset = 0.0 if bias is None else bias * UNIT
         if neuron.current_decay == DECAY_UNITY and recurrent is None:
-            return self._instantaneous(sums * UNIT, offset, neuron)
+            return self._instantaneous(register(sums * UNIT), offset, neuron)
         current = state = spike = torch.zeros_like(sums[0])
         spikes = []
         for step in sums.unbind(0):
@@ -133,16 +133,16 @@ class ChipNeuron:
             drive = wrap_current(drive)
         state = torch.zeros_like(drive[0])
         spikes = []
-        for step in (drive + offset).unbind(0):
+        for step in (drive + offset if torch.is_tensor(offset) else drive).unbind(0):
             spike, state = self._membrane_step(step, state, neuron)
             spikes.append(spike)
         return torch.stack(spikes)
 
     def _current_step(self, sums: Tensor, current: Tensor, neuron: IntNeuron) -> Tensor:
         if neuron.current_decay == DECAY_UNITY:
-            return wrap_current(sums * UNIT)
+            return wrap_current(register(sums * UNIT))
         kept = decay(current, self.alpha, DECAY_UNITY - neuron.current_decay)
-        return wrap_current(kept + sums * UNIT)
+        return wrap_current(register(kept + register(sums * UNIT)))
 
     def _membrane_step(
         self, drive: Tensor, state: Tensor, neuron: IntNeuron
@@ -152,12 +152,13 @@ class ChipNeuron:
         # The reset is detached, as in snn.Leaky.
         state = state.masked_fill(state.detach() > limit, 0.0)
         kept = decay(state, self.beta, DECAY_UNITY - neuron.voltage_decay)
-        membrane = (kept + drive).clamp(-STATE_MAX, STATE_MAX)
+        membrane = register(kept + drive).clamp(-STATE_MAX, STATE_MAX)
         threshold: Tensor | float = limit
         if self.threshold.requires_grad:
             path = self.threshold * (float(self.scale) * UNIT)
             threshold = straight_through(torch.full_like(path, limit), path)
-        return self.spike_grad((membrane - threshold) / max(limit, UNIT)), membrane
+        spikes = self.spike_grad((membrane - threshold) / max(limit, UNIT))
+        return spikes.to(membrane.dtype), membrane
 
     def _float_sequence(self, currents: Tensor) -> Tensor:
         """snnTorch's own forward, step by step, with visible states."""
@@ -167,9 +168,10 @@ class ChipNeuron:
         spikes = []
         try:
             for current in currents.unbind(0):
-                spike, *states_list = self._float_step(current, *states)
-                states = tuple(states_list)
-                spikes.append(spike)
+                result = self._float_step(current, *states)
+                # Leaky and Synaptic hand on what follows the spikes, RLeaky the spikes too.
+                states = tuple(result[-len(states) :])
+                spikes.append(result[0])
         finally:
             self.init_hidden, self.output = hidden, output
         return torch.stack(spikes)

@@ -17,6 +17,8 @@ UNIT = float(1 << STATE_SHIFT)
 """Inputs, biases and thresholds stand so much higher in the states."""
 STATE_MAX = float(STATE_LIMIT - 1)
 """Largest magnitude of a membrane."""
+REGISTER_LIMIT = float(1 << 31)
+"""Lava holds sums and states in 32 bits."""
 
 
 class _Straight(torch.autograd.Function):
@@ -87,3 +89,13 @@ def wrap_current(current: Tensor) -> Tensor:
         below, above = current <= -STATE_LIMIT, current > STATE_LIMIT
         span = 2.0 * STATE_LIMIT * (below.to(current) - above.to(current))
     return current + span
+
+
+def register(value: Tensor) -> Tensor:
+    """What a 32-bit register keeps of an integer held in float64.
+
+    Float32 holds no such integer to its last digit; its callers have bounded theirs below 2^31.
+    """
+    if value.dtype != torch.float64 or float(value.detach().abs().amax()) < REGISTER_LIMIT:
+        return value
+    return torch.remainder(value + REGISTER_LIMIT, 2 * REGISTER_LIMIT) - REGISTER_LIMIT
