@@ -1,0 +1,161 @@
+"""A whole SDCL on disk: ``sdcl.json``, the dense weights, and the event branch's own checkpoint.
+
+The folder holds no pickle. ``event_branch/`` in it is a checkpoint that `checkpoint` reads alone,
+so every verb that takes an event branch takes the whole folder too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from .atomic import atomic_folder, file_sha256, write_json
+from .bridge import Bridge, BridgeConfig
+from .checkpoint import load_checkpoint, save_checkpoint
+from .errors import InputError
+from .event_branch import EventBranch
+from .frame_branch import frame_branch, load_weights, save_weights
+from .model import Sdcl
+from .spec import Pair
+
+SCHEMA = {"name": "sdcl_neuro.sdcl", "version": 1}
+DOCUMENT = "sdcl.json"
+DENSE = "dense.safetensors"
+EVENT_BRANCH = "event_branch"
+_DOCUMENT_BYTES_MAX = 1 << 20
+_MEND = "save it again, or give another checkpoint"
+
+
+@dataclass(frozen=True)
+class ClipFormat:
+    """What a tracklet of the model looks like.
+
+    Attributes:
+        frames: F, frames of a tracklet.
+        bins: K, time steps per frame.
+        size: rows and columns of the spike tensor.
+        stride: video frames per tracklet frame.
+    """
+
+    frames: int = 4
+    bins: int = 4
+    size: Pair = (64, 32)
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class SdclCheckpoint:
+    """A loaded model, in evaluation mode, with what its tracklets look like."""
+
+    model: Sdcl
+    clip: ClipFormat
+    frame_branch: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_sdcl(
+    folder: Path | str,
+    model: Sdcl,
+    *,
+    clip: ClipFormat,
+    frame_branch: str,
+    provenance: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `model` to `folder`, whole or not at all; an older checkpoint there is replaced.
+
+    Args:
+        folder: made if absent.
+        model: with an `EventBranch`.
+        clip: what its tracklets look like.
+        frame_branch: the frame branch's name, see `sdcl_neuro.frame_branch.NAMES`.
+        provenance: plain JSON values on where it comes from.
+    """
+    folder = Path(folder)
+    if not isinstance(model.event_branch, EventBranch):
+        raise InputError("the model has no event branch to save", where="save_sdcl")
+    with atomic_folder(folder) as temporary:
+        save_checkpoint(
+            temporary / EVENT_BRANCH,
+            model.event_branch,
+            input_size=clip.size,
+            provenance=provenance,
+        )
+        save_weights(_dense(model), temporary / DENSE)
+        document = {
+            "schema": SCHEMA,
+            "frame_branch": frame_branch,
+            "bridge": model.bridge.config.to_dict(),
+            "clip": asdict(clip),
+            "dense_sha256": file_sha256(temporary / DENSE),
+            "provenance": dict(provenance or {}),
+        }
+        write_json(temporary / DOCUMENT, document)
+    return folder
+
+
+def is_sdcl_checkpoint(folder: Path | str) -> bool:
+    """Whether `folder` holds a whole SDCL, not an event branch alone."""
+    return (Path(folder) / DOCUMENT).is_file()
+
+
+def load_sdcl(folder: Path | str) -> SdclCheckpoint:
+    """Read what `save_sdcl` wrote.
+
+    Raises:
+        InputError: if anything is missing, damaged, or not what the document says.
+    """
+    folder = Path(folder)
+    document = _read_document(folder)
+    try:
+        if document["schema"] != SCHEMA:
+            raise _broken(folder, f"schema {document['schema']} where {SCHEMA} is read")
+        name, digest = document["frame_branch"], document["dense_sha256"]
+        config = BridgeConfig.from_dict(document["bridge"])
+        clip = _clip(document["clip"])
+        provenance = dict(document["provenance"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _broken(folder, f"{DOCUMENT} lacks or misstates {error}") from None
+    if not (folder / DENSE).is_file() or file_sha256(folder / DENSE) != digest:
+        raise _broken(folder, f"{DENSE} is missing or has not the hash that {DOCUMENT} names")
+    branch = load_checkpoint(folder / EVENT_BRANCH).module
+    model = Sdcl(frame_branch(name), branch, bridge=Bridge(config))
+    load_weights(_dense(model), folder / DENSE)
+    model.eval()
+    return SdclCheckpoint(model, clip, name, provenance)
+
+
+def _dense(model: Sdcl) -> nn.Module:
+    """The dense parts under their own names."""
+    parts = {"bridge": model.bridge, "frame_branch": model.frame_branch}
+    return nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
+
+
+def _read_document(folder: Path) -> Any:
+    path = folder / DOCUMENT
+    if not path.is_file():
+        previous = folder.with_name(f"{folder.name}.previous")
+        mend = f"rename {previous} to it" if previous.is_dir() else "give a folder made by training"
+        raise InputError(f"no {DOCUMENT} in it", where=str(folder), mend=mend)
+    if path.stat().st_size > _DOCUMENT_BYTES_MAX:
+        raise _broken(folder, f"{DOCUMENT} is larger than {_DOCUMENT_BYTES_MAX} bytes")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _broken(folder, f"{DOCUMENT} is not JSON ({error})") from None
+
+
+def _clip(values: Mapping[str, Any]) -> ClipFormat:
+    clip = ClipFormat(**{**values, "size": tuple(values["size"])})
+    numbers = (clip.frames, clip.bins, clip.stride, *clip.size)
+    if len(clip.size) != 2 or any(type(n) is not int or n < 1 for n in numbers):
+        raise ValueError(f"clip {values}")
+    return clip
+
+
+def _broken(folder: Path, what: str) -> InputError:
+    return InputError(" ".join(what.split()), where=f"checkpoint {folder}", mend=_MEND)

@@ -1,0 +1,93 @@
+"""A whole SDCL written and read back, and folders that are not one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sdcl_neuro.bridge import Bridge, BridgeConfig
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.event_branch import COMPACT, EventBranch
+from sdcl_neuro.frame_branch import frame_branch
+from sdcl_neuro.model import Sdcl
+from sdcl_neuro.sdcl_checkpoint import ClipFormat, load_sdcl, save_sdcl
+
+CLIP = ClipFormat(frames=2, bins=2, size=(64, 32))
+
+
+@pytest.fixture(scope="module")
+def model() -> Sdcl:
+    torch.manual_seed(0)
+    bridge = Bridge(BridgeConfig(channels=16, frames=2, identities=3, heads=2, points=2))
+    branch = EventBranch(COMPACT).prepare_quantization()
+    return Sdcl(frame_branch("osnet_x0_25"), branch, bridge=bridge).eval()
+
+
+@pytest.fixture
+def folder(model: Sdcl, tmp_path: Path) -> Path:
+    return save_sdcl(
+        tmp_path / "model", model, clip=CLIP, frame_branch="osnet_x0_25", provenance={"seed": 0}
+    )
+
+
+def test_the_same_model_comes_back(model: Sdcl, folder: Path) -> None:
+    loaded = load_sdcl(folder)
+    assert loaded.clip == CLIP
+    assert loaded.provenance == {"seed": 0}
+    generator = torch.Generator().manual_seed(1)
+    frames = torch.randn(2, 2, 3, 256, 128, generator=generator)
+    spikes = (torch.rand(4, 2, 2, 64, 32, generator=generator) < 0.1).float()
+    with torch.no_grad():
+        expected, found = model(frames, spikes), loaded.model(frames, spikes)
+    assert torch.equal(expected.embedding, found.embedding)
+
+
+def test_saving_over_an_older_one_leaves_only_the_new(model: Sdcl, folder: Path) -> None:
+    save_sdcl(folder, model, clip=CLIP, frame_branch="osnet_x0_25", provenance={"seed": 1})
+    assert load_sdcl(folder).provenance == {"seed": 1}
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_failed_save_keeps_the_older_one(model: Sdcl, folder: Path) -> None:
+    with pytest.raises(TypeError):
+        save_sdcl(
+            folder, model, clip=CLIP, frame_branch="osnet_x0_25", provenance={"bad": object()}
+        )
+    assert load_sdcl(folder).provenance == {"seed": 0}
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": {"name": "other", "version": 1}}, "schema"),
+        ({"bridge": {"channels": -1}}, "channels"),
+        ({"bridge": None}, "sdcl.json"),
+        ({"clip": {"frames": 2, "bins": 0, "size": [64, 32], "stride": 1}}, "clip"),
+        ({"clip": {"frames": 2}}, "size"),
+        ({"frame_branch": "vit"}, "vit"),
+        ({"dense_sha256": "0" * 64}, "hash"),
+    ],
+)
+def test_a_document_that_lies_is_refused(folder: Path, change: dict, message: str) -> None:
+    path = folder / "sdcl.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(InputError, match=message) as caught:
+        load_sdcl(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[", "[]", '{"schema": 1}', "9" * 10])
+def test_a_document_that_is_none_is_refused(folder: Path, text: str) -> None:
+    (folder / "sdcl.json").write_text(text)
+    with pytest.raises(InputError, match="sdcl.json|schema"):
+        load_sdcl(folder)
+
+
+def test_an_absent_folder_names_the_copy_that_a_kill_left(folder: Path) -> None:
+    folder.rename(folder.with_name("model.previous"))
+    with pytest.raises(InputError, match="rename .*model.previous"):
+        load_sdcl(folder)
