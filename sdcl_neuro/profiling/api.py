@@ -1,0 +1,113 @@
+"""`profile`: run a network, or take the record of a run, and price it on every target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import InputError
+from ..hardware import HardwareProfile, load_profile
+from ..record import Record
+from ..spec import IntNetwork
+from .dense import REFERENCE, dense_energy, dense_twin
+from .energy import energy
+from .latency import Latency, latency
+from .result import Profile, Target, figures
+from .workload import Workload, workload
+
+Hardware = str | Path | HardwareProfile
+
+
+class HasInteger(Protocol):
+    """Anything that carries an integer network, such as a loaded model file."""
+
+    @property
+    def integer(self) -> IntNetwork | None:
+        """The integer network, None for a float-only model."""
+
+
+def profile(
+    net: IntNetwork | HasInteger,
+    spikes: object = None,
+    *,
+    hw: Hardware | Sequence[Hardware] = ("loihi1", "loihi2"),
+    record: Record | None = None,
+    step_us: float | None = None,
+    device: str = "cpu",
+) -> Profile:
+    """Count what a network does on spikes, and model what that costs.
+
+    Args:
+        net: an integer network, or an object with one in ``.integer``.
+        spikes: uint8 ``[T, B, *input_shape]``; not needed beside a record.
+        hw: targets: names (`sdcl_neuro.hardware.list_profiles`), TOML paths, or profiles.
+        record: of a run of `net`, with counts; None runs the engine on `spikes`.
+        step_us: time of one step in microseconds, if it is known; None models it.
+        device: where the engine runs, as torch names it.
+
+    Raises:
+        InputError: a float-only model, an unknown target, neither spikes nor record, a record
+            without counts, no sample at all.
+    """
+    integer = _integer(net)
+    targets = _targets(hw)
+    if step_us is not None and not step_us > 0:
+        raise InputError(f"a step of {step_us} us", where="step_us", mend="give a positive time")
+    if record is None:
+        record = _run(integer, spikes, device)
+    work = workload(integer, record)
+    priced = {target.name: _price(work, target, step_us) for target in targets}
+    energies = {
+        name: target.energy for name, target in priced.items() if target.hw.family == "neuromorphic"
+    }
+    return Profile(
+        backend=record.backend,
+        steps=record.steps,
+        samples=record.samples,
+        input_shape=tuple(integer.input_shape),
+        input_spikes=int(record.activity[0].spikes_in.sum()),
+        layers=tuple(figures(activity) for activity in record.activity),
+        targets=priced,
+        ann=dense_twin(work, load_profile(REFERENCE), energies),
+        elapsed_s=record.elapsed_s,
+        versions=dict(record.versions),
+    )
+
+
+def _integer(net: IntNetwork | HasInteger) -> IntNetwork:
+    found = net if isinstance(net, IntNetwork) else getattr(net, "integer", None)
+    if not isinstance(found, IntNetwork):
+        raise InputError(
+            "the network is not in a chip's integers, so it has no exact counts",
+            mend="convert it first (sdcl-neuro convert, or conversion.quantize)",
+        )
+    return found
+
+
+def _targets(hw: Hardware | Sequence[Hardware]) -> list[HardwareProfile]:
+    listed = [hw] if isinstance(hw, (str, Path, HardwareProfile)) else list(hw)
+    found = [
+        entry if isinstance(entry, HardwareProfile) else load_profile(entry) for entry in listed
+    ]
+    names = [entry.name for entry in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"hardware {', '.join(twice)} given twice", mend="name each target once")
+    return found
+
+
+def _run(net: IntNetwork, spikes: object, device: str) -> Record:
+    if spikes is None:
+        raise InputError("neither spikes nor a record to profile", mend="give one of them")
+    from ..engine import run_network
+
+    return run_network(net, spikes, layers=(), device=device)
+
+
+def _price(work: Workload, hw: HardwareProfile, step_us: float | None) -> Target:
+    if hw.family == "dense":
+        unknown = Latency(reason="a dense reference has no time per operation here")
+        return Target(hw, dense_energy(work, hw), unknown)
+    time = latency(work, hw, step_us=step_us)
+    return Target(hw, energy(work, hw, time), time)

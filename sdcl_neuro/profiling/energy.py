@@ -1,0 +1,276 @@
+"""Energy of one sample: counts times constants, as intervals, part by part.
+
+``part = sum over layers of count * constant``. A profile with several sets of constants gives,
+for each part, the interval over all of them; the whole is the sum of the parts. What no source
+prices is listed as not modelled and is no part of the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..hardware import HardwareProfile, Variant
+from .cost import Constant, citations, find, messages, path, synop, why_not
+from .interval import Interval, finite, hull, total
+from .latency import Latency
+from .workload import Workload
+
+PJ_PER_UJ = 1e6
+SPIKE_PARTS = ("synaptic_operations", "spike_traffic", "all_in")
+"""The parts in proportion to the spikes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an energy, in microjoules, with the constants behind it."""
+
+    uj: Interval
+    constants: tuple[Constant, ...]
+    source: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON; an open end is null with a reason."""
+        return {**uj_dict(self.uj), "source": self.source, "tag": "modelled"}
+
+
+@dataclass(frozen=True)
+class VariantEnergy:
+    """What one set of constants says; `not_modelled` gives the reason for each missing part."""
+
+    title: str
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    not_modelled: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def uj(self) -> Interval:
+        """Sum of the parts."""
+        return total(part.uj for part in self.parts.values())
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Energy of one sample on one target.
+
+    Attributes:
+        parts: by name; they add up to `uj`.
+        dynamic_uj: the parts without static power.
+        variants: each set of constants alone, narrower than their common interval.
+        not_modelled: part to reason.
+        bound_uj: an all-in upper bound from outside the model, with its constant; or None.
+        reason: why there is no energy at all; empty if there is one.
+    """
+
+    parts: Mapping[str, Part]
+    variants: Mapping[str, VariantEnergy]
+    not_modelled: Mapping[str, str]
+    bound: Part | None = None
+    reason: str = ""
+
+    @property
+    def uj(self) -> Interval | None:
+        """Sum of the parts; None if nothing is known."""
+        return total(part.uj for part in self.parts.values()) if self.known else None
+
+    @property
+    def dynamic_uj(self) -> Interval | None:
+        """Sum of the parts without static power; None if nothing is known."""
+        parts = [part.uj for name, part in self.parts.items() if name != "static"]
+        return total(parts) if self.known else None
+
+    @property
+    def known(self) -> bool:
+        """Whether there is any modelled energy."""
+        return not self.reason
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            **uj_dict(self.uj, reason=self.reason),
+            "tag": "modelled",
+            "parts": {name: part.to_dict() for name, part in self.parts.items()},
+            "dynamic": uj_dict(self.dynamic_uj, reason=self.reason),
+            "variants": {
+                name: {
+                    "title": variant.title,
+                    **uj_dict(variant.uj),
+                    "parts": {key: part.to_dict() for key, part in variant.parts.items()},
+                }
+                for name, variant in self.variants.items()
+            },
+            "not_modelled": {
+                name: {"low_uj": None, "high_uj": None, "reason": reason}
+                for name, reason in self.not_modelled.items()
+            },
+            "bound": None if self.bound is None else self.bound.to_dict(),
+            "constants": [constant.to_dict() for constant in self.constants],
+        }
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        """Every constant that went in, each once."""
+        found = [constant for part in self.parts.values() for constant in part.constants]
+        return tuple(dict.fromkeys(found))
+
+
+def uj_dict(interval: Interval | None, *, reason: str = "") -> dict[str, Any]:
+    """The two ends in microjoules; null with a reason where one is unknown."""
+    if interval is None:
+        return {"low_uj": None, "high_uj": None, "reason": reason}
+    ends: dict[str, Any] = {"low_uj": interval.low, "high_uj": finite(interval.high)}
+    if ends["high_uj"] is None:
+        ends["reason"] = "the source gives a lower bound only"
+    return ends
+
+
+def energy(work: Workload, hw: HardwareProfile, latency: Latency) -> Energy:
+    """Energy of one sample on a neuromorphic target.
+
+    Args:
+        work: counts of one sample.
+        hw: the target's profile.
+        latency: of the same work there; static power runs as long as it says.
+    """
+    variants = {name: _variant(variant, work, hw) for name, variant in hw.variants.items()}
+    known = {name: variant for name, variant in variants.items() if variant.parts}
+    if not known:
+        missing = _reasons(variants)
+        reason = next(iter(missing.values()), "the profile has no energy")
+        return Energy({}, {}, {}, reason=reason)
+    names = dict.fromkeys(name for variant in known.values() for name in variant.parts)
+    parts = {
+        name: _joined([v.parts[name] for v in known.values() if name in v.parts]) for name in names
+    }
+    missing = _reasons(known, but=parts)
+    static, why = _static(work, hw, latency)
+    if static is None:
+        missing["static"] = why
+    else:
+        parts["static"] = static
+    if (work.chips_needed(hw) or 1) > 1:
+        missing["between_chips"] = "spikes between chips need a placement"
+    missing["host_transfer"] = "no energy of moving spikes to and from the host is published"
+    return Energy(parts, known, missing, bound=_bound(work, hw))
+
+
+def _reasons(
+    variants: Mapping[str, VariantEnergy], *, but: Mapping[str, Part] | None = None
+) -> dict[str, str]:
+    """Part to every reason why it is missing; a part that some variant does price is left out."""
+    found: dict[str, dict[str, None]] = {}
+    for variant in variants.values():
+        for name, why in variant.not_modelled.items():
+            if name not in (but or {}):
+                found.setdefault(name, {})[why] = None
+    return {name: "; ".join(whys) for name, whys in found.items()}
+
+
+def _variant(variant: Variant, work: Workload, hw: HardwareProfile) -> VariantEnergy:
+    all_in = find(variant.energy, variant.name, "synop_all_in")
+    if all_in is not None:
+        count = sum(layer.synops for layer in work.layers)
+        return VariantEnergy(
+            variant.title, {"all_in": _part(all_in.interval.scaled(count), all_in)}
+        )
+    parts: dict[str, Part] = {}
+    missing: dict[str, str] = {}
+    for name, model in _PARTS.items():
+        part = model(variant, work, hw)
+        if isinstance(part, Part):
+            parts[name] = part
+        else:
+            missing[name] = part
+    if "synaptic_operations" not in parts:
+        return VariantEnergy(variant.title, {}, missing)
+    unknown_hops = variant.energy.get("hop_east_west")
+    if unknown_hops is not None and unknown_hops.unknown:
+        missing["mesh_hops"] = unknown_hops.unknown
+    return VariantEnergy(variant.title, parts, missing)
+
+
+def _synops(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | str:
+    priced = [(layer, synop(variant.energy, variant.name, layer)) for layer in work.layers]
+    known = [(layer, constant) for layer, constant in priced if constant is not None]
+    if len(known) < len(priced):
+        return why_not(variant.energy, "synop", "synop_conv", "synop_dense")
+    return _part(
+        total(constant.interval.scaled(layer.synops) for layer, constant in known),
+        *dict.fromkeys(constant for _, constant in known),
+    )
+
+
+def _updates(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | str:
+    """A spiking update is active; whether the others are is not counted, hence the interval."""
+    updates = sum(layer.updates for layer in work.layers)
+    spiking = sum(layer.spikes_out for layer in work.layers)
+    one = find(variant.energy, variant.name, "neuron_update")
+    if one is not None:
+        return _part(one.interval.scaled(updates), one)
+    active = find(variant.energy, variant.name, "neuron_update_active")
+    inactive = find(variant.energy, variant.name, "neuron_update_inactive")
+    if active is None or inactive is None:
+        return why_not(variant.energy, "neuron_update", "neuron_update_active")
+    low = inactive.interval.scaled(updates - spiking) + active.interval.scaled(spiking)
+    high = active.interval.scaled(updates)
+    return _part(Interval(low.low, max(low.high, high.high)), inactive, active)
+
+
+def _traffic(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | str:
+    outside, inner = messages(work, hw)
+    way, used = path(variant.energy, variant.name, hw)
+    cost = way * (outside + inner)
+    sent = sum(layer.spikes_out for layer in work.layers)
+    counts = {"spike_out": Interval(sent, sent), "axon_out": inner, "axon_in": outside + inner}
+    for name, count in counts.items():
+        constant = find(variant.energy, variant.name, name)
+        if constant is not None:
+            cost += constant.interval * count
+            used.append(constant)
+    return _part(cost, *used) if used else why_not(variant.energy, "spike_in_tile", "axon_out")
+
+
+def _synchronisation(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | str:
+    barrier = find(variant.energy, variant.name, "synchronisation")
+    if barrier is None:
+        return why_not(variant.energy, "synchronisation")
+    return _part(barrier.interval.scaled(work.run_steps), barrier)
+
+
+_PARTS: dict[str, Callable[[Variant, Workload, HardwareProfile], Part | str]] = {
+    "synaptic_operations": _synops,
+    "neuron_updates": _updates,
+    "spike_traffic": _traffic,
+    "synchronisation": _synchronisation,
+}
+
+
+def _static(work: Workload, hw: HardwareProfile, latency: Latency) -> tuple[Part | None, str]:
+    """Static power of the chips over the run, 1 mW for 1 us being 1 nJ."""
+    power = find(hw.power, "", "static")
+    chips = work.chips_powered(hw)
+    if power is None:
+        return None, why_not(hw.power, "static")
+    if latency.us is None:
+        return None, f"no step time: {latency.reason}"
+    if chips is None:
+        return None, "the profile does not say how many cores or chips are powered"
+    uj = (power.interval * latency.us).scaled(chips * 1e-3)
+    source = f"{citations([power])}; over the modelled run on {chips} chip(s)"
+    return Part(uj, (power,), source), ""
+
+
+def _bound(work: Workload, hw: HardwareProfile) -> Part | None:
+    constant = find(hw.bounds, "", "synop_all_in")
+    if constant is None:
+        return None
+    return _part(constant.interval.scaled(sum(layer.synops for layer in work.layers)), constant)
+
+
+def _part(pj: Interval, *constants: Constant) -> Part:
+    return Part(pj.scaled(1 / PJ_PER_UJ), constants, citations(constants))
+
+
+def _joined(parts: list[Part]) -> Part:
+    constants = tuple(dict.fromkeys(constant for part in parts for constant in part.constants))
+    return Part(hull(part.uj for part in parts), constants, citations(constants))

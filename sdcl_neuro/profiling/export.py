@@ -1,0 +1,136 @@
+"""A profile as one long table: every figure a row, with unit, tag and source."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .energy import uj_dict
+from .result import COUNTS, NO_FIT, LayerFigures
+
+if TYPE_CHECKING:
+    from .result import Profile, Target
+
+COLUMNS = (
+    "section", "target", "name", "quantity", "low", "high", "unit", "tag", "source", "reason",
+)  # fmt: skip
+UNITS = {
+    "neurons": "neurons",
+    "synapses": "synapses",
+    "spikes_in": "spikes",
+    "spikes_out": "spikes",
+    "synops": "synops",
+    "updates": "updates",
+    "activation_sparsity": "1",
+}
+
+
+def csv_text(profile: Profile) -> str:
+    """The rows as CSV; text that a spreadsheet would run as a formula is quoted by a space."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_harmless(row) for row in csv_rows(profile))
+    return stream.getvalue()
+
+
+def csv_rows(profile: Profile) -> Iterator[dict[str, object]]:
+    """One row a figure; sections are layer, total, run, energy, latency, fit and ann."""
+    for layer in profile.layers:
+        yield from _counts("layer", layer)
+    yield from _counts("total", profile.totals)
+    run: dict[str, object] = {
+        "section": "run",
+        "quantity": "elapsed",
+        "unit": "s",
+        "tag": "measured",
+    }
+    if profile.elapsed_s is None:
+        yield run | {"reason": "not measured"}
+    else:
+        yield run | {"low": profile.elapsed_s, "high": profile.elapsed_s}
+    for name, target in profile.targets.items():
+        yield from _target(name, target)
+    ann = profile.ann
+    for part in ("arithmetic", "memory"):
+        entry = getattr(ann, part).to_dict()
+        yield _energy_row("ann", "dense45nm", part, entry)
+    for name, found in ann.crossings.items():
+        for against, crossing in found.items():
+            yield {
+                "section": "ann",
+                "target": name,
+                "name": f"crossing, {against}",
+                "quantity": "sparsity",
+                "low": _blank(crossing.low),
+                "high": _blank(crossing.high),
+                "unit": "1",
+                "tag": "modelled",
+                "reason": crossing.reason,
+            }
+
+
+def _counts(section: str, layer: LayerFigures) -> Iterator[dict[str, object]]:
+    for quantity in (*COUNTS, "activation_sparsity"):
+        value = getattr(layer, quantity)
+        yield {
+            "section": section,
+            "name": layer.name,
+            "quantity": quantity,
+            "low": value,
+            "high": value,
+            "unit": UNITS[quantity],
+            "tag": "emulated",
+        }
+
+
+def _target(name: str, target: Target) -> Iterator[dict[str, object]]:
+    energy, latency = target.energy, target.latency
+    for part, value in energy.parts.items():
+        yield _energy_row("energy", name, part, value.to_dict())
+    yield _energy_row("energy", name, "total", uj_dict(energy.uj, reason=energy.reason))
+    for part, reason in energy.not_modelled.items():
+        yield _energy_row("energy", name, part, {"reason": reason})
+    entry = latency.to_dict()
+    yield {
+        "section": "latency",
+        "target": name,
+        "quantity": "latency",
+        "low": _blank(entry["low_us"]),
+        "high": _blank(entry["high_us"]),
+        "unit": "us",
+        "tag": "modelled",
+        "source": entry.get("source", ""),
+        "reason": entry.get("reason", ""),
+    }
+    yield {"section": "fit", "target": name, "quantity": "fits", "reason": NO_FIT}
+
+
+def _energy_row(
+    section: str, target: str, name: str, entry: dict[str, object]
+) -> dict[str, object]:
+    return {
+        "section": section,
+        "target": target,
+        "name": name,
+        "quantity": "energy",
+        "low": _blank(entry.get("low_uj")),
+        "high": _blank(entry.get("high_uj")),
+        "unit": "uJ",
+        "tag": "modelled",
+        "source": entry.get("source", ""),
+        "reason": entry.get("reason", ""),
+    }
+
+
+def _blank(value: object) -> object:
+    return "" if value is None else value
+
+
+def _harmless(row: dict[str, object]) -> dict[str, object]:
+    return {
+        key: f" {value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
+        for key, value in row.items()
+    }

@@ -1,0 +1,154 @@
+"""Latency of one sample on a chip whose steps end in a barrier.
+
+``step = barrier + slowest core``; a core's time is its neuron updates, synaptic operations and
+spike messages, one after another. A layer is spread over cores by neurons alone, evenly, and its
+spikes evenly over cores and steps: real steps are uneven, and placement comes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..hardware import HardwareProfile, Variant
+from .cost import Constant, citations, destinations, find, path, synop, why_not
+from .interval import ZERO, Interval, finite, hull
+from .workload import LayerWork, Workload
+
+ASSUMPTION = (
+    "neurons over cores by division, spikes even over cores and steps, no placement; "
+    "one step more for every layer"
+)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """From the first input to the last output of one sample.
+
+    Attributes:
+        us: microseconds, None if unknown.
+        step_us: of one step.
+        steps: steps run, the pipeline's included.
+        variants: set of constants to its own `us`.
+        reason: why it is unknown; empty if it is known.
+        stated: whether the caller gave the step time.
+    """
+
+    us: Interval | None = None
+    step_us: Interval | None = None
+    steps: int = 0
+    constants: tuple[Constant, ...] = ()
+    variants: Mapping[str, Interval] = field(default_factory=dict)
+    reason: str = ""
+    stated: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON; unknown is null with a reason."""
+        if self.us is None or self.step_us is None:
+            return {"low_us": None, "high_us": None, "tag": "modelled", "reason": self.reason}
+        return {
+            "low_us": self.us.low,
+            "high_us": finite(self.us.high),
+            "tag": "modelled",
+            "step_low_us": self.step_us.low,
+            "step_high_us": finite(self.step_us.high),
+            "steps": self.steps,
+            "source": "stated by the caller" if self.stated else citations(self.constants),
+            "assumption": "" if self.stated else ASSUMPTION,
+            "variants": {
+                name: {"low_us": us.low, "high_us": finite(us.high)}
+                for name, us in self.variants.items()
+            },
+            "constants": [constant.to_dict() for constant in self.constants],
+        }
+
+
+def latency(work: Workload, hw: HardwareProfile, *, step_us: float | None = None) -> Latency:
+    """Latency of one sample, over every set of constants that has times.
+
+    Args:
+        work: counts of one sample.
+        hw: the target's profile.
+        step_us: the step time, if the caller knows it; it goes before the model.
+    """
+    if step_us is not None:
+        step = Interval(step_us, step_us)
+        us = step.scaled(work.run_steps)
+        return Latency(us, step, work.run_steps, stated=True)
+    steps: dict[str, Interval] = {}
+    used: list[Constant] = []
+    reason = "the profile has no times"
+    for name, variant in hw.variants.items():
+        found = _step(variant, work, hw)
+        if isinstance(found, str):
+            reason = found
+            continue
+        steps[name] = found[0].scaled(1e-3)
+        used += found[1]
+    if not steps:
+        return Latency(reason=reason)
+    step = hull(steps.values())
+    return Latency(
+        us=step.scaled(work.run_steps),
+        step_us=step,
+        steps=work.run_steps,
+        constants=tuple(dict.fromkeys(used)),
+        variants={name: s.scaled(work.run_steps) for name, s in steps.items()},
+    )
+
+
+def _step(
+    variant: Variant, work: Workload, hw: HardwareProfile
+) -> tuple[Interval, list[Constant]] | str:
+    """One step in ns with the constants used, or why there is none."""
+    fixed = find(variant.time, variant.name, "step")
+    if fixed is not None:
+        return fixed.interval, [fixed]
+    chips = work.chips_needed(hw)
+    if chips is None:
+        return "the profile does not say how many neurons and cores a chip has"
+    wide = chips > 1 and find(variant.time, variant.name, "barrier_many_chips")
+    barrier = find(variant.time, variant.name, "barrier")
+    if barrier is None:
+        return why_not(variant.time, "synop", "barrier")
+    wait, used = barrier.interval, [barrier]
+    if wide:
+        wait, used = hull([wait, wide.interval]), [barrier, wide]
+    slowest = ZERO
+    for layer, reader in zip(work.layers, [*work.layers[1:], None], strict=True):
+        sent_to = 1 if reader is None else destinations(reader, hw)
+        core = _core(layer, variant, work, hw, sent_to=sent_to)
+        if isinstance(core, str):
+            return core
+        slowest = Interval(max(slowest.low, core[0].low), max(slowest.high, core[0].high))
+        used += core[1]
+    way, hops = path(variant.time, variant.name, hw)
+    return wait + slowest + way, [*used, *hops]
+
+
+def _core(
+    layer: LayerWork, variant: Variant, work: Workload, hw: HardwareProfile, *, sent_to: int
+) -> tuple[Interval, list[Constant]] | str:
+    """Time in ns that one of a layer's cores works in a mean step."""
+    table, name = variant.time, variant.name
+    share = 1 / ((layer.cores(hw) or 1) * work.steps)
+    operation = synop(table, name, layer)
+    active = find(table, name, "neuron_update_active", "neuron_update")
+    inactive = find(table, name, "neuron_update_inactive", "neuron_update")
+    if operation is None or active is None or inactive is None:
+        return why_not(table, "synop", "neuron_update", "neuron_update_active")
+    update = Interval(inactive.interval.low, active.interval.high)
+    time = update.scaled(layer.updates * share) + operation.interval.scaled(layer.synops * share)
+    used = [operation, inactive, active]
+    counts = {
+        "axon_in": Interval(1, destinations(layer, hw)).scaled(layer.spikes_in * share),
+        "axon_out": Interval(1, sent_to).scaled(layer.spikes_out * share),
+        "spike_out": Interval(1, 1).scaled(layer.spikes_out * share),
+    }
+    for key, count in counts.items():
+        constant = find(table, name, key)
+        if constant is not None:
+            time += constant.interval * count
+            used.append(constant)
+    return time, used

@@ -1,0 +1,257 @@
+"""The ledger of a run: every figure with its tag, measured, emulated or modelled.
+
+Stages are timed by a clock, nested or on several threads at once; counts and modelled costs are
+entered beside them. What could not be had is entered too, with its reason.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..atomic import write_json
+from ..record import LayerActivity
+from .counters import Reading
+from .interval import figure, finite
+from .result import Profile
+from .text import columns
+
+Tag = Literal["measured", "emulated", "modelled"]
+SCHEMA = {"name": "sdcl-neuro/ledger", "version": 1}
+
+
+@dataclass(frozen=True)
+class Span:
+    """One passage through a stage, in seconds since the ledger was made.
+
+    Attributes:
+        name: of the stage.
+        start_s, end_s: by the ledger's clock.
+        parent: the stage around it on the same thread; empty at the top.
+        thread: which thread, counted from 0 in order of appearance.
+    """
+
+    name: str
+    start_s: float
+    end_s: float
+    parent: str
+    thread: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All passages through one stage under one parent."""
+
+    name: str
+    parent: str
+    calls: int
+    total_s: float
+    least_s: float
+    most_s: float
+
+    @property
+    def mean_s(self) -> float:
+        """Mean over the passages."""
+        return self.total_s / self.calls
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One figure: `low` equals `high` for a single value; None is an end that nobody knows."""
+
+    group: str
+    name: str
+    tag: Tag
+    low: float | None
+    high: float | None
+    unit: str
+    source: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if self.low is None:
+            missing = "not measured" if self.tag == "measured" else "unknown"
+            return f"{missing} ({self.reason})"
+        if self.high is None:
+            return f"at least {figure(self.low)} {self.unit}"
+        ends = [figure(self.low), figure(self.high)]
+        return f"{' to '.join(dict.fromkeys(ends))} {self.unit}"
+
+
+class Ledger:
+    """Collects stages and figures; safe to use from several threads.
+
+    Args:
+        clock: seconds, monotonic.
+        synchronise: called before every reading of the clock, so that work queued on a GPU is
+            counted where it belongs; ``torch.cuda.synchronize``, for example.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        synchronise: Callable[[], object] | None = None,
+    ) -> None:
+        self._clock, self._synchronise = clock, synchronise
+        self._lock, self._local = threading.Lock(), threading.local()
+        self._threads: dict[int, int] = {}
+        self._spans: list[Span] = []
+        self._entries: list[Entry] = []
+        self._origin = clock()
+
+    @contextmanager
+    def stage(self, name: str, *, synchronise: bool = True) -> Iterator[None]:
+        """Time the block; a stage inside another is its child. Failed blocks are entered too."""
+        stack: list[str] = self._local.__dict__.setdefault("stack", [])
+        parent = stack[-1] if stack else ""
+        stack.append(name)
+        start = self._now(synchronise)
+        try:
+            yield
+        finally:
+            end = self._now(synchronise)
+            stack.pop()
+            with self._lock:
+                thread = self._threads.setdefault(threading.get_ident(), len(self._threads))
+                self._spans.append(Span(name, start, end, parent, thread))
+
+    def enter(
+        self,
+        name: str,
+        low: float | None,
+        high: float | None = None,
+        *,
+        tag: Tag,
+        unit: str,
+        group: str = "",
+        source: str = "",
+        reason: str = "",
+    ) -> None:
+        """Enter one figure; without `high` it is a single value, without `low` unknown."""
+        if low is None and not reason:
+            raise ValueError(f"{name}: an unknown figure needs a reason")
+        top = low if high is None else finite(high)
+        entry = Entry(group, name, tag, low, top, unit, source, reason)
+        with self._lock:
+            self._entries.append(entry)
+
+    def activity(self, layers: Iterable[LayerActivity], *, backend: str) -> None:
+        """Enter the emulated counts of layers: spikes, synaptic operations, sparsity."""
+        for layer in layers:
+            group = f"activity of {layer.name}"
+            sent, updates = int(layer.spikes_out.sum()), int(layer.updates.sum())
+            counts = {
+                "spikes in": (int(layer.spikes_in.sum()), "spikes"),
+                "spikes out": (sent, "spikes"),
+                "synaptic operations": (int(layer.synops.sum()), "synops"),
+                "activation sparsity": (100 * (1 - sent / updates if updates else 1.0), "%"),
+            }
+            for name, (value, unit) in counts.items():
+                self.enter(name, value, tag="emulated", unit=unit, group=group, source=backend)
+
+    def costs(self, profile: Profile) -> None:
+        """Enter a profile's modelled energy and latency per sample, target by target."""
+        for name, target in profile.targets.items():
+            uj, us = target.energy.uj, target.latency.us
+            for what, interval, unit, reason, used in (
+                ("energy", uj, "uJ", target.energy.reason, target.energy.constants),
+                ("latency", us, "us", target.latency.reason, target.latency.constants),
+            ):
+                low = None if interval is None else interval.low
+                high = None if interval is None else interval.high
+                source = "; ".join(dict.fromkeys(c.quantity.source for c in used))
+                self.enter(
+                    f"{what} per sample", low, high,
+                    tag="modelled", unit=unit, group=name, source=source, reason=reason,
+                )  # fmt: skip
+
+    def readings(
+        self, readings: Iterable[Reading], *, group: str = "energy of this machine"
+    ) -> None:
+        """Enter what energy counters saw, or why they saw nothing."""
+        for reading in readings:
+            self.enter(
+                reading.name, reading.joules,
+                tag="measured", unit="J", group=group, source=reading.source, reason=reading.reason,
+            )  # fmt: skip
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Every passage through a stage, by start."""
+        with self._lock:
+            return tuple(sorted(self._spans, key=lambda span: (span.start_s, -span.end_s)))
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every figure, in the order entered."""
+        with self._lock:
+            return tuple(self._entries)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Stages in order of first appearance, passages summed."""
+        grouped: dict[tuple[str, str], list[float]] = {}
+        for span in self.spans:
+            grouped.setdefault((span.parent, span.name), []).append(span.seconds)
+        return tuple(
+            Stage(name, parent, len(took), sum(took), min(took), max(took))
+            for (parent, name), took in grouped.items()
+        )
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        if self.stages:
+            rows = [("stage", "calls", "total ms", "mean ms", "tag")]
+            rows += [
+                (
+                    f"  {stage.name}" if stage.parent else stage.name,
+                    str(stage.calls),
+                    figure(1e3 * stage.total_s),
+                    figure(1e3 * stage.mean_s),
+                    "measured",
+                )
+                for stage in self.stages
+            ]
+            lines += ["Latency by stage", *columns(rows, right=[False, True, True, True, False])]
+        entries = self.entries
+        for group in dict.fromkeys(entry.group for entry in entries):
+            picked = [entry for entry in entries if entry.group == group]
+            table = [(entry.name, str(entry), entry.tag) for entry in picked]
+            lines += [group or "Figures", *columns(table, right=[False, False, False])]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON: stages, spans and figures."""
+        return {
+            "schema": SCHEMA,
+            "stages": [
+                {
+                    "name": stage.name, "parent": stage.parent, "calls": stage.calls,
+                    "total_s": stage.total_s, "mean_s": stage.mean_s,
+                    "least_s": stage.least_s, "most_s": stage.most_s, "tag": "measured",
+                }
+                for stage in self.stages
+            ],
+            "spans": [dict(vars(span)) for span in self.spans],
+            "figures": [dict(vars(entry)) for entry in self.entries],
+        }  # fmt: skip
+
+    def to_json(self, path: str | Path) -> None:
+        """Write the ledger as JSON."""
+        write_json(path, self.to_dict())
+
+    def _now(self, synchronise: bool) -> float:
+        if synchronise and self._synchronise is not None:
+            self._synchronise()
+        return self._clock() - self._origin

@@ -1,0 +1,177 @@
+"""The result of `profile`: counts and what they cost; it prints and saves itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..atomic import atomic_path, write_json
+from ..hardware import HardwareProfile
+from ..record import LayerActivity
+from .dense import DenseTwin
+from .energy import Energy
+from .latency import Latency
+
+SCHEMA = {"name": "sdcl-neuro/profile", "version": 1}
+NO_FIT = "hw fit comes with placement"
+COUNTS = ("neurons", "synapses", "spikes_in", "spikes_out", "synops", "updates")
+CONVENTIONS = {
+    "synop": (
+        "one spike delivered to one existing synapse; borders and strides of a convolution exact"
+    ),
+    "zero_weights": "counted: Lava's dense and convolution processes store them",
+    "activation_sparsity": "1 - spikes_out / updates",
+    "energy": "per sample; a part is a count times a constant, the whole is the sum of its parts",
+    "tags": (
+        "measured: a clock or a counter saw it; emulated: counted in the integer engine or Lava; "
+        "modelled: counts times constants"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LayerFigures:
+    """One layer's counts over the whole file, all samples together."""
+
+    name: str
+    kind: str
+    neurons: int
+    synapses: int
+    spikes_in: int
+    spikes_out: int
+    synops: int
+    updates: int
+
+    @property
+    def activation_sparsity(self) -> float:
+        """Part of all neuron steps without a spike."""
+        return 1 - self.spikes_out / self.updates if self.updates else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        counts = {name: getattr(self, name) for name in COUNTS}
+        sparsity = self.activation_sparsity
+        return {
+            "name": self.name, "kind": self.kind, **counts, "activation_sparsity": sparsity
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a sample costs on one piece of hardware."""
+
+    hw: HardwareProfile
+    energy: Energy
+    latency: Latency
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Activity of a network over a file of spikes, and its modelled cost per sample.
+
+    Attributes:
+        backend: which backend counted.
+        steps, samples: T and B.
+        input_spikes: over the whole file.
+        layers: counts over the whole file.
+        targets: by name, in the order asked for.
+        ann: the same topology as a quantised dense network.
+        elapsed_s: measured seconds of the run, None if not measured.
+        versions: of the libraries that took part.
+    """
+
+    backend: str
+    steps: int
+    samples: int
+    input_shape: tuple[int, ...]
+    input_spikes: int
+    layers: tuple[LayerFigures, ...]
+    targets: Mapping[str, Target]
+    ann: DenseTwin
+    elapsed_s: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def totals(self) -> LayerFigures:
+        """Sum of every column over the layers."""
+        sums = {name: sum(getattr(layer, name) for layer in self.layers) for name in COUNTS}
+        return LayerFigures(name="total", kind="", **sums)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON in the shape that `profile --json` promises."""
+        totals = {k: v for k, v in self.totals.to_dict().items() if k not in ("name", "kind")}
+        spikes = ("spikes_in", "spikes_out", "synops", "updates")
+        per_sample = totals | {name: totals[name] / self.samples for name in spikes}
+        return {
+            "schema": SCHEMA,
+            "backend": self.backend,
+            "steps": self.steps,
+            "samples": self.samples,
+            "input_shape": list(self.input_shape),
+            "input_spikes": self.input_spikes,
+            "counts_tag": "emulated",
+            "run": self._run(),
+            "layers": [layer.to_dict() for layer in self.layers],
+            "totals": totals,
+            "per_sample": per_sample,
+            "energy": {name: target.energy.to_dict() for name, target in self.targets.items()},
+            "latency": {name: target.latency.to_dict() for name, target in self.targets.items()},
+            "fit": {name: {"fits": None, "reason": NO_FIT} for name in self.targets},
+            "ann": self.ann.to_dict(),
+            "conventions": CONVENTIONS,
+            "versions": dict(self.versions),
+        }
+
+    def _run(self) -> dict[str, Any]:
+        if self.elapsed_s is None:
+            return {"elapsed_s": None, "tag": "measured", "reason": "not measured"}
+        return {"elapsed_s": self.elapsed_s, "tag": "measured"}
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The profile as JSON text, also written to `path` if given."""
+        import json
+
+        value = self.to_dict()
+        if path is not None:
+            write_json(path, value)
+        return json.dumps(value, indent=2, allow_nan=False)
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """Every figure as a row (see `export.csv_rows`), also written to `path` if given."""
+        from .export import csv_text
+
+        return _saved(csv_text(self), path)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """One self-contained page, also written to `path` if given."""
+        from .report import profile_page
+
+        return _saved(profile_page(self), path)
+
+    def __str__(self) -> str:
+        from .text import profile_text
+
+        return profile_text(self)
+
+
+def figures(activity: LayerActivity) -> LayerFigures:
+    """A layer's counts, summed over the samples."""
+    return LayerFigures(
+        name=activity.name,
+        kind=activity.kind,
+        neurons=activity.neurons,
+        synapses=activity.synapses,
+        spikes_in=int(activity.spikes_in.sum()),
+        spikes_out=int(activity.spikes_out.sum()),
+        synops=int(activity.synops.sum()),
+        updates=int(activity.updates.sum()),
+    )
+
+
+def _saved(text: str, path: str | Path | None) -> str:
+    if path is not None:
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return text

@@ -1,0 +1,169 @@
+"""A profile in plain text for a terminal or a log; sources are numbered and listed at the end."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from .cost import Constant
+from .interval import figure
+from .result import NO_FIT, LayerFigures
+
+if TYPE_CHECKING:
+    from .result import Profile, Target
+
+WIDTH = 100
+
+
+class Sources:
+    """Numbers citations in order of appearance."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def cite(self, constants: Iterable[Constant]) -> str:
+        """The numbers of the constants' sources, such as ``[1, 2]``."""
+        seen = {
+            self._numbers.setdefault(constant.quantity.source, len(self._numbers) + 1): None
+            for constant in constants
+        }
+        return f"[{', '.join(map(str, seen))}]" if seen else ""
+
+    def listed(self) -> list[tuple[int, str]]:
+        """Number and citation, in order."""
+        return [(number, source) for source, number in self._numbers.items()]
+
+
+def profile_text(profile: Profile) -> str:
+    """Layers, then each target with its parts and constants, then the dense network."""
+    sources = Sources()
+    lines = [
+        f"Profile: {profile.samples} sample(s) of {profile.steps} steps, "
+        f"input {list(profile.input_shape)}, {profile.input_spikes:,} input spikes, "
+        f"backend {profile.backend}",
+        "",
+        "Activity over the whole file [emulated]",
+        *_layers(profile),
+    ]
+    for name, target in profile.targets.items():
+        lines += ["", f"{name} ({target.hw.title}), per sample [modelled]"]
+        lines += _target(target, sources)
+    lines += ["", *_ann(profile, sources), "", _elapsed(profile), "", "Sources"]
+    for number, source in sources.listed():
+        lines += _wrapped(f"[{number}] {source}")
+    return "\n".join(lines)
+
+
+def columns(rows: Sequence[Sequence[str]], *, right: Sequence[bool]) -> list[str]:
+    """Rows of text aligned in columns, two spaces apart."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _layers(profile: Profile) -> list[str]:
+    head = ("layer", "kind", "neurons", "synapses", "in", "out", "synops", "updates", "sparsity")
+    rows = [head, *(_layer(layer) for layer in (*profile.layers, profile.totals))]
+    return columns(rows, right=[False, False, *[True] * 7])
+
+
+def _layer(layer: LayerFigures) -> tuple[str, ...]:
+    counts = (
+        layer.neurons, layer.synapses, layer.spikes_in, layer.spikes_out, layer.synops,
+        layer.updates,
+    )  # fmt: skip
+    sparsity = f"{100 * layer.activation_sparsity:.2f} %"
+    return (layer.name, layer.kind, *(f"{count:,}" for count in counts), sparsity)
+
+
+def _target(target: Target, sources: Sources) -> Iterator[str]:
+    yield from _energy(target, sources)
+    latency = target.latency
+    if latency.us is None or latency.step_us is None:
+        yield from _wrapped(f"latency: unknown: {latency.reason}")
+    else:
+        made = "stated step" if latency.stated else "modelled step"
+        yield from _wrapped(
+            f"latency: {latency.us} us ({latency.steps} steps, {made} {latency.step_us} us)"
+        )
+    yield from _wrapped(f"fit: unknown: {NO_FIT}")
+    for note in target.hw.notes:
+        yield from _wrapped(f"note: {note}")
+    rows = [
+        (
+            kind,
+            constant.name,
+            constant.variant,
+            str(constant.quantity),
+            constant.quantity.kind,
+            sources.cite([constant]),
+        )
+        for kind, used in (
+            ("energy", target.energy.constants),
+            ("time", latency.constants),
+        )
+        for constant in used
+    ]
+    if rows:
+        yield "  constants"
+        yield from (f"  {row}" for row in columns(rows, right=[False] * 6))
+
+
+def _energy(target: Target, sources: Sources) -> Iterator[str]:
+    energy = target.energy
+    if energy.uj is None:
+        yield from _wrapped(f"energy: unknown: {energy.reason}")
+        return
+    rows = [
+        (name.replace("_", " "), f"{part.uj} uJ", sources.cite(part.constants))
+        for name, part in energy.parts.items()
+    ]
+    rows.append(("energy, sum of the parts", f"{energy.uj} uJ", ""))
+    if "static" in energy.parts:
+        rows.append(("  of which not static", f"{energy.dynamic_uj} uJ", ""))
+    if len(energy.variants) > 1:
+        rows += [
+            (f"  by {name} alone, not static", f"{variant.uj} uJ", "")
+            for name, variant in energy.variants.items()
+        ]
+    if energy.bound is not None:
+        most = f"at most {figure(energy.bound.uj.high)} uJ"
+        rows.append(("bound at full load, all in", most, sources.cite(energy.bound.constants)))
+    yield from columns(rows, right=[False, False, False])
+    for name, reason in energy.not_modelled.items():
+        yield from _wrapped(f"not modelled: {name.replace('_', ' ')}: {reason}")
+
+
+def _ann(profile: Profile, sources: Sources) -> Iterator[str]:
+    ann = profile.ann
+    yield "The same topology in int8, one dense pass a sample [modelled]"
+    rows = [("multiply-accumulates", f"{ann.macs:,}", "")]
+    rows += [
+        (name, f"{part.uj} uJ", sources.cite(part.constants))
+        for name, part in (("arithmetic", ann.arithmetic), ("memory", ann.memory))
+    ]
+    rows.append(("synaptic sparsity of the spiking network", f"{100 * ann.sparsity:.3f} %", ""))
+    yield from columns(rows, right=[False, False, False])
+    yield "  sparsity from which the spiking network costs less, static power apart"
+    for name, found in ann.crossings.items():
+        for against, crossing in found.items():
+            yield from _wrapped(f"  {name}, {against.replace('_', ' ')}: {crossing}")
+
+
+def _elapsed(profile: Profile) -> str:
+    if profile.elapsed_s is None:
+        return "The run itself: not measured"
+    return f"The run itself took {figure(profile.elapsed_s)} s on this machine [measured]"
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(
+        line, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+    )

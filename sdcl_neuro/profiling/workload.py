@@ -1,0 +1,126 @@
+"""The work of one sample, layer by layer: what the cost models multiply with constants."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..activity import fan_out
+from ..errors import InputError
+from ..hardware import HardwareProfile
+from ..record import LayerActivity, Record
+from ..spec import IntLayer, IntNetwork, Kind
+
+
+@dataclass(frozen=True)
+class LayerWork:
+    """One layer's counts, means over the samples of a record.
+
+    Attributes:
+        widest_fan_out: the most synapses that one input spike reaches in this layer.
+        recurrent: whether its own spikes come back to it.
+        parameters: stored weights and biases, a kernel counted once.
+    """
+
+    name: str
+    kind: Kind
+    neurons: int
+    synapses: int
+    parameters: int
+    widest_fan_out: int
+    recurrent: bool
+    spikes_in: float
+    spikes_out: float
+    synops: float
+    updates: float
+
+    def cores(self, hw: HardwareProfile) -> int | None:
+        """Cores by neurons alone; None if the profile does not say how many a core holds."""
+        limit = hw.limits.get("neurons_per_core")
+        if limit is None or limit.high is None:
+            return None
+        return math.ceil(self.neurons / limit.high)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """All layers of a network over `steps` steps of one sample; `inputs` is the size of a step."""
+
+    layers: tuple[LayerWork, ...]
+    steps: int
+    inputs: int
+
+    @property
+    def run_steps(self) -> int:
+        """Steps until the last output: every synapse delays its spikes by one step."""
+        return self.steps + len(self.layers)
+
+    @property
+    def synapses(self) -> int:
+        """Synapses of the network, which are the multiply-accumulates of one dense pass."""
+        return sum(layer.synapses for layer in self.layers)
+
+    @property
+    def density(self) -> float:
+        """Part of all synapses that receives a spike in a step, mean over the run."""
+        return sum(layer.synops for layer in self.layers) / (self.synapses * self.steps)
+
+    def chips_needed(self, hw: HardwareProfile) -> int | None:
+        """Chips that the neurons need; None if the profile does not say what a chip holds."""
+        cores = [layer.cores(hw) for layer in self.layers]
+        per_chip = hw.chip.get("usable_cores", hw.chip.get("cores"))
+        if None in cores or per_chip is None or per_chip.low is None:
+            return None
+        return math.ceil(sum(core for core in cores if core is not None) / per_chip.low)
+
+    def chips_powered(self, hw: HardwareProfile) -> int | None:
+        """Chips that draw static power: those needed, and never fewer than the system has."""
+        needed, system = self.chips_needed(hw), hw.chip.get("chips")
+        if needed is None:
+            return None
+        return max(needed, int(system.low) if system is not None and system.low else 1)
+
+
+def workload(net: IntNetwork, record: Record) -> Workload:
+    """Per-sample means of a record's activity beside what follows from the network.
+
+    Raises:
+        InputError: the record has no counts, no samples, or belongs to another network.
+    """
+    if not record.activity or not record.samples or not record.steps:
+        raise InputError(
+            f"a record of backend '{record.backend}' without counts, samples or steps",
+            mend="run the network with the loihi backend on at least one sample",
+        )
+    seen = [(entry.name, entry.neurons) for entry in record.activity]
+    own = [(layer.name, layer.neurons) for layer in net.layers]
+    if seen != own:
+        raise InputError(
+            f"the record's layers {seen} are not the network's {own}",
+            mend="profile the network that was run",
+        )
+    pairs = zip(net.layers, record.activity, strict=True)
+    return Workload(
+        layers=tuple(_layer_work(layer, entry, record.samples) for layer, entry in pairs),
+        steps=record.steps,
+        inputs=math.prod(net.input_shape),
+    )
+
+
+def _layer_work(layer: IntLayer, entry: LayerActivity, samples: int) -> LayerWork:
+    recurrent = layer.recurrent_weight
+    return LayerWork(
+        name=layer.name,
+        kind=layer.kind,
+        neurons=entry.neurons,
+        synapses=entry.synapses,
+        parameters=layer.weight.size
+        + (0 if layer.bias is None else layer.bias.size)
+        + (0 if recurrent is None else recurrent.size),
+        widest_fan_out=int(fan_out(layer).max()),
+        recurrent=recurrent is not None,
+        spikes_in=int(entry.spikes_in.sum()) / samples,
+        spikes_out=int(entry.spikes_out.sum()) / samples,
+        synops=int(entry.synops.sum()) / samples,
+        updates=int(entry.updates.sum()) / samples,
+    )
