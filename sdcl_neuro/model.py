@@ -83,7 +83,8 @@ class Sdcl(nn.Module):
 
         Args:
             frames: ``[B, F, 3, 256, 128]``, ImageNet-normalised RGB; None for ``inputs="e"``.
-            spikes: ``[F*K, B, 2, H, W]``; None for ``inputs="v"``.
+            spikes: ``[F*K, B, 2, H, W]``; None for ``inputs="v"``. Without frames, F is
+                the bridge's ``config.frames``.
         """
         config = self.bridge.config
         maps = self.frame_maps(frames) if config.uses_frames and frames is not None else None

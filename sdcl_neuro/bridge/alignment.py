@@ -66,8 +66,9 @@ class CrossFeatureAlignment(nn.Module):
     def _sampling_grid(self, offset: Tensor) -> Tensor:
         """Offsets ``[N, M*I*2, h, w]`` in cells to points for ``grid_sample``."""
         batch, _, height, width = offset.shape
-        y = (torch.arange(height, device=offset.device) + 0.5) * (2 / height) - 1
-        x = (torch.arange(width, device=offset.device) + 0.5) * (2 / width) - 1
+        like = self.projection  # its type and device
+        y = (torch.arange(height).to(like) + 0.5) * (2 / height) - 1
+        x = (torch.arange(width).to(like) + 0.5) * (2 / width) - 1
         cell = torch.stack([x.repeat(height), y.repeat_interleave(width)], -1)  # [hw, 2]
         reference = cell @ self.projection[:, :2].T + self.projection[:, 2]
         scale = offset.new_tensor([2 / width, 2 / height])

@@ -113,6 +113,12 @@ class Bridge(nn.Module):
                 where="Bridge.set_projection",
                 mend="set fusion='alignment'",
             )
+        if event_to_frame.shape != (2, 3) or not event_to_frame[:, :2].det().abs() > 0:
+            raise InputError(
+                f"{event_to_frame.tolist()} is no affine map that can be undone",
+                where="Bridge.set_projection",
+                mend="give [2, 3] with a determinant other than zero",
+            )
         with torch.no_grad():
             self.fusion.set_projection(event_to_frame)
 
@@ -132,6 +138,14 @@ class Bridge(nn.Module):
         batch, frames = features.shape[:2]
         if counts is None and config.deformable_layers == 0:
             counts = features.new_zeros(batch, frames, 1, 1)
+        elif counts is not None and any(
+            given < cells for given, cells in zip(counts.shape[2:], config.event_size, strict=False)
+        ):
+            raise InputError(
+                f"event_counts of {tuple(counts.shape[2:])} pixels are coarser than the event map",
+                where="Bridge",
+                mend=f"give at least {config.event_size}",
+            )
         if counts is None or counts.ndim != 4 or counts.shape[:2] != features.shape[:2]:
             raise InputError(
                 f"event_counts is {'absent' if counts is None else tuple(counts.shape)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import torch
@@ -64,28 +65,36 @@ def nearest_event_offsets(active: Tensor, k: int, *, window: int = 8) -> Tensor:
     )
     if len(ball) < points:
         return offsets.view(batch, height, width, points, 2)
-    # A margin of empty cells replaces every test for the border.
-    pad = window
-    padded = functional.pad(active, (pad, pad, pad, pad)).flatten()
-    pitch = width + 2 * pad
-    steps = ball[:, 0] * pitch + ball[:, 1]  # [K]
-    where = active.nonzero()  # [P, 3]
-    for cells in where.split(max(1, _CHUNK // len(ball))):
-        origin = (cells[:, 0] * (height + 2 * pad) + cells[:, 1] + pad) * pitch + cells[:, 2] + pad
-        held = padded[origin[:, None] + steps]  # [P, K]
-        rank = held.cumsum(1, dtype=torch.int32)
-        enough = rank[:, -1] >= points
-        first = (held & (rank <= points))[enough].nonzero()[:, 1].view(-1, points)  # [P', N]
-        nearest = ball[_row_by_row(first, ball, pitch)]  # [P', N, 2]
-        place = (cells[enough, 0] * height + cells[enough, 1]) * width + cells[enough, 2]
-        offsets[place] = nearest - grid
+    cells = active.nonzero()  # [P, 3]: map, row, column
+    pieces = cells.split(max(1, _CHUNK // len(ball)))
+    for piece, (nearest, enough) in zip(
+        pieces, _search(active, pieces, ball, window=window, points=points), strict=True
+    ):
+        kept = piece[enough]
+        offsets[(kept[:, 0] * height + kept[:, 1]) * width + kept[:, 2]] = nearest - grid
     return offsets.view(batch, height, width, points, 2)
 
 
-def _row_by_row(chosen: Tensor, ball: Tensor, pitch: int) -> Tensor:
-    """Indices into `ball` ``[P, N]``, each row sorted by (dy, dx)."""
-    key = ball[:, 0] * pitch + ball[:, 1]
-    return chosen.gather(1, key[chosen].argsort(1))
+def _search(
+    active: Tensor, pieces: Sequence[Tensor], ball: Tensor, *, window: int, points: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each piece ``[P, 3]``: displacements ``[P', points, 2]`` of the P' cells that see enough.
+
+    The second of each pair is bool ``[P]``, which those are.
+    """
+    height, width = active.shape[1:]
+    # A margin of empty cells replaces every test for the border.
+    padded = functional.pad(active, (window, window, window, window)).flatten()
+    pitch = width + 2 * window
+    steps = ball[:, 0] * pitch + ball[:, 1]  # [K]
+    for piece in pieces:
+        row = piece[:, 0] * (height + 2 * window) + piece[:, 1] + window
+        held = padded[(row * pitch + piece[:, 2] + window)[:, None] + steps]  # [P, K]
+        rank = held.cumsum(1, dtype=torch.int32)
+        enough = rank[:, -1] >= points
+        chosen = (held & (rank <= points))[enough].nonzero()[:, 1].view(-1, points)
+        row_by_row = chosen.gather(1, steps[chosen].argsort(1))
+        yield ball[row_by_row], enough
 
 
 def active_cells(counts: Tensor, size: tuple[int, int]) -> Tensor:

@@ -206,6 +206,8 @@ def test_wrong_inputs() -> None:
         bridge(features, features, counts)
     with pytest.raises(InputError, match="event_counts is absent"):
         bridge(maps, features, None)
+    with pytest.raises(InputError, match="coarser than the event map"):
+        bridge(maps, features, counts[..., :3])
     with pytest.raises(InputError, match="same tracklets"):
         bridge(maps[:, :2], features, counts)
     with pytest.raises(InputError, match="3 frames cannot be halved"):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from sdcl_neuro.bridge import Bridge, BridgeConfig
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.event_branch import COMPACT, EventBranch
-from sdcl_neuro.frame_branch import OSNet
+from sdcl_neuro.event_branch import COMPACT, PAPER, EventBranch
+from sdcl_neuro.frame_branch import OSNet, ResNet50
 from sdcl_neuro.model import Sdcl, event_counts, event_features
 
 BINS = 3
@@ -92,6 +92,18 @@ def test_one_sided(inputs: str, clip: tuple[Tensor, Tensor], model: Sdcl) -> Non
     else:
         alone = Sdcl(None, model.event_branch, bridge=bridge).eval()
         assert alone(None, spikes).embedding.shape == (2, 16)
+
+
+def test_papers_size() -> None:
+    """ResNet-50, the paper's event branch and bridge: 8 frames of 256x128 go through."""
+    bridge = Bridge(BridgeConfig.paper(identities=89))
+    with torch.no_grad():
+        model = Sdcl(ResNet50(), EventBranch(PAPER), bridge=bridge).eval()
+        spikes = (torch.rand(8, 1, 2, 256, 128) < 0.05).to(torch.uint8)
+        output = model(torch.randn(1, 8, 3, 256, 128), spikes)
+    assert output.embedding.shape == (1, 1024)
+    assert [x.shape for x in output.logits] == [(1, 89)] * 3
+    assert output.embedding.isfinite().all()
 
 
 def test_absent_branches(clip: tuple[Tensor, Tensor], model: Sdcl) -> None:
