@@ -160,8 +160,8 @@ def _layer(rng: Generator, layer: IntLayer, *, extreme: bool) -> IntLayer:
     """Give a layer its neuron and, half of the time, a bias."""
     fan_in = int(np.prod(layer.weight.shape[1:]))
     typical = _SPREAD * sqrt(fan_in * _RATE)
-    threshold = int(rng.choice([0, 1, 40_000, THRESHOLD_MAX])) if extreme else 0
-    threshold = threshold if extreme else max(1, round(typical * rng.uniform(0.2, 2)))
+    threshold = int(rng.choice([0, 100, 20_000, THRESHOLD_MAX])) if extreme else 0
+    threshold = threshold if extreme else max(1, round(typical * rng.uniform(0.05, 0.9)))
     slow = [0, 1, 30] if extreme else [0, 30, 400, 1500]
     voltage_decay = int(rng.choice([*slow, DECAY_UNITY - 1]))
     current_decay = int(rng.choice([1 if extreme else DECAY_UNITY, DECAY_UNITY, 2500]))

@@ -80,7 +80,7 @@ def run_event(
     }
     totals = np.zeros((len(net.layers), samples, TOTALS), dtype=np.int64)
     # A read-only array is another type to numba, and would compile everything again.
-    flat = np.require(spikes, requirements="CW").reshape(steps, samples, -1)
+    flat = np.require(spikes, requirements=["C", "W"]).reshape(steps, samples, -1)
     _prepare(net, plans, flat)
 
     def work(sample: int) -> None:

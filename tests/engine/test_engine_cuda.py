@@ -1,0 +1,25 @@
+"""The dense path on a GPU, where there is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sdcl_neuro.engine import run_network
+from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gpu_equals_cpu(kind):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    for seed in range(10):
+        net = random_network(seed, kind=kind, extreme=seed % 2 == 0, message_bits=seed % 3)
+        spikes = random_spikes(net, seed, steps=9, samples=3)
+        own, other = run_network(net, spikes), run_network(net, spikes, device="cuda")
+        for index in own.spikes:
+            np.testing.assert_array_equal(own.spikes[index], other.spikes[index])
+        for one, two in zip(own.activity, other.activity, strict=True):
+            for name in ("spikes_in", "spikes_out", "synops", "saturations", "wraps"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(two, name))

@@ -1,0 +1,123 @@
+"""Both paths against the slow oracle, spike for spike and count for count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdcl_neuro.activity import count_activity
+from sdcl_neuro.engine import run_network
+from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
+from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+
+COUNTS = ("spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps")
+
+
+def check(oracle, net, spikes, *, chunk=None):
+    expected = oracle.run(net, spikes)
+    for path in ("event", "reference"):
+        record = run_network(net, spikes, path=path, chunk=chunk)
+        for index, (layer_spikes, counts) in enumerate(expected):
+            np.testing.assert_array_equal(record.spikes[index], layer_spikes, err_msg=path)
+            got = {name: getattr(record.activity[index], name).tolist() for name in COUNTS}
+            assert got == counts, path
+    return expected
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(KINDS),
+    extreme=st.booleans(),
+    message_bits=st.sampled_from([0, 0, 1, 3, 8]),
+    rate=st.sampled_from([0.0, 0.05, 0.3, 1.0]),
+    chunk=st.sampled_from([None, 1, 2, 5]),
+)
+def test_random_networks_equal_the_oracle(oracle, seed, kind, extreme, message_bits, rate, chunk):
+    net = random_network(seed, kind=kind, extreme=extreme, message_bits=message_bits)
+    spikes = random_spikes(net, seed, steps=6, samples=2, rate=rate)
+    check(oracle, net, spikes, chunk=chunk)
+
+
+def dense(weight, neuron, **fields):
+    outputs, inputs = weight.shape
+    kind = "dense_rec" if "recurrent_weight" in fields else "dense"
+    layer = IntLayer("only", kind, weight, neuron, (inputs,), (outputs,), **fields)
+    return IntNetwork((inputs,), (layer,), 8)
+
+
+@pytest.mark.parametrize("neuron", [(4096, 0), (1, 0), (1, 30), (50, 4095), (2048, 4096)])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_sums_beyond_the_registers(oracle, neuron, share):
+    """An activation beyond 2^24 wraps once only; one beyond 2^25 leaves 32 bits when shifted."""
+    rng = np.random.default_rng(1)
+    weight = rng.choice([-256, 255], (5, 800), p=[1 - share, share]).astype(np.int32)
+    net = dense(weight, IntNeuron(*neuron, 100_000))
+    spikes = rng.integers(0, 256, (6, 2, 800)).astype(np.uint8)
+    ((_, counts),) = check(oracle, net, spikes)
+    assert sum(counts["wraps"]) > 0
+
+
+@pytest.mark.parametrize("share", [0.03, 0.9])
+def test_convolution_sums_wrap_to_24_bits(oracle, share):
+    rng = np.random.default_rng(2)
+    weight = rng.choice([-256, 254], (2, 8, 7, 7), p=[1 - share, share]).astype(np.int32)
+    geometry = Convolution(padding=(3, 3))
+    layer = IntLayer(
+        "c", "conv", weight, IntNeuron(4096, 10, 9000), (8, 7, 6), (2, 7, 6), None, geometry
+    )
+    spikes = rng.integers(100, 256, (4, 1, 8, 7, 6)).astype(np.uint8)
+    assert np.abs(weight.sum(axis=(1, 2, 3)) * 177).max() > 2**23
+    check(oracle, IntNetwork((8, 7, 6), (layer,), 8), spikes)
+
+
+def test_the_current_survives_a_spike_and_the_membrane_does_not():
+    net = dense(np.array([[100]], np.int32), IntNeuron(2048, 0, 99))
+    spikes = np.array([1, 0, 0, 0, 0, 0], np.uint8).reshape(6, 1, 1)
+    # u = 6400, 3200, 1600, ...; v = 6400 fires and is reset, then gathers the rest of u, 6392.
+    assert run_network(net, spikes).spikes[0].ravel().tolist() == [1, 0, 0, 0, 0, 0]
+
+
+def test_the_threshold_is_strict():
+    spikes = np.ones((1, 1, 1), np.uint8)
+    for threshold, fires in ((99, 1), (100, 0)):
+        net = dense(np.array([[100]], np.int32), IntNeuron(4096, 0, threshold))
+        assert run_network(net, spikes).spikes[0].item() == fires
+
+
+def test_a_recurrent_spike_arrives_one_step_later():
+    net = dense(
+        np.array([[64], [0]], np.int32),
+        IntNeuron(4096, 4095, 50),
+        recurrent_weight=np.array([[0, 0], [64, 0]], np.int32),
+    )
+    record = run_network(net, np.array([1, 0, 0], np.uint8).reshape(3, 1, 1))
+    assert record.spikes[0][:, 0].tolist() == [[1, 0], [0, 1], [0, 0]]
+    assert record.activity[0].synops.tolist() == [2 + 2 * 2]
+
+
+def test_a_delay_of_d_steps_arrives_d_steps_later():
+    net = dense(
+        np.full((3, 1), 64, np.int32),
+        IntNeuron(4096, 4095, 50),
+        delay=np.array([[0], [1], [3]], np.int32),
+    )
+    record = run_network(net, np.array([1, 0, 0, 0], np.uint8).reshape(4, 1, 1), chunk=2)
+    assert record.spikes[0][:, 0].argmax(axis=0).tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counts_from_spikes_alone_are_the_engines(kind):
+    net = random_network(11, kind=kind, layers=3)
+    spikes = random_spikes(net, 11, steps=9, samples=3)
+    record = run_network(net, spikes)
+    for counted, own in zip(
+        count_activity(net, spikes, record.spikes), record.activity, strict=True
+    ):
+        assert counted.saturations is None
+        assert counted.wraps is None
+        for name in COUNTS[:4]:
+            np.testing.assert_array_equal(getattr(counted, name), getattr(own, name))
+        assert (counted.name, counted.kind, counted.synapses) == (own.name, own.kind, own.synapses)
