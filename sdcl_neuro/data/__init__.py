@@ -1,0 +1,23 @@
+"""From videos, tracks and events to tracklets: what a person Re-ID network takes."""
+
+from .cut import cut_tracklets, iterate_tracklets, simulate_video
+from .mot import Track, read_mot, write_mot
+from .plan import Plan, Window, plan_chunks, plan_segments, standing_span
+from .tracklet import Tracklet
+from .video import Video
+
+__all__ = [
+    "Plan",
+    "Track",
+    "Tracklet",
+    "Video",
+    "Window",
+    "cut_tracklets",
+    "iterate_tracklets",
+    "plan_chunks",
+    "plan_segments",
+    "read_mot",
+    "simulate_video",
+    "standing_span",
+    "write_mot",
+]

@@ -1,0 +1,233 @@
+"""Cutting tracklets out of a video and its events, in one pass and bounded memory.
+
+The camera stands still, so events are those of the whole picture. The events of each video
+interval ``(t[g-1], t[g]]`` are cropped by the box of the frame g that ends it: the window follows
+the person, and the still background stays silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..events import Events, concatenate, encode
+from ..events.simulator import Simulator, SimulatorConfig
+from .mot import Track
+from .plan import Plan, Window, plan_chunks, plan_segments
+from .tracklet import CROP_SIZE, Tracklet
+from .video import Frame, Video
+
+Size = tuple[int, int]
+
+
+def cut_tracklets(
+    video: Video,
+    tracks: Sequence[Track],
+    events: Events | SimulatorConfig,
+    *,
+    frames: int = 4,
+    bins: int = 4,
+    size: Size = (64, 32),
+    stride: int = 1,
+    by_segment: bool = True,
+    sensor: Size | None = None,
+) -> list[Tracklet]:
+    """Plan windows and cut them: by segment (`plan_segments`), else in chunks (`plan_chunks`).
+
+    Args:
+        video: the fixed camera's frames.
+        tracks: boxes in the video's pixels.
+        events: of the same view and clock (microseconds from the video's first frame), or a
+            simulator that makes them from the frames.
+        frames: F of each tracklet.
+        bins: K, time steps per frame.
+        size: rows and columns of the spike tensor.
+        stride: video frames per tracklet frame.
+        by_segment: split tracks in arriving, standing and leaving.
+        sensor: width and height at which to simulate; the video's own if left out.
+
+    Returns:
+        Tracklets in the order of the plan.
+
+    Raises:
+        InputError: see `iterate_tracklets`.
+    """
+    planner = plan_segments if by_segment else plan_chunks
+    plan = planner(tracks, frames=frames, stride=stride)
+    cut = iterate_tracklets(video, plan, events, bins=bins, size=size, sensor=sensor)
+    found = {tracklet.name: tracklet for tracklet in cut}
+    return [found[window.name] for window in plan.windows]
+
+
+def iterate_tracklets(
+    video: Video,
+    plan: Plan,
+    events: Events | SimulatorConfig,
+    *,
+    bins: int = 4,
+    size: Size = (64, 32),
+    sensor: Size | None = None,
+) -> Iterator[Tracklet]:
+    """Yield tracklets as the video passes by; only windows under way are held in memory.
+
+    Raises:
+        InputError: events whose sensor has not the video's proportions, a box outside the
+            picture, or a video that ends before the last window does.
+    """
+    source = _source(video, events, sensor)
+    waiting = sorted(plan.windows, key=lambda window: int(window.span[0]))[::-1]
+    active: list[_Cutting] = []
+    index = -1
+    for index, time_us, frame in video:
+        seen = source.interval(index, time_us, frame)
+        while waiting and int(waiting[-1].span[0]) == index:
+            active.append(_Cutting(waiting.pop(), video.time_us(index - 1)))
+        crops: dict[int, _Crop] = {}
+        for cutting in active:
+            track = cutting.window.track
+            if track.identity not in crops:
+                crops[track.identity] = _crop(frame, seen, _whole_box(track, index, video), size)
+            cutting.add(index, time_us, crops[track.identity])
+        for cutting in [c for c in active if c.complete]:
+            active.remove(cutting)
+            yield cutting.finish(bins)
+        if not waiting and not active:
+            return
+    if waiting or active:
+        name = active[0].window.name if active else waiting[-1].name
+        raise InputError(
+            f"the video ends after {index + 1} frames, before tracklet {name} does",
+            where=str(video.path),
+            mend="give the video these tracks were made from",
+        )
+
+
+def simulate_video(
+    video: Video, config: SimulatorConfig | None = None, *, sensor: Size | None = None
+) -> Events:
+    """All events of a video, simulated frame by frame at `sensor` (width, height) pixels."""
+    source = _Simulated(video, config or SimulatorConfig(), sensor)
+    return concatenate([source.interval(*item) for item in video])
+
+
+class _Source(Protocol):
+    def interval(self, index: int, time_us: int, frame: Frame) -> Events: ...
+
+
+class _Recorded:
+    """Events that exist already."""
+
+    def __init__(self, video: Video, events: Events) -> None:
+        wide = events.width * video.height - events.height * video.width
+        if abs(wide) > 0.02 * events.height * video.width:
+            raise InputError(
+                f"events of {events.width}x{events.height} do not show the same view as a video "
+                f"of {video.width}x{video.height}",
+                where=str(video.path),
+                mend="crop one of them to the other's proportions",
+            )
+        self.video, self.events = video, events
+
+    def interval(self, index: int, time_us: int, frame: Frame) -> Events:
+        return self.events.slice(self.video.time_us(index - 1), time_us)
+
+
+class _Simulated:
+    """Events made from the frames as they pass by."""
+
+    def __init__(self, video: Video, config: SimulatorConfig, sensor: Size | None) -> None:
+        self.width, self.height = sensor or video.size
+        self.simulator = Simulator(config)
+
+    def interval(self, index: int, time_us: int, frame: Frame) -> Events:
+        import cv2
+
+        if frame.shape[:2] != (self.height, self.width):
+            small = cv2.resize(frame, (self.width, self.height), interpolation=cv2.INTER_AREA)
+            frame = np.asarray(small, dtype=np.uint8)
+        array = self.simulator.advance(frame, time_us)
+        return Events(array, self.width, self.height, "simulated")
+
+
+def _source(video: Video, events: Events | SimulatorConfig, sensor: Size | None) -> _Source:
+    if isinstance(events, SimulatorConfig):
+        return _Simulated(video, events, sensor)
+    return _Recorded(video, events)
+
+
+@dataclass(frozen=True)
+class _Crop:
+    """One person in one video frame: box, picture ``[256, 128, 3]`` and events of the interval."""
+
+    box: NDArray[np.int64]
+    frame: Frame
+    events: Events
+
+
+def _whole_box(track: Track, index: int, video: Video) -> NDArray[np.int64]:
+    """The box of a video frame in whole pixels, at least one, so that frame and events agree."""
+    position = int(np.searchsorted(track.indices, index))
+    left, top, width, height = track.boxes[position].tolist()
+    x0, y0 = round(left), round(top)
+    x1, y1 = max(round(left + width), x0 + 1), max(round(top + height), y0 + 1)
+    if x0 < 0 or y0 < 0 or x1 > video.width or y1 > video.height:
+        raise InputError(
+            f"box {left:g},{top:g},{width:g},{height:g} of track {track.identity} in frame "
+            f"{index + 1} reaches outside the picture of {video.width}x{video.height}",
+            mend="read the tracks with frame_size and clip_boxes",
+        )
+    return np.array([x0, y0, x1 - x0, y1 - y0], dtype=np.int64)
+
+
+def _crop(frame: Frame, events: Events, box: NDArray[np.int64], size: Size) -> _Crop:
+    import cv2
+
+    left, top, width, height = box.tolist()
+    shrinks = height > CROP_SIZE[0] and width > CROP_SIZE[1]
+    picture = cv2.resize(
+        frame[top : top + height, left : left + width],
+        CROP_SIZE[::-1],
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
+    across, down = events.width / frame.shape[1], events.height / frame.shape[0]
+    seen = (left * across, top * down, width * across, height * down)
+    return _Crop(box, np.asarray(picture, dtype=np.uint8), events.crop(seen, size))
+
+
+@dataclass
+class _Cutting:
+    """A window under way."""
+
+    window: Window
+    start_us: int
+    crops: list[_Crop] = field(default_factory=list)
+    times_us: list[int] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return len(self.crops) == self.window.frames * self.window.stride
+
+    def add(self, index: int, time_us: int, crop: _Crop) -> None:
+        self.crops.append(crop)
+        self.times_us.append(time_us)
+
+    def finish(self, bins: int) -> Tracklet:
+        window, every = self.window, slice(self.window.stride - 1, None, self.window.stride)
+        times = np.array(self.times_us[every], dtype=np.int64)
+        events = concatenate([crop.events for crop in self.crops])
+        return Tracklet(
+            name=window.name,
+            person=window.track.identity,
+            camera=window.camera,
+            frames=np.stack([crop.frame for crop in self.crops[every]]),
+            spikes=encode(events, frame_times_us=times, bins=bins, start_us=self.start_us),
+            times_us=times,
+            boxes=np.stack([crop.box for crop in self.crops[every]]),
+            segment=window.segment,
+            indices=window.sampled.copy(),
+        )
