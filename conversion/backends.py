@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from ..activity import count_activity
 from ..errors import InputError
 from ..record import Record
+
+if TYPE_CHECKING:
+    from .model_file import Model
 
 # Name: "module:function", imported when it is asked for.
 BACKENDS: dict[str, str] = {
@@ -22,15 +29,17 @@ BACKENDS: dict[str, str] = {
     "norse": "norse:run",
 }
 
-Backend = Callable[..., Record]
 
+def backend_function(name: str) -> Callable[..., Record]:
+    """The function behind a backend's name: ``run(model, spikes, *, layers, device)``.
 
-def backend(name: str) -> Backend:
-    """The function behind a backend's name: ``run(model, spikes, *, layers, device)``."""
+    Raises:
+        InputError: there is no such backend.
+    """
     if name not in BACKENDS:
         raise InputError(f"unknown backend {name!r}", mend=f"use one of {', '.join(BACKENDS)}")
     module, function = BACKENDS[name].split(":")
-    return cast(Backend, getattr(import_module(f".{module}", __package__), function))
+    return cast(Callable[..., Record], getattr(import_module(f".{module}", __package__), function))
 
 
 def run(
@@ -55,19 +64,22 @@ def run(
     Returns:
         The record; its activity is counted wherever the spikes of all layers are known.
     """
-    function = _backend(backend)
-    from .model_file import as_model
-
-    model = as_model(thing)
+    function = backend_function(backend)
+    model = _model(thing, np.asarray(spikes))
     record = function(model, spikes, layers=layers, device=device, **options)
-    if record.activity or model.integer is None or len(record.spikes) < len(model.integer.layers):
+    known = model.integer
+    if record.activity or known is None or len(record.spikes) < len(known.layers):
         return record
-    import numpy as np
-
-    from ..activity import count_activity
-
-    counted = count_activity(model.integer, np.asarray(spikes, np.uint8), record.spikes)
+    counted = count_activity(known, np.asarray(spikes, np.uint8), record.spikes)
     return replace(record, activity=counted)
 
 
-_backend = backend  # `run` has an argument of that name
+def _model(thing: Any, spikes: np.ndarray[Any, Any]) -> Model:
+    from .model_file import Model, as_model
+
+    if isinstance(thing, str | Path) and Path(thing).suffix == ".net" and spikes.ndim > 2:
+        from .netx_read import from_netx
+
+        # Files without an input layer do not say what they take; the spikes do.
+        return Model(Path(thing), integer=from_netx(thing, input_shape=spikes.shape[2:]))
+    return as_model(thing, sample=spikes)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,16 @@ from .lava_child import run_worker
 from .lava_install import require_lava
 from .lava_netx import from_netx, to_netx
 
+if TYPE_CHECKING:
+    from .model_file import Model
+
 Spikes = NDArray[np.uint8]
 RunConfig = Literal["sim", "loihi2hw"]
 RUN_CONFIGS: tuple[RunConfig, ...] = ("sim", "loihi2hw")
 
 
 def run(
-    model: Any,
+    model: Model | IntNetwork | str | Path,
     spikes: object,
     *,
     layers: Sequence[int] | None = None,
@@ -67,7 +70,7 @@ def run(
 
 
 def run_many(
-    pairs: Sequence[tuple[Any, object]],
+    pairs: Sequence[tuple[Model | IntNetwork | str | Path, object]],
     *,
     layers: Sequence[int] | None = None,
     device: str = "cpu",
@@ -109,7 +112,13 @@ class _Job:
 
     @classmethod
     def prepare(
-        cls, model: Any, spikes: object, *, layers: Sequence[int] | None, folder: Path, name: str
+        cls,
+        model: Model | IntNetwork | str | Path,
+        spikes: object,
+        *,
+        layers: Sequence[int] | None,
+        folder: Path,
+        name: str,
     ) -> _Job:
         """Check the network and its input, and see that there is a netx file."""
         net, path = _network(model)
@@ -197,19 +206,14 @@ def _clears(net: IntNetwork) -> Iterator[tuple[int, int, str]]:
             yield index + 1, index, "synapse_rec"
 
 
-def _network(model: Any) -> tuple[IntNetwork, Path | None]:
+def _network(model: Model | IntNetwork | str | Path) -> tuple[IntNetwork, Path | None]:
     """The integer network, and the netx file that holds it, if there is one."""
     if isinstance(model, IntNetwork):
         return model, None
     if isinstance(model, str | Path):
         return from_netx(model), Path(model)
-    net, path = getattr(model, "integer", None), getattr(model, "path", None)
-    if not isinstance(net, IntNetwork):
-        mend = "quantise it first: sdcl_neuro.conversion.quantize"
-        raise InputError("a network without chip integers", where="lava", mend=mend)
-    if path is not None and Path(path).suffix == ".net":
-        return net, Path(path)
-    return net, None
+    net: IntNetwork = model.need_integer()
+    return net, model.path if model.path is not None and model.path.suffix == ".net" else None
 
 
 def versions() -> dict[str, str]:

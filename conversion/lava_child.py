@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -64,14 +65,20 @@ def _wait(pid: int, timeout_s: float | None) -> bool:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End whatever is left of the worker's group, and only then forget its number."""
     # SIGTERM first: multiprocessing's resource tracker ignores it and frees the shared memory.
-    os.killpg(process.pid, signal.SIGTERM)
+    _signal(process.pid, signal.SIGTERM)
     limit = time.monotonic() + END_S
     while _group(process.pid) and time.monotonic() < limit:
         time.sleep(POLL_S)
-    os.killpg(process.pid, signal.SIGKILL)
+    _signal(process.pid, signal.SIGKILL)
     if process.stdin is not None:
         process.stdin.close()
     process.wait()
+
+
+def _signal(leader: int, number: signal.Signals) -> None:
+    # A group of which only the zombie of its leader is left is no process to some systems.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
 
 
 def _group(leader: int) -> list[int]:

@@ -16,6 +16,10 @@ from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
 from .lava_io import FileSink, FileSource, PyFileSink, PyFileSource
 from .lava_models import Models
 
+# Messages a channel can hold; Lava takes 64, which for one full-size layer is 17 MB of shared
+# memory (containers often have 64 MB). In lockstep hardly more than one waits at a time.
+CHANNEL_SIZE = 4
+
 
 def run_job(job: Mapping[str, Any], *, folder: Path, run_cfg: str) -> dict[str, float]:
     """Run one network over all samples of a job (`lava.Job` says what it holds).
@@ -93,7 +97,7 @@ def _step(net: Any, config: Any, job: Mapping[str, Any], *, steps: int) -> float
     for after, index, synapse in job["clear"]:
         clears.setdefault(after, []).append(getattr(net.layers[index], synapse).a_buff)
     try:
-        net.create_runtime(run_cfg=config)
+        net.create_runtime(run_cfg=config, compile_config={"pypy_channel_size": CHANNEL_SIZE})
         elapsed, done = 0.0, 0
         for stop in [*sorted(after for after in clears if 0 < after < steps), steps]:
             start = time.perf_counter()

@@ -21,8 +21,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 PR_SET_PDEATHSIG = 1  # Linux, <linux/prctl.h>
-POLL_S = 0.25
+POLL_S = 1.0
 FAULT_GRACE_S = 2.0  # in which Lava may notice a failed process of its own and say so
 
 
@@ -97,8 +99,6 @@ def _watch(folder: Path, parent: int) -> None:
 
 def _in_trouble(folder: Path) -> bool:
     """True if a fork has failed, or died without being waited for."""
-    import psutil
-
     if any(folder.glob("fault_*.txt")):
         return True
     try:

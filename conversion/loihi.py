@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..engine import run_network
-from ..errors import InputError
 from ..record import Record
 from ..spec import IntNetwork
 
+if TYPE_CHECKING:
+    from .model_file import Model
+
 
 def run(
-    model: Any, spikes: object, *, layers: Sequence[int] | None = None, device: str = "cpu"
+    model: Model | IntNetwork,
+    spikes: object,
+    *,
+    layers: Sequence[int] | None = None,
+    device: str = "cpu",
 ) -> Record:
-    """Run `model` (a `Model`, or an `IntNetwork`) in the engine; see `engine.run_network`."""
-    net = model if isinstance(model, IntNetwork) else getattr(model, "integer", None)
-    if not isinstance(net, IntNetwork):
-        mend = "quantise it first: sdcl_neuro.conversion.quantize"
-        raise InputError("a network without chip integers", where="loihi", mend=mend)
+    """Run a network in the engine; see `engine.run_network`."""
+    net = model if isinstance(model, IntNetwork) else model.need_integer()
     return run_network(net, spikes, layers=layers, device=device)

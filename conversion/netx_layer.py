@@ -47,16 +47,13 @@ class LayerReader:
         self.refusals: list[Refusal] = []
         self.out_shape: Shape | None = None
 
-    def input_shape(self, given: Shape | None, *, first_layer: bool) -> Shape | None:
+    def input_shape(self, *, first_layer: bool) -> Shape | None:
         """The shape that an input layer declares, or None."""
         if not first_layer:
             self._refuse("an input layer behind others", "move it to the front")
         if self._guard.group(self._group, "neuron") is not None:
             self._refuse("input neurons, which do not run in Lava", "encode the input to spikes")
-        shape = self._shape()
-        if given is not None and shape is not None and given != shape:
-            self._refuse(f"declares {shape}, not {given} as asked for", "leave input_shape out")
-        return shape
+        return self._shape()
 
     def layer(self, name: str, before: Shape | None, *, flat: bool) -> IntLayer | None:
         """The layer as described, or None if it cannot be put into words.

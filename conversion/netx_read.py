@@ -27,8 +27,8 @@ def from_netx(
 
     Args:
         path: a file of ours or of slayer, with CUBA (LOIHI) neurons.
-        input_shape: ``(C, H, W)`` or ``(N,)``, where the file has no input layer: a convolution's
-            input shape cannot be told from its output.
+        input_shape: ``(C, H, W)`` or ``(N,)`` for a file without an input layer, since a
+            convolution's input shape cannot be told from its output; others say it themselves.
         message_bits: bits of an input count, which only our own files store; None takes the
             file's, else 0 (binary spikes).
 
@@ -71,9 +71,8 @@ def _chain(
     for index in range(count):
         reader = LayerReader(guard, guard.group(group, str(index)), index)
         if reader.kind == "input":
-            given = reader.input_shape(shape, first_layer=index == 0)
-            shape = given or shape
-            first = first or given
+            shape = reader.input_shape(first_layer=index == 0) or shape
+            first = shape
         elif reader.kind == "flatten":
             flat = True
         else:

@@ -1,0 +1,112 @@
+"""Run a network on a file of spikes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..atomic import file_sha256, write_json
+from ..errors import InputError
+from ..record import LayerActivity, Record
+
+SCHEMA = {"name": "sdcl_neuro.run", "version": 1}
+BACKENDS = ("snntorch", "snntorch-int", "loihi", "lava", "norse")
+ENDINGS = (".npz", ".h5")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("model", metavar="MODEL", help="a checkpoint folder, .nir or .net")
+    parser.add_argument(
+        "--spikes", metavar="IN", type=Path, required=True, help=".npz or .h5, 'spikes' [T, B, ...]"
+    )
+    parser.add_argument(
+        "--out", metavar="OUT", type=Path, required=True, help=".npz or .h5, layer_0, layer_1, ..."
+    )
+    parser.add_argument("--backend", choices=BACKENDS, default="loihi")
+    parser.add_argument(
+        "--layers", metavar="I,J", help="layers to keep, counted from 0; all if left out"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu (default) or a GPU, as torch names it")
+    parser.add_argument("--timeout", metavar="S", type=float, help="lava only: give up after S s")
+    parser.add_argument(
+        "--run-cfg", choices=("sim", "loihi2hw"), default="sim", help="lava only: where Lava runs"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="counts and versions, as JSON")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run, write the spikes, print the counts, and return 0."""
+    from ..spike_file import read_spikes, write_spikes
+
+    layers = _layers(args.layers)
+    if args.out.suffix not in ENDINGS:
+        raise InputError(
+            f"{args.out.name} ends in none of {', '.join(ENDINGS)}", where="--out", mend="rename it"
+        )
+    spikes = read_spikes(args.spikes)
+    if not args.quiet:
+        print(f"{args.backend}: running {args.model}", file=sys.stderr)
+    from ..conversion.backends import run
+
+    record = run(
+        args.model,
+        spikes,
+        backend=args.backend,
+        layers=layers,
+        device=args.device,
+        **_options(args),
+    )
+    write_spikes(args.out, record)
+    print(record)
+    if args.json:
+        write_json(args.json, _summary(record, args.out))
+    return 0
+
+
+def _layers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        mend = "give layer numbers, such as 0,1"
+        raise InputError(f"{text!r} is no list of layers", where="--layers", mend=mend) from None
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """What only one backend takes; given to another it is a mistake."""
+    if args.backend == "lava":
+        return {"timeout_s": args.timeout, "run_cfg": args.run_cfg}
+    if args.timeout is not None or args.run_cfg != "sim":
+        raise InputError(
+            f"--timeout and --run-cfg are not for {args.backend}", mend="use --backend lava"
+        )
+    return {}
+
+
+def _summary(record: Record, out: Path) -> dict[str, Any]:
+    """The record without its spikes, as plain JSON."""
+    return {
+        "schema": SCHEMA,
+        "backend": record.backend,
+        "steps": record.steps,
+        "samples": record.samples,
+        "input_shape": list(record.input_shape),
+        "layers_kept": sorted(record.spikes),
+        "activity": [_counts(layer) for layer in record.activity],
+        "elapsed_s": record.elapsed_s,
+        "versions": dict(record.versions),
+        "out": {"file": str(out), "sha256": file_sha256(out)},
+    }
+
+
+def _counts(layer: LayerActivity) -> dict[str, Any]:
+    values = {field.name: getattr(layer, field.name) for field in fields(layer)}
+    return {
+        name: value.tolist() if hasattr(value, "tolist") else value
+        for name, value in values.items()
+    }
