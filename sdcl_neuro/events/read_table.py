@@ -82,7 +82,7 @@ def _first_line(path: Path, options: Options) -> tuple[str, Size | None, int, bo
 def read_npy(path: Path, options: Options) -> Columns:
     """A structured array with fields by name, or N x 4 numbers (PEDRo: t, x, y, p)."""
     with path.open("rb") as stream:
-        array = _load_npy(stream, path.stat().st_size)
+        array = load_npy(stream, path.stat().st_size)
     if array.dtype.names is None:
         return _by_order(array, options.order or USUAL_ORDER, None, "npy")
     found = {
@@ -110,7 +110,7 @@ def read_npz(path: Path, options: Options) -> Columns:
             for key in NPZ_KEYS:
                 info = archive.getinfo(f"{key}.npy")
                 with archive.open(info) as stream:
-                    arrays[key] = _load_npy(stream, info.file_size)
+                    arrays[key] = load_npy(stream, info.file_size)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"a damaged .npz ({_brief(error)})", mend="write it again") from None
     sensor = arrays["sensor"]
@@ -177,7 +177,7 @@ def _by_order(table: NDArray[Any], order: str, size: Size | None, source: str) -
     return Columns(t, x, y, p, size, source, unit_us=None, order=order)
 
 
-def _load_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
+def load_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
     """An array of at most `MAX_EVENTS` events whose header agrees with its `size` in bytes."""
     try:
         version = np.lib.format.read_magic(stream)

@@ -1,0 +1,53 @@
+"""Values as they are written on the command line of ``sdcl-neuro events``."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from ..errors import InputError
+from ..events.array import Box
+from ..events.checks import Size
+
+UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6}
+NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
+
+
+def pair(text: str | None, name: str) -> Size | None:
+    """Two whole numbers above zero, ``640x480``; None stays None."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})[x,](\d{1,5})", text.strip())
+    if not found or not int(found[1]) or not int(found[2]):
+        raise InputError(f"{text!r} is no size", where=name, mend="give two numbers, as 640x480")
+    return int(found[1]), int(found[2])
+
+
+def box(text: str) -> Box:
+    """Four numbers, ``X,Y,W,H``."""
+    try:
+        x, y, width, height = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{text!r} is no box", where="--box", mend="give X,Y,W,H") from None
+    return x, y, width, height
+
+
+def rate(text: str) -> Fraction:
+    """Frames a second, ``25`` or ``30000/1001``."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1_000_000 or rate.denominator > 1_000_000:
+        raise InputError(f"{text!r} is no frame rate", where="--fps", mend="as 25 or 30000/1001")
+    return rate
+
+
+def time_unit(text: str | None) -> float | None:
+    """Microseconds of ``us``, ``100us``, ``ms`` or ``s``; None stays None."""
+    if text is None:
+        return None
+    found = re.fullmatch(rf"{NUMBER}?\s*(us|ms|s)", text.strip())
+    if not found:
+        raise InputError(f"{text!r} is no time unit", where="--time-unit", mend="as us, 100us or s")
+    return float(found[1] or 1) * UNITS_US[found[2]]
