@@ -154,8 +154,13 @@ def _run_stretch(
 ) -> None:
     """Run one sample through a stretch, uint8 ``[steps, B, N]``; write the same of each layer."""
     events = _Events.empty(len(spikes), spikes.shape[2], graded=net.message_bits > 0)
+    whole = spikes.shape[2] % kernels.WORD == 0
     kernels.gather(
-        spikes, sample, _channels(net.input_shape), events.starts, events.indices, events.values
+        spikes,
+        spikes.view(np.uint64) if whole else np.zeros((*spikes.shape[:2], 0), np.uint64),
+        sample,
+        _channels(net.input_shape),
+        *(events.starts, events.indices, events.values),
     )
     for index, population in enumerate(populations):
         events = _advance(population, events)

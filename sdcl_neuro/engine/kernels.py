@@ -8,7 +8,7 @@ fast, and look odd without this note:
   Additions wrap as the 32-bit registers of Lava's models do.
 - Indices of inner loops are unsigned: a signed one may mean "from the end" to numba, and the test
   for that keeps a loop from being vectorised.
-- Populations are walked in blocks that stay in the first-level cache.
+- Spikes are rare, so they are looked for eight at a time, as one word of eight bytes.
 
 The order of events never matters, since integer sums are exact.
 """
@@ -22,10 +22,8 @@ import numba
 import numpy as np
 from numpy import int32, uint8, uint64
 
-SKIP = 16
-BLOCK = 4096
 WORD = 8
-"""Flags are read eight at a time; their number is padded to a multiple of it."""
+"""Bytes of a word."""
 FIRST_BYTE = 0x0001020304050607
 """Times 2^(8 k), its topmost byte is k."""
 
@@ -41,11 +39,12 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @compiled
-def gather(spikes, sample, channels, starts, events, counts):  # type: ignore[no-untyped-def]
+def gather(spikes, words, sample, channels, starts, events, counts):  # type: ignore[no-untyped-def]
     """List one sample's non-zero inputs by step, renumbered channels last.
 
     Args:
         spikes: uint8 ``[T, B, N]`` in torch's order.
+        words: the same memory as uint64 ``[T, B, N / 8]``, or ``[T, B, 0]``.
         sample: which of B.
         channels: C of a ``(C, H, W)`` population; 1 if it needs no renumbering.
         starts: int64 ``[T + 1]``, written: step t has ``events[starts[t] : starts[t + 1]]``.
@@ -53,23 +52,19 @@ def gather(spikes, sample, channels, starts, events, counts):  # type: ignore[no
         counts: int32, as `events`, written; ``[0]`` if the spikes are binary.
     """
     size = spikes.shape[2]
+    width = WORD if words.shape[2] else size
     plane = size // channels
     found = 0
     for t in range(spikes.shape[0]):
         values = spikes[t, sample]
-        for start in range(0, size, SKIP):
-            block = values[start : min(start + SKIP, size)]
-            seen = uint8(0)
-            for j in range(block.shape[0]):
-                seen = uint8(seen | block[j])
-            if not seen:
+        for block in range(size // width):
+            if words.shape[2] and not words[t, sample, block]:
                 continue
-            for j in range(block.shape[0]):
-                if block[j]:
-                    index = start + j
+            for index in range(block * width, (block + 1) * width):
+                if values[index]:
                     events[found] = (index % plane) * channels + index // plane
                     if counts.shape[0]:
-                        counts[found] = block[j]
+                        counts[found] = values[index]
                     found += 1
         starts[t + 1] = found
 
@@ -223,7 +218,6 @@ def advance(  # type: ignore[no-untyped-def]
     Returns:
         The slot of the step after the last.
     """
-    neurons = ring.shape[1]
     for t in range(starts.shape[0] - 1):
         now = events[starts[t] : starts[t + 1]]
         values = counts[starts[t] : starts[t + 1]] if counts.shape[0] else counts
@@ -232,18 +226,10 @@ def advance(  # type: ignore[no-untyped-def]
             scatter_delayed(now, values, weight, delay, ring, slot)
         else:
             scatter(now, values, geometry, rows, runs, weight, activation)
-        for start in range(0, neurons, BLOCK):
-            part = slice(start, min(start + BLOCK, neurons))
-            if neuron[4]:
-                clipped, wrapped = update_plain(
-                    activation[part], voltage[part], bias[part], neuron, flags[part]
-                )
-            else:
-                clipped, wrapped = update(
-                    activation[part], current[part], voltage[part], bias[part], neuron, flags[part]
-                )
-            totals[3] += clipped
-            totals[4] += wrapped
+        if neuron[4]:
+            clipped, wrapped = update_plain(activation, voltage, bias, neuron, flags)
+        else:
+            clipped, wrapped = update(activation, current, voltage, bias, neuron, flags)
         slot = (slot + 1) % ring.shape[0]
         first = sent_starts[t]
         end = np.int64(collect(words, sent, first))
@@ -258,4 +244,6 @@ def advance(  # type: ignore[no-untyped-def]
         for e in range(now.shape[0]):
             totals[2] += fan[now[e]]
         totals[2] += (end - first) * recurrent.shape[0]
+        totals[3] += clipped
+        totals[4] += wrapped
     return slot

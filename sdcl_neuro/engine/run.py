@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
@@ -78,8 +79,14 @@ def run_network(
         spikes=outcome.kept,
         activity=activity(net, outcome, steps=steps),
         elapsed_s=outcome.elapsed_s,
-        versions={name: version(name) for name in ("sdcl-neuro", "numpy", library)},
+        versions={name: _version(name) for name in ("sdcl-neuro", "numpy", library)},
     )
+
+
+@lru_cache
+def _version(name: str) -> str:
+    """Version of an installed distribution; reading it costs as much as a hundred steps."""
+    return version(name)
 
 
 def _device(name: str) -> torch.device:
