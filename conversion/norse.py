@@ -19,6 +19,7 @@ from ..errors import EnvironmentFault, InputError, NetworkRefused, Refusal
 from ..record import Record
 from ..spec import FloatNetwork, IntNetwork
 from ..spec_convert import dequantize
+from ..spike_file import check_spikes
 from .nir_graph import build_graph
 from .nir_values import DEFAULT_DT
 
@@ -71,7 +72,10 @@ def import_network(net: FloatNetwork, *, dt: float = DEFAULT_DT) -> Any:
     output and the new state, whose ``cache`` holds every node's output.
     """
     try:
-        from norse.torch.utils.import_nir import from_nir
+        with warnings.catch_warnings():
+            # Norse 1.1.0 compiles some functions with what torch 2.13 calls deprecated.
+            warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+            from norse.torch.utils.import_nir import from_nir
     except ImportError as error:
         raise EnvironmentFault(
             f"Norse cannot be imported ({error})",
@@ -107,14 +111,22 @@ def float_network(model: Any) -> FloatNetwork:
 
 
 def _checked(net: FloatNetwork, spikes: object) -> NDArray[np.uint8]:
-    array = np.asarray(spikes)
-    if array.dtype != np.uint8 or array.ndim < 3 or array.shape[2:] != tuple(net.input_shape):
+    values = check_spikes(spikes)
+    if values.shape[2:] != tuple(net.input_shape):
         raise InputError(
-            f"spikes are {array.dtype} {list(array.shape)}",
+            f"spikes of shape {list(values.shape)} for a network that takes "
+            f"[T, B, {', '.join(map(str, net.input_shape))}]",
             where="spikes",
-            mend=f"give uint8 [T, B, {', '.join(map(str, net.input_shape))}]",
+            mend="encode them for this network",
         )
-    return array
+    largest = max(1, 2 ** int(net.meta.get("message_bits", 0)) - 1)
+    if int(values.max()) > largest:
+        raise InputError(
+            f"a count of {int(values.max())} where the network takes at most {largest}",
+            where="spikes",
+            mend="make the spikes binary, or set the network's message_bits",
+        )
+    return values
 
 
 def _wanted(net: FloatNetwork, layers: Sequence[int] | None) -> list[int]:
