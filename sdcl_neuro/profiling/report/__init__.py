@@ -1,1 +1,69 @@
-"""One-file HTML reports from small blocks."""
+"""One-file HTML reports from small blocks: pure functions from values to markup.
+
+``page(title, [Section(...), ...])`` gives the text of a page. Everything a user wrote is escaped.
+"""
+
+from .charts import IntervalRow, bar_chart, interval_chart, stacked_bars
+from .images import data_uri, event_image, event_legend, picture, pictures
+from .page import Section, Tile, join, page
+from .profile_page import (
+    activity_section,
+    constants_section,
+    dense_section,
+    energy_section,
+    latency_section,
+    profile_page,
+)
+from .ranked import Match, RankedRow, ranked_lists
+from .raster import raster, timeline
+from .tables import (
+    CertificateRow,
+    Number,
+    Unknown,
+    badge,
+    bullets,
+    certificate_table,
+    heading,
+    note,
+    paragraph,
+    table,
+    verdict,
+)
+
+__all__ = [
+    "CertificateRow",
+    "IntervalRow",
+    "Match",
+    "Number",
+    "RankedRow",
+    "Section",
+    "Tile",
+    "Unknown",
+    "activity_section",
+    "badge",
+    "bar_chart",
+    "bullets",
+    "certificate_table",
+    "constants_section",
+    "data_uri",
+    "dense_section",
+    "energy_section",
+    "event_image",
+    "event_legend",
+    "heading",
+    "interval_chart",
+    "join",
+    "latency_section",
+    "note",
+    "page",
+    "paragraph",
+    "picture",
+    "pictures",
+    "profile_page",
+    "ranked_lists",
+    "raster",
+    "stacked_bars",
+    "table",
+    "timeline",
+    "verdict",
+]

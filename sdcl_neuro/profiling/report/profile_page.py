@@ -1,0 +1,227 @@
+"""The page of a profile."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from ..dense import DenseTwin
+from ..interval import Interval, figure
+from ..result import CONVENTIONS, NO_FIT, LayerFigures, Profile, Target
+from ..text import Sources
+from .charts import IntervalRow, bar_chart, interval_chart
+from .page import Section, Tile, join, page
+from .tables import Cell, Number, Unknown, bullets, heading, paragraph, table
+
+_COUNTS = ("neurons", "synapses", "spikes_in", "spikes_out", "synops", "updates")
+
+
+def profile_page(profile: Profile) -> str:
+    """One self-contained page with everything the profile knows."""
+    sources = Sources()
+    sections = [
+        activity_section(profile),
+        energy_section(profile, sources),
+        latency_section(profile),
+        dense_section(profile.ann, sources),
+        constants_section(profile, sources),
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in profile.versions.items())
+    return page(
+        "What the network does, and what it costs",
+        sections,
+        eyebrow="sdcl-neuro profile",
+        lead=(
+            f"{profile.samples} sample(s) of {profile.steps} steps, input "
+            f"{' x '.join(map(str, profile.input_shape))}, run by the backend {profile.backend}."
+        ),
+        tiles=tiles(profile),
+        footer=[
+            line for line in (CONVENTIONS["zero_weights"].capitalize() + ".", versions) if line
+        ],
+    )
+
+
+def tiles(profile: Profile) -> list[Tile]:
+    """Headline figures: activity, and the energy on each target that has one."""
+    total = profile.totals
+    found = [
+        Tile(
+            "Spikes in, per sample", figure(profile.input_spikes / profile.samples), "", "emulated"
+        ),
+        Tile(
+            "Synaptic operations, per sample",
+            figure(total.synops / profile.samples),
+            "",
+            "emulated",
+        ),
+        Tile("Activation sparsity", _percent(total.activation_sparsity), "", "emulated"),
+    ]
+    found += [
+        Tile(f"Energy on {name}, per sample", str(target.energy.uj), "µJ", "modelled")
+        for name, target in profile.targets.items()
+        if target.energy.uj is not None
+    ]
+    if profile.elapsed_s is not None:
+        found.append(
+            Tile("The run, on this machine", figure(1e3 * profile.elapsed_s), "ms", "measured")
+        )
+    return found
+
+
+def activity_section(profile: Profile) -> Section:
+    """Counts of every layer with their sums, and the share of active neurons."""
+    head = ["layer", "kind", *(name.replace("_", " ") for name in _COUNTS), "sparsity"]
+    counted = table(
+        head,
+        [_layer(layer) for layer in profile.layers],
+        total=_layer(profile.totals),
+        tags={"spikes in": "emulated", "spikes out": "emulated", "synops": "emulated"},
+        caption="Counts over the whole file, all samples together",
+    )
+    rates = bar_chart(
+        {layer.name: 100 * (1 - layer.activation_sparsity) for layer in profile.layers},
+        unit="% of neuron steps",
+        caption="Neuron steps with a spike, by layer",
+    )
+    return Section(
+        "Activity", join(counted, rates), "What the network did, counted spike by spike."
+    )
+
+
+def energy_section(profile: Profile, sources: Sources) -> Section:
+    """All targets on one axis, then the parts of each."""
+    rows = [
+        IntervalRow(name, target.energy.uj, "targets", target.energy.reason)
+        for name, target in profile.targets.items()
+    ]
+    rows += [
+        IntervalRow("int8 twin, arithmetic", profile.ann.arithmetic.uj, "dense twin, 45 nm"),
+        IntervalRow("int8 twin, with memory", profile.ann.with_memory, "dense twin, 45 nm"),
+    ]
+    blocks = [interval_chart(rows, unit="µJ", caption="Energy per sample, lowest to highest")]
+    for name, target in profile.targets.items():
+        blocks += _target(name, target, sources)
+    lead = "Counts times published constants, as intervals. The whole is the sum of its parts."
+    return Section("Energy", join(*blocks), lead)
+
+
+def latency_section(profile: Profile) -> Section:
+    """From the first input to the last output, and whether the network fits."""
+    rows = []
+    for name, target in profile.targets.items():
+        latency = target.latency
+        unknown = Unknown(latency.reason)
+        rows.append(
+            [name, latency.us or unknown, latency.step_us or unknown, latency.reason or "modelled"]
+        )
+    shown = table(
+        ["target", "latency (µs)", "step (µs)", "how"],
+        rows,
+        tags={"latency (µs)": "modelled", "step (µs)": "modelled"},
+    )
+    fit = paragraph(f"Whether it fits on a chip is unknown here: {NO_FIT}.")
+    lead = (
+        "Barrier and slowest core, neurons spread over cores by division, spikes even over cores "
+        "and steps; one step more for every layer."
+    )
+    return Section("Latency and fit", join(shown, fit), lead)
+
+
+def dense_section(ann: DenseTwin, sources: Sources) -> Section:
+    """The same topology as a dense int8 network, and where the two cross."""
+    rows: list[list[Cell]] = [
+        ["multiply-accumulates", ann.macs, ""],
+        [_cited("arithmetic (µJ)", sources.cite(ann.arithmetic.constants)), ann.arithmetic.uj, ""],
+        [_cited("memory (µJ)", sources.cite(ann.memory.constants)), ann.memory.uj, ""],
+    ]
+    priced = table(["one dense pass a sample", "value", ""], rows, tags={"value": "modelled"})
+    crossings = table(
+        ["target", "against", "synaptic sparsity from which spiking costs less"],
+        [
+            [target, against.replace("_", " "), str(crossing)]
+            for target, found in ann.crossings.items()
+            for against, crossing in found.items()
+        ],
+    )
+    now = paragraph(
+        f"As it ran, {_percent(ann.sparsity)} of all synapses received nothing in a mean step. "
+        "Static power is left out on both sides."
+    )
+    lead = "The same topology in 8-bit integers, every synapse multiplied once a sample."
+    return Section("Beside a dense network", join(priced, now, crossings), lead)
+
+
+def constants_section(profile: Profile, sources: Sources) -> Section:
+    """Every constant that went in, and every source."""
+    rows: list[list[Cell]] = [
+        [
+            name,
+            kind,
+            constant.name,
+            constant.variant,
+            str(constant.quantity),
+            constant.quantity.kind,
+            sources.cite([constant]),
+        ]
+        for name, target in profile.targets.items()
+        for kind, used in (
+            ("energy", target.energy.constants),
+            ("time", target.latency.constants),
+        )
+        for constant in used
+    ]
+    head = ["target", "for", "constant", "set", "value", "kind", "source"]
+    listed = Markup("").join(Markup("<li>{}</li>").format(source) for _, source in sources.listed())
+    cited = Markup('<ol class="sources">{}</ol>').format(listed)
+    lead = (
+        "Code: read in the named file. Published: in the named paper or page. Derived: computed "
+        "from other figures. Recalled: known from the literature, not read again."
+    )
+    return Section("Constants and sources", join(table(head, rows), cited), lead)
+
+
+def _layer(layer: LayerFigures) -> list[Cell]:
+    sparsity = layer.activation_sparsity
+    counts: list[Cell] = [getattr(layer, name) for name in _COUNTS]
+    return [layer.name, layer.kind, *counts, Number(sparsity, _percent(sparsity))]
+
+
+def _target(name: str, target: Target, sources: Sources) -> list[Markup]:
+    energy = target.energy
+    blocks = [heading(f"{name}: {target.hw.title}")]
+    if energy.uj is None:
+        return [*blocks, paragraph(f"Energy unknown: {energy.reason}.")]
+    rows: list[list[Cell]] = [
+        [part.replace("_", " "), value.uj, _cited("", sources.cite(value.constants))]
+        for part, value in energy.parts.items()
+    ]
+    blocks.append(
+        table(
+            ["part", "µJ per sample", "source"],
+            rows,
+            total=["sum", energy.uj, ""],
+            tags={"µJ per sample": "modelled"},
+        )
+    )
+    lines = [
+        f"By {variant.title} alone, not static: {variant.uj} µJ."
+        for variant in energy.variants.values()
+        if len(energy.variants) > 1
+    ]
+    if energy.bound is not None:
+        most = Interval(energy.bound.uj.high, energy.bound.uj.high)
+        cite = sources.cite(energy.bound.constants)
+        lines.append(f"Bound at full load, everything included: at most {most} µJ {cite}.")
+    lines += [
+        f"Not modelled: {part.replace('_', ' ')}: {why}."
+        for part, why in energy.not_modelled.items()
+    ]
+    return [*blocks, bullets([*lines, *target.hw.notes])]
+
+
+def _cited(words: str, numbers: str) -> Markup:
+    return Markup('{}<sup class="cite">{}</sup>').format(words, numbers)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

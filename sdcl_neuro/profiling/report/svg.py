@@ -1,0 +1,98 @@
+"""Small inline SVG: text, marks, axes; colours come from the page's style, light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from markupsafe import Markup
+
+WIDTH = 920
+COLOURS = 8
+_CHARACTER = 7.0
+_LONGEST_LABEL = 34
+
+
+def drawing(height: float, label: str, marks: Iterable[Markup]) -> Markup:
+    """An SVG as wide as the text, with a label for who cannot see it."""
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">\n{}\n</svg>'
+    ).format(WIDTH, number(height), label, Markup("\n").join(marks))
+
+
+def chart(svg: Markup, *, caption: str = "", legend: Sequence[str] = ()) -> Markup:
+    """A drawing with its caption above and its legend below; legend entry n has colour n."""
+    top = Markup("<figcaption>{}</figcaption>\n").format(caption) if caption else Markup("")
+    items = Markup("").join(
+        Markup(
+            '<li><span class="swatch"><svg width="11" height="11" aria-hidden="true">'
+            '<rect class="f{}" width="11" height="11" rx="3"/></svg></span>{}</li>'
+        ).format(colour(index), name)
+        for index, name in enumerate(legend)
+    )
+    below = Markup('\n<ul class="legend">{}</ul>').format(items) if legend else Markup("")
+    return Markup('<figure class="chart">{}{}{}</figure>').format(top, svg, below)
+
+
+def colour(index: int) -> int:
+    """Number of the index-th colour; they come round again."""
+    return index % COLOURS + 1
+
+
+def text(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> Markup:
+    """A line of text; `y` is its middle."""
+    return Markup(
+        '<text x="{}" y="{}" text-anchor="{}" class="{}" dominant-baseline="central">{}</text>'
+    ).format(number(x), number(y), anchor, kind, content)
+
+
+def label(x: float, y: float, content: str) -> Markup:
+    """A row's label, ending at `x`; a long one is shortened and told whole on hovering."""
+    if len(content) <= _LONGEST_LABEL:
+        return text(x, y, content, anchor="end")
+    short = f"{content[: _LONGEST_LABEL - 1]}…"
+    return Markup("<g><title>{}</title>{}</g>").format(content, text(x, y, short, anchor="end"))
+
+
+def label_width(labels: Iterable[str]) -> float:
+    """Room for a column of labels, in drawing units."""
+    longest = max((min(len(name), _LONGEST_LABEL) for name in labels), default=0)
+    return max(60.0, _CHARACTER * longest + 14)
+
+
+def rectangle(
+    x: float, y: float, width: float, height: float, *, kind: str, tip: str = "", radius: float = 3
+) -> Markup:
+    """A filled rectangle; `tip` shows on hovering."""
+    title = Markup("<title>{}</title>").format(tip) if tip else Markup("")
+    return Markup('<rect x="{}" y="{}" width="{}" height="{}" rx="{}" class="{}">{}</rect>').format(
+        number(x), number(y), number(max(width, 0)), number(height), number(radius), kind, title
+    )
+
+
+def line(x1: float, y1: float, x2: float, y2: float, *, kind: str) -> Markup:
+    """A straight line."""
+    return Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/>').format(
+        number(x1), number(y1), number(x2), number(y2), kind
+    )
+
+
+def linear_ticks(top: float, *, count: int = 5) -> list[float]:
+    """Round values from 0 to just above `top`, in steps of 1, 2 or 5."""
+    if top <= 0:
+        return [0.0, 1.0]
+    raw = top / count
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))
+    return [index * step for index in range(math.ceil(top / step - 1e-9) + 1)]
+
+
+def decades(low: float, high: float) -> list[float]:
+    """Powers of ten that hold both values, at least one decade."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    return [10.0**power for power in range(first, max(last, first + 1) + 1)]
+
+
+def number(value: float) -> str:
+    """A coordinate with at most two decimals."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
