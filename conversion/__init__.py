@@ -6,21 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .from_snntorch import from_snntorch as from_snntorch
-    from .from_snntorch import make_deployable as make_deployable
+    from .deployable import make_deployable as make_deployable
     from .lava_netx import from_netx as from_netx
     from .lava_netx import to_netx as to_netx
     from .nir_graph import from_nir as from_nir
     from .nir_graph import to_nir as to_nir
-    from .quantize import quantize as quantize
+    from .quantisation import quantize as quantize
+    from .snntorch_source import from_snntorch as from_snntorch
 
-# Name: module. The verbs of the Python interface.
+# Name: module. The verbs of the Python interface; no module may have a verb's name, since
+# importing it would put the module in the verb's place.
 _LAZY = {
     "from_netx": "lava_netx",
     "from_nir": "nir_graph",
-    "from_snntorch": "from_snntorch",
-    "make_deployable": "from_snntorch",
-    "quantize": "quantize",
+    "from_snntorch": "snntorch_source",
+    "make_deployable": "deployable",
+    "quantize": "quantisation",
     "to_netx": "lava_netx",
     "to_nir": "nir_graph",
 }

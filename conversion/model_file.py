@@ -14,8 +14,8 @@ from ..errors import InputError
 from ..sdcl_checkpoint import EVENT_BRANCH, is_sdcl_checkpoint
 from ..spec import FloatNetwork, IntNetwork, Shape
 from ..spec_convert import dequantize
-from .from_snntorch import from_snntorch
-from .quantize import quantize
+from .quantisation import quantize
+from .snntorch_source import from_snntorch
 
 
 @dataclass(frozen=True)

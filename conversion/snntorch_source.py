@@ -1,0 +1,80 @@
+"""From a network in snnTorch to its float description, or to every reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..event_branch import EventBranch
+from ..spec import FloatNetwork, Shape
+from .lowering import lower_chain
+
+__all__ = ["from_snntorch"]
+
+
+def from_snntorch(module: nn.Module, sample: Tensor | NDArray[Any]) -> FloatNetwork:
+    """Describe `module` in float, as it computes in ``eval()``.
+
+    Args:
+        module: an `EventBranch`, or an ``nn.Sequential`` (nested ones too) of Conv2d, Linear,
+            BatchNorm, Flatten, Dropout and snnTorch's Leaky, Synaptic and RLeaky, that is
+            applied to one time step after another.
+        sample: one input ``[T, B, ...]``; only its shape counts.
+
+    Returns:
+        The description; ``meta`` says what was folded or left out. Scales that training fixed go
+        with it, so that `quantize` gives the very integers it trained with.
+
+    Raises:
+        NetworkRefused: with every reason why the network cannot be described.
+        InputError: for a sample of the wrong rank, or a module of another kind.
+    """
+    shape = _input_shape(sample)
+    if isinstance(module, EventBranch):
+        return _from_branch(module, shape)
+    if type(module) is not nn.Sequential:
+        raise InputError(
+            f"the forward of a {type(module).__name__} cannot be looked into",
+            where="from_snntorch",
+            mend="give an nn.Sequential of its modules in order, or an EventBranch",
+        )
+    net = lower_chain(list(flat_steps(module)), shape)
+    return FloatNetwork(net.input_shape, net.layers, {"source": "snntorch", **net.meta})
+
+
+def flat_steps(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Names and modules of nested sequences, in the order in which they are applied."""
+    plain = type(module) is nn.Sequential
+    if not plain or module._forward_hooks or module._forward_pre_hooks:
+        yield name, module
+        return
+    # Not `named_children`, which names a module that stands twice only once.
+    for child_name, child in module._modules.items():
+        if child is not None:
+            yield from flat_steps(child, f"{name}.{child_name}" if name else child_name)
+
+
+def _from_branch(branch: EventBranch, shape: Shape) -> FloatNetwork:
+    channels = branch.description.in_channels
+    if len(shape) != 3 or shape[0] != channels:
+        raise InputError(
+            f"a sample of shape {list(shape)} a step",
+            where="from_snntorch",
+            mend=f"give [T, B, {channels}, H, W]",
+        )
+    return branch.float_network((shape[1], shape[2]))
+
+
+def _input_shape(sample: Tensor | NDArray[Any]) -> Shape:
+    shape = tuple(int(size) for size in sample.shape)
+    if len(shape) not in (3, 5) or min(shape) < 1:
+        raise InputError(
+            f"a sample of shape {list(shape)}",
+            where="from_snntorch",
+            mend="give [T, B, N] or [T, B, C, H, W]",
+        )
+    return shape[2:]
