@@ -141,7 +141,7 @@ class HardwareProfile:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON with every figure, its kind and its source."""
         return {
-            "schema": {"name": "sdcl-neuro/hw-profile", "version": 1},
+            "schema": {"name": "sdcl_neuro.hw_profile", "version": 1},
             "name": self.name,
             "title": self.title,
             "family": self.family,

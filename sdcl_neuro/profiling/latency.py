@@ -105,6 +105,9 @@ def _step(
     fixed = find(variant.time, variant.name, "step")
     if fixed is not None:
         return fixed.interval, [fixed]
+    unknown = variant.time.get("synop")
+    if unknown is not None and unknown.unknown:
+        return unknown.unknown
     chips = work.chips_needed(hw)
     if chips is None:
         return "the profile does not say how many neurons and cores a chip has"

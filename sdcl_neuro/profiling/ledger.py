@@ -22,7 +22,7 @@ from .result import Profile
 from .text import columns
 
 Tag = Literal["measured", "emulated", "modelled"]
-SCHEMA = {"name": "sdcl-neuro/ledger", "version": 1}
+SCHEMA = {"name": "sdcl_neuro.ledger", "version": 1}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .dense import DenseTwin
 from .energy import Energy
 from .latency import Latency
 
-SCHEMA = {"name": "sdcl-neuro/profile", "version": 1}
+SCHEMA = {"name": "sdcl_neuro.profile", "version": 1}
 NO_FIT = "hw fit comes with placement"
 COUNTS = ("neurons", "synapses", "spikes_in", "spikes_out", "synops", "updates")
 CONVENTIONS = {

@@ -23,7 +23,7 @@ from .svg import (
     text,
 )
 
-_ROW, _BAR, _AXIS, _RIGHT = 34, 20, 34, 100
+_ROW, _BAR, _AXIS, _RIGHT = 34, 20, 46, 110
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def interval_chart(rows: Sequence[IntervalRow], *, unit: str, caption: str = "")
     ]
     left = label_width(row.label for row in rows)
     axis = decades(min(ends), max(ends)) if ends else [1.0, 10.0]
-    width = WIDTH - left - _RIGHT - 60
+    width = WIDTH - left - _RIGHT - 40
     low_exponent = math.log10(axis[0])
     per_decade = width / (math.log10(axis[-1]) - low_exponent)
     height = _ROW * len(rows)
@@ -122,9 +122,9 @@ def interval_chart(rows: Sequence[IntervalRow], *, unit: str, caption: str = "")
     for tick in axis:
         marks += [
             line(place(tick), 0, place(tick), height, kind="grid"),
-            text(place(tick), height + 13, figure(tick), anchor="middle", kind="tick"),
+            text(place(tick), height + 13, f"{tick:,.10g}", anchor="middle", kind="tick"),
         ]
-    marks.append(text(left + width + 14, height + 13, unit, kind="tick"))
+    marks.append(text(left, height + 32, unit, kind="tick"))
     groups = list(dict.fromkeys(row.group for row in rows))
     for index, row in enumerate(rows):
         middle = _ROW * index + _ROW / 2
@@ -146,7 +146,7 @@ def _interval(row: IntervalRow, x1: float, x2: float, middle: float, shade: int)
     assert interval is not None
     tip, said = f"{row.label}: {interval}", str(interval)
     if math.isinf(interval.high):
-        end = WIDTH - _RIGHT - 60
+        end = WIDTH - _RIGHT - 40
         arrow = Markup('<path d="M{} {}H{}m-6 -5l6 5l-6 5" class="whisker s{}"/>').format(
             f"{x1:.2f}", f"{middle:.2f}", f"{end:.2f}", shade
         )
@@ -165,7 +165,7 @@ def _axis(
         x = left + tick * scale
         marks += [
             line(x, 0, x, height, kind="grid"),
-            text(x, height + 13, figure(tick), anchor="middle", kind="tick"),
+            text(x, height + 13, f"{tick:,.10g}", anchor="middle", kind="tick"),
         ]
-    marks.append(text(left + ticks[-1] * scale + 30, height + 13, unit, kind="tick"))
+    marks.append(text(left, height + 32, unit, kind="tick"))
     return marks

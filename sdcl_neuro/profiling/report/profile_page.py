@@ -57,7 +57,7 @@ def tiles(profile: Profile) -> list[Tile]:
         Tile("Activation sparsity", _percent(total.activation_sparsity), "", "emulated"),
     ]
     found += [
-        Tile(f"Energy on {name}, per sample", str(target.energy.uj), "µJ", "modelled")
+        Tile(f"Energy on {name}, per sample", _short(target.energy.uj), "µJ", "modelled")
         for name, target in profile.targets.items()
         if target.energy.uj is not None
     ]
@@ -99,6 +99,14 @@ def energy_section(profile: Profile, sources: Sources) -> Section:
         IntervalRow("int8 twin, with memory", profile.ann.with_memory, "dense twin, 45 nm"),
     ]
     blocks = [interval_chart(rows, unit="µJ", caption="Energy per sample, lowest to highest")]
+    parts = [
+        IntervalRow(f"{name}: {part.replace('_', ' ')}", value.uj, name)
+        for name, target in profile.targets.items()
+        for part, value in target.energy.parts.items()
+        if len(target.energy.parts) > 1
+    ]
+    if parts:
+        blocks.append(interval_chart(parts, unit="µJ", caption="Where it goes: the parts"))
     for name, target in profile.targets.items():
         blocks += _target(name, target, sources)
     lead = "Counts times published constants, as intervals. The whole is the sum of its parts."
@@ -192,16 +200,15 @@ def _target(name: str, target: Target, sources: Sources) -> list[Markup]:
     if energy.uj is None:
         return [*blocks, paragraph(f"Energy unknown: {energy.reason}.")]
     rows: list[list[Cell]] = [
-        [part.replace("_", " "), value.uj, _cited("", sources.cite(value.constants))]
+        [part.replace("_", " "), value.uj, sources.cite(value.constants)]
         for part, value in energy.parts.items()
     ]
-    blocks.append(
-        table(
-            ["part", "µJ per sample", "source"],
-            rows,
-            total=["sum", energy.uj, ""],
-            tags={"µJ per sample": "modelled"},
-        )
+    parts = table(
+        ["part", "µJ per sample", "source"],
+        rows,
+        total=["sum", energy.uj, ""],
+        tags={"µJ per sample": "modelled"},
+        sources=["source"],
     )
     lines = [
         f"By {variant.title} alone, not static: {variant.uj} µJ."
@@ -216,11 +223,16 @@ def _target(name: str, target: Target, sources: Sources) -> list[Markup]:
         f"Not modelled: {part.replace('_', ' ')}: {why}."
         for part, why in energy.not_modelled.items()
     ]
-    return [*blocks, bullets([*lines, *target.hw.notes])]
+    remarks = bullets([*lines, *target.hw.notes])
+    return [*blocks, Markup('<div class="grid2">{}{}</div>').format(parts, remarks)]
 
 
 def _cited(words: str, numbers: str) -> Markup:
     return Markup('{}<sup class="cite">{}</sup>').format(words, numbers)
+
+
+def _short(interval: Interval) -> str:
+    return str(interval).replace(" to ", "\N{EN DASH}").replace("at least ", "≥ ")
 
 
 def _percent(share: float) -> str:

@@ -77,9 +77,9 @@ def timeline(spans: Sequence[Span], *, caption: str = "") -> Markup:
         x = left + tick * scale
         marks += [
             line(x, 0, x, height, kind="grid"),
-            text(x, height + 13, figure(tick), anchor="middle", kind="tick"),
+            text(x, height + 13, f"{tick:,.10g}", anchor="middle", kind="tick"),
         ]
-    marks.append(text(left + ticks[-1] * scale + 26, height + 13, "ms", kind="tick"))
+    marks.append(text(left, height + 32, "ms", kind="tick"))
     for index, name in enumerate(names):
         marks.append(label(left - 12, row * index + row / 2, name))
     for span in spans:
@@ -91,7 +91,7 @@ def timeline(spans: Sequence[Span], *, caption: str = "") -> Markup:
         marks.append(rectangle(x, y, width, 16, kind=shade, tip=tip, radius=2))
     legend = [f"thread {thread}" for thread in threads] if len(threads) > 1 else []
     said = f"{len(names)} stages within {figure(end - start)} ms"
-    return chart(drawing(height + 34, said, marks), caption=caption, legend=legend)
+    return chart(drawing(height + 46, said, marks), caption=caption, legend=legend)
 
 
 def _ticks(flat: NDArray[np.bool_], per_step: float, per_neuron: float) -> Markup:

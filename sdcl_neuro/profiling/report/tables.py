@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from ..interval import Interval, figure
 
+_NARROW = 4
 GLYPHS = {"measured": "●", "emulated": "◆", "modelled": "≈"}
 
 
@@ -104,10 +105,11 @@ def table(
     if total is not None:
         foot = Markup("\n<tfoot>{}</tfoot>").format(_row(total, numeric, small))
     top = Markup("<caption>{}</caption>").format(caption) if caption else Markup("")
+    narrow = Markup(' class="narrow"') if len(head) <= _NARROW else Markup("")
     return Markup(
-        '<div class="scroll"><table>{}<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody>{}'
+        '<div class="scroll"><table{}>{}<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody>{}'
         "</table></div>"
-    ).format(top, heads, body, foot)
+    ).format(narrow, top, heads, body, foot)
 
 
 def certificate_table(
@@ -166,7 +168,7 @@ def bullets(lines: Iterable[str | Markup]) -> Markup:
 
 def _certificate_verdict(row: CertificateRow) -> Markup:
     if row.mismatches is None:
-        return verdict(False, "not run")
+        return Markup('<span class="badge none">○ not run</span>')
     if row.exact:
         return verdict(row.mismatches == 0, "equal" if row.mismatches == 0 else "differs")
     return Markup('<span class="small">agreement, no verdict</span>')

@@ -1,0 +1,56 @@
+"""What a network does on a file of spikes, and what that costs on given hardware."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("model", metavar="MODEL", help="a checkpoint folder, .nir or .net")
+    parser.add_argument(
+        "--spikes", metavar="IN", type=Path, required=True, help=".npz or .h5, 'spikes' [T, B, ...]"
+    )
+    parser.add_argument(
+        "--hw",
+        metavar="NAMES",
+        default="loihi1,loihi2",
+        help="hardware profiles, names or .toml paths, separated by commas (hw list names them)",
+    )
+    parser.add_argument(
+        "--step-us", metavar="US", type=float, help="time of a step, if known; else it is modelled"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu (default) or a GPU, as torch names it")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="the profile as JSON")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="every figure as a row")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="one page, no network needed")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run, price, print, write what was asked for, and return 0."""
+    from ..conversion.model_file import load_model
+    from ..hardware import load_profile
+    from ..profiling import profile
+    from ..spike_file import read_spikes
+
+    names = [name.strip() for name in args.hw.split(",") if name.strip()]
+    if not names:
+        raise InputError("no hardware named", where="--hw", mend="see sdcl-neuro hw list")
+    targets = [load_profile(name) for name in names]
+    spikes = read_spikes(args.spikes)
+    net = load_model(args.model).need_integer()
+    if not args.quiet:
+        print(f"profiling {args.model} on {', '.join(names)}", file=sys.stderr)
+    result = profile(net, spikes, hw=targets, step_us=args.step_us, device=args.device)
+    print(result)
+    if args.json:
+        result.to_json(args.json)
+    if args.csv:
+        result.to_csv(args.csv)
+    if args.html:
+        result.to_html(args.html)
+    return 0
