@@ -8,8 +8,6 @@ before the first interval and after the last frame belong to no frame and are le
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -47,6 +45,8 @@ def encode(
     Raises:
         InputError: times that do not ascend, a count above 255, or a tensor above `max_bytes`.
     """
+    from . import kernels
+
     times = frame_times(frame_times_us)
     if bins < 1:
         raise InputError(f"{bins} bins per frame", mend="give at least one")
@@ -56,22 +56,18 @@ def encode(
             f"a tensor of {shape} has more than {max_bytes / 2**30:.1f} GiB",
             mend="crop the events to a smaller size, or encode fewer frames at a time",
         )
-    step, owned = _steps(events.array["t"], times, bins, start_us)
-    place = ((step * 2 + owned_field(events, "p", owned)) * events.height) + owned_field(
-        events, "y", owned
-    )
-    place = place * events.width + owned_field(events, "x", owned)
-    flat = np.zeros(int(np.prod(shape)), np.uint8)
-    if binary:
-        flat[place] = 1
-    else:
-        _count(flat, place, shape)
-    return flat.reshape(shape)
-
-
-def owned_field(events: Events, name: str, owned: slice) -> NDArray[np.int64]:
-    """One field of the events that belong to a frame, wide enough for index arithmetic."""
-    return events.array[name][owned].astype(np.int64)
+    edges, first = _edges(times, bins, start_us)
+    bounds = np.searchsorted(events.array["t"], edges, side="right")
+    spikes = np.zeros(shape, np.uint8)
+    array = events.array
+    fields = (array["t"], array["x"], array["y"], array["p"])
+    full = kernels.bin_events(*fields, edges, bounds, bins, first, binary, spikes)
+    if full >= 0:
+        raise InputError(
+            f"event {full} is the {COUNT_MAX + 1}th in its cell, at most {COUNT_MAX} are counted",
+            mend="use more bins per frame, or binary=True",
+        )
+    return spikes
 
 
 def frame_times(values: ArrayLike) -> NDArray[np.int64]:
@@ -94,37 +90,19 @@ def frame_times(values: ArrayLike) -> NDArray[np.int64]:
     return wide
 
 
-def _steps(
-    t: NDArray[np.int64], times: NDArray[np.int64], bins: int, start_us: int | None
-) -> tuple[NDArray[np.int64], slice]:
-    """Time step of each event that a frame owns, and which events those are."""
-    edges = times if start_us is None else np.concatenate([[np.int64(start_us)], times])
-    if start_us is not None and start_us >= times[0]:
+def _edges(
+    times: NDArray[np.int64], bins: int, start_us: int | None
+) -> tuple[NDArray[np.int64], int]:
+    """Edges of the intervals that own events, and the frame that owns the first of them."""
+    if start_us is None:
+        edges, first = times, 1
+    elif start_us >= times[0]:
         raise InputError(
             f"the first frame's interval starts at {start_us} us, its frame is at {times[0]} us",
             mend="give a start before the first frame",
         )
-    if int(np.diff(edges).max(initial=0)) * bins >= 1 << 62:
+    else:
+        edges, first = np.concatenate([[np.int64(start_us)], times]), 0
+    if (int(edges[-1]) - int(edges[0])) * bins >= 1 << 62:
         raise InputError("frames too far apart to bin exactly", mend="check the unit of the times")
-    bounds = np.searchsorted(t, edges, side="right")
-    owned = slice(int(bounds[0]), int(bounds[-1]))
-    interval = np.repeat(np.arange(len(edges) - 1), np.diff(bounds))
-    length = np.diff(edges)[interval]
-    since = t[owned] - edges[interval]
-    # since is in 1..length, so this is ceil(since * K / length) - 1, exactly.
-    bin_of = (since * bins - 1) // length
-    first = len(times) - (len(edges) - 1)
-    return (interval + first) * bins + bin_of, owned
-
-
-def _count(flat: NDArray[np.uint8], place: NDArray[np.int64], shape: tuple[int, ...]) -> None:
-    cells, counts = np.unique(place, return_counts=True)
-    if len(counts) and int(counts.max()) > COUNT_MAX:
-        worst = int(np.argmax(counts))
-        index: Any = tuple(int(i) for i in np.unravel_index(cells[worst], shape))
-        raise InputError(
-            f"{int(counts[worst])} events in cell {index} (step, polarity, y, x), at most "
-            f"{COUNT_MAX} can be counted",
-            mend="use more bins per frame, or binary=True",
-        )
-    flat[cells] = counts
+    return edges, first
