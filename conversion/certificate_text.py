@@ -1,0 +1,68 @@
+"""A certificate as a table for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .certificate import Certificate, LayerParity, PairParity
+
+
+def render(certificate: Certificate) -> str:
+    """The certificate in lines of text: what was compared, a table per pair, the verdict."""
+    model, spikes = certificate.model, certificate.spikes
+    steps, samples = spikes["shape"][:2]
+    lines = [
+        "Parity certificate" + (" (kept from an earlier run)" if certificate.cached else ""),
+        f"  model   {model['name'] or 'network'}  sha256 {(model['sha256'] or '-')[:16]}"
+        f"  network {model['network_sha256'][:16]}",
+        f"  spikes  {steps} steps, {samples} sample(s), {spikes['total']:,} spikes, "
+        f"{spikes['source']}  sha256 {spikes['sha256'][:16]}",
+        "  with    "
+        + ", ".join(f"{key} {value}" for key, value in certificate.versions.items() if value),
+    ]
+    for pair in certificate.pairs:
+        lines += ["", *_table(pair)]
+    if any(pair.holds is not None for pair in certificate.pairs):
+        lines += ["", "every verdict holds" if certificate.holds else "PARITY BROKEN"]
+    return "\n".join(lines)
+
+
+def _table(pair: PairParity) -> list[str]:
+    one, two = pair.backends
+    width = max([5, *(len(layer.name) for layer in pair.layers)])
+    columns = [max(12, len(one)), max(12, len(two))]
+    lines = [
+        f"{one} and {two}: {pair.verdict}",
+        f"  {'layer':<{width}}  {one:>{columns[0]}}  {two:>{columns[1]}}"
+        f"  {'compared':>14}  {'mismatches':>10}",
+    ]
+    for layer in pair.layers:
+        lines.append(
+            f"  {layer.name:<{width}}  {layer.spikes[0]:>{columns[0]},}"
+            f"  {layer.spikes[1]:>{columns[1]},}  {layer.compared:>14,}  {layer.mismatches:>10,}"
+        )
+        lines += [f"  {'':<{width}}  {note}" for note in _notes(pair, layer)]
+    return lines
+
+
+def _notes(pair: PairParity, layer: LayerParity) -> list[str]:
+    notes = []
+    if layer.first is not None:
+        first = layer.first
+        values = ", ".join(f"{a} {b}" for a, b in zip(pair.backends, first.values, strict=True))
+        notes.append(
+            f"first at step {first.step}, sample {first.sample}, neuron {first.neuron}: {values}"
+        )
+        if pair.kind == "exact":
+            notes.append(f"cause found by experiment: {first.cause}")
+    if layer.rounding is not None:
+        rounding = layer.rounding
+        notes.append(
+            f"{rounding['neurons']:.0f} neuron(s) within rounding of the threshold, "
+            f"{rounding['following']:.0f} mismatches following from them, "
+            f"{rounding['unexplained']:.0f} unexplained"
+        )
+    if not any(layer.spikes):
+        notes.append("no spikes on either side: this layer proves little, give livelier input")
+    return notes

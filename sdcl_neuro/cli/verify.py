@@ -1,0 +1,91 @@
+"""Prove backends equal, spike for spike, and write the certificate."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("model", metavar="MODEL", help="a checkpoint folder, .nir or .net")
+    parser.add_argument(
+        "--against",
+        metavar="NAME,...",
+        default="lava",
+        help="backends: snntorch-int, lava (exact), norse (float), snntorch (a figure); "
+        "default: lava",
+    )
+    parser.add_argument(
+        "--spikes", metavar="IN", type=Path, help="input, .npz or .h5; random if left out"
+    )
+    parser.add_argument("--steps", metavar="T", type=int, help="of random input (16)")
+    parser.add_argument("--samples", metavar="B", type=int, help="of random input (1)")
+    parser.add_argument("--rate", metavar="R", type=float, help="spikes per input and step (0.1)")
+    parser.add_argument("--seed", metavar="S", type=int, help="of random input (0)")
+    parser.add_argument("--layers", metavar="I,J", help="layers to compare, from 0; default: all")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the certificate as JSON")
+    parser.add_argument("--no-cache", action="store_true", help="compute it anew, keep no copy")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Verify, print the certificate, write it, and return 0, or 1 if a verdict does not hold."""
+    names = [name for name in (part.strip() for part in args.against.split(",")) if name]
+    layers = _layers(args.layers)
+    spikes = _spikes(args)
+    from ..conversion.verify import verify
+
+    if not args.quiet:
+        print(f"comparing {args.model} in {', '.join(names)}", file=sys.stderr)
+    certificate = verify(
+        args.model,
+        spikes=spikes,
+        against=names,
+        layers=layers,
+        cache=False if args.no_cache else None,
+    )
+    print(certificate)
+    if args.json is not None:
+        from ..atomic import write_json
+
+        write_json(args.json, certificate.to_json())
+    if not certificate.holds:
+        broken = [" and ".join(p.backends) for p in certificate.pairs if p.holds is False]
+        print(
+            f"sdcl-neuro: {args.model}: parity is broken between {'; '.join(broken)}; "
+            "see the first mismatch and its cause above",
+            file=sys.stderr,
+        )
+    return certificate.exit_code
+
+
+def _spikes(args: argparse.Namespace) -> Any:
+    """The file's spikes, or random input as described."""
+    described = {
+        name: value
+        for name in ("steps", "samples", "rate", "seed")
+        if (value := getattr(args, name)) is not None
+    }
+    if args.spikes is not None:
+        if described:
+            names = ", ".join(f"--{name}" for name in described)
+            raise InputError(f"{names} describe random input", mend="leave them or --spikes out")
+        from ..spike_file import read_spikes
+
+        return read_spikes(args.spikes)
+    from ..conversion.verify import RandomInput
+
+    return RandomInput(**described)
+
+
+def _layers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{text!r} are no layers", where="--layers", mend="give 0,1") from None
