@@ -121,7 +121,7 @@ def dense_energy(work: Workload, hw: HardwareProfile) -> Energy:
         constant = find(variant.energy, variant.name, *names)
         if constant is not None:
             part = _part(constant.interval.scaled(work.synapses), constant)
-            missing = {"memory": "left to the reference in 'ann'"}
+            missing = {"memory": "only the 45 nm reference prices it"}
             return Energy({"dense_macs": part}, {}, missing)
     reasons = [why_not(variant.energy, *names) for variant in hw.variants.values()]
     return Energy({}, {}, {}, reason=reasons[0])

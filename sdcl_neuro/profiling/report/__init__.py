@@ -3,6 +3,7 @@
 ``page(title, [Section(...), ...])`` gives the text of a page. Everything a user wrote is escaped.
 """
 
+from .badges import badge
 from .charts import IntervalRow, bar_chart, interval_chart, stacked_bars
 from .images import data_uri, event_image, event_legend, picture, pictures
 from .page import Section, Tile, join, page
@@ -20,7 +21,6 @@ from .tables import (
     CertificateRow,
     Number,
     Unknown,
-    badge,
     bullets,
     certificate_table,
     heading,

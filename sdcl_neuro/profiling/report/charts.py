@@ -40,7 +40,12 @@ class IntervalRow:
 
 
 def bar_chart(
-    values: Mapping[str, float], *, unit: str, caption: str = "", top: float | None = None
+    values: Mapping[str, float],
+    *,
+    unit: str,
+    caption: str = "",
+    tag: str = "",
+    top: float | None = None,
 ) -> Markup:
     """Horizontal bars from zero.
 
@@ -48,6 +53,7 @@ def bar_chart(
         values: label to value, none negative.
         unit: of the values.
         caption: what is shown.
+        tag: measured, emulated or modelled, or empty.
         top: right end of the axis; None fits it to the values.
     """
     left = label_width(values)
@@ -62,11 +68,11 @@ def bar_chart(
             text(left + value * scale + 8, middle, figure(value), kind="soft"),
         ]
     said = "; ".join(f"{name}: {figure(value)} {unit}" for name, value in values.items())
-    return chart(drawing(_ROW * len(values) + _AXIS, said, marks), caption=caption)
+    return chart(drawing(_ROW * len(values) + _AXIS, said, marks), caption=caption, tag=tag)
 
 
 def stacked_bars(
-    rows: Mapping[str, Mapping[str, float]], *, unit: str, caption: str = ""
+    rows: Mapping[str, Mapping[str, float]], *, unit: str, caption: str = "", tag: str = ""
 ) -> Markup:
     """Horizontal bars made of segments, with the sum at the end.
 
@@ -74,6 +80,7 @@ def stacked_bars(
         rows: label to (segment name to value); segments keep one colour over all rows.
         unit: of the values.
         caption: what is shown.
+        tag: measured, emulated or modelled, or empty.
     """
     left = label_width(rows)
     names = list(dict.fromkeys(name for segments in rows.values() for name in segments))
@@ -94,10 +101,14 @@ def stacked_bars(
             x += width
         marks.append(text(x + 8, middle, figure(sums[row]), kind="soft"))
     said = "; ".join(f"{name}: {figure(value)} {unit}" for name, value in sums.items())
-    return chart(drawing(_ROW * len(rows) + _AXIS, said, marks), caption=caption, legend=names)
+    return chart(
+        drawing(_ROW * len(rows) + _AXIS, said, marks), caption=caption, tag=tag, legend=names
+    )
 
 
-def interval_chart(rows: Sequence[IntervalRow], *, unit: str, caption: str = "") -> Markup:
+def interval_chart(
+    rows: Sequence[IntervalRow], *, unit: str, caption: str = "", tag: str = ""
+) -> Markup:
     """Intervals from low to high on a logarithmic axis; an open end is an arrow."""
     ends = [
         end
@@ -138,7 +149,7 @@ def interval_chart(rows: Sequence[IntervalRow], *, unit: str, caption: str = "")
         f"{row.label}: {f'{row.interval} {unit}' if row.interval else 'unknown'}" for row in rows
     )
     legend = groups if len(groups) > 1 else []
-    return chart(drawing(height + _AXIS, said, marks), caption=caption, legend=legend)
+    return chart(drawing(height + _AXIS, said, marks), caption=caption, tag=tag, legend=legend)
 
 
 def _interval(row: IntervalRow, x1: float, x2: float, middle: float, shade: int) -> list[Markup]:

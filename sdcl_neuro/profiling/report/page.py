@@ -11,7 +11,7 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from .tables import badge
+from .badges import badge
 
 TAGS_LINE = (
     "Every figure carries one of three tags. Measured: a clock or an energy counter saw it. "

@@ -75,13 +75,16 @@ def activity_section(profile: Profile) -> Section:
         head,
         [_layer(layer) for layer in profile.layers],
         total=_layer(profile.totals),
-        tags={"spikes in": "emulated", "spikes out": "emulated", "synops": "emulated"},
+        tags=dict.fromkeys(
+            ("spikes in", "spikes out", "synops", "updates", "sparsity"), "emulated"
+        ),
         caption="Counts over the whole file, all samples together",
     )
     rates = bar_chart(
         {layer.name: 100 * (1 - layer.activation_sparsity) for layer in profile.layers},
         unit="% of neuron steps",
         caption="Neuron steps with a spike, by layer",
+        tag="emulated",
     )
     return Section(
         "Activity", join(counted, rates), "What the network did, counted spike by spike."
@@ -98,7 +101,11 @@ def energy_section(profile: Profile, sources: Sources) -> Section:
         IntervalRow("int8 twin, arithmetic", profile.ann.arithmetic.uj, "dense twin, 45 nm"),
         IntervalRow("int8 twin, with memory", profile.ann.with_memory, "dense twin, 45 nm"),
     ]
-    blocks = [interval_chart(rows, unit="µJ", caption="Energy per sample, lowest to highest")]
+    blocks = [
+        interval_chart(
+            rows, unit="µJ", caption="Energy per sample, lowest to highest", tag="modelled"
+        )
+    ]
     parts = [
         IntervalRow(f"{name}: {part.replace('_', ' ')}", value.uj, name)
         for name, target in profile.targets.items()
@@ -106,7 +113,9 @@ def energy_section(profile: Profile, sources: Sources) -> Section:
         if len(target.energy.parts) > 1
     ]
     if parts:
-        blocks.append(interval_chart(parts, unit="µJ", caption="Where it goes: the parts"))
+        blocks.append(
+            interval_chart(parts, unit="µJ", caption="Where it goes: the parts", tag="modelled")
+        )
     for name, target in profile.targets.items():
         blocks += _target(name, target, sources)
     lead = "Counts times published constants, as intervals. The whole is the sum of its parts."
@@ -119,9 +128,8 @@ def latency_section(profile: Profile) -> Section:
     for name, target in profile.targets.items():
         latency = target.latency
         unknown = Unknown(latency.reason)
-        rows.append(
-            [name, latency.us or unknown, latency.step_us or unknown, latency.reason or "modelled"]
-        )
+        how = "step stated by the caller" if latency.stated else latency.reason or "modelled step"
+        rows.append([name, latency.us or unknown, latency.step_us or unknown, how])
     shown = table(
         ["target", "latency (µs)", "step (µs)", "how"],
         rows,
@@ -139,10 +147,15 @@ def dense_section(ann: DenseTwin, sources: Sources) -> Section:
     """The same topology as a dense int8 network, and where the two cross."""
     rows: list[list[Cell]] = [
         ["multiply-accumulates", ann.macs, ""],
-        [_cited("arithmetic (µJ)", sources.cite(ann.arithmetic.constants)), ann.arithmetic.uj, ""],
-        [_cited("memory (µJ)", sources.cite(ann.memory.constants)), ann.memory.uj, ""],
+        ["arithmetic (µJ)", ann.arithmetic.uj, sources.cite(ann.arithmetic.constants)],
+        ["memory (µJ)", ann.memory.uj, sources.cite(ann.memory.constants)],
     ]
-    priced = table(["one dense pass a sample", "value", ""], rows, tags={"value": "modelled"})
+    priced = table(
+        ["one dense pass a sample", "value", "source"],
+        rows,
+        tags={"value": "modelled"},
+        sources=["source"],
+    )
     crossings = table(
         ["target", "against", "synaptic sparsity from which spiking costs less"],
         [
@@ -150,6 +163,7 @@ def dense_section(ann: DenseTwin, sources: Sources) -> Section:
             for target, found in ann.crossings.items()
             for against, crossing in found.items()
         ],
+        tags={"synaptic sparsity from which spiking costs less": "modelled"},
     )
     now = paragraph(
         f"As it ran, {_percent(ann.sparsity)} of all synapses received nothing in a mean step. "
@@ -225,10 +239,6 @@ def _target(name: str, target: Target, sources: Sources) -> list[Markup]:
     ]
     remarks = bullets([*lines, *target.hw.notes])
     return [*blocks, Markup('<div class="grid2">{}{}</div>').format(parts, remarks)]
-
-
-def _cited(words: str, numbers: str) -> Markup:
-    return Markup('{}<sup class="cite">{}</sup>').format(words, numbers)
 
 
 def _short(interval: Interval) -> str:

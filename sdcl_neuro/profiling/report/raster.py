@@ -32,7 +32,7 @@ _MOST_ROWS = 220
 _ACCENT = (34, 120, 138)
 
 
-def raster(spikes: NDArray[np.generic], *, caption: str = "") -> Markup:
+def raster(spikes: NDArray[np.generic], *, caption: str = "", tag: str = "emulated") -> Markup:
     """Spikes of one sample of a layer, time to the right and neurons downwards.
 
     Few spikes are drawn one by one; many as shades, a row then being several neurons.
@@ -59,10 +59,10 @@ def raster(spikes: NDArray[np.generic], *, caption: str = "") -> Markup:
     marks += _axes(steps, neurons, width)
     said = f"{count:,} spikes of {neurons:,} neurons in {steps} steps{shade}"
     whole = f"{caption}: {said}" if caption else said
-    return chart(drawing(_HEIGHT + _AXIS, whole, marks), caption=whole)
+    return chart(drawing(_HEIGHT + _AXIS, whole, marks), caption=whole, tag=tag)
 
 
-def timeline(spans: Sequence[Span], *, caption: str = "") -> Markup:
+def timeline(spans: Sequence[Span], *, caption: str = "", tag: str = "measured") -> Markup:
     """Passages through stages as bars over time, one line a stage, so that overlap shows."""
     names = list(dict.fromkeys(span.name for span in spans))
     left = label_width(names)
@@ -91,7 +91,7 @@ def timeline(spans: Sequence[Span], *, caption: str = "") -> Markup:
         marks.append(rectangle(x, y, width, 16, kind=shade, tip=tip, radius=2))
     legend = [f"thread {thread}" for thread in threads] if len(threads) > 1 else []
     said = f"{len(names)} stages within {figure(end - start)} ms"
-    return chart(drawing(height + 46, said, marks), caption=caption, legend=legend)
+    return chart(drawing(height + 46, said, marks), caption=caption, tag=tag, legend=legend)
 
 
 def _ticks(flat: NDArray[np.bool_], per_step: float, per_neuron: float) -> Markup:

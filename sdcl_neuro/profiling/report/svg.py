@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
+
+from .badges import badge
 
 WIDTH = 920
 COLOURS = 8
@@ -20,9 +22,10 @@ def drawing(height: float, label: str, marks: Iterable[Markup]) -> Markup:
     ).format(WIDTH, number(height), label, Markup("\n").join(marks))
 
 
-def chart(svg: Markup, *, caption: str = "", legend: Sequence[str] = ()) -> Markup:
-    """A drawing with its caption above and its legend below; legend entry n has colour n."""
-    top = Markup("<figcaption>{}</figcaption>\n").format(caption) if caption else Markup("")
+def chart(svg: Markup, *, caption: str = "", legend: Sequence[str] = (), tag: str = "") -> Markup:
+    """A drawing with caption and tag above and its legend below; legend entry n has colour n."""
+    words = Markup(" ").join([escape(caption), badge(tag)] if tag else [escape(caption)])
+    top = Markup("<figcaption>{}</figcaption>\n").format(words) if words else Markup("")
     items = Markup("").join(
         Markup(
             '<li><span class="swatch"><svg width="11" height="11" aria-hidden="true">'

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from ..interval import Interval, figure
+from .badges import badge
 
 _NARROW = 4
-GLYPHS = {"measured": "●", "emulated": "◆", "modelled": "≈"}
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,6 @@ class CertificateRow:
     mismatches: int | None
     first: str = ""
     exact: bool = True
-
-
-def badge(tag: str) -> Markup:
-    """Measured, emulated or modelled; a word and a sign, so that colour is not needed."""
-    if tag not in GLYPHS:
-        raise ValueError(f"no tag '{tag}' among {', '.join(GLYPHS)}")
-    return Markup('<span class="badge {}">{} {}</span>').format(tag, GLYPHS[tag], tag)
 
 
 def verdict(good: bool, text: str) -> Markup:
