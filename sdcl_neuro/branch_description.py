@@ -81,6 +81,11 @@ class BranchDescription:
             )
         if any(not _is_count(layer.padding + 1) for layer in self.layers):
             raise InputError("a negative padding", where="BranchDescription", mend="give 0 or more")
+        numbers, flags = (self.beta, self.threshold), (self.bias, self.learn_beta)
+        kinds = [type(number) in (int, float) for number in numbers]
+        kinds += [type(flag) is bool for flag in (*flags, self.learn_threshold)]
+        if not all(kinds):
+            raise InputError("a number or flag of another type", where="BranchDescription")
         if not (0 <= self.beta <= 1 and isfinite(self.threshold) and self.threshold > 0):
             raise InputError(
                 f"beta {self.beta}, threshold {self.threshold}",

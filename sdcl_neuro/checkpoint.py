@@ -32,6 +32,9 @@ DOCUMENT = "model.json"
 WEIGHTS = ("model.safetensors", "model.next.safetensors")
 _DOCUMENT_BYTES_MAX = 1 << 20
 _LAYERS_MAX = 256
+# What every event branch has alike, and what is no chip's if it is negative.
+_FIXED = (".reset_mechanism_val", ".graded_spikes_factor")
+_POSITIVE = (".scale", ".threshold")
 _MEND = "save it again, or give another checkpoint"
 
 
@@ -184,9 +187,13 @@ def _load(folder: Path, module: EventBranch, state: dict[str, Tensor], *, stage:
     odd += [k for k, v in expected.items() if k in state and v.shape != state[k].shape]
     if odd:
         raise _broken(folder, f"unexpected, missing or misshapen {', '.join(odd[:4])}")
+    for key, value in expected.items():
+        if key.endswith(_FIXED) and not torch.equal(value, state[key]):
+            raise _broken(folder, f"{key} is {state[key].tolist()}, not {value.tolist()}")
+    negative = [k for k in expected if k.endswith(_POSITIVE) and bool(state[k] < 0)]
+    if negative:
+        raise _broken(folder, f"negative {', '.join(negative[:4])}")
     module.load_state_dict(state)
-    if any(scale < 0 for scale in module.scales):
-        raise _broken(folder, "a negative weight scale")
     try:
         module.set_mode(stage)
     except InputError as error:

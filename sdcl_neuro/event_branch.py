@@ -53,7 +53,7 @@ class EventBranch(nn.Module):
         self.synapses = nn.ModuleList()
         self.neurons = nn.ModuleList()
         channels = description.in_channels
-        for index, layer in enumerate(description.layers):
+        for layer in description.layers:
             synapse = nn.Conv2d(
                 channels,
                 layer.channels,
@@ -62,12 +62,7 @@ class EventBranch(nn.Module):
                 layer.padding,
                 bias=description.bias,
             )
-            initialise(
-                synapse,
-                beta=description.beta,
-                threshold=description.threshold,
-                rate=0.02 if index == 0 else 0.05,
-            )
+            initialise(synapse, beta=description.beta, threshold=description.threshold)
             self.synapses.append(synapse)
             self.neurons.append(
                 LoihiLeaky(

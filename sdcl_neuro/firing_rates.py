@@ -11,11 +11,12 @@ _SETTLED = 0.002
 _BISECTIONS = 24
 
 
-def initialise(synapse: nn.Conv2d, *, beta: float, threshold: float, rate: float) -> None:
+def initialise(synapse: nn.Conv2d, *, beta: float, threshold: float, rate: float = 0.02) -> None:
     """Draw weights so that independent inputs at `rate` make a few percent of neurons fire.
 
     A membrane that leaks by beta gathers the variance of 1 / (1 - beta^2) steps. Placed 1.7
-    standard deviations under the threshold, it crosses in about 4 % of the steps.
+    standard deviations under the threshold, it crosses in about 4 % of the steps; the reset
+    takes half of that again, so the next layer may count on the same rate.
     """
     fan_in = synapse.weight[0].numel()
     gathered = fan_in * rate / max(1.0 - beta**2, 0.02)
