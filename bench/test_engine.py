@@ -1,9 +1,9 @@
 """The engine against Lava's netx on the paper's network at 128 x 64, in the same run.
 
-Both count stepping alone (`Record.elapsed_s`): Lava without start-up and read-out, and at its
-fastest, without any sink; the engine without the layout of the weights, but with the spikes of
-all layers written out. The spikes of every layer are compared after timing. Times per step are in
-each bench's ``extra_info``; the table of pytest-benchmark shows whole calls.
+Both count stepping alone (`Record.elapsed_s`), without start-up and without reading any layer out;
+the same with every layer read out is reported beside it. The spikes of every layer are compared
+after timing. Times per step are in each bench's ``extra_info``; the table of pytest-benchmark shows
+the engine's whole calls.
 """
 
 from __future__ import annotations
@@ -72,31 +72,33 @@ def test_engine_against_lava(benchmark, rate):
     spikes = spikes_at(rate)
     net = paper_network(spikes)
     try:
-        stepped, peer = lava.run_many([(net, spikes)], layers=())[0], lava.run(net, spikes)
+        stepped = lava.run_many([(net, spikes)] * 2, layers=())
+        peer = lava.run(net, spikes)
     except EnvironmentFault as fault:
         pytest.skip(str(fault))
     stepping = []
 
     def run():
-        record = run_network(net, spikes)
-        stepping.append(ms_per_step(record))
-        return record
+        stepping.append(ms_per_step(run_network(net, spikes, layers=())))
 
-    record = benchmark(run)
+    benchmark(run)
+    record = min((run_network(net, spikes) for _ in range(5)), key=ms_per_step)
     for index in range(len(net.layers)):
         np.testing.assert_array_equal(record.spikes[index], peer.spikes[index])
         assert record.spikes[index].any()
-    own = float(np.median(stepping))
-    lava_ms = min(ms_per_step(stepped), ms_per_step(peer))
+    # The best of several, for both: other work on the machine only ever adds.
+    engine_ms, lava_ms = min(stepping), min(map(ms_per_step, stepped))
     benchmark.extra_info.update(
-        engine_ms_per_step=round(own, 4),
+        engine_ms_per_step=round(engine_ms, 4),
+        engine_median_ms_per_step=round(float(np.median(stepping)), 4),
         lava_ms_per_step=round(lava_ms, 2),
+        times_faster=round(lava_ms / engine_ms),
+        engine_with_read_out_ms_per_step=round(ms_per_step(record), 4),
         lava_with_read_out_ms_per_step=round(ms_per_step(peer), 2),
-        times_faster=round(lava_ms / own),
         firing=[float(a.spikes_out.sum() / a.updates.sum()) for a in record.activity],
     )
-    print(f"\n{rate:.0%}: engine {own:.3f} ms, Lava {lava_ms:.1f} ms a step: {lava_ms / own:.0f} x")
-    assert lava_ms / own >= AT_LEAST
+    print(f"\n{rate:.0%}:", benchmark.extra_info)
+    assert lava_ms / engine_ms >= AT_LEAST
 
 
 @pytest.mark.benchmark(group="paper's network, eight samples")

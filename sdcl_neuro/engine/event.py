@@ -154,7 +154,7 @@ def _run_stretch(
 ) -> None:
     """Run one sample through a stretch, uint8 ``[steps, B, N]``; write the same of each layer."""
     events = _Events.empty(len(spikes), spikes.shape[2], graded=net.message_bits > 0)
-    whole = spikes.shape[2] % kernels.WORD == 0
+    whole = spikes.shape[2] % kernels.WORD == 0 and not net.message_bits
     kernels.gather(
         spikes,
         spikes.view(np.uint64) if whole else np.zeros((*spikes.shape[:2], 0), np.uint64),

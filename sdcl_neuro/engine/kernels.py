@@ -20,7 +20,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numpy import int32, uint8, uint64
+from numpy import int32, uint8, uint32, uint64
 
 WORD = 8
 """Bytes of a word."""
@@ -39,46 +39,6 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @compiled
-def gather(spikes, words, sample, channels, starts, events, counts):  # type: ignore[no-untyped-def]
-    """List one sample's non-zero inputs by step, renumbered channels last.
-
-    Args:
-        spikes: uint8 ``[T, B, N]`` in torch's order.
-        words: the same memory as uint64 ``[T, B, N / 8]``, or ``[T, B, 0]``.
-        sample: which of B.
-        channels: C of a ``(C, H, W)`` population; 1 if it needs no renumbering.
-        starts: int64 ``[T + 1]``, written: step t has ``events[starts[t] : starts[t + 1]]``.
-        events: int32 ``[T N]``, written.
-        counts: int32, as `events`, written; ``[0]`` if the spikes are binary.
-    """
-    size = spikes.shape[2]
-    width = WORD if words.shape[2] else size
-    plane = size // channels
-    found = 0
-    for t in range(spikes.shape[0]):
-        values = spikes[t, sample]
-        for block in range(size // width):
-            if words.shape[2] and not words[t, sample, block]:
-                continue
-            for index in range(block * width, (block + 1) * width):
-                if values[index]:
-                    events[found] = (index % plane) * channels + index // plane
-                    if counts.shape[0]:
-                        counts[found] = values[index]
-                    found += 1
-        starts[t + 1] = found
-
-
-@compiled
-def place(starts, events, channels, spikes, sample):  # type: ignore[no-untyped-def]
-    """Write events into ``spikes``, zeros of uint8 ``[T, B, N]`` in torch's order."""
-    plane = spikes.shape[2] // channels
-    for t in range(starts.shape[0] - 1):
-        for e in range(starts[t], starts[t + 1]):
-            spikes[t, sample, (events[e] % channels) * plane + events[e] // channels] = 1
-
-
-@compiled
 def collect(words, events, found):  # type: ignore[no-untyped-def]
     """Append the indices of the flags that are 1, given as uint64 words, to `events`."""
     end = uint64(found)
@@ -91,6 +51,47 @@ def collect(words, events, found):  # type: ignore[no-untyped-def]
             end += uint64(1)
             word ^= lowest
     return end
+
+
+@compiled
+def gather(spikes, words, sample, channels, starts, events, counts):  # type: ignore[no-untyped-def]
+    """List one sample's non-zero inputs by step, renumbered channels last.
+
+    Args:
+        spikes: uint8 ``[T, B, N]`` in torch's order.
+        words: the same memory as uint64 ``[T, B, N / 8]``; ``[T, B, 0]`` for counts, and if N
+            is no multiple of 8.
+        sample: which of B.
+        channels: C of a ``(C, H, W)`` population; 1 if it needs no renumbering.
+        starts: int64 ``[T + 1]``, written: step t has ``events[starts[t] : starts[t + 1]]``.
+        events: int32 ``[T N]``, written.
+        counts: int32, as `events`, written; ``[0]`` if the spikes are binary.
+    """
+    plane = uint32(spikes.shape[2] // channels)
+    for t in range(spikes.shape[0]):
+        first = found = starts[t]
+        if words.shape[2]:
+            found = np.int64(collect(words[t, sample], events, first))
+        else:
+            for index in range(spikes.shape[2]):
+                if spikes[t, sample, index]:
+                    events[found] = index
+                    if counts.shape[0]:
+                        counts[found] = spikes[t, sample, index]
+                    found += 1
+        for e in range(first, found):
+            channel = uint32(events[e]) // plane
+            events[e] = (uint32(events[e]) - channel * plane) * uint32(channels) + channel
+        starts[t + 1] = found
+
+
+@compiled
+def place(starts, events, channels, spikes, sample):  # type: ignore[no-untyped-def]
+    """Write events into ``spikes``, zeros of uint8 ``[T, B, N]`` in torch's order."""
+    plane = spikes.shape[2] // channels
+    for t in range(starts.shape[0] - 1):
+        for e in range(starts[t], starts[t + 1]):
+            spikes[t, sample, (events[e] % channels) * plane + events[e] // channels] = 1
 
 
 @compiled

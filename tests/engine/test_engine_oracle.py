@@ -121,3 +121,24 @@ def test_counts_from_spikes_alone_are_the_engines(kind):
         for name in COUNTS[:4]:
             np.testing.assert_array_equal(getattr(counted, name), getattr(own, name))
         assert (counted.name, counted.kind, counted.synapses) == (own.name, own.kind, own.synapses)
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_current_at_the_exact_limit(oracle, sign, extra):
+    """2^17 shifted by 6 bits is 2^23: the negative limit wraps, the positive one does not."""
+    weight = np.array([[sign * (2**17 + extra)]], np.int32)
+    net = dense(weight, IntNeuron(4096, 0, 0))
+    ((_, counts),) = check(oracle, net, np.ones((3, 1, 1), np.uint8))
+    assert bool(counts["wraps"][0]) == (extra > 0 or (sign < 0 and extra == 0))
+
+
+def test_a_sum_that_float32_cannot_hold(oracle):
+    """65793 * 255 + 2 is 2^24 + 1; a convolution keeps 1 of it, which float32 would lose."""
+    weight = np.array([65793, 1], np.int32).reshape(1, 2, 1, 1)
+    layer = IntLayer(
+        "c", "conv", weight, IntNeuron(4096, 0, 0), (2, 1, 1), (1, 1, 1), None, Convolution()
+    )
+    spikes = np.array([255, 2], np.uint8).reshape(1, 1, 2, 1, 1)
+    ((sent, _),) = check(oracle, IntNetwork((2, 1, 1), (layer,), 8), spikes)
+    assert sent.item() == 1
