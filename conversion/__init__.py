@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .nir_graph import from_nir as from_nir
     from .nir_graph import to_nir as to_nir
     from .quantisation import quantize as quantize
+    from .quantisation_aware import prepare_quantization as prepare_quantization
+    from .quantisation_report import quantization_report as quantization_report
     from .snntorch_source import from_snntorch as from_snntorch
 
 # Name: module. The verbs of the Python interface; no module may have a verb's name, since
@@ -21,6 +23,8 @@ _LAZY = {
     "from_nir": "nir_graph",
     "from_snntorch": "snntorch_source",
     "make_deployable": "deployable",
+    "prepare_quantization": "quantisation_aware",
+    "quantization_report": "quantisation_report",
     "quantize": "quantisation",
     "to_netx": "lava_netx",
     "to_nir": "nir_graph",

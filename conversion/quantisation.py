@@ -112,19 +112,24 @@ def _decay_reasons(place: str, layer: FloatLayer) -> Iterator[Refusal]:
         yield Refusal(place, what, f"use at most {1 - 1 / DECAY_UNITY:.5f}")
 
 
-def _scale(layer: FloatLayer, peak: float | None) -> tuple[float, str]:
-    if layer.scale is not None:
-        return layer.scale, "training"
+def choose_layer_scale(
+    layer: FloatLayer, *, peak: float | None = None, margin: float = 1.0
+) -> float:
+    """The largest scale at which a layer fits; arguments as for `scales.choose_scale`."""
     weights = layer.weight.ravel()
     if layer.recurrent_weight is not None:
         weights = np.concatenate([weights, layer.recurrent_weight.ravel()])
-    scale = choose_scale(
-        weights,
-        threshold=layer.neuron.threshold,
-        bias=layer.bias,
-        peak=None if peak is None else peak * HEADROOM,
+    return choose_scale(
+        weights, threshold=layer.neuron.threshold, bias=layer.bias, peak=peak, margin=margin
     )
-    return scale, "weights" if peak is None else "calibration"
+
+
+def _scale(layer: FloatLayer, peak: float | None) -> tuple[float, str]:
+    if layer.scale is not None:
+        return layer.scale, "training"
+    if peak is None:
+        return choose_layer_scale(layer), "weights"
+    return choose_layer_scale(layer, peak=peak * HEADROOM), "calibration"
 
 
 def _round_layer(layer: FloatLayer, scale: float) -> IntLayer:

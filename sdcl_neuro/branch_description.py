@@ -82,7 +82,7 @@ class BranchDescription:
         if any(not _is_count(layer.padding + 1) for layer in self.layers):
             raise InputError("a negative padding", where="BranchDescription", mend="give 0 or more")
         numbers, flags = (self.beta, self.threshold), (self.bias, self.learn_beta)
-        kinds = [type(number) in (int, float) for number in numbers]
+        kinds = [isinstance(n, int | float) and not isinstance(n, bool) for n in numbers]
         kinds += [type(flag) is bool for flag in (*flags, self.learn_threshold)]
         if not all(kinds):
             raise InputError("a number or flag of another type", where="BranchDescription")
