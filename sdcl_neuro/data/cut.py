@@ -76,8 +76,8 @@ def iterate_tracklets(
     """Yield tracklets as the video passes by; only windows under way are held in memory.
 
     Raises:
-        InputError: events whose sensor has not the video's proportions, a box outside the
-            picture, or a video that ends before the last window does.
+        InputError: events of other proportions than the video or of another time, a box outside
+            the picture, or a video that ends before the last window does.
     """
     source = _source(video, events, sensor)
     waiting = sorted(plan.windows, key=lambda window: int(window.span[0]))[::-1]
@@ -132,9 +132,24 @@ class _Recorded:
                 mend="crop one of them to the other's proportions",
             )
         self.video, self.events = video, events
+        _check_clock(video, events)
 
     def interval(self, index: int, time_us: int, frame: Frame) -> Events:
         return self.events.slice(self.video.time_us(index - 1), time_us)
+
+
+def _check_clock(video: Video, events: Events) -> None:
+    """InputError if not one event falls into the video: another clock would look like silence."""
+    if not len(events):
+        return
+    first, last = int(events.array["t"][0]), int(events.array["t"][-1])
+    end = last if video.count is None else video.time_us(video.count)
+    if last <= video.time_us(-1) or first > end:
+        raise InputError(
+            f"events from {first} to {last} us, but the video lasts from 0 to {end} us",
+            where=str(video.path),
+            mend="shift the events so that the video's first frame is at 0 us",
+        )
 
 
 class _Simulated:

@@ -54,14 +54,14 @@ class _Rounds:
         self.rest: list[int] = []
 
     def draw(self, count: int) -> NDArray[np.int64]:
-        """`count` items, distinct where there are enough of them."""
-        distinct = count <= len(self.items)
+        """`count` items, as different as can be: none m times before all are there m - 1 times."""
         drawn: list[int] = []
         passed: list[int] = []
         while len(drawn) < count:
             if not self.rest:
                 self.rest = self.generator.permutation(self.items).tolist()
             item = self.rest.pop()
-            (passed if distinct and item in drawn else drawn).append(item)
+            early = drawn.count(item) > len(drawn) // len(self.items)
+            (passed if early else drawn).append(item)
         self.rest += passed
         return np.array(drawn, dtype=np.int64)
