@@ -10,11 +10,14 @@ import pytest
 # From the bottom up; a module may import its own layer and those below. Longest prefix wins.
 LAYERS: list[set[str]] = [
     {"errors", "atomic", "spec", "record", "fixed_point", "events", "hardware", "spike_file"},
-    {"activity", "engine", "loihi_leaky", "event_branch", "frame_branch", "spec_convert"},
-    {"random_networks", "checkpoint", "data", "reid", "bridge"},
+    {"hardware_schema", "scales", "branch_description", "random_networks", "spec_convert"},
+    {"activity", "engine", "chip_ops", "chip_neuron", "loihi_leaky", "firing_rates"},
+    {"event_branch", "frame_branch", "data", "reid"},
+    {"checkpoint", "bridge"},
     {"model", "profiling", "hw_profiles"},
-    {"runtime", "training"},
+    {"sdcl_checkpoint", "runtime", "training"},
     {"conversion"},
+    {"pipeline"},
     {"demo"},
     {"cli"},
 ]

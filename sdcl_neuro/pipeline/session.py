@@ -1,0 +1,92 @@
+"""From tracklets to ranked lists: hybrid inference on a backend of choice, priced and ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..conversion.backends import run
+from ..conversion.model_file import Model
+from ..data import Tracklet
+from ..model import Sdcl
+from ..profiling import Profile, profile
+from ..record import Record
+from ..reid import RankedLists, distance_matrix, rank
+from ..runtime import EventBackend, HybridResult, infer
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What a session of hybrid inference leaves.
+
+    Attributes:
+        tracklets: as given; row n of the embeddings is tracklet n.
+        result: embeddings and ledger.
+        profile: the event branch's counts, and what they cost on each target.
+    """
+
+    tracklets: tuple[Tracklet, ...]
+    result: HybridResult
+    profile: Profile
+
+    def ranked(self, queries: NDArray[np.int64], gallery: NDArray[np.int64]) -> RankedLists:
+        """Rank `gallery` for each of `queries`, both indices into the tracklets, by cosine."""
+        embeddings = self.result.embeddings
+        picked = [[self.tracklets[n] for n in part] for part in (queries, gallery)]
+        ids, cameras = (
+            [np.array([getattr(t, name) for t in part]) for part in picked]
+            for name in ("person", "camera")
+        )
+        return rank(
+            distance_matrix(embeddings[queries], embeddings[gallery]),
+            ids[0],
+            ids[1],
+            cameras[0],
+            cameras[1],
+        )
+
+
+def event_backend(model: Model, name: str, *, device: str = "cpu") -> EventBackend:
+    """The event branch on a backend by name, as `sdcl_neuro.runtime.infer` takes it.
+
+    All layers are kept where a backend counts nothing itself: the counts come from their spikes.
+    """
+    network = model.integer or model.need_float()
+    layers = [len(network.layers) - 1] if name == "loihi" else None
+
+    def backend(spikes: NDArray[np.uint8]) -> Record:
+        return run(model, spikes, backend=name, layers=layers, device=device)
+
+    return backend
+
+
+def hold_session(
+    sdcl: Sdcl,
+    events: Model,
+    tracklets: Sequence[Tracklet],
+    *,
+    backend: str = "loihi",
+    device: str | None = None,
+    hardware: Sequence[str] = ("loihi1", "loihi2"),
+    on_batch: Callable[[int], None] = lambda done: None,
+) -> Session:
+    """Embed tracklets and price what the event branch did.
+
+    Args:
+        sdcl: the dense side.
+        events: the event branch in the chip's integers.
+        tracklets: at least one.
+        backend: of the event branch.
+        device: of the dense side; None takes a GPU where there is one.
+        hardware: profiles to price the counts on.
+        on_batch: called with the number of tracklets done.
+    """
+    result = infer(
+        sdcl, tracklets, event_backend(events, backend), device=device, on_batch=on_batch
+    )
+    priced = profile(events.need_integer(), record=result.record, hw=list(hardware))
+    result.ledger.costs(priced)
+    return Session(tuple(tracklets), result, priced)

@@ -1,0 +1,184 @@
+"""Hybrid inference: dense frame branch and spiking event branch at once, fused by the bridge.
+
+The two branches share nothing until the bridge, so a worker thread drives the event backend
+(compiled code, or another process: both outside the interpreter's lock) while this thread drives
+the frame branch. The worker is one batch ahead, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ..data import Tracklet
+from ..errors import InputError
+from ..frame_branch import normalise
+from ..model import Sdcl, event_counts, event_features
+from ..profiling.counters import EnergyMeter
+from ..profiling.ledger import Ledger
+from ..record import LayerActivity, Record
+
+EventBackend = Callable[[NDArray[np.uint8]], Record]
+"""Spikes uint8 ``[T, B, 2, H, W]`` to a record that holds at least the last layer's spikes."""
+
+STAGES = ("frame branch", "event branch", "bridge")
+
+
+@dataclass(frozen=True, eq=False)
+class HybridResult:
+    """What hybrid inference says of N tracklets.
+
+    Attributes:
+        names: of the tracklets, in order.
+        embeddings: float32 ``[N, D]``, of unit length: compare by cosine.
+        ledger: latency by stage, counts, and what counters of energy saw.
+        record: the event branch's counts over all tracklets; no spikes.
+    """
+
+    names: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+    ledger: Ledger
+    record: Record
+
+
+def infer(
+    model: Sdcl,
+    tracklets: Sequence[Tracklet],
+    event_backend: EventBackend,
+    *,
+    device: str | None = None,
+    batch: int = 8,
+    on_batch: Callable[[int], None] = lambda done: None,
+) -> HybridResult:
+    """Embed tracklets, the event branch on a backend of choice.
+
+    Args:
+        model: SDCL; its own event branch is not used.
+        tracklets: at least one, all of one shape.
+        event_backend: runs the event branch on spikes; see `EventBackend`.
+        device: of the dense side, as torch names it; None takes a GPU where there is one.
+        batch: tracklets at a time.
+        on_batch: called with the number of tracklets done, for a progress bar.
+
+    Raises:
+        InputError: no tracklets, or tracklets of different shapes.
+    """
+    _check(tracklets)
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model = model.to(chosen).eval()
+    synchronise = torch.cuda.synchronize if chosen.type == "cuda" else None
+    ledger = Ledger(synchronise=synchronise)
+    embeddings: list[Tensor] = []
+    records: list[Record] = []
+    with EnergyMeter() as meter, torch.inference_mode():
+        for count, events, batch_tracklets in _events_ahead(
+            tracklets, event_backend, ledger, size=batch
+        ):
+            frames = _frame_maps(model, batch_tracklets, ledger, chosen)
+            with ledger.stage("waiting for events"):
+                record = events.result()
+            with ledger.stage("bridge"):
+                embeddings.append(_fuse(model, batch_tracklets, frames, record, chosen))
+            records.append(replace(record, spikes={}))
+            on_batch(count)
+    merged = merge_records(records)
+    ledger.activity(merged.activity, backend=merged.backend)
+    ledger.readings(meter.readings)
+    return HybridResult(
+        tuple(tracklet.name for tracklet in tracklets),
+        torch.cat(embeddings).cpu().numpy(),
+        ledger,
+        merged,
+    )
+
+
+def merge_records(records: Sequence[Record]) -> Record:
+    """One record of batches that ran one after another: counts side by side, times summed."""
+    first = records[0]
+    elapsed = [record.elapsed_s for record in records]
+    layers_of = [record.activity for record in records]
+    return replace(
+        first,
+        samples=sum(record.samples for record in records),
+        spikes={},
+        activity=tuple(_merge(layers) for layers in zip(*layers_of, strict=True)),
+        elapsed_s=None if None in elapsed else sum(s for s in elapsed if s is not None),
+    )
+
+
+def _merge(layers: Sequence[LayerActivity]) -> LayerActivity:
+    def joined(name: str) -> Any:
+        parts = [getattr(layer, name) for layer in layers]
+        return None if any(part is None for part in parts) else np.concatenate(parts)
+
+    counts = ("spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps")
+    return replace(layers[0], **{name: joined(name) for name in counts})
+
+
+def _events_ahead(
+    tracklets: Sequence[Tracklet], backend: EventBackend, ledger: Ledger, *, size: int
+) -> Iterator[tuple[int, Future[Record], Sequence[Tracklet]]]:
+    """Batches with their events under way, the next batch's submitted before this one is fused."""
+
+    def run(chunk: Sequence[Tracklet]) -> Record:
+        # Without synchronising: the worker has nothing on the GPU and must not wait for it.
+        with ledger.stage("event branch", synchronise=False):
+            return backend(np.stack([tracklet.spikes for tracklet in chunk], axis=1))
+
+    chunks = [tracklets[start : start + size] for start in range(0, len(tracklets), size)]
+    done = 0
+    with ThreadPoolExecutor(1, thread_name_prefix="event-branch") as worker:
+        ahead = worker.submit(run, chunks[0])
+        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+            present = ahead
+            if following is not None:
+                ahead = worker.submit(run, following)
+            done += len(chunk)
+            yield done, present, chunk
+
+
+def _frame_maps(
+    model: Sdcl, tracklets: Sequence[Tracklet], ledger: Ledger, device: torch.device
+) -> Tensor | None:
+    if not model.bridge.config.uses_frames:
+        return None
+    with ledger.stage("frame branch"):
+        frames = np.concatenate([tracklet.frames for tracklet in tracklets])
+        pixels = normalise(frames).to(device, non_blocking=True)
+        return model.frame_maps(pixels.unflatten(0, (len(tracklets), -1)))
+
+
+def _fuse(
+    model: Sdcl,
+    tracklets: Sequence[Tracklet],
+    maps: Tensor | None,
+    record: Record,
+    device: torch.device,
+) -> Tensor:
+    count = len(tracklets[0].frames)
+    last = torch.from_numpy(record.spikes[max(record.spikes)]).to(device)
+    spikes = torch.from_numpy(np.stack([t.spikes for t in tracklets], axis=1)).to(device)
+    output = model.fuse(
+        maps, event_features(last, frames=count), event_counts(spikes, frames=count)
+    )
+    return functional.normalize(output.embedding)
+
+
+def _check(tracklets: Sequence[Tracklet]) -> None:
+    if not tracklets:
+        raise InputError("no tracklets", where="infer", mend="give at least one")
+    shapes = {(tracklet.frames.shape, tracklet.spikes.shape) for tracklet in tracklets}
+    if len(shapes) > 1:
+        raise InputError(
+            f"tracklets of {len(shapes)} different shapes",
+            where="infer",
+            mend="cut all of them with the same frames, bins and size",
+        )
