@@ -84,7 +84,8 @@ class Entry:
             return f"{missing} ({self.reason})"
         if self.high is None:
             return f"at least {figure(self.low)} {self.unit}"
-        ends = [figure(self.low), figure(self.high)]
+        # A count is whole and shown whole; anything else to three digits.
+        ends = [f"{e:,}" if isinstance(e, int) else figure(e) for e in (self.low, self.high)]
         return f"{' to '.join(dict.fromkeys(ends))} {self.unit}"
 
 
