@@ -88,7 +88,9 @@ def load_model(path: Path | str) -> Model:
         from .nir_graph import from_nir
 
         net = from_nir(path)
-        return Model(path, integer=net) if isinstance(net, IntNetwork) else Model(path, net)
+        if isinstance(net, IntNetwork):
+            return Model(path, integer=net)
+        return _with_integers(net, path, trained=True)
     raise InputError(
         f"unknown ending {path.suffix!r} of a model",
         where=str(path),
