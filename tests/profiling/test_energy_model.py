@@ -43,9 +43,9 @@ LOIHI2 = {
     # The same without hops
     "spike_traffic": (25.5, 2621.1),
 }
-# Hala Point 9 * 0.586 + 3.25 * 0.37; SANA-FE as above without hops
-LOIHI2_US = (0.038859, 12.1167)
-LOIHI2_STATIC_UJ = (0.009015288, 3.4169094)
+# Davies and SANA-FE as above without hops; Hala Point, 200 + 9 * 0.586 + 3.25 * 0.37, lies between
+LOIHI2_US = (1.04505, 12.1167)
+LOIHI2_STATIC_UJ = (0.2424516, 3.4169094)
 
 
 @pytest.mark.parametrize(
