@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .hdf5_guard import MAX_TOTAL_BYTES, Guard, open_guarded
 
 Tree = dict[str, Any]
@@ -38,11 +39,16 @@ def read_tree(path: Path | str) -> Tree:
         InputError: no such file, not HDF5, damaged, without a graph, or beyond the bounds above.
     """
     path = Path(path)
-    with open_guarded(path) as (file, guard):
-        root = guard.group(file, "node")
-        if root is None:
-            raise guard.error("holds no NIR graph, there is no group 'node'", "give a .nir file")
-        return _Reader(guard, path.stat().st_size).group(root, depth=0)
+    try:
+        with open_guarded(path) as (file, guard):
+            root = guard.group(file, "node")
+            if root is None:
+                raise guard.error("holds no NIR graph (group 'node')", "give a .nir file")
+            return _Reader(guard, path.stat().st_size).group(root, depth=0)
+    except InputError as error:
+        # The guard is the .net reader's too, and names what it mostly reads.
+        mend = error.mend.replace(".net", ".nir")
+        raise InputError(error.what, where=error.where, mend=mend) from error
 
 
 class _Reader:
@@ -71,8 +77,17 @@ class _Reader:
         if not isinstance(item, h5py.Dataset) or h5py.check_string_dtype(item.dtype) is None:
             return self._guard.array(group, name)
         if item.shape == () or item.shape is None:
-            return self._guard.text(group, name)
+            return self._text(item)
         return self._names(item)
+
+    def _text(self, dataset: h5py.Dataset) -> str:
+        """One text; our own metadata is long, so it is bounded by the file's size only."""
+        if dataset.shape is None or dataset.is_virtual or dataset.external:
+            raise self._guard.error(f"{dataset.name} is not one text")
+        if dataset.dtype.itemsize > max(self._file_bytes, 64):
+            raise self._guard.error(f"{dataset.name} declares {dataset.dtype.itemsize} bytes")
+        value = dataset[()]
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
     def _names(self, dataset: h5py.Dataset) -> NDArray[np.object_]:
         """An array of names; each is stored apart, so that the shape alone bounds nothing."""

@@ -1,0 +1,168 @@
+"""A model from one file format to another, with an account of what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..atomic import atomic_path, write_json
+from ..errors import InputError, NetworkRefused, Refusal
+from ..spec import FloatNetwork, IntNetwork
+from ..spike_file import Spikes
+from .identity import path_sha256, versions
+from .lava_netx import to_netx
+from .model_file import Model, load_model
+from .nir_graph import to_nir
+from .quantisation import quantize
+from .quantisation_report import QuantizationReport, quantization_report
+
+SCHEMA = {"name": "sdcl_neuro.convert", "version": 1}
+ENDINGS = (".net", ".nir")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a conversion did.
+
+    Attributes:
+        model, out: the two paths.
+        model_sha256, out_sha256: of the files; `out_sha256` is None if nothing was written.
+        kind: ``integer`` or ``float``, what was written.
+        folded: what was folded or left out before, in words.
+        rounded: per layer, what rounding to integers did (``meta["quantisation"]``).
+        refused: why nothing was written.
+        measured: both networks' spikes on the calibration data, if it was given.
+    """
+
+    model: Path
+    out: Path
+    model_sha256: str
+    out_sha256: str | None = None
+    kind: str | None = None
+    folded: tuple[str, ...] = ()
+    rounded: tuple[Mapping[str, Any], ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    measured: QuantizationReport | None = field(default=None, compare=False)
+
+    @property
+    def report_path(self) -> Path:
+        """Where the account is stored: the output's name with ``.json`` behind it."""
+        return self.out.with_name(self.out.name + ".json")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "schema": dict(SCHEMA),
+            "model": {"name": self.model.name, "sha256": self.model_sha256},
+            "out": {"name": self.out.name, "sha256": self.out_sha256, "kind": self.kind},
+            "folded": list(self.folded),
+            "rounded": [dict(entry) for entry in self.rounded],
+            "refused": [
+                {"where": reason.where, "what": reason.what, "mend": reason.mend}
+                for reason in self.refused
+            ],
+            "measured": None if self.measured is None else self.measured.to_dict(),
+            "versions": versions(),
+        }
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.model} -> {self.out} ({self.kind}), sha256 {(self.out_sha256 or '-')[:16]}"
+        ]
+        lines += [f"  folded   {note}" for note in self.folded]
+        for entry in self.rounded:
+            lines.append(
+                f"  rounded  {entry['name']}: scale {entry['scale']:.6g} ({entry['scale_from']}), "
+                f"weights off by at most {entry['weight_error_max']:.3g}, "
+                f"{entry['weights_clipped']} clipped, threshold {entry['threshold_error']:+.2g}, "
+                f"beta {entry['beta_error']:+.2g}"
+            )
+            if entry["may_wrap"]:
+                lines.append(
+                    f"           {entry['name']}: some input could wrap its current around"
+                )
+        if not self.folded and not self.rounded:
+            lines.append("  nothing was folded or rounded")
+        return "\n".join(lines if self.measured is None else [*lines, str(self.measured)])
+
+
+def transfer(source: Path | str, out: Path | str, *, calibration: Spikes | None = None) -> Transfer:
+    """Convert a model file.
+
+    Both the output and its account beside it are written, or neither; a network that is refused
+    leaves only the account, which then holds the reasons.
+
+    Args:
+        source: a checkpoint folder, ``.nir`` or ``.net``.
+        out: ends in ``.net`` (the chip's integers) or ``.nir``.
+        calibration: spikes ``[T, B, *input_shape]`` that choose the scales of a float network.
+
+    Raises:
+        InputError: another ending, a damaged file, calibration where nothing is left to scale.
+        NetworkRefused: the network cannot be said in that format, every reason at once.
+    """
+    source, out = Path(source), Path(out)
+    _check_paths(source, out)
+    try:
+        model = load_model(source)
+        done = Transfer(source, out, path_sha256(source))
+        net, done = _prepare(model, done, calibration)
+        with atomic_path(out) as temporary:
+            if isinstance(net, IntNetwork) and out.suffix == ".net":
+                digest = to_netx(net, temporary)
+            else:
+                digest = to_nir(net, temporary)
+            kind = "integer" if isinstance(net, IntNetwork) else "float"
+            done = replace(done, out_sha256=digest, kind=kind)
+            write_json(done.report_path, done.to_json())
+    except NetworkRefused as error:
+        refused = Transfer(source, out, path_sha256(source), refused=error.refusals)
+        write_json(refused.report_path, refused.to_json())
+        raise
+    return done
+
+
+def _check_paths(source: Path, out: Path) -> None:
+    if out.suffix not in ENDINGS:
+        raise InputError(
+            f"unknown ending {out.suffix!r} of an output",
+            where=str(out),
+            mend=f"use {' or '.join(ENDINGS)}",
+        )
+    if out.is_dir():
+        raise InputError("the output is a folder", where=str(out), mend="give a file's name")
+    if out.exists() and source.exists() and out.samefile(source):
+        raise InputError("model and output are the same file", where=str(out), mend="rename one")
+
+
+def _prepare(
+    model: Model, done: Transfer, calibration: Spikes | None
+) -> tuple[FloatNetwork | IntNetwork, Transfer]:
+    """The network to write, and the account of how it came about."""
+    floating, integer = model.floating, model.integer
+    if calibration is not None and (floating is None or done.out.suffix != ".net"):
+        what = "there is nothing to calibrate, only a float network going to .net is scaled"
+        raise InputError(what, where="--calibrate", mend="leave it out")
+    folded = () if floating is None else tuple(map(str, floating.meta.get("lowered", ())))
+    done = replace(done, folded=folded)
+    if done.out.suffix == ".nir" and floating is not None:
+        # Scales that training has not fixed are no part of the network.
+        layers = floating.layers
+        if integer is None:
+            layers = tuple(replace(layer, scale=None) for layer in layers)
+        return replace(floating, layers=layers), done
+    if floating is None:
+        return model.need_integer(), done
+    if integer is None:
+        bits = int(floating.meta.get("message_bits", 0))
+        # Float training's last scales are not binding, the data's are.
+        plain = tuple(replace(layer, scale=None) for layer in floating.layers)
+        floating = replace(floating, layers=plain)
+        integer = quantize(floating, calibration=calibration, message_bits=bits)
+    rounded = tuple(integer.meta.get("quantisation", ()))
+    measured = None
+    if calibration is not None:
+        measured = quantization_report(floating, integer, calibration)
+    return integer, replace(done, rounded=rounded, measured=measured)
