@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ..errors import InputError
 
 MAX_ELEMENTS = 1 << 26
-MAX_TOTAL_BYTES = 1 << 30
+MAX_TOTAL_BYTES = 1 << 29
+MAX_TEXT_BYTES = 256
 
 
 class Guard:
@@ -64,10 +65,14 @@ class Guard:
         data = self._dataset(group, name)
         if data is None:
             return None
-        if h5py.check_string_dtype(data.dtype) is None or data.size != 1:
-            raise self.error(f"{data.name} is not one text")
+        fits = data.size == 1 and data.dtype.itemsize <= MAX_TEXT_BYTES
+        if h5py.check_string_dtype(data.dtype) is None or not fits:
+            raise self.error(f"{data.name} is not one short text")
         value = np.asarray(data[()]).reshape(-1)[0]
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        if not (text.isascii() and text.isprintable() and len(text) <= MAX_TEXT_BYTES):
+            raise self.error(f"{data.name} is not plain, short text")
+        return text
 
     def _dataset(self, group: h5py.Group, name: str) -> h5py.Dataset | None:
         data = self.member(group, name)
@@ -100,6 +105,6 @@ def open_guarded(path: Path) -> Iterator[tuple[h5py.File, Guard]]:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, PermissionError):
             raise
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = str(error.args[0] if error.args else type(error).__name__).splitlines()[0]
         what = f"not a readable HDF5 file ({reason})"
         raise guard.error(what, "give an intact .net file") from error

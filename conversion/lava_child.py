@@ -95,14 +95,19 @@ def _group(leader: int) -> list[int]:
 
 def _fault(folder: Path, code: int) -> EnvironmentFault:
     """What went wrong in the worker: a fork's own traceback before Lava's summary of it."""
-    texts = [*sorted(folder.glob("fault_*.txt")), folder / "error.txt", folder / "log.txt"]
-    found = [path.read_text(encoding="utf-8", errors="replace").strip() for path in _there(texts)]
-    full = next((text for text in found if text), "")
-    last = full.splitlines()[-1].strip() if full else f"the worker ended with code {code}"
-    fault = EnvironmentFault(last, where="lava", mend="run with --debug for the worker's traceback")
-    fault.add_note(f"In the Lava worker:\n{full}")
+    texts = [*sorted(folder.glob("fault_*.txt")), folder / "error.txt"]
+    found = [_text(path) for path in texts if path.is_file()]
+    if found and found[0]:
+        what = found[0].splitlines()[-1].strip()
+    elif code < 0:
+        what = f"the worker was ended by {signal.Signals(-code).name}"
+    else:
+        what = f"the worker ended with code {code}"
+    mend = "run with --debug for the worker's traceback"
+    fault = EnvironmentFault(what, where="lava", mend=mend)
+    fault.add_note("\n".join(["In the Lava worker:", *found, _text(folder / "log.txt")]))
     return fault
 
 
-def _there(paths: list[Path]) -> list[Path]:
-    return [path for path in paths if path.is_file()]
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace").strip()

@@ -42,7 +42,9 @@ class LayerReader:
             raise guard.error(f"/layer/{index} is missing")
         self._guard, self._group = guard, group
         kind = guard.text(group, "type")
-        self.kind = "" if kind is None else kind
+        if kind is None:
+            raise guard.error(f"{group.name} has no type")
+        self.kind = kind
         self.where = f"layer {index} ({self.kind})"
         self.refusals: list[Refusal] = []
         self.out_shape: Shape | None = None

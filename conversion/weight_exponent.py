@@ -8,7 +8,7 @@ here follow lava-dl 0.6.0 `netx/utils.py` (optimize_weight_bits) and lava-nc 0.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,14 @@ class Packing:
     """How netx packs a matrix.
 
     Attributes:
+        low, high: least and greatest weight after netx has clipped them.
         shift: weights are stored shifted left by this many bits (netx's minus weight_exponent).
-        bits: netx's num_weight_bits.
+        bits: netx's num_weight_bits; for odd weights beside large ones of the other sign it asks
+            for 9, which Lava's simulation grants and no chip has.
     """
 
+    low: int
+    high: int
     shift: int
     bits: int
 
@@ -36,6 +40,7 @@ def packing(weight: Integers) -> Packing | None:
     Args:
         weight: ``[N_out, N_in]``, for a recurrent layer both matrices side by side.
     """
+    weight = _clipped(weight, low=int(weight.min()), high=int(weight.max()))
     low, high = int(weight.min()), int(weight.max())
     if low == high == 0:
         return None
@@ -45,7 +50,7 @@ def packing(weight: Integers) -> Packing | None:
     scales += [(128 if mixed else 256) / -low] if low < 0 else []
     shift = int(np.floor(np.log2(min(scales)))) + mixed
     precision = max(n for n in range(WIDTH + 1) if not (weight % 2**n).any()) - mixed
-    return Packing(shift, WIDTH - shift - precision)
+    return Packing(low, high, shift, WIDTH - shift - precision)
 
 
 def delivered(weight: Integers, how: Packing) -> Integers:
@@ -53,12 +58,13 @@ def delivered(weight: Integers, how: Packing) -> Integers:
 
     A weight that comes out otherwise than it went in is lost.
     """
+    weight = np.clip(weight.astype(np.int64), how.low, how.high)
     inhibitory = bool(weight.max() <= 0) and bool(weight.min() < 0)
     mixed = bool(weight.min() < 0 < weight.max())
     drop = WIDTH - how.bits + mixed
     if how.shift < 0 or drop < 0:  # numpy shifts by a negative count: nothing is left
         return np.zeros(weight.shape, np.int64)
-    stored = np.abs(weight.astype(np.int64)) if inhibitory else weight.astype(np.int64)
+    stored = np.abs(weight) if inhibitory else weight
     stored = np.clip(stored << how.shift, -(2**WIDTH) if mixed else 0, 2**WIDTH - 1)
     stored = stored >> drop << drop
     # The sum is shifted back, not its terms: only whole multiples come out as they went in.
@@ -75,8 +81,9 @@ def lost_weights(weight: Integers, recurrent: Integers | None = None) -> tuple[s
     how = packing(np.hstack(parts))
     if how is None:
         return "all weights are zero, on which netx breaks", "remove the layer or train it"
+    chip = replace(how, bits=min(how.bits, WIDTH))
     for part in parts:
-        wrong = part != delivered(part, how)
+        wrong = (part != delivered(part, how)) | (part != delivered(part, chip))
         if wrong.any():
             return (
                 f"a weight of {int(part[wrong][0])} that no weight exponent represents beside "
@@ -85,6 +92,13 @@ def lost_weights(weight: Integers, recurrent: Integers | None = None) -> tuple[s
                 "down to -255)",
             )
     return None
+
+
+def _clipped(weight: Integers, *, low: int, high: int) -> Integers:
+    """netx clips where both signs occur and one is out of range."""
+    if (high > 254 and low < 0) or (low < -256 and high > 0):
+        return np.clip(weight, -256, 254)
+    return weight
 
 
 def _largest(parts: list[Integers]) -> int:
