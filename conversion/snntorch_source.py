@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from ..errors import InputError
 from ..event_branch import EventBranch
 from ..spec import FloatNetwork, Shape
 from .lowering import lower_chain
+from .tracing import expect_same_spikes, trace_chain
 
 __all__ = ["from_snntorch"]
 
@@ -20,10 +22,13 @@ def from_snntorch(module: nn.Module, sample: Tensor | NDArray[Any]) -> FloatNetw
     """Describe `module` in float, as it computes in ``eval()``.
 
     Args:
-        module: an `EventBranch`, or an ``nn.Sequential`` (nested ones too) of Conv2d, Linear,
+        module: an `EventBranch`; an ``nn.Sequential`` (nested ones too) of Conv2d, Linear,
             BatchNorm, Flatten, Dropout and snnTorch's Leaky, Synaptic and RLeaky, that is
-            applied to one time step after another.
-        sample: one input ``[T, B, ...]``; only its shape counts.
+            applied to one time step after another; or a module of your own whose ``forward``
+            applies those one after another, in a loop over time or to one step. What it does
+            with the last layer's spikes is not part of the network.
+        sample: one input ``[T, B, ...]``. A module of your own is run on its first sample, and
+            its spikes compared with the description's; for the others only its shape counts.
 
     Returns:
         The description; ``meta`` says what was folded or left out. Scales that training fixed go
@@ -36,14 +41,29 @@ def from_snntorch(module: nn.Module, sample: Tensor | NDArray[Any]) -> FloatNetw
     shape = _input_shape(sample)
     if isinstance(module, EventBranch):
         return _from_branch(module, shape)
-    if type(module) is not nn.Sequential:
-        raise InputError(
-            f"the forward of a {type(module).__name__} cannot be looked into",
-            where="from_snntorch",
-            mend="give an nn.Sequential of its modules in order, or an EventBranch",
-        )
-    net = lower_chain(list(flat_steps(module)), shape)
-    return FloatNetwork(net.input_shape, net.layers, {"source": "snntorch", **net.meta})
+    if type(module) is nn.Sequential:
+        net = lower_chain(list(flat_steps(module)), shape)
+        return _named(net, type(module).__name__)
+    tensor = torch.as_tensor(sample).float()
+    steps, passes = trace_chain(module, tensor)
+    net = lower_chain(_from_input(steps, passes[0][0].received, shape), shape)
+    return _named(net, type(module).__name__, expect_same_spikes(net, passes, tensor))
+
+
+def _from_input(
+    steps: list[tuple[str, nn.Module]], received: Tensor, shape: Shape
+) -> list[tuple[str, nn.Module]]:
+    """The steps, after a Flatten where the forward itself flattened its input."""
+    if len(shape) == 3 and received.ndim == 2:
+        return [("input (flattened)", nn.Flatten()), *steps]
+    return steps
+
+
+def _named(net: FloatNetwork, kind: str, note: str | None = None) -> FloatNetwork:
+    meta = {"source": f"snntorch {kind}", **net.meta}
+    return FloatNetwork(
+        net.input_shape, net.layers, meta if note is None else {**meta, "traced": note}
+    )
 
 
 def flat_steps(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:

@@ -24,6 +24,8 @@ from sdcl_neuro.chip_ops import (
     wrap_current,
 )
 from sdcl_neuro.conversion import from_snntorch, quantize
+from sdcl_neuro.conversion.model_file import Model
+from sdcl_neuro.conversion.snntorch_run import run_float
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.event_branch import COMPACT, PAPER, BranchDescription, ConvolutionSpec, EventBranch
@@ -223,6 +225,37 @@ def test_branch_in_integers_equals_its_network_in_the_engine(description, bias):
         assert output.sum() > 300
         np.testing.assert_array_equal(record.spikes[index], output.detach().numpy())
     assert all(note["scale_from"] == "training" for note in chip.meta["quantisation"])
+
+
+@pytest.mark.parametrize("description", [PAPER, COMPACT])
+def test_branch_in_float_equals_its_description(description):
+    torch.manual_seed(0)
+    branch = EventBranch(description)
+    spikes = sparse(10, 2, 2, 32, 16)
+    branch.calibrate_rates(spikes, rate=0.08)
+    record = run_float(
+        Model(floating=from_snntorch(branch, spikes)), spikes.numpy().astype(np.uint8)
+    )
+    for index, output in enumerate(branch(spikes)):
+        assert output.sum() > 300
+        np.testing.assert_array_equal(record.spikes[index], output.detach().numpy())
+
+
+def test_large_fan_in_needs_calibration_for_a_fine_scale():
+    """With 1,250 inputs a neuron the worst case would wrap; what really comes in does not."""
+    layers = (ConvolutionSpec(50, 3, 2, 1), ConvolutionSpec(4, 5, 1, 2))
+    torch.manual_seed(0)
+    branch = EventBranch(BranchDescription(layers))
+    with torch.no_grad():
+        branch.synapses[1].weight.uniform_(0.01, 0.02)
+    spikes = sparse(6, 1, 2, 16, 16)
+    careful = branch.prepare_quantization().scales[1]
+    fine = branch.prepare_quantization(spikes).scales[1]
+    assert careful < 0.7 * fine
+    outputs = branch(spikes)
+    record = run_network(quantize(from_snntorch(branch, spikes)), spikes.numpy().astype(np.uint8))
+    assert record.activity[1].wraps.sum() == 0
+    np.testing.assert_array_equal(record.spikes[1], outputs[1].detach().numpy())
 
 
 def test_compact_meets_the_frame_branchs_grid():
