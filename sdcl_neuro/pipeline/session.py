@@ -71,7 +71,7 @@ def hold_session(
     backend: str = "loihi",
     device: str | None = None,
     hardware: Sequence[str] = ("loihi1", "loihi2"),
-    on_batch: Callable[[int], None] = lambda done: None,
+    on_batch: Callable[[int], None] = lambda count: None,
 ) -> Session:
     """Embed tracklets and price what the event branch did.
 
@@ -82,7 +82,7 @@ def hold_session(
         backend: of the event branch.
         device: of the dense side; None takes a GPU where there is one.
         hardware: profiles to price the counts on.
-        on_batch: called with the number of tracklets done.
+        on_batch: called with the number of tracklets just done.
     """
     result = infer(
         sdcl, tracklets, event_backend(events, backend), device=device, on_batch=on_batch

@@ -56,7 +56,7 @@ def infer(
     *,
     device: str | None = None,
     batch: int = 8,
-    on_batch: Callable[[int], None] = lambda done: None,
+    on_batch: Callable[[int], None] = lambda count: None,
 ) -> HybridResult:
     """Embed tracklets, the event branch on a backend of choice.
 
@@ -66,7 +66,7 @@ def infer(
         event_backend: runs the event branch on spikes; see `EventBackend`.
         device: of the dense side, as torch names it; None takes a GPU where there is one.
         batch: tracklets at a time.
-        on_batch: called with the number of tracklets done, for a progress bar.
+        on_batch: called with the number of tracklets just done, for a progress bar.
 
     Raises:
         InputError: no tracklets, or tracklets of different shapes.
@@ -79,16 +79,14 @@ def infer(
     embeddings: list[Tensor] = []
     records: list[Record] = []
     with EnergyMeter() as meter, torch.inference_mode():
-        for count, events, batch_tracklets in _events_ahead(
-            tracklets, event_backend, ledger, size=batch
-        ):
+        for events, batch_tracklets in _events_ahead(tracklets, event_backend, ledger, size=batch):
             frames = _frame_maps(model, batch_tracklets, ledger, chosen)
             with ledger.stage("waiting for events"):
                 record = events.result()
             with ledger.stage("bridge"):
                 embeddings.append(_fuse(model, batch_tracklets, frames, record, chosen))
             records.append(replace(record, spikes={}))
-            on_batch(count)
+            on_batch(len(batch_tracklets))
     merged = merge_records(records)
     ledger.activity(merged.activity, backend=merged.backend)
     ledger.readings(meter.readings)
@@ -125,7 +123,7 @@ def _merge(layers: Sequence[LayerActivity]) -> LayerActivity:
 
 def _events_ahead(
     tracklets: Sequence[Tracklet], backend: EventBackend, ledger: Ledger, *, size: int
-) -> Iterator[tuple[int, Future[Record], Sequence[Tracklet]]]:
+) -> Iterator[tuple[Future[Record], Sequence[Tracklet]]]:
     """Batches with their events under way, the next batch's submitted before this one is fused."""
 
     def run(chunk: Sequence[Tracklet]) -> Record:
@@ -134,15 +132,13 @@ def _events_ahead(
             return backend(np.stack([tracklet.spikes for tracklet in chunk], axis=1))
 
     chunks = [tracklets[start : start + size] for start in range(0, len(tracklets), size)]
-    done = 0
     with ThreadPoolExecutor(1, thread_name_prefix="event-branch") as worker:
         ahead = worker.submit(run, chunks[0])
         for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
             present = ahead
             if following is not None:
                 ahead = worker.submit(run, following)
-            done += len(chunk)
-            yield done, present, chunk
+            yield present, chunk
 
 
 def _frame_maps(
