@@ -139,6 +139,17 @@ def test_single_steps_equal_the_sequence(reset_delay, hidden):
             neuron(sums[0], sums[0])
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_membrane_is_clipped_symmetrically(sign):
+    neuron = LoihiLeaky(1.0, 131071.0, mode="int", scale=1.0, reset_delay=True)
+    state = None
+    for _ in range(3):
+        _, state = neuron(torch.tensor([sign * 100_000.0]), state)
+        state = state.masked_fill(state > 0, 6_400_000.0)  # no reset between
+    _, state = neuron(torch.tensor([sign * 100_000.0]), state)
+    assert state.item() == sign * (2**23 - 1)
+
+
 @pytest.mark.parametrize("kind", ["leaky", "synaptic", "rleaky"])
 def test_float_mode_is_snntorch_itself(kind):
     torch.manual_seed(1)

@@ -177,3 +177,18 @@ def test_layers_and_bad_input():
             run(model, spikes, device="abacus")
     with pytest.raises(InputError, match="no chip integers"):
         run_integer(Model(floating=dequantize(model.integer)), spikes)
+
+
+def test_a_convolutions_sum_wraps_to_24_bits():
+    """Counts of 255 over 400 inputs reach far beyond 2^23 before the shift."""
+    rng = np.random.default_rng(0)
+    weight = np.where(rng.random((3, 16, 5, 5)) < 0.8, 254, -256).astype(np.int32)
+    neuron = IntNeuron(4096, 1000, 2000)
+    geometry = Convolution(padding=(2, 2))
+    layer = IntLayer("c", "conv", weight, neuron, (16, 6, 6), (3, 6, 6), None, geometry)
+    net = IntNetwork((16, 6, 6), (layer,), message_bits=8)
+    spikes = rng.integers(200, 256, (8, 2, 16, 6, 6)).astype(np.uint8)
+    theirs = run_network(net, spikes)
+    assert 0 < theirs.spikes[0].mean() < 1
+    ours = run_integer(Model(integer=net), spikes)
+    np.testing.assert_array_equal(ours.spikes[0], theirs.spikes[0])
