@@ -70,7 +70,7 @@ def run_network(
         from .reference import run_reference
 
         library = "torch"
-        outcome = run_reference(net, values, keep=keep, device=_device(device), chunk=chunk)
+        outcome = run_reference(net, values, keep=keep, device=named_device(device), chunk=chunk)
     return Record(
         backend="loihi",
         steps=steps,
@@ -89,15 +89,21 @@ def _version(name: str) -> str:
     return version(name)
 
 
-def _device(name: str) -> torch.device:
+def named_device(name: str) -> torch.device:
+    """``cpu`` or a GPU that is there.
+
+    Raises:
+        InputError: another name.
+        EnvironmentFault: there is no such GPU.
+    """
     import torch
 
     try:
         device = torch.device(name)
     except RuntimeError:
         raise InputError(f"unknown device {name!r}", mend="use cpu or cuda") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise EnvironmentFault(f"no GPU for device {name!r}", mend="use device cpu")
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"device {name!r} is not supported", mend="use cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EnvironmentFault(f"no GPU for device {name!r}", mend="use device cpu")
     return device

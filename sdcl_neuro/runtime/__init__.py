@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .hybrid import EventBackend, HybridResult, infer, merge_records
+from .hybrid import HybridResult, infer, merge_records
+from .worker import EventBackend
 
 __all__ = ["EventBackend", "HybridResult", "infer", "merge_records"]

@@ -7,8 +7,7 @@ the frame branch. The worker is one batch ahead, no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,15 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data import Tracklet
+from ..engine.run import named_device
 from ..errors import InputError
 from ..frame_branch import normalise
 from ..model import Sdcl, event_counts, event_features
 from ..profiling.counters import EnergyMeter
 from ..profiling.ledger import Ledger
 from ..record import LayerActivity, Record
-
-EventBackend = Callable[[NDArray[np.uint8]], Record]
-"""Spikes uint8 ``[T, B, 2, H, W]`` to a record that holds at least the last layer's spikes."""
+from .worker import EventBackend, EventWorker
 
 STAGES = ("frame branch", "event branch", "bridge")
 
@@ -69,24 +67,36 @@ def infer(
         on_batch: called with the number of tracklets just done, for a progress bar.
 
     Raises:
-        InputError: no tracklets, or tracklets of different shapes.
+        InputError: no tracklets, tracklets of different shapes, an unknown device.
+        EnvironmentFault: a GPU that is not there.
     """
-    _check(tracklets)
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    _check(tracklets, batch)
+    chosen = named_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = model.to(chosen).eval()
     synchronise = torch.cuda.synchronize if chosen.type == "cuda" else None
     ledger = Ledger(synchronise=synchronise)
     embeddings: list[Tensor] = []
     records: list[Record] = []
-    with EnergyMeter() as meter, torch.inference_mode():
-        for events, batch_tracklets in _events_ahead(tracklets, event_backend, ledger, size=batch):
-            frames = _frame_maps(model, batch_tracklets, ledger, chosen)
+    chunks = [tracklets[start : start + batch] for start in range(0, len(tracklets), batch)]
+    with (
+        EnergyMeter() as meter,
+        torch.inference_mode(),
+        EventWorker(event_backend, ledger) as worker,
+    ):
+        ahead = worker.submit(chunks[0])
+        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+            events = ahead
+            if following is not None:
+                ahead = worker.submit(following)
+            if events.done():
+                events.result()  # a failure is told before more work is done
+            frames = _frame_maps(model, chunk, ledger, chosen)
             with ledger.stage("waiting for events"):
                 record = events.result()
             with ledger.stage("bridge"):
-                embeddings.append(_fuse(model, batch_tracklets, frames, record, chosen))
+                embeddings.append(_fuse(model, chunk, frames, record, chosen))
             records.append(replace(record, spikes={}))
-            on_batch(len(batch_tracklets))
+            on_batch(len(chunk))
     merged = merge_records(records)
     ledger.activity(merged.activity, backend=merged.backend)
     ledger.readings(meter.readings)
@@ -121,26 +131,6 @@ def _merge(layers: Sequence[LayerActivity]) -> LayerActivity:
     return replace(layers[0], **{name: joined(name) for name in counts})
 
 
-def _events_ahead(
-    tracklets: Sequence[Tracklet], backend: EventBackend, ledger: Ledger, *, size: int
-) -> Iterator[tuple[Future[Record], Sequence[Tracklet]]]:
-    """Batches with their events under way, the next batch's submitted before this one is fused."""
-
-    def run(chunk: Sequence[Tracklet]) -> Record:
-        # Without synchronising: the worker has nothing on the GPU and must not wait for it.
-        with ledger.stage("event branch", synchronise=False):
-            return backend(np.stack([tracklet.spikes for tracklet in chunk], axis=1))
-
-    chunks = [tracklets[start : start + size] for start in range(0, len(tracklets), size)]
-    with ThreadPoolExecutor(1, thread_name_prefix="event-branch") as worker:
-        ahead = worker.submit(run, chunks[0])
-        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
-            present = ahead
-            if following is not None:
-                ahead = worker.submit(run, following)
-            yield present, chunk
-
-
 def _frame_maps(
     model: Sdcl, tracklets: Sequence[Tracklet], ledger: Ledger, device: torch.device
 ) -> Tensor | None:
@@ -160,15 +150,18 @@ def _fuse(
     device: torch.device,
 ) -> Tensor:
     count = len(tracklets[0].frames)
-    last = torch.from_numpy(record.spikes[max(record.spikes)]).to(device)
-    spikes = torch.from_numpy(np.stack([t.spikes for t in tracklets], axis=1)).to(device)
+    spikes = np.stack([tracklet.spikes for tracklet in tracklets], axis=1)
     output = model.fuse(
-        maps, event_features(last, frames=count), event_counts(spikes, frames=count)
+        maps,
+        event_features(record.spikes[max(record.spikes)], frames=count).to(device),
+        event_counts(spikes, frames=count).to(device),
     )
     return functional.normalize(output.embedding)
 
 
-def _check(tracklets: Sequence[Tracklet]) -> None:
+def _check(tracklets: Sequence[Tracklet], batch: int) -> None:
+    if batch < 1:
+        raise InputError(f"batches of {batch} tracklets", where="infer", mend="give at least 1")
     if not tracklets:
         raise InputError("no tracklets", where="infer", mend="give at least one")
     shapes = {(tracklet.frames.shape, tracklet.spikes.shape) for tracklet in tracklets}
