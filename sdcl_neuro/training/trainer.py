@@ -85,13 +85,15 @@ def train(
 
     Args:
         model: with an `EventBranch`; its bridge has one class for each person.
-        tracklets: all of one number of frames, bins and size.
+        tracklets: all of one number of frames, bins and size; their frames are not looked at
+            where the bridge takes none.
         stages: in order; the first one with mode ``int`` chooses the weight scales.
         settings: see `Settings`.
         on_step: called after every step, for a progress bar or a log.
 
     Raises:
-        InputError: fewer identities in the bridge than persons, or no tracklets.
+        InputError: no tracklets, tracklets of different shapes, more of their persons than
+            the bridge has identities, fewer than `Settings.persons`.
     """
     settings = settings or Settings()
     data = _Tracklets(model, tracklets)
@@ -119,6 +121,13 @@ class _Tracklets:
                 where="train",
                 mend=f"build the bridge with identities={len(persons)}",
             )
+        shapes = {(tracklet.frames.shape, tracklet.spikes.shape) for tracklet in tracklets}
+        if len(shapes) > 1:
+            raise InputError(
+                f"tracklets of {len(shapes)} different shapes",
+                where="train",
+                mend="cut all of them with the same frames, bins and size",
+            )
         self.model = model
         self.device = next(model.parameters()).device
         self.labels = np.array([persons.index(tracklet.person) for tracklet in tracklets])
@@ -126,21 +135,34 @@ class _Tracklets:
         self.spikes = np.stack([tracklet.spikes for tracklet in tracklets], axis=1)  # [T, N, ...]
         self.frozen_maps: dict[bool, Tensor] = {}
 
+    @property
+    def frames_each(self) -> int:
+        """F."""
+        return int(self.frames.shape[1])
+
     def freeze_frames(self) -> None:
         """Compute all frame maps once, plain and mirrored: ``[N, F, C, 16, 8]`` each."""
+        if not self.model.bridge.config.uses_frames:
+            return
         with torch.no_grad():
             for mirrored in (False, True):
                 each = [self._maps(np.array([n]), mirrored) for n in range(len(self.labels))]
                 self.frozen_maps[mirrored] = torch.cat(each)
 
-    def batch(self, index: NDArray[np.int64], *, mirrored: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Frame maps ``[B, F, C, 16, 8]``, spikes ``[T, B, 2, H, W]`` and labels ``[B]``."""
+    def batch(
+        self, index: NDArray[np.int64], *, mirrored: bool
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Frame maps ``[B, F, C, 16, 8]``, spikes ``[T, B, 2, H, W]`` and labels ``[B]``.
+
+        The maps are None where the bridge takes no frames.
+        """
         spikes = torch.from_numpy(self.spikes[:, index]).float()
         if mirrored:
             spikes = spikes.flip(-1)
-        maps = (
-            self.frozen_maps[mirrored][index] if self.frozen_maps else self._maps(index, mirrored)
-        )
+        maps = None
+        if self.model.bridge.config.uses_frames:
+            frozen = self.frozen_maps.get(mirrored)
+            maps = self._maps(index, mirrored) if frozen is None else frozen[index]
         return maps, spikes.to(self.device), torch.from_numpy(self.labels[index]).to(self.device)
 
     def _maps(self, index: NDArray[np.int64], mirrored: bool) -> Tensor:
@@ -177,10 +199,8 @@ def _run_stage(
     for number, index in enumerate(sampler):
         maps, spikes, labels = data.batch(index, mirrored=bool(generator.integers(2)))
         layers = branch(spikes)
-        frames = maps.shape[1]
-        output = model.fuse(
-            maps, event_features(layers[-1], frames=frames), event_counts(spikes, frames=frames)
-        )
+        features = event_features(layers[-1], frames=data.frames_each)
+        output = model.fuse(maps, features, event_counts(spikes, frames=data.frames_each))
         loss = _loss(output, labels, settings)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
