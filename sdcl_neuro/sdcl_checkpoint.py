@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from .atomic import atomic_folder, file_sha256, write_json
@@ -19,7 +20,10 @@ from .bridge import Bridge, BridgeConfig
 from .checkpoint import load_checkpoint, save_checkpoint
 from .errors import InputError
 from .event_branch import EventBranch
-from .frame_branch import frame_branch, load_weights, save_weights
+from .events import SimulatorConfig
+from .frame_branch import frame_branch as build_frame_branch
+from .frame_branch import load_weights, save_weights
+from .frame_branch.weights import faults, read_tensors
 from .model import Sdcl
 from .spec import Pair
 
@@ -40,12 +44,14 @@ class ClipFormat:
         bins: K, time steps per frame.
         size: rows and columns of the spike tensor.
         stride: video frames per tracklet frame.
+        simulator: what made the events it was trained on; None if a camera did, or nobody said.
     """
 
     frames: int = 4
     bins: int = 4
     size: Pair = (64, 32)
     stride: int = 1
+    simulator: SimulatorConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class SdclCheckpoint:
 
     model: Sdcl
     clip: ClipFormat
-    frame_branch: str
+    frame_branch: str | None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -63,7 +69,7 @@ def save_sdcl(
     model: Sdcl,
     *,
     clip: ClipFormat,
-    frame_branch: str,
+    frame_branch: str | None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write `model` to `folder`, whole or not at all; an older checkpoint there is replaced.
@@ -72,12 +78,23 @@ def save_sdcl(
         folder: made if absent.
         model: with an `EventBranch`.
         clip: what its tracklets look like.
-        frame_branch: the frame branch's name, see `sdcl_neuro.frame_branch.NAMES`.
+        frame_branch: the frame branch's name, see `sdcl_neuro.frame_branch.NAMES`; None for a
+            model without one.
         provenance: plain JSON values on where it comes from.
+
+    Raises:
+        InputError: a model that `load_sdcl` would not read back: without an event branch, with
+            another frame branch than the one named, or not for tracklets like `clip`.
     """
     folder = Path(folder)
     if not isinstance(model.event_branch, EventBranch):
         raise InputError("the model has no event branch to save", where="save_sdcl")
+    wrong = faults(_skeleton(frame_branch, model.bridge.config), _dense(model).state_dict())
+    wrong += _misfits(model, clip)
+    if wrong:
+        raise InputError(
+            "; ".join(wrong), where="save_sdcl", mend="name the frame branch and clip it has"
+        )
     with atomic_folder(folder) as temporary:
         save_checkpoint(
             temporary / EVENT_BRANCH,
@@ -122,11 +139,42 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
         raise _broken(folder, f"{DOCUMENT} lacks or misstates {error}") from None
     if not (folder / DENSE).is_file() or file_sha256(folder / DENSE) != digest:
         raise _broken(folder, f"{DENSE} is missing or has not the hash that {DOCUMENT} names")
-    branch = load_checkpoint(folder / EVENT_BRANCH).module
-    model = Sdcl(frame_branch(name), branch, bridge=Bridge(config))
+    # Shapes first: a document that asks for more memory than there is must not get it.
+    wrong = faults(_skeleton(name, config), read_tensors(folder / DENSE))
+    if wrong:
+        raise _broken(folder, f"{DENSE}: {'; '.join(wrong)}")
+    events = load_checkpoint(folder / EVENT_BRANCH)
+    frames = None if name is None else build_frame_branch(name)
+    model = Sdcl(frames, events.module, bridge=Bridge(config))
+    wrong = _misfits(model, clip)
+    if events.input_shape[1:] != clip.size:
+        wrong.append(f"an event branch for {events.input_shape[1:]}, tracklets of {clip.size}")
+    if wrong:
+        raise _broken(folder, "; ".join(wrong))
     load_weights(_dense(model), folder / DENSE)
     model.eval()
     return SdclCheckpoint(model, clip, name, provenance)
+
+
+def _skeleton(name: str | None, config: BridgeConfig) -> dict[str, torch.Tensor]:
+    """What the dense weights are called and their shapes; takes no memory."""
+    with torch.device("meta"):
+        frames = None if name is None else build_frame_branch(name)
+        return _dense(Sdcl(frames, None, bridge=Bridge(config))).state_dict()
+
+
+def _misfits(model: Sdcl, clip: ClipFormat) -> list[str]:
+    """Where the parts of a model do not fit each other or its tracklets."""
+    config, branch = model.bridge.config, model.event_branch
+    wrong = []
+    if config.uses_frames and model.frame_branch is None:
+        wrong.append("the bridge takes frames, and there is no frame branch")
+    if config.uses_events and isinstance(branch, EventBranch):
+        found = tuple(branch.description.output_shape(clip.size))
+        expected = (config.event_channels, *config.event_size)
+        if found != expected:
+            wrong.append(f"the event branch gives {found}, the bridge takes {expected}")
+    return wrong
 
 
 def _dense(model: Sdcl) -> nn.Module:
@@ -150,7 +198,14 @@ def _read_document(folder: Path) -> Any:
 
 
 def _clip(values: Mapping[str, Any]) -> ClipFormat:
-    clip = ClipFormat(**{**values, "size": tuple(values["size"])})
+    simulator = values.get("simulator")
+    clip = ClipFormat(
+        **{
+            **values,
+            "size": tuple(values["size"]),
+            "simulator": None if simulator is None else SimulatorConfig(**simulator),
+        }
+    )
     numbers = (clip.frames, clip.bins, clip.stride, *clip.size)
     if len(clip.size) != 2 or any(type(n) is not int or n < 1 for n in numbers):
         raise ValueError(f"clip {values}")
