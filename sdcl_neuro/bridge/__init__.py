@@ -9,7 +9,6 @@ from .network import Bridge, Output
 from .offsets import active_cells, nearest_event_offsets
 from .pyramid import Aggregation
 from .stam import Stam
-from .storage import load_bridge, save_bridge
 
 __all__ = [
     "Aggregation",
@@ -21,7 +20,5 @@ __all__ = [
     "Output",
     "Stam",
     "active_cells",
-    "load_bridge",
     "nearest_event_offsets",
-    "save_bridge",
 ]

@@ -1,18 +1,16 @@
-"""The bridge as a whole: every switch, its shapes, its gradients, its errors, its file."""
+"""The bridge as a whole: every switch, its shapes, its gradients, its errors."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load, save_file
 from torch import Tensor
 
-from sdcl_neuro.bridge import Bridge, BridgeConfig, Output, load_bridge, save_bridge
+from sdcl_neuro.bridge import Bridge, BridgeConfig, Output
 from sdcl_neuro.errors import InputError
 
 TINY = {
@@ -214,32 +212,3 @@ def test_wrong_inputs() -> None:
         bridge(maps[:, :3], features[:, :3], counts[:, :3])
     with pytest.raises(InputError, match="2 frames cannot be halved"):
         bridge(maps[:, :2], features[:, :2], counts[:, :2])
-
-
-def test_file_round_trip(tmp_path: Path) -> None:
-    config = BridgeConfig(**TINY)  # type: ignore[arg-type]
-    bridge = Bridge(config)
-    bridge(*inputs(config))  # moves the running statistics
-    save_bridge(bridge, tmp_path / "bridge.safetensors")
-    again = load_bridge(tmp_path / "bridge.safetensors")
-    assert again.config == config
-    assert not again.training
-    given = inputs(config)
-    assert torch.equal(again(*given).embedding, bridge.eval()(*given).embedding)
-
-
-def test_wrong_files(tmp_path: Path) -> None:
-    path = tmp_path / "bridge.safetensors"
-    save_bridge(Bridge(BridgeConfig(**TINY)), path)  # type: ignore[arg-type]
-    whole = path.read_bytes()
-    tensors = load(whole)
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="not a safetensors file"):
-        load_bridge(path)
-    save_file(tensors, path)
-    with pytest.raises(InputError, match="no configuration"):
-        load_bridge(path)
-    for text, message in [("{", "not JSON"), ("[1]", "no object"), ("{}", "wrong shape")]:
-        save_file(tensors, path, metadata={"sdcl_neuro.bridge": text})
-        with pytest.raises(InputError, match=message):
-            load_bridge(path)
