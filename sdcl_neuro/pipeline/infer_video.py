@@ -1,0 +1,141 @@
+"""`compare_tracks`: a checkpoint and a user's own video in, a comparison of its tracks out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from ..atomic import atomic_folder, write_json
+from ..checkpoint import DOCUMENT as EVENT_DOCUMENT
+from ..conversion.backends import backend_function
+from ..conversion.lava_install import require_lava
+from ..conversion.model_file import Model, load_model
+from ..engine.run import named_device
+from ..errors import InputError
+from ..sdcl_checkpoint import SdclCheckpoint, is_sdcl_checkpoint, load_sdcl
+from .comparison import Comparison
+from .session import hold_session
+from .video import Source, open_footage
+from .video_page import comparison_page
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Opens a progress bar, given a title and a total; the function it yields advances it."""
+
+EMBEDDINGS, DOCUMENT, REPORT = "embeddings.safetensors", "infer.json", "report.html"
+
+
+def compare_tracks(
+    checkpoint: Path,
+    source: Source,
+    *,
+    progress: Progress,
+    say: Callable[[str], None],
+    backend: str = "loihi",
+    device: str | None = None,
+    hardware: Sequence[str] = ("loihi1", "loihi2"),
+) -> Comparison:
+    """Cut a video's tracks into tracklets, embed them, and compare.
+
+    Args:
+        checkpoint: folder of a whole SDCL.
+        source: the video, its tracks and, where there are any, its events.
+        progress: makes progress bars.
+        say: prints one line about what begins.
+        backend: of the event branch.
+        device: of the dense side; None takes a GPU where there is one.
+        hardware: profiles to price the event branch on.
+
+    Raises:
+        InputError: see `open_footage`; no whole SDCL in `checkpoint`, or one whose event branch
+            is not in a chip's integers; an unknown backend or device.
+        EnvironmentFault: a backend that is not installed, a GPU that is not there.
+    """
+    # Everything that can be known to be wrong is looked at before minutes are spent.
+    backend_function(backend)
+    if backend == "lava":
+        require_lava()
+    if device is not None:
+        named_device(device)
+    loaded, events = _load(checkpoint)
+    footage = open_footage(source, loaded.clip)
+    planned = len(footage.plan.windows)
+    say(f"cutting {planned} tracklets of {len(footage.tracks)} tracks, {footage.origin}")
+    with progress("cutting", planned) as advance:
+        tracklets = footage.cut(on_tracklet=advance)
+    say(f"hybrid inference, event branch on {backend}")
+    with progress("hybrid inference", planned) as advance:
+        session = hold_session(
+            loaded.model,
+            events,
+            tracklets,
+            backend=backend,
+            device=device,
+            hardware=hardware,
+            on_batch=advance,
+        )
+    return Comparison(footage, session, backend)
+
+
+def check_folder(out: Path) -> None:
+    """See that `out` can become a folder of results without losing anything else.
+
+    Raises:
+        InputError: it is a file, or holds more than results of an earlier inference.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError("is no folder", where=str(out), mend="give another folder for --out")
+    other = sorted({path.name for path in out.iterdir()} - {EMBEDDINGS, DOCUMENT, REPORT})
+    if other:
+        raise InputError(
+            f"holds other files ({other[0]}), and the folder is replaced as a whole",
+            where=str(out),
+            mend="give a new or an empty folder for --out",
+        )
+
+
+def write_comparison(comparison: Comparison, out: Path) -> Path:
+    """Write embeddings, figures and the report to `out`, all or nothing.
+
+    Args:
+        comparison: what to write.
+        out: made if absent; results of an earlier inference in it are replaced.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        InputError: see `check_folder`.
+    """
+    check_folder(out)
+    with atomic_folder(out.resolve()) as folder:
+        comparison.write_embeddings(folder / EMBEDDINGS)
+        write_json(folder / DOCUMENT, comparison.to_dict())
+        (folder / REPORT).write_text(comparison_page(comparison), encoding="utf-8")
+    return out / REPORT
+
+
+def _load(folder: Path) -> tuple[SdclCheckpoint, Model]:
+    """The dense side, and the event branch in the chip's integers."""
+    if folder.is_dir() and not is_sdcl_checkpoint(folder) and (folder / EVENT_DOCUMENT).is_file():
+        raise InputError(
+            "an event branch alone, without the frame branch and the bridge",
+            where=str(folder),
+            mend="give the folder of a whole SDCL, as training saves it",
+        )
+    if folder.is_file():
+        raise InputError(
+            "a file, where the folder of a whole SDCL is needed",
+            where=str(folder),
+            mend="give a checkpoint folder; `sdcl-neuro run` takes files",
+        )
+    loaded, events = load_sdcl(folder), load_model(folder)
+    if events.integer is None:
+        raise InputError(
+            "its event branch was trained in float only, so there are no chip integers to run",
+            where=str(folder),
+            mend="train it on with a stage in mode 'int'",
+        )
+    return loaded, events
