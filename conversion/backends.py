@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..activity import count_activity
 from ..errors import InputError
 from ..record import Record
+from ..spike_file import check_spikes
 
 if TYPE_CHECKING:
     from .model_file import Model
@@ -65,19 +67,19 @@ def run(
         The record; its activity is counted wherever the spikes of all layers are known.
     """
     function = backend_function(backend)
-    model = _model(thing, np.asarray(spikes))
-    record = function(model, spikes, layers=layers, device=device, **options)
+    values = check_spikes(spikes)
+    model = _model(thing, values)
+    record = function(model, values, layers=layers, device=device, **options)
     known = model.integer
     if record.activity or known is None or len(record.spikes) < len(known.layers):
         return record
-    counted = count_activity(known, np.asarray(spikes, np.uint8), record.spikes)
-    return replace(record, activity=counted)
+    return replace(record, activity=count_activity(known, values, record.spikes))
 
 
-def _model(thing: Any, spikes: np.ndarray[Any, Any]) -> Model:
+def _model(thing: Any, spikes: NDArray[np.uint8]) -> Model:
     from .model_file import Model, as_model
 
-    if isinstance(thing, str | Path) and Path(thing).suffix == ".net" and spikes.ndim > 2:
+    if isinstance(thing, str | Path) and Path(thing).suffix == ".net":
         from .netx_read import from_netx
 
         # Files without an input layer do not say what they take; the spikes do.

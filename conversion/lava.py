@@ -87,6 +87,8 @@ def run_many(
         raise InputError(f"device {device!r}", where="lava", mend="Lava runs on the CPU: use cpu")
     if run_cfg not in RUN_CONFIGS:
         raise InputError(f"run_cfg {run_cfg!r}", mend=f"use one of {', '.join(RUN_CONFIGS)}")
+    if timeout_s is not None and not timeout_s > 0:
+        raise InputError(f"timeout_s {timeout_s}", where="lava", mend="give seconds, above 0")
     require_lava()
     with tempfile.TemporaryDirectory(prefix="sdcl_neuro_lava_") as name:
         folder = Path(name)

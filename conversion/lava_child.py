@@ -47,8 +47,10 @@ def run_worker(folder: Path, *, timeout_s: float | None) -> None:
 
 def _environment() -> dict[str, str]:
     """Ours, and where this package is, should it not be installed; one thread: steps are tiny."""
-    paths = (os.environ.get("PYTHONPATH"), str(Path(__file__).parents[2]))
-    joined = os.pathsep.join(path for path in paths if path)
+    root = Path(__file__).parents[2]
+    # Among installed packages it is found anyway; named here, these would hide Python's own.
+    ours = "" if root.name == "site-packages" else str(root)
+    joined = os.pathsep.join(path for path in (os.environ.get("PYTHONPATH"), ours) if path)
     return {**os.environ, "PYTHONPATH": joined, "OMP_NUM_THREADS": "1"}
 
 

@@ -27,6 +27,8 @@ PR_SET_PDEATHSIG = 1  # Linux, <linux/prctl.h>
 POLL_S = 1.0
 FAULT_GRACE_S = 2.0  # in which Lava may notice a failed process of its own and say so
 
+_FORKS: set[int] = set()
+
 
 def main() -> int:
     """Run the jobs of the folder given; failures are written to ``FOLDER/error.txt``."""
@@ -47,7 +49,7 @@ def main() -> int:
             _write(folder / f"{job['name']}.json", json.dumps(result))
     except BaseException:
         _write(folder / "error.txt", traceback.format_exc())
-        return 1
+        _end_group()  # Python would wait for Lava's forks, which may wait for each other
     return 0
 
 
@@ -58,10 +60,25 @@ def _die_with_worker() -> None:
 
 
 def _report_faults(folder: Path) -> None:
-    """Let each of Lava's forks write its traceback to a file: Lava itself logs it at INFO only."""
+    """Let each of Lava's forks write its traceback to a file: Lava itself logs it at INFO only.
+
+    Their numbers are kept from their start to Lava's stop, so that one that is killed is missed.
+    """
     infrastructure = import_module("lava.magma.runtime.message_infrastructure.multiprocessing")
-    process = infrastructure.SystemProcess
-    original = process.run
+    process, memory = infrastructure.SystemProcess, infrastructure.SharedMemoryManager
+    run_it, start_it, join_it, serve_it = process.run, process.start, process.join, memory.start
+
+    def start(self: Any) -> None:
+        start_it(self)
+        _FORKS.add(self.pid)
+
+    def join(self: Any) -> None:
+        _FORKS.clear()
+        join_it(self)
+
+    def serve(self: Any) -> None:
+        serve_it(self)
+        _FORKS.add(self._manager._process.pid)
 
     def run(self: Any) -> None:
         target = self._target
@@ -74,9 +91,9 @@ def _report_faults(folder: Path) -> None:
                 raise
 
         self._target = reporting
-        original(self)
+        run_it(self)
 
-    process.run = run
+    process.run, process.start, process.join, memory.start = run, start, join, serve
 
 
 def _watch(folder: Path, parent: int) -> None:
@@ -98,14 +115,15 @@ def _watch(folder: Path, parent: int) -> None:
 
 
 def _in_trouble(folder: Path) -> bool:
-    """True if a fork has failed, or died without being waited for."""
-    if any(folder.glob("fault_*.txt")):
-        return True
+    """True if a fork has failed, or is gone although nobody stopped it."""
+    return any(folder.glob("fault_*.txt")) or not all(_alive(pid) for pid in tuple(_FORKS))
+
+
+def _alive(pid: int) -> bool:
     try:
-        children = psutil.Process().children()
-        return any(child.status() == psutil.STATUS_ZOMBIE for child in children)
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
-        return False  # it ended between the two calls
+        return False
 
 
 def _end_group() -> None:

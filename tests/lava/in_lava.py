@@ -18,31 +18,49 @@ def slayer(folder: str) -> None:
     """Write networks with slayer's own blocks and its own export."""
     lava_compat.apply(slayer=True)
     import torch
-    from lava.lib.dl.slayer import block, neuron
 
     torch.manual_seed(0)
-    cuba = block.cuba
+    for name, (shape, blocks) in _slayer_networks().items():
+        for _ in range(3):  # shapes and running means are learnt from data
+            values = (torch.rand(2, *shape, 12) < 0.4).float()
+            for layer in blocks:
+                with torch.no_grad():
+                    values = layer(values)
+        if name == "delayed":
+            delay = blocks[0].delay.delay
+            delay.data = torch.arange(6.0).reshape(delay.shape)
+        with h5py.File(Path(folder, f"{name}.net"), "w") as file:
+            group = file.create_group("layer")
+            for index, layer in enumerate(blocks):
+                layer.export_hdf5(group.create_group(str(index)))
+
+
+def _slayer_networks() -> dict[str, tuple[tuple[int, ...], list[Any]]]:
+    """Name to input shape and blocks."""
+    from lava.lib.dl.slayer import neuron
+    from lava.lib.dl.slayer.block import cuba
+
     plain = {"threshold": 1.0, "current_decay": 0.5, "voltage_decay": 0.1}
     instant = {**plain, "current_decay": 1.0, "voltage_decay": 0.03}
     normed = {**plain, "norm": neuron.norm.MeanOnlyBatchNorm}
-    image, flat = (2, 9, 7), (20,)
-    networks: dict[str, tuple[tuple[int, ...], list[Any]]] = {
+    image, flat, two = (2, 9, 7), (20,), {"weight_scale": 2}
+    grouped = {"stride": (2, 1), "padding": (0, 2), "groups": 2, **two}
+    strided = {"stride": 2, "padding": 2, "groups": 3}
+    return {
         "conv": (
             image,
             [
-                cuba.Conv(plain, 2, 4, 3, padding=1, weight_scale=2),
-                cuba.Conv(
-                    instant, 4, 4, (3, 5), stride=(2, 1), padding=(0, 2), groups=2, weight_scale=2
-                ),
+                cuba.Conv(plain, 2, 4, 3, padding=1, **two),
+                cuba.Conv(instant, 4, 4, (3, 5), **grouped),
                 cuba.Flatten(),
-                cuba.Dense(plain, 4 * 4 * 7, 6, weight_scale=2),
+                cuba.Dense(plain, 4 * 4 * 7, 6, **two),
             ],
         ),
         "dilated": (
             image,
             [
                 cuba.Conv(instant, 2, 3, (2, 3), dilation=(2, 1), weight_scale=4),
-                cuba.Conv(plain, 3, 6, 3, padding=2, stride=2, groups=3, weight_scale=4),
+                cuba.Conv(plain, 3, 6, 3, weight_scale=4, **strided),
             ],
         ),
         "biased": (
@@ -59,21 +77,8 @@ def slayer(folder: str) -> None:
                 cuba.Dense(plain, 6, 4, weight_scale=8),
             ],
         ),
-        "pooled": (image, [cuba.Conv(plain, 2, 4, 3, weight_scale=2), cuba.Pool(plain, 2)]),
+        "pooled": (image, [cuba.Conv(plain, 2, 4, 3, **two), cuba.Pool(plain, 2)]),
     }
-    for name, (shape, blocks) in networks.items():
-        for _ in range(3):  # shapes and running means are learnt from data
-            values = (torch.rand(2, *shape, 12) < 0.4).float()
-            for layer in blocks:
-                with torch.no_grad():
-                    values = layer(values)
-        if name == "delayed":
-            delay = blocks[0].delay.delay
-            delay.data = torch.arange(6.0).reshape(delay.shape)
-        with h5py.File(Path(folder, f"{name}.net"), "w") as file:
-            group = file.create_group("layer")
-            for index, layer in enumerate(blocks):
-                layer.export_hdf5(group.create_group(str(index)))
 
 
 def weights(cases: str, out: str) -> None:

@@ -72,60 +72,58 @@ def test_random_networks() -> None:
     assert spikes > 2000
 
 
-@pytest.fixture(scope="module")
-def corners(conv: Maker, dense: Maker, chain: Chain) -> dict[str, Case]:
-    """Networks at the limits of the arithmetic, and at those of the pipeline."""
-    rng = np.random.default_rng(5)
+def neuron(current: int = 4096, voltage: int = 400, threshold: int = 60) -> IntNeuron:
+    return IntNeuron(current, voltage, threshold)
 
-    def neuron(current: int = 4096, voltage: int = 400, threshold: int = 60) -> IntNeuron:
-        return IntNeuron(current, voltage, threshold)
 
-    def alone(**options: Any) -> IntNetwork:
-        return chain(dense("a", (20,), 9, **options))
+SLOW = neuron(900, 200, 300)
+TOP = (1 << 17) - 1
 
-    slow, top = neuron(900, 200, 300), (1 << 17) - 1
+
+def weight_corners(rng: np.random.Generator, dense: Maker, chain: Chain) -> dict[str, Any]:
+    """Dense matrices for which netx finds different exponents: name to network and rate."""
+
+    def alone(weight: Any, unit: IntNeuron = SLOW, bias: int | None = None) -> IntNetwork:
+        biases = None if bias is None else [bias] * 9
+        return chain(dense("a", (20,), 9, weight=weight, neuron=unit, bias=biases))
+
+    size = (9, 20)
+    return {
+        "excitatory to 255": (alone(rng.integers(0, 256, size)), 0.3),
+        "inhibitory to -255": (alone(-rng.integers(1, 256, size), bias=2000), 0.2),
+        "small odd, both signs": (alone(rng.integers(-127, 128, size), neuron()), 0.3),
+        "zeros and ones": (alone(rng.integers(0, 2, size), neuron(threshold=2)), 0.3),
+        "greatest weight 0": (alone(-2 * rng.integers(0, 120, size), bias=2000), 0.3),
+        "threshold 0": (alone(2 * rng.integers(-30, 60, size), neuron(4096, 0, 0)), 0.3),
+    }
+
+
+def state_corners(conv: Maker, dense: Maker, chain: Chain) -> dict[str, Any]:
+    """Networks whose states leave their 24 bits, and sizes beyond 8 bits."""
     signs = np.where(np.arange(8)[:, None] < 4, 254, -256) * np.ones((8, 600), int)
+    down = dense("a", (40,), 6, weight=np.full((6, 40), -200), neuron=neuron(1, 1, TOP))
+    wide = conv("a", (300, 4, 4), 2, (4, 4), span=(126, 128))
+    graded = conv("a", (2, 6, 6), 3, (3, 3), padding=(1, 1), neuron=neuron(4096, 100, 3000))
+    return {
+        "current wraps": (
+            chain(dense("a", (600,), 8, weight=signs, neuron=neuron(1, 0, TOP))),
+            1.0,
+        ),
+        "membrane clips": (chain(down, dense("b", (6,), 3, bias=[4095, 0, -4096])), 0.9),
+        "convolution wraps": (chain(wide, message_bits=8), 1.0),
+        "counts": (chain(graded, dense("b", (3, 6, 6), 4), message_bits=8), 0.3),
+        "more than 127 channels and pixels": (
+            chain(conv("a", (130, 1, 140), 2, (1, 7), stride=(1, 9), padding=(0, 70))),
+            0.02,
+        ),
+    }
+
+
+def pipeline_corners(rng: np.random.Generator, dense: Maker, chain: Chain) -> dict[str, Any]:
+    """Networks that spike before their first input, with synapses that remember it."""
     mutual = 2 * rng.integers(-60, 60, (5, 5))
     biases = [400, 100, -20, 0, 70]
-    nets = {
-        "current wraps": (
-            chain(dense("a", (600,), 8, weight=signs, neuron=neuron(1, 0, top))),
-            1.0,
-        ),
-        "membrane clips": (
-            chain(
-                dense("a", (40,), 6, weight=np.full((6, 40), -200), neuron=neuron(1, 1, top)),
-                dense("b", (6,), 3, bias=[4095, 0, -4096]),
-            ),
-            0.9,
-        ),
-        "convolution wraps": (
-            chain(conv("a", (300, 4, 4), 2, (4, 4), span=(126, 128)), message_bits=8),
-            1.0,
-        ),
-        "excitatory to 255": (alone(weight=rng.integers(0, 256, (9, 20)), neuron=slow), 0.3),
-        "inhibitory to -255": (
-            alone(weight=-rng.integers(1, 256, (9, 20)), neuron=slow, bias=[2000] * 9),
-            0.2,
-        ),
-        "small odd, both signs": (alone(weight=rng.integers(-127, 128, (9, 20))), 0.3),
-        "zeros and ones": (
-            alone(weight=rng.integers(0, 2, (9, 20)), neuron=neuron(threshold=2)),
-            0.3,
-        ),
-        "greatest weight 0": (
-            alone(weight=-2 * rng.integers(0, 120, (9, 20)), neuron=slow, bias=[2000] * 9),
-            0.3,
-        ),
-        "threshold 0": (alone(neuron=neuron(4096, 0, 0)), 0.3),
-        "counts": (
-            chain(
-                conv("a", (2, 6, 6), 3, (3, 3), padding=(1, 1), neuron=neuron(4096, 100, 3000)),
-                dense("b", (3, 6, 6), 4),
-                message_bits=8,
-            ),
-            0.3,
-        ),
+    return {
         "delays and biases": (
             chain(
                 dense("a", (20,), 5, bias=[90] * 5, delay=rng.integers(0, 63, (5, 20))),
@@ -135,22 +133,29 @@ def corners(conv: Maker, dense: Maker, chain: Chain) -> dict[str, Case]:
         ),
         "recurrence and biases": (
             chain(
-                dense("a", (20,), 5, neuron=slow, bias=biases, recurrent=mutual),
-                dense("b", (5,), 5, neuron=slow, bias=biases, recurrent=-mutual),
+                dense("a", (20,), 5, neuron=SLOW, bias=biases, recurrent=mutual),
+                dense("b", (5,), 5, neuron=SLOW, bias=biases, recurrent=-mutual),
                 dense("c", (5,), 4, bias=[100, 0, 1, 7]),
             ),
             0.3,
         ),
-        "more than 127 channels and pixels": (
-            chain(conv("a", (130, 1, 140), 2, (1, 7), stride=(1, 9), padding=(0, 70))),
-            0.02,
-        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def corners(conv: Maker, dense: Maker, chain: Chain) -> dict[str, Case]:
+    """Networks at the limits of the arithmetic, and at those of the pipeline."""
+    rng = np.random.default_rng(5)
+    nets = {
+        **weight_corners(rng, dense, chain),
+        **state_corners(conv, dense, chain),
+        **pipeline_corners(rng, dense, chain),
     }
     return {
         name: Case(
             net,
-            draw(net, rate=rate, samples=2 if name.startswith("del") else 1),
-            wraps="wraps" in name,
+            draw(net, rate=rate, samples=2 if name.startswith("delays") else 1),
+            wraps=name == "current wraps",
             saturates="clips" in name,
         )
         for name, (net, rate) in nets.items()
@@ -162,7 +167,7 @@ def test_corners(corners: dict[str, Case]) -> None:
     for (name, case), record in zip(corners.items(), records, strict=True):
         ours = agree(case.net, case.spikes, record)
         assert any(kept.any() for kept in ours.spikes.values()), name
-        if case.wraps and "current" in name:
+        if case.wraps:
             assert ours.activity[0].wraps is not None
             assert ours.activity[0].wraps.sum() > 0
         if case.saturates:

@@ -181,6 +181,7 @@ def test_killed(number: signal.Signals, whom: str, scratch: Path) -> None:
         assert wait_for(lambda: not _alive(forks))
     finally:
         parent.kill()
+        parent.communicate()
 
 
 def _group(folder: Path) -> list[psutil.Process]:
@@ -243,6 +244,7 @@ def test_a_failing_pip_is_a_fault_of_the_environment(monkeypatch: pytest.MonkeyP
         ({"device": "cuda"}, "Lava runs on the CPU"),
         ({"run_cfg": "loihi9"}, "run_cfg 'loihi9'"),
         ({"layers": [7]}, "no layer 7"),
+        ({"timeout_s": 0}, "timeout_s 0: |timeout_s 0; give seconds"),
     ],
 )
 def test_wrong_arguments(options: dict[str, object], text: str) -> None:
