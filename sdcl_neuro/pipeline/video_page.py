@@ -13,7 +13,10 @@ from ..profiling.report import (
     RankedRow,
     Section,
     Tile,
+    activity_section,
     bullets,
+    constants_section,
+    energy_section,
     heading,
     join,
     note,
@@ -22,7 +25,9 @@ from ..profiling.report import (
     ranked_lists,
 )
 from ..profiling.report.svg import WIDTH, chart, drawing, number, text
+from ..profiling.text import Sources
 from .comparison import Comparison
+from .sections import ledger_section, pictures_section, ranked_section, thumbnail
 
 TRACKS_SHOWN = 24
 MATCHES_SHOWN = 8
@@ -34,10 +39,29 @@ _LEFT = 90.0
 def comparison_page(comparison: Comparison) -> str:
     """The page's text."""
     footage = comparison.footage
-    sections = [_alike(comparison)]
-    left_out = footage.left_out
-    if left_out:
-        sections.append(Section("Left out", bullets(left_out)))
+    session, shown, sources = comparison.session, shown_tracklets(comparison), Sources()
+    sections = [
+        _alike(comparison),
+        pictures_section(
+            [session.tracklets[n] for n in shown],
+            lead=f"One frame of a tracklet of each track; {footage.origin}.",
+        ),
+        ranked_section(
+            session,
+            comparison.ranked_for(shown),
+            shown,
+            np.arange(len(session.tracklets)),
+            title="Nearest tracklets",
+            lead="Against all other tracklets. Green is the query's own track, as the file has it; "
+            "red is another track, which may still be the same person.",
+        ),
+        activity_section(session.profile),
+        ledger_section(session),
+        energy_section(session.profile, sources),
+        constants_section(session.profile, sources),
+    ]
+    if footage.left_out:
+        sections.append(Section("Left out", bullets(footage.left_out)))
     return page(
         "Which tracks are alike",
         sections,
@@ -119,8 +143,7 @@ def _rows(comparison: Comparison) -> Markup:
 
 
 def _face(tracklet: Tracklet) -> NDArray[np.uint8]:
-    face: NDArray[np.uint8] = tracklet.frames[len(tracklet.frames) // 2]
-    return face
+    return thumbnail(tracklet.frames[len(tracklet.frames) // 2])
 
 
 def similarity_map(tracks: list[int], cosine: NDArray[np.float64]) -> Markup:
