@@ -54,7 +54,8 @@ def _run_rows(
         shape=net.inp.shape, path=str(folder / job["spikes"]), first=first, count=count
     )
     board = run_cfg == "loihi2hw"
-    _connect(source.s_out, net.inp, "PyToNxAdapter" if board else "")
+    into = "PyToN3ConvAdapter" if len(net.inp.shape) == 3 else "PyToNxAdapter"
+    _connect(source.s_out, net.inp, into if board else "", bits=job["message_bits"])
     models: dict[AbstractProcess, type] = {source: PyFileSource}
     for index, path in job["sinks"]:
         out = net.layers[index].out
@@ -68,14 +69,14 @@ def _run_rows(
     return _step(net, config, job, steps=count + len(net.layers))
 
 
-def _connect(source: Any, target: Any, adapter: str) -> None:
+def _connect(source: Any, target: Any, adapter: str, *, bits: int = 0) -> None:
     """Connect two ports, on a board through one of the spike adapters of Lava's Loihi extension."""
     if not adapter:
         source.connect(target)
         return
     from lava.proc.embedded_io import spike  # part of Intel's extension, not of lava-nc
 
-    bridge = getattr(spike, adapter)(shape=target.shape)
+    bridge = getattr(spike, adapter)(shape=target.shape, num_message_bits=bits)
     source.connect(bridge.inp)
     bridge.out.connect(target)
 
