@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .hdf5_heap import check_heaps
 
 MAX_ELEMENTS = 1 << 26
 MAX_TOTAL_BYTES = 1 << 29
@@ -99,6 +100,7 @@ def open_guarded(path: Path) -> Iterator[tuple[h5py.File, Guard]]:
         raise guard.error("no such file", "give the path of a .net file")
     if not path.is_file():
         raise guard.error("not a file", "give the path of a .net file")
+    check_heaps(path)
     try:
         with h5py.File(path, "r") as file:
             yield file, guard
