@@ -1,0 +1,81 @@
+"""The whole way on the packaged clip."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..errors import CheckFailed, InputError
+from .progress import progress_bars
+
+BACKENDS = ("loihi", "lava", "snntorch-int")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo-out"))
+    parser.add_argument(
+        "--frame-weights",
+        metavar="FILE",
+        type=Path,
+        help="safetensors of OSNet x0.25 (see `sdcl-neuro weights`); without them the frame "
+        "branch learns from the clip alone",
+    )
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="loihi", help="of the event branch in inference"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--retrain", action="store_true", help="train even if DIR holds a finished training"
+    )
+    parser.add_argument(
+        "--steps",
+        metavar="FLOAT,INT",
+        help="steps of training in float and in chip integers (default 50,30)",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run the demonstration; print the summary and where the report is."""
+    from ..demo.report import write_report
+    from ..demo.settings import STEPS, DemoSettings
+    from ..demo.story import tell
+    from ..demo.summary import summary_text, write_summary
+
+    settings = DemoSettings(
+        out=args.out,
+        frame_weights=args.frame_weights,
+        backend=args.backend,
+        seed=args.seed,
+        retrain=args.retrain,
+        steps=STEPS if args.steps is None else _steps(args.steps),
+    )
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    story = tell(settings, progress=progress_bars(quiet=args.quiet), say=say)
+    report = write_report(story)
+    write_summary(story, settings.out / "demo.json")
+    if args.json:
+        write_summary(story, args.json)
+    print(summary_text(story))
+    print(f"report: {report}")
+    if not all(certificate.holds for certificate in story.certificates.values()):
+        raise CheckFailed(
+            "a parity certificate does not hold", where=str(report), mend="see its parity table"
+        )
+    return 0
+
+
+def _steps(text: str) -> tuple[int, int]:
+    try:
+        first, second = (int(part) for part in text.split(","))
+    except ValueError:
+        first, second = 0, 0
+    if min(first, second) < 1:
+        raise InputError(f"{text!r} are no steps", where="--steps", mend="give two, such as 50,30")
+    return first, second

@@ -1,0 +1,76 @@
+"""The demonstration's proofs: two networks, real events, every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from ..conversion import from_snntorch
+from ..conversion.model_file import Model, as_model
+from ..conversion.verify import Certificate, verify
+from ..data import Tracklet, Video, iterate_tracklets, plan_segments, read_mot
+from ..event_branch import PAPER, EventBranch
+from . import clip_path, tracks_path
+from .cutting import stack_spikes
+from .settings import CLIP, PAPER_SIZE, RATE, SENSOR, DemoSettings
+
+EXACT = ("snntorch-int",)
+EVERYTHING = ("snntorch-int", "lava", "snntorch", "norse")
+
+
+def prove(
+    settings: DemoSettings,
+    compact: Model,
+    tracklets: Sequence[Tracklet],
+    *,
+    say: Callable[[str], None],
+) -> dict[str, Certificate]:
+    """Compare backends on the clip's own spikes.
+
+    Args:
+        settings: the seed is that of the paper's network, whose weights are calibrated on the
+            clip and not trained: parity is about arithmetic.
+        compact: the trained network, as read back from its ``.net`` file.
+        tracklets: all of the clip's.
+        say: prints one line about what begins.
+
+    Returns:
+        A certificate by what was compared: the compact network over all tracklets in snnTorch's
+        integers and the engine; over one arriving tracklet of each person in Lava too; the
+        paper's network over one whole tracklet, in all of them.
+    """
+    say(f"proving parity: {len(tracklets)} tracklets in snnTorch's integers and the engine")
+    every = verify(compact, spikes=stack_spikes(tracklets), against=EXACT)
+    part = _first_of_each_person(tracklets)
+    say(f"proving parity: {len(part)} tracklets in Lava and Norse too")
+    some = verify(compact, spikes=stack_spikes(part), against=EVERYTHING)
+    say("proving parity: the paper's network over one tracklet, in Lava and Norse too")
+    network, tracklet = _paper_network(settings)
+    paper = verify(network, spikes=stack_spikes([tracklet]), against=EVERYTHING)
+    return {
+        f"compact network, all {len(tracklets)} tracklets": every,
+        f"compact network, {len(part)} tracklets": some,
+        "the paper's network, one tracklet": paper,
+    }
+
+
+def _first_of_each_person(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
+    arriving = [tracklet for tracklet in tracklets if tracklet.segment == "arriving"]
+    first = {tracklet.person: tracklet for tracklet in reversed(arriving)}
+    return [first[person] for person in sorted(first)]
+
+
+def _paper_network(settings: DemoSettings) -> tuple[Model, Tracklet]:
+    """The paper's two layers at 128x64, in the chip's integers, and one tracklet at that size."""
+    first = read_mot(tracks_path())[:1]
+    plan = plan_segments(first, frames=CLIP.frames, counts={"arriving": 1})
+    (tracklet,) = iterate_tracklets(
+        Video(clip_path()), plan, settings.simulator, bins=CLIP.bins, size=PAPER_SIZE, sensor=SENSOR
+    )
+    torch.manual_seed(settings.seed)
+    branch = EventBranch(PAPER)
+    spikes = torch.from_numpy(stack_spikes([tracklet])).float()
+    branch.calibrate_rates(spikes, rate=RATE)
+    branch.prepare_quantization(spikes)
+    return as_model(from_snntorch(branch, spikes)), tracklet

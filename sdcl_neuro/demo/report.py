@@ -1,0 +1,209 @@
+"""The demonstration's report: one HTML file, everything inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..atomic import atomic_path
+from ..conversion.certificate import Certificate, PairParity
+from ..data import Tracklet
+from ..pipeline.sections import ledger_section, pictures_section, ranked_section
+from ..profiling.report import (
+    CertificateRow,
+    Section,
+    Tile,
+    activity_section,
+    certificate_table,
+    constants_section,
+    dense_section,
+    energy_section,
+    heading,
+    join,
+    latency_section,
+    note,
+    page,
+    paragraph,
+    raster,
+    table,
+    verdict,
+)
+from ..profiling.report.tables import Cell
+from ..profiling.text import Sources
+from .story import Story
+from .summary import DEMONSTRATION, headline
+
+
+def write_report(story: Story) -> Path:
+    """Write ``report.html`` into the demonstration's folder; returns its path."""
+    path = story.settings.out / "report.html"
+    text = report_page(story)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def report_page(story: Story) -> str:
+    """The whole page as HTML text."""
+    sources = Sources()
+    profile = story.session.profile
+    sections = [
+        pictures_section(
+            _one_of_each_person(story),
+            lead="One tracklet of each person as they come in: a frame, and the events of the "
+            "interval before it, simulated from the video.",
+        ),
+        _training_section(story),
+        _conversion_section(story),
+        _parity_section(story),
+        _raster_section(story),
+        activity_section(profile),
+        ledger_section(story.session),
+        energy_section(profile, sources),
+        latency_section(profile),
+        dense_section(profile.ann, sources),
+        ranked_section(
+            story.session,
+            story.ranked,
+            story.queries,
+            story.gallery,
+            title="Ranked lists",
+            lead="Queries are persons who come in, the gallery is persons who leave. Green is "
+            "right, red is wrong; the number is the cosine of the two embeddings.",
+        ),
+        constants_section(profile, sources),
+    ]
+    return page(
+        "From a spiking network in snnTorch to the chip, and back into one embedding",
+        sections,
+        eyebrow="sdcl-neuro demo",
+        lead=DEMONSTRATION,
+        tiles=[Tile(*entry) for entry in headline(story)],
+        footer=[
+            "Video: see ATTRIBUTION.md beside the packaged clip (Creative Commons Attribution "
+            "4.0); cut and re-encoded.",
+            ", ".join(f"{name} {value}" for name, value in _versions(story).items()),
+        ],
+    )
+
+
+def _one_of_each_person(story: Story) -> list[Tracklet]:
+    arriving = [story.session.tracklets[n] for n in story.queries]
+    first = {tracklet.person: tracklet for tracklet in reversed(arriving)}
+    return [first[person] for person in sorted(first)]
+
+
+def _training_section(story: Story) -> Section:
+    rows: list[list[Cell]] = []
+    for mode, name in (("float", "float"), ("int", "chip integers")):
+        steps = [step for step in story.log if step["mode"] == mode]
+        if not steps:
+            continue
+        first, last = steps[0], steps[-1]
+        rates = ", ".join(f"{100 * rate:.1f} %" for rate in last["rates"])
+        rows.append([name, len(steps), first["loss"], last["loss"], 100 * last["accuracy"], rates])
+    head = ["forward pass", "steps", "first loss", "last loss", "last batch right (%)", "firing"]
+    frames = (
+        "The frame branch (OSNet x0.25) learnt from the clip alone, from random weights."
+        if story.settings.frame_weights is None
+        else f"The frame branch has the weights of {story.settings.frame_weights.name}, at rest."
+    )
+    body = join(table(head, rows, tags=dict.fromkeys(head[2:], "measured")), paragraph(frames))
+    lead = (
+        "In snnTorch, on tracklets of persons who stand: first in float, then with the chip's own "
+        "integers in the forward pass, so that nothing is rounded afterwards."
+    )
+    return Section("Training", body, lead)
+
+
+def _conversion_section(story: Story) -> Section:
+    net = story.network.need_integer()
+    rows: list[list[Cell]] = [
+        [
+            layer.name,
+            " x ".join(map(str, layer.out_shape)),
+            " x ".join(map(str, layer.weight.shape)),
+            f"{int(layer.weight.min())} to {int(layer.weight.max())}",
+            layer.neuron.voltage_decay,
+            layer.neuron.threshold,
+        ]
+        for layer in net.layers
+    ]
+    written = [[name, path.name] for name, path in story.files.items()]
+    body = join(
+        table(["layer", "neurons", "weights", "weight range", "vDecay", "vThMant"], rows),
+        table(["written", "file"], written),
+    )
+    return Section("Conversion", body, "What goes to the chip, in the chip's own numbers.")
+
+
+def _parity_section(story: Story) -> Section:
+    blocks = []
+    for name, certificate in story.certificates.items():
+        exact = [pair for pair in certificate.pairs if pair.kind == "exact"]
+        mismatches = sum(layer.mismatches for pair in exact for layer in pair.layers)
+        blocks += [
+            heading(name),
+            paragraph(verdict(certificate.holds, f"{mismatches} mismatches in exact pairs")),
+            certificate_table(
+                [row for pair in certificate.pairs for row in _rows(pair)],
+                sha256=str(certificate.model["network_sha256"]),
+            ),
+        ]
+    blocks.append(
+        note(
+            "The paper's network is calibrated on the clip and not trained: parity is about "
+            "arithmetic. An agreement compares float with integers; it is a figure, no verdict."
+        )
+    )
+    lead = (
+        "The same spikes through snnTorch in chip integers, our engine, and Lava itself; every "
+        "neuron of every layer at every step compared. Norse runs the float network."
+    )
+    return Section("Parity", join(*blocks), lead)
+
+
+def _rows(pair: PairParity) -> list[CertificateRow]:
+    rows = []
+    for layer in pair.layers:
+        first = layer.first
+        where = "" if first is None else f"step {first.step}, neuron {first.neuron}: {first.cause}"
+        rows.append(
+            CertificateRow(
+                pair=f"{pair.backends[0]} {'=' if pair.kind != 'agreement' else '~'} "
+                f"{pair.backends[1]}",
+                layer=layer.name,
+                spikes=max(layer.spikes),
+                mismatches=layer.mismatches,
+                first=where,
+                exact=pair.kind == "exact",
+            )
+        )
+    return rows
+
+
+def _raster_section(story: Story) -> Section:
+    from ..engine import run_network
+
+    net = story.network.need_integer()
+    query = story.session.tracklets[story.queries[0]]
+    record = run_network(net, query.spikes[:, None])
+    blocks = [raster(query.spikes, caption="Input")]
+    blocks += [
+        raster(np.asarray(record.spikes[index])[:, 0], caption=layer.name)
+        for index, layer in enumerate(net.layers)
+    ]
+    lead = f"One tracklet, {query.name}, through the event branch, in the integer engine."
+    return Section("Spikes", join(*blocks), lead)
+
+
+def _versions(story: Story) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for certificate in story.certificates.values():
+        found |= _installed(certificate)
+    return found
+
+
+def _installed(certificate: Certificate) -> dict[str, str]:
+    return {name: value for name, value in certificate.versions.items() if value is not None}

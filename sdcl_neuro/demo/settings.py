@@ -1,0 +1,95 @@
+"""What the demonstration is made of; every number that shapes its result stands here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..atomic import file_sha256
+from ..bridge import BridgeConfig
+from ..event_branch import COMPACT
+from ..events.simulator import SimulatorConfig
+from ..sdcl_checkpoint import ClipFormat
+from ..spec import Pair
+from ..training.trainer import Settings, Stage
+from . import clip_path, tracks_path
+
+FRAME_BRANCH = "osnet_x0_25"
+CLIP = ClipFormat(frames=4, bins=4, size=(64, 32))
+PAPER_SIZE: Pair = (128, 64)
+RATE = 0.05
+"""Spikes per neuron and step to which both event branches are calibrated before training."""
+SENSOR: Pair = (384, 216)
+"""Width and height at which events are simulated: half the clip's."""
+SIMULATOR = SimulatorConfig(threshold_on=0.25, threshold_off=0.25, log_eps=0.02)
+HARDWARE = ("loihi1", "loihi2")
+STEPS = (50, 30)
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """Choices of whoever runs the demonstration.
+
+    Attributes:
+        out: folder of everything it writes.
+        frame_weights: safetensors of OSNet x0.25; without them the frame branch learns from the
+            clip alone, together with the rest.
+        backend: of the event branch in hybrid inference.
+        seed: of weights, batches and simulated sensors.
+        retrain: train even if the folder holds a finished training of these settings.
+        steps: of training in float, then in the chip's integers.
+    """
+
+    out: Path
+    frame_weights: Path | None = None
+    backend: str = "loihi"
+    seed: int = 0
+    retrain: bool = False
+    steps: tuple[int, int] = STEPS
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """In float first, then in the chip's integers with the frame branch at rest."""
+        learns = self.frame_weights is None
+        return (
+            Stage("float", steps=self.steps[0], learning_rate=1e-3, learns_frames=learns),
+            Stage("int", steps=self.steps[1], learning_rate=5e-4),
+        )
+
+    @property
+    def training(self) -> Settings:
+        """Shared by the stages."""
+        return Settings(persons=6, tracklets=2, seed=self.seed)
+
+    @property
+    def bridge(self) -> BridgeConfig:
+        """A small bridge for six persons."""
+        channels, height, width = COMPACT.output_shape(CLIP.size)
+        return BridgeConfig(
+            channels=64,
+            frames=CLIP.frames,
+            event_channels=channels,
+            event_size=(height, width),
+            identities=6,
+        )
+
+    @property
+    def simulator(self) -> SimulatorConfig:
+        """Thresholds suited to a video of ten frames a second."""
+        return SIMULATOR
+
+    def fingerprint(self) -> str:
+        """Changes with everything that training depends on."""
+        weights = None if self.frame_weights is None else file_sha256(self.frame_weights)
+        parts = {
+            "clip": [file_sha256(clip_path()), file_sha256(tracks_path())],
+            "format": [asdict(CLIP), asdict(self.simulator), SENSOR, RATE],
+            "event_branch": COMPACT.to_dict(),
+            "bridge": self.bridge.to_dict(),
+            "stages": [asdict(stage) for stage in self.stages],
+            "training": asdict(self.training),
+            "frame_weights": weights,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,164 @@
+"""The demonstration, step by step: cut, train, convert, prove, infer, rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..bridge import Bridge
+from ..conversion import to_netx, to_nir
+from ..conversion.model_file import Model, load_model
+from ..conversion.verify import Certificate
+from ..data import Tracklet
+from ..errors import InputError
+from ..event_branch import COMPACT, EventBranch
+from ..frame_branch import frame_branch, load_weights
+from ..model import Sdcl
+from ..pipeline import Session, hold_session
+from ..reid import RankedLists
+from ..sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl, save_sdcl
+from ..training.trainer import train
+from .cutting import cut_clip, stack_spikes
+from .parity import prove
+from .settings import CLIP, FRAME_BRANCH, HARDWARE, RATE, DemoSettings
+
+Advance = Callable[[int], None]
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+"""Opens a progress bar, given a title and a total; the function it yields advances it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Story:
+    """Everything the report tells.
+
+    Attributes:
+        settings: as chosen.
+        tracklets: all of the clip's, in order.
+        log: of training, as `Step`s in plain JSON values.
+        network: the trained event branch, float and integer.
+        files: what was written, by a word for it.
+        certificates: parity, by what was compared.
+        session: hybrid inference over queries and gallery.
+        queries, gallery: indices into the session's tracklets.
+        ranked: the gallery ranked for each query.
+    """
+
+    settings: DemoSettings
+    tracklets: tuple[Tracklet, ...]
+    log: tuple[dict[str, Any], ...]
+    network: Model
+    files: dict[str, Path]
+    certificates: dict[str, Certificate]
+    session: Session
+    queries: NDArray[np.int64]
+    gallery: NDArray[np.int64]
+    ranked: RankedLists
+
+
+def tell(settings: DemoSettings, *, progress: Progress, say: Callable[[str], None]) -> Story:
+    """Run the whole demonstration.
+
+    Args:
+        settings: see `DemoSettings`.
+        progress: makes progress bars.
+        say: prints one line about what begins.
+    """
+    settings.out.mkdir(parents=True, exist_ok=True)
+    tracklets = cut_clip(settings, size=CLIP.size, say=say)
+    folder = settings.out / "checkpoint"
+    _train_if_needed(settings, tracklets, folder, progress=progress, say=say)
+    checkpoint = load_sdcl(folder)
+    network = load_model(folder)
+    files = {"checkpoint": folder, **_convert(settings.out, network, say)}
+    # What is proved and run from here on was read back from the file that goes to the chip.
+    deployed = replace(load_model(files["Lava-DL netx"]), floating=network.floating)
+    certificates = prove(settings, deployed, tracklets, say=say)
+    say(f"hybrid inference, event branch on {settings.backend}")
+    chosen = [t for t in tracklets if t.segment in ("arriving", "leaving")]
+    with progress("hybrid inference", len(chosen)) as advance:
+        session = hold_session(
+            checkpoint.model,
+            deployed,
+            chosen,
+            backend=settings.backend,
+            hardware=HARDWARE,
+            on_batch=advance,
+        )
+    segments = np.array([tracklet.segment for tracklet in chosen])
+    queries, gallery = (np.flatnonzero(segments == name) for name in ("arriving", "leaving"))
+    return Story(
+        settings=settings,
+        tracklets=tuple(tracklets),
+        log=tuple(checkpoint.provenance["log"]),
+        network=deployed,
+        files=files,
+        certificates=certificates,
+        session=session,
+        queries=queries,
+        gallery=gallery,
+        ranked=session.ranked(queries, gallery),
+    )
+
+
+def _train_if_needed(
+    settings: DemoSettings,
+    tracklets: Sequence[Tracklet],
+    folder: Path,
+    *,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> None:
+    """Train and save, unless `folder` holds a finished training of the same settings."""
+    fingerprint = settings.fingerprint()
+    if not settings.retrain and is_sdcl_checkpoint(folder):
+        try:
+            if load_sdcl(folder).provenance.get("fingerprint") == fingerprint:
+                say(f"taking the finished training in {folder} (--retrain trains anew)")
+                return
+        except InputError as error:
+            say(f"training anew: {error}")
+    lessons = [tracklet for tracklet in tracklets if tracklet.segment == "standing"]
+    say(f"training on {len(lessons)} tracklets of persons who stand, in snnTorch")
+    model = _untrained(settings, lessons)
+    total = sum(stage.steps for stage in settings.stages)
+    with progress("training", total) as advance:
+        log = train(
+            model,
+            lessons,
+            settings.stages,
+            settings=settings.training,
+            on_step=lambda step: advance(1),
+        )
+    provenance = {
+        "made_by": "sdcl-neuro demo",
+        "seed": settings.seed,
+        "fingerprint": fingerprint,
+        "log": [asdict(step) for step in log],
+    }
+    save_sdcl(folder, model, clip=CLIP, frame_branch=FRAME_BRANCH, provenance=provenance)
+
+
+def _untrained(settings: DemoSettings, lessons: Sequence[Tracklet]) -> Sdcl:
+    torch.manual_seed(settings.seed)
+    dense = frame_branch(FRAME_BRANCH)
+    if settings.frame_weights is not None:
+        load_weights(dense, settings.frame_weights)
+    branch = EventBranch(COMPACT)
+    branch.calibrate_rates(torch.from_numpy(stack_spikes(lessons)).float(), rate=RATE)
+    return Sdcl(dense, branch, bridge=Bridge(settings.bridge))
+
+
+def _convert(out: Path, network: Model, say: Callable[[str], None]) -> dict[str, Path]:
+    """The event branch for the chip and for every reader of NIR."""
+    say("converting the event branch to Lava-DL netx and NIR")
+    files = {"Lava-DL netx": out / "event_branch.net", "NIR": out / "event_branch.nir"}
+    to_netx(network.need_integer(), files["Lava-DL netx"])
+    to_nir(network.need_float(), files["NIR"])
+    return files

@@ -1,0 +1,96 @@
+"""The demonstration in a terminal, and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atomic import write_json
+from ..profiling.interval import figure
+from .story import Story
+
+SCHEMA = {"name": "sdcl_neuro.demo", "version": 1}
+DEMONSTRATION = (
+    "A demonstration, not an accuracy result: six persons, one camera, and the persons ranked are "
+    "the persons trained on."
+)
+
+
+def headline(story: Story) -> list[tuple[str, str, str, str]]:
+    """Label, value, unit and tag of the figures that matter most."""
+    profile = story.session.profile
+    exact = [
+        (pair, layer)
+        for certificate in story.certificates.values()
+        for pair in certificate.pairs
+        if pair.kind == "exact"
+        for layer in pair.layers
+    ]
+    mismatches = sum(layer.mismatches for _, layer in exact)
+    spikes = sum(max(layer.spikes) for _, layer in exact)
+    wall = _wall_s(story) / len(story.session.tracklets)
+    found = [
+        ("Parity mismatches", f"{mismatches:,}", f"in {spikes:,} spikes", "emulated"),
+        ("Activity sparsity", f"{100 * profile.totals.activation_sparsity:.1f}", "%", "emulated"),
+        (
+            "Synaptic operations, a tracklet",
+            figure(profile.totals.synops / profile.samples),
+            "",
+            "emulated",
+        ),
+        ("Hybrid inference, a tracklet", figure(1e3 * wall), "ms", "measured"),
+    ]
+    for name, target in profile.targets.items():
+        interval = target.energy.uj
+        if interval is not None:
+            found.append((f"Event branch on {name}, a tracklet", str(interval), "µJ", "modelled"))
+    return found
+
+
+def summary_text(story: Story) -> str:
+    """What the demonstration found, for a terminal."""
+    lines = [DEMONSTRATION, ""]
+    for name, certificate in story.certificates.items():
+        lines.append(name)
+        for pair in certificate.pairs:
+            spikes = " + ".join(f"{max(layer.spikes):,}" for layer in pair.layers)
+            lines.append(
+                f"  {pair.backends[0]} / {pair.backends[1]}: {pair.verdict} ({spikes} spikes)"
+            )
+    lines.append("")
+    width = max(len(label) for label, *_ in headline(story))
+    for label, value, unit, tag in headline(story):
+        lines.append(f"{label:<{width}}  {value} {unit}  [{tag}]".replace("  [", " [", 1))
+    lines += ["", f"ranking (arriving against leaving): {story.ranked.metrics}"]
+    return "\n".join(lines)
+
+
+def write_summary(story: Story, path: Path) -> None:
+    """Every figure of the demonstration as JSON."""
+    write_json(path, summary(story))
+
+
+def summary(story: Story) -> dict[str, Any]:
+    """Plain JSON values."""
+    return {
+        "schema": SCHEMA,
+        "note": DEMONSTRATION,
+        "seed": story.settings.seed,
+        "backend": story.settings.backend,
+        "tracklets": [tracklet.name for tracklet in story.tracklets],
+        "files": {name: path.name for name, path in story.files.items()},
+        "certificates": {
+            name: certificate.to_json() for name, certificate in story.certificates.items()
+        },
+        "ledger": story.session.result.ledger.to_dict(),
+        "profile": story.session.profile.to_dict(),
+        "ranking": story.ranked.to_dict(top=10),
+        "embedding_sum": float(np.float64(story.session.result.embeddings).sum()),
+    }
+
+
+def _wall_s(story: Story) -> float:
+    spans = story.session.result.ledger.spans
+    return max(span.end_s for span in spans) - min(span.start_s for span in spans)

@@ -1,0 +1,105 @@
+"""The demonstration with a few steps of training: everything else is as users get it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdcl_neuro.cli import main
+from sdcl_neuro.conversion import from_netx
+from sdcl_neuro.conversion.model_file import load_model
+
+pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("demo")]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        assert main(["demo", "--out", str(folder / "out"), "--steps", "2,2", "--quiet"]) == 0
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def figures(out: Path) -> dict[str, Any]:
+    return json.loads((out / "demo.json").read_text(encoding="utf-8"))
+
+
+def test_every_exact_pair_agrees_on_enough_spikes(figures: dict[str, Any]) -> None:
+    certificates = figures["certificates"]
+    compared = {name: set() for name in certificates}
+    for name, certificate in certificates.items():
+        for pair in certificate["pairs"]:
+            compared[name].add(pair["backends"][1])
+            if pair["kind"] != "exact":
+                continue
+            for layer in pair["layers"]:
+                assert layer["mismatches"] == 0, (name, pair["backends"], layer)
+                assert min(layer["spikes"].values()) >= 1000, (name, layer)
+    everything = {"snntorch-int", "lava", "snntorch", "norse"}
+    assert list(compared.values()) == [{"snntorch-int"}, everything, everything]
+    assert certificates["compact network, all 108 tracklets"]["spikes"]["shape"][1] == 108
+
+
+def test_the_float_pair_differs_by_rounding_at_most(figures: dict[str, Any]) -> None:
+    verdicts = [
+        pair["holds"]
+        for certificate in figures["certificates"].values()
+        for pair in certificate["pairs"]
+        if pair["kind"] == "float"
+    ]
+    assert verdicts == [True, True]
+
+
+def test_the_report_is_one_file_and_tells_the_whole_story(out: Path) -> None:
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r'(?:src|href)="(?!data:|#)', text)
+    assert "<script" not in text
+    for title in (
+        "Frames and events", "Training", "Conversion", "Parity", "Spikes", "Activity", "Latency",
+        "Energy", "Ranked lists", "Constants and sources",
+    ):  # fmt: skip
+        assert f">{title}</h2>" in text, title
+    assert "not an accuracy result" in text
+
+
+def test_what_was_written_is_what_was_trained(out: Path) -> None:
+    trained = load_model(out / "checkpoint").need_integer()
+    written = from_netx(out / "event_branch.net")
+    for one, two in zip(trained.layers, written.layers, strict=True):
+        assert one.neuron == two.neuron
+        assert (one.weight == two.weight).all()
+
+
+def test_inference_is_accounted_for(figures: dict[str, Any]) -> None:
+    stages = {stage["name"] for stage in figures["ledger"]["stages"]}
+    assert {"frame branch", "event branch", "bridge"} <= stages
+    assert set(figures["profile"]["energy"]) == {"loihi1", "loihi2"}
+    assert len(figures["ranking"]["queries"]) == 30
+
+
+def test_a_second_run_takes_the_training_and_gives_the_same(
+    out: Path,
+    figures: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(out.parent / "cache"))
+    assert main(["demo", "--out", str(out), "--steps", "2,2"]) == 0
+    shown = capsys.readouterr()
+    assert "taking the finished training" in shown.err
+    assert str(out / "report.html") in shown.out.splitlines()[-1]
+    again = json.loads((out / "demo.json").read_text(encoding="utf-8"))
+    assert again["ranking"] == figures["ranking"]
+    assert again["profile"]["layers"] == figures["profile"]["layers"]
+
+
+def test_steps_that_are_none_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["demo", "--out", str(tmp_path / "out"), "--steps", "many"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
