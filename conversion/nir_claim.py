@@ -31,21 +31,12 @@ from ..spec import (
 from ..spec_convert import dequantize
 from .nir_reader import RawLayer, RawNetwork
 from .nir_values import Array
+from .nir_weights import blocks_of, gain_of, spread, stored_weight
 
 KEY = "sdcl_neuro"
 VERSION = 1
 _INT_ARRAYS = ("weight", "bias", "recurrent_weight", "delay")
 _TOLERANCE = 1e-6  # float32 keeps a value to 6e-8; some are the outcome of three roundings
-
-
-def gain_of(neuron: FloatNeuron) -> float:
-    """What a writer divides weights by: 1 - beta for LIF, 1 for IF and CubaLIF."""
-    return 1.0 if neuron.alpha > 0 or neuron.beta == 1 else 1.0 - neuron.beta
-
-
-def stored_weight(values: Array, gain: float) -> Array:
-    """Weights as the graph has them: divided by the gain, float32."""
-    return (values.astype(np.float64) / gain).astype(np.float32)
 
 
 def make_claim(net: FloatNetwork | IntNetwork, *, dt: float) -> dict[str, Any]:
@@ -132,24 +123,6 @@ def check_claim(raw: RawNetwork, metadata: Mapping[str, Any]) -> FloatNetwork | 
     return chip
 
 
-def spread(weight: Array, groups: int) -> Array:
-    """The same convolution with kernels over all channels, zero outside a kernel's group."""
-    outputs, inputs = weight.shape[:2]
-    whole = np.zeros((outputs, inputs * groups, *weight.shape[2:]), weight.dtype)
-    for rows, columns in _blocks(outputs, inputs * groups, groups):
-        whole[rows, columns] = weight[rows]
-    return whole
-
-
-def _blocks(outputs: int, inputs: int, groups: int) -> list[tuple[slice, slice]]:
-    """Output and input channels of each group."""
-    rows, columns = outputs // groups, inputs // groups
-    return [
-        (slice(g * rows, (g + 1) * rows), slice(g * columns, (g + 1) * columns))
-        for g in range(groups)
-    ]
-
-
 def _grouped(raw: RawLayer, entry: Mapping[str, Any]) -> RawLayer:
     """A layer with the groups its metadata speaks of; the graph has kernels over all channels."""
     groups = entry.get("groups", 1)
@@ -158,7 +131,7 @@ def _grouped(raw: RawLayer, entry: Mapping[str, Any]) -> RawLayer:
     outputs, inputs = raw.weight.shape[:2]
     if type(groups) is not int or groups < 1 or outputs % groups or inputs % groups:
         raise _damaged(f"{groups!r} groups for {outputs} and {inputs} channels")
-    blocks = _blocks(outputs, inputs, groups)
+    blocks = blocks_of(outputs, inputs, groups)
     weight = np.concatenate([raw.weight[rows, columns] for rows, columns in blocks])
     if not np.array_equal(spread(weight, groups), raw.weight):
         what = f"the graph has weights outside the {groups} groups of its metadata"

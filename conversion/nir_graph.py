@@ -24,10 +24,11 @@ from ..atomic import atomic_path, file_sha256
 from ..errors import InputError, NetworkRefused, Refusal
 from ..spec import FloatLayer, FloatNetwork, IntNetwork, Shape
 from ..spec_convert import dequantize
-from .nir_claim import KEY, check_claim, gain_of, make_claim, spread, stored_weight
+from .nir_claim import KEY, check_claim, make_claim
 from .nir_file import read_tree
 from .nir_reader import plain_network, read_raw
 from .nir_values import DEFAULT_DT, Array
+from .nir_weights import gain_of, spread, stored_weight
 
 
 def to_nir(net: FloatNetwork | IntNetwork, path: Path | str, *, dt: float = DEFAULT_DT) -> str:

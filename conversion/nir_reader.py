@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import InputError, NetworkRefused, Refusal
 from ..spec import Convolution, FloatLayer, FloatNetwork, FloatNeuron, Kind, Shape
-from .nir_chain import Chain, Node, Stage, read_chain
+from .nir_chain import Chain, Stage, read_chain
 from .nir_file import Tree
+from .nir_inline import Node
 from .nir_values import (
     DEFAULT_DT,
     SNNTORCH_DT,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ..errors import Refusal
 from ..spec import Convolution, Pair
-from .nir_chain import Node
+from .nir_inline import Node
 
 Array = NDArray[Any]
 Refuse = Callable[[Refusal], None]
