@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from sdcl_neuro.bridge import Bridge, BridgeConfig
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.event_branch import COMPACT, EventBranch
+from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.frame_branch import frame_branch
 from sdcl_neuro.model import Sdcl
 from sdcl_neuro.sdcl_checkpoint import ClipFormat, load_sdcl, save_sdcl
@@ -83,11 +85,54 @@ def test_a_document_that_lies_is_refused(folder: Path, change: dict, message: st
 @pytest.mark.parametrize("text", ["", "[", "[]", '{"schema": 1}', "9" * 10])
 def test_a_document_that_is_none_is_refused(folder: Path, text: str) -> None:
     (folder / "sdcl.json").write_text(text)
-    with pytest.raises(InputError, match="sdcl.json|schema"):
+    with pytest.raises(InputError, match=r"sdcl.json|schema"):
         load_sdcl(folder)
 
 
 def test_an_absent_folder_names_the_copy_that_a_kill_left(folder: Path) -> None:
     folder.rename(folder.with_name("model.previous"))
-    with pytest.raises(InputError, match="rename .*model.previous"):
+    with pytest.raises(InputError, match=r"rename .*model.previous"):
+        load_sdcl(folder)
+
+
+def test_a_model_without_frames_comes_back(model: Sdcl, tmp_path: Path) -> None:
+    config = replace(model.bridge.config, inputs="e", fusion="none")
+    alone = Sdcl(None, model.event_branch, bridge=Bridge(config)).eval()
+    folder = save_sdcl(tmp_path / "events", alone, clip=CLIP, frame_branch=None)
+    loaded = load_sdcl(folder)
+    assert loaded.frame_branch is None
+    assert loaded.model.frame_branch is None
+    spikes = (torch.rand(4, 2, 2, 64, 32) < 0.1).float()
+    with torch.no_grad():
+        assert torch.equal(alone(None, spikes).embedding, loaded.model(None, spikes).embedding)
+
+
+def test_the_simulator_of_its_events_comes_back(model: Sdcl, tmp_path: Path) -> None:
+    clip = replace(CLIP, simulator=SimulatorConfig(threshold_on=0.3, seed=7))
+    save_sdcl(tmp_path / "model", model, clip=clip, frame_branch="osnet_x0_25")
+    assert load_sdcl(tmp_path / "model").clip == clip
+
+
+@pytest.mark.parametrize(
+    ("clip", "name", "message"),
+    [
+        (CLIP, "osnet_x1_0", "wrong shape"),
+        (CLIP, None, "unexpected: frame_branch"),
+        (replace(CLIP, size=(128, 64)), "osnet_x0_25", r"the bridge takes \(16, 16, 8\)"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(
+    model: Sdcl, tmp_path: Path, clip: ClipFormat, name: str | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        save_sdcl(tmp_path / "model", model, clip=clip, frame_branch=name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_document_cannot_ask_for_more_than_its_weights_hold(folder: Path) -> None:
+    path = folder / "sdcl.json"
+    document = json.loads(path.read_text())
+    document["bridge"]["channels"] = 8 << 20  # a single layer of it would fill 256 TiB
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="wrong shape"):
         load_sdcl(folder)
