@@ -37,12 +37,12 @@ def prove(
 
     Returns:
         A certificate by what was compared: the compact network over all tracklets in snnTorch's
-        integers and the engine; over one arriving tracklet of each person in Lava too; the
-        paper's network over one whole tracklet, in all of them.
+        integers and the engine; over one arriving, one standing and one leaving tracklet of each
+        person in Lava too; the paper's network over one whole tracklet, in all of them.
     """
     say(f"proving parity: {len(tracklets)} tracklets in snnTorch's integers and the engine")
     every = verify(compact, spikes=stack_spikes(tracklets), against=EXACT)
-    part = _first_of_each_person(tracklets)
+    part = _one_of_each_kind(tracklets)
     say(f"proving parity: {len(part)} tracklets in Lava and Norse too")
     some = verify(compact, spikes=stack_spikes(part), against=EVERYTHING)
     say("proving parity: the paper's network over one tracklet, in Lava and Norse too")
@@ -55,10 +55,10 @@ def prove(
     }
 
 
-def _first_of_each_person(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
-    arriving = [tracklet for tracklet in tracklets if tracklet.segment == "arriving"]
-    first = {tracklet.person: tracklet for tracklet in reversed(arriving)}
-    return [first[person] for person in sorted(first)]
+def _one_of_each_kind(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
+    """The first tracklet of each person and segment."""
+    first = {(tracklet.person, tracklet.segment): tracklet for tracklet in reversed(tracklets)}
+    return [first[key] for key in sorted(first)]
 
 
 def _paper_network(settings: DemoSettings) -> tuple[Model, Tracklet]:

@@ -148,7 +148,7 @@ def _parity_section(story: Story) -> Section:
             paragraph(verdict(certificate.holds, f"{mismatches} mismatches in exact pairs")),
             certificate_table(
                 [row for pair in certificate.pairs for row in _rows(pair)],
-                sha256=str(certificate.model["network_sha256"]),
+                sha256=str(certificate.model["sha256"] or certificate.model["network_sha256"]),
             ),
         ]
     blocks.append(
@@ -168,7 +168,9 @@ def _rows(pair: PairParity) -> list[CertificateRow]:
     rows = []
     for layer in pair.layers:
         first = layer.first
-        where = "" if first is None else f"step {first.step}, neuron {first.neuron}: {first.cause}"
+        where = "" if first is None else f"step {first.step}, neuron {first.neuron}"
+        if first is not None and first.cause:
+            where += f": {first.cause}"
         rows.append(
             CertificateRow(
                 pair=f"{pair.backends[0]} {'=' if pair.kind != 'agreement' else '~'} "
@@ -177,7 +179,8 @@ def _rows(pair: PairParity) -> list[CertificateRow]:
                 spikes=max(layer.spikes),
                 mismatches=layer.mismatches,
                 first=where,
-                exact=pair.kind == "exact",
+                exact=pair.kind != "agreement",
+                rounding=pair.kind == "float" and pair.holds is True,
             )
         )
     return rows

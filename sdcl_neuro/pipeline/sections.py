@@ -25,7 +25,7 @@ from ..profiling.report import (
     table,
     timeline,
 )
-from ..profiling.report.tables import Cell, Unknown
+from ..profiling.report.tables import Cell
 from ..reid import RankedLists
 from .session import Session
 
@@ -115,7 +115,7 @@ def ledger_section(session: Session) -> Section:
         for stage in stages
     ]
     energy: list[list[Cell]] = [
-        [entry.name, Unknown(entry.reason) if entry.low is None else entry.low, entry.source]
+        [entry.name, str(entry), entry.source]
         for entry in ledger.entries
         if entry.tag == "measured"
     ]
@@ -133,9 +133,9 @@ def ledger_section(session: Session) -> Section:
             "stages add up to more than the whole."
         ),
         table(
-            ["energy counter", "J", "source"],
+            ["device", "energy", "counter"],
             energy,
-            tags={"J": "measured"},
+            tags={"energy": "measured"},
             caption="Energy of this machine during inference",
         ),
     )

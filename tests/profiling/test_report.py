@@ -258,10 +258,11 @@ def test_certificates_do_not_pass_what_was_not_run() -> None:
         CertificateRow("a = b", "head", 10, 2, "step 3"),
         CertificateRow("a = c", "head", 0, None),
         CertificateRow("a ~ d", "head", 10, 2, exact=False),
+        CertificateRow("a = e", "head", 10, 2, rounding=True),
     ]
     _, *cells = parsed(certificate_table(rows)).tables[0]
     assert [row[4][0] for row in cells] == [
-        "✓ equal", "✗ differs", "○ not run", "agreement, no verdict",
+        "✓ equal", "✗ differs", "○ not run", "agreement, no verdict", "✓ equal but for rounding",
     ]  # fmt: skip
 
 

@@ -42,7 +42,8 @@ class CertificateRow:
         spikes: spikes compared.
         mismatches: neuron steps that differ; None if the pair was not run.
         first: where the first one is and why; empty if there is none.
-        exact: whether the pair must agree exactly; else it is an agreement figure.
+        exact: whether the pair has a verdict; else it is an agreement figure.
+        rounding: whether rounding to float explains every mismatch.
     """
 
     pair: str
@@ -51,6 +52,7 @@ class CertificateRow:
     mismatches: int | None
     first: str = ""
     exact: bool = True
+    rounding: bool = False
 
 
 def verdict(good: bool, text: str) -> Markup:
@@ -128,7 +130,7 @@ def certificate_table(
         ],
         tags={"spikes compared": "emulated", "mismatches": "emulated"},
     )
-    facts = [("file", f"sha256 {sha256}")] if sha256 else []
+    facts = [("sha256", sha256)] if sha256 else []
     facts += list((versions or {}).items())
     if not facts:
         return markup
@@ -162,6 +164,8 @@ def bullets(lines: Iterable[str | Markup]) -> Markup:
 def _certificate_verdict(row: CertificateRow) -> Markup:
     if row.mismatches is None:
         return Markup('<span class="badge none">○ not run</span>')
+    if row.exact and row.mismatches and row.rounding:
+        return verdict(True, "equal but for rounding")
     if row.exact:
         return verdict(row.mismatches == 0, "equal" if row.mismatches == 0 else "differs")
     return Markup('<span class="small">agreement, no verdict</span>')
