@@ -11,7 +11,7 @@ from torch import nn
 from ..chip_neuron import ChipNeuron
 from ..errors import NetworkRefused, Refusal
 from ..loihi_leaky import LoihiLeaky, LoihiRLeaky, LoihiSynaptic
-from .snntorch_neurons import NEURONS, Unfit, recurrence, refusal_of_kind, single_number
+from .snntorch_neurons import NEURONS, Unfit, dense_recurrence, refusal_of_kind, single_number
 
 
 def make_deployable(module: nn.Module) -> nn.Module:
@@ -70,7 +70,7 @@ def _replacement(old: Any) -> nn.Module:
             reasons += unfit.reasons
     if kind is snn.RLeaky:
         try:
-            recurrence(old)
+            dense_recurrence(old)
         except Unfit as unfit:
             reasons += unfit.reasons
     if reasons:

@@ -119,9 +119,16 @@ def choose_layer_scale(
     weights = layer.weight.ravel()
     if layer.recurrent_weight is not None:
         weights = np.concatenate([weights, layer.recurrent_weight.ravel()])
-    return choose_scale(
+    scale = choose_scale(
         weights, threshold=layer.neuron.threshold, bias=layer.bias, peak=peak, margin=margin
     )
+    for array in (layer.weight, layer.recurrent_weight):
+        if layer.kind == "conv" or array is None or not array.min(initial=0.0) < 0:
+            continue
+        if array.max(initial=0.0) * scale <= 1:
+            # Without a positive weight a matrix is stored with a sign of its own, down to -255.
+            scale = min(scale, float(np.float32(WEIGHT_MAX / margin / -float(array.min()))))
+    return scale
 
 
 def _scale(layer: FloatLayer, peak: float | None) -> tuple[float, str]:

@@ -18,18 +18,23 @@ from ..fixed_point import BIAS_MAX, CONVOLUTION_BITS, DECAY_UNITY
 from ..loihi_leaky import LoihiLeaky, LoihiRLeaky, LoihiSynaptic
 from ..scales import CURRENT_MAX
 from ..spec import FloatLayer, IntLayer
+from .departures import Departure
 
 Array = NDArray[Any]
 
 
-def float_layer(layer: FloatLayer) -> nn.Module:
+def float_layer(layer: FloatLayer, departure: Departure | None = None) -> FloatLayerModule:
     """A module from spikes ``[T, B, *in_shape]`` to spikes ``[T, B, *out_shape]``, in float32.
 
     The population is ``snn.Leaky``, ``snn.Synaptic`` (immediate reset), or for a recurrent layer
     ``snn.RLeaky`` (immediate reset). snnTorch has no right one that is both: there a
     ``snn.Synaptic`` is fed its own spikes of the step before.
+
+    Args:
+        layer: the layer.
+        departure: how its original resets and drives its neurons; None as the description says.
     """
-    return _FloatLayer(layer)
+    return FloatLayerModule(layer, departure)
 
 
 def integer_layer(layer: IntLayer, *, largest: int = 1) -> nn.Module:
@@ -74,28 +79,41 @@ class _Synapse(nn.Module):
         return sums.reshape(*spikes.shape[:2], *self.out_shape)
 
 
-class _FloatLayer(nn.Module):
-    def __init__(self, layer: FloatLayer) -> None:
+class FloatLayerModule(nn.Module):
+    """What `float_layer` gives: `currents` and then `fire`."""
+
+    def __init__(self, layer: FloatLayer, departure: Departure | None) -> None:
         super().__init__()
         alpha = layer.neuron.alpha
         # A bias goes straight to the membrane. Behind a current's decay, a constant input of
         # (1 - alpha) b on top of an initial current of b is the same.
         offset = layer.bias if alpha > 0 else None
         self.synapse = _Synapse(layer, None if alpha > 0 else layer.bias, torch.float32)
-        self.neuron = _float_neuron(layer)
+        self.neuron = _float_neuron(layer, departure)
         self.alpha = alpha
+        self.filters_bias = departure is not None and departure.filters_bias
         self.register_buffer("offset", None if offset is None else _column(offset, layer))
         recurrent = layer.recurrent_weight if alpha > 0 else None
         self.register_buffer("recurrent", None if recurrent is None else _tensor(recurrent))
 
     def forward(self, spikes: Tensor) -> Tensor:
-        sums = self.synapse(spikes)
+        """Spikes ``[T, B, *in_shape]`` to spikes."""
+        return self.fire(self.currents(spikes))
+
+    def currents(self, spikes: Tensor) -> Tensor:
+        """What the synapse delivers, ``[T, B, *out_shape]``; a bias only without a current."""
+        sums: Tensor = self.synapse(spikes)
+        return sums
+
+    def fire(self, sums: Tensor) -> Tensor:
+        """The population's spikes, from a clean state."""
         clean = torch.zeros_like(sums[0])
         states = [clean] if isinstance(self.neuron, snn.Leaky) else [clean, clean]
         offset = cast("Tensor | None", self.offset)
         if offset is not None:
             sums = sums + (1 - self.alpha) * offset
-            states[0] = clean + offset
+            if not self.filters_bias:
+                states[0] = clean + offset
         recurrent = cast("Tensor | None", self.recurrent)
         outputs: list[Tensor] = []
         for step in sums.unbind(0):
@@ -108,17 +126,21 @@ class _FloatLayer(nn.Module):
         return torch.stack(outputs)
 
 
-def _float_neuron(layer: FloatLayer) -> nn.Module:
-    beta, threshold, alpha = layer.neuron.beta, layer.neuron.threshold, layer.neuron.alpha
-    options = {"threshold": threshold, "reset_mechanism": "zero"}
+def _float_neuron(layer: FloatLayer, departure: Departure | None) -> nn.Module:
+    beta, alpha = layer.neuron.beta, layer.neuron.alpha
+    departure = Departure() if departure is None else departure
+    options: dict[str, Any] = {
+        "threshold": layer.neuron.threshold,
+        "reset_mechanism": "subtract" if departure.subtracts else "zero",
+        "reset_delay": departure.late,
+    }
     neuron: nn.Module
     if alpha > 0:
-        neuron = snn.Synaptic(alpha, beta, reset_delay=False, **options)
+        neuron = snn.Synaptic(alpha, beta, **options)
     elif layer.recurrent_weight is None:
         neuron = snn.Leaky(beta, **options)
     else:
-        features = layer.out_shape[0]
-        neuron = snn.RLeaky(beta, linear_features=features, reset_delay=False, **options)
+        neuron = snn.RLeaky(beta, linear_features=layer.out_shape[0], **options)
         _load_recurrence(neuron, layer.recurrent_weight)
     # snnTorch's class-wide list of neurons would keep every network ever run alive.
     snn.SpikingNeuron.instances.pop()

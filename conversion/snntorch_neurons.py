@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import snntorch as snn
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..loihi_leaky import LoihiLeaky, LoihiRLeaky, LoihiSynaptic
+from .departures import Departure
+
+Array = NDArray[np.float64]
 
 NEURONS = (snn.SpikingNeuron, snn.SLSTM, snn.SConv2dLSTM)
 """Everything of snnTorch that keeps a state."""
@@ -21,7 +24,10 @@ _SYNAPTIC = (snn.Synaptic, LoihiSynaptic)
 _RLEAKY = (snn.RLeaky, LoihiRLeaky)
 _MECHANISMS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 _PROBE = torch.tensor([-5.0, -1.0, -0.3, -1e-6, 0.0, 1e-6, 0.3, 1.0, 5.0])
-_REMEDY = "call conversion.make_deployable(module) and train a little more"
+_REMEDY = (
+    "call conversion.make_deployable(module) and train a little more, "
+    "or convert with approximate=True and calibration data"
+)
 
 Reason = tuple[str, str]
 
@@ -35,50 +41,75 @@ class Unfit(Exception):
 
 
 @dataclass(frozen=True)
+class Recurrence:
+    """What a population's own spikes feed back to it, one step later.
+
+    Attributes:
+        kind: ``dense`` ``[N, N]``; ``diagonal``, which broadcasts to the population;
+            ``conv`` ``[C, C, kH, kW]``.
+        weight: of that shape.
+        bias: ``[N]`` or ``[C]``, or None.
+        padding: of the convolution.
+    """
+
+    kind: Literal["dense", "diagonal", "conv"]
+    weight: Array
+    bias: Array | None = None
+    padding: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
 class Population:
-    """A snnTorch neuron in the terms of `spec`; weights and biases in float64."""
+    """A snnTorch neuron in the terms of `spec`.
+
+    Attributes:
+        threshold: as stored; broadcasts to the population.
+        departure: how it differs from the chip's neuron; None if it does not.
+    """
 
     beta: float
-    threshold: float
+    threshold: Array
     alpha: float = 0.0
     scale: float | None = None
-    recurrent_weight: NDArray[np.float64] | None = None
-    recurrent_bias: NDArray[np.float64] | None = None
+    recurrence: Recurrence | None = None
+    departure: Departure | None = None
 
 
-def read_neuron(module: nn.Module) -> Population:
-    """The population a neuron is; raise `Unfit` with every reason why it is none."""
+def read_neuron(module: nn.Module, *, approximate: bool = False) -> Population:
+    """The population a neuron is; raise `Unfit` with every reason why it is none.
+
+    Args:
+        module: the neuron.
+        approximate: take another reset than the chip's, too, and say so in `departure`.
+    """
     kind = type(module)
     if kind not in (*_LEAKY, *_SYNAPTIC, *_RLEAKY):
         raise Unfit([refusal_of_kind(module)])
+    departure = _departure(module)
     reasons = [*_common_reasons(module)]
-    if kind not in _LEAKY and module.reset_delay:
-        what = "reset_delay=True: the delayed reset swallows the next step's input"
-        reasons.append((what, f"use reset_delay=False, or {_REMEDY}"))
+    if departure is None or not approximate:
+        reasons = [*_reset_reasons(module), *reasons]
     values = {}
-    for name in ("beta", "threshold", *(("alpha",) if kind in _SYNAPTIC else ())):
+    for name in ("beta", *(("alpha",) if kind in _SYNAPTIC else ())):
         try:
             values[name] = single_number(module, name)
         except Unfit as unfit:
             reasons += unfit.reasons
-    recurrent: tuple[NDArray[np.float64], NDArray[np.float64] | None] | None = None
-    if kind in _RLEAKY:
-        try:
-            recurrent = recurrence(module)
-        except Unfit as unfit:
-            reasons += unfit.reasons
+    threshold: Array = _double(cast(Tensor, module.threshold))
+    if not np.isfinite(threshold).all():
+        reasons.append(("threshold is not finite", "train it again"))
+    elif threshold.min() < 0:
+        reasons.append((f"threshold {threshold.min():g}", "use a positive threshold"))
     if reasons:
         raise Unfit(reasons)
-    if values["threshold"] < 0:
-        raise Unfit([(f"threshold {values['threshold']:g}", "use a positive threshold")])
     scale = float(getattr(module, "scale", 0.0))
     return Population(
-        beta=min(max(values["beta"], 0.0), 1.0),
-        threshold=values["threshold"],
-        alpha=min(max(values.get("alpha", 0.0), 0.0), 1.0),
+        beta=values["beta"],
+        threshold=threshold,
+        alpha=values.get("alpha", 0.0),
         scale=scale if scale > 0 else None,
-        recurrent_weight=None if recurrent is None else recurrent[0],
-        recurrent_bias=None if recurrent is None else recurrent[1],
+        recurrence=_recurrence(module) if kind in _RLEAKY else None,
+        departure=departure,
     )
 
 
@@ -92,12 +123,28 @@ def refusal_of_kind(module: nn.Module) -> Reason:
     return "this neuron has no equivalent on the chip", "use Leaky, Synaptic or RLeaky"
 
 
-def _common_reasons(module: Any) -> Iterator[Reason]:
+def _departure(module: Any) -> Departure | None:
+    """How the reset differs from the chip's, as far as an approximation is known."""
+    subtracts = _MECHANISMS.get(module.state_function.__name__) == "subtract"
+    if subtracts and module.reset_mechanism == "subtract":
+        return Departure(subtracts=True, late=module.reset_delay)
+    if type(module) in _LEAKY or not module.reset_delay:
+        return None
+    return Departure(late=True)
+
+
+def _reset_reasons(module: Any) -> Iterator[Reason]:
     # Setting `reset_mechanism` after construction leaves the old function in place.
     mechanism = _MECHANISMS.get(module.state_function.__name__, "unknown")
     if not mechanism == module.reset_mechanism == "zero":
         what = f"resets by {mechanism!r} ({module.reset_mechanism!r} by name); the chip to zero"
         yield what, f"use reset_mechanism='zero', or {_REMEDY}"
+    if type(module) not in _LEAKY and module.reset_delay:
+        what = "reset_delay=True: the delayed reset swallows the next step's input"
+        yield what, f"use reset_delay=False, or {_REMEDY}"
+
+
+def _common_reasons(module: Any) -> Iterator[Reason]:
     if module.inhibition:
         yield "inhibition between neurons", "use inhibition=False"
     if module.state_quant:
@@ -111,27 +158,44 @@ def _common_reasons(module: Any) -> Iterator[Reason]:
 
 
 def single_number(module: nn.Module, name: str) -> float:
-    """A parameter that is one number, or the same number many times; else `Unfit`."""
+    """A parameter that is one number, or the same number many times; else `Unfit`.
+
+    Decays are what the forward pass clamps them to, in [0, 1].
+    """
     value: Tensor = getattr(module, name).detach()
     if not bool(torch.isfinite(value).all()):
         raise Unfit([(f"{name} is not finite", "train it again")])
+    if name != "threshold":
+        value = value.clamp(0, 1)
     if bool((value != value.flatten()[0]).any()):
-        what = f"{name} differs between neurons; the chip has one per population"
-        raise Unfit([(what, f"use one {name} for the layer")])
+        what = (
+            f"{name} differs between neurons, from {float(value.min()):g} to "
+            f"{float(value.max()):g}; the chip has one per population"
+        )
+        mend = f"use one {name} for the layer, its mean for example, and train a little more"
+        raise Unfit([(what, mend)])
     return float(value.flatten()[0])
 
 
-def recurrence(module: Any) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Weight and bias of a dense recurrence; else `Unfit`."""
+def dense_recurrence(module: Any) -> None:
+    """Raise `Unfit` where the recurrence is no dense matrix, which is all training knows."""
+    if not isinstance(module.recurrent, nn.Linear):
+        kind = "convolutional" if module.all_to_all else "one-to-one"
+        what = f"a {kind} recurrence, which only conversion expands"
+        raise Unfit([(what, "set reset_mechanism='zero', reset_delay=False by hand")])
+
+
+def _recurrence(module: Any) -> Recurrence:
     recurrent = module.recurrent
+    if not module.all_to_all:
+        return Recurrence("diagonal", _double(recurrent.V))
+    bias = None if recurrent.bias is None else _double(recurrent.bias)
     if isinstance(recurrent, nn.Linear):
-        bias = recurrent.bias
-        return _double(recurrent.weight), None if bias is None else _double(bias)
-    if module.all_to_all:
-        raise Unfit([("a convolutional recurrence", "use linear_features behind a Linear")])
-    raise Unfit([("a one-to-one recurrence", "use linear_features with a diagonal weight")])
+        return Recurrence("dense", _double(recurrent.weight), bias)
+    rows, columns = recurrent.padding
+    return Recurrence("conv", _double(recurrent.weight), bias, (int(rows), int(columns)))
 
 
-def _double(tensor: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = tensor.detach().to("cpu", torch.float64).numpy()
+def _double(tensor: Tensor) -> Array:
+    array: Array = tensor.detach().to("cpu", torch.float64).numpy()
     return array

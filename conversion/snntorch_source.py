@@ -12,42 +12,63 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..event_branch import EventBranch
 from ..spec import FloatNetwork, Shape
+from .approximation import recalibrate
 from .lowering import lower_chain
 from .tracing import expect_same_spikes, trace_chain
 
 __all__ = ["from_snntorch"]
 
 
-def from_snntorch(module: nn.Module, sample: Tensor | NDArray[Any]) -> FloatNetwork:
+def from_snntorch(
+    module: nn.Module,
+    sample: Tensor | NDArray[Any],
+    *,
+    approximate: bool = False,
+    calibration: object = None,
+) -> FloatNetwork:
     """Describe `module` in float, as it computes in ``eval()``.
 
     Args:
         module: an `EventBranch`; an ``nn.Sequential`` (nested ones too) of Conv2d, Linear,
-            BatchNorm, Flatten, Dropout and snnTorch's Leaky, Synaptic and RLeaky, that is
+            BatchNorm, AvgPool, Flatten, Dropout and snnTorch's Leaky, Synaptic and RLeaky, that is
             applied to one time step after another; or a module of your own whose ``forward``
             applies those one after another, in a loop over time or to one step. What it does
             with the last layer's spikes is not part of the network.
         sample: one input ``[T, B, ...]``. A module of your own is run on its first sample, and
             its spikes compared with the description's; for the others only its shape counts.
+        approximate: take neurons that no chip computes exactly (reset by subtraction, a delayed
+            reset, a bias before a current) as the nearest ones, their thresholds set on
+            `calibration`; ``meta["approximate"]`` says what that changed, layer by layer.
+        calibration: spikes ``[T, B, *input_shape]``, for `approximate` only.
 
     Returns:
-        The description; ``meta`` says what was folded or left out. Scales that training fixed go
-        with it, so that `quantize` gives the very integers it trained with.
+        The description; ``meta["lowered"]`` says what was folded, expanded or left out. Scales
+        that training fixed go with it, so that `quantize` gives the very integers it trained with.
 
     Raises:
         NetworkRefused: with every reason why the network cannot be described.
         InputError: for a sample of the wrong rank, or a module of another kind.
     """
     shape = _input_shape(sample)
+    if approximate != (calibration is not None):
+        what = "approximate=True needs calibration data" if approximate else "calibration is unused"
+        mend = "give both approximate=True and calibration=spikes, or neither"
+        raise InputError(what, where="from_snntorch", mend=mend)
     if isinstance(module, EventBranch):
         return _from_branch(module, shape)
+    note = None
     if type(module) is nn.Sequential:
-        net = lower_chain(list(flat_steps(module)), shape)
-        return _named(net, type(module).__name__)
-    tensor = torch.as_tensor(sample).float()
-    steps, passes = trace_chain(module, tensor)
-    net = lower_chain(_from_input(steps, passes[0][0].received, shape), shape)
-    return _named(net, type(module).__name__, expect_same_spikes(net, passes, tensor))
+        lowered = lower_chain(list(flat_steps(module)), shape, approximate=approximate)
+    else:
+        tensor = torch.as_tensor(sample).float()
+        steps, passes = trace_chain(module, tensor)
+        steps = _from_input(steps, passes[0][0].received, shape)
+        lowered = lower_chain(steps, shape, approximate=approximate)
+        note = expect_same_spikes(lowered, passes, tensor)
+    net = _named(lowered.net, type(module).__name__, note)
+    if not any(lowered.departures):
+        return net
+    return recalibrate(net, lowered.departures, calibration)
 
 
 def _from_input(

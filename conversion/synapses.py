@@ -15,6 +15,7 @@ from .snntorch_neurons import Unfit
 
 Array = NDArray[np.float64]
 _CHAIN_MEND = "make the shapes chain"
+_NORM_MEND = "use BatchNorm2d behind a Conv2d, BatchNorm1d behind a Linear"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ def fold_norm(synapse: Synapse, module: nn.BatchNorm1d | nn.BatchNorm2d) -> Syna
     if module.running_mean is None or module.running_var is None:
         what = "has no running statistics and normalises by the data at hand"
         raise Unfit([(what, "use track_running_stats=True")])
+    rank = 3 if isinstance(module, nn.BatchNorm2d) else 1
+    if len(synapse.out_shape) != rank:
+        raise Unfit([(f"does not take {list(synapse.out_shape)}", _NORM_MEND)])
     if module.num_features != len(synapse.weight):
         what = f"has {module.num_features} features for {len(synapse.weight)} channels"
         raise Unfit([(what, _CHAIN_MEND)])

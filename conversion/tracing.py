@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, NetworkRefused, Refusal
-from ..spec import FloatNetwork
+from .lowering import Lowered
 from .snntorch_layers import float_layer
 from .snntorch_neurons import NEURONS
 
@@ -69,8 +69,10 @@ def trace_chain(module: nn.Module, sample: Tensor) -> tuple[Steps, list[list[Cal
     return list(_with_flattening(passes[0])), passes
 
 
-def expect_same_spikes(net: FloatNetwork, passes: Sequence[Sequence[Call]], sample: Tensor) -> str:
+def expect_same_spikes(lowered: Lowered, passes: Sequence[Sequence[Call]], sample: Tensor) -> str:
     """Compare the description's spikes with those the module itself sent; say what was compared.
+
+    Where neurons depart from the description's, they are run as the module has them.
 
     Raises:
         NetworkRefused: for layers whose spikes differ by more than rounding.
@@ -80,8 +82,9 @@ def expect_same_spikes(net: FloatNetwork, passes: Sequence[Sequence[Call]], samp
     flow, refusals, spikes = sample[:, :1], [], 0
     neurons = [k for k, call in enumerate(passes[0]) if isinstance(call.module, NEURONS)]
     with torch.no_grad():
-        for layer, position in zip(net.layers, neurons, strict=True):
-            flow = float_layer(layer)(flow)
+        described = zip(lowered.net.layers, lowered.departures, neurons, strict=True)
+        for layer, departure, position in described:
+            flow = float_layer(layer, departure)(flow)
             own = torch.stack([each[position].gave for each in passes]).reshape(flow.shape)
             different = int((own.cpu() != flow).sum())
             spikes += int(own.sum())

@@ -189,21 +189,34 @@ def _twice():
 @pytest.mark.parametrize(
     ("modules", "words"),
     [
-        ([nn.Linear(4, 3), leaky(threshold=torch.tensor([1.0, 2.0, 1.0]))], "threshold differs"),
+        ([nn.Linear(4, 3), leaky(threshold=torch.tensor([1.0, 0.0, 1.0]))], "threshold of zero"),
+        ([nn.Linear(4, 3), leaky(threshold=torch.tensor([1.0, -2.0, 1.0]))], "threshold -2"),
+        ([nn.Linear(4, 3), leaky(threshold=torch.ones(4))], r"threshold of shape \[4\]"),
         ([nn.Linear(4, 3), leaky(torch.tensor([0.5, 0.6, 0.7]))], "beta differs"),
         ([nn.Linear(4, 3), leaky(graded_spikes_factor=2.0)], "graded spikes"),
         ([nn.Linear(4, 3), leaky(reset_mechanism="none")], "resets by 'none'"),
         ([nn.Linear(4, 3), leaky(spike_grad=torch.sigmoid)], "no step"),
         ([nn.Linear(4, 3), _renamed()], "resets by 'subtract'"),
         ([nn.Linear(4, 3), synaptic()], "through the current's decay"),
-        ([nn.Linear(4, 3), rleaky(5)], "recurrence of 5 neurons behind 3"),
+        ([nn.Linear(4, 3), rleaky(5)], r"recurrence of 5 neurons behind \[3\]"),
         (
             [
                 nn.Linear(4, 3),
-                snn.RLeaky(0.8, all_to_all=False, V=0.5, reset_mechanism="zero", reset_delay=False),
+                snn.RLeaky(
+                    0.8,
+                    all_to_all=False,
+                    V=torch.ones(4),
+                    reset_mechanism="zero",
+                    reset_delay=False,
+                ),
             ],
-            "one-to-one recurrence",
+            r"V of shape \[4\]",
         ),
+        ([nn.Linear(4, 3), nn.BatchNorm2d(3), leaky()], "use BatchNorm2d behind a Conv2d"),
+        ([nn.Linear(4, 3), leaky(), nn.AvgPool2d(2)], "before the Flatten"),
+        ([nn.AvgPool1d(2), nn.Linear(2, 3), leaky()], "along a line"),
+        ([nn.Conv1d(1, 1, 2), leaky()], "height of one"),
+        ([nn.ConvTranspose2d(1, 1, 2), leaky()], "transposed"),
         ([nn.Linear(4, 3), snn.Lapicque(0.8)], "Lapicque"),
         ([nn.Linear(4, 3), snn.Alpha(0.9, 0.8)], "no equivalent"),
         ([nn.Linear(4, 3)], "no neuron receives"),
@@ -229,12 +242,17 @@ def test_refusals(modules, words):
 @pytest.mark.parametrize(
     ("modules", "words"),
     [
-        ([nn.AvgPool2d(2), nn.Conv2d(2, 3, 3), leaky()], "not folded"),
+        ([nn.Conv2d(2, 3, 3), leaky(), nn.AvgPool2d(2)], "ends with pooling"),
+        ([nn.AvgPool2d(7), nn.Conv2d(2, 3, 1), leaky()], "window is larger"),
+        ([nn.LPPool2d(2, 2), nn.Conv2d(2, 3, 1), leaky()], "norm_type"),
+        ([nn.Conv2d(2, 3, 1), nn.AvgPool2d(2, 2, 1), leaky()], "differ at the border"),
+        ([nn.MaxPool2d(2), nn.Conv2d(2, 3, 1), leaky()], "AvgPool2d"),
+        ([nn.Conv2d(2, 3, 3), leaky(threshold=torch.tensor([1.0, 2, 1, 1]))], "of one channel"),
         ([nn.Linear(6, 3), leaky()], "last axis"),
         ([nn.Conv2d(2, 3, 9), leaky()], "larger than its input"),
         ([nn.Conv2d(2, 3, 2, padding="same"), leaky()], "lopsided"),
         ([nn.Conv2d(2, 3, 3), nn.Flatten(), leaky()], "between the synapse"),
-        ([nn.Conv2d(2, 3, 3), rleaky(3)], "behind a convolution"),
+        ([nn.Conv2d(2, 3, 3), rleaky(3)], "a Linear before"),
     ],
 )
 def test_refusals_of_images(modules, words):

@@ -1,0 +1,35 @@
+"""How a population may differ from the chip's neuron and still be converted, approximately."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Departure:
+    """What an approximation leaves out.
+
+    Attributes:
+        subtracts: the reset takes the threshold off the membrane, instead of zeroing it.
+        late: the reset comes with the next step (snnTorch's ``reset_delay``).
+        filters_bias: the bias goes through the current's decay; the description's is what it
+            comes to in the end, ``bias / (1 - alpha)``.
+    """
+
+    subtracts: bool = False
+    late: bool = False
+    filters_bias: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Each thing left out, in words."""
+        return tuple(self._words())
+
+    def _words(self) -> Iterator[str]:
+        if self.subtracts:
+            yield "reset by subtraction became reset to zero"
+        elif self.late:
+            yield "a reset one step late, which swallows that step's input, became immediate"
+        if self.filters_bias:
+            yield "a bias behind the current's decay became the constant it tends to"
