@@ -45,6 +45,7 @@ class ClipFormat:
         size: rows and columns of the spike tensor.
         stride: video frames per tracklet frame.
         simulator: what made the events it was trained on; None if a camera did, or nobody said.
+        sensor_scale: pixels of that simulated sensor per pixel of the video, along a side.
     """
 
     frames: int = 4
@@ -52,6 +53,12 @@ class ClipFormat:
     size: Pair = (64, 32)
     stride: int = 1
     simulator: SimulatorConfig | None = None
+    sensor_scale: float = 1.0
+
+    def sensor(self, video: Pair) -> Pair:
+        """Width and height at which to simulate the events of a video of size `video`."""
+        width, height = (max(1, round(side * self.sensor_scale)) for side in video)
+        return width, height
 
 
 @dataclass(frozen=True)
@@ -207,7 +214,8 @@ def _clip(values: Mapping[str, Any]) -> ClipFormat:
         }
     )
     numbers = (clip.frames, clip.bins, clip.stride, *clip.size)
-    if len(clip.size) != 2 or any(type(n) is not int or n < 1 for n in numbers):
+    good_scale = isinstance(clip.sensor_scale, int | float) and 0 < clip.sensor_scale <= 1
+    if not good_scale or len(clip.size) != 2 or any(type(n) is not int or n < 1 for n in numbers):
         raise ValueError(f"clip {values}")
     return clip
 

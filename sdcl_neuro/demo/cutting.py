@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Tracklet, Video, cut_tracklets, read_mot
+from ..data import Tracklet, Video, iterate_tracklets, plan_segments, read_mot
+from ..data.plan import SEGMENT_COUNTS
+from ..events import SimulatorConfig
 from ..spec import Pair
 from . import clip_path, tracks_path
-from .settings import CLIP, SENSOR, DemoSettings
+from .settings import CLIP
 
 
-def cut_clip(settings: DemoSettings, *, size: Pair, say: Callable[[str], None]) -> list[Tracklet]:
-    """Arriving, standing and leaving tracklets of the clip's six persons, events simulated.
+def cut_clip(
+    *, size: Pair = CLIP.size, counts: Mapping[str, int] = SEGMENT_COUNTS
+) -> list[Tracklet]:
+    """Arriving, standing and leaving tracklets of the clip's persons, events simulated.
 
     Args:
-        settings: the seed is the simulated sensor's.
         size: rows and columns of the spike tensor.
-        say: prints one line about what begins.
+        counts: tracklets of each person and segment.
     """
-    tracks = read_mot(tracks_path())
-    say(f"cutting tracklets of {len(tracks)} persons, simulating their events")
-    return cut_tracklets(
-        Video(clip_path()),
-        tracks,
-        replace(settings.simulator, seed=settings.seed),
-        frames=CLIP.frames,
+    video, tracks = Video(clip_path()), read_mot(tracks_path())
+    plan = plan_segments(tracks, frames=CLIP.frames, stride=CLIP.stride, counts=counts)
+    cut = iterate_tracklets(
+        video,
+        plan,
+        CLIP.simulator or SimulatorConfig(),
         bins=CLIP.bins,
-        stride=CLIP.stride,
         size=size,
-        sensor=SENSOR,
+        sensor=CLIP.sensor(video.size),
     )
+    found = {tracklet.name: tracklet for tracklet in cut}
+    return [found[window.name] for window in plan.windows]
 
 
 def stack_spikes(tracklets: Sequence[Tracklet]) -> NDArray[np.uint8]:

@@ -9,11 +9,10 @@ import torch
 from ..conversion import from_snntorch
 from ..conversion.model_file import Model, as_model
 from ..conversion.verify import Certificate, verify
-from ..data import Tracklet, Video, iterate_tracklets, plan_segments, read_mot
+from ..data import Tracklet
 from ..event_branch import PAPER, EventBranch
-from . import clip_path, tracks_path
-from .cutting import stack_spikes
-from .settings import CLIP, PAPER_SIZE, RATE, SENSOR, DemoSettings
+from .cutting import cut_clip, stack_spikes
+from .settings import PAPER_SIZE, RATE, DemoSettings
 
 EXACT = ("snntorch-int",)
 EVERYTHING = ("snntorch-int", "lava", "snntorch", "norse")
@@ -63,11 +62,7 @@ def _one_of_each_kind(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
 
 def _paper_network(settings: DemoSettings) -> tuple[Model, Tracklet]:
     """The paper's two layers at 128x64, in the chip's integers, and one tracklet at that size."""
-    first = read_mot(tracks_path())[:1]
-    plan = plan_segments(first, frames=CLIP.frames, counts={"arriving": 1})
-    (tracklet,) = iterate_tracklets(
-        Video(clip_path()), plan, settings.simulator, bins=CLIP.bins, size=PAPER_SIZE, sensor=SENSOR
-    )
+    tracklet, *_ = cut_clip(size=PAPER_SIZE, counts={"arriving": 1})
     torch.manual_seed(settings.seed)
     branch = EventBranch(PAPER)
     spikes = torch.from_numpy(stack_spikes([tracklet])).float()

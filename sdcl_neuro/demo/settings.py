@@ -17,13 +17,17 @@ from ..training.trainer import Settings, Stage
 from . import clip_path, tracks_path
 
 FRAME_BRANCH = "osnet_x0_25"
-CLIP = ClipFormat(frames=4, bins=4, size=(64, 32))
 PAPER_SIZE: Pair = (128, 64)
 RATE = 0.05
 """Spikes per neuron and step to which both event branches are calibrated before training."""
-SENSOR: Pair = (384, 216)
-"""Width and height at which events are simulated: half the clip's."""
-SIMULATOR = SimulatorConfig(threshold_on=0.25, threshold_off=0.25, log_eps=0.02)
+CLIP = ClipFormat(
+    frames=4,
+    bins=4,
+    size=(64, 32),
+    simulator=SimulatorConfig(threshold_on=0.25, threshold_off=0.25, log_eps=0.02),
+    sensor_scale=0.5,
+)
+"""Ten frames a second are few: higher thresholds than a sensor's keep the background silent."""
 HARDWARE = ("loihi1", "loihi2")
 STEPS = (50, 30)
 
@@ -37,7 +41,7 @@ class DemoSettings:
         frame_weights: safetensors of OSNet x0.25; without them the frame branch learns from the
             clip alone, together with the rest.
         backend: of the event branch in hybrid inference.
-        seed: of weights, batches and simulated sensors.
+        seed: of weights and batches.
         retrain: train even if the folder holds a finished training of these settings.
         steps: of training in float, then in the chip's integers.
     """
@@ -75,17 +79,12 @@ class DemoSettings:
             identities=6,
         )
 
-    @property
-    def simulator(self) -> SimulatorConfig:
-        """Thresholds suited to a video of ten frames a second."""
-        return SIMULATOR
-
     def fingerprint(self) -> str:
         """Changes with everything that training depends on."""
         weights = None if self.frame_weights is None else file_sha256(self.frame_weights)
         parts = {
             "clip": [file_sha256(clip_path()), file_sha256(tracks_path())],
-            "format": [asdict(CLIP), asdict(self.simulator), SENSOR, RATE],
+            "format": [asdict(CLIP), RATE],
             "event_branch": COMPACT.to_dict(),
             "bridge": self.bridge.to_dict(),
             "stages": [asdict(stage) for stage in self.stages],

@@ -71,7 +71,8 @@ def tell(settings: DemoSettings, *, progress: Progress, say: Callable[[str], Non
         say: prints one line about what begins.
     """
     settings.out.mkdir(parents=True, exist_ok=True)
-    tracklets = cut_clip(settings, size=CLIP.size, say=say)
+    say("cutting tracklets of the clip's persons, simulating their events")
+    tracklets = cut_clip()
     folder = settings.out / "checkpoint"
     _train_if_needed(settings, tracklets, folder, progress=progress, say=say)
     checkpoint = load_sdcl(folder)

@@ -22,7 +22,7 @@ class Source:
         tracks: in MOTChallenge format.
         events: of the same view and clock; None simulates them from the frames.
         sensor: width and height of the event file's sensor, where it does not say; without an
-            event file those at which to simulate, the video's own if None.
+            event file those at which to simulate, what the model was trained at if None.
         clip_boxes: cut boxes that reach over the picture's border.
         limit: at most so many tracklets of each track; None takes all.
     """
@@ -90,11 +90,14 @@ class Footage:
             self.events,
             bins=self.clip.bins,
             size=self.clip.size,
-            sensor=self.source.sensor if self.simulated else None,
+            sensor=self._simulated_sensor() if self.simulated else None,
         ):
             found[tracklet.name] = tracklet
             on_tracklet(1)
         return [found[window.name] for window in self.plan.windows]
+
+    def _simulated_sensor(self) -> Pair:
+        return self.source.sensor or self.clip.sensor(self.video.size)
 
 
 def open_footage(source: Source, clip: ClipFormat) -> Footage:
