@@ -27,10 +27,17 @@ from .synapses import Synapse, fold_norm, read_convolution, read_dense
 
 @dataclass(frozen=True)
 class Lowered:
-    """A description, and per layer how the original departs from it; None where it does not."""
+    """A description, and what of the original it does not show.
+
+    Attributes:
+        net: the description.
+        departures: per layer, how the original departs from it; None where it does not.
+        pools: per layer, the pooling that was folded into it from before.
+    """
 
     net: FloatNetwork
     departures: tuple[Departure | None, ...]
+    pools: tuple[Pool | None, ...]
 
 
 @dataclass
@@ -58,6 +65,7 @@ class _Chain:
     known: bool = True
     layers: list[FloatLayer] = field(default_factory=list)
     departures: list[Departure | None] = field(default_factory=list)
+    pools: list[Pool | None] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -96,7 +104,7 @@ def lower_chain(
     if chain.refusals:
         raise NetworkRefused(chain.refusals)
     net = FloatNetwork(shape, tuple(chain.layers), {"lowered": chain.notes})
-    return Lowered(net, tuple(chain.departures))
+    return Lowered(net, tuple(chain.departures), tuple(chain.pools))
 
 
 def _expect_end(chain: _Chain) -> None:
@@ -209,5 +217,6 @@ def _close(chain: _Chain, module: nn.Module) -> None:
     )
     chain.layers.append(closed.layer)
     chain.departures.append(closed.departure)
+    chain.pools.append(pool)
     chain.notes += closed.notes
     chain.sent = closed.layer.out_shape

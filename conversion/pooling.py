@@ -45,6 +45,17 @@ class Pool:
     text: str
 
     @property
+    def share(self) -> float | None:
+        """What every input is multiplied by on its way to one window; None where that differs."""
+        share = 1.0
+        for matrix in (self.rows.matrix, self.columns.matrix):
+            values = matrix[matrix != 0]
+            if (values != values[0]).any() or ((matrix != 0).sum(0) > 1).any():
+                return None
+            share *= float(values[0])
+        return share
+
+    @property
     def size(self) -> Pair:
         """Height and width behind it."""
         return len(self.rows.matrix), len(self.columns.matrix)

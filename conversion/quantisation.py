@@ -61,7 +61,7 @@ def quantize(net: FloatNetwork, *, calibration: object = None, message_bits: int
     layers, notes = [], []
     for layer, peak in zip(net.layers, peaks, strict=True):
         scale, origin = _scale(layer, peak)
-        integer = _round_layer(layer, scale)
+        integer = round_layer(layer, scale)
         layers.append(integer)
         largest = 2**message_bits - 1 if message_bits and layer is net.layers[0] else 1
         notes.append(_note(layer, integer, scale=scale, origin=origin, largest=largest))
@@ -139,7 +139,8 @@ def _scale(layer: FloatLayer, peak: float | None) -> tuple[float, str]:
     return choose_layer_scale(layer, peak=peak * HEADROOM), "calibration"
 
 
-def _round_layer(layer: FloatLayer, scale: float) -> IntLayer:
+def round_layer(layer: FloatLayer, scale: float) -> IntLayer:
+    """A layer's integers at a scale; whether they fit the chip is not looked at."""
     recurrent = layer.recurrent_weight
     return IntLayer(
         name=layer.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from numpy.typing import NDArray
@@ -13,18 +13,22 @@ from ..chip_neuron import ChipNeuron, Mode
 from ..chip_ops import chip_bias, chip_weight
 from ..errors import InputError, NetworkRefused, Refusal
 from ..event_branch import QUANTISATION_MARGIN
+from .lowering import lower_chain
+from .pooling import Pool
 from .quantisation import choose_layer_scale
-from .snntorch_source import flat_steps, from_snntorch
+from .snntorch_modules import POOLS
+from .snntorch_source import chain_of, input_shape
+from .tracing import Steps
 
 Pairs = list[tuple[str, nn.Module, ChipNeuron]]
 
 
 def prepare_quantization(
-    module: nn.Sequential,
+    module: nn.Module,
     sample: Tensor | NDArray[Any],
     *,
     margin: float = QUANTISATION_MARGIN,
-) -> nn.Sequential:
+) -> nn.Module:
     """Choose a weight scale for every layer and switch to integers, in place.
 
     Weights and biases stay what they are; a parametrisation hands the forward pass the chip's
@@ -32,9 +36,9 @@ def prepare_quantization(
     it again. `quantize` then gives the very integers that were trained.
 
     Args:
-        module: a sequence `from_snntorch` can describe, its neurons from `make_deployable`, and
+        module: one that `from_snntorch` can describe, its neurons from `make_deployable`, and
             without batch norm, whose folding would round differently from step to step.
-        sample: one input ``[T, B, ...]``; only its shape counts.
+        sample: one input ``[T, B, ...]``, for `from_snntorch`.
         margin: room for weights to grow in the training that follows.
 
     Returns:
@@ -43,14 +47,16 @@ def prepare_quantization(
     Raises:
         NetworkRefused: with every reason why it cannot be trained so.
     """
-    net = from_snntorch(module, sample)
-    pairs = list(_pairs(module))
-    for layer, (_, synapse, neuron) in zip(net.layers, pairs, strict=True):
+    steps, _ = chain_of(module, sample)
+    lowered = lower_chain(steps, input_shape(sample))
+    pairs = list(_pairs(steps))
+    shares = _shares(pairs, lowered.pools)
+    for layer, share, (_, synapse, neuron) in zip(lowered.net.layers, shares, pairs, strict=True):
         neuron.scale.fill_(choose_layer_scale(layer, margin=margin))
-        for name, kind in (("weight", _ChipWeight), ("bias", _ChipBias)):
+        for name, grid in (("weight", _ChipWeight(neuron, share)), ("bias", _ChipBias(neuron))):
             known = parametrize.is_parametrized(synapse, name)
             if getattr(synapse, name) is not None and not known:
-                parametrize.register_parametrization(synapse, name, kind(neuron))
+                parametrize.register_parametrization(synapse, name, grid)
     set_mode(module, "int")
     return module
 
@@ -74,17 +80,19 @@ def set_mode(module: nn.Module, mode: Mode) -> None:
 class _OnGrid(nn.Module):
     """A parametrisation that follows the mode and scale of the neuron behind the synapse."""
 
-    def __init__(self, neuron: ChipNeuron) -> None:
+    def __init__(self, neuron: ChipNeuron, share: float = 1.0) -> None:
         super().__init__()
         # In a tuple, so that the neuron does not become a part of the synapse.
         self._owner = (neuron,)
+        # Average pooling before the synapse becomes a factor of the weights that are stored.
+        self._share = share
 
     def forward(self, value: Tensor) -> Tensor:
         """The value itself in float mode; in integers its place on the chip's grid."""
         (neuron,) = self._owner
         if neuron.mode == "float":
             return value
-        scale = float(neuron.scale)
+        scale = float(neuron.scale) * self._share
         return self.integers(value, scale) / scale
 
     def integers(self, value: Tensor, scale: float) -> Tensor:
@@ -102,19 +110,40 @@ class _ChipBias(_OnGrid):
         return chip_bias(value, scale)
 
 
-def _pairs(module: nn.Sequential) -> Iterator[tuple[str, nn.Module, ChipNeuron]]:
+def _shares(pairs: Pairs, pools: Sequence[Pool | None]) -> list[float]:
+    """Per layer, the factor that pooling before it puts into its weights."""
+    shares = [1.0 if pool is None else pool.share for pool in pools]
+    refusals = [
+        Refusal(
+            f"pooling before {name!r}",
+            "its windows overlap or differ, so that its weights have no one grid",
+            "use windows that do not overlap and divide the size, without padding",
+        )
+        for (name, *_), share in zip(pairs, shares, strict=True)
+        if share is None
+    ]
+    if refusals:
+        raise NetworkRefused(refusals)
+    return [share for share in shares if share is not None]
+
+
+def _pairs(steps: Steps) -> Iterator[tuple[str, nn.Module, ChipNeuron]]:
     """Each synapse with the neuron behind it; what cannot train so is refused at once."""
     refusals, found = [], []
     waiting: tuple[str, nn.Module] | None = None
-    for index, (name, child) in enumerate(flat_steps(module)):
+    for index, (name, child) in enumerate(steps):
         where = f"module {index} ({name}, {type(child).__name__})"
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             mend = "fold it into the weights before training in integers"
             refusals.append(Refusal(where, "batch norm has no integers of its own", mend))
         elif isinstance(child, nn.Conv2d | nn.Linear):
             waiting = name, child
+        elif isinstance(child, POOLS) and waiting is not None:
+            mend = "put it behind the neuron"
+            refusals.append(Refusal(where, "pools sums, not spikes, in training", mend))
         elif isinstance(child, ChipNeuron) and waiting is not None:
             found.append((*waiting, child))
+            waiting = None
         elif isinstance(getattr(child, "threshold", None), Tensor):
             mend = "call conversion.make_deployable(module) first"
             refusals.append(Refusal(where, "this neuron knows no integers", mend))

@@ -14,7 +14,7 @@ from ..event_branch import EventBranch
 from ..spec import FloatNetwork, Shape
 from .approximation import recalibrate
 from .lowering import lower_chain
-from .tracing import expect_same_spikes, trace_chain
+from .tracing import Call, Steps, expect_same_spikes, trace_chain
 
 __all__ = ["from_snntorch"]
 
@@ -49,31 +49,37 @@ def from_snntorch(
         NetworkRefused: with every reason why the network cannot be described.
         InputError: for a sample of the wrong rank, or a module of another kind.
     """
-    shape = _input_shape(sample)
+    shape = input_shape(sample)
     if approximate != (calibration is not None):
         what = "approximate=True needs calibration data" if approximate else "calibration is unused"
         mend = "give both approximate=True and calibration=spikes, or neither"
         raise InputError(what, where="from_snntorch", mend=mend)
     if isinstance(module, EventBranch):
         return _from_branch(module, shape)
-    note = None
-    if type(module) is nn.Sequential:
-        lowered = lower_chain(list(flat_steps(module)), shape, approximate=approximate)
-    else:
-        tensor = torch.as_tensor(sample).float()
-        steps, passes = trace_chain(module, tensor)
-        steps = _from_input(steps, passes[0][0].received, shape)
-        lowered = lower_chain(steps, shape, approximate=approximate)
-        note = expect_same_spikes(lowered, passes, tensor)
+    steps, passes = chain_of(module, sample)
+    lowered = lower_chain(steps, shape, approximate=approximate)
+    note = None if passes is None else expect_same_spikes(lowered, passes, _floats(sample))
     net = _named(lowered.net, type(module).__name__, note)
     if not any(lowered.departures):
         return net
     return recalibrate(net, lowered.departures, calibration)
 
 
-def _from_input(
-    steps: list[tuple[str, nn.Module]], received: Tensor, shape: Shape
-) -> list[tuple[str, nn.Module]]:
+def chain_of(
+    module: nn.Module, sample: Tensor | NDArray[Any]
+) -> tuple[Steps, list[list[Call]] | None]:
+    """Names and modules in the order in which they are applied, and the calls if it was run."""
+    if type(module) is nn.Sequential:
+        return list(flat_steps(module)), None
+    steps, passes = trace_chain(module, _floats(sample))
+    return _from_input(steps, passes[0][0].received, input_shape(sample)), passes
+
+
+def _floats(sample: Tensor | NDArray[Any]) -> Tensor:
+    return torch.as_tensor(sample).float()
+
+
+def _from_input(steps: Steps, received: Tensor, shape: Shape) -> Steps:
     """The steps, after a Flatten where the forward itself flattened its input."""
     if len(shape) == 3 and received.ndim == 2:
         return [("input (flattened)", nn.Flatten()), *steps]
@@ -110,7 +116,8 @@ def _from_branch(branch: EventBranch, shape: Shape) -> FloatNetwork:
     return branch.float_network((shape[1], shape[2]))
 
 
-def _input_shape(sample: Tensor | NDArray[Any]) -> Shape:
+def input_shape(sample: Tensor | NDArray[Any]) -> Shape:
+    """The shape of one step of a sample ``[T, B, ...]``; InputError for another rank."""
     shape = tuple(int(size) for size in sample.shape)
     if len(shape) not in (3, 5) or min(shape) < 1:
         raise InputError(

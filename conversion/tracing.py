@@ -16,9 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..chip_neuron import ChipNeuron
 from ..errors import InputError, NetworkRefused, Refusal
+from ..spec import FloatLayer
+from .departures import Departure
 from .lowering import Lowered
-from .snntorch_layers import float_layer
+from .quantisation import round_layer
+from .snntorch_layers import float_layer, integer_layer
 from .snntorch_neurons import NEURONS
 
 Steps = list[tuple[str, nn.Module]]
@@ -84,7 +88,7 @@ def expect_same_spikes(lowered: Lowered, passes: Sequence[Sequence[Call]], sampl
     with torch.no_grad():
         described = zip(lowered.net.layers, lowered.departures, neurons, strict=True)
         for layer, departure, position in described:
-            flow = float_layer(layer, departure)(flow)
+            flow = _stage(passes[0][position].module, layer, departure)(flow).float()
             own = torch.stack([each[position].gave for each in passes]).reshape(flow.shape)
             different = int((own.cpu() != flow).sum())
             spikes += int(own.sum())
@@ -97,6 +101,13 @@ def expect_same_spikes(lowered: Lowered, passes: Sequence[Sequence[Call]], sampl
     if refusals:
         raise NetworkRefused(refusals)
     return f"{spikes} spikes of the module itself compared on one sample"
+
+
+def _stage(module: nn.Module, layer: FloatLayer, departure: Departure | None) -> nn.Module:
+    """What computes as the neuron does: in integers where it trains in them."""
+    if isinstance(module, ChipNeuron) and module.mode == "int" and layer.scale is not None:
+        return integer_layer(round_layer(layer, layer.scale))
+    return float_layer(layer, departure)
 
 
 def _watch(module: nn.Module, sample: Tensor) -> tuple[list[Call], Tensor]:

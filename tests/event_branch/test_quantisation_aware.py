@@ -101,3 +101,53 @@ def test_what_cannot_train_in_integers(spikes):
         set_mode(deployable, "int")
     with pytest.raises(InputError, match="'float' or 'int'"):
         set_mode(deployable, "both")
+
+
+class _Pooled(nn.Module):
+    """A forward of its own, with average pooling before a convolution and a Linear."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.conv1, self.lif1 = nn.Conv2d(2, 4, 3, padding=1), snn.Leaky(0.8, threshold=0.3)
+        self.pool1, self.pool2 = pool, nn.AvgPool2d(2)
+        self.conv2, self.lif2 = nn.Conv2d(4, 6, 3, padding=1), snn.Leaky(0.8, threshold=0.2)
+        self.fc, self.lif3 = nn.Linear(6 * 9, 5), snn.Leaky(0.9, threshold=0.2)
+
+    def forward(self, x):
+        states = [lif.reset_mem() for lif in (self.lif1, self.lif2, self.lif3)]
+        spikes = []
+        for step in x:
+            one, states[0] = self.lif1(self.conv1(step), states[0])
+            two, states[1] = self.lif2(self.conv2(self.pool1(one)), states[1])
+            out, states[2] = self.lif3(self.fc(self.pool2(two).flatten(1)), states[2])
+            spikes.append(out)
+        return torch.stack(spikes)
+
+
+@pytest.mark.parametrize("pool", [nn.AvgPool2d(2), nn.LPPool2d(1, 2)])
+def test_pooled_modules_with_a_forward_train_in_the_integers_of_the_chip(spikes, pool):
+    module = make_deployable(_Pooled(pool))
+    prepare_quantization(module, spikes)
+    optimiser = torch.optim.Adam(module.parameters(), lr=0.01)
+    for _ in range(3):
+        optimiser.zero_grad()
+        module(spikes).sum(0).pow(2).mean().neg().backward()
+        optimiser.step()
+    trained = module.eval()(spikes).detach().numpy()
+    chip = quantize(from_snntorch(module, spikes))
+    record = run_network(chip, spikes.numpy().astype(np.uint8))
+    assert trained.mean() > 0.05
+    np.testing.assert_array_equal(record.spikes[2], trained)
+
+
+@pytest.mark.parametrize(
+    ("modules", "words"),
+    [
+        ([nn.AvgPool2d(3, 2), nn.Conv2d(2, 2, 3)], "windows overlap"),
+        ([nn.Conv2d(2, 2, 3), nn.AvgPool2d(2)], "put it behind the neuron"),
+    ],
+)
+def test_pools_without_one_grid_are_refused(spikes, modules, words):
+    module = make_deployable(nn.Sequential(*modules, snn.Leaky(0.8, init_hidden=True)))
+    with pytest.raises(NetworkRefused, match=words):
+        prepare_quantization(module, spikes)
