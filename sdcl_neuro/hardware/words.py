@@ -42,6 +42,7 @@ LIMITS: dict[str, tuple[str, str]] = {
     "fan_in": ("synapses", "synapses onto one neuron"),
     "fan_out": ("synapses", "synapses from one neuron"),
     "destinations_per_core": ("cores", "cores that one core may send to"),
+    "targets_per_neuron": ("cores", "cores that one neuron may send to"),
     "inputs": ("neurons", "input channels"),
     "hidden": ("neurons", "hidden neurons"),
     "outputs": ("neurons", "output neurons"),
