@@ -23,7 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("verify", "prove backends equal, spike for spike, and write the certificate"),
     "run": ("run", "run a network on a file of spikes"),
     "profile": ("profile", "spikes, synaptic operations, energy and latency on given hardware"),
-    "hw": ("hw", "hardware profiles: list, show"),
+    "hw": ("hw", "hardware profiles: list, show, fit"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
     "events": ("events", "event files: info, encode, simulate"),
     "weights": ("weights", "weights of the frame branch: convert"),

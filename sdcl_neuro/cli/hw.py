@@ -1,16 +1,26 @@
-"""Hardware profiles: which there are, and what is in one."""
+"""Hardware profiles: which there are, what is in one, and what fits on one."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..atomic import write_json
+from ..atomic import atomic_path, write_json
+from ..branch_description import COMPACT, PAPER, BranchDescription
+from ..errors import InputError
 from ..hardware import HardwareProfile, list_profiles, load_profile
+from ..spec import Pair
 from . import common_arguments
 
+if TYPE_CHECKING:
+    from ..conversion.model_file import Model
+
 SCHEMA = {"name": "sdcl_neuro.hw_list", "version": 1}
+BRANCHES = {"paper": PAPER, "compact": COMPACT}
+"""Event branches that have a name, for a fit before there is a model."""
+_LARGEST_DESCRIPTION = 1 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,17 +29,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     summaries = {
         "list": "name every profile that comes with the package",
         "show": "print one profile with the source of every figure",
+        "fit": "place a network, trained or not, on a chip under every limit",
     }
     for name, summary in summaries.items():
         action = actions.add_parser(name, help=summary, description=summary)
         common_arguments(action)
         action.add_argument("--json", metavar="FILE", type=Path, help="the same, as JSON")
-        if name == "show":
+        if name == "fit":
+            _fit_arguments(action)
+        if name != "list":
             action.add_argument("name", metavar="NAME", help="a profile's name, or a .toml file")
 
 
+def _fit_arguments(action: argparse.ArgumentParser) -> None:
+    action.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a checkpoint folder, .nir or .net; or with --size: paper, compact, or the JSON of "
+        "an event branch's description",
+    )
+    action.add_argument(
+        "--size", metavar="HxW", help="of the input, for a branch that is not built yet"
+    )
+    action.add_argument(
+        "--unshared",
+        action="store_true",
+        help="store a convolution's weights for every neuron, not once in a core",
+    )
+    action.add_argument("--html", metavar="FILE", type=Path, help="one page with the picture")
+
+
 def execute(args: argparse.Namespace) -> int:
-    """Print what was asked for and return 0."""
+    """Print what was asked for; 0, or an error if a network does not fit."""
+    if args.action == "fit":
+        return _fit(args)
     if args.action == "show":
         profile = load_profile(args.name)
         print(profile)
@@ -43,6 +76,65 @@ def execute(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, {"schema": SCHEMA, "profiles": [_brief(p) for p in profiles]})
     return 0
+
+
+def _fit(args: argparse.Namespace) -> int:
+    """Print and write the fit; CheckFailed afterwards if a limit is exceeded."""
+    from ..placement import fit
+
+    found = fit(
+        _model(args.model, args.size),
+        args.name,
+        size=None if args.size is None else _size(args.size),
+        shared_kernels=False if args.unshared else None,
+    )
+    print(found)
+    if args.json:
+        found.to_json(args.json)
+    if args.html:
+        from ..profiling.report import fit_page
+
+        with atomic_path(args.html) as temporary:
+            temporary.write_text(fit_page(found), encoding="utf-8")
+    found.require()
+    return 0
+
+
+def _model(name: str, size: str | None) -> Model | BranchDescription:
+    """A model's file, or with a size the description of a branch."""
+    if size is None:
+        if name in BRANCHES:
+            raise InputError(
+                f"'{name}' is a branch without an input size", mend="add --size, such as 256x128"
+            )
+        from ..conversion.model_file import load_model
+
+        return load_model(name)
+    if name in BRANCHES:
+        return BRANCHES[name]
+    path = Path(name)
+    if path.suffix != ".json":
+        raise InputError(
+            "a model has its own input size",
+            where="--size",
+            mend=f"leave it out, or give {', '.join(BRANCHES)} or a description's .json",
+        )
+    try:
+        with path.open("rb") as stream:
+            content = json.loads(stream.read(_LARGEST_DESCRIPTION).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError("not JSON", where=name, mend="correct the file") from error
+    return BranchDescription.from_dict(content)
+
+
+def _size(text: str) -> Pair:
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdecimal() and 0 < len(part) < 6 for part in parts):
+        raise InputError(f"size {text!r}", where="--size", mend="give HEIGHTxWIDTH, as 256x128")
+    height, width = map(int, parts)
+    if not height or not width:
+        raise InputError(f"size {text!r}", where="--size", mend="give positive numbers")
+    return height, width
 
 
 def _brief(profile: HardwareProfile) -> dict[str, Any]:

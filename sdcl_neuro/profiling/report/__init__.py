@@ -5,8 +5,10 @@
 
 from .badges import badge
 from .charts import IntervalRow, bar_chart, interval_chart, stacked_bars
+from .fit_page import fit_page, fit_section, limits_section
 from .images import data_uri, event_image, event_legend, picture, pictures
 from .page import Section, Tile, join, page
+from .placement_chart import placement_chart
 from .profile_page import (
     activity_section,
     constants_section,
@@ -50,15 +52,19 @@ __all__ = [
     "energy_section",
     "event_image",
     "event_legend",
+    "fit_page",
+    "fit_section",
     "heading",
     "interval_chart",
     "join",
     "latency_section",
+    "limits_section",
     "note",
     "page",
     "paragraph",
     "picture",
     "pictures",
+    "placement_chart",
     "profile_page",
     "ranked_lists",
     "raster",

@@ -1,0 +1,95 @@
+"""The page of a fit: the verdict, the layers, the picture, what is exceeded and unknown."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from ...placement import Fit
+from ...placement.text import verdict as verdict_text
+from ...placement.usage import RESOURCES
+from .page import Section, Tile, join, page
+from .placement_chart import placement_chart
+from .tables import Cell, Number, Unknown, bullets, paragraph, table, verdict
+
+
+def fit_page(fit: Fit) -> str:
+    """One self-contained page."""
+    sections = [fit_section(fit), limits_section(fit)]
+    return page(
+        f"Does it fit on {fit.title}?",
+        sections,
+        eyebrow="sdcl-neuro hw fit",
+        lead=f"Input {' x '.join(map(str, fit.input_shape))}: {verdict_text(fit)}.",
+        tiles=_tiles(fit),
+    )
+
+
+def fit_section(fit: Fit, *, rates: list[float] | None = None) -> Section:
+    """Layers on cores, and the picture."""
+    lead = "Layers cut over cores, each tile within every known limit of a core."
+    return Section("Placement", join(layers_table(fit), placement_chart(fit, rates=rates)), lead)
+
+
+def limits_section(fit: Fit) -> Section:
+    """What is exceeded, what nobody knows, and how it was counted."""
+    blocks = [fit_verdict(fit)]
+    if fit.broken:
+        rows: list[list[Cell]] = [
+            [entry.where, entry.limit.replace("_", " "), entry.value, _allowed(entry.allowed),
+             entry.unit, entry.mend]
+            for entry in fit.broken
+        ]  # fmt: skip
+        head = ["where", "limit", "needed", "there is", "unit", "what would mend it"]
+        blocks.append(table(head, rows))
+    lines = [
+        f"Unknown: {entry.limit.replace('_', ' ')}: {entry.reason}." for entry in fit.unchecked
+    ]
+    lines += [f"{note[0].upper()}{note[1:]}." for note in fit.notes]
+    if lines:
+        blocks.append(bullets(lines))
+    return Section("Limits", join(*blocks))
+
+
+def layers_table(fit: Fit) -> Markup:
+    """One row a layer: cores, the largest tile, the fullest core's share of each limit."""
+    names = [name for name in dict.fromkeys(n for layer in fit.layers for n in layer.loads)
+             if name != "synapses"]  # fmt: skip
+    head = ["layer", "kind", "neurons", "synapses", "cores", "largest tile"]
+    rows: list[list[Cell]] = []
+    for layer in fit.layers:
+        row: list[Cell] = [layer.name, layer.kind, layer.neurons, layer.synapses]
+        row.append(Unknown(fit.reason) if layer.cores is None else layer.cores)
+        row.append("" if layer.largest is None else " x ".join(map(str, layer.largest)))
+        for name in names:
+            load = layer.loads.get(name)
+            if load is None:
+                row.append("")
+                continue
+            share = "" if load.share is None else f" ({100 * load.share:.1f} %)"
+            row.append(Number(load.most, f"{load.most:,.10g}{share}"))
+        rows.append(row)
+    per = [f"{n.replace('_', ' ')}/core" if n in RESOURCES else n.replace("_", " ") for n in names]
+    return table([*head, *per], rows, caption="The fullest core of each layer, share of its limit")
+
+
+def fit_verdict(fit: Fit) -> Markup:
+    """A badge where there is a verdict, a sentence where there is none."""
+    if fit.fits is None:
+        return paragraph(f"Unknown whether it fits: {fit.reason}.")
+    return paragraph(verdict(fit.fits, verdict_text(fit)))
+
+
+def _tiles(fit: Fit) -> list[Tile]:
+    found = [Tile("Neurons", f"{sum(layer.neurons for layer in fit.layers):,}")]
+    if fit.cores is not None:
+        found.append(Tile("Cores", f"{fit.cores:,}"))
+    if fit.chips is not None:
+        found.append(Tile("Chips", f"{fit.chips:,}"))
+    shares = [load.share or 0 for layer in fit.layers for load in layer.loads.values()]
+    if any(shares):
+        found.append(Tile("Fullest limit of a core", f"{100 * max(shares):.1f} %"))
+    return found
+
+
+def _allowed(allowed: float | str) -> Cell:
+    return allowed if isinstance(allowed, str) else Number(allowed, f"{allowed:,.10g}")
