@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ..errors import InputError
 from ..hardware import HardwareProfile, load_profile
+from ..placement import fit
 from ..record import Record
 from ..spec import IntNetwork
 from .dense import REFERENCE, dense_energy, dense_twin
@@ -57,7 +58,7 @@ def profile(
     if record is None:
         record = _run(integer, spikes, device)
     work = workload(integer, record)
-    priced = {target.name: _price(work, target, step_us) for target in targets}
+    priced = {target.name: _price(integer, work, target, step_us) for target in targets}
     energies = {
         name: target.energy for name, target in priced.items() if target.hw.family == "neuromorphic"
     }
@@ -105,9 +106,10 @@ def _run(net: IntNetwork, spikes: object, device: str) -> Record:
     return run_network(net, spikes, layers=(), device=device)
 
 
-def _price(work: Workload, hw: HardwareProfile, step_us: float | None) -> Target:
+def _price(net: IntNetwork, work: Workload, hw: HardwareProfile, step_us: float | None) -> Target:
     if hw.family == "dense":
         unknown = Latency(reason="a dense reference has no time per operation here")
         return Target(hw, dense_energy(work, hw), unknown)
-    time = latency(work, hw, step_us=step_us)
-    return Target(hw, energy(work, hw, time), time)
+    placed = fit(net, hw)
+    time = latency(work, hw, step_us=step_us, fit=placed)
+    return Target(hw, energy(work, hw, time, fit=placed), time, placed)

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..hardware import HardwareProfile, Variant
+from ..placement import Fit
 from .cost import Constant, citations, find, messages, path, synop, why_not
-from .interval import Interval, finite, hull, total
+from .interval import ZERO, Interval, figure, finite, hull, total
 from .latency import Latency
+from .placed import messages_between_chips, placed_hops, placed_messages
 from .workload import Workload
 
 PJ_PER_UJ = 1e6
@@ -124,15 +126,18 @@ def uj_dict(interval: Interval | None, *, reason: str = "") -> dict[str, Any]:
     return ends
 
 
-def energy(work: Workload, hw: HardwareProfile, latency: Latency) -> Energy:
+def energy(
+    work: Workload, hw: HardwareProfile, latency: Latency, *, fit: Fit | None = None
+) -> Energy:
     """Energy of one sample on a neuromorphic target.
 
     Args:
         work: counts of one sample.
         hw: the target's profile.
         latency: of the same work there; static power runs as long as it says.
+        fit: of the network there; its placement says where spikes go, without one it is open.
     """
-    variants = {name: _variant(variant, work, hw) for name, variant in hw.variants.items()}
+    variants = {name: _variant(variant, work, hw, fit) for name, variant in hw.variants.items()}
     known = {name: variant for name, variant in variants.items() if variant.parts}
     if not known:
         missing = _reasons(variants)
@@ -143,13 +148,14 @@ def energy(work: Workload, hw: HardwareProfile, latency: Latency) -> Energy:
         name: _joined([v.parts[name] for v in known.values() if name in v.parts]) for name in names
     }
     missing = _reasons(known, but=parts)
-    static, why = _static(work, hw, latency)
+    static, why = _static(work, hw, latency, fit)
     if static is None:
         missing["static"] = why
     else:
         parts["static"] = static
-    if (work.chips_needed(hw) or 1) > 1:
-        missing["between_chips"] = "spikes between chips need a placement"
+    between = _between_chips(work, hw, fit)
+    if between:
+        missing["between_chips"] = between
     missing["host_transfer"] = "no energy of moving spikes to and from the host is published"
     return Energy(parts, known, missing, bound=_bound(work, hw))
 
@@ -166,7 +172,9 @@ def _reasons(
     return {name: "; ".join(whys) for name, whys in found.items()}
 
 
-def _variant(variant: Variant, work: Workload, hw: HardwareProfile) -> VariantEnergy:
+def _variant(
+    variant: Variant, work: Workload, hw: HardwareProfile, fit: Fit | None
+) -> VariantEnergy:
     all_in = find(variant.energy, variant.name, "synop_all_in")
     if all_in is not None:
         count = sum(layer.synops for layer in work.layers)
@@ -176,7 +184,7 @@ def _variant(variant: Variant, work: Workload, hw: HardwareProfile) -> VariantEn
     parts: dict[str, Part] = {}
     missing: dict[str, str] = {}
     for name, model in _PARTS.items():
-        part = model(variant, work, hw)
+        part = model(variant, work, hw, fit)
         if isinstance(part, Part):
             parts[name] = part
         else:
@@ -189,7 +197,7 @@ def _variant(variant: Variant, work: Workload, hw: HardwareProfile) -> VariantEn
     return VariantEnergy(variant.title, parts, missing)
 
 
-def _synops(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | str:
+def _synops(variant: Variant, work: Workload, *_: object) -> Part | str:
     priced = [(layer, synop(variant.energy, variant.name, layer)) for layer in work.layers]
     known = [(layer, constant) for layer, constant in priced if constant is not None]
     if len(known) < len(priced):
@@ -200,7 +208,7 @@ def _synops(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | str
     )
 
 
-def _updates(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | str:
+def _updates(variant: Variant, work: Workload, *_: object) -> Part | str:
     """A spiking update is active; whether the others are is not counted, hence the interval."""
     updates = sum(layer.updates for layer in work.layers)
     spiking = sum(layer.spikes_out for layer in work.layers)
@@ -216,10 +224,18 @@ def _updates(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | st
     return _part(Interval(low.low, max(low.high, high.high)), inactive, active)
 
 
-def _traffic(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | str:
-    outside, inner = messages(work, hw)
+def _traffic(variant: Variant, work: Workload, hw: HardwareProfile, fit: Fit | None) -> Part | str:
+    """Messages of a placement if there is one; the input enters the mesh at an unknown place."""
     way, used = path(variant.energy, variant.name, hw)
-    cost = way * (outside + inner)
+    if fit is None or fit.placement is None:
+        outside, inner = messages(work, hw)
+        cost = way * (outside + inner)
+    else:
+        outside, inner = placed_messages(work, fit.placement)
+        cost, used_hops = placed_hops(work, fit.placement, variant.energy, variant.name)
+        local = find(variant.energy, variant.name, "spike_in_tile")
+        cost += way * outside + (ZERO if local is None else local.interval * inner)
+        used = list(dict.fromkeys([*used, *used_hops]))
     sent = sum(layer.spikes_out for layer in work.layers)
     counts = {"spike_out": Interval(sent, sent), "axon_out": inner, "axon_in": outside + inner}
     for name, count in counts.items():
@@ -230,14 +246,14 @@ def _traffic(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | st
     return _part(cost, *used) if used else why_not(variant.energy, "spike_in_tile", "axon_out")
 
 
-def _synchronisation(variant: Variant, work: Workload, hw: HardwareProfile) -> Part | str:
+def _synchronisation(variant: Variant, work: Workload, *_: object) -> Part | str:
     barrier = find(variant.energy, variant.name, "synchronisation")
     if barrier is None:
         return why_not(variant.energy, "synchronisation")
     return _part(barrier.interval.scaled(work.run_steps), barrier)
 
 
-_PARTS: dict[str, Callable[[Variant, Workload, HardwareProfile], Part | str]] = {
+_PARTS: dict[str, Callable[[Variant, Workload, HardwareProfile, Fit | None], Part | str]] = {
     "synaptic_operations": _synops,
     "neuron_updates": _updates,
     "spike_traffic": _traffic,
@@ -245,10 +261,23 @@ _PARTS: dict[str, Callable[[Variant, Workload, HardwareProfile], Part | str]] = 
 }
 
 
-def _static(work: Workload, hw: HardwareProfile, latency: Latency) -> tuple[Part | None, str]:
+def _between_chips(work: Workload, hw: HardwareProfile, fit: Fit | None) -> str:
+    """Why the way from chip to chip is not in the sum; empty if there is none."""
+    if fit is not None and fit.placement is not None:
+        sent = messages_between_chips(work, fit.placement)
+        if fit.placement.chips > 1:
+            return f"no energy of a link is at hand; about {figure(sent)} messages leave their chip"
+        return ""
+    many = (work.chips_needed(hw) or 1) > 1
+    return "spikes between chips need a placement" if many else ""
+
+
+def _static(
+    work: Workload, hw: HardwareProfile, latency: Latency, fit: Fit | None
+) -> tuple[Part | None, str]:
     """Static power of the chips over the run, 1 mW for 1 us being 1 nJ."""
     power = find(hw.power, "", "static")
-    chips = work.chips_powered(hw)
+    chips = work.chips_powered(hw, placed=None if fit is None else fit.chips)
     if power is None:
         return None, why_not(hw.power, "static")
     if latency.us is None:

@@ -105,7 +105,22 @@ def _target(name: str, target: Target) -> Iterator[dict[str, object]]:
         "source": entry.get("source", ""),
         "reason": entry.get("reason", ""),
     }
-    yield {"section": "fit", "target": name, "quantity": "fits", "reason": NO_FIT}
+    yield from _fit(name, target)
+
+
+def _fit(name: str, target: Target) -> Iterator[dict[str, object]]:
+    """Whether it fits (1 or 0), and on how many cores and chips."""
+    fit = target.fit
+    row: dict[str, object] = {"section": "fit", "target": name, "unit": "1", "tag": "modelled"}
+    verdict = None if fit is None or fit.fits is None else int(fit.fits)
+    reason = NO_FIT if fit is None else fit.reason
+    yield row | {
+        "quantity": "fits", "low": _blank(verdict), "high": _blank(verdict), "reason": reason
+    }  # fmt: skip
+    for quantity in ("cores", "chips"):
+        count = None if fit is None else getattr(fit, quantity)
+        if count is not None:
+            yield row | {"quantity": quantity, "low": count, "high": count, "unit": quantity}
 
 
 def _energy_row(

@@ -1,23 +1,29 @@
 """Latency of one sample on a chip whose steps end in a barrier.
 
 ``step = barrier + slowest core``; a core's time is its neuron updates, synaptic operations and
-spike messages, one after another. A layer is spread over cores by neurons alone, evenly, and its
-spikes evenly over cores and steps: real steps are uneven, and placement comes later.
+spike messages, one after another. Spikes are even over a layer's neurons and over the steps: real
+steps are uneven. Without a placement a layer is spread over cores by neurons alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..hardware import HardwareProfile, Variant
+from ..placement import Fit
 from .cost import Constant, citations, destinations, find, path, synop, why_not
 from .interval import ZERO, Interval, finite, hull
-from .workload import LayerWork, Workload
+from .placed import CoreLoad, core_loads
+from .workload import Workload
 
 ASSUMPTION = (
     "neurons over cores by division, spikes even over cores and steps, no placement; "
+    "one step more for every layer"
+)
+PLACED = (
+    "the slowest core of the placement, spikes even over a layer's neurons and over the steps; "
     "one step more for every layer"
 )
 
@@ -33,6 +39,7 @@ class Latency:
         variants: set of constants to its own `us`.
         reason: why it is unknown; empty if it is known.
         stated: whether the caller gave the step time.
+        placed: whether a placement said what each core does.
     """
 
     us: Interval | None = None
@@ -42,6 +49,14 @@ class Latency:
     variants: Mapping[str, Interval] = field(default_factory=dict)
     reason: str = ""
     stated: bool = False
+    placed: bool = False
+
+    @property
+    def assumption(self) -> str:
+        """What the model takes for granted; nothing where the caller gave the step time."""
+        if self.stated:
+            return ""
+        return PLACED if self.placed else ASSUMPTION
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; unknown is null with a reason."""
@@ -55,7 +70,7 @@ class Latency:
             "step_high_us": finite(self.step_us.high),
             "steps": self.steps,
             "source": "stated by the caller" if self.stated else citations(self.constants),
-            "assumption": "" if self.stated else ASSUMPTION,
+            "assumption": self.assumption,
             "variants": {
                 name: {"low_us": us.low, "high_us": finite(us.high)}
                 for name, us in self.variants.items()
@@ -64,13 +79,16 @@ class Latency:
         }
 
 
-def latency(work: Workload, hw: HardwareProfile, *, step_us: float | None = None) -> Latency:
+def latency(
+    work: Workload, hw: HardwareProfile, *, step_us: float | None = None, fit: Fit | None = None
+) -> Latency:
     """Latency of one sample, over every set of constants that has times.
 
     Args:
         work: counts of one sample.
         hw: the target's profile.
         step_us: the step time, if the caller knows it; it goes before the model.
+        fit: of the network there; with a placement the slowest core is its slowest.
     """
     if step_us is not None:
         step = Interval(step_us, step_us)
@@ -80,7 +98,7 @@ def latency(work: Workload, hw: HardwareProfile, *, step_us: float | None = None
     used: list[Constant] = []
     reason = "the profile has no times"
     for name, variant in hw.variants.items():
-        found = _step(variant, work, hw)
+        found = _step(variant, work, hw, fit)
         if isinstance(found, str):
             reason = found
             continue
@@ -95,11 +113,12 @@ def latency(work: Workload, hw: HardwareProfile, *, step_us: float | None = None
         steps=work.run_steps,
         constants=tuple(dict.fromkeys(used)),
         variants={name: s.scaled(work.run_steps) for name, s in steps.items()},
+        placed=fit is not None and fit.placement is not None,
     )
 
 
 def _step(
-    variant: Variant, work: Workload, hw: HardwareProfile
+    variant: Variant, work: Workload, hw: HardwareProfile, fit: Fit | None
 ) -> tuple[Interval, list[Constant]] | str:
     """One step in ns with the constants used, or why there is none."""
     fixed = find(variant.time, variant.name, "step")
@@ -108,7 +127,7 @@ def _step(
     unknown = variant.time.get("synop")
     if unknown is not None and unknown.unknown:
         return unknown.unknown
-    chips = work.chips_needed(hw)
+    chips = work.chips_needed(hw) if fit is None or fit.chips is None else fit.chips
     if chips is None:
         return "the profile does not say how many neurons and cores a chip has"
     wide = chips > 1 and find(variant.time, variant.name, "barrier_many_chips")
@@ -119,9 +138,8 @@ def _step(
     if wide:
         wait, used = hull([wait, wide.interval]), [barrier, wide]
     slowest = ZERO
-    for layer, reader in zip(work.layers, [*work.layers[1:], None], strict=True):
-        sent_to = 1 if reader is None else destinations(reader, hw)
-        core = _core(layer, variant, work, hw, sent_to=sent_to)
+    for index in range(len(work.layers)):
+        core = _core(index, variant, work, _loads(index, work, hw, fit))
         if isinstance(core, str):
             return core
         slowest = Interval(max(slowest.low, core[0].low), max(slowest.high, core[0].high))
@@ -130,28 +148,44 @@ def _step(
     return wait + slowest + way, [*used, *hops]
 
 
-def _core(
-    layer: LayerWork, variant: Variant, work: Workload, hw: HardwareProfile, *, sent_to: int
-) -> tuple[Interval, list[Constant]] | str:
-    """Time in ns that one of a layer's cores works in a mean step."""
-    table, name = variant.time, variant.name
+def _loads(index: int, work: Workload, hw: HardwareProfile, fit: Fit | None) -> list[CoreLoad]:
+    """What the cores of a layer do in a mean step; without a placement all do the same."""
+    if fit is not None and fit.placement is not None:
+        return core_loads(work, fit.placement, index)
+    layer = work.layers[index]
     share = 1 / ((layer.cores(hw) or 1) * work.steps)
-    operation = synop(table, name, layer)
+    last = index + 1 == len(work.layers)
+    sent_to = 1 if last else destinations(work.layers[index + 1], hw)
+    return [
+        CoreLoad(
+            layer.updates * share,
+            layer.synops * share,
+            layer.spikes_out * share,
+            Interval(1, destinations(layer, hw)).scaled(layer.spikes_in * share),
+            Interval(1, sent_to).scaled(layer.spikes_out * share),
+        )
+    ]
+
+
+def _core(
+    index: int, variant: Variant, work: Workload, loads: Sequence[CoreLoad]
+) -> tuple[Interval, list[Constant]] | str:
+    """Time in ns that the slowest of a layer's cores works in a mean step."""
+    table, name = variant.time, variant.name
+    operation = synop(table, name, work.layers[index])
     active = find(table, name, "neuron_update_active", "neuron_update")
     inactive = find(table, name, "neuron_update_inactive", "neuron_update")
     if operation is None or active is None or inactive is None:
         return why_not(table, "synop", "neuron_update", "neuron_update_active")
     update = Interval(inactive.interval.low, active.interval.high)
-    time = update.scaled(layer.updates * share) + operation.interval.scaled(layer.synops * share)
+    per_message = {key: find(table, name, key) for key in ("axon_in", "axon_out", "spike_out")}
+    slowest = ZERO
+    for load in loads:
+        time = update.scaled(load.updates) + operation.interval.scaled(load.synops)
+        counts = (load.messages_in, load.messages_out, Interval(load.spikes, load.spikes))
+        for constant, count in zip(per_message.values(), counts, strict=True):
+            if constant is not None:
+                time += constant.interval * count
+        slowest = Interval(max(slowest.low, time.low), max(slowest.high, time.high))
     used = [operation, inactive, active]
-    counts = {
-        "axon_in": Interval(1, destinations(layer, hw)).scaled(layer.spikes_in * share),
-        "axon_out": Interval(1, sent_to).scaled(layer.spikes_out * share),
-        "spike_out": Interval(1, 1).scaled(layer.spikes_out * share),
-    }
-    for key, count in counts.items():
-        constant = find(table, name, key)
-        if constant is not None:
-            time += constant.interval * count
-            used.append(constant)
-    return time, used
+    return slowest, [*used, *(constant for constant in per_message.values() if constant)]

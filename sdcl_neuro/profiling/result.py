@@ -9,13 +9,14 @@ from typing import Any
 
 from ..atomic import atomic_path, write_json
 from ..hardware import HardwareProfile
+from ..placement import Fit
 from ..record import LayerActivity
 from .dense import DenseTwin
 from .energy import Energy
 from .latency import Latency
 
 SCHEMA = {"name": "sdcl_neuro.profile", "version": 1}
-NO_FIT = "hw fit comes with placement"
+NO_FIT = "a dense reference holds no neurons"
 COUNTS = ("neurons", "synapses", "spikes_in", "spikes_out", "synops", "updates")
 CONVENTIONS = {
     "synop": (
@@ -60,11 +61,16 @@ class LayerFigures:
 
 @dataclass(frozen=True)
 class Target:
-    """What a sample costs on one piece of hardware."""
+    """What a sample costs on one piece of hardware; `fit` is None for a dense reference."""
 
     hw: HardwareProfile
     energy: Energy
     latency: Latency
+    fit: Fit | None = None
+
+    def fit_dict(self) -> dict[str, Any]:
+        """The verdict in plain JSON; unknown is null with a reason."""
+        return {"fits": None, "reason": NO_FIT} if self.fit is None else self.fit.summary()
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ class Profile:
             "per_sample": per_sample,
             "energy": {name: target.energy.to_dict() for name, target in self.targets.items()},
             "latency": {name: target.latency.to_dict() for name, target in self.targets.items()},
-            "fit": {name: {"fits": None, "reason": NO_FIT} for name in self.targets},
+            "fit": {name: target.fit_dict() for name, target in self.targets.items()},
             "ann": self.ann.to_dict(),
             "conventions": CONVENTIONS,
             "versions": dict(self.versions),

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ..placement.text import verdict
 from .cost import Constant
 from .interval import figure
 from .result import NO_FIT, LayerFigures
@@ -93,7 +94,7 @@ def _target(target: Target, sources: Sources) -> Iterator[str]:
         yield from _wrapped(
             f"latency: {latency.us} us ({latency.steps} steps, {made} {latency.step_us} us)"
         )
-    yield from _wrapped(f"fit: unknown: {NO_FIT}")
+    yield from _fit(target)
     for note in target.hw.notes:
         yield from _wrapped(f"note: {note}")
     rows = [
@@ -114,6 +115,17 @@ def _target(target: Target, sources: Sources) -> Iterator[str]:
     if rows:
         yield "  constants"
         yield from (f"  {row}" for row in columns(rows, right=[False] * 6))
+
+
+def _fit(target: Target) -> Iterator[str]:
+    if target.fit is None:
+        yield from _wrapped(f"fit: unknown: {NO_FIT}")
+        return
+    yield from _wrapped(f"fit: {verdict(target.fit)}")
+    for entry in target.fit.broken:
+        yield from _wrapped(f"  exceeded: {entry}")
+    if target.fit.fits is None:
+        yield from _wrapped(f"  {target.fit.reason}")
 
 
 def _energy(target: Target, sources: Sources) -> Iterator[str]:

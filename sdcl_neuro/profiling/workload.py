@@ -73,9 +73,14 @@ class Workload:
             return None
         return math.ceil(sum(core for core in cores if core is not None) / per_chip.low)
 
-    def chips_powered(self, hw: HardwareProfile) -> int | None:
-        """Chips that draw static power: those needed, and never fewer than the system has."""
-        needed, system = self.chips_needed(hw), hw.chip.get("chips")
+    def chips_powered(self, hw: HardwareProfile, *, placed: int | None = None) -> int | None:
+        """Chips that draw static power: those needed, and never fewer than the system has.
+
+        Args:
+            hw: the target's profile.
+            placed: chips that a placement takes; None counts neurons.
+        """
+        needed, system = placed or self.chips_needed(hw), hw.chip.get("chips")
         if needed is None:
             return None
         return max(needed, int(system.low) if system is not None and system.low else 1)

@@ -30,8 +30,9 @@ LOIHI1 = {
     "synaptic_operations": (920.4, 1235.0),
     # SANA-FE 27 * 51.2 + 17 * 72.8; Davies 44 * 81
     "neuron_updates": (2620.0, 3564.0),
-    # Davies 15 * 1.7; SANA-FE 15 * (7 * 3 + 3 * 4.2) + 17 * 69.3 + 13 * 111
-    "spike_traffic": (25.5, 3125.1),
+    # Both layers sit in cores of one tile, so only the two input spikes may cross the mesh:
+    # Davies 15 * 1.7; SANA-FE 2 * (7 * 3 + 3 * 4.2) + 17 * 69.3 + 13 * 111
+    "spike_traffic": (25.5, 2688.3),
 }
 # Six steps; Davies 113 + 9 * 5.3 + 3.25 * 3.5 + 2.1; SANA-FE 1800 + 9 * 9.7 + 3.25 * 3.1
 # + 0.5 * 16 + 3.25 * 5.1 + 3.25 * 30 + 7 * 4.1 + 3 * 6.5
@@ -125,7 +126,10 @@ def test_unknown_energy_has_a_reason(make_net: Net, make_record: MakeRecord) -> 
     assert "unpublished" in entry["reason"]
     assert data["latency"]["speck2e"]["low_us"] is None
     assert "asynchronous" in data["latency"]["speck2e"]["reason"]
-    assert data["fit"]["speck2e"] == {"fits": None, "reason": "hw fit comes with placement"}
+    assert data["fit"]["speck2e"]["fits"] is True
+    assert data["fit"]["speck2e"]["cores"] == 2
+    dense = profile(make_net(), record=make_record(), hw="h200").to_dict()
+    assert dense["fit"]["h200"] == {"fits": None, "reason": "a dense reference holds no neurons"}
 
 
 def test_lower_bound_stays_open(make_net: Net, make_record: MakeRecord) -> None:

@@ -6,6 +6,7 @@
 from .badges import badge
 from .charts import IntervalRow, bar_chart, interval_chart, stacked_bars
 from .fit_page import fit_page, fit_section, limits_section
+from .fits import fits_section
 from .images import data_uri, event_image, event_legend, picture, pictures
 from .page import Section, Tile, join, page
 from .placement_chart import placement_chart
@@ -54,6 +55,7 @@ __all__ = [
     "event_legend",
     "fit_page",
     "fit_section",
+    "fits_section",
     "heading",
     "interval_chart",
     "join",

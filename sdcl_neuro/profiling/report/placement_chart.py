@@ -163,14 +163,13 @@ def _traffic(
         half = size / 2
         marks.append(
             Markup(
-                '<line x1="{}" y1="{}" x2="{}" y2="{}" class="s{}" stroke-width="{}" '
-                'stroke-opacity="0.55" stroke-linecap="round"><title>{}</title></line>'
+                '<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="currentColor" stroke-width="{}" '
+                'stroke-opacity="0.5" stroke-linecap="round"><title>{}</title></line>'
             ).format(
                 number(x1 + half),
                 number(y1 + half),
                 number(x2 + half),
                 number(y2 + half),
-                colour(placement.tiles[link.source].layer),
                 number(max(0.3, 3.5 * messages / most)),
                 f"core {link.source} to core {link.target}: {figure(messages)} messages a step",
             )

@@ -6,9 +6,10 @@ from markupsafe import Markup
 
 from ..dense import DenseTwin
 from ..interval import Interval, figure
-from ..result import CONVENTIONS, NO_FIT, LayerFigures, Profile, Target
+from ..result import CONVENTIONS, LayerFigures, Profile, Target
 from ..text import Sources
 from .charts import IntervalRow, bar_chart, interval_chart
+from .fits import fits_section
 from .page import Section, Tile, join, page
 from .tables import Cell, Number, Unknown, bullets, heading, paragraph, table
 
@@ -22,6 +23,7 @@ def profile_page(profile: Profile) -> str:
         activity_section(profile),
         energy_section(profile, sources),
         latency_section(profile),
+        fits_section(profile),
         dense_section(profile.ann, sources),
         constants_section(profile, sources),
     ]
@@ -123,7 +125,7 @@ def energy_section(profile: Profile, sources: Sources) -> Section:
 
 
 def latency_section(profile: Profile) -> Section:
-    """From the first input to the last output, and whether the network fits."""
+    """From the first input to the last output."""
     rows = []
     for name, target in profile.targets.items():
         latency = target.latency
@@ -135,12 +137,11 @@ def latency_section(profile: Profile) -> Section:
         rows,
         tags={"latency (µs)": "modelled", "step (µs)": "modelled"},
     )
-    fit = paragraph(f"Whether it fits on a chip is unknown here: {NO_FIT}.")
     lead = (
-        "Barrier and slowest core, neurons spread over cores by division, spikes even over cores "
-        "and steps; one step more for every layer."
+        "Barrier and slowest core of the placement, spikes even over a layer's neurons and over "
+        "the steps; one step more for every layer."
     )
-    return Section("Latency and fit", join(shown, fit), lead)
+    return Section("Latency", shown, lead)
 
 
 def dense_section(ann: DenseTwin, sources: Sources) -> Section:
