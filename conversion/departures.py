@@ -13,6 +13,8 @@ class Departure:
     Attributes:
         subtracts: the reset takes the threshold off the membrane, instead of zeroing it.
         late: the reset comes with the next step (snnTorch's ``reset_delay``).
+        rest: what a spike sets the membrane to, in units of the weights; the description counts
+            from there, and so starts there, not at zero.
         filters_bias: the bias goes through the current's decay; the description's is what it
             comes to in the end, ``bias / (1 - alpha)``.
     """
@@ -20,6 +22,7 @@ class Departure:
     subtracts: bool = False
     late: bool = False
     filters_bias: bool = False
+    rest: float = 0.0
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -31,5 +34,7 @@ class Departure:
             yield "reset by subtraction became reset to zero"
         elif self.late:
             yield "a reset one step late, which swallows that step's input, became immediate"
+        if self.rest:
+            yield f"a reset to {self.rest:g} became the zero that is counted from; it starts there"
         if self.filters_bias:
             yield "a bias behind the current's decay became the constant it tends to"

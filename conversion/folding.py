@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 
 EXPANSION_MAX = 1 << 24
 """Weights of a dense matrix that a convolution or a pooled Linear may be expanded into."""
+TABLE_MAX = 1 << 25
+"""Entries of one axis' table; a 1280-pixel axis under a kernel of 7 takes a third of it."""
 _POOL_MEND = "use a strided convolution in the pooling's place"
 
 
@@ -173,6 +175,9 @@ def _axis(
     )
     taps, inputs = synapse.weight.shape[2 + index], synapse.in_shape[1 + index]
     outputs = (inputs + 2 * padding - dilation * (taps - 1) - 1) // stride + 1
+    if outputs * taps * inputs > TABLE_MAX:
+        what = f"{synapse.name!r}: {taps} taps over an axis of {inputs} are too many to fold"
+        raise Unfit([(what, _POOL_MEND)])
     where = stride * np.arange(outputs)[:, None] + dilation * np.arange(taps) - padding
     table = (where[:, :, None] == np.arange(inputs)).astype(np.float64)
     starts = dilation * np.arange(taps)

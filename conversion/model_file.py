@@ -62,8 +62,12 @@ class Model:
         return dequantize(self.need_integer())
 
 
-def load_model(path: Path | str) -> Model:
+def load_model(path: Path | str, *, approximate: object = None) -> Model:
     """Read a model; a folder is a checkpoint, a file is what its ending says.
+
+    Args:
+        path: of the model.
+        approximate: calibration spikes; given, a ``.nir`` may hold what is only approximated.
 
     Raises:
         InputError: if it is none of these, or damaged.
@@ -87,7 +91,7 @@ def load_model(path: Path | str) -> Model:
     if path.suffix == ".nir":
         from .nir_graph import from_nir
 
-        net = from_nir(path)
+        net = from_nir(path, approximate=approximate is not None, calibration=approximate)
         if isinstance(net, IntNetwork):
             return Model(path, integer=net)
         return _with_integers(net, path, trained=True)

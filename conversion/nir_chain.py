@@ -16,12 +16,11 @@ from .nir_inline import PASS, Node, contract, inline
 
 SYNAPSES = ("Conv2d", "Linear", "Affine")
 NEURONS = ("LIF", "IF", "CubaLIF")
-_KNOWN = (*SYNAPSES, *NEURONS, "Flatten", "Input", "Output", PASS)
+POOLS = ("SumPool2d", "AvgPool2d")
+_KNOWN = (*SYNAPSES, *NEURONS, *POOLS, "Flatten", "Input", "Output", PASS)
 
 _READOUT = "end the network in spiking neurons (LIF) and read their spikes"
 _MENDS = {
-    "AvgPool2d": "replace the pooling by a strided convolution before export",
-    "SumPool2d": "replace the pooling by a strided convolution before export",
     "Conv1d": "use Conv2d with a height of one",
     "CubaLI": _READOUT,
     "LI": _READOUT,
@@ -30,7 +29,7 @@ _MENDS = {
     "Scale": "multiply the scale into the weights before it",
     "Threshold": "use LIF, or IF for neurons without leak",
 }
-_MEND_OTHER = f"build the network from {', '.join((*SYNAPSES, 'Flatten', *NEURONS))}"
+_MEND_OTHER = f"build the network from {', '.join((*SYNAPSES, *POOLS, 'Flatten', *NEURONS))}"
 _MEND_CHAIN = "only a population's own recurrence (Linear or Affine, from it and to it) may branch"
 
 
@@ -42,12 +41,14 @@ class Stage:
         synapse, neurons: the two nodes.
         recurrent: the synapse from the neurons to themselves, or None.
         flattened: whether a Flatten stands before the synapse.
+        pools: the pooling before that, in order.
     """
 
     synapse: Node
     neurons: Node
     recurrent: Node | None
     flattened: bool
+    pools: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class _Walk:
         self.stages: list[Stage] = []
         self.visited: set[str] = set()
         self.flattened = False
+        self.pools: list[Node] = []
         self.synapse: Node | None = None
 
     def run(self) -> Chain:
@@ -150,6 +152,9 @@ class _Walk:
         if node.type == "Output":
             if self.synapse is not None:
                 self._refuse(self.synapse, "no neurons stand behind it", _READOUT)
+            elif self.pools:
+                mend = "leave it out and pool the spikes that are read"
+                self._refuse(self.pools[-1], "no synapse stands behind it", mend)
             elif not self.stages:
                 self._refuse(node, "the network has no layers", "export a network with neurons")
             self.visited.add(node.name)
@@ -158,6 +163,11 @@ class _Walk:
             if self.synapse is not None:
                 self._refuse(node, "it stands between a synapse and its neurons", "put it behind")
             self.flattened = True
+        elif node.type in POOLS:
+            if self.synapse is not None or self.flattened:
+                mend = "put it behind the neurons and before the Flatten"
+                self._refuse(node, "it pools neither neurons nor the input", mend)
+            self.pools.append(node)
         elif node.type in SYNAPSES:
             if self.synapse is not None:
                 what = f"it follows the synapse {self.synapse.name} without neurons between"
@@ -168,6 +178,7 @@ class _Walk:
         else:
             self.visited.update(loop.name for loop in loops)
             recurrent = loops[0] if loops else None
-            self.stages.append(Stage(self.synapse, node, recurrent, self.flattened))
-            self.synapse, self.flattened = None, False
+            pools = tuple(self.pools)
+            self.stages.append(Stage(self.synapse, node, recurrent, self.flattened, pools))
+            self.synapse, self.flattened, self.pools = None, False, []
         return node

@@ -103,6 +103,8 @@ def check_claim(raw: RawNetwork, metadata: Mapping[str, Any]) -> FloatNetwork | 
         body = json.loads(metadata[KEY])
         if body["version"] != VERSION:
             raise _damaged(f"its version is {body['version']}, not {VERSION}")
+        if any(layer.pool is not None for layer in raw.layers):
+            raise _damaged("the graph pools, which its writer never does")
         integer = body["arithmetic"] == "integer"
         entries = body["layers"]
         if len(entries) != len(raw.layers):
@@ -235,6 +237,7 @@ def _agree(raw: RawNetwork, net: FloatNetwork) -> None:
             "beta": (1 - graph.neurons.beta, 1 - neuron.beta),
             "alpha": (1 - graph.neurons.alpha, 1 - neuron.alpha),
             "threshold": (graph.neurons.threshold, neuron.threshold),
+            "v_reset": (graph.neurons.reset, 0.0),
             "gain": (graph.neurons.gain, gain),
             "weight": (graph.weight, stored_weight(layer.weight, gain)),
             "bias": (_or_zero(graph.bias), _or_zero(bias)),

@@ -26,7 +26,8 @@ from ..spec import FloatLayer, FloatNetwork, IntNetwork, Shape
 from ..spec_convert import dequantize
 from .nir_claim import KEY, check_claim, make_claim
 from .nir_file import read_tree
-from .nir_reader import plain_network, read_raw
+from .nir_lowering import plain_network
+from .nir_reader import read_raw
 from .nir_values import DEFAULT_DT, Array
 from .nir_weights import gain_of, spread, stored_weight
 
@@ -56,7 +57,9 @@ def to_nir(net: FloatNetwork | IntNetwork, path: Path | str, *, dt: float = DEFA
     return file_sha256(path)
 
 
-def from_nir(source: Any, *, dt: float | None = None) -> FloatNetwork | IntNetwork:
+def from_nir(
+    source: Any, *, dt: float | None = None, approximate: bool = False, calibration: object = None
+) -> FloatNetwork | IntNetwork:
     """Read a network from a NIR file, ours or another writer's.
 
     A file that `to_nir` wrote gives back the same network. Any other gives the float network it
@@ -66,18 +69,26 @@ def from_nir(source: Any, *, dt: float | None = None) -> FloatNetwork | IntNetwo
         source: a path, or a ``nir.NIRGraph`` in memory.
         dt: length of one step in seconds; None takes the file's metadata ``dt``, else snnTorch's
             1e-4 where all constants follow its exporter, else 1e-3, as Norse does.
+        approximate: take a reset to another potential than zero, and a bias before a synaptic
+            current, as the nearest the chip has; ``meta["approximate"]`` says what that changed.
+        calibration: spikes ``[T, B, *input_shape]``, for `approximate` only.
 
     Raises:
-        InputError: not a NIR file, damaged, too large, or graph and metadata disagree.
+        InputError: not a NIR file, damaged, too large, or graph and metadata disagree;
+            `approximate` without calibration data, or the other way round.
         NetworkRefused: the graph cannot be lowered, with every reason at once.
     """
+    if approximate != (calibration is not None):
+        mend = "give both approximate=True and calibration=spikes, or neither"
+        raise InputError("one of approximate and calibration", where="from_nir", mend=mend)
     in_file = isinstance(source, str | Path)
     where = str(source) if in_file else "NIR graph"
     tree = read_tree(source) if in_file else source.to_dict()
     metadata = tree.get("metadata")
     if isinstance(metadata, dict) and KEY in metadata:
         return check_claim(read_raw(tree, dt=None, where=where), metadata)
-    return plain_network(read_raw(tree, dt=dt, where=where), where=where)
+    raw = read_raw(tree, dt=dt, where=where, any_reset=approximate)
+    return plain_network(raw, where=where, calibration=calibration)
 
 
 def build_graph(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
 from ..errors import InputError, NetworkRefused, Refusal
-from ..spec import Convolution, FloatLayer, FloatNetwork, FloatNeuron, Kind, Shape
+from ..spec import Convolution, Kind, Shape
 from .nir_chain import Chain, Stage, read_chain
 from .nir_file import Tree
 from .nir_inline import Node
+from .nir_pools import read_pools
 from .nir_values import (
     DEFAULT_DT,
     SNNTORCH_DT,
@@ -25,10 +25,11 @@ from .nir_values import (
     read_synapse,
     step_of_snntorch,
 )
+from .pooling import Pool
 
 MAX_NEURONS = 1 << 28
 """Elements of one layer's shape; a declared shape costs nothing to write and much to run."""
-_SNNTORCH = "snnTorch's export, r = tau / 1e-4"
+SNNTORCH_EXPORT = "snnTorch's export, r = tau / 1e-4"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class RawLayer:
     Attributes:
         weight, bias, recurrent_weight, recurrent_bias: as stored.
         neurons: the constants of the population.
+        in_shape: before the pooling.
         where: how messages name the population.
+        pool: what stands before the synapse.
     """
 
     name: str
@@ -52,6 +55,7 @@ class RawLayer:
     in_shape: Shape
     out_shape: Shape
     where: str
+    pool: Pool | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class RawNetwork:
     dt_source: str
 
 
-def read_raw(tree: Tree, *, dt: float | None, where: str) -> RawNetwork:
+def read_raw(tree: Tree, *, dt: float | None, where: str, any_reset: bool = False) -> RawNetwork:
     """Read a graph as far as any reader can; see `nir_graph.from_nir` for the errors."""
     if tree.get("type") != "NIRGraph":
         raise InputError(f"the root is {tree.get('type')!r}, not a graph", where=where)
@@ -77,7 +81,8 @@ def read_raw(tree: Tree, *, dt: float | None, where: str) -> RawNetwork:
     input_shape = shape
     layers: list[RawLayer] = []
     for stage in chain.stages:
-        layer = _read_layer(stage, shape, step, problems.append)
+        neurons = read_neurons(stage.neurons, step, problems.append, any_reset=any_reset)
+        layer = _read_layer(stage, shape, neurons, problems.append)
         if layer is None:
             shape = None
         else:
@@ -86,49 +91,6 @@ def read_raw(tree: Tree, *, dt: float | None, where: str) -> RawNetwork:
     if problems or input_shape is None:
         raise NetworkRefused(problems, where=where)
     return RawNetwork(input_shape, tuple(layers), step, source)
-
-
-def plain_network(raw: RawNetwork, *, where: str) -> FloatNetwork:
-    """The float network that a graph means, whoever wrote it."""
-    problems: list[Refusal] = []
-    # snnTorch's decays were float32 before they became time constants: rounding brings them back.
-    rounding = float if raw.dt_source != _SNNTORCH else lambda value: float(np.float32(value))
-    layers = [_plain_layer(layer, rounding, problems.append) for layer in raw.layers]
-    if problems:
-        raise NetworkRefused(problems, where=where)
-    meta = {"source": "nir", "dt_s": raw.dt, "dt_source": raw.dt_source}
-    return FloatNetwork(raw.input_shape, tuple(layers), meta)
-
-
-def _plain_layer(raw: RawLayer, rounding: Callable[[float], float], refuse: Refuse) -> FloatLayer:
-    gain, neurons = raw.neurons.gain, raw.neurons
-    if neurons.leak.any():
-        mend = "write the resting potential as zero, a constant drive as the bias before"
-        refuse(Refusal(raw.where, "v_leak is not zero", mend))
-    bias = raw.bias
-    if raw.recurrent_bias is not None:
-        # Both biases enter with every step, so one stands for both.
-        bias = raw.recurrent_bias + (0 if bias is None else bias)
-    if bias is not None and neurons.alpha > 0:
-        what = "a bias before a synaptic current would be filtered by it"
-        refuse(Refusal(raw.where, what, "train without the bias, or with LIF neurons"))
-    return FloatLayer(
-        name=raw.name,
-        kind=raw.kind,
-        weight=_scaled(raw.weight, gain),
-        neuron=FloatNeuron(rounding(neurons.beta), neurons.threshold, rounding(neurons.alpha)),
-        in_shape=raw.in_shape,
-        out_shape=raw.out_shape,
-        bias=None if bias is None else _scaled(bias, gain),
-        convolution=raw.convolution,
-        recurrent_weight=(
-            None if raw.recurrent_weight is None else _scaled(raw.recurrent_weight, gain)
-        ),
-    )
-
-
-def _scaled(values: Array, gain: float) -> Array:
-    return (values.astype(np.float64) * gain).astype(np.float32)
 
 
 def _step(tree: Tree, chain: Chain, dt: float | None, where: str) -> tuple[float, str]:
@@ -142,7 +104,7 @@ def _step(tree: Tree, chain: Chain, dt: float | None, where: str) -> tuple[float
         value = float(array.reshape(-1)[0]) if array.dtype.kind in "iuf" and array.size else 0.0
         source = "stored in the file"
     elif step_of_snntorch([stage.neurons for stage in chain.stages]):
-        value, source = SNNTORCH_DT, _SNNTORCH
+        value, source = SNNTORCH_DT, SNNTORCH_EXPORT
     else:
         value, source = DEFAULT_DT, "assumed, the file states none"
     if not 0 < value < float("inf"):
@@ -164,16 +126,21 @@ def _input_shape(node: Node, refuse: Refuse) -> Shape | None:
     return shape
 
 
-def _read_layer(stage: Stage, in_shape: Shape | None, dt: float, refuse: Refuse) -> RawLayer | None:
+def _read_layer(
+    stage: Stage, in_shape: Shape | None, neurons: Neurons | None, refuse: Refuse
+) -> RawLayer | None:
     """One layer, or None after refusing it; without `in_shape` only its constants are looked at."""
-    neurons = read_neurons(stage.neurons, dt, refuse)
     synapse = read_synapse(stage.synapse, refuse)
     recurrent = read_synapse(stage.recurrent, refuse) if stage.recurrent is not None else None
     if synapse is None or neurons is None or in_shape is None:
         return None
     if stage.recurrent is not None and recurrent is None:
         return None
-    out_shape = _out_shape(stage, synapse, in_shape, refuse)
+    pool = read_pools(stage.pools, in_shape, refuse)
+    if stage.pools and pool is None:
+        return None
+    pooled = in_shape if pool is None else (in_shape[0], *pool.size)
+    out_shape = _out_shape(stage, synapse, pooled, refuse)
     if out_shape is None or not _fits(stage, neurons, recurrent, out_shape, refuse):
         return None
     kind: Kind = "dense_rec" if recurrent is not None else "dense"
@@ -189,6 +156,7 @@ def _read_layer(stage: Stage, in_shape: Shape | None, dt: float, refuse: Refuse)
         in_shape=in_shape,
         out_shape=out_shape,
         where=stage.neurons.where,
+        pool=pool,
     )
 
 

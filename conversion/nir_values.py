@@ -35,6 +35,10 @@ SNNTORCH_DT = 1e-4
 """snnTorch's step, fixed in its exporter and not stored (snntorch 1.0.0, ``export_nir.py``)."""
 _NEAR_ONE = 4 * float(np.finfo(np.float32).eps)
 _AGAIN = "export the network again"
+_RESET_MEND = (
+    "use a reset to zero, or convert with approximate=True and calibration data; "
+    "reset by subtraction cannot be lowered"
+)
 
 
 @dataclass(frozen=True)
@@ -42,18 +46,21 @@ class Neurons:
     """A population's constants per step.
 
     Attributes:
-        beta, alpha, threshold: as in `spec.FloatNeuron`.
+        beta, alpha: as in `spec.FloatNeuron`.
+        threshold: as stored, one or one for each neuron.
         gain: what the weights before the population have to be multiplied by.
         leak: ``v_leak`` as stored, a constant drive of ``(1 - beta) v_leak`` per step.
         shapes: of the constants that are stored for each neuron.
+        reset: ``v_reset``, what a spike sets the membrane to.
     """
 
     beta: float
     alpha: float
-    threshold: float
+    threshold: Array
     gain: float
     leak: Array
     shapes: tuple[tuple[int, ...], ...]
+    reset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,13 +103,15 @@ def step_of_snntorch(nodes: list[Node]) -> bool:
     return bool(leaky)
 
 
-def read_neurons(node: Node, dt: float, refuse: Refuse) -> Neurons | None:
+def read_neurons(
+    node: Node, dt: float, refuse: Refuse, *, any_reset: bool = False
+) -> Neurons | None:
     """A population's constants for a step of `dt` seconds, or None after refusing the node."""
     reader = _Uniform(node, dt, refuse)
-    threshold, resistance = reader.value("v_threshold"), reader.value("r")
-    if node.fields.get("v_reset") is not None and reader.value("v_reset"):
-        mend = "use a reset to zero; reset by subtraction and other potentials cannot be lowered"
-        refuse(Refusal(node.where, "v_reset is not zero", mend))
+    threshold, resistance = numbers(node, "v_threshold", refuse), reader.value("r")
+    reset = 0.0 if node.fields.get("v_reset") is None else reader.value("v_reset")
+    if reset and not any_reset:
+        refuse(Refusal(node.where, "v_reset is not zero", _RESET_MEND))
     leak: Array | None = np.zeros(())
     if node.type == "IF":
         beta, alpha = 1.0, 0.0
@@ -117,7 +126,7 @@ def read_neurons(node: Node, dt: float, refuse: Refuse) -> Neurons | None:
         weight = reader.value("w_in") if "w_in" in node.fields else 1.0
         gain = reader.gain("tau_mem", resistance) * reader.gain("tau_syn", weight)
         leak = numbers(node, "v_leak", refuse)
-    if reader.failed or leak is None:
+    if reader.failed or leak is None or threshold is None:
         return None
     if alpha >= 1:
         refuse(Refusal(node.where, "tau_syn is too long for the step", "shorten it"))
@@ -126,7 +135,8 @@ def read_neurons(node: Node, dt: float, refuse: Refuse) -> Neurons | None:
         refuse(Refusal(node.where, f"the gain r dt / tau is {gain:g}", "give a positive r"))
         return None
     gain = 1.0 if abs(gain - 1) <= _NEAR_ONE else gain
-    return Neurons(beta, alpha, threshold, gain, leak, (*reader.shapes, leak.shape))
+    shapes = (*reader.shapes, threshold.shape, leak.shape)
+    return Neurons(beta, alpha, threshold, gain, leak, shapes, reset)
 
 
 class _Uniform:
@@ -198,9 +208,9 @@ def read_synapse(node: Node, refuse: Refuse) -> Synapse | None:
 
 def _geometry(node: Node, weight: Array, refuse: Refuse) -> Convolution | None:
     """Stride, padding, dilation and groups of a convolution."""
-    stride = _pair(node, "stride", 1, refuse)
-    dilation = _pair(node, "dilation", 1, refuse)
-    groups = _pair(node, "groups", 1, refuse)
+    stride = pair(node, "stride", 1, refuse)
+    dilation = pair(node, "dilation", 1, refuse)
+    groups = pair(node, "groups", 1, refuse)
     if stride is None or dilation is None or groups is None:
         return None
     if weight.shape[0] % groups[0]:
@@ -219,11 +229,11 @@ def _geometry(node: Node, weight: Array, refuse: Refuse) -> Convolution | None:
             return None
         padding = (full[0] // 2, full[1] // 2)
     elif text != "valid":
-        padding = _pair(node, "padding", 0, refuse)
+        padding = pair(node, "padding", 0, refuse)
     return None if padding is None else Convolution(stride, padding, dilation, groups[0])
 
 
-def _pair(node: Node, key: str, least: int, refuse: Refuse) -> Pair | None:
+def pair(node: Node, key: str, least: int, refuse: Refuse) -> Pair | None:
     """One or two whole numbers as a pair."""
     value = node.fields.get(key)
     array = np.asarray(value if value is not None else 1 - least)

@@ -19,6 +19,9 @@ from ..spec import Pair
 Array = NDArray[np.float64]
 Divide = Literal["all", "inside", "none"]
 
+AXIS_MAX = 4096
+"""Longest axis and window: beyond any event sensor, and what bounds memory here."""
+
 
 @dataclass(frozen=True)
 class PoolAxis:
@@ -74,13 +77,15 @@ def window_axis(
             (``inside``); ``none`` is a sum.
 
     Raises:
-        ValueError: no window fits.
+        ValueError: no window fits, or padding beyond half a window, or beyond `AXIS_MAX`.
     """
+    if kernel < 1 or stride < 1 or 2 * padding > kernel or max(size, kernel) > AXIS_MAX:
+        raise ValueError(f"windows of {kernel}, stride {stride}, padding {padding} on {size}")
     span = size + 2 * padding - kernel
     count = -(-span // stride) + 1 if ceil else span // stride + 1
     if ceil and (count - 1) * stride >= size + padding:
         count -= 1  # the last window would lie in the padding
-    if kernel < 1 or stride < 1 or span < 0 or count < 1:
+    if span < 0 or count < 1:
         raise ValueError(f"no window of {kernel} fits into {size}")
     matrix = np.zeros((count, size))
     for index in range(count):

@@ -92,6 +92,7 @@ class FloatLayerModule(nn.Module):
         self.neuron = _float_neuron(layer, departure)
         self.alpha = alpha
         self.filters_bias = departure is not None and departure.filters_bias
+        self.rest = 0.0 if departure is None else departure.rest
         self.register_buffer("offset", None if offset is None else _column(offset, layer))
         recurrent = layer.recurrent_weight if alpha > 0 else None
         self.register_buffer("recurrent", None if recurrent is None else _tensor(recurrent))
@@ -109,6 +110,7 @@ class FloatLayerModule(nn.Module):
         """The population's spikes, from a clean state."""
         clean = torch.zeros_like(sums[0])
         states = [clean] if isinstance(self.neuron, snn.Leaky) else [clean, clean]
+        states[-1] = clean - self.rest
         offset = cast("Tensor | None", self.offset)
         if offset is not None:
             sums = sums + (1 - self.alpha) * offset

@@ -80,10 +80,9 @@ def read_pool(name: str, module: nn.Module, shape: Shape) -> Pool:
                     divide=divide,
                 )
             )
-        except ValueError:
-            raise Unfit(
-                [(f"its window is larger than its input {list(shape)}", "shrink it")]
-            ) from None
+        except ValueError as error:
+            what = f"cannot pool {list(shape)}: {error}"
+            raise Unfit([(what, "use a smaller window")]) from None
     rows, columns = axes
     if divisor != 1:
         rows = type(rows)(rows.matrix / divisor, rows.stride, rows.padding, rows.template / divisor)

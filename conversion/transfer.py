@@ -11,6 +11,7 @@ from ..atomic import atomic_path, write_json
 from ..errors import InputError, NetworkRefused, Refusal
 from ..spec import FloatNetwork, IntNetwork
 from ..spike_file import Spikes
+from .approximation import describe
 from .identity import path_sha256, versions
 from .lava_netx import to_netx
 from .model_file import Model, load_model
@@ -32,6 +33,8 @@ class Transfer:
         kind: ``integer`` or ``float``, what was written.
         folded: what was folded or left out before, in words.
         rounded: per layer, what rounding to integers did (``meta["quantisation"]``).
+        approximated: per layer, what is not exact and what was measured of it
+            (``meta["approximate"]``).
         refused: why nothing was written.
         measured: both networks' spikes on the calibration data, if it was given.
     """
@@ -43,6 +46,7 @@ class Transfer:
     kind: str | None = None
     folded: tuple[str, ...] = ()
     rounded: tuple[Mapping[str, Any], ...] = ()
+    approximated: tuple[Mapping[str, Any], ...] = ()
     refused: tuple[Refusal, ...] = ()
     measured: QuantizationReport | None = field(default=None, compare=False)
 
@@ -59,6 +63,7 @@ class Transfer:
             "out": {"name": self.out.name, "sha256": self.out_sha256, "kind": self.kind},
             "folded": list(self.folded),
             "rounded": [dict(entry) for entry in self.rounded],
+            "approximate": [dict(entry) for entry in self.approximated],
             "refused": [
                 {"where": reason.where, "what": reason.what, "mend": reason.mend}
                 for reason in self.refused
@@ -72,6 +77,7 @@ class Transfer:
             f"{self.model} -> {self.out} ({self.kind}), sha256 {(self.out_sha256 or '-')[:16]}"
         ]
         lines += [f"  folded   {note}" for note in self.folded]
+        lines += [f"  approximate  {line}" for line in describe(self.approximated)]
         for entry in self.rounded:
             lines.append(
                 f"  rounded  {entry['name']}: scale {entry['scale']:.6g} ({entry['scale_from']}), "
@@ -83,12 +89,18 @@ class Transfer:
                 lines.append(
                     f"           {entry['name']}: some input could wrap its current around"
                 )
-        if not self.folded and not self.rounded:
+        if not (self.folded or self.rounded or self.approximated):
             lines.append("  nothing was folded or rounded")
         return "\n".join(lines if self.measured is None else [*lines, str(self.measured)])
 
 
-def transfer(source: Path | str, out: Path | str, *, calibration: Spikes | None = None) -> Transfer:
+def transfer(
+    source: Path | str,
+    out: Path | str,
+    *,
+    calibration: Spikes | None = None,
+    approximate: bool = False,
+) -> Transfer:
     """Convert a model file.
 
     Both the output and its account beside it are written, or neither; a network that is refused
@@ -98,6 +110,7 @@ def transfer(source: Path | str, out: Path | str, *, calibration: Spikes | None 
         source: a checkpoint folder, ``.nir`` or ``.net``.
         out: ends in ``.net`` (the chip's integers) or ``.nir``.
         calibration: spikes ``[T, B, *input_shape]`` that choose the scales of a float network.
+        approximate: take what is listed as approximate, set and measured on `calibration`.
 
     Raises:
         InputError: another ending, a damaged file, calibration where nothing is left to scale.
@@ -105,8 +118,11 @@ def transfer(source: Path | str, out: Path | str, *, calibration: Spikes | None 
     """
     source, out = Path(source), Path(out)
     _check_paths(source, out)
+    if approximate and calibration is None:
+        what = "an approximation is set and measured on data, and there is none"
+        raise InputError(what, where="--approximate", mend="give --calibrate SPIKES")
     try:
-        model = load_model(source)
+        model = load_model(source, approximate=calibration if approximate else None)
         done = Transfer(source, out, path_sha256(source))
         net, done = _prepare(model, done, calibration)
         with atomic_path(out) as temporary:
@@ -142,7 +158,10 @@ def _prepare(
 ) -> tuple[FloatNetwork | IntNetwork, Transfer]:
     """The network to write, and the account of how it came about."""
     floating, integer = model.floating, model.integer
-    if calibration is not None and (floating is None or done.out.suffix != ".net"):
+    notes = () if floating is None else tuple(floating.meta.get("approximate", ()))
+    done = replace(done, approximated=notes)
+    scaled = floating is not None and done.out.suffix == ".net"
+    if calibration is not None and not scaled and not notes:
         what = "there is nothing to calibrate, only a float network going to .net is scaled"
         raise InputError(what, where="--calibrate", mend="leave it out")
     folded = () if floating is None else tuple(map(str, floating.meta.get("lowered", ())))

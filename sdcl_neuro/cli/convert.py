@@ -1,12 +1,16 @@
-"""Convert a model to the file another tool reads."""
+"""Convert a model to the file another tool reads, or say how two models differ."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import NetworkRefused
+from ..errors import InputError, NetworkRefused
+
+if TYPE_CHECKING:
+    from ..conversion.bundle import Bundle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +23,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="input spikes, .npz or .h5, that choose the scales of a float network",
     )
+    parser.add_argument(
+        "--approximate",
+        action="store_true",
+        help="take what is listed as approximate, and measure it on the spikes of --calibrate",
+    )
+    parser.add_argument(
+        "--bundle",
+        metavar="DIR",
+        type=Path,
+        help="also write a folder to carry to a Loihi board: OUT.net, spikes, what to expect, "
+        "and a script that needs only lava-dl",
+    )
+    parser.add_argument(
+        "--spikes",
+        metavar="IN",
+        type=Path,
+        help="the bundle's input, .npz or .h5; random if left out",
+    )
+    parser.add_argument(
+        "--diff",
+        action="store_true",
+        help="write nothing: say how the models MODEL and OUT differ, in meaning; 1 if they do",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the result as JSON")
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Convert, print what was folded, rounded or refused, and return 0."""
+    """Convert, print what was folded, rounded or refused, and return 0; or compare."""
+    if args.diff:
+        return _diff(args)
     from ..conversion.transfer import transfer
 
+    _check_bundle(args)
     calibration = None
     if args.calibrate is not None:
         from ..spike_file import read_spikes
@@ -33,12 +64,61 @@ def execute(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(f"converting {args.model}", file=sys.stderr)
     try:
-        done = transfer(args.model, args.out, calibration=calibration)
+        done = transfer(args.model, args.out, calibration=calibration, approximate=args.approximate)
     except NetworkRefused as error:
         for reason in error.refusals:
             print(f"refused  {reason}")
         raise
     print(done)
+    if args.bundle is not None:
+        print(_bundle(args))
+    if args.json is not None:
+        from ..atomic import write_json
+
+        write_json(args.json, done.to_json())
     if not args.quiet:
         print(f"account in {done.report_path}", file=sys.stderr)
     return 0
+
+
+def _diff(args: argparse.Namespace) -> int:
+    """Compare two models; 0 if they compute the same, 1 if not."""
+    for name in ("calibrate", "approximate", "bundle", "spikes"):
+        if getattr(args, name):
+            raise InputError(f"--{name} with --diff, which writes nothing", mend="leave one out")
+    from ..conversion.difference import difference
+
+    found = difference(args.model, args.out)
+    print(found)
+    if args.json is not None:
+        from ..atomic import write_json
+
+        write_json(args.json, found.to_json())
+    if not found.same:
+        print(f"sdcl-neuro: {args.model} and {args.out} differ; see above", file=sys.stderr)
+    return 0 if found.same else 1
+
+
+def _check_bundle(args: argparse.Namespace) -> None:
+    """Find what would stop the bundle before anything is written."""
+    if args.bundle is None:
+        if args.spikes is not None:
+            raise InputError("--spikes are a bundle's input", mend="give --bundle DIR, too")
+        return
+    if Path(args.out).suffix != ".net":
+        raise InputError("a bundle holds a .net", where=args.out, mend="name the output OUT.net")
+    from ..conversion.bundle import check_bundle_folder
+
+    check_bundle_folder(args.bundle)
+
+
+def _bundle(args: argparse.Namespace) -> Bundle:
+    """Write the bundle of what was converted."""
+    from ..conversion.bundle import to_bundle
+
+    spikes = None
+    if args.spikes is not None:
+        from ..spike_file import read_spikes
+
+        spikes = read_spikes(args.spikes)
+    return to_bundle(args.out, spikes, args.bundle, name=Path(args.out).name)

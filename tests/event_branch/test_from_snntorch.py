@@ -243,7 +243,7 @@ def test_refusals(modules, words):
     ("modules", "words"),
     [
         ([nn.Conv2d(2, 3, 3), leaky(), nn.AvgPool2d(2)], "ends with pooling"),
-        ([nn.AvgPool2d(7), nn.Conv2d(2, 3, 1), leaky()], "window is larger"),
+        ([nn.AvgPool2d(7), nn.Conv2d(2, 3, 1), leaky()], "no window of 7 fits into 6"),
         ([nn.LPPool2d(2, 2), nn.Conv2d(2, 3, 1), leaky()], "norm_type"),
         ([nn.Conv2d(2, 3, 1), nn.AvgPool2d(2, 2, 1), leaky()], "differ at the border"),
         ([nn.MaxPool2d(2), nn.Conv2d(2, 3, 1), leaky()], "AvgPool2d"),

@@ -243,7 +243,7 @@ def test_neurons_that_cannot_be_lowered(said, tmp_path):
         from_nir(_dense(tmp_path, REFUSED[said]))
 
 
-@pytest.mark.parametrize("key", ["tau", "r", "v_threshold"])
+@pytest.mark.parametrize("key", ["tau", "r"])
 def test_constants_that_differ_between_neurons(key, tmp_path):
     neurons = _lif((2,), 4e-3)
     setattr(neurons, key, np.array([1.0, 2.0], np.float32))
@@ -254,8 +254,6 @@ def test_constants_that_differ_between_neurons(key, tmp_path):
 @pytest.mark.parametrize(
     ("node", "mend"),
     [
-        (nir.SumPool2d((2, 2), (2, 2), (0, 0)), "strided convolution"),
-        (nir.AvgPool2d((2, 2), (2, 2), (0, 0)), "strided convolution"),
         (nir.Scale(np.ones(2, np.float32)), "multiply the scale into"),
         (nir.Delay(np.ones(2, np.float32)), "remove the delay"),
         (nir.Conv1d(4, np.ones((1, 1, 2), np.float32), 1, 0, 1, 1, np.zeros(1)), "Conv2d with"),
