@@ -15,6 +15,8 @@ from ..errors import InputError
 from ..spec import Convolution, FloatNetwork, IntLayer, IntNetwork, Kind, Pair, Shape
 from .geometry import Axis, Box, Population
 
+SIDE_MOST, CHANNELS_MOST = 2048, 1 << 17
+
 
 def populations(net: IntNetwork | FloatNetwork) -> tuple[Population, ...]:
     """The layers of a network, in integers or in float, trained or not.
@@ -39,8 +41,22 @@ def populations(net: IntNetwork | FloatNetwork) -> tuple[Population, ...]:
             bias=layer.bias is not None,
         )
         found.append(_with_widths(plain, layer) if isinstance(layer, IntLayer) else plain)
+    _check_sizes(found)
     _check_chain(found)
     return tuple(found)
+
+
+def _check_sizes(found: Sequence[Population]) -> None:
+    """Refuse what would take for ever to cut; no chip comes near."""
+    for population in found:
+        for box in (population.in_box, population.out_box):
+            if max(box[1:]) > SIDE_MOST or box[0] > CHANNELS_MOST:
+                raise InputError(
+                    f"a layer of {' x '.join(map(str, box))}, more than {CHANNELS_MOST} channels "
+                    f"or {SIDE_MOST} pixels a side",
+                    where=population.name,
+                    mend="place a part of it",
+                )
 
 
 def _check_chain(found: Sequence[Population]) -> None:
@@ -62,7 +78,7 @@ def described(description: BranchDescription, size: Pair) -> tuple[Population, .
             f"an input of {size[0]}x{size[1]} leaves nothing after the convolutions",
             mend="give a larger input",
         )
-    return tuple(
+    found = tuple(
         _population(
             f"conv{index + 1}",
             "conv",
@@ -74,6 +90,8 @@ def described(description: BranchDescription, size: Pair) -> tuple[Population, .
         )
         for index, layer in enumerate(description.layers)
     )
+    _check_sizes(found)
+    return found
 
 
 def _population(

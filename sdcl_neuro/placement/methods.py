@@ -16,7 +16,7 @@ from .links import arrivals, links
 from .mesh import Seat, flows, seats
 from .result import Fit, LayerFit, Load, Placement
 from .rules import in_words, layer_rules, network_rules
-from .split import split
+from .split import Split, split
 from .tiles import Cut, whole
 from .usage import RESOURCES, Reader, Use, reader_of, use
 
@@ -27,6 +27,8 @@ _MEND = {
     "synapse_bits": "no cut lowers this further: take a smaller kernel or fewer input channels",
 }
 Finding = Broken | Unchecked
+CORES_PLACED = 1 << 16
+"""More cores than this are counted, not placed one by one."""
 
 
 def on_cores(
@@ -35,8 +37,16 @@ def on_cores(
     """Chips of equal cores, several to a layer, each core with neurons of one layer only."""
     done = split(layers, chip.core)
     cuts = [entry.cut for entry in done]
-    uses = _uses(chip, layers, cuts)
-    placement = _placement(chip, layers, cuts, [use["synapses"] for tiles in uses for use in tiles])
+    cores = sum(cut.count for cut in cuts)
+    chips = None if chip.cores is None else -(-cores // chip.cores)
+    placement, loads = None, [_most_loads(chip, entry) for entry in done]
+    if cores <= CORES_PLACED:
+        uses = _uses(chip, layers, cuts)
+        synapses = [use["synapses"] for tiles in uses for use in tiles]
+        placement, loads = (
+            _placement(chip, layers, cuts, synapses),
+            [_loads(chip, tiles) for tiles in uses],
+        )
     found: list[Finding] = [
         Broken(
             limit_name(hw, name), layer.name, value, chip.core.limits[name],
@@ -45,18 +55,17 @@ def on_cores(
         for layer, entry in zip(layers, done, strict=True)
         for name, value in entry.broken.items()
     ]  # fmt: skip
-    found += [*unknown_resources(hw, chip), *target_rules(hw, layers, placement)]
-    cores = len(placement.tiles)
+    found += unknown_resources(hw, chip)
+    if placement is not None:
+        found += target_rules(hw, layers, placement)
     if chip.cores is None:
         found.append(Unchecked("cores", "the profile does not say how many there are", True))
-    elif placement.chips > chip.chips:
-        mend = f"take {placement.chips} chips, a smaller input, or fewer channels"
+    elif chips is not None and chips > chip.chips:
+        mend = f"take {chips} chips, a smaller input, or fewer channels"
         found.append(Broken("cores", "network", cores, chip.cores * chip.chips, "cores", mend))
     fitted = [
-        _layer_fit(layer, _loads(chip, tiles), cut)
-        for layer, cut, tiles in zip(layers, cuts, uses, strict=True)
+        _layer_fit(layer, load, cut) for layer, cut, load in zip(layers, cuts, loads, strict=True)
     ]
-    chips = None if chip.cores is None else placement.chips
     return _finish(
         hw, chip, layers, message_bits, found, fitted,
         cores=cores, chips=chips, placement=placement,
@@ -203,6 +212,14 @@ def _loads(chip: Chip, uses: Sequence[Use]) -> dict[str, Load]:
             unit,
         )
         for name, unit in RESOURCES.items()
+    }
+
+
+def _most_loads(chip: Chip, entry: Split) -> dict[str, Load]:
+    """The fullest tile alone, where there are too many to look at each; totals are bounds."""
+    return {
+        name: Load(value, value * entry.cut.count, chip.core.limits.get(name), RESOURCES[name])
+        for name, value in entry.most.items()
     }
 
 

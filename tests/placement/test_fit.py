@@ -285,6 +285,20 @@ def test_wrong_uses_are_refused() -> None:
         fit(IntNetwork((2, 6, 6), (conv(4, (6, 6)), wrong)), "loihi1")
 
 
+def test_giants_are_counted_or_refused_quickly() -> None:
+    hw = load_profile("loihi1")
+    one_each = Quantity("neurons", low=4, high=4, kind="code", source="a test")
+    small = replace(hw, limits={**hw.limits, "neurons_per_core": one_each})
+    many = fit(PAPER, small, size=(256, 128))
+    assert many.placement is None
+    assert many.cores == 2 * 262144 // 4
+    assert many.chips == 1024
+    assert many.fits is False
+    for channels, size in ((8, (99999, 99999)), (10**9, (8, 8))):
+        with pytest.raises(InputError, match="place a part"):
+            fit(BranchDescription((ConvolutionSpec(channels, 3),)), "loihi1", size=size)
+
+
 def test_profile_is_read_only_by_its_figures() -> None:
     hw = load_profile("loihi1")
     assert isinstance(hw, HardwareProfile)
