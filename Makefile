@@ -22,8 +22,9 @@ $(STAMP): constraints.txt pyproject.toml
 demo: $(STAMP)
 	$(BIN)/sdcl-neuro demo --out $(DEMO_OUT)
 
+# One thread each: two test processes with two threads each would wait for one another.
 test: check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -128,7 +128,7 @@ class RankedLists:
     def to_dict(self, *, top: int | None = None) -> dict[str, Any]:
         """Plain values; `top` shortens the lists."""
         return {
-            "schema": {"name": "sdcl-neuro-ranked-lists", "version": 1},
+            "schema": {"name": "sdcl_neuro.ranked_lists", "version": 1},
             "metrics": self.metrics.to_dict() if self.has_matches else None,
             "queries": [
                 {
