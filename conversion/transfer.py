@@ -9,6 +9,9 @@ from typing import Any
 
 from ..atomic import atomic_path, write_json
 from ..errors import InputError, NetworkRefused, Refusal
+from ..hardware import HardwareProfile
+from ..placement import Fit, fit
+from ..placement.text import verdict
 from ..spec import FloatNetwork, IntNetwork
 from ..spike_file import Spikes
 from .approximation import describe
@@ -37,6 +40,7 @@ class Transfer:
             (``meta["approximate"]``).
         refused: why nothing was written.
         measured: both networks' spikes on the calibration data, if it was given.
+        fit: on the hardware asked for; None if none was.
     """
 
     model: Path
@@ -49,6 +53,7 @@ class Transfer:
     approximated: tuple[Mapping[str, Any], ...] = ()
     refused: tuple[Refusal, ...] = ()
     measured: QuantizationReport | None = field(default=None, compare=False)
+    fit: Fit | None = None
 
     @property
     def report_path(self) -> Path:
@@ -69,6 +74,7 @@ class Transfer:
                 for reason in self.refused
             ],
             "measured": None if self.measured is None else self.measured.to_dict(),
+            "fit": None if self.fit is None else {"hw": self.fit.hw, **self.fit.summary()},
             "versions": versions(),
         }
 
@@ -91,6 +97,8 @@ class Transfer:
                 )
         if not (self.folded or self.rounded or self.approximated):
             lines.append("  nothing was folded or rounded")
+        if self.fit is not None:
+            lines.append(f"  {self.fit.hw}: {verdict(self.fit)}")
         return "\n".join(lines if self.measured is None else [*lines, str(self.measured)])
 
 
@@ -100,6 +108,7 @@ def transfer(
     *,
     calibration: Spikes | None = None,
     approximate: bool = False,
+    hw: HardwareProfile | None = None,
 ) -> Transfer:
     """Convert a model file.
 
@@ -111,8 +120,10 @@ def transfer(
         out: ends in ``.net`` (the chip's integers) or ``.nir``.
         calibration: spikes ``[T, B, *input_shape]`` that choose the scales of a float network.
         approximate: take what is listed as approximate, set and measured on `calibration`.
+        hw: a target whose limits the network must keep, else nothing is written.
 
     Raises:
+        CheckFailed: a limit of `hw` is exceeded, every one in the message.
         InputError: another ending, a damaged file, calibration where nothing is left to scale.
         NetworkRefused: the network cannot be said in that format, every reason at once.
     """
@@ -125,6 +136,8 @@ def transfer(
         model = load_model(source, approximate=calibration if approximate else None)
         done = Transfer(source, out, path_sha256(source))
         net, done = _prepare(model, done, calibration)
+        if hw is not None:
+            done = replace(done, fit=fit(net, hw).require())
         with atomic_path(out) as temporary:
             if isinstance(net, IntNetwork) and out.suffix == ".net":
                 digest = to_netx(net, temporary)

@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take what is listed as approximate, and measure it on the spikes of --calibrate",
     )
     parser.add_argument(
+        "--hw",
+        metavar="NAME",
+        help="check a target's limits first (a profile's name or .toml): where one is exceeded, "
+        "nothing is written and the exit code is 1",
+    )
+    parser.add_argument(
         "--bundle",
         metavar="DIR",
         type=Path,
@@ -54,8 +60,10 @@ def execute(args: argparse.Namespace) -> int:
     if args.diff:
         return _diff(args)
     from ..conversion.transfer import transfer
+    from ..hardware import load_profile
 
     _check_bundle(args)
+    hw = None if args.hw is None else load_profile(args.hw)
     calibration = None
     if args.calibrate is not None:
         from ..spike_file import read_spikes
@@ -64,7 +72,9 @@ def execute(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(f"converting {args.model}", file=sys.stderr)
     try:
-        done = transfer(args.model, args.out, calibration=calibration, approximate=args.approximate)
+        done = transfer(
+            args.model, args.out, calibration=calibration, approximate=args.approximate, hw=hw
+        )
     except NetworkRefused as error:
         for reason in error.refusals:
             print(f"refused  {reason}")
@@ -83,7 +93,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _diff(args: argparse.Namespace) -> int:
     """Compare two models; 0 if they compute the same, 1 if not."""
-    for name in ("calibrate", "approximate", "bundle", "spikes"):
+    for name in ("calibrate", "approximate", "hw", "bundle", "spikes"):
         if getattr(args, name):
             raise InputError(f"--{name} with --diff, which writes nothing", mend="leave one out")
     from ..conversion.difference import difference

@@ -97,6 +97,21 @@ def test_bad_usage_is_one_line(
     assert error.count("\n") == 1
 
 
+def test_convert_checks_the_target_first(
+    models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.net"
+    before = set(tmp_path.iterdir())
+    assert main(["convert", str(models["nir"]), str(out), "--hw", "xylo_imu", "--quiet"]) == 1
+    assert "inputs 4,096 of 16" in capsys.readouterr().err
+    assert set(tmp_path.iterdir()) == before
+    assert main(["convert", str(models["nir"]), str(out), "--hw", "loihi1", "--quiet"]) == 0
+    assert "loihi1: fits; 6 cores" in capsys.readouterr().out
+    account = json.loads(Path(f"{out}.json").read_text())
+    assert account["fit"]["hw"] == "loihi1"
+    assert account["fit"]["fits"] is True
+
+
 def test_the_picture_shows_every_core() -> None:
     found = fit(COMPACT, "loihi1", size=(64, 32))
     markup = placement_chart(found, rates=[0.1, 0.2])
