@@ -109,7 +109,7 @@ def test_ranked_lists_print_and_serialise(tmp_path):
     text = ranked.to_json(tmp_path / "ranked.json")
     value = json.loads((tmp_path / "ranked.json").read_text())
     assert value == json.loads(text)
-    assert value["schema"] == {"name": "sdcl-neuro-ranked-lists", "version": 1}
+    assert value["schema"] == {"name": "sdcl_neuro.ranked_lists", "version": 1}
     assert value["metrics"]["mAP"] == 0.5
     assert value["queries"][0]["gallery"] == [2, 0, 1]
     assert value["queries"][0]["matches"] == [False, True, False]
