@@ -1,0 +1,134 @@
+"""What of snnTorch and NIR becomes what on which target, as one literal table.
+
+Every entry is tried by ``tests/support``. Written as a page by::
+
+    python -m sdcl_neuro.conversion.support > docs/support.md
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["exact", "approximate", "refused", "-"]
+"""``-``: the source has no such thing, or nothing arrives that a target could hold."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """One row.
+
+    Attributes:
+        snntorch, nir: what reading it from there gives.
+        netx, to_nir, engine: what writing or running what was read gives.
+        remark: what becomes of it, or what to use instead.
+    """
+
+    snntorch: Verdict
+    nir: Verdict
+    netx: Verdict
+    to_nir: Verdict
+    engine: Verdict
+    remark: str
+
+
+def _all(snntorch: Verdict, nir: Verdict, remark: str) -> Support:
+    """A row whose targets hold whatever was read, exactly if that was exact."""
+    read: Verdict = "exact" if "exact" in (snntorch, nir) else "-"
+    if read == "-" and "approximate" in (snntorch, nir):
+        read = "approximate"
+    return Support(snntorch, nir, read, read, read, remark)
+
+
+LAYERS: dict[str, Support] = {
+    "Conv2d: strides, padding, dilation, groups": _all("exact", "exact", "a convolution"),
+    "Conv2d, padded otherwise than with zeros": _all("refused", "-", "pad with zeros"),
+    "Linear; NIR's Affine": _all("exact", "exact", "a dense layer; its bias stays a bias"),
+    "Conv1d": _all("refused", "refused", "use Conv2d with a height of one"),
+    "transposed convolution": _all("refused", "-", "use a convolution, or a Linear"),
+    "batch norm between synapse and neuron": _all(
+        "exact", "-", "folded, with its running statistics"
+    ),
+    "batch norm of spikes": _all("refused", "-", "put it between a synapse and its neuron"),
+    "LayerNorm, GroupNorm": _all("refused", "-", "use batch norm"),
+    "Dropout, Identity": _all("exact", "-", "left out"),
+    "Flatten": _all("exact", "exact", "nothing: matrices read in (c, y, x) order"),
+    "average or sum pooling, windows divide the size": _all(
+        "exact", "exact", "folded into the next kernel, which grows"
+    ),
+    "average or sum pooling, odd sizes under padding": _all(
+        "exact", "exact", "the next layer is expanded into a matrix, up to 2^24 weights"
+    ),
+    "pooling before a Linear": _all("exact", "exact", "folded into its matrix"),
+    "pooling between Conv2d and neuron": _all(
+        "exact", "refused", "folded into the kernel before it, if no padding or ceil_mode"
+    ),
+    "AdaptiveAvgPool2d": _all("exact", "-", "as average pooling"),
+    "pooling at the end": _all("refused", "refused", "leave it out, pool the spikes read"),
+    "max pooling": _all("refused", "-", "use average pooling or a strided convolution"),
+    "ReLU and other activations": _all("refused", "-", "the neuron is the only non-linearity"),
+    "skip connection, branch": _all("refused", "refused", "a chain of layers only"),
+    "Scale, Delay": _all("-", "refused", "multiply it into the weights; remove it"),
+}
+
+NEURONS: dict[str, Support] = {
+    "Leaky, reset to zero; LIF": _all("exact", "exact", "the chip's neuron"),
+    "Leaky with beta 1; IF": _all("exact", "exact", "no decay"),
+    "threshold per channel or row": _all("exact", "exact", "folded into weights and biases"),
+    "thresholds within one channel": _all("refused", "refused", "give one per channel"),
+    "decays that differ in one layer": _all("refused", "refused", "give the layer one"),
+    "reset by subtraction": _all(
+        "approximate", "-", "or make_deployable and train a little more; NIR cannot say it"
+    ),
+    "reset to another potential": _all("-", "approximate", "counted from there; the start differs"),
+    "no reset": _all("refused", "-", "use reset_mechanism='zero'"),
+    "Synaptic, reset to zero at once; CubaLIF": _all("exact", "exact", "a current that decays"),
+    "Synaptic or RLeaky, delayed reset": _all("approximate", "-", "use reset_delay=False"),
+    "bias before a current": _all("approximate", "approximate", "the constant it tends to"),
+    "Synaptic with beta 1": Support(
+        "exact", "-", "exact", "refused", "exact", "NIR has no integrator behind a current"
+    ),
+    "RLeaky, dense recurrence; LIF in a cycle with Affine": _all("exact", "exact", "dense_rec"),
+    "one-to-one recurrence": _all("exact", "refused", "dense_rec with a diagonal"),
+    "convolutional recurrence": _all("exact", "refused", "dense_rec, expanded, up to 2^24 weights"),
+    "recurrent CubaLIF": _all("-", "exact", "dense_rec with a current"),
+    "RSynaptic": _all("refused", "-", "its immediate reset uses the spike before; use RLeaky"),
+    "Lapicque, Alpha, SLSTM": _all("refused", "-", "use Leaky, Synaptic or RLeaky"),
+    "LI, CubaLI: no spikes": _all("-", "refused", "end in spiking neurons"),
+    "inhibition, graded spikes, state_quant": _all("refused", "-", "switch them off"),
+}
+
+_HEAD = """# What is converted, and what not
+
+Generated from `conversion/support.py` (`python -m sdcl_neuro.conversion.support`); the tests try
+every entry.
+
+*exact*: the description computes what the source does; float weights that were multiplied are
+rounded to float32 once. *approximate*: only with `approximate=True` and calibration data, listed
+and measured ([approximate.md](approximate.md)). *refused*: by the layer's name, with what to
+change, all refusals of a network in one answer. *-*: there is no such thing there.
+
+What folding and expanding did, and how many weights it made, is in `meta["lowered"]` and in
+`OUT.json`. Rounding to the chip's integers comes afterwards and is reported by itself
+([quantisation.md](quantisation.md)).
+"""
+
+
+def page() -> str:
+    """The table as Markdown."""
+    parts = [_HEAD]
+    for title, rows in (("Layers", LAYERS), ("Neurons", NEURONS)):
+        parts.append(f"## {title}\n")
+        parts.append(
+            "| | from snnTorch | from NIR | to netx | to NIR | engine | what becomes of it |"
+        )
+        parts.append("|---|---|---|---|---|---|---|")
+        for name, row in rows.items():
+            cells = (row.snntorch, row.nir, row.netx, row.to_nir, row.engine, row.remark)
+            parts.append(f"| {name} | " + " | ".join(cells) + " |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(page(), end="")
