@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bundle import to_bundle as to_bundle
     from .deployable import make_deployable as make_deployable
     from .lava_netx import from_netx as from_netx
     from .lava_netx import to_netx as to_netx
@@ -26,6 +27,7 @@ _LAZY = {
     "prepare_quantization": "quantisation_aware",
     "quantization_report": "quantisation_report",
     "quantize": "quantisation",
+    "to_bundle": "bundle",
     "to_netx": "lava_netx",
     "to_nir": "nir_graph",
 }

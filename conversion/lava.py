@@ -151,7 +151,7 @@ class _Job:
             "message_bits": self.net.message_bits,
             "sinks": sinks,
             "fresh": needs_fresh_network(self.net),
-            "clear": list(_clears(self.net)),
+            "clear": list(clears(self.net)),
         }
 
     def record(self, folder: Path) -> Record:
@@ -193,7 +193,7 @@ def needs_fresh_network(net: IntNetwork) -> bool:
     )
 
 
-def _clears(net: IntNetwork) -> Iterator[tuple[int, int, str]]:
+def clears(net: IntNetwork) -> Iterator[tuple[int, int, str]]:
     """Buffers of spikes to clear: (after which step, in which layer, of which synapse).
 
     Until its first input arrives, at step k + 2, layer k may spike of its own biases. Its own

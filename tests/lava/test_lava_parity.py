@@ -181,7 +181,7 @@ def test_spikes_under_way_before_the_first_input_are_cleared(
 ) -> None:
     """Without the clearing Lava differs: so the cases above do test it."""
     case = corners[part]
-    monkeypatch.setattr(lava, "_clears", lambda net: ())
+    monkeypatch.setattr(lava, "clears", lambda net: ())
     record = lava.run(case.net, case.spikes)
     ours = run_network(case.net, case.spikes)
     assert any(not np.array_equal(record.spikes[k], ours.spikes[k]) for k in ours.spikes)
