@@ -36,7 +36,7 @@ def test_the_python_block_and_the_commands(
         for line in shell.splitlines()
         if line.startswith("sdcl-neuro ") and "lava install" not in line
     ]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         assert main([*shlex.split(command)[1:], "--quiet"]) == 0, command
     for written in ("again.net", "layers.npz", "certificate.json", "profile.json", "profile.html"):
