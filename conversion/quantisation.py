@@ -177,6 +177,7 @@ def _note(
         "scale_from": origin,
         "weight_error_max": float(np.abs(errors).max(initial=0.0)),
         "weight_error_rms": float(np.sqrt(np.mean(errors**2))) if errors.size else 0.0,
+        "row_error_max": _row_error(layer, integer, scale),
         "weights_clipped": _clipped(layer, scale),
         "beta_error": 1 - neuron.voltage_decay / DECAY_UNITY - layer.neuron.beta,
         "alpha_error": 1 - neuron.current_decay / DECAY_UNITY - layer.neuron.alpha,
@@ -184,6 +185,15 @@ def _note(
         "bias_error_max": bias_error,
         "may_wrap": _largest_current(integer, largest) > CURRENT_MAX,
     }
+
+
+def _row_error(layer: FloatLayer, integer: IntLayer, scale: float) -> float:
+    """Of the channel or row that rounding hurts most: rms of its errors over rms of its weights."""
+    rows = layer.weight.reshape(len(layer.weight), -1).astype(np.float64)
+    errors = integer.weight.reshape(rows.shape) / scale - rows
+    weights = np.sqrt(np.mean(rows**2, axis=1))
+    found = np.sqrt(np.mean(errors**2, axis=1))[weights > 0] / weights[weights > 0]
+    return float(found.max(initial=0.0))
 
 
 def _clipped(layer: FloatLayer, scale: float) -> int:

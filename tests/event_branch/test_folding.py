@@ -14,6 +14,7 @@ from torch import nn
 
 from sdcl_neuro.conversion import folding as folding_module
 from sdcl_neuro.conversion import from_snntorch, quantize
+from sdcl_neuro.conversion.backends import run
 from sdcl_neuro.conversion.model_file import Model
 from sdcl_neuro.conversion.snntorch_layers import float_layer
 from sdcl_neuro.conversion.snntorch_run import run_integer
@@ -199,3 +200,29 @@ def test_expansion_is_bounded(monkeypatch):
     monkeypatch.setattr(folding_module, "EXPANSION_MAX", 3000)
     with pytest.raises(NetworkRefused, match=r"takes 3,888 weights, beyond 3,000.*strided"):
         from_snntorch(_fixed(nn.AvgPool2d(2)), torch.zeros(1, 1, 2, 9, 6))
+
+
+@pytest.mark.lava
+def test_lava_agrees_with_folded_and_expanded_layers():
+    """Pooling in a kernel and in a matrix, thresholds per channel, an expanded recurrence."""
+    torch.manual_seed(1)
+    each = torch.tensor([0.2, 0.5, 0.3, 0.2]).reshape(4, 1, 1)
+    module = nn.Sequential(
+        nn.AvgPool2d(2),
+        nn.Conv2d(2, 4, 3, padding=1),
+        snn.Leaky(0.8, threshold=each, **FIXED),
+        nn.AvgPool2d(2),
+        nn.Conv2d(4, 2, 3, padding=1),
+        snn.RLeaky(0.7, conv2d_channels=2, kernel_size=3, threshold=0.3, **FIXED),
+        nn.AvgPool2d(2, 1),
+        nn.Flatten(),
+        nn.Linear(2, 3),
+        snn.Leaky(1.0, threshold=0.2, **FIXED),
+    )
+    chip = quantize(from_snntorch(module, torch.zeros(1, 1, 2, 10, 8)))
+    assert [layer.kind for layer in chip.layers] == ["conv", "dense_rec", "dense"]
+    spikes = (np.random.default_rng(0).random((10, 2, 2, 10, 8)) < 0.6).astype(np.uint8)
+    ours, theirs = run(chip, spikes), run(chip, spikes, backend="lava")
+    for index in range(3):
+        assert ours.spikes[index].any()
+        np.testing.assert_array_equal(ours.spikes[index], theirs.spikes[index])

@@ -260,6 +260,23 @@ def test_refusals_of_images(modules, words):
         from_snntorch(nn.Sequential(*modules), sample(2, 6, 6))
 
 
+def test_learnt_decays_are_clamped_as_the_forward_pass_clamps_them():
+    wild = torch.tensor([1.0, 1.3, 2.0, 1.1, 1.0])
+    module = nn.Sequential(
+        nn.Linear(9, 5), leaky(wild, learn_beta=True), nn.Linear(5, 4), leaky(-0.2)
+    )
+    net = assert_same_run(lively(module, 3.0), sample(9))
+    assert [layer.neuron.beta for layer in net.layers] == [1.0, 0.0]
+
+
+def test_thresholds_per_row_report_their_rounding():
+    steep = leaky(threshold=torch.tensor([0.1, 1.0, 1.0, 50.0]))
+    chip = quantize(from_snntorch(nn.Sequential(nn.Linear(9, 4), steep), sample(9)))
+    (note,) = chip.meta["quantisation"]
+    assert note["row_error_max"] > 0.5, "the last row's weights hardly reach the grid"
+    assert "thresholds from 0.1 to 50 became 1" in chip.meta["lowered"][0]
+
+
 def test_samples_of_another_rank():
     with pytest.raises(InputError, match=r"\[T, B, N\]"):
         from_snntorch(nn.Sequential(), torch.zeros(3, 4))
