@@ -182,15 +182,7 @@ def _one_threshold(
     rows = len(whole.weight)
     if threshold.size == 1:
         return float(threshold.reshape(-1)[0]), np.ones(rows)
-    try:
-        each = np.broadcast_to(threshold, shape).reshape(rows, -1)
-    except ValueError:
-        what = f"a threshold of shape {list(threshold.shape)} for neurons {list(shape)}"
-        raise Unfit([(what, "make the shapes chain")]) from None
-    if (each != each[:, :1]).any():
-        what = "threshold differs between neurons of one channel"
-        raise Unfit([(what, f"give one per channel, of shape [{rows}, 1, 1], or one in all")])
-    per_row = each[:, 0]
+    per_row = _per_row(threshold, shape, rows)
     if (per_row == per_row[0]).all():
         return float(per_row[0]), np.ones(rows)
     if per_row.min() <= 0:
@@ -204,6 +196,23 @@ def _one_threshold(
         f"{gains.min():.3g} to {gains.max():.3g}"
     )
     return common, gains
+
+
+def _per_row(threshold: Array, shape: Shape, rows: int) -> Array:
+    """Thresholds ``[rows]``; a population of declared size is never laid out in memory."""
+    padded = threshold.reshape((1,) * (len(shape) - threshold.ndim) + threshold.shape)
+    if any(have not in (1, want) for have, want in zip(padded.shape, shape, strict=False)) or (
+        padded.ndim != len(shape)
+    ):
+        what = f"a threshold of shape {list(threshold.shape)} for neurons {list(shape)}"
+        raise Unfit([(what, "make the shapes chain")])
+    if rows == prod(shape):
+        return np.broadcast_to(padded, shape).reshape(rows)
+    each = padded.reshape(len(padded), -1)
+    if (each != each[:, :1]).any():
+        what = "threshold differs between neurons of one channel"
+        raise Unfit([(what, f"give one per channel, of shape [{rows}, 1, 1], or one in all")])
+    return np.broadcast_to(each[:, 0], (rows,))
 
 
 def _filtered(
