@@ -25,7 +25,11 @@ EXPANSION_MAX = 1 << 24
 """Weights of a dense matrix that a convolution or a pooled Linear may be expanded into."""
 TABLE_MAX = 1 << 25
 """Entries of one axis' table; a 1280-pixel axis under a kernel of 7 takes a third of it."""
-_POOL_MEND = "use a strided convolution in the pooling's place"
+_POOL_MEND = (
+    "use sizes that the pooling divides, or no padding behind it, or a strided convolution "
+    "in the pooling's place"
+)
+_SIZE_MEND = "use a smaller population, or no recurrence in convolutions"
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def pool_behind(synapse: Synapse, pool: Pool) -> Synapse | None:
 def pool_into_dense(pool: Pool, synapse: Synapse, *, source: Shape) -> Synapse:
     """A dense matrix that reads what `pool` reads; `Unfit` beyond `EXPANSION_MAX` weights."""
     outputs, size = len(synapse.weight), pool.size
-    _expect_small(outputs * prod(source), f"{pool.text} in a matrix")
+    _expect_small(outputs * prod(source), f"{pool.text} in a matrix", _POOL_MEND)
     weight = synapse.weight.reshape(outputs, source[0], *size)
     whole = np.einsum(
         "ncyx,yh,xw->nchw", weight, pool.rows.matrix, pool.columns.matrix, optimize=True
@@ -100,7 +104,9 @@ def expand(synapse: Synapse, *, pool: Pool | None = None, source: Shape, extra: 
     """
     geometry, weight = _geometry(synapse), synapse.weight
     outputs, inputs = prod(synapse.out_shape), prod(source)
-    _expect_small(outputs * inputs + extra, f"{synapse.name!r} as a matrix")
+    what = f"{synapse.name!r}" if pool is None else f"{synapse.name!r} behind {pool.text}"
+    mend = _SIZE_MEND if pool is None else _POOL_MEND
+    _expect_small(outputs * inputs + extra, f"{what}, as a matrix,", mend)
     rows, columns = _axes(synapse, before=pool)
     whole = np.zeros((*synapse.out_shape, *source))
     per_out, per_in = len(weight) // geometry.groups, weight.shape[1]
@@ -120,9 +126,9 @@ def expand(synapse: Synapse, *, pool: Pool | None = None, source: Shape, extra: 
     )
 
 
-def _expect_small(weights: int, what: str) -> None:
+def _expect_small(weights: int, what: str, mend: str) -> None:
     if weights > EXPANSION_MAX:
-        raise Unfit([(f"{what} takes {weights:,} weights, beyond {EXPANSION_MAX:,}", _POOL_MEND)])
+        raise Unfit([(f"{what} takes {weights:,} weights, beyond {EXPANSION_MAX:,}", mend)])
 
 
 def _merged(
