@@ -25,6 +25,7 @@ from ..errors import InputError, NetworkRefused, Refusal
 from ..spec import FloatLayer, FloatNetwork, IntNetwork, Shape
 from ..spec_convert import dequantize
 from .nir_claim import KEY, check_claim, make_claim
+from .nir_dialects import translate
 from .nir_file import read_tree
 from .nir_lowering import plain_network
 from .nir_reader import read_raw
@@ -58,7 +59,12 @@ def to_nir(net: FloatNetwork | IntNetwork, path: Path | str, *, dt: float = DEFA
 
 
 def from_nir(
-    source: Any, *, dt: float | None = None, approximate: bool = False, calibration: object = None
+    source: Any,
+    *,
+    dt: float | None = None,
+    approximate: bool = False,
+    calibration: object = None,
+    writer: str = "nir",
 ) -> FloatNetwork | IntNetwork:
     """Read a network from a NIR file, ours or another writer's.
 
@@ -72,6 +78,7 @@ def from_nir(
         approximate: take a reset to another potential than zero, and a bias before a synaptic
             current, as the nearest the chip has; ``meta["approximate"]`` says what that changed.
         calibration: spikes ``[T, B, *input_shape]``, for `approximate` only.
+        writer: whose words a graph is in; see `nir_dialects.WRITERS`.
 
     Raises:
         InputError: not a NIR file, damaged, too large, or graph and metadata disagree;
@@ -87,6 +94,9 @@ def from_nir(
     metadata = tree.get("metadata")
     if isinstance(metadata, dict) and KEY in metadata:
         return check_claim(read_raw(tree, dt=None, where=where), metadata)
+    if writer != "nir":
+        dt = DEFAULT_DT if dt is None else dt
+        tree = translate(tree, writer, dt=dt)
     raw = read_raw(tree, dt=dt, where=where, any_reset=approximate)
     return plain_network(raw, where=where, calibration=calibration)
 

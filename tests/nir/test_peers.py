@@ -21,7 +21,7 @@ from sdcl_neuro.conversion.backends import run
 from sdcl_neuro.conversion.model_file import Model
 from sdcl_neuro.conversion.rounding import explain_mismatches
 from sdcl_neuro.conversion.verify import verify
-from sdcl_neuro.errors import NetworkRefused
+from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.spec import FloatLayer, FloatNetwork, FloatNeuron
 
 WHERE = "tests/nir/peers.txt says how to install it"
@@ -218,8 +218,8 @@ def _run_sinabs(sinabs, net, spikes):
     """Spikes of every population; Sinabs folds time into the batch."""
     steps, samples = spikes.shape[:2]
     flat = torch.from_numpy(spikes.swapaxes(0, 1).reshape(-1, *spikes.shape[2:]).copy()).float()
-    found = {}
-    populations = [m for m in net.modules() if isinstance(m, sinabs.layers.IAFSqueeze)]
+    found, kinds = {}, (sinabs.layers.IAFSqueeze, sinabs.layers.LIFSqueeze)
+    populations = [m for m in net.modules() if isinstance(m, kinds)]
     for index, module in enumerate(populations):
         module.register_forward_hook(
             lambda _, __, out, index=index: found.__setitem__(index, out.detach())
@@ -230,6 +230,31 @@ def _run_sinabs(sinabs, net, spikes):
         index: out.reshape(samples, steps, *out.shape[1:]).swapaxes(0, 1).to(torch.uint8).numpy()
         for index, out in found.items()
     }
+
+
+@OLD_NIRTORCH
+@pytest.mark.parametrize("writer", ["sinabs", "sinabs-unnormed"])
+def test_leaky_neurons_of_sinabs_are_read_in_its_words(writer, sinabs):
+    """Its tau counts steps, its decay is exponential, its input may count whole."""
+    torch.manual_seed(2)
+    samples = 2
+    single = {"spike_fn": sinabs.activation.SingleSpike, "batch_size": samples}
+    single |= {"reset_fn": sinabs.activation.MembraneReset(), "norm_input": writer == "sinabs"}
+    parts = [nn.Linear(12, 20), sinabs.layers.LIFSqueeze(tau_mem=torch.tensor(6.0), **single)]
+    parts += [nn.Linear(20, 5), sinabs.layers.LIFSqueeze(tau_mem=torch.tensor(2.5), **single)]
+    net = _strong(nn.Sequential(*parts), 9.0 if writer == "sinabs" else 3.0)
+    spikes = _spikes((12,), samples=samples)
+    theirs = _run_sinabs(sinabs, net, spikes)
+    flat = torch.zeros(2 * samples, 12)
+    graph = sinabs.nir.to_nir(_fresh(net), flat)
+    read = from_nir(graph, writer=writer)
+    betas = [layer.neuron.beta for layer in read.layers]
+    assert betas == pytest.approx([np.exp(-1 / 6), np.exp(-1 / 2.5)], rel=1e-6)
+    _explained(read, spikes, theirs)
+    plain = run(Model(floating=from_nir(graph)), spikes, backend="snntorch").spikes
+    assert not np.array_equal(plain[0], theirs[0])
+    with pytest.raises(InputError, match="unknown writer"):
+        from_nir(graph, writer="sinab")
 
 
 def _cnn_of_sinabs(sinabs, samples):
