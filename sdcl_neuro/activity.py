@@ -65,6 +65,31 @@ def fan_out(layer: IntLayer) -> NDArray[np.int64]:
     return np.broadcast_to(per_pixel, layer.in_shape).astype(np.int64)
 
 
+def nonzero_fan_out(layer: IntLayer) -> NDArray[np.int64]:
+    """As `fan_out`, of the synapses whose weight is not zero."""
+    used = layer.weight != 0
+    if layer.convolution is None:
+        return np.count_nonzero(used, axis=0).astype(np.int64).reshape(layer.in_shape)
+    groups = layer.convolution.groups
+    outputs, inputs, *kernel = layer.weight.shape
+    taps = used.reshape(groups, outputs // groups, inputs, *kernel).sum(axis=1, dtype=np.int64)
+    taps = taps.reshape(groups * inputs, *kernel)
+    rows, columns = (
+        _outputs_by_tap(size, span, axis=axis, convolution=layer.convolution)
+        for axis, (size, span) in enumerate(zip(layer.in_shape[1:], kernel, strict=True))
+    )
+    per_row = np.tensordot(taps, rows, axes=(1, 1))  # [C_in, kW, H]
+    fan: NDArray[np.int64] = np.tensordot(per_row, columns, axes=(1, 1))
+    return fan
+
+
+def nonzero_recurrent_fan_out(layer: IntLayer) -> NDArray[np.int64]:
+    """Recurrent synapses of non-zero weight that each neuron drives, int64 ``[N]``."""
+    if layer.recurrent_weight is None:
+        return np.zeros(layer.neurons, dtype=np.int64)
+    return np.count_nonzero(layer.recurrent_weight, axis=0).astype(np.int64)
+
+
 def recurrent_fan_out(layer: IntLayer) -> int:
     """Recurrent synapses that each of the layer's own spikes reaches."""
     return layer.neurons if layer.kind == "dense_rec" else 0
@@ -137,6 +162,9 @@ def layer_activity(
     synops: Counts,
     saturations: Counts | None = None,
     wraps: Counts | None = None,
+    accumulates: Counts | None = None,
+    multiplies: Counts | None = None,
+    membrane_updates: Counts | None = None,
 ) -> LayerActivity:
     """Put a layer's counts, each int64 ``[B]``, beside what follows from its description."""
     return LayerActivity(
@@ -150,7 +178,20 @@ def layer_activity(
         updates=np.full(len(spikes_in), layer.neurons * steps, dtype=np.int64),
         saturations=saturations,
         wraps=wraps,
+        accumulates=accumulates,
+        multiplies=multiplies,
+        membrane_updates=membrane_updates,
     )
+
+
+def _outputs_by_tap(
+    size: int, kernel: int, *, axis: int, convolution: Convolution
+) -> NDArray[np.int64]:
+    """Outputs that each input reaches through each tap along an axis, int64 ``[size, kernel]``."""
+    source, _, tap = reach(size, kernel, axis=axis, convolution=convolution).T
+    counted = np.zeros((size, kernel), dtype=np.int64)
+    np.add.at(counted, (source, tap), 1)
+    return counted
 
 
 def _spikes_of(

@@ -29,6 +29,12 @@ class LayerActivity:
         saturations: neuron steps in which the membrane was clipped; None if the backend
             cannot see it.
         wraps: neuron steps in which the current wrapped around; None if it cannot be seen.
+        accumulates: of `synops`, those at weights that are not zero, of spikes that arrive within
+            the run (a recurrent spike arrives a step later); None if it was not counted.
+        multiplies: the same where a step's input holds counts above one; such a step's operations
+            are all here and none in `accumulates`.
+        membrane_updates: neuron steps that changed the membrane, every neuron's first step
+            included; None if it cannot be seen.
     """
 
     name: str
@@ -41,6 +47,9 @@ class LayerActivity:
     updates: Counts
     saturations: Counts | None = None
     wraps: Counts | None = None
+    accumulates: Counts | None = None
+    multiplies: Counts | None = None
+    membrane_updates: Counts | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..spike_file import Spikes
 from . import kernels
 from .check import largest_input
 from .plan import Plan, plan_layer
-from .totals import TOTALS, Outcome
+from .totals import COUNTED, TOTALS, Outcome
 
 _CHUNK_ELEMENTS = 1 << 22
 
@@ -34,6 +34,7 @@ class _Population:
     flags: NDArray[np.uint8]
     totals: NDArray[np.int64]
     slot: int = 0
+    fresh: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def run_event(
             stretch = slice(start, start + chunk)
             part = {index: values[stretch] for index, values in kept.items()}
             _run_stretch(net, populations, flat[stretch], sample, kept=part)
+        _not_arrived(populations)
 
     began = perf_counter()
     workers = min(samples, _processors())
@@ -104,6 +106,16 @@ def run_event(
         for index, values in kept.items()
     }
     return Outcome(shaped, totals, elapsed)
+
+
+def _not_arrived(populations: list[_Population]) -> None:
+    """Take the recurrent spikes of the last step out of `accumulates`: they arrive too late."""
+    for population in populations:
+        if not population.plan.recurrent.size:
+            continue
+        fired = population.flags[: len(population.current)].astype(bool)
+        late = population.plan.recurrent_used[fired].sum()
+        population.totals[COUNTED.index("accumulates")] -= late
 
 
 def _plans(net: IntNetwork) -> list[Plan]:
@@ -175,10 +187,12 @@ def _advance(population: _Population, events: _Events) -> _Events:
     population.slot = kernels.advance(
         *(events.starts, events.indices, events.values),
         *population.plan.arguments(),
-        *(population.slot, population.ring, population.current, population.voltage),
+        *(population.fresh, population.slot),
+        *(population.ring, population.current, population.voltage),
         *(population.flags, population.flags.view(np.uint64)),
         *(sent.starts, sent.indices, population.totals),
     )
+    population.fresh = 0
     return sent
 
 

@@ -158,16 +158,18 @@ def limited(value):  # type: ignore[no-untyped-def]
 def update_plain(activation, voltage, bias, neuron, flags):  # type: ignore[no-untyped-def]
     """One step of neurons whose current is instantaneous and cannot wrap; see `update`."""
     kept, threshold = neuron[1], neuron[2]
-    clipped = int32(0)
+    clipped, moved = int32(0), int32(0)
     for n in range(activation.shape[0]):
         target = int32(int32(decay(voltage[n], kept) + int32(activation[n] << int32(6))) + bias[n])
         membrane = limited(target)
         clipped = int32(clipped + (int32(1) if membrane != target else int32(0)))
         fired = membrane > threshold
+        differs = int32(1) if membrane != voltage[n] else int32(0)
+        moved = int32(moved + int32(differs | int32(flags[n])))
         voltage[n] = int32(0) if fired else membrane
         flags[n] = uint8(1) if fired else uint8(0)
         activation[n] = int32(0)
-    return clipped, int32(0)
+    return clipped, int32(0), moved
 
 
 @compiled
@@ -175,11 +177,12 @@ def update(activation, current, voltage, bias, neuron, flags):  # type: ignore[n
     """One step of neurons, `fixed_point`'s equations; clears `activation`, writes `flags`.
 
     Returns:
-        How many membranes were clipped, and how many currents wrapped.
+        How many membranes were clipped, how many currents wrapped, and how many membranes moved:
+        from what they were before a reset, so that a neuron that fired in the step before has.
     """
     kept_current, kept, threshold, unused_bits = neuron[0], neuron[1], neuron[2], neuron[3]
     limit = int32(1 << 23)
-    clipped, wrapped = int32(0), int32(0)
+    clipped, wrapped, moved = int32(0), int32(0), int32(0)
     for n in range(activation.shape[0]):
         received = int32(int32(activation[n] << unused_bits) >> unused_bits)
         u = int32(decay(current[n], kept_current) + int32(received << int32(6)))
@@ -192,29 +195,33 @@ def update(activation, current, voltage, bias, neuron, flags):  # type: ignore[n
         wrapped = int32(wrapped + int32(above + below))
         clipped = int32(clipped + (int32(1) if membrane != target else int32(0)))
         fired = membrane > threshold
+        differs = int32(1) if membrane != voltage[n] else int32(0)
+        moved = int32(moved + int32(differs | int32(flags[n])))
         voltage[n] = int32(0) if fired else membrane
         flags[n] = uint8(1) if fired else uint8(0)
         activation[n] = int32(0)
-    return clipped, wrapped
+    return clipped, wrapped, moved
 
 
 @compiled
 def advance(  # type: ignore[no-untyped-def]
     starts, events, counts,
-    geometry, rows, runs, weight, recurrent, delay, bias, neuron, fan,
-    slot, ring, current, voltage, flags, words, sent_starts, sent, totals,
+    geometry, rows, runs, weight, recurrent, delay, bias, neuron, fan, used, recurrent_used,
+    fresh, slot, ring, current, voltage, flags, words, sent_starts, sent, totals,
 ):  # fmt: skip
     """Run one layer of one sample over a stretch of steps.
 
     Args:
         starts, events, counts: the input's events, as `gather` lists them.
-        geometry to fan: see `plan.Plan`.
+        geometry to recurrent_used: see `plan.Plan`.
+        fresh: 1 if the first step is the run's first, else 0.
         slot: row of `ring` that holds the first step's activation.
         ring: int32 ``[slots, N]``, activations to come.
         current, voltage: int32 ``[N]``, the states, left as the next stretch needs them.
-        flags, words: zeros of uint8, at least N, and the same memory as uint64; scratch.
+        flags, words: uint8, at least N, and the same memory as uint64: who fired in the step
+            before; zeros at first.
         sent_starts, sent: as `starts` and `events`, written: the spikes sent.
-        totals: int64 ``[5]``, added to: spikes in, spikes out, synops, saturations, wraps.
+        totals: int64 ``[8]``, added to, as `totals.COUNTED`.
 
     Returns:
         The slot of the step after the last.
@@ -228,9 +235,9 @@ def advance(  # type: ignore[no-untyped-def]
         else:
             scatter(now, values, geometry, rows, runs, weight, activation)
         if neuron[4]:
-            clipped, wrapped = update_plain(activation, voltage, bias, neuron, flags)
+            clipped, wrapped, moved = update_plain(activation, voltage, bias, neuron, flags)
         else:
-            clipped, wrapped = update(activation, current, voltage, bias, neuron, flags)
+            clipped, wrapped, moved = update(activation, current, voltage, bias, neuron, flags)
         slot = (slot + 1) % ring.shape[0]
         first = sent_starts[t]
         end = np.int64(collect(words, sent, first))
@@ -240,11 +247,19 @@ def advance(  # type: ignore[no-untyped-def]
                 source, target = recurrent[sent[e]], ring[slot]
                 for j in range(target.shape[0]):
                     target[j] += source[j]
+                totals[6] += recurrent_used[sent[e]]
         totals[0] += now.shape[0]
         totals[1] += end - first
+        operations, column = np.int64(0), 6
         for e in range(now.shape[0]):
             totals[2] += fan[now[e]]
+            operations += used[now[e]]
+        for e in range(values.shape[0]):
+            if values[e] > 1:
+                column = 7
+        totals[column] += operations
         totals[2] += (end - first) * recurrent.shape[0]
         totals[3] += clipped
         totals[4] += wrapped
+        totals[5] += current.shape[0] if fresh and t == 0 else moved
     return slot

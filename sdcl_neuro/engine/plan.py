@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..activity import fan_out, reach
+from ..activity import fan_out, nonzero_fan_out, nonzero_recurrent_fan_out, reach
 from ..fixed_point import CONVOLUTION_BITS, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from ..spec import Convolution, IntLayer, Shape
 from .check import largest_sum
@@ -43,6 +43,8 @@ class Plan:
             in the state, bits of an activation above those a convolution keeps, and whether the
             current is instantaneous and too small to wrap.
         fan: int64 ``[N_in]``, synapses of each input, the layer's input order.
+        used: as `fan`, of synapses whose weight is not zero.
+        recurrent_used: int64 ``[N]``, the same of each neuron's recurrent synapses.
     """
 
     geometry: Index
@@ -55,12 +57,14 @@ class Plan:
     bias: Int32
     neuron: Int32
     fan: Int64
+    used: Int64
+    recurrent_used: Int64
 
     def arguments(self) -> tuple[object, ...]:
         """The arrays in the order the kernel takes them."""
         return (
             *(self.geometry, self.rows, self.runs, self.weight, self.recurrent, self.delay),
-            *(self.bias, self.neuron, self.fan),
+            *(self.bias, self.neuron, self.fan, self.used, self.recurrent_used),
         )
 
 
@@ -95,6 +99,8 @@ def plan_layer(layer: IntLayer, source: Shape, largest: int) -> Plan:
         bias=_bias(layer),
         neuron=_neuron(layer, largest),
         fan=fan_out(layer).reshape(-1)[order],
+        used=nonzero_fan_out(layer).reshape(-1)[order],
+        recurrent_used=nonzero_recurrent_fan_out(layer),
     )
 
 

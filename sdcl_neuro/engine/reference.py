@@ -19,7 +19,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..activity import fan_out, recurrent_fan_out
+from ..activity import (
+    fan_out,
+    nonzero_fan_out,
+    nonzero_recurrent_fan_out,
+    recurrent_fan_out,
+)
 from ..fixed_point import CONVOLUTION_BITS, DECAY_BITS, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from ..spec import IntLayer, IntNetwork
 from ..spike_file import Spikes
@@ -79,12 +84,15 @@ class _Population:
     recurrent: Tensor | None  # [N, N], the same type
     bias: Tensor | None  # int64 [N], shifted into the state
     fan: Tensor  # int64 [N_in]
+    used: Tensor  # int64 [N_in], of synapses whose weight is not zero
+    recurrent_used: Tensor  # int64 [N]
     delays: tuple[int, ...]  # axonal delay of each slice of `weight`, steps
     current: Tensor  # int64 [B, N]
     voltage: Tensor  # int64 [B, N]
     pending: Tensor  # int64 [slots, B, N], activations of the steps after the chunk
     spikes: Tensor  # uint8 [B, N], of the step before
-    totals: Tensor  # int64 [B, 5]
+    totals: Tensor  # int64 [B, 8], as `COUNTED`
+    fresh: bool = True  # no step was run
 
     @classmethod
     def rest(
@@ -117,6 +125,8 @@ class _Population:
             else torch.from_numpy(recurrent.astype(np.int64)).to(device=device, dtype=exact),
             bias=bias,
             fan=torch.from_numpy(fan_out(layer)).reshape(-1).to(device),
+            used=torch.from_numpy(nonzero_fan_out(layer)).reshape(-1).to(device),
+            recurrent_used=torch.from_numpy(nonzero_recurrent_fan_out(layer)).to(device),
             delays=delays,
             current=zeros(samples, layer.neurons),
             voltage=zeros(samples, layer.neurons),
@@ -134,6 +144,8 @@ class _Population:
         )
         for t in range(steps):
             now = activation[t]
+            # Those of the step before arrive now; the run's last ones never do.
+            self.totals[:, 6] += (self.spikes * self.recurrent_used).sum(dim=1)
             if self.recurrent is not None:
                 echo = self.spikes.to(self.recurrent.dtype) @ self.recurrent.T
                 now = now + echo.to(torch.int64)
@@ -146,7 +158,15 @@ class _Population:
         # Integer matrix products do not exist on GPUs.
         self.totals[:, 2] += (arrived * self.fan).sum(dim=1)
         self.totals[:, 2] += fired * recurrent_fan_out(self.layer)
+        self._count_used(received.reshape(steps, samples, -1))
         return sent.reshape(steps, samples, *self.layer.out_shape)
+
+    def _count_used(self, received: Tensor) -> None:
+        """Operations at non-zero weights, uint8 ``[T, B, N_in]``; apart where a step has counts."""
+        operations = torch.stack([((step != 0) * self.used).sum(dim=1) for step in received])
+        graded = (received > 1).any(dim=2)
+        self.totals[:, 6] += (operations * ~graded).sum(dim=0)
+        self.totals[:, 7] += (operations * graded).sum(dim=0)
 
     def _activation(self, received: Tensor) -> Tensor:
         """Summed weights, int64 ``[T, B, N]``, those pending from the chunk before included."""
@@ -179,9 +199,12 @@ class _Population:
         voltage = _int32(voltage if self.bias is None else voltage + self.bias)
         clipped = voltage.clamp(1 - STATE_LIMIT, STATE_LIMIT - 1)
         spikes = clipped > neuron.threshold << STATE_SHIFT
+        moved = (clipped != self.voltage) | (self.spikes != 0) | self.fresh
+        self.fresh = False
         self.voltage = clipped.masked_fill(spikes, 0)
         self.totals[:, 3] += (clipped != voltage).sum(dim=1)
         self.totals[:, 4] += (above | below).sum(dim=1)
+        self.totals[:, 5] += moved.sum(dim=1)
         return spikes.to(torch.uint8)
 
 

@@ -11,8 +11,12 @@ from ..activity import layer_activity
 from ..record import LayerActivity
 from ..spec import IntNetwork
 
-TOTALS = 5
-"""Spikes in, spikes out, synops, saturations, wraps: the order in which the paths count."""
+COUNTED = (
+    "spikes_in", "spikes_out", "synops", "saturations", "wraps",
+    "membrane_updates", "accumulates", "multiplies",
+)  # fmt: skip
+"""The order in which the paths count; the names are `LayerActivity`'s."""
+TOTALS = len(COUNTED)
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Outcome:
 
     Attributes:
         kept: layer index to uint8 ``[T, B, *out_shape]``.
-        totals: int64 ``[layers, B, 5]``.
+        totals: int64 ``[layers, B, 8]``, the last axis as `COUNTED`.
         elapsed_s: wall-clock seconds of the steps, without set-up.
     """
 
@@ -36,11 +40,7 @@ def activity(net: IntNetwork, outcome: Outcome, *, steps: int) -> tuple[LayerAct
         layer_activity(
             layer,
             steps=steps,
-            spikes_in=totals[:, 0].copy(),
-            spikes_out=totals[:, 1].copy(),
-            synops=totals[:, 2].copy(),
-            saturations=totals[:, 3].copy(),
-            wraps=totals[:, 4].copy(),
+            **{name: totals[:, column].copy() for column, name in enumerate(COUNTED)},
         )
         for layer, totals in zip(net.layers, outcome.totals, strict=True)
     )

@@ -8,7 +8,7 @@ the frame branch. The worker is one batch ahead, no more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ def _merge(layers: Sequence[LayerActivity]) -> LayerActivity:
         parts = [getattr(layer, name) for layer in layers]
         return None if any(part is None for part in parts) else np.concatenate(parts)
 
-    counts = ("spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps")
+    counts = [field.name for field in fields(LayerActivity)[4:]]
     return replace(layers[0], **{name: joined(name) for name in counts})
 
 

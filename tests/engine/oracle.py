@@ -69,7 +69,7 @@ class Neuron:
         if abs(v) > limit:
             v, self.clips = (limit if v > 0 else -limit), self.clips + 1
         fires = v > self.parameters.threshold * 64
-        self.v = 0 if fires else v
+        self.membrane, self.v = v, 0 if fires else v
         return fires
 
 
@@ -86,23 +86,30 @@ def run_layer(layer, spikes):
     ]
     pending = defaultdict(int)
     sent = np.zeros((len(spikes), count), dtype=np.uint8)
-    synops = 0
+    counted = {"synops": 0, "accumulates": 0, "multiplies": 0, "membrane_updates": 0}
+    before = [None] * count
     for t, values in enumerate(spikes):
         for source in np.flatnonzero(values):
             for target, weight, delay in outgoing[source]:
                 pending[t + delay, target] += weight * int(values[source])
-                synops += 1
+                counted["synops"] += 1
+                counted["multiplies" if max(values) > 1 else "accumulates"] += int(weight != 0)
         for n, neuron in enumerate(neurons):
             total = pending.pop((t, n), 0)
             sent[t, n] = neuron.step(signed(total, 24) if layer.kind == "conv" else total)
+            fired_before = t > 0 and sent[t - 1, n]
+            counted["membrane_updates"] += bool(fired_before or neuron.membrane != before[n])
+            before[n] = neuron.membrane
         if layer.recurrent_weight is not None:
             for source, target in product(np.flatnonzero(sent[t]), range(count)):
-                pending[t + 1, target] += int(layer.recurrent_weight[target, source])
-                synops += 1
+                weight = int(layer.recurrent_weight[target, source])
+                pending[t + 1, target] += weight
+                counted["synops"] += 1
+                counted["accumulates"] += weight != 0 and t + 1 < len(spikes)
     return sent, {
         "spikes_in": int(np.count_nonzero(spikes)),
         "spikes_out": int(sent.sum()),
-        "synops": synops,
+        **counted,
         "updates": len(spikes) * count,
         "saturations": sum(neuron.clips for neuron in neurons),
         "wraps": sum(neuron.wraps for neuron in neurons),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sdcl_neuro.engine import run_network
+from sdcl_neuro.engine.totals import COUNTED
 from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
 
 
@@ -21,5 +22,5 @@ def test_gpu_equals_cpu(kind):
         for index in own.spikes:
             np.testing.assert_array_equal(own.spikes[index], other.spikes[index])
         for one, two in zip(own.activity, other.activity, strict=True):
-            for name in ("spikes_in", "spikes_out", "synops", "saturations", "wraps"):
+            for name in COUNTED:
                 np.testing.assert_array_equal(getattr(one, name), getattr(two, name))

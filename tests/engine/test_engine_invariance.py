@@ -8,7 +8,10 @@ import pytest
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
 
-COUNTS = ("spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps")
+COUNTS = (
+    "spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps",
+    "accumulates", "multiplies", "membrane_updates",
+)  # fmt: skip
 PATHS = ("event", "reference")
 
 

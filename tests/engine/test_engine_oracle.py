@@ -12,7 +12,10 @@ from sdcl_neuro.engine import run_network
 from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
 from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 
-COUNTS = ("spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps")
+COUNTS = (
+    "spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps",
+    "accumulates", "multiplies", "membrane_updates",
+)  # fmt: skip
 
 
 def check(oracle, net, spikes, *, chunk=None):
