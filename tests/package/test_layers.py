@@ -12,7 +12,7 @@ LAYERS: list[set[str]] = [
     {"errors", "atomic", "spec", "record", "fixed_point", "events", "hardware", "spike_file"},
     {"hardware_schema", "scales", "branch_description", "random_networks", "spec_convert"},
     {"activity", "engine", "chip_ops", "chip_neuron", "loihi_leaky", "firing_rates"},
-    {"event_branch", "frame_branch", "data", "reid", "placement"},
+    {"event_branch", "frame_branch", "data", "datasets", "reid", "placement"},
     {"checkpoint", "bridge"},
     {"model", "profiling", "hw_profiles"},
     {"sdcl_checkpoint", "runtime", "training"},
