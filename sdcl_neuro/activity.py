@@ -69,7 +69,8 @@ def nonzero_fan_out(layer: IntLayer) -> NDArray[np.int64]:
     """As `fan_out`, of the synapses whose weight is not zero."""
     used = layer.weight != 0
     if layer.convolution is None:
-        return np.count_nonzero(used, axis=0).astype(np.int64).reshape(layer.in_shape)
+        dense: NDArray[np.int64] = np.count_nonzero(used, axis=0).reshape(layer.in_shape)
+        return dense
     groups = layer.convolution.groups
     outputs, inputs, *kernel = layer.weight.shape
     taps = used.reshape(groups, outputs // groups, inputs, *kernel).sum(axis=1, dtype=np.int64)
@@ -87,7 +88,8 @@ def nonzero_recurrent_fan_out(layer: IntLayer) -> NDArray[np.int64]:
     """Recurrent synapses of non-zero weight that each neuron drives, int64 ``[N]``."""
     if layer.recurrent_weight is None:
         return np.zeros(layer.neurons, dtype=np.int64)
-    return np.count_nonzero(layer.recurrent_weight, axis=0).astype(np.int64)
+    fan: NDArray[np.int64] = np.count_nonzero(layer.recurrent_weight, axis=0)
+    return fan
 
 
 def recurrent_fan_out(layer: IntLayer) -> int:

@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--step-us", metavar="US", type=float, help="time of a step, if known; else it is modelled"
     )
+    parser.add_argument(
+        "--rate", metavar="HZ", type=float, help="inferences a second, for the mean power"
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default) or a GPU, as torch names it")
     parser.add_argument("--json", metavar="FILE", type=Path, help="the profile as JSON")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="every figure as a row")
@@ -45,7 +48,9 @@ def execute(args: argparse.Namespace) -> int:
     net = load_model(args.model).need_integer()
     if not args.quiet:
         print(f"profiling {args.model} on {', '.join(names)}", file=sys.stderr)
-    result = profile(net, spikes, hw=targets, step_us=args.step_us, device=args.device)
+    result = profile(
+        net, spikes, hw=targets, step_us=args.step_us, rate_hz=args.rate, device=args.device
+    )
     print(result)
     if args.json:
         result.to_json(args.json)

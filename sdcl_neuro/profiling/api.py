@@ -14,6 +14,8 @@ from ..spec import IntNetwork
 from .dense import REFERENCE, dense_energy, dense_twin
 from .energy import energy
 from .latency import Latency, latency
+from .neurobench import neurobench
+from .rate import check_rate, power
 from .result import Profile, Target, figures
 from .workload import Workload, workload
 
@@ -35,6 +37,7 @@ def profile(
     hw: Hardware | Sequence[Hardware] = ("loihi1", "loihi2"),
     record: Record | None = None,
     step_us: float | None = None,
+    rate_hz: float | None = None,
     device: str = "cpu",
 ) -> Profile:
     """Count what a network does on spikes, and model what that costs.
@@ -45,20 +48,22 @@ def profile(
         hw: targets: names (`sdcl_neuro.hardware.list_profiles`), TOML paths, or profiles.
         record: of a run of `net`, with counts; None runs the engine on `spikes`.
         step_us: time of one step in microseconds, if it is known; None models it.
+        rate_hz: inferences (samples) a second, for the mean power; None leaves that out.
         device: where the engine runs, as torch names it.
 
     Raises:
-        InputError: a float-only model, an unknown target, neither spikes nor record, a record
-            without counts, no sample at all.
+        InputError: a float-only model, an unknown target, a rate that is no positive number,
+            neither spikes nor record, a record without counts, no sample at all.
     """
     integer = _integer(net)
     targets = _targets(hw)
     if step_us is not None and not step_us > 0:
         raise InputError(f"a step of {step_us} us", where="step_us", mend="give a positive time")
+    check_rate(rate_hz)
     if record is None:
         record = _run(integer, spikes, device)
     work = workload(integer, record)
-    priced = {target.name: _price(integer, work, target, step_us) for target in targets}
+    priced = {target.name: _price(integer, work, target, step_us, rate_hz) for target in targets}
     energies = {
         name: target.energy for name, target in priced.items() if target.hw.family == "neuromorphic"
     }
@@ -70,6 +75,8 @@ def profile(
         input_spikes=int(record.activity[0].spikes_in.sum()),
         layers=tuple(figures(activity) for activity in record.activity),
         targets=priced,
+        neurobench=neurobench(integer, record),
+        rate_hz=rate_hz,
         ann=dense_twin(work, load_profile(REFERENCE), energies),
         elapsed_s=record.elapsed_s,
         versions=dict(record.versions),
@@ -106,10 +113,23 @@ def _run(net: IntNetwork, spikes: object, device: str) -> Record:
     return run_network(net, spikes, layers=(), device=device)
 
 
-def _price(net: IntNetwork, work: Workload, hw: HardwareProfile, step_us: float | None) -> Target:
+def _price(
+    net: IntNetwork,
+    work: Workload,
+    hw: HardwareProfile,
+    step_us: float | None,
+    rate_hz: float | None,
+) -> Target:
     if hw.family == "dense":
-        unknown = Latency(reason="a dense reference has no time per operation here")
-        return Target(hw, dense_energy(work, hw), unknown)
-    placed = fit(net, hw)
-    time = latency(work, hw, step_us=step_us, fit=placed)
-    return Target(hw, energy(work, hw, time, fit=placed), time, placed)
+        placed = None
+        time = Latency(reason="a dense reference has no time per operation here")
+        cost = dense_energy(work, hw)
+    else:
+        placed = fit(net, hw)
+        time = latency(work, hw, step_us=step_us, fit=placed)
+        cost = energy(work, hw, time, fit=placed)
+    if rate_hz is None:
+        return Target(hw, cost, time, placed)
+    return Target(
+        hw, cost, time, placed, power=power(work, hw, cost, time, rate_hz=rate_hz, fit=placed)
+    )

@@ -55,6 +55,25 @@ def citations(constants: Iterable[Constant]) -> str:
     return "; ".join(dict.fromkeys(constant.quantity.source for constant in constants))
 
 
+def static_power(
+    work: Workload, hw: HardwareProfile, *, placed: int | None
+) -> tuple[Constant, int] | str:
+    """Static power of one chip in mW and the chips that draw it, or why it is unknown.
+
+    Args:
+        work: of the network.
+        hw: the target's profile.
+        placed: chips that a placement takes; None counts neurons.
+    """
+    constant = find(hw.power, "", "static")
+    if constant is None:
+        return why_not(hw.power, "static")
+    chips = work.chips_powered(hw, placed=placed)
+    if chips is None:
+        return "the profile does not say how many cores or chips are powered"
+    return constant, chips
+
+
 def messages(work: Workload, hw: HardwareProfile) -> tuple[Interval, Interval]:
     """Spike messages of one sample: from outside, and between neurons.
 

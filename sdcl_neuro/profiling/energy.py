@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from ..hardware import HardwareProfile, Variant
 from ..placement import Fit
-from .cost import Constant, citations, find, messages, path, synop, why_not
+from .cost import Constant, citations, find, messages, path, static_power, synop, why_not
 from .energy_result import Energy, Part, VariantEnergy, uj_dict
 from .interval import ZERO, Interval, figure, hull, total
 from .latency import Latency
@@ -175,14 +175,12 @@ def _static(
     work: Workload, hw: HardwareProfile, latency: Latency, fit: Fit | None
 ) -> tuple[Part | None, str]:
     """Static power of the chips over the run, 1 mW for 1 us being 1 nJ."""
-    power = find(hw.power, "", "static")
-    chips = work.chips_powered(hw, placed=None if fit is None else fit.chips)
-    if power is None:
-        return None, why_not(hw.power, "static")
+    found = static_power(work, hw, placed=None if fit is None else fit.chips)
+    if isinstance(found, str):
+        return None, found
     if latency.us is None:
         return None, f"no step time: {latency.reason}"
-    if chips is None:
-        return None, "the profile does not say how many cores or chips are powered"
+    power, chips = found
     uj = (power.interval * latency.us).scaled(chips * 1e-3)
     source = f"{citations([power])}; over the modelled run on {chips} chip(s)"
     return Part(uj, (power,), source), ""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .energy import uj_dict
+from .rate import Power
 from .result import COUNTS, NO_FIT, LayerFigures
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def csv_text(profile: Profile) -> str:
 
 
 def csv_rows(profile: Profile) -> Iterator[dict[str, object]]:
-    """One row a figure; sections are layer, total, run, energy, latency, fit and ann."""
+    """One row a figure.
+
+    Sections are layer, total, run, neurobench, energy, latency, power, fit and ann.
+    """
     for layer in profile.layers:
         yield from _counts("layer", layer)
     yield from _counts("total", profile.totals)
@@ -51,6 +55,11 @@ def csv_rows(profile: Profile) -> Iterator[dict[str, object]]:
         yield run | {"reason": "not measured"}
     else:
         yield run | {"low": profile.elapsed_s, "high": profile.elapsed_s}
+    for metric, value, unit, reason in profile.neurobench.rows():
+        yield {
+            "section": "neurobench", "quantity": metric, "low": _blank(value),
+            "high": _blank(value), "unit": unit, "tag": "emulated", "reason": reason,
+        }  # fmt: skip
     for name, target in profile.targets.items():
         yield from _target(name, target)
     ann = profile.ann
@@ -105,7 +114,25 @@ def _target(name: str, target: Target) -> Iterator[dict[str, object]]:
         "source": entry.get("source", ""),
         "reason": entry.get("reason", ""),
     }
+    if target.power is not None:
+        yield from _power(name, target.power)
     yield from _fit(name, target)
+
+
+def _power(name: str, power: Power) -> Iterator[dict[str, object]]:
+    """Mean power and its parts, and the share of the time that is busy."""
+    entry = power.to_dict()
+    row: dict[str, object] = {"section": "power", "target": name, "tag": "modelled"}
+    for part, found in (*entry["parts"].items(), ("total", entry)):
+        yield row | {
+            "name": part, "quantity": "power", "low": _blank(found["low_uw"]),
+            "high": _blank(found["high_uw"]), "unit": "uW", "source": found.get("source", ""),
+            "reason": found.get("reason", ""),
+        }  # fmt: skip
+    yield row | {
+        "quantity": "busy", "low": _blank(entry["busy_low"]), "high": _blank(entry["busy_high"]),
+        "unit": "1", "reason": entry.get("feasible_reason", ""),
+    }  # fmt: skip
 
 
 def _fit(name: str, target: Target) -> Iterator[dict[str, object]]:

@@ -14,6 +14,8 @@ from ..record import LayerActivity
 from .dense import DenseTwin
 from .energy import Energy
 from .latency import Latency
+from .neurobench import NeuroBench
+from .rate import NO_RATE, Power
 
 SCHEMA = {"name": "sdcl_neuro.profile", "version": 1}
 NO_FIT = "a dense reference holds no neurons"
@@ -61,12 +63,22 @@ class LayerFigures:
 
 @dataclass(frozen=True)
 class Target:
-    """What a sample costs on one piece of hardware; `fit` is None for a dense reference."""
+    """What a sample costs on one piece of hardware; `fit` is None for a dense reference.
+
+    `power` is None if no rate was asked for.
+    """
 
     hw: HardwareProfile
     energy: Energy
     latency: Latency
     fit: Fit | None = None
+    power: Power | None = None
+
+    def power_dict(self) -> dict[str, Any]:
+        """The mean power in plain JSON; unknown is null with a reason."""
+        if self.power is None:
+            return {"low_uw": None, "high_uw": None, "reason": NO_RATE}
+        return self.power.to_dict()
 
     def fit_dict(self) -> dict[str, Any]:
         """The verdict in plain JSON; unknown is null with a reason."""
@@ -83,6 +95,8 @@ class Profile:
         input_spikes: over the whole file.
         layers: counts over the whole file.
         targets: by name, in the order asked for.
+        neurobench: NeuroBench's metrics of the same run.
+        rate_hz: inferences a second for the mean power, None if not asked for.
         ann: the same topology as a quantised dense network.
         elapsed_s: measured seconds of the run, None if not measured.
         versions: of the libraries that took part.
@@ -96,6 +110,8 @@ class Profile:
     layers: tuple[LayerFigures, ...]
     targets: Mapping[str, Target]
     ann: DenseTwin
+    neurobench: NeuroBench
+    rate_hz: float | None = None
     elapsed_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -124,7 +140,10 @@ class Profile:
             "per_sample": per_sample,
             "energy": {name: target.energy.to_dict() for name, target in self.targets.items()},
             "latency": {name: target.latency.to_dict() for name, target in self.targets.items()},
+            "rate_hz": self.rate_hz,
+            "power": {name: target.power_dict() for name, target in self.targets.items()},
             "fit": {name: target.fit_dict() for name, target in self.targets.items()},
+            "neurobench": self.neurobench.to_dict(),
             "ann": self.ann.to_dict(),
             "conventions": CONVENTIONS,
             "versions": dict(self.versions),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from ..placement.text import verdict
 from .cost import Constant
 from .interval import figure
+from .neurobench import HARNESS
+from .rate import Power
 from .result import NO_FIT, LayerFigures
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ def profile_text(profile: Profile) -> str:
         "",
         "Activity over the whole file [emulated]",
         *_layers(profile),
+        "",
+        *_neurobench(profile),
     ]
     for name, target in profile.targets.items():
         lines += ["", f"{name} ({target.hw.title}), per sample [modelled]"]
@@ -69,10 +73,28 @@ def columns(rows: Sequence[Sequence[str]], *, right: Sequence[bool]) -> list[str
     ]
 
 
+def amount(value: float, unit: str) -> str:
+    """A metric's value: a share with its digits, a whole number in full."""
+    if unit == "1":
+        return f"{value:.4f}"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
+
+
 def _layers(profile: Profile) -> list[str]:
     head = ("layer", "kind", "neurons", "synapses", "in", "out", "synops", "updates", "sparsity")
     rows = [head, *(_layer(layer) for layer in (*profile.layers, profile.totals))]
     return columns(rows, right=[False, False, *[True] * 7])
+
+
+def _neurobench(profile: Profile) -> Iterator[str]:
+    yield f"NeuroBench's metrics, as its harness {HARNESS} defines them [emulated]"
+    rows = [
+        (name, "unknown" if value is None else amount(value, unit), "" if unit == "1" else unit)
+        for name, value, unit, _ in profile.neurobench.rows()
+    ]
+    yield from columns(rows, right=[False, True, False])
+    for name, reason in profile.neurobench.reasons.items():
+        yield from _wrapped(f"{name} unknown: {reason}")
 
 
 def _layer(layer: LayerFigures) -> tuple[str, ...]:
@@ -94,6 +116,8 @@ def _target(target: Target, sources: Sources) -> Iterator[str]:
         yield from _wrapped(
             f"latency: {latency.us} us ({latency.steps} steps, {made} {latency.step_us} us)"
         )
+    if target.power is not None:
+        yield from _power(target.power)
     yield from _fit(target)
     for note in target.hw.notes:
         yield from _wrapped(f"note: {note}")
@@ -115,6 +139,12 @@ def _target(target: Target, sources: Sources) -> Iterator[str]:
     if rows:
         yield "  constants"
         yield from (f"  {row}" for row in columns(rows, right=[False] * 6))
+
+
+def _power(power: Power) -> Iterator[str]:
+    rate = f"at {power.rate_hz:,.12g} inferences a second"
+    yield from _wrapped(f"mean power {rate}: {power}")
+    yield from _wrapped(f"keeps up {rate}: {power.verdict()}")
 
 
 def _fit(target: Target) -> Iterator[str]:

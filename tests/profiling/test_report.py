@@ -92,7 +92,7 @@ def test_golden_text(hand_profile: Profile, golden: Callable[[str, str], None]) 
 
 
 def test_the_printed_columns_sum_to_the_printed_totals(hand_profile: Profile) -> None:
-    activity, *rest = parsed(hand_profile.to_html()).tables
+    activity, _, *rest = parsed(hand_profile.to_html()).tables
     _, *layers, total = activity
     for column in range(2, 8):
         shown = [int(row[column][0].replace(",", "")) for row in layers]

@@ -10,6 +10,7 @@ from ..result import CONVENTIONS, LayerFigures, Profile, Target
 from ..text import Sources
 from .charts import IntervalRow, bar_chart, interval_chart
 from .fits import fits_section
+from .metrics import neurobench_section, power_section
 from .page import Section, Tile, join, page
 from .tables import Cell, Number, Unknown, bullets, heading, paragraph, table
 
@@ -21,8 +22,10 @@ def profile_page(profile: Profile) -> str:
     sources = Sources()
     sections = [
         activity_section(profile),
+        neurobench_section(profile),
         energy_section(profile, sources),
         latency_section(profile),
+        *([] if profile.rate_hz is None else [power_section(profile)]),
         fits_section(profile),
         dense_section(profile.ann, sources),
         constants_section(profile, sources),
