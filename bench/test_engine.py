@@ -67,7 +67,7 @@ def ms_per_step(record):
 @pytest.mark.benchmark(group="paper's network, one sample")
 @pytest.mark.parametrize("rate", [0.02, 0.10])
 def test_engine_against_lava(benchmark, rate):
-    from sdcl_neuro.conversion import lava
+    from sdcl_neuro.conversion.lava import backend as lava
 
     spikes = spikes_at(rate)
     net = paper_network(spikes)

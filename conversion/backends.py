@@ -27,7 +27,7 @@ BACKENDS: dict[str, str] = {
     "snntorch": "snntorch_run:run_float",
     "snntorch-int": "snntorch_run:run_integer",
     "loihi": "loihi:run",
-    "lava": "lava:run",
+    "lava": "lava.backend:run",
     "norse": "norse:run",
 }
 
@@ -80,7 +80,7 @@ def _model(thing: Any, spikes: NDArray[np.uint8]) -> Model:
     from .model_file import Model, as_model
 
     if isinstance(thing, str | Path) and Path(thing).suffix == ".net":
-        from .netx_read import from_netx
+        from .netx.reader import from_netx
 
         # Files without an input layer do not say what they take; the spikes do.
         return Model(Path(thing), integer=from_netx(thing, input_shape=spikes.shape[2:]))

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from ..spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork
 from ..spec_convert import dequantize
-from .identity import path_sha256
 from .model_file import Model, as_model
-from .nir_weights import spread
+from .nir_format.weights import spread
+from .parity.identity import path_sha256
 
 SCHEMA = {"name": "sdcl_neuro.difference", "version": 1}
 Layer = FloatLayer | IntLayer

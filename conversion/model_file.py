@@ -14,8 +14,8 @@ from ..errors import InputError
 from ..sdcl_checkpoint import EVENT_BRANCH, is_sdcl_checkpoint
 from ..spec import FloatNetwork, IntNetwork, Shape
 from ..spec_convert import dequantize
-from .quantisation import quantize
-from .snntorch_source import from_snntorch
+from .modules.source import from_snntorch
+from .quantisation.rounding import quantize
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ def load_model(path: Path | str, *, approximate: object = None) -> Model:
             "no such file or folder", where=str(path), mend="give a checkpoint, .nir or .net"
         )
     if path.suffix == ".net":
-        from .lava_netx import from_netx
+        from .netx.file import from_netx
 
         return Model(path, integer=from_netx(path))
     if path.suffix == ".nir":
-        from .nir_graph import from_nir
+        from .nir_format.graph import from_nir
 
         net = from_nir(path, approximate=approximate is not None, calibration=approximate)
         if isinstance(net, IntNetwork):

@@ -20,8 +20,8 @@ from ..record import Record
 from ..spec import FloatNetwork, IntNetwork
 from ..spec_convert import dequantize
 from ..spike_file import check_spikes
-from .nir_graph import build_graph
-from .nir_values import DEFAULT_DT
+from .nir_format.graph import build_graph
+from .nir_format.values import DEFAULT_DT
 
 
 def run(

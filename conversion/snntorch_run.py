@@ -21,7 +21,7 @@ from ..record import Record
 from ..spec import FloatNetwork, IntNetwork
 from ..spike_file import Spikes, check_spikes
 from .model_file import Model
-from .snntorch_layers import float_layer, integer_layer
+from .modules.layers import float_layer, integer_layer
 
 Stage = Callable[[Tensor], Tensor]
 

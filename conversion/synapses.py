@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..spec import Convolution, Kind, Pair, Shape
-from .snntorch_neurons import Unfit
+from .modules.neurons import Unfit
 
 Array = NDArray[np.float64]
 _CHAIN_MEND = "make the shapes chain"

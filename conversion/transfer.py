@@ -14,13 +14,13 @@ from ..placement import Fit, fit
 from ..placement.text import verdict
 from ..spec import FloatNetwork, IntNetwork
 from ..spike_file import Spikes
-from .approximation import describe
-from .identity import path_sha256, versions
-from .lava_netx import to_netx
 from .model_file import Model, load_model
-from .nir_graph import to_nir
-from .quantisation import quantize
-from .quantisation_report import QuantizationReport, quantization_report
+from .modules.approximation import describe
+from .netx.file import to_netx
+from .nir_format.graph import to_nir
+from .parity.identity import path_sha256, versions
+from .quantisation.report import QuantizationReport, quantization_report
+from .quantisation.rounding import quantize
 
 SCHEMA = {"name": "sdcl_neuro.convert", "version": 1}
 ENDINGS = (".net", ".nir")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import conversion as conversion
     from .conversion.backends import run as run
-    from .conversion.verify import verify as verify
+    from .conversion.parity.verify import verify as verify
     from .profiling import profile as profile
 
 __version__ = "0.1.0"
@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "conversion": ("sdcl_neuro.conversion", None),
     "run": ("sdcl_neuro.conversion.backends", "run"),
-    "verify": ("sdcl_neuro.conversion.verify", "verify"),
+    "verify": ("sdcl_neuro.conversion.parity.verify", "verify"),
     "profile": ("sdcl_neuro.profiling", "profile"),
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError, NetworkRefused
 
 if TYPE_CHECKING:
-    from ..conversion.bundle import Bundle
+    from ..conversion.bundle.writer import Bundle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,14 +117,14 @@ def _check_bundle(args: argparse.Namespace) -> None:
         return
     if Path(args.out).suffix != ".net":
         raise InputError("a bundle holds a .net", where=args.out, mend="name the output OUT.net")
-    from ..conversion.bundle import check_bundle_folder
+    from ..conversion.bundle.writer import check_bundle_folder
 
     check_bundle_folder(args.bundle)
 
 
 def _bundle(args: argparse.Namespace) -> Bundle:
     """Write the bundle of what was converted."""
-    from ..conversion.bundle import to_bundle
+    from ..conversion.bundle.writer import to_bundle
 
     spikes = None
     if args.spikes is not None:

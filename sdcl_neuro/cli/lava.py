@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Install or look; return 0 if Lava is ready, 3 if it is not."""
-    from ..conversion.lava_install import install, require_lava, status
+    from ..conversion.lava.installation import install, require_lava, status
 
     found = install(quiet=args.quiet) if args.action == "install" else status()
     print(found)

@@ -37,7 +37,7 @@ def execute(args: argparse.Namespace) -> int:
     names = [name for name in (part.strip() for part in args.against.split(",")) if name]
     layers = _layers(args.layers)
     spikes = _spikes(args)
-    from ..conversion.verify import verify
+    from ..conversion.parity.verify import verify
 
     if not args.quiet:
         print(f"comparing {args.model} in {', '.join(names)}", file=sys.stderr)
@@ -77,7 +77,7 @@ def _spikes(args: argparse.Namespace) -> Any:
         from ..spike_file import read_spikes
 
         return read_spikes(args.spikes)
-    from ..conversion.verify import RandomInput
+    from ..conversion.parity.verify import RandomInput
 
     return RandomInput(**described)
 

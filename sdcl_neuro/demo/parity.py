@@ -8,7 +8,7 @@ import torch
 
 from ..conversion import from_snntorch
 from ..conversion.model_file import Model, as_model
-from ..conversion.verify import Certificate, verify
+from ..conversion.parity.verify import Certificate, verify
 from ..data import Tracklet
 from ..event_branch import PAPER, EventBranch
 from .cutting import cut_clip, stack_spikes

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..atomic import atomic_path
-from ..conversion.certificate import Certificate, PairParity
+from ..conversion.parity.certificate import Certificate, PairParity
 from ..data import Tracklet
 from ..pipeline.sections import ledger_section, pictures_section, ranked_section
 from ..profiling.report import (

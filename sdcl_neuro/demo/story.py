@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..bridge import Bridge
 from ..conversion import to_netx, to_nir
 from ..conversion.model_file import Model, load_model
-from ..conversion.verify import Certificate
+from ..conversion.parity.verify import Certificate
 from ..data import Tracklet
 from ..errors import InputError
 from ..event_branch import COMPACT, EventBranch

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..atomic import atomic_folder, write_json
 from ..checkpoint import DOCUMENT as EVENT_DOCUMENT
 from ..conversion.backends import backend_function
-from ..conversion.lava_install import require_lava
+from ..conversion.lava.installation import require_lava
 from ..conversion.model_file import Model, load_model
 from ..engine.run import named_device
 from ..errors import InputError

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from sdcl_neuro.conversion import from_snntorch, quantize
-from sdcl_neuro.conversion.approximation import describe
-from sdcl_neuro.conversion.lowering import lower_chain
+from sdcl_neuro.conversion.lowering.chain import lower_chain
 from sdcl_neuro.conversion.model_file import Model
-from sdcl_neuro.conversion.snntorch_layers import float_layer
+from sdcl_neuro.conversion.modules.approximation import describe
+from sdcl_neuro.conversion.modules.layers import float_layer
 from sdcl_neuro.conversion.snntorch_run import run_float
 from sdcl_neuro.errors import InputError, NetworkRefused
 

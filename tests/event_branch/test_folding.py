@@ -12,11 +12,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sdcl_neuro.conversion import folding as folding_module
 from sdcl_neuro.conversion import from_snntorch, quantize
 from sdcl_neuro.conversion.backends import run
+from sdcl_neuro.conversion.lowering import folding as folding_module
 from sdcl_neuro.conversion.model_file import Model
-from sdcl_neuro.conversion.snntorch_layers import float_layer
+from sdcl_neuro.conversion.modules.layers import float_layer
 from sdcl_neuro.conversion.snntorch_run import run_integer
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import NetworkRefused

@@ -12,7 +12,7 @@ from snntorch import utils
 from torch import nn
 
 from sdcl_neuro.conversion import from_snntorch, make_deployable, quantize
-from sdcl_neuro.conversion.quantisation_aware import prepare_quantization, set_mode
+from sdcl_neuro.conversion.modules.quantisation_aware import prepare_quantization, set_mode
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError, NetworkRefused
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdcl_neuro.conversion import from_snntorch, quantize
-from sdcl_neuro.conversion.quantisation_report import quantization_report
+from sdcl_neuro.conversion.quantisation.report import quantization_report
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.event_branch import COMPACT, EventBranch

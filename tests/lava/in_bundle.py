@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.conversion import lava_compat
+from sdcl_neuro.conversion.lava import compat as lava_compat
 
 
 def stand_in_for_a_board(late: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from sdcl_neuro.conversion import lava_compat
+from sdcl_neuro.conversion.lava import compat as lava_compat
 
 
 def slayer(folder: str) -> None:
@@ -145,7 +145,7 @@ def models(out: str) -> None:
     from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from sdcl_neuro.conversion.lava_models import FIXED_POINT
+    from sdcl_neuro.conversion.lava.models import FIXED_POINT
 
     config = Loihi2SimCfg(select_tag="fixed_pt")
     chosen = {}

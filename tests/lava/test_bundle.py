@@ -15,8 +15,8 @@ import pytest
 from sdcl_neuro.atomic import file_sha256
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx, to_bundle, to_netx
-from sdcl_neuro.conversion.certificate import Certificate
-from sdcl_neuro.conversion.verify import RandomInput
+from sdcl_neuro.conversion.parity.certificate import Certificate
+from sdcl_neuro.conversion.parity.verify import RandomInput
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.random_networks import random_network, random_spikes
@@ -100,7 +100,7 @@ def test_only_a_bundle_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_failing_bundle_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sdcl_neuro.conversion import bundle
+    from sdcl_neuro.conversion.bundle import writer as bundle
 
     def fail(*_: object) -> None:
         raise OSError("disk full")

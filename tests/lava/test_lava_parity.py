@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sdcl_neuro.conversion import from_netx, lava, to_netx
+from sdcl_neuro.conversion import from_netx, to_netx
 from sdcl_neuro.conversion.backends import run
+from sdcl_neuro.conversion.lava import backend as lava
 from sdcl_neuro.conversion.model_file import Model
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.random_networks import random_network, random_spikes

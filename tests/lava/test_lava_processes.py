@@ -16,8 +16,10 @@ import psutil
 import pytest
 
 from sdcl_neuro.cli import main
-from sdcl_neuro.conversion import lava, lava_install, to_netx
+from sdcl_neuro.conversion import to_netx
 from sdcl_neuro.conversion.backends import run
+from sdcl_neuro.conversion.lava import backend as lava
+from sdcl_neuro.conversion.lava import installation as lava_install
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.random_networks import random_network, random_spikes
 from sdcl_neuro.spec import IntLayer, IntNetwork
@@ -111,7 +113,7 @@ def test_a_failing_process_of_lava_shows_its_own_exception(
         lava.run(NET, LONG[:3, :1])
     (note,) = caught.value.__notes__
     assert "Traceback (most recent call last)" in note
-    assert "lava_io.py" in note
+    assert "lava/io.py" in note
     assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)
 
@@ -144,7 +146,7 @@ def test_a_failure_before_the_first_step(
 SCRIPT = """
 import sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from sdcl_neuro.conversion import lava
+from sdcl_neuro.conversion.lava import backend as lava
 from sdcl_neuro.random_networks import random_network, random_spikes
 net = random_network(2, kind="dense", layers=2)
 lava.run(net, random_spikes(net, 1, steps=250, samples=255))
@@ -186,7 +188,7 @@ def test_killed(number: signal.Signals, whom: str, scratch: Path) -> None:
 
 def _group(folder: Path) -> list[psutil.Process]:
     """Worker and forks: forks keep the worker's command line."""
-    return [process for process in workers(folder) if "lava_worker" in " ".join(process.cmdline())]
+    return [process for process in workers(folder) if "lava.worker" in " ".join(process.cmdline())]
 
 
 def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sdcl_neuro.conversion import from_netx, to_netx
-from sdcl_neuro.conversion.constraints import refusals
+from sdcl_neuro.conversion.netx.constraints import refusals
 from sdcl_neuro.errors import NetworkRefused
 from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 

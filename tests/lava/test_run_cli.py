@@ -12,9 +12,10 @@ import pytest
 from sdcl_neuro.atomic import file_sha256
 from sdcl_neuro.cli import main
 from sdcl_neuro.cli.run import BACKENDS as OFFERED
-from sdcl_neuro.conversion import lava_install, to_netx
+from sdcl_neuro.conversion import to_netx
 from sdcl_neuro.conversion.backends import BACKENDS, backend_function
 from sdcl_neuro.conversion.backends import run as run_backend
+from sdcl_neuro.conversion.lava import installation as lava_install
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.random_networks import random_network, random_spikes

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sdcl_neuro.conversion.weight_exponent import delivered, lost_weights, packing
+from sdcl_neuro.conversion.netx.weight_exponent import delivered, lost_weights, packing
 
 RECURRENT = 4  # the last columns of a recurrent case
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sdcl_neuro.atomic import file_sha256
 from sdcl_neuro.conversion import from_nir, to_nir
-from sdcl_neuro.conversion.nir_weights import spread
+from sdcl_neuro.conversion.nir_format.weights import spread
 from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.spec import FloatLayer, FloatNetwork, FloatNeuron, IntNetwork
 

@@ -12,7 +12,7 @@ import torch
 from sdcl_neuro.conversion import norse
 from sdcl_neuro.conversion.backends import run
 from sdcl_neuro.conversion.model_file import Model
-from sdcl_neuro.conversion.rounding import explain_mismatches
+from sdcl_neuro.conversion.parity.rounding import explain_mismatches
 from sdcl_neuro.errors import EnvironmentFault, InputError, NetworkRefused
 from sdcl_neuro.spec import Convolution, FloatLayer, FloatNetwork, FloatNeuron
 

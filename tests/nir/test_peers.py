@@ -19,8 +19,8 @@ from torch import nn
 from sdcl_neuro.conversion import from_nir, quantize, to_netx, to_nir
 from sdcl_neuro.conversion.backends import run
 from sdcl_neuro.conversion.model_file import Model
-from sdcl_neuro.conversion.rounding import explain_mismatches
-from sdcl_neuro.conversion.verify import verify
+from sdcl_neuro.conversion.parity.rounding import explain_mismatches
+from sdcl_neuro.conversion.parity.verify import verify
 from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.spec import FloatLayer, FloatNetwork, FloatNeuron
 

@@ -259,7 +259,7 @@ def test_checkpoints_that_will_not_do(
 def test_without_lava_the_backend_is_missing_from_the_start(
     material, checkpoint: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    monkeypatch.setattr("sdcl_neuro.conversion.lava_install._exists", lambda module: False)
+    monkeypatch.setattr("sdcl_neuro.conversion.lava.installation._exists", lambda module: False)
     arguments = [*material.arguments(checkpoint, tmp_path / "out"), "--backend", "lava"]
     assert main([*arguments, "--quiet"]) == 3
     assert "lava install" in one_line(capsys.readouterr().err)

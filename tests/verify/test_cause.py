@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sdcl_neuro.conversion.cause import AGREES, UNKNOWN, VARIATIONS, find_cause
-from sdcl_neuro.conversion.layer_rules import simulate
+from sdcl_neuro.conversion.parity.cause import AGREES, UNKNOWN, VARIATIONS, find_cause
+from sdcl_neuro.conversion.parity.layer_rules import simulate
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 

@@ -11,8 +11,8 @@ import pytest
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx, from_nir, to_netx, to_nir
 from sdcl_neuro.conversion.difference import difference
-from sdcl_neuro.conversion.nir_weights import spread
-from sdcl_neuro.conversion.quantisation import quantize
+from sdcl_neuro.conversion.nir_format.weights import spread
+from sdcl_neuro.conversion.quantisation.rounding import quantize
 from sdcl_neuro.random_networks import random_network
 from sdcl_neuro.spec import Convolution, FloatLayer, FloatNetwork, FloatNeuron
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sdcl_neuro.conversion import backends, to_netx, to_nir
-from sdcl_neuro.conversion.certificate import SCHEMA, Certificate
 from sdcl_neuro.conversion.model_file import Model
-from sdcl_neuro.conversion.verify import RandomInput, verify
+from sdcl_neuro.conversion.parity.certificate import SCHEMA, Certificate
+from sdcl_neuro.conversion.parity.verify import RandomInput, verify
 from sdcl_neuro.errors import EnvironmentFault, InputError
 
 INPUT = RandomInput(steps=12, samples=2, rate=0.3, seed=1)

@@ -1,0 +1,1 @@
+"""What a laboratory carries to its board."""

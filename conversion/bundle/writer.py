@@ -1,0 +1,159 @@
+"""What a laboratory carries to its board: network, input, expected spikes, and the script to run.
+
+The folder needs nothing of ours: ``run_on_loihi.py`` runs in Lava's own old environment. It is
+shipped here as it is, so that it is checked and tested like any other file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...atomic import atomic_folder, file_sha256, write_json
+from ...engine import run_network
+from ...errors import InputError
+from ...spec import IntNetwork
+from ...spike_file import check_spikes, write_spikes
+from ..lava.backend import clears, needs_fresh_network
+from ..model_file import Model, as_model
+from ..netx.file import from_netx, to_netx
+from ..parity.identity import array_sha256, network_sha256, versions
+from ..parity.verify import RandomInput
+
+SCHEMA = {"name": "sdcl_neuro.bundle", "version": 1}
+SCRIPT = "run_on_loihi.py"
+MANIFEST = "manifest.json"
+INPUT, EXPECTED = "input.npz", "expected.npz"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle as it was written.
+
+    Attributes:
+        folder: where it stands.
+        manifest: what ``manifest.json`` says.
+        manifest_sha256: of that file, which speaks for all the others.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    manifest_sha256: str
+
+    def __str__(self) -> str:
+        run, spikes = self.manifest["run"], self.manifest["spikes"]
+        lines = [
+            f"{self.folder}: bundle, manifest sha256 {self.manifest_sha256[:16]}",
+            f"  input     {run['steps']} steps, {run['samples']} sample(s), "
+            f"{spikes['total']:,} spikes, {spikes['source']}",
+        ]
+        for layer in self.manifest["network"]["layers"]:
+            quiet = "" if layer["spikes"] else ": it proves little, give livelier input"
+            lines.append(f"  expected  {layer['name']}: {layer['spikes']:,} spikes{quiet}")
+        lines.append(f"  on the board's machine: python {SCRIPT} --board")
+        return "\n".join(lines)
+
+
+def to_bundle(
+    thing: Any, spikes: object = None, folder: Path | str = "bundle", *, name: str = "network.net"
+) -> Bundle:
+    """Write a bundle; the whole folder appears, or none.
+
+    Args:
+        thing: an integer network, a model that has one, or the path of either.
+        spikes: uint8 ``[T, B, *input_shape]``; a `RandomInput`; None draws its defaults.
+        folder: where to; an older bundle there is replaced, anything else is not.
+        name: of the network's file in it.
+
+    Raises:
+        NetworkRefused: the network could not run exactly in Lava.
+        InputError: no chip integers are known, the spikes do not fit, `folder` is taken.
+    """
+    folder = Path(folder)
+    check_bundle_folder(folder)
+    model = thing if isinstance(thing, Model) else as_model(thing)
+    net = model.need_integer()
+    given = RandomInput() if spikes is None else spikes
+    random = isinstance(given, RandomInput)
+    values = given.draw(net.input_shape) if isinstance(given, RandomInput) else check_spikes(given)
+    record = run_network(net, values)
+    with atomic_folder(folder) as temporary:
+        to_netx(net, temporary / name)
+        # A network is only what its file gives back.
+        net = from_netx(temporary / name)
+        write_spikes(temporary / INPUT, values)
+        write_spikes(temporary / EXPECTED, record)
+        (temporary / SCRIPT).write_bytes(Path(__file__).with_name(SCRIPT).read_bytes())
+        files = {file: file_sha256(temporary / file) for file in (name, INPUT, EXPECTED, SCRIPT)}
+        counts = [int(record.spikes[index].sum()) for index in range(len(net.layers))]
+        manifest = {
+            "schema": dict(SCHEMA),
+            "network": {"file": name, **_network(net, counts)},
+            "model": {
+                "name": name,
+                "sha256": files[name],
+                "network_sha256": network_sha256(None, net),
+            },
+            "spikes": {
+                "sha256": array_sha256(values),
+                "shape": list(values.shape),
+                "total": int(values.sum(dtype=np.int64)),
+                "source": str(given) if random else "given",
+            },
+            "run": {
+                "steps": values.shape[0],
+                "samples": values.shape[1],
+                "fresh": needs_fresh_network(net),
+                "clear": [list(entry) for entry in clears(net)],
+            },
+            "files": files,
+            "versions": versions(),
+        }
+        write_json(temporary / MANIFEST, manifest)
+        digest = file_sha256(temporary / MANIFEST)
+    return Bundle(folder, manifest, digest)
+
+
+def check_bundle_folder(folder: Path | str) -> None:
+    """Refuse a place that holds anything but a bundle's own files.
+
+    A ``certificate.json`` is a board's answer: a folder with one is not replaced either.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError("the bundle's place is a file", where=str(folder), mend="name a folder")
+    foreign = sorted({entry.name for entry in folder.iterdir()} - set(_own_files(folder)))
+    if foreign:
+        mend = "name a new folder, or empty this one"
+        raise InputError(f"holds {', '.join(foreign[:3])}", where=str(folder), mend=mend)
+
+
+def _own_files(folder: Path) -> Iterator[str]:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        if manifest["schema"]["name"] == SCHEMA["name"]:
+            yield from (MANIFEST, *manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+
+
+def _network(net: IntNetwork, counts: list[int]) -> dict[str, Any]:
+    layers = [
+        {
+            "index": index,
+            "name": layer.name,
+            "kind": layer.kind,
+            "shape": list(layer.out_shape),
+            "spikes": counts[index],
+        }
+        for index, layer in enumerate(net.layers)
+    ]
+    shape = list(net.input_shape)
+    return {"input_shape": shape, "message_bits": net.message_bits, "layers": layers}

@@ -1,0 +1,1 @@
+"""Lava as a backend, in a process of its own."""

@@ -1,0 +1,1 @@
+"""From layers of any library to the chain that a chip runs."""

@@ -1,0 +1,1 @@
+"""Lava-DL's netx files: written, read, and what they cannot hold."""

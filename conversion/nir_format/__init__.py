@@ -1,0 +1,1 @@
+"""NIR graphs: written, read, and what they mean."""

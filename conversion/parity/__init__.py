@@ -1,0 +1,1 @@
+"""Backends compared, spike for spike, and the certificate of it."""

@@ -1,0 +1,185 @@
+"""The parity certificate: which backends agree on which network, spike for spike, and if not, why.
+
+Its JSON is for others to read: ``schema`` names the shape, and a change of shape its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from ...errors import InputError
+
+SCHEMA = {"name": "sdcl_neuro.certificate", "version": 1}
+
+PairKind = Literal["exact", "float", "agreement"]
+
+
+@dataclass(frozen=True)
+class FirstMismatch:
+    """The first neuron step, in time, then sample, then neuron, at which two sides differ.
+
+    Attributes:
+        step, sample: indices from 0.
+        neuron: ``(c, y, x)`` or ``(n,)``.
+        values: what each side sent.
+        cause: what was found by experiment (`cause.find_cause`), or ``unknown``.
+    """
+
+    step: int
+    sample: int
+    neuron: tuple[int, ...]
+    values: tuple[int, int]
+    cause: str
+
+
+@dataclass(frozen=True)
+class LayerParity:
+    """One layer of one pair.
+
+    Attributes:
+        index, name: of the layer.
+        spikes: of each side, all samples.
+        compared: neuron steps compared.
+        mismatches: neuron steps that differ.
+        first: None if nothing differs.
+        rounding: for a float pair that differs: neurons within rounding of the threshold, what
+            follows from them, what neither explains (`rounding.LayerRounding`).
+    """
+
+    index: int
+    name: str
+    spikes: tuple[int, int]
+    compared: int
+    mismatches: int
+    first: FirstMismatch | None = None
+    rounding: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class PairParity:
+    """Two backends on the same network and spikes.
+
+    Attributes:
+        backends: the one compared with, then the other.
+        kind: ``exact`` and ``float`` pairs have a verdict; ``agreement`` is a figure only.
+        holds: the verdict; None for an agreement.
+        verdict: the same in words.
+        layers: one entry per layer compared.
+    """
+
+    backends: tuple[str, str]
+    kind: PairKind
+    holds: bool | None
+    verdict: str
+    layers: tuple[LayerParity, ...]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What `verify` returns.
+
+    Attributes:
+        model: ``name`` of the file if there is one, its ``sha256``, ``network_sha256``.
+        spikes: ``sha256``, ``shape`` ``[T, B, ...]``, ``total`` and where they came from.
+        versions: of all libraries; None for what is not installed.
+        pairs: one entry per pair of backends.
+        cached: whether it was read from the cache instead of computed.
+    """
+
+    model: Mapping[str, Any]
+    spikes: Mapping[str, Any]
+    versions: Mapping[str, str | None]
+    pairs: tuple[PairParity, ...]
+    cached: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether no pair with a verdict is broken."""
+        return all(pair.holds is not False for pair in self.pairs)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every verdict holds, else 1."""
+        return 0 if self.holds else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for `atomic.write_json`."""
+        pairs = []
+        for pair in self.pairs:
+            layers = [_layer_json(pair.backends, layer) for layer in pair.layers]
+            pairs.append({**asdict(pair), "backends": list(pair.backends), "layers": layers})
+        return {
+            "schema": dict(SCHEMA),
+            "holds": self.holds,
+            "model": dict(self.model),
+            "spikes": dict(self.spikes),
+            "versions": dict(self.versions),
+            "pairs": pairs,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Certificate:
+        """The certificate that `to_json` gave.
+
+        Raises:
+            InputError: another schema, or a part is missing.
+        """
+        try:
+            if value["schema"] != SCHEMA:
+                raise InputError(f"schema {value['schema']} is not {SCHEMA}", mend="verify again")
+            pairs = tuple(_pair(pair) for pair in value["pairs"])
+            return cls(value["model"], value["spikes"], value["versions"], pairs)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"not a certificate ({error!r})", mend="verify again") from error
+
+    def as_cached(self) -> Certificate:
+        """The same, marked as read from the cache."""
+        return replace(self, cached=True)
+
+    def __str__(self) -> str:
+        from .text import render
+
+        return render(self)
+
+
+def _layer_json(backends: tuple[str, str], layer: LayerParity) -> dict[str, Any]:
+    first = None
+    if layer.first is not None:
+        first = {
+            **asdict(layer.first),
+            "neuron": list(layer.first.neuron),
+            "values": dict(zip(backends, layer.first.values, strict=True)),
+        }
+    return {
+        **asdict(layer),
+        "spikes": dict(zip(backends, layer.spikes, strict=True)),
+        "first": first,
+        "rounding": None if layer.rounding is None else dict(layer.rounding),
+    }
+
+
+def _pair(value: Mapping[str, Any]) -> PairParity:
+    one, two = value["backends"]
+    layers = []
+    for layer in value["layers"]:
+        first = layer["first"]
+        if first is not None:
+            values = (int(first["values"][one]), int(first["values"][two]))
+            first = FirstMismatch(
+                step=int(first["step"]),
+                sample=int(first["sample"]),
+                neuron=tuple(first["neuron"]),
+                values=values,
+                cause=str(first["cause"]),
+            )
+        spikes = (int(layer["spikes"][one]), int(layer["spikes"][two]))
+        layers.append(LayerParity(**{**layer, "spikes": spikes, "first": first}))
+    return PairParity(
+        backends=(one, two),
+        kind=value["kind"],
+        holds=value["holds"],
+        verdict=str(value["verdict"]),
+        layers=tuple(layers),
+    )

@@ -1,0 +1,138 @@
+"""Two backends' spikes side by side, layer by layer, with the first difference and its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...record import Record
+from ...spec import IntNetwork
+from ..model_file import Model
+from .cause import AGREES, find_cause
+from .certificate import FirstMismatch, LayerParity, PairKind, PairParity
+from .rounding import LayerRounding, explain_mismatches
+
+Spikes = NDArray[np.uint8]
+
+_SLOW = "lava"
+"""Reading a layer out of Lava costs seconds, so only the layers asked for are read."""
+
+
+class PairRuns:
+    """Runs each backend once and keeps its record."""
+
+    def __init__(
+        self,
+        model: Model,
+        spikes: Spikes,
+        *,
+        layers: Sequence[int] | None,
+        run: Callable[..., Record],
+    ) -> None:
+        self.model, self.spikes, self._run = model, spikes, run
+        known = model.integer if model.integer is not None else model.need_float()
+        self.names = [layer.name for layer in known.layers]
+        wanted = range(len(self.names)) if layers is None else layers
+        self.layers = sorted({int(index) for index in wanted})
+        for index in self.layers:
+            if not 0 <= index < len(self.names):
+                mend = f"use 0 to {len(self.names) - 1}"
+                raise InputError(f"there is no layer {index}", where="layers", mend=mend)
+        self._records: dict[str, Record] = {}
+
+    def record(self, backend: str) -> Record:
+        """A backend's record, with all layers but where that is slow."""
+        if backend not in self._records:
+            layers = self.layers if backend == _SLOW else None
+            record = self._run(self.model, self.spikes, backend=backend, layers=layers)
+            self._records[backend] = record
+        return self._records[backend]
+
+
+def compare(runs: PairRuns, one: str, two: str, kind: PairKind) -> PairParity:
+    """Compare two backends on the layers asked for; see `certificate.PairParity`."""
+    first, second = runs.record(one), runs.record(two)
+    rounding: tuple[LayerRounding, ...] | None = None
+    if kind == "float" and not _equal(runs.layers, first, second):
+        net = runs.model.need_float()
+        rounding = explain_mismatches(net, runs.spikes, first.spikes, second.spikes)
+    layers = []
+    for index in runs.layers:
+        ours, theirs = first.spikes[index], second.spikes[index]
+        differ = ours != theirs
+        mismatches = int(np.count_nonzero(differ))
+        cause = ""
+        if mismatches and kind == "exact":
+            cause = _cause(runs, index, first, second)
+        judged = asdict(rounding[index]) if rounding is not None and mismatches else None
+        layers.append(
+            LayerParity(
+                index=index,
+                name=runs.names[index],
+                spikes=(_count(ours), _count(theirs)),
+                compared=int(ours.size),
+                mismatches=mismatches,
+                first=_first(differ, ours, theirs, cause) if mismatches else None,
+                rounding=judged,
+            )
+        )
+    holds, verdict = _verdict(kind, layers, rounding)
+    return PairParity((one, two), kind, holds, verdict, tuple(layers))
+
+
+def _equal(layers: Sequence[int], first: Record, second: Record) -> bool:
+    return all(np.array_equal(first.spikes[k], second.spikes[k]) for k in layers)
+
+
+def _count(spikes: Spikes) -> int:
+    return int(spikes.sum(dtype=np.int64))
+
+
+def _first(differ: NDArray[np.bool_], ours: Spikes, theirs: Spikes, cause: str) -> FirstMismatch:
+    # The order in memory is the order in time, then sample, then neuron.
+    place = tuple(int(i) for i in np.unravel_index(int(np.argmax(differ)), differ.shape))
+    values = (int(ours[place]), int(theirs[place]))
+    return FirstMismatch(place[0], place[1], place[2:], values, cause)
+
+
+def _cause(runs: PairRuns, index: int, first: Record, second: Record) -> str:
+    """What makes a layer's spikes the other side's, given what that side's layer received."""
+    net = runs.model.integer
+    if not isinstance(net, IntNetwork):
+        return "unknown"
+    received: Any = runs.spikes
+    if index > 0:
+        # A layer that was not read out on the other side is taken to be as on ours.
+        received = second.spikes.get(index - 1, first.spikes.get(index - 1))
+    if received is None:
+        return "unknown"
+    names = find_cause(net.layers[index], received, second.spikes[index])
+    if names == (AGREES,):
+        if index > 0 and index - 1 in second.spikes:
+            return f"follows from layer {index - 1} ({runs.names[index - 1]})"
+        return "unknown: our own layer differs from a second implementation of its arithmetic"
+    return " or ".join(names)
+
+
+def _verdict(
+    kind: PairKind, layers: Sequence[LayerParity], rounding: tuple[LayerRounding, ...] | None
+) -> tuple[bool | None, str]:
+    mismatches = sum(layer.mismatches for layer in layers)
+    extent = f"{mismatches:,} of {sum(layer.compared for layer in layers):,} neuron steps"
+    if kind == "agreement":
+        spikes = sum(max(layer.spikes) for layer in layers)
+        return None, f"agreement only, no verdict: {extent} differ, beside {spikes:,} spikes"
+    if not mismatches:
+        return True, f"equal, {extent} differ"
+    if rounding is None:
+        return False, f"DIFFERENT, {extent} differ"
+    # A layer that is not compared may be where a difference began.
+    if any(layer.unexplained for layer in rounding):
+        return False, f"DIFFERENT beyond rounding, {extent} differ"
+    neurons = sum(layer.neurons for layer in rounding)
+    return True, f"equal but for {neurons} neuron(s) within rounding of the threshold"

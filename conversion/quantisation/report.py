@@ -1,0 +1,148 @@
+"""What rounding to a chip's integers did to a network, layer by layer, on given spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...engine import run_network
+from ...errors import InputError
+from ...spec import FloatNetwork, IntNetwork
+from ..model_file import Model
+from ..snntorch_run import run_float
+
+SCHEMA = {"name": "sdcl_neuro.quantisation_report", "version": 1}
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer; both networks ran whole, so a later layer's spikes show earlier rounding too.
+
+    Attributes:
+        rounding: the layer's entry of ``meta["quantisation"]``, see `conversion.quantize`.
+        neuron_steps: neurons times steps times samples compared.
+        spikes_float, spikes_int: spikes of the float and of the integer network.
+        mismatches: neuron steps in which one spiked and the other did not.
+        saturations, wraps: of the integer network's membranes and currents.
+    """
+
+    rounding: Mapping[str, Any]
+    neuron_steps: int
+    spikes_float: int
+    spikes_int: int
+    mismatches: int
+    saturations: int
+    wraps: int
+
+    @property
+    def agreement(self) -> float:
+        """Share of the neuron steps in which both did the same."""
+        return 1 - self.mismatches / self.neuron_steps
+
+    @property
+    def spike_agreement(self) -> float | None:
+        """Spikes that both sent, as a share of those that either sent; None without any."""
+        either = (self.spikes_float + self.spikes_int + self.mismatches) // 2
+        return None if either == 0 else 1 - self.mismatches / either
+
+    @property
+    def rate_change(self) -> float | None:
+        """Spikes gained or lost, relative to the float network's; None if that was silent."""
+        if self.spikes_float == 0:
+            return None
+        return self.spikes_int / self.spikes_float - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            **self.rounding,
+            "neuron_steps": self.neuron_steps,
+            "spikes_float": self.spikes_float,
+            "spikes_int": self.spikes_int,
+            "mismatches": self.mismatches,
+            "agreement": self.agreement,
+            "spike_agreement": self.spike_agreement,
+            "rate_change": self.rate_change,
+            "saturations": self.saturations,
+            "wraps": self.wraps,
+        }
+
+
+@dataclass(frozen=True)
+class QuantizationReport:
+    """The result of `quantization_report`; prints itself."""
+
+    layers: tuple[LayerReport, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, with the schema."""
+        return {"schema": SCHEMA, "layers": [layer.to_dict() for layer in self.layers]}
+
+    def __str__(self) -> str:
+        head = (
+            f"{'layer':<14}{'scale':>10}{'weight rms':>12}{'beta':>10}{'threshold':>11}"
+            f"{'same spikes':>13}{'rate':>9}"
+        )
+        return "\n".join([head, *(_row(layer) for layer in self.layers)])
+
+
+def quantization_report(
+    floating: FloatNetwork, integer: IntNetwork, calibration: object
+) -> QuantizationReport:
+    """Run both networks on the same spikes, snnTorch in float and the engine in integers.
+
+    Args:
+        floating: before `quantize`.
+        integer: what `quantize` made of it.
+        calibration: spikes ``[T, B, *input_shape]``.
+
+    Raises:
+        InputError: for networks that do not belong together, or spikes of another shape.
+    """
+    notes = integer.meta.get("quantisation")
+    if not isinstance(notes, list) or not (
+        len(notes) == len(floating.layers) == len(integer.layers)
+    ):
+        raise InputError(
+            "the integer network was not made from this float network",
+            where="quantization_report",
+            mend="give quantize's argument and its result",
+        )
+    ours = run_network(integer, calibration)
+    message_bits = {"message_bits": integer.message_bits}
+    counted = FloatNetwork(floating.input_shape, floating.layers, {**floating.meta, **message_bits})
+    theirs = run_float(Model(floating=counted), calibration)
+    layers = []
+    for index, note in enumerate(notes):
+        activity = ours.activity[index]
+        float_spikes, int_spikes = theirs.spikes[index], ours.spikes[index]
+        layers.append(
+            LayerReport(
+                rounding=note,
+                neuron_steps=int_spikes.size,
+                spikes_float=int(float_spikes.sum(dtype=np.int64)),
+                spikes_int=int(int_spikes.sum(dtype=np.int64)),
+                mismatches=int((float_spikes != int_spikes).sum()),
+                saturations=0 if activity.saturations is None else int(activity.saturations.sum()),
+                wraps=0 if activity.wraps is None else int(activity.wraps.sum()),
+            )
+        )
+    return QuantizationReport(tuple(layers))
+
+
+def _row(layer: LayerReport) -> str:
+    note = layer.rounding
+    return (
+        f"{note['name']:<14}{note['scale']:>10.4g}{note['weight_error_rms']:>12.2e}"
+        f"{note['beta_error']:>+10.1e}{note['threshold_error']:>+11.1e}"
+        f"{_percent(layer.spike_agreement):>13}{_percent(layer.rate_change, signed=True):>9}"
+    )
+
+
+def _percent(share: float | None, *, signed: bool = False) -> str:
+    if share is None:
+        return "no spikes"
+    return f"{100 * share:+.2f} %" if signed else f"{100 * share:.2f} %"
