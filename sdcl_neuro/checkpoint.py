@@ -104,24 +104,24 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
         InputError: if anything is missing, damaged, or not what the document says.
     """
     folder = Path(folder)
-    document = _read_document(folder)
+    document = read_document(folder, DOCUMENT, mend="give a checkpoint folder")
     try:
         schema, stage = document["schema"], document["stage"]
         weights, shape = document["weights"], tuple(document["input_shape"])
         name, digest, provenance = weights["file"], weights["sha256"], document["provenance"]
     except (KeyError, TypeError) as error:
-        raise _broken(folder, f"{DOCUMENT} lacks {error}") from None
+        raise broken(folder, f"{DOCUMENT} lacks {error}") from None
     if schema != SCHEMA:
-        raise _broken(folder, f"schema {schema} where {SCHEMA} is read")
+        raise broken(folder, f"schema {schema} where {SCHEMA} is read")
     if stage not in ("float", "int") or name not in WEIGHTS or not isinstance(provenance, dict):
-        raise _broken(folder, f"stage {stage!r}, weights {name!r}")
+        raise broken(folder, f"stage {stage!r}, weights {name!r}")
     description = _description(folder, document)
     state = _read_weights(folder / name, digest)
     _check_state(folder, description, state)
     module = EventBranch(description)
     _load(folder, module, state, stage=stage)
     if len(shape) != 3 or any(type(n) is not int or n < 1 for n in shape):
-        raise _broken(folder, f"input shape {shape}")
+        raise broken(folder, f"input shape {shape}")
     return Checkpoint(module, shape, stage, digest, provenance)
 
 
@@ -134,16 +134,26 @@ def _present_weights(folder: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _read_document(folder: Path) -> Any:
-    path = folder / DOCUMENT
+def read_document(folder: Path, name: str, *, mend: str) -> Any:
+    """The JSON document that says what a checkpoint's folder holds.
+
+    Args:
+        folder: of the checkpoint.
+        name: of the document in it.
+        mend: what to do if there is none.
+
+    Raises:
+        InputError: it is absent, too large, or not JSON.
+    """
+    path = folder / name
     if not path.is_file():
-        raise InputError(f"no {DOCUMENT} in it", where=str(folder), mend="give a checkpoint folder")
+        raise InputError(f"no {name} in it", where=str(folder), mend=mend)
     if path.stat().st_size > _DOCUMENT_BYTES_MAX:
-        raise _broken(folder, f"{DOCUMENT} is larger than {_DOCUMENT_BYTES_MAX} bytes")
+        raise broken(folder, f"{name} is larger than {_DOCUMENT_BYTES_MAX} bytes")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise _broken(folder, f"{DOCUMENT} is not JSON ({error})") from None
+        raise broken(folder, f"{name} is not JSON ({error})") from None
 
 
 def _description(folder: Path, document: Any) -> BranchDescription:
@@ -152,18 +162,18 @@ def _description(folder: Path, document: Any) -> BranchDescription:
             raise InputError(f"more than {_LAYERS_MAX} layers")
         return BranchDescription.from_dict(document["description"])
     except (InputError, KeyError, TypeError) as error:
-        raise _broken(folder, f"description: {error}") from None
+        raise broken(folder, f"description: {error}") from None
 
 
 def _read_weights(path: Path, digest: object) -> dict[str, Tensor]:
     if not path.is_file():
-        raise _broken(path.parent, f"{path.name} is missing")
+        raise broken(path.parent, f"{path.name} is missing")
     if file_sha256(path) != digest:
-        raise _broken(path.parent, f"{path.name} has not the hash that {DOCUMENT} names")
+        raise broken(path.parent, f"{path.name} has not the hash that {DOCUMENT} names")
     try:
         return load_file(str(path))
     except (SafetensorError, OSError, ValueError) as error:
-        raise _broken(path.parent, f"{path.name}: {error}") from None
+        raise broken(path.parent, f"{path.name}: {error}") from None
 
 
 def _check_state(folder: Path, description: BranchDescription, state: Mapping[str, Tensor]) -> None:
@@ -174,11 +184,11 @@ def _check_state(folder: Path, description: BranchDescription, state: Mapping[st
         expected = (layer.channels, channels, layer.kernel, layer.kernel)
         found = tuple(state[key].shape) if key in state else None
         if found != expected:
-            raise _broken(folder, f"{key} has shape {found}, not {expected}")
+            raise broken(folder, f"{key} has shape {found}, not {expected}")
         channels = layer.channels
     for key, value in state.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise _broken(folder, f"{key} holds values that are not finite")
+            raise broken(folder, f"{key} holds values that are not finite")
 
 
 def _load(folder: Path, module: EventBranch, state: dict[str, Tensor], *, stage: Mode) -> None:
@@ -186,18 +196,18 @@ def _load(folder: Path, module: EventBranch, state: dict[str, Tensor], *, stage:
     odd = sorted(set(expected) ^ set(state))
     odd += [k for k, v in expected.items() if k in state and v.shape != state[k].shape]
     if odd:
-        raise _broken(folder, f"unexpected, missing or misshapen {', '.join(odd[:4])}")
+        raise broken(folder, f"unexpected, missing or misshapen {', '.join(odd[:4])}")
     for key, value in expected.items():
         if key.endswith(_FIXED) and not torch.equal(value, state[key]):
-            raise _broken(folder, f"{key} is {state[key].tolist()}, not {value.tolist()}")
+            raise broken(folder, f"{key} is {state[key].tolist()}, not {value.tolist()}")
     negative = [k for k in expected if k.endswith(_POSITIVE) and bool(state[k] < 0)]
     if negative:
-        raise _broken(folder, f"negative {', '.join(negative[:4])}")
+        raise broken(folder, f"negative {', '.join(negative[:4])}")
     module.load_state_dict(state)
     try:
         module.set_mode(stage)
     except InputError as error:
-        raise _broken(folder, str(error)) from None
+        raise broken(folder, str(error)) from None
 
 
 def _versions() -> dict[str, str]:
@@ -210,5 +220,6 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _broken(folder: Path, what: str) -> InputError:
+def broken(folder: Path, what: str) -> InputError:
+    """An error that says what is wrong with a checkpoint, in one line."""
     return InputError(" ".join(what.split()), where=f"checkpoint {folder}", mend=_MEND)

@@ -6,7 +6,6 @@ so every verb that takes an event branch takes the whole folder too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import nn
 
 from .atomic import atomic_folder, file_sha256, write_json
 from .bridge import Bridge, BridgeConfig
-from .checkpoint import load_checkpoint, save_checkpoint
+from .checkpoint import broken, load_checkpoint, read_document, save_checkpoint
 from .errors import InputError
 from .event_branch import EventBranch
 from .events import SimulatorConfig
@@ -31,8 +30,6 @@ SCHEMA = {"name": "sdcl_neuro.sdcl", "version": 1}
 DOCUMENT = "sdcl.json"
 DENSE = "dense.safetensors"
 EVENT_BRANCH = "event_branch"
-_DOCUMENT_BYTES_MAX = 1 << 20
-_MEND = "save it again, or give another checkpoint"
 
 
 @dataclass(frozen=True)
@@ -134,22 +131,22 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
         InputError: if anything is missing, damaged, or not what the document says.
     """
     folder = Path(folder)
-    document = _read_document(folder)
+    document = _read(folder)
     try:
         if document["schema"] != SCHEMA:
-            raise _broken(folder, f"schema {document['schema']} where {SCHEMA} is read")
+            raise broken(folder, f"schema {document['schema']} where {SCHEMA} is read")
         name, digest = document["frame_branch"], document["dense_sha256"]
         config = BridgeConfig.from_dict(document["bridge"])
         clip = _clip(document["clip"])
         provenance = dict(document["provenance"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _broken(folder, f"{DOCUMENT} lacks or misstates {error}") from None
+        raise broken(folder, f"{DOCUMENT} lacks or misstates {error}") from None
     if not (folder / DENSE).is_file() or file_sha256(folder / DENSE) != digest:
-        raise _broken(folder, f"{DENSE} is missing or has not the hash that {DOCUMENT} names")
+        raise broken(folder, f"{DENSE} is missing or has not the hash that {DOCUMENT} names")
     # Shapes first: a document that asks for more memory than there is must not get it.
     wrong = faults(_skeleton(name, config), read_tensors(folder / DENSE))
     if wrong:
-        raise _broken(folder, f"{DENSE}: {'; '.join(wrong)}")
+        raise broken(folder, f"{DENSE}: {'; '.join(wrong)}")
     events = load_checkpoint(folder / EVENT_BRANCH)
     frames = None if name is None else build_frame_branch(name)
     model = Sdcl(frames, events.module, bridge=Bridge(config))
@@ -157,7 +154,7 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
     if events.input_shape[1:] != clip.size:
         wrong.append(f"an event branch for {events.input_shape[1:]}, tracklets of {clip.size}")
     if wrong:
-        raise _broken(folder, "; ".join(wrong))
+        raise broken(folder, "; ".join(wrong))
     load_weights(_dense(model), folder / DENSE)
     model.eval()
     return SdclCheckpoint(model, clip, name, provenance)
@@ -190,18 +187,10 @@ def _dense(model: Sdcl) -> nn.Module:
     return nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
 
 
-def _read_document(folder: Path) -> Any:
-    path = folder / DOCUMENT
-    if not path.is_file():
-        previous = folder.with_name(f"{folder.name}.previous")
-        mend = f"rename {previous} to it" if previous.is_dir() else "give a folder made by training"
-        raise InputError(f"no {DOCUMENT} in it", where=str(folder), mend=mend)
-    if path.stat().st_size > _DOCUMENT_BYTES_MAX:
-        raise _broken(folder, f"{DOCUMENT} is larger than {_DOCUMENT_BYTES_MAX} bytes")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _broken(folder, f"{DOCUMENT} is not JSON ({error})") from None
+def _read(folder: Path) -> Any:
+    previous = folder.with_name(f"{folder.name}.previous")
+    mend = f"rename {previous} to it" if previous.is_dir() else "give a folder made by training"
+    return read_document(folder, DOCUMENT, mend=mend)
 
 
 def _clip(values: Mapping[str, Any]) -> ClipFormat:
@@ -218,7 +207,3 @@ def _clip(values: Mapping[str, Any]) -> ClipFormat:
     if not good_scale or len(clip.size) != 2 or any(type(n) is not int or n < 1 for n in numbers):
         raise ValueError(f"clip {values}")
     return clip
-
-
-def _broken(folder: Path, what: str) -> InputError:
-    return InputError(" ".join(what.split()), where=f"checkpoint {folder}", mend=_MEND)
