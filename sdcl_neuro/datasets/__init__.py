@@ -9,12 +9,32 @@ from .clip import Clip, pick_frames
 from .index import DataSet, Labels, describe, labels, tracklets
 
 if TYPE_CHECKING:
+    from .cache import cache_events as cache_events
+    from .cache import with_cached_events as with_cached_events
     from .degradations import degrade as degrade
     from .degradations import degrade_tracklet as degrade_tracklet
+    from .event_reid import EventReid as EventReid
+    from .event_reid import leave_persons_out as leave_persons_out
+    from .event_reid import read_event_reid as read_event_reid
+    from .folder import FolderData as FolderData
     from .generated import Generated as Generated
     from .generated import GeneratedConfig as GeneratedConfig
+    from .mars import read_mars as read_mars
+    from .mars import read_mars_tables as read_mars_tables
+    from .two_cameras import read_ilidsvid as read_ilidsvid
+    from .two_cameras import read_prid2011 as read_prid2011
 
 _LAZY = {
+    "FolderData": "folder",
+    "EventReid": "event_reid",
+    "cache_events": "cache",
+    "leave_persons_out": "event_reid",
+    "read_event_reid": "event_reid",
+    "read_ilidsvid": "two_cameras",
+    "read_mars": "mars",
+    "read_mars_tables": "mars",
+    "read_prid2011": "two_cameras",
+    "with_cached_events": "cache",
     "Generated": "generated",
     "GeneratedConfig": "generated",
     "degrade": "degradations",
