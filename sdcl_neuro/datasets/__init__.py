@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .generated import GeneratedConfig as GeneratedConfig
     from .mars import read_mars as read_mars
     from .mars import read_mars_tables as read_mars_tables
+    from .sheet import contact_sheet as contact_sheet
     from .two_cameras import read_ilidsvid as read_ilidsvid
     from .two_cameras import read_prid2011 as read_prid2011
 
@@ -37,6 +38,7 @@ _LAZY = {
     "with_cached_events": "cache",
     "Generated": "generated",
     "GeneratedConfig": "generated",
+    "contact_sheet": "sheet",
     "degrade": "degradations",
     "degrade_tracklet": "degradations",
 }

@@ -109,7 +109,9 @@ def occlusion(frames: Frames, level: int, generator: Generator) -> Frames:
     rows = min(height, max(1, round(area / columns)))
     top = int(generator.integers(0, height - rows, endpoint=True))
     left = int(generator.integers(0, width - columns, endpoint=True))
-    coarse = generator.normal(0.0, 18.0, (5, 4, 1)) + generator.uniform(30, 200, 3)
+    # Walls, cars and other people: seldom of a pure colour.
+    colour = 0.7 * generator.uniform(30, 200) + 0.3 * generator.uniform(30, 200, 3)
+    coarse = generator.normal(0.0, 18.0, (5, 4, 1)) + colour
     patch = cv2.resize(np.clip(coarse, 0, 255).astype(np.uint8), (columns, rows))
     worse = frames.copy()
     worse[:, top : top + rows, left : left + columns] = patch

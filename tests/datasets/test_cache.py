@@ -73,6 +73,11 @@ def test_workers_give_the_same_files(data, prid):
     cache_events(few, prid / "here")
     cache_events(few, prid / "there", workers=1)
     assert content(prid / "here") == content(prid / "there")
+    damaged = list(data.entries[1].frame_paths())[2]
+    damaged.write_bytes(b"none")
+    with pytest.raises(InputError, match=r"0003.png: is no picture, or damaged; copy it again"):
+        cache_events(few, prid / "there", workers=1)
+    assert len(content(prid / "there")) == 3
 
 
 def test_frames_that_changed_are_simulated_again(data, prid, make):

@@ -7,7 +7,15 @@ import hashlib
 import numpy as np
 import pytest
 
-from sdcl_neuro.datasets import Clip, Generated, GeneratedConfig, describe, labels, tracklets
+from sdcl_neuro.datasets import (
+    Clip,
+    Generated,
+    GeneratedConfig,
+    contact_sheet,
+    describe,
+    labels,
+    tracklets,
+)
 from sdcl_neuro.datasets.person import make_person
 from sdcl_neuro.datasets.posing import pose
 from sdcl_neuro.errors import InputError
@@ -130,3 +138,12 @@ def test_refused_configurations(wrong, message):
 def test_refused_entry(small):
     with pytest.raises(InputError, match="entry 72 of 72"):
         small.load(72, CLIP)
+
+
+def test_contact_sheet(seen):
+    sheet = contact_sheet(seen[:5], 3, scale=0.25)
+    assert sheet.shape == (2 * 64, 3 * 64, 3)
+    assert not sheet[64:, 128:].any()
+    assert sheet[:64, 32:64, 0].max() > 32
+    with pytest.raises(InputError, match="0 tracklets"):
+        contact_sheet([], 3)
