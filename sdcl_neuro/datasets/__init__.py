@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from .generated import GeneratedConfig as GeneratedConfig
     from .mars import read_mars as read_mars
     from .mars import read_mars_tables as read_mars_tables
+    from .pairing import EventFiles as EventFiles
     from .sheet import contact_sheet as contact_sheet
     from .two_cameras import read_ilidsvid as read_ilidsvid
     from .two_cameras import read_prid2011 as read_prid2011
 
 _LAZY = {
     "FolderData": "folder",
+    "EventFiles": "pairing",
     "EventReid": "event_reid",
     "cache_events": "cache",
     "leave_persons_out": "event_reid",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .faults import Faults
-from .folder import PICTURES, Entry, FolderData, NoEvents, Size
+from .folder import PICTURES, Entry, FolderData, NoEvents
 from .pairing import EVENT_FILES, EventFiles, names_in, pair
 from .splits import load_table
 
@@ -88,8 +88,7 @@ def read_mars(
     *,
     events: Path | str | None = None,
     queries_in_gallery: bool = True,
-    sensor: Size | None = None,
-    time_unit_us: float | None = None,
+    event_files: EventFiles | None = None,
 ) -> FolderData:
     """MARS, by its published tables and lists.
 
@@ -101,7 +100,7 @@ def read_mars(
         events: holds ``bbox_train`` and ``bbox_test`` with ``.mat`` files; None for frames
             alone (or events simulated into a cache).
         queries_in_gallery: as the published evaluation has it; False as torchreid has it.
-        sensor, time_unit_us: of the event files, see `EventFiles`.
+        event_files: how to read them, where the files leave it open.
 
     Raises:
         InputError: everything that is missing or does not pair, in one list.
@@ -130,7 +129,7 @@ def read_mars(
                 parts["gallery"].append(len(entries))
             entries.append(entry)
     faults.check(MEND)
-    source = NoEvents() if tree is None else EventFiles(sensor, time_unit_us)
+    source = NoEvents() if tree is None else event_files or EventFiles()
     tuples = {part: tuple(found) for part, found in parts.items()}
     return FolderData("MARS", root, tuple(entries), fps=FPS, source=source, **tuples)
 

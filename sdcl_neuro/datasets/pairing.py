@@ -28,10 +28,12 @@ class EventFiles:
     Attributes:
         sensor: width and height of the events' coordinates; the frames' own if left out.
         time_unit_us: microseconds per unit, for files whose times are not whole numbers.
+        mend: what may be repaired, names from `sdcl_neuro.events.MENDS`.
     """
 
     sensor: Size | None = None
     time_unit_us: float | None = None
+    mend: tuple[str, ...] = ()
 
     def spikes(
         self, entry: Entry, picked: NDArray[np.int64], clip: Clip, size: Size
@@ -43,7 +45,9 @@ class EventFiles:
     def _interval(self, path: Path | None, clip: Clip, size: Size) -> NDArray[np.uint8]:
         if path is None:
             return np.zeros((clip.bins, 2, *clip.size), np.uint8)
-        events = read_events(path, sensor=self.sensor or size, time_unit_us=self.time_unit_us)
+        events = read_events(
+            path, sensor=self.sensor or size, mend=self.mend, time_unit_us=self.time_unit_us
+        )
         if not len(events):
             return np.zeros((clip.bins, 2, *clip.size), np.uint8)
         start, end = int(events.array["t"][0]) - 1, int(events.array["t"][-1])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from .faults import Faults
-from .folder import PICTURES, Entry, EventSource, FolderData, NoEvents, Size
+from .folder import PICTURES, Entry, EventSource, FolderData, NoEvents
 from .pairing import EVENT_FILES, EventFiles, names_in, pair
 from .splits import Split, chosen_split, person_number, read_ilids_splits, read_prid_splits
 
@@ -29,8 +29,7 @@ def read_prid2011(
     split: int = 0,
     splits: Path | str | None = None,
     events: Path | str | None = AUTO,
-    sensor: Size | None = None,
-    time_unit_us: float | None = None,
+    event_files: EventFiles | None = None,
 ) -> FolderData:
     """PRID-2011's multi-shot part; query camera a, gallery camera b.
 
@@ -40,7 +39,7 @@ def read_prid2011(
         splits: ``splits_prid2011.json``; looked for in `root` if left out.
         events: the events' ``multi_shot`` folder; ``auto`` looks for it in `root`; None for
             frames alone (or events simulated into a cache).
-        sensor, time_unit_us: of the event files, see `EventFiles`.
+        event_files: how to read them, where the files leave it open.
 
     Raises:
         InputError: everything that is missing or does not pair, in one list.
@@ -49,7 +48,7 @@ def read_prid2011(
     tree = _Tree(Faults(root), root, ("cam_a", "cam_b"))
     tree.find(FRAMES_PRID, EVENTS_PRID, events)
     chosen = chosen_split(read_prid_splits(tree.file(splits, SPLITS_PRID)), split, root)
-    return tree.data("PRID-2011", chosen, _source(events, sensor, time_unit_us))
+    return tree.data("PRID-2011", chosen, _source(events, event_files))
 
 
 def read_ilidsvid(
@@ -58,8 +57,7 @@ def read_ilidsvid(
     split: int = 0,
     splits: Path | str | None = None,
     events: Path | str | None = AUTO,
-    sensor: Size | None = None,
-    time_unit_us: float | None = None,
+    event_files: EventFiles | None = None,
 ) -> FolderData:
     """iLIDS-VID; query camera 1, gallery camera 2; arguments and errors as `read_prid2011`.
 
@@ -71,15 +69,11 @@ def read_ilidsvid(
     tree.find(FRAMES_ILIDS, EVENTS_ILIDS, events)
     persons = tree.persons()
     found = read_ilids_splits(tree.file(splits, SPLITS_ILIDS), persons)
-    return tree.data(
-        "iLIDS-VID", chosen_split(found, split, root), _source(events, sensor, time_unit_us)
-    )
+    return tree.data("iLIDS-VID", chosen_split(found, split, root), _source(events, event_files))
 
 
-def _source(
-    events: Path | str | None, sensor: Size | None, time_unit_us: float | None
-) -> EventSource:
-    return NoEvents() if events is None else EventFiles(sensor, time_unit_us)
+def _source(events: Path | str | None, event_files: EventFiles | None) -> EventSource:
+    return NoEvents() if events is None else event_files or EventFiles()
 
 
 class _Tree:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import scipy.io
 
 from sdcl_neuro.datasets import (
     Clip,
+    EventFiles,
     describe,
     labels,
     pick_frames,
@@ -19,6 +21,7 @@ from sdcl_neuro.datasets import (
     read_prid2011,
     tracklets,
 )
+from sdcl_neuro.datasets import mars as mars_layout
 from sdcl_neuro.datasets.splits import read_prid_splits
 from sdcl_neuro.errors import InputError
 
@@ -61,6 +64,35 @@ def test_real_mars_tables(shared_data):
     assert str(tables) == text
 
 
+@pytest.fixture
+def real_mars(shared_data, tmp_path, monkeypatch):
+    """The real tables with name lists made up from them, and folders that list all names."""
+    info = tmp_path / "info"
+    shutil.copytree(shared_data / "splits" / "mars_info", info)
+    tables, folders = read_mars_tables(info), {}
+    for half, table in (("train", tables.train), ("test", tables.test)):
+        lines = []
+        for row, (first, last, person, camera) in enumerate(table.tolist()):
+            folder = "00-1" if person == -1 else f"{person:04d}"
+            stem = f"{folder}C{camera}T{row % 10000:04d}"
+            names = [f"{stem}F{k:03d}.jpg" for k in range(1, last - first + 2)]
+            folders.setdefault((f"bbox_{half}", folder), []).extend(names)
+            lines += names
+        (info / f"{half}_name.txt").write_text("\n".join(lines))
+    monkeypatch.setattr(
+        mars_layout, "names_in", lambda path, _: folders[(path.parent.name, path.name)]
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize(("queries", "gallery"), [(True, 11_310), (False, 9_330)])
+def test_real_mars_tables_make_the_published_counts(real_mars, queries, gallery):
+    data = read_mars(real_mars, queries_in_gallery=queries)
+    assert (len(data.train), len(data.query), len(data.gallery)) == (8298, 1980, gallery)
+    assert sum(len(data.entries[k].frames) for k in data.train) == 509_914
+    assert int((labels(data, "gallery").persons == 0).sum()) == 3248
+
+
 def test_prid(prid, make):
     data = read_prid2011(prid)
     assert labels(data, "train").persons.tolist() == [1, 1, 3, 3]
@@ -85,6 +117,22 @@ def test_event_files_bin_as_their_own_interval(prid, make):
     spikes = read_prid2011(prid).load(0, CLIP).spikes[4:6]
     found = {tuple(int(k) for k in where) for where in np.argwhere(spikes)}
     assert found == {(0, 1, 0, 0), (0, 0, 31, 15), (1, 1, 4, 1)}
+
+
+def test_event_files_of_another_sensor_unit_and_order(prid, make):
+    folder = prid / "prid_event_divide" / "multi_shot" / "cam_a" / "person_0001"
+    make.write_mat(folder / "0004.mat", [64, 1], [128, 1], [0.5, 0.25], [1, 0])
+    with pytest.raises(InputError, match=r"0004.mat: event 0 has t = 0.5"):
+        read_prid2011(prid).load(0, CLIP)
+    for number in (1, 2, 3):
+        (folder / f"000{number}.mat").unlink()
+        make.write_events(folder / f"000{number}.mat", number)
+    how = EventFiles(sensor=(64, 128), time_unit_us=1e6, mend=("sort",))
+    spikes = read_prid2011(prid, event_files=how).load(0, CLIP).spikes[4:6]
+    assert {tuple(map(int, where)) for where in np.argwhere(spikes)} == {
+        (0, 0, 0, 0),
+        (1, 1, 31, 15),
+    }
 
 
 def test_ilids(ilids):
