@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .folder import FolderData as FolderData
     from .generated import Generated as Generated
     from .generated import GeneratedConfig as GeneratedConfig
+    from .held import Held as Held
+    from .held import hold_segments as hold_segments
     from .mars import read_mars as read_mars
     from .mars import read_mars_tables as read_mars_tables
     from .pairing import EventFiles as EventFiles
@@ -31,6 +33,8 @@ _LAZY = {
     "EventFiles": "pairing",
     "EventReid": "event_reid",
     "cache_events": "cache",
+    "Held": "held",
+    "hold_segments": "held",
     "leave_persons_out": "event_reid",
     "read_event_reid": "event_reid",
     "read_ilidsvid": "two_cameras",
