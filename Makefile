@@ -33,6 +33,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
+	@mkdir -p bench/results
 	$(BIN)/python -m pytest bench --benchmark-only --benchmark-json bench/results/latest.json
 
 clean:
