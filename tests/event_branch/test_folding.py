@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from sdcl_neuro.conversion import from_snntorch, quantize
 from sdcl_neuro.conversion.backends import run
+from sdcl_neuro.conversion.lava import backend as lava
 from sdcl_neuro.conversion.lowering import folding as folding_module
 from sdcl_neuro.conversion.model_file import Model
 from sdcl_neuro.conversion.modules.layers import float_layer
@@ -168,6 +169,32 @@ def test_random_chains_in_integers(case, seed):
     ours, theirs = run_network(chip, spikes), run_integer(Model(integer=chip), spikes)
     for index in range(len(chip.layers)):
         np.testing.assert_array_equal(ours.spikes[index], theirs.spikes[index])
+
+
+@pytest.mark.lava
+def test_random_chains_in_lava():
+    """Whatever the engine takes of them Lava takes too, and agrees on every spike."""
+    pairs = []
+
+    @settings(max_examples=24, deadline=None, derandomize=True, phases=[Phase.generate])
+    @given(chains(), st.integers(0, 1000))
+    def collect(case, seed):
+        input_shape, segments = case
+        net = from_snntorch(_sequence(segments), torch.zeros(1, 1, *input_shape))
+        assume(all(layer.weight.any() for layer in net.layers))
+        chip = quantize(net)
+        rng = np.random.default_rng(seed)
+        pairs.append((chip, (rng.random((12, 1, *input_shape)) < 0.5).astype(np.uint8)))
+
+    collect()
+    assert len(pairs) >= 24
+    fired = 0
+    for (chip, spikes), theirs in zip(pairs, lava.run_many(pairs), strict=True):
+        ours = run_network(chip, spikes)
+        for index in range(len(chip.layers)):
+            np.testing.assert_array_equal(ours.spikes[index], theirs.spikes[index])
+            fired += int(ours.spikes[index].sum())
+    assert fired > 500
 
 
 def _fixed(*modules):
