@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...fixed_point import DECAY_UNITY
 from ...spec import Convolution, IntLayer, IntNeuron
-from .layer_rules import Rules, Spikes, simulate, weighted_sums
+from .layer_rules import Rules, Spikes, membrane_at, simulate, weighted_sums
 
 UNKNOWN = "unknown"
 AGREES = "the layer agrees, given the spikes it received"
@@ -77,6 +77,17 @@ def find_cause(layer: IntLayer, received: Spikes, theirs: Spikes) -> tuple[str, 
         if np.array_equal(simulate(changed, spikes, rules, sums=known), theirs):
             found.append(variation.name)
     return tuple(found) or (UNKNOWN,)
+
+
+def faulty_membrane(
+    name: str, layer: IntLayer, received: Spikes, place: tuple[int, ...]
+) -> float | None:
+    """The membrane at `place` with the variation `name`; None if there is no such variation."""
+    for variation in VARIATIONS:
+        if variation.name == name:
+            case = variation.change(layer, received)
+            return None if case is None else membrane_at(case[0], case[1], place, case[2])
+    return None
 
 
 def _weights(change: Callable[[NDArray[np.int32]], NDArray[Any]]) -> Change:

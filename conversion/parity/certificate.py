@@ -25,6 +25,9 @@ class FirstMismatch:
         neuron: ``(c, y, x)`` or ``(n,)``.
         values: what each side sent.
         cause: what was found by experiment (`cause.find_cause`), or ``unknown``.
+        membranes: of each side as it is compared with the threshold, in the chip's units (a weight
+            of one is 2^6); the other side's is what the cause found makes of it. None where it is
+            not known, as in float.
     """
 
     step: int
@@ -32,6 +35,7 @@ class FirstMismatch:
     neuron: tuple[int, ...]
     values: tuple[int, int]
     cause: str
+    membranes: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,7 @@ def _layer_json(backends: tuple[str, str], layer: LayerParity) -> dict[str, Any]
             **asdict(layer.first),
             "neuron": list(layer.first.neuron),
             "values": dict(zip(backends, layer.first.values, strict=True)),
+            "membranes": dict(zip(backends, layer.first.membranes, strict=True)),
         }
     return {
         **asdict(layer),
@@ -167,12 +172,14 @@ def _pair(value: Mapping[str, Any]) -> PairParity:
         first = layer["first"]
         if first is not None:
             values = (int(first["values"][one]), int(first["values"][two]))
+            membranes = first.get("membranes", {})
             first = FirstMismatch(
                 step=int(first["step"]),
                 sample=int(first["sample"]),
                 neuron=tuple(first["neuron"]),
                 values=values,
                 cause=str(first["cause"]),
+                membranes=(membranes.get(one), membranes.get(two)),
             )
         spikes = (int(layer["spikes"][one]), int(layer["spikes"][two]))
         layers.append(LayerParity(**{**layer, "spikes": spikes, "first": first}))

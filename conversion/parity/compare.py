@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,9 @@ from ...errors import InputError
 from ...record import Record
 from ...spec import IntNetwork
 from ..model_file import Model
-from .cause import AGREES, find_cause
+from .cause import AGREES, faulty_membrane, find_cause
 from .certificate import FirstMismatch, LayerParity, PairKind, PairParity
+from .layer_rules import membrane_at
 from .rounding import LayerRounding, explain_mismatches
 
 Spikes = NDArray[np.uint8]
@@ -66,9 +66,9 @@ def compare(runs: PairRuns, one: str, two: str, kind: PairKind) -> PairParity:
         ours, theirs = first.spikes[index], second.spikes[index]
         differ = ours != theirs
         mismatches = int(np.count_nonzero(differ))
-        cause = ""
-        if mismatches and kind == "exact":
-            cause = _cause(runs, index, first, second)
+        found = _first(differ, ours, theirs) if mismatches else None
+        if found is not None and kind == "exact":
+            found = _explained(found, runs, index, first, second)
         judged = asdict(rounding[index]) if rounding is not None and mismatches else None
         layers.append(
             LayerParity(
@@ -77,7 +77,7 @@ def compare(runs: PairRuns, one: str, two: str, kind: PairKind) -> PairParity:
                 spikes=(_count(ours), _count(theirs)),
                 compared=int(ours.size),
                 mismatches=mismatches,
-                first=_first(differ, ours, theirs, cause) if mismatches else None,
+                first=found,
                 rounding=judged,
             )
         )
@@ -93,25 +93,39 @@ def _count(spikes: Spikes) -> int:
     return int(spikes.sum(dtype=np.int64))
 
 
-def _first(differ: NDArray[np.bool_], ours: Spikes, theirs: Spikes, cause: str) -> FirstMismatch:
+def _first(differ: NDArray[np.bool_], ours: Spikes, theirs: Spikes) -> FirstMismatch:
     # The order in memory is the order in time, then sample, then neuron.
     place = tuple(int(i) for i in np.unravel_index(int(np.argmax(differ)), differ.shape))
     values = (int(ours[place]), int(theirs[place]))
-    return FirstMismatch(place[0], place[1], place[2:], values, cause)
+    return FirstMismatch(place[0], place[1], place[2:], values, cause="")
 
 
-def _cause(runs: PairRuns, index: int, first: Record, second: Record) -> str:
-    """What makes a layer's spikes the other side's, given what that side's layer received."""
+def _explained(
+    found: FirstMismatch, runs: PairRuns, index: int, first: Record, second: Record
+) -> FirstMismatch:
+    """With its cause, and both sides' membranes as far as they can be computed."""
     net = runs.model.integer
-    if not isinstance(net, IntNetwork):
-        return "unknown"
-    received: Any = runs.spikes
-    if index > 0:
-        # A layer that was not read out on the other side is taken to be as on ours.
-        received = second.spikes.get(index - 1, first.spikes.get(index - 1))
-    if received is None:
-        return "unknown"
-    names = find_cause(net.layers[index], received, second.spikes[index])
+    ours, theirs = _received(runs, index, first, first), _received(runs, index, second, first)
+    if not isinstance(net, IntNetwork) or ours is None or theirs is None:
+        return replace(found, cause="unknown")
+    layer, place = net.layers[index], (found.step, found.sample, *found.neuron)
+    names = find_cause(layer, theirs, second.spikes[index])
+    if names == (AGREES,):
+        other: float | None = membrane_at(layer, theirs, place)
+    else:
+        other = faulty_membrane(names[0], layer, theirs, place)
+    membranes = (membrane_at(layer, ours, place), other)
+    return replace(found, cause=_words(runs, index, names, second), membranes=membranes)
+
+
+def _received(runs: PairRuns, index: int, side: Record, otherwise: Record) -> Spikes | None:
+    """What a side's layer received; a layer that was not read out is taken to be as on ours."""
+    if index == 0:
+        return runs.spikes
+    return side.spikes.get(index - 1, otherwise.spikes.get(index - 1))
+
+
+def _words(runs: PairRuns, index: int, names: tuple[str, ...], second: Record) -> str:
     if names == (AGREES,):
         if index > 0 and index - 1 in second.spikes:
             return f"follows from layer {index - 1} ({runs.names[index - 1]})"

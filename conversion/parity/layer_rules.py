@@ -71,12 +71,40 @@ def simulate(
     rules = Rules() if rules is None else rules
     received = weighted_sums(layer, spikes) if sums is None else sums
     if not rules.carries:
-        return _run(layer, received, rules)
-    # One sample after another, as one long sample.
+        return _run(layer, received, rules)[0]
     steps, samples = received.shape[:2]
-    joined = np.swapaxes(received, 0, 1).reshape(steps * samples, 1, *received.shape[2:])
-    fired = _run(layer, joined, rules).reshape(samples, steps, *received.shape[2:])
+    fired, _ = _run(layer, _joined(received), rules)
+    fired = fired.reshape(samples, steps, *received.shape[2:])
     return np.ascontiguousarray(np.swapaxes(fired, 0, 1))
+
+
+def membrane_at(
+    layer: IntLayer, spikes: Spikes, place: tuple[int, ...], rules: Rules | None = None
+) -> float:
+    """One neuron's membrane as it is compared with the threshold, before its reset.
+
+    Args:
+        layer, spikes, rules: as in `simulate`.
+        place: step, sample, then the neuron's indices in `out_shape`.
+
+    Returns:
+        In the chip's units: a weight of one is 2^6.
+    """
+    rules = Rules() if rules is None else rules
+    step, sample, *neuron = place
+    received = weighted_sums(layer, spikes)
+    if rules.carries:
+        received = _joined(received)[: sample * len(spikes) + step + 1]
+    else:
+        received = received[: step + 1, sample : sample + 1]
+    _, membrane = _run(layer, received, rules)
+    return float(membrane[0, *neuron])
+
+
+def _joined(received: State) -> State:
+    """One sample after another, as one long sample."""
+    steps, samples = received.shape[:2]
+    return np.swapaxes(received, 0, 1).reshape(steps * samples, 1, *received.shape[2:])
 
 
 def weighted_sums(layer: IntLayer, spikes: Spikes) -> State:
@@ -113,7 +141,8 @@ def weighted_sums(layer: IntLayer, spikes: Spikes) -> State:
     return total.astype(np.float64)
 
 
-def _run(layer: IntLayer, received: State, rules: Rules) -> Spikes:
+def _run(layer: IntLayer, received: State, rules: Rules) -> tuple[Spikes, State]:
+    """Spikes of all steps, and the membranes of the last one before their reset."""
     neuron, rounding = layer.neuron, _ROUNDINGS[rules.decay]
     current_keep = (DECAY_UNITY - neuron.current_decay) / DECAY_UNITY
     voltage_keep = (DECAY_UNITY - neuron.voltage_decay) / DECAY_UNITY
@@ -124,7 +153,7 @@ def _run(layer: IntLayer, received: State, rules: Rules) -> Spikes:
     threshold = neuron.threshold * _UNIT
     current = np.zeros(received.shape[1:])
     voltage, fired = np.zeros_like(current), np.zeros(current.shape, bool)
-    out = np.empty(received.shape, np.uint8)
+    out, membrane = np.empty(received.shape, np.uint8), voltage
     for step, total in enumerate(received):
         if layer.recurrent_weight is not None:
             total = total + fired @ layer.recurrent_weight.T.astype(np.float64)
@@ -137,10 +166,11 @@ def _run(layer: IntLayer, received: State, rules: Rules) -> Spikes:
             voltage = np.where(fired, 0.0, voltage)
         if rules.saturates:
             voltage = np.clip(voltage, 1 - STATE_LIMIT, STATE_LIMIT - 1)
+        membrane = voltage
         fired = voltage > threshold if rules.strict else voltage >= threshold
         if rules.reset == "zero":
             voltage = np.where(fired, 0.0, voltage)
         elif rules.reset == "subtract":
             voltage = np.where(fired, voltage - threshold, voltage)
         out[step] = fired
-    return out
+    return out, membrane

@@ -56,6 +56,13 @@ def _notes(pair: PairParity, layer: LayerParity) -> list[str]:
         )
         if pair.kind == "exact":
             notes.append(f"cause found by experiment: {first.cause}")
+        known = [
+            f"{name} {membrane:,.10g}"
+            for name, membrane in zip(pair.backends, first.membranes, strict=True)
+            if membrane is not None
+        ]
+        if known:
+            notes.append(f"membrane there, before its reset: {', '.join(known)}")
     if layer.rounding is not None:
         rounding = layer.rounding
         notes.append(

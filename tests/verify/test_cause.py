@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from sdcl_neuro.conversion.parity.cause import AGREES, UNKNOWN, VARIATIONS, find_cause
-from sdcl_neuro.conversion.parity.layer_rules import simulate
+from sdcl_neuro.conversion.parity.layer_rules import Rules, membrane_at, simulate
 from sdcl_neuro.engine import run_network
+from sdcl_neuro.fixed_point import decay_towards_zero
 from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 
 _CONSTANTS = {"current_decay": 3000, "voltage_decay": 700, "threshold": 260}
@@ -304,3 +305,27 @@ def test_every_variation_has_its_own_name_and_a_known_part():
     assert len(set(names)) == len(names)
     parts = {name.split(":")[0] for name in names}
     assert {"weights", "threshold", "reset", "saturation", "wrap", "layout", "time"} <= parts
+
+
+@pytest.mark.parametrize("carries", [False, True])
+def test_a_membrane_is_what_the_neurons_equations_give(carries):
+    """Step by step with `fixed_point`, one neuron of a dense layer with a current and a bias."""
+    rng = np.random.default_rng(5)
+    layer = IntLayer(
+        name="dense",
+        kind="dense",
+        weight=rng.integers(-60, 60, (3, 7)).astype(np.int32) * 2,
+        neuron=IntNeuron(current_decay=1000, voltage_decay=300, threshold=150),
+        in_shape=(7,),
+        out_shape=(3,),
+        bias=np.array([3, -2, 5], np.int32),
+    )
+    spikes = (rng.random((6, 2, 7)) < 0.5).astype(np.uint8)
+    samples = [0, 1] if carries else [1]
+    sums = [layer.weight[2] @ spikes[t, b] for b in samples for t in range(6)][:-1]  # up to step 4
+    current = voltage = 0
+    for total in sums:
+        current = decay_towards_zero(current, 1000) + int(total) * 64
+        membrane = decay_towards_zero(voltage, 300) + current + 5 * 64
+        voltage = 0 if membrane > 150 * 64 else membrane
+    assert membrane_at(layer, spikes, (4, 1, 2), Rules(carries=carries)) == membrane

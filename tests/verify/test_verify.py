@@ -71,6 +71,12 @@ def test_a_broken_pair_says_where_and_why(change, cause, int_net, tmp_path, monk
     assert cause in first.first.cause
     assert len(first.first.neuron) == 3
     assert set(first.first.values) == {0, 1}
+    layer = int_net.layers[0]
+    for side, membrane, value in zip(
+        (layer, change(layer)), first.first.membranes, first.first.values, strict=True
+    ):
+        assert (membrane > side.neuron.threshold * 64) == bool(value)
+    assert (first.first.membranes[0] == first.first.membranes[1]) == ("threshold" in cause)
     assert second.first.cause == "follows from layer 0 (first)"
     assert "PARITY BROKEN" in str(certificate)
     assert cause in str(certificate)
@@ -92,6 +98,8 @@ def test_the_first_mismatch_is_the_earliest(int_net, tmp_path, monkeypatch):
     first = layer.first
     assert (first.step, first.sample, first.neuron) == (4, 1, (3,))
     assert first.cause == "unknown"
+    assert first.membranes[0] is not None
+    assert first.membranes[1] is None
     assert first.values[0] == 1 - first.values[1]
 
 
@@ -173,7 +181,9 @@ def test_the_json_has_a_fixed_shape(int_net, tmp_path, monkeypatch):
     (layer,) = pair["layers"]
     assert list(layer) == ["index", "name", "spikes", "compared", "mismatches", "first", "rounding"]
     assert set(layer["spikes"]) == {"loihi", "lava"}
-    assert set(layer["first"]) == {"step", "sample", "neuron", "values", "cause"}
+    assert set(layer["first"]) == {
+        "step", "sample", "neuron", "values", "cause", "membranes",
+    }  # fmt: skip
     assert layer["first"]["cause"] == "weights: twice as large"
     assert set(layer["first"]["values"]) == {"loihi", "lava"}
     assert Certificate.from_json(value) == certificate
