@@ -19,6 +19,7 @@ from ..profiling.report import (
     constants_section,
     dense_section,
     energy_section,
+    fits_section,
     heading,
     join,
     latency_section,
@@ -62,6 +63,7 @@ def report_page(story: Story) -> str:
         ledger_section(story.session),
         energy_section(profile, sources),
         latency_section(profile),
+        fits_section(profile),
         dense_section(profile.ann, sources),
         ranked_section(
             story.session,

@@ -139,7 +139,7 @@ def ledger_section(session: Session) -> Section:
             caption="Energy of this machine during inference",
         ),
     )
-    return Section("Latency", body, "Measured on this machine, stage by stage.")
+    return Section("Latency on this machine", body, "Measured, stage by stage.")
 
 
 def _match(tracklet: Tracklet, right: bool, score: float) -> Match:

@@ -61,10 +61,13 @@ def test_the_report_is_one_file_and_tells_the_whole_story(out: Path) -> None:
     assert not re.search(r'(?:src|href)="(?!data:|#)', text)
     assert "<script" not in text
     for title in (
-        "Frames and events", "Training", "Conversion", "Parity", "Spikes", "Activity", "Latency",
+        "Frames and events", "Training", "Conversion", "Parity", "Spikes", "Activity",
+        "Latency on this machine", "Latency",
         "Energy", "Ranked lists", "Constants and sources",
     ):  # fmt: skip
         assert f">{title}</h2>" in text, title
+    anchors = re.findall(r'<section id="([^"]+)"', text)
+    assert len(anchors) == len(set(anchors)) > 10
     assert "not an accuracy result" in text
 
 
