@@ -166,7 +166,11 @@ lava.run(net, random_spikes(net, 1, steps=250, samples=255))
 )
 def test_killed(number: signal.Signals, whom: str, scratch: Path) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(scratch)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SCRIPT, str(scratch)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background of a shell hands on SIGINT as ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         # The worker, the shared memory manager, and a process for each part of the network.
