@@ -7,7 +7,7 @@ the person, and the still background stays silent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -59,8 +59,28 @@ def cut_tracklets(
     """
     planner = plan_segments if by_segment else plan_chunks
     plan = planner(tracks, frames=frames, stride=stride)
-    cut = iterate_tracklets(video, plan, events, bins=bins, size=size, sensor=sensor)
-    found = {tracklet.name: tracklet for tracklet in cut}
+    return cut_plan(video, plan, events, bins=bins, size=size, sensor=sensor)
+
+
+def cut_plan(
+    video: Video,
+    plan: Plan,
+    events: Events | SimulatorConfig,
+    *,
+    bins: int = 4,
+    size: Size = (64, 32),
+    sensor: Size | None = None,
+    on_tracklet: Callable[[int], None] = lambda count: None,
+) -> list[Tracklet]:
+    """All tracklets of a plan, in its order; arguments and errors as `iterate_tracklets`.
+
+    Args:
+        on_tracklet: called with 1 after each, for a progress bar.
+    """
+    found = {}
+    for tracklet in iterate_tracklets(video, plan, events, bins=bins, size=size, sensor=sensor):
+        found[tracklet.name] = tracklet
+        on_tracklet(1)
     return [found[window.name] for window in plan.windows]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Tracklet, Video, iterate_tracklets, plan_segments, read_mot
+from ..data import Tracklet, Video, cut_plan, plan_segments, read_mot
 from ..data.plan import SEGMENT_COUNTS
 from ..events import SimulatorConfig
 from ..spec import Pair
@@ -26,7 +26,7 @@ def cut_clip(
     """
     video, tracks = Video(clip_path()), read_mot(tracks_path())
     plan = plan_segments(tracks, frames=CLIP.frames, stride=CLIP.stride, counts=counts)
-    cut = iterate_tracklets(
+    return cut_plan(
         video,
         plan,
         CLIP.simulator or SimulatorConfig(),
@@ -34,8 +34,6 @@ def cut_clip(
         size=size,
         sensor=CLIP.sensor(video.size),
     )
-    found = {tracklet.name: tracklet for tracklet in cut}
-    return [found[window.name] for window in plan.windows]
 
 
 def stack_spikes(tracklets: Sequence[Tracklet]) -> NDArray[np.uint8]:

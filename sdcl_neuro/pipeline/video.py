@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data import Plan, Track, Tracklet, Video, iterate_tracklets, plan_chunks, read_mot
+from ..data import Plan, Track, Tracklet, Video, cut_plan, plan_chunks, read_mot
 from ..errors import InputError
 from ..events import Events, SimulatorConfig, read_events
 from ..sdcl_checkpoint import ClipFormat
@@ -83,18 +83,15 @@ class Footage:
         Raises:
             InputError: events of another view or clock, or a video that ends too early.
         """
-        found = {}
-        for tracklet in iterate_tracklets(
+        return cut_plan(
             self.video,
             self.plan,
             self.events,
             bins=self.clip.bins,
             size=self.clip.size,
             sensor=self._simulated_sensor() if self.simulated else None,
-        ):
-            found[tracklet.name] = tracklet
-            on_tracklet(1)
-        return [found[window.name] for window in self.plan.windows]
+            on_tracklet=on_tracklet,
+        )
 
     def _simulated_sensor(self) -> Pair:
         return self.source.sensor or self.clip.sensor(self.video.size)
