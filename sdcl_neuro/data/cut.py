@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..events import Events, concatenate, encode
+from ..events import Events, concatenate
 from ..events.simulator import Simulator, SimulatorConfig
+from .crop import Crop, assemble, crop_person, whole_box
 from .mot import Track
 from .plan import Plan, Window, plan_chunks, plan_segments
-from .tracklet import CROP_SIZE, Tracklet
+from .tracklet import Tracklet
 from .video import Frame, Video
 
 Size = tuple[int, int]
@@ -107,12 +107,13 @@ def iterate_tracklets(
         seen = source.interval(index, time_us, frame)
         while waiting and int(waiting[-1].span[0]) == index:
             active.append(_Cutting(waiting.pop(), video.time_us(index - 1)))
-        crops: dict[int, _Crop] = {}
+        crops: dict[int, Crop] = {}
         for cutting in active:
             track = cutting.window.track
             if track.identity not in crops:
-                crops[track.identity] = _crop(frame, seen, _whole_box(track, index, video), size)
-            cutting.add(index, time_us, crops[track.identity])
+                box = whole_box(track.box(index), video.size, where=_place(track, index))
+                crops[track.identity] = crop_person(frame, seen, box, size)
+            cutting.crops.append((time_us, crops[track.identity]))
         for cutting in [c for c in active if c.complete]:
             active.remove(cutting)
             yield cutting.finish(bins)
@@ -195,43 +196,8 @@ def _source(video: Video, events: Events | SimulatorConfig, sensor: Size | None)
     return _Recorded(video, events)
 
 
-@dataclass(frozen=True)
-class _Crop:
-    """One person in one video frame: box, picture ``[256, 128, 3]`` and events of the interval."""
-
-    box: NDArray[np.int64]
-    frame: Frame
-    events: Events
-
-
-def _whole_box(track: Track, index: int, video: Video) -> NDArray[np.int64]:
-    """The box of a video frame in whole pixels, at least one, so that frame and events agree."""
-    position = int(np.searchsorted(track.indices, index))
-    left, top, width, height = track.boxes[position].tolist()
-    x0, y0 = round(left), round(top)
-    x1, y1 = max(round(left + width), x0 + 1), max(round(top + height), y0 + 1)
-    if x0 < 0 or y0 < 0 or x1 > video.width or y1 > video.height:
-        raise InputError(
-            f"box {left:g},{top:g},{width:g},{height:g} of track {track.identity} in frame "
-            f"{index + 1} reaches outside the picture of {video.width}x{video.height}",
-            mend="read the tracks with frame_size and clip_boxes",
-        )
-    return np.array([x0, y0, x1 - x0, y1 - y0], dtype=np.int64)
-
-
-def _crop(frame: Frame, events: Events, box: NDArray[np.int64], size: Size) -> _Crop:
-    import cv2
-
-    left, top, width, height = box.tolist()
-    shrinks = height > CROP_SIZE[0] and width > CROP_SIZE[1]
-    picture = cv2.resize(
-        frame[top : top + height, left : left + width],
-        CROP_SIZE[::-1],
-        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-    )
-    across, down = events.width / frame.shape[1], events.height / frame.shape[0]
-    seen = (left * across, top * down, width * across, height * down)
-    return _Crop(box, np.asarray(picture, dtype=np.uint8), events.crop(seen, size))
+def _place(track: Track, index: int) -> str:
+    return f"track {track.identity}, frame {index + 1}"
 
 
 @dataclass
@@ -240,29 +206,22 @@ class _Cutting:
 
     window: Window
     start_us: int
-    crops: list[_Crop] = field(default_factory=list)
-    times_us: list[int] = field(default_factory=list)
+    crops: list[tuple[int, Crop]] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         return len(self.crops) == self.window.frames * self.window.stride
 
-    def add(self, index: int, time_us: int, crop: _Crop) -> None:
-        self.crops.append(crop)
-        self.times_us.append(time_us)
-
     def finish(self, bins: int) -> Tracklet:
-        window, every = self.window, slice(self.window.stride - 1, None, self.window.stride)
-        times = np.array(self.times_us[every], dtype=np.int64)
-        events = concatenate([crop.events for crop in self.crops])
-        return Tracklet(
+        window = self.window
+        return assemble(
+            self.crops,
             name=window.name,
             person=window.track.identity,
             camera=window.camera,
-            frames=np.stack([crop.frame for crop in self.crops[every]]),
-            spikes=encode(events, frame_times_us=times, bins=bins, start_us=self.start_us),
-            times_us=times,
-            boxes=np.stack([crop.box for crop in self.crops[every]]),
+            start_us=self.start_us,
+            stride=window.stride,
+            bins=bins,
             segment=window.segment,
             indices=window.sampled.copy(),
         )

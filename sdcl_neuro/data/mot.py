@@ -54,6 +54,11 @@ class Track:
         mended = f", {self.mended} mended" if self.mended else ""
         return f"track {self.identity}: {len(self)} boxes in frames {first} to {last}{mended}"
 
+    def box(self, index: int) -> Box:
+        """Its box in frame `index` (from 0), which must be one of `indices`."""
+        left, top, width, height = self.boxes[int(np.searchsorted(self.indices, index))].tolist()
+        return left, top, width, height
+
     def runs(self) -> list[slice]:
         """Stretches without a gap, as slices into `indices` and `boxes`."""
         breaks = np.flatnonzero(np.diff(self.indices) != 1) + 1

@@ -146,7 +146,7 @@ def test_a_video_that_ends_too_early_is_named(video):
 
 def test_a_box_outside_the_picture_is_named(video):
     wide = Track(1, np.arange(4), np.tile([300.0, 0.0, 40.0, 10.0], (4, 1)))
-    with pytest.raises(InputError, match=r"frame 1 reaches outside the picture of 320x288"):
+    with pytest.raises(InputError, match=r"frame 1: box .* reaches outside the picture of 320x288"):
         list(iterate_tracklets(video, plan_chunks([wide], frames=4), random_events(*video.size)))
 
 
