@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from .dense import DenseSide
 from .hybrid import HybridResult, infer, merge_records
-from .worker import EventBackend
+from .worker import EventBackend, EventWorker
 
-__all__ = ["EventBackend", "HybridResult", "infer", "merge_records"]
+__all__ = [
+    "DenseSide",
+    "EventBackend",
+    "EventWorker",
+    "HybridResult",
+    "infer",
+    "merge_records",
+]

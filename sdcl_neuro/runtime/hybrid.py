@@ -15,19 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from ..data import Tracklet
-from ..engine.run import named_device
 from ..errors import InputError
-from ..frame_branch import normalise
-from ..model import Sdcl, event_counts, event_features
+from ..model import Sdcl
 from ..profiling.counters import EnergyMeter
 from ..profiling.ledger import Ledger
 from ..record import LayerActivity, Record
+from .dense import DenseSide
 from .worker import EventBackend, EventWorker
-
-STAGES = ("frame branch", "event branch", "bridge")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +67,8 @@ def infer(
         EnvironmentFault: a GPU that is not there.
     """
     _check(tracklets, batch)
-    chosen = named_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model = model.to(chosen).eval()
-    synchronise = torch.cuda.synchronize if chosen.type == "cuda" else None
-    ledger = Ledger(synchronise=synchronise)
+    dense = DenseSide(model, device)
+    ledger = dense.new_ledger()
     embeddings: list[Tensor] = []
     records: list[Record] = []
     chunks = [tracklets[start : start + batch] for start in range(0, len(tracklets), batch)]
@@ -90,11 +84,8 @@ def infer(
                 ahead = worker.submit(following)
             if events.done():
                 events.result()  # a failure is told before more work is done
-            frames = _frame_maps(model, chunk, ledger, chosen)
-            with ledger.stage("waiting for events"):
-                record = events.result()
-            with ledger.stage("bridge"):
-                embeddings.append(_fuse(model, chunk, frames, record, chosen))
+            embedded, record = dense.embed(chunk, events, ledger)
+            embeddings.append(embedded)
             records.append(replace(record, spikes={}))
             on_batch(len(chunk))
     merged = merge_records(records)
@@ -129,34 +120,6 @@ def _merge(layers: Sequence[LayerActivity]) -> LayerActivity:
 
     counts = [field.name for field in fields(LayerActivity)[4:]]
     return replace(layers[0], **{name: joined(name) for name in counts})
-
-
-def _frame_maps(
-    model: Sdcl, tracklets: Sequence[Tracklet], ledger: Ledger, device: torch.device
-) -> Tensor | None:
-    if not model.bridge.config.uses_frames:
-        return None
-    with ledger.stage("frame branch"):
-        frames = np.concatenate([tracklet.frames for tracklet in tracklets])
-        pixels = normalise(frames).to(device, non_blocking=True)
-        return model.frame_maps(pixels.unflatten(0, (len(tracklets), -1)))
-
-
-def _fuse(
-    model: Sdcl,
-    tracklets: Sequence[Tracklet],
-    maps: Tensor | None,
-    record: Record,
-    device: torch.device,
-) -> Tensor:
-    count = len(tracklets[0].frames)
-    spikes = np.stack([tracklet.spikes for tracklet in tracklets], axis=1)
-    output = model.fuse(
-        maps,
-        event_features(record.spikes[max(record.spikes)], frames=count).to(device),
-        event_counts(spikes, frames=count).to(device),
-    )
-    return functional.normalize(output.embedding)
 
 
 def _check(tracklets: Sequence[Tracklet], batch: int) -> None:
