@@ -1,6 +1,7 @@
 """From videos, tracks and events to tracklets: what a person Re-ID network takes."""
 
-from .cut import cut_plan, cut_tracklets, iterate_tracklets, simulate_video
+from .cut import cut_plan, cut_tracklets, iterate_tracklets
+from .event_source import simulate_video
 from .mot import Track, read_mot, write_mot
 from .plan import Plan, Window, plan_chunks, plan_segments, standing_span
 from .tracklet import Tracklet

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
-
-import numpy as np
 
 from ..errors import InputError
-from ..events import Events, concatenate
-from ..events.simulator import Simulator, SimulatorConfig
+from ..events import Events
+from ..events.simulator import SimulatorConfig
 from .crop import Crop, assemble, crop_person, whole_box
+from .event_source import event_source
 from .mot import Track
 from .plan import Plan, Window, plan_chunks, plan_segments
 from .tracklet import Tracklet
-from .video import Frame, Video
+from .video import Video
 
 Size = tuple[int, int]
 
@@ -99,12 +97,12 @@ def iterate_tracklets(
         InputError: events of other proportions than the video or of another time, a box outside
             the picture, or a video that ends before the last window does.
     """
-    source = _source(video, events, sensor)
+    source = event_source(video, events, sensor=sensor)
     waiting = sorted(plan.windows, key=lambda window: int(window.span[0]))[::-1]
     active: list[_Cutting] = []
     index = -1
     for index, time_us, frame in video:
-        seen = source.interval(index, time_us, frame)
+        seen = source.interval(video.time_us(index - 1), time_us, frame)
         while waiting and int(waiting[-1].span[0]) == index:
             active.append(_Cutting(waiting.pop(), video.time_us(index - 1)))
         crops: dict[int, Crop] = {}
@@ -126,74 +124,6 @@ def iterate_tracklets(
             where=str(video.path),
             mend="give the video these tracks were made from",
         )
-
-
-def simulate_video(
-    video: Video, config: SimulatorConfig | None = None, *, sensor: Size | None = None
-) -> Events:
-    """All events of a video, simulated frame by frame at `sensor` (width, height) pixels."""
-    source = _Simulated(video, config or SimulatorConfig(), sensor)
-    return concatenate([source.interval(*item) for item in video])
-
-
-class _Source(Protocol):
-    def interval(self, index: int, time_us: int, frame: Frame) -> Events: ...
-
-
-class _Recorded:
-    """Events that exist already."""
-
-    def __init__(self, video: Video, events: Events) -> None:
-        wide = events.width * video.height - events.height * video.width
-        if abs(wide) > 0.02 * events.height * video.width:
-            raise InputError(
-                f"events of {events.width}x{events.height} do not show the same view as a video "
-                f"of {video.width}x{video.height}",
-                where=str(video.path),
-                mend="crop one of them to the other's proportions",
-            )
-        self.video, self.events = video, events
-        _check_clock(video, events)
-
-    def interval(self, index: int, time_us: int, frame: Frame) -> Events:
-        return self.events.slice(self.video.time_us(index - 1), time_us)
-
-
-def _check_clock(video: Video, events: Events) -> None:
-    """InputError if not one event falls into the video: another clock would look like silence."""
-    if not len(events):
-        return
-    first, last = int(events.array["t"][0]), int(events.array["t"][-1])
-    end = last if video.count is None else video.time_us(video.count)
-    if last <= video.time_us(-1) or first > end:
-        raise InputError(
-            f"events from {first} to {last} us, but the video lasts from 0 to {end} us",
-            where=str(video.path),
-            mend="shift the events so that the video's first frame is at 0 us",
-        )
-
-
-class _Simulated:
-    """Events made from the frames as they pass by."""
-
-    def __init__(self, video: Video, config: SimulatorConfig, sensor: Size | None) -> None:
-        self.width, self.height = sensor or video.size
-        self.simulator = Simulator(config)
-
-    def interval(self, index: int, time_us: int, frame: Frame) -> Events:
-        import cv2
-
-        if frame.shape[:2] != (self.height, self.width):
-            small = cv2.resize(frame, (self.width, self.height), interpolation=cv2.INTER_AREA)
-            frame = np.asarray(small, dtype=np.uint8)
-        array = self.simulator.advance(frame, time_us)
-        return Events(array, self.width, self.height, "simulated")
-
-
-def _source(video: Video, events: Events | SimulatorConfig, sensor: Size | None) -> _Source:
-    if isinstance(events, SimulatorConfig):
-        return _Simulated(video, events, sensor)
-    return _Recorded(video, events)
 
 
 def _place(track: Track, index: int) -> str:
