@@ -10,7 +10,7 @@ DEMO_OUT ?= demo-out
 help:
 	@echo "make demo   the whole way on the packaged clip; writes $(DEMO_OUT)/report.html"
 	@echo "make test   lint, types and tests"
-	@echo "make bench  the benches, each beside its peer"
+	@echo "make bench  the benches, each beside its peer; writes bench/results/latest.json, docs/bench.md"
 	@echo "make clean  remove the environment and the demo's output"
 
 $(STAMP): constraints.txt pyproject.toml tests/nir/peers.txt tests/profiling/peers.txt
@@ -33,8 +33,8 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	@mkdir -p bench/results
-	$(BIN)/python -m pytest bench --benchmark-only --benchmark-json bench/results/latest.json
+	$(BIN)/python -m pytest bench --benchmark-only
+	$(BIN)/python bench/results.py
 
 clean:
 	rm -rf .venv $(DEMO_OUT)
