@@ -9,6 +9,8 @@ from .weights import load_weights, save_weights
 
 __all__ = [
     "FRAME_SIZE",
+    "MAP_CHANNELS",
+    "MAP_SIZE",
     "OSNet",
     "ResNet50",
     "frame_branch",
@@ -17,7 +19,10 @@ __all__ = [
     "save_weights",
 ]
 
-NAMES = ("osnet_x0_25", "osnet_x1_0", "resnet50")
+# Channels of each network's map of one frame, and its height and width (all halve four times).
+MAP_CHANNELS = {"osnet_x0_25": 128, "osnet_x1_0": 512, "resnet50": 2048}
+MAP_SIZE = (16, 8)
+NAMES = tuple(MAP_CHANNELS)
 
 
 def frame_branch(name: str) -> OSNet | ResNet50:
