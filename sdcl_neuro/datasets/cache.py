@@ -7,7 +7,6 @@ was killed goes on where it stopped. ``cache.json`` says how the events were sim
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +19,7 @@ from ..events import SimulatorConfig
 from .cached import CachedEvents, cached_path, is_cached, simulate_entry
 from .faults import Faults
 from .folder import FolderData
+from .workers import follow_parent
 
 SCHEMA = {"name": "sdcl_neuro.event_cache", "version": 1}
 DESCRIPTION, LOCK = "cache.json", "lock"
@@ -164,7 +164,7 @@ def _run(tasks: list[Any], workers: int, advance: Callable[[int], None]) -> None
     from concurrent.futures.process import BrokenProcessPool
 
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_follow_parent) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=follow_parent) as pool:
         waiting = [pool.submit(simulate_entry, *task) for task in tasks]
         try:
             for done in as_completed(waiting):
@@ -177,19 +177,3 @@ def _run(tasks: list[Any], workers: int, advance: Callable[[int], None]) -> None
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """End this worker when its parent ends, also when that was killed."""
-    import threading
-    from multiprocessing import connection, parent_process
-
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
