@@ -8,14 +8,19 @@ before the first interval and after the last frame belong to no frame and are le
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..threads import in_threads, processors
 from .array import Events
 
 COUNT_MAX = 255
 MAX_BYTES = 8 << 30
+# Fewer events are binned before a second thread has started.
+EVENTS_A_THREAD = 1 << 18
 
 
 def encode(
@@ -26,6 +31,8 @@ def encode(
     start_us: int | None = None,
     binary: bool = True,
     max_bytes: int = MAX_BYTES,
+    out: NDArray[np.uint8] | None = None,
+    threads: int | None = None,
 ) -> NDArray[np.uint8]:
     """Bin events into a spike tensor.
 
@@ -38,36 +45,89 @@ def encode(
         binary: a spike where there is at least one event; else the number of events (graded
             input, which needs `message_bits` in the network).
         max_bytes: refuse to make a larger tensor than this.
+        out: a contiguous array of the result's shape to overwrite and return. Memory that was
+            used before is several times faster than fresh memory.
+        threads: at most so many; `sdcl_neuro.threads.processors` by default. The result is the
+            same for any number.
 
     Returns:
         uint8 ``[T, 2, H, W]`` with ``T = F * K``; channel 0 is OFF, 1 is ON.
 
     Raises:
-        InputError: times that do not ascend, a count above 255, or a tensor above `max_bytes`.
+        InputError: times that do not ascend, a count above 255, a tensor above `max_bytes`, or
+            another `out` than described.
     """
-    from . import kernels
+    from . import binning
 
-    times = frame_times(frame_times_us)
-    if bins < 1:
-        raise InputError(f"{bins} bins per frame", mend="give at least one")
-    shape = (len(times) * bins, 2, events.height, events.width)
+    edges = step_edges(frame_times(frame_times_us), bins, start_us)
+    shape = (len(edges) - 1, 2, events.height, events.width)
     if np.prod([float(n) for n in shape]) > max_bytes:
         raise InputError(
             f"a tensor of {shape} has more than {max_bytes / 2**30:.1f} GiB",
-            mend="crop the events to a smaller size, or encode fewer frames at a time",
+            mend="crop the events to a smaller size, encode fewer frames at a time, or in pieces "
+            "(sdcl_neuro.events.StreamEncoder)",
         )
-    edges, first = _edges(times, bins, start_us)
-    bounds = np.searchsorted(events.array["t"], edges, side="right")
-    spikes = np.zeros(shape, np.uint8)
-    array = events.array
-    fields = (array["t"], array["x"], array["y"], array["p"])
-    full = kernels.bin_events(*fields, edges, bounds, bins, first, binary, spikes)
-    if full >= 0:
+    spikes = np.zeros(shape, np.uint8) if out is None else _checked(out, shape)
+    bounds = np.empty(len(edges), np.int64)
+    binning.bounds_of(events.array, edges, bounds)
+    fill(spikes, events, bounds, binary=binary, clear=out is not None, threads=threads)
+    return spikes
+
+
+def fill(
+    spikes: NDArray[np.uint8],
+    events: Events,
+    bounds: NDArray[np.int64],
+    *,
+    binary: bool,
+    clear: bool = False,
+    threads: int | None = None,
+) -> None:
+    """Put events ``bounds[i]`` to ``bounds[i + 1]`` into step i of `spikes` ``[T, 2, H, W]``.
+
+    Raises:
+        InputError: a count above 255.
+    """
+    from . import binning
+
+    flat = spikes.reshape(len(spikes), -1)
+    full: list[int] = []
+
+    def work(first: int, last: int) -> None:
+        if clear:
+            flat[first:last] = 0
+        if binary:
+            binning.mark(events.array, bounds, first, last, events.width, flat)
+        else:
+            full.append(binning.count(events.array, bounds, first, last, events.width, flat))
+
+    in_threads(work, _parts(bounds, threads or processors()))
+    wrong = [event for event in full if event >= 0]
+    if wrong:
         raise InputError(
-            f"event {full} is the {COUNT_MAX + 1}th in its cell, at most {COUNT_MAX} are counted",
+            f"event {min(wrong)} is the {COUNT_MAX + 1}th in its cell, at most {COUNT_MAX} are "
+            "counted",
             mend="use more bins per frame, or binary=True",
         )
-    return spikes
+
+
+def _parts(bounds: NDArray[np.int64], threads: int) -> list[tuple[int, int]]:
+    """Stretches of steps with about the same number of events, one for each thread."""
+    number = int(bounds[-1] - bounds[0])
+    threads = max(1, min(threads, number // EVENTS_A_THREAD))
+    shares = bounds[0] + np.arange(1, threads) * number // threads
+    edges = [0, *np.searchsorted(bounds, shares).tolist(), len(bounds) - 1]
+    return list(itertools.pairwise(edges))
+
+
+def _checked(out: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    fits = out.shape == shape and out.dtype == np.uint8
+    if not (fits and out.flags.c_contiguous and out.flags.writeable):
+        raise InputError(
+            f"out is {out.dtype} of shape {out.shape}",
+            mend=f"give a contiguous, writable uint8 array of shape {shape}",
+        )
+    return out
 
 
 def frame_times(values: ArrayLike) -> NDArray[np.int64]:
@@ -90,19 +150,26 @@ def frame_times(values: ArrayLike) -> NDArray[np.int64]:
     return wide
 
 
-def _edges(
-    times: NDArray[np.int64], bins: int, start_us: int | None
-) -> tuple[NDArray[np.int64], int]:
-    """Edges of the intervals that own events, and the frame that owns the first of them."""
-    if start_us is None:
-        edges, first = times, 1
-    elif start_us >= times[0]:
+def step_edges(times: NDArray[np.int64], bins: int, start_us: int | None) -> NDArray[np.int64]:
+    """Edges ``[F * K + 1]`` in whole microseconds: step i owns the events in ``(e[i], e[i + 1]]``.
+
+    ``t <= t0 + k L / K`` holds for a whole t where ``t <= t0 + floor(k L / K)``, so nothing is
+    rounded. Without a start, the first frame's steps lie between equal edges.
+
+    Raises:
+        InputError: no bins, a start that is not before the first frame, or frames too far apart.
+    """
+    if bins < 1:
+        raise InputError(f"{bins} bins per frame", mend="give at least one")
+    start = int(times[0]) if start_us is None else start_us
+    if start_us is not None and start_us >= times[0]:
         raise InputError(
             f"the first frame's interval starts at {start_us} us, its frame is at {times[0]} us",
             mend="give a start before the first frame",
         )
-    else:
-        edges, first = np.concatenate([[np.int64(start_us)], times]), 0
-    if (int(edges[-1]) - int(edges[0])) * bins >= 1 << 62:
+    if (int(times[-1]) - start) * bins >= 1 << 62:
         raise InputError("frames too far apart to bin exactly", mend="check the unit of the times")
-    return edges, first
+    before = np.concatenate([[np.int64(start)], times])
+    shares = np.diff(before)[:, None] * np.arange(bins) // bins  # [F, K]
+    edges: NDArray[np.int64] = np.append((before[:-1, None] + shares).ravel(), before[-1])
+    return edges

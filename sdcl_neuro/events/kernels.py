@@ -114,35 +114,3 @@ def es_dvs_rest(body: NDArray[np.uint8]) -> int:
     while place < body.size:
         place += 1 if body[place] >= 0xFE else 5
     return place - body.size
-
-
-@numba.njit(cache=True, nogil=True)
-def bin_events(
-    t: NDArray[np.int64],
-    x: NDArray[np.uint16],
-    y: NDArray[np.uint16],
-    p: NDArray[np.uint8],
-    edges: NDArray[np.int64],
-    bounds: NDArray[np.int64],
-    bins: int,
-    first: int,
-    binary: bool,
-    spikes: NDArray[np.uint8],
-) -> int:
-    """Put events ``bounds[i]`` to ``bounds[i + 1]`` into the bins of frame ``first + i``.
-
-    Returns:
-        The first event whose cell already counts 255; -1 if there is none.
-    """
-    for i in range(edges.size - 1):
-        length = edges[i + 1] - edges[i]
-        for event in range(bounds[i], bounds[i + 1]):
-            # The time since the edge is in 1..length: this is ceil(since * K / length) - 1.
-            step = (first + i) * bins + ((t[event] - edges[i]) * bins - 1) // length
-            if binary:
-                spikes[step, p[event], y[event], x[event]] = 1
-            elif spikes[step, p[event], y[event], x[event]] == 255:
-                return event
-            else:
-                spikes[step, p[event], y[event], x[event]] += 1
-    return -1

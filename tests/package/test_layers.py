@@ -9,7 +9,17 @@ import pytest
 
 # From the bottom up; a module may import its own layer and those below. Longest prefix wins.
 LAYERS: list[set[str]] = [
-    {"errors", "atomic", "spec", "record", "fixed_point", "events", "hardware", "spike_file", "threads"},
+    {
+        "errors",
+        "atomic",
+        "spec",
+        "record",
+        "fixed_point",
+        "events",
+        "hardware",
+        "spike_file",
+        "threads",
+    },
     {"hardware_schema", "scales", "branch_description", "random_networks", "spec_convert"},
     {"activity", "engine", "chip_ops", "chip_neuron", "loihi_leaky", "firing_rates"},
     {"event_branch", "frame_branch", "data", "datasets", "reid", "placement"},
