@@ -1,13 +1,26 @@
 """Person re-identification: distances, rankings and their measures."""
 
-from .metrics import Metrics, distance_matrix, evaluate_ranking
+from __future__ import annotations
+
+from .blocks import distance_blocks
+from .metrics import Metrics, QueryMeasures, distance_matrix, evaluate_ranking
 from .ranked import RankedList, RankedLists, rank
+from .ranking import Changed, Ranking, changed_lists, rank_blocks
+from .reranking import ReRanking, rerank_blocks
 
 __all__ = [
+    "Changed",
     "Metrics",
+    "QueryMeasures",
     "RankedList",
     "RankedLists",
+    "Ranking",
+    "ReRanking",
+    "changed_lists",
+    "distance_blocks",
     "distance_matrix",
     "evaluate_ranking",
     "rank",
+    "rank_blocks",
+    "rerank_blocks",
 ]

@@ -106,25 +106,47 @@ def evaluate_ranking(
     return measure(one.matches for one in ranked_queries(labels))
 
 
+@dataclass(frozen=True)
+class QueryMeasures:
+    """Of one query: average precision, inverse negative penalty, rank of the first match."""
+
+    precision: float
+    inverse: float
+    first: int
+
+
+def measure_query(flags: NDArray[np.bool_]) -> QueryMeasures | None:
+    """Measures of one ranking, given as match flags in order; None without a match."""
+    hits = np.flatnonzero(flags) + 1
+    if not hits.size:
+        return None
+    precision = float((np.arange(1, hits.size + 1) / hits).mean())
+    return QueryMeasures(precision, hits.size / int(hits[-1]), int(hits[0]))
+
+
 def measure(matches: Iterable[NDArray[np.bool_]]) -> Metrics:
     """Measures of rankings, given as match flags in order, one array a query."""
-    precisions, inverses, firsts = [], [], []
-    skipped = 0
-    for flags in matches:
-        hits = np.flatnonzero(flags) + 1
-        if not hits.size:
-            skipped += 1
-            continue
-        precisions.append(float((np.arange(1, hits.size + 1) / hits).mean()))
-        inverses.append(hits.size / int(hits[-1]))
-        firsts.append(int(hits[0]))
-    if not firsts:
+    return summarise(measure_query(flags) for flags in matches)
+
+
+def summarise(queries: Iterable[QueryMeasures | None]) -> Metrics:
+    """Means over the queries that have a match; InputError if none has."""
+    every = list(queries)
+    found = [one for one in every if one is not None]
+    skipped = len(every) - len(found)
+    if not found:
         raise InputError(
             f"none of {skipped} queries has a match in the gallery",
             mend="give a gallery with the queries' persons, seen by other cameras",
         )
-    cmc = {rank: float(np.mean(np.array(firsts) <= rank)) for rank in CMC_RANKS}
-    return Metrics(float(np.mean(precisions)), cmc, float(np.mean(inverses)), len(firsts), skipped)
+    firsts = np.array([one.first for one in found])
+    return Metrics(
+        float(np.mean([one.precision for one in found])),
+        {rank: float(np.mean(firsts <= rank)) for rank in CMC_RANKS},
+        float(np.mean([one.inverse for one in found])),
+        len(found),
+        skipped,
+    )
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
