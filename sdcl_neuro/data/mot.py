@@ -96,7 +96,7 @@ def read_mot(
         if not line.strip():
             continue
         where = f"{path}, line {number}"
-        frame, identity, box = _parse(line, where)
+        frame, identity, box = parse_box(line, where)
         if frame_count is not None and frame > frame_count:
             raise InputError(
                 f"frame {frame} is beyond the video's {frame_count} frames",
@@ -107,7 +107,7 @@ def read_mot(
             raise InputError(
                 f"a second box for frame {frame}, id {identity}", where=where, mend="remove one"
             )
-        inside = _inside(box, frame_size, clip_boxes, where)
+        inside = inside_picture(box, frame_size, clip_boxes, where)
         if inside != box:
             mended[identity] += 1
         if inside is not None:
@@ -146,7 +146,8 @@ def _lines(path: Path) -> list[str]:
         ) from None
 
 
-def _parse(line: str, where: str) -> tuple[int, int, Box]:
+def parse_box(line: str, where: str) -> tuple[int, int, Box]:
+    """Frame (from 1), id and box of one line; InputError, with `where`, if it is none."""
     fields = [field.strip() for field in line.split(",")]
     if not len(FIELDS) <= len(fields) <= MOST_FIELDS:
         raise InputError(
@@ -183,10 +184,14 @@ def _whole(value: float, name: str, where: str) -> int:
     return int(value)
 
 
-def _inside(
+def inside_picture(
     box: Box, frame_size: tuple[int, int] | None, clip_boxes: bool, where: str
 ) -> Box | None:
-    """The box itself, cut to the picture, or None if nothing of it is left."""
+    """The box itself, cut to the picture (width, height), or None if nothing of it is left.
+
+    Raises:
+        InputError: it reaches over the border by more than rounding, and may not be cut.
+    """
     if frame_size is None:
         return box
     left, top, width, height = box

@@ -7,14 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..atomic import atomic_folder, write_json
-from ..checkpoint import DOCUMENT as EVENT_DOCUMENT
-from ..conversion.backends import backend_function
-from ..conversion.lava.installation import require_lava
-from ..conversion.model_file import Model, load_model
-from ..engine.run import named_device
 from ..errors import InputError
-from ..sdcl_checkpoint import SdclCheckpoint, is_sdcl_checkpoint, load_sdcl
 from .comparison import Comparison
+from .loading import check_means, load_hybrid
 from .session import hold_session
 from .video import Source, open_footage
 from .video_page import comparison_page
@@ -52,12 +47,8 @@ def compare_tracks(
         EnvironmentFault: a backend that is not installed, a GPU that is not there.
     """
     # Everything that can be known to be wrong is looked at before minutes are spent.
-    backend_function(backend)
-    if backend == "lava":
-        require_lava()
-    if device is not None:
-        named_device(device)
-    loaded, events = _load(checkpoint)
+    check_means(backend, device)
+    loaded, events = load_hybrid(checkpoint)
     footage = open_footage(source, loaded.clip)
     planned = len(footage.plan.windows)
     say(f"cutting {planned} tracklets of {len(footage.tracks)} tracks, {footage.origin}")
@@ -115,27 +106,3 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
         write_json(folder / DOCUMENT, comparison.to_dict())
         (folder / REPORT).write_text(comparison_page(comparison), encoding="utf-8")
     return out / REPORT
-
-
-def _load(folder: Path) -> tuple[SdclCheckpoint, Model]:
-    """The dense side, and the event branch in the chip's integers."""
-    if folder.is_dir() and not is_sdcl_checkpoint(folder) and (folder / EVENT_DOCUMENT).is_file():
-        raise InputError(
-            "an event branch alone, without the frame branch and the bridge",
-            where=str(folder),
-            mend="give the folder of a whole SDCL, as training saves it",
-        )
-    if folder.is_file():
-        raise InputError(
-            "a file, where the folder of a whole SDCL is needed",
-            where=str(folder),
-            mend="give a checkpoint folder; `sdcl-neuro run` takes files",
-        )
-    loaded, events = load_sdcl(folder), load_model(folder)
-    if events.integer is None:
-        raise InputError(
-            "its event branch was trained in float only, so there are no chip integers to run",
-            where=str(folder),
-            mend="train it on with a stage in mode 'int'",
-        )
-    return loaded, events

@@ -6,8 +6,10 @@ entered beside them. What could not be had is entered too, with its reason.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,6 +67,24 @@ class Stage:
         return self.total_s / self.calls
 
 
+@dataclass
+class _Sum:
+    """The running sum behind a `Stage`; `first` orders stages by first appearance."""
+
+    calls: int = 0
+    total_s: float = 0.0
+    least_s: float = math.inf
+    most_s: float = 0.0
+    first: tuple[float, float] = (math.inf, 0.0)
+
+    def add(self, span: Span) -> None:
+        self.calls += 1
+        self.total_s += span.seconds
+        self.least_s = min(self.least_s, span.seconds)
+        self.most_s = max(self.most_s, span.seconds)
+        self.first = min(self.first, (span.start_s, -span.end_s))
+
+
 @dataclass(frozen=True)
 class Entry:
     """One figure: `low` equals `high` for a single value; None is an end that nobody knows."""
@@ -96,6 +116,8 @@ class Ledger:
         clock: seconds, monotonic.
         synchronise: called before every reading of the clock, so that work queued on a GPU is
             counted where it belongs; ``torch.cuda.synchronize``, for example.
+        keep: at most so many of the last spans are kept, for a session without an end; the stages
+            sum up all of them. None keeps all.
     """
 
     def __init__(
@@ -103,11 +125,13 @@ class Ledger:
         *,
         clock: Callable[[], float] = time.perf_counter,
         synchronise: Callable[[], object] | None = None,
+        keep: int | None = None,
     ) -> None:
         self._clock, self._synchronise = clock, synchronise
         self._lock, self._local = threading.Lock(), threading.local()
         self._threads: dict[int, int] = {}
-        self._spans: list[Span] = []
+        self._spans: deque[Span] = deque(maxlen=keep)
+        self._stages: dict[tuple[str, str], _Sum] = {}
         self._entries: list[Entry] = []
         self._origin = clock()
 
@@ -125,7 +149,9 @@ class Ledger:
             stack.pop()
             with self._lock:
                 thread = self._threads.setdefault(threading.get_ident(), len(self._threads))
-                self._spans.append(Span(name, start, end, parent, thread))
+                span = Span(name, start, end, parent, thread)
+                self._spans.append(span)
+                self._stages.setdefault((parent, name), _Sum()).add(span)
 
     def enter(
         self,
@@ -189,7 +215,7 @@ class Ledger:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """Every passage through a stage, by start."""
+        """Every passage through a stage that is kept, by start."""
         with self._lock:
             return tuple(sorted(self._spans, key=lambda span: (span.start_s, -span.end_s)))
 
@@ -202,13 +228,12 @@ class Ledger:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Stages in order of first appearance, passages summed."""
-        grouped: dict[tuple[str, str], list[float]] = {}
-        for span in self.spans:
-            grouped.setdefault((span.parent, span.name), []).append(span.seconds)
-        return tuple(
-            Stage(name, parent, len(took), sum(took), min(took), max(took))
-            for (parent, name), took in grouped.items()
-        )
+        with self._lock:
+            ordered = sorted(self._stages.items(), key=lambda item: item[1].first)
+            return tuple(
+                Stage(name, parent, one.calls, one.total_s, one.least_s, one.most_s)
+                for (parent, name), one in ordered
+            )
 
     def __str__(self) -> str:
         lines: list[str] = []

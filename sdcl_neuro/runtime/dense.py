@@ -34,10 +34,10 @@ class DenseSide:
         self.device = named_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = model.to(self.device).eval()
 
-    def new_ledger(self) -> Ledger:
-        """A ledger whose clock waits for this device."""
+    def new_ledger(self, *, keep: int | None = None) -> Ledger:
+        """A ledger whose clock waits for this device; `keep` as in `Ledger`."""
         on_gpu = self.device.type == "cuda"
-        return Ledger(synchronise=torch.cuda.synchronize if on_gpu else None)
+        return Ledger(synchronise=torch.cuda.synchronize if on_gpu else None, keep=keep)
 
     def embed(
         self, tracklets: Sequence[Tracklet], events: Future[Record], ledger: Ledger

@@ -1,0 +1,55 @@
+"""What hybrid inference needs before it begins: the two sides of a checkpoint, a backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..checkpoint import DOCUMENT as EVENT_DOCUMENT
+from ..conversion.backends import backend_function
+from ..conversion.lava.installation import require_lava
+from ..conversion.model_file import Model, load_model
+from ..engine.run import named_device
+from ..errors import InputError
+from ..sdcl_checkpoint import SdclCheckpoint, is_sdcl_checkpoint, load_sdcl
+
+
+def check_means(backend: str, device: str | None) -> None:
+    """See that a backend and a device are there.
+
+    Raises:
+        InputError: an unknown name.
+        EnvironmentFault: a backend that is not installed, a GPU that is not there.
+    """
+    backend_function(backend)
+    if backend == "lava":
+        require_lava()
+    if device is not None:
+        named_device(device)
+
+
+def load_hybrid(folder: Path) -> tuple[SdclCheckpoint, Model]:
+    """A checkpoint's dense side, and its event branch in the chip's integers.
+
+    Raises:
+        InputError: no whole SDCL, or one whose event branch was trained in float only.
+    """
+    if folder.is_dir() and not is_sdcl_checkpoint(folder) and (folder / EVENT_DOCUMENT).is_file():
+        raise InputError(
+            "an event branch alone, without the frame branch and the bridge",
+            where=str(folder),
+            mend="give the folder of a whole SDCL, as training saves it",
+        )
+    if folder.is_file():
+        raise InputError(
+            "a file, where the folder of a whole SDCL is needed",
+            where=str(folder),
+            mend="give a checkpoint folder; `sdcl-neuro run` takes files",
+        )
+    loaded, events = load_sdcl(folder), load_model(folder)
+    if events.integer is None:
+        raise InputError(
+            "its event branch was trained in float only, so there are no chip integers to run",
+            where=str(folder),
+            mend="train it on with a stage in mode 'int'",
+        )
+    return loaded, events
