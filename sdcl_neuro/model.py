@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .bridge import Bridge, Output
+from .bridge import Bridge, Output, PstaBridge
 from .errors import InputError
 
 Spikes = Tensor | NDArray[np.uint8]
@@ -61,7 +61,17 @@ def _bins(spikes: Spikes, frames: int) -> Tensor:
 
 
 class Sdcl(nn.Module):
-    """SDCL, composed.
+    """SDCL, composed; so is every other network that is trained and judged here.
+
+    Whoever trains, evaluates, saves or exports a model relies on this and no more:
+
+    - ``model.bridge.config`` is a `BridgeConfig`: `uses_frames` and `uses_events` say which inputs
+      there must be, `frames`, `identities`, `channels` how many.
+    - ``model(frames, spikes)`` is ``fuse(frame_maps(frames), event_features(layers[-1]),
+      event_counts(spikes))`` with ``layers = event_branch(spikes)``, absent sides None.
+    - ``event_branch`` is an `EventBranch` wherever spikes can come from another backend; a dense
+      network there (`VoxelBranch`) only ever runs as it is. It is None where there are no events.
+    - ``state_dict()`` is the whole state.
 
     Args:
         frame_branch: ``[N, 3, 256, 128] -> [N, C, 16, 8]``; None where the bridge takes no frames.
@@ -71,7 +81,11 @@ class Sdcl(nn.Module):
     """
 
     def __init__(
-        self, frame_branch: nn.Module | None, event_branch: nn.Module | None, *, bridge: Bridge
+        self,
+        frame_branch: nn.Module | None,
+        event_branch: nn.Module | None,
+        *,
+        bridge: Bridge | PstaBridge,
     ) -> None:
         super().__init__()
         self.frame_branch = frame_branch

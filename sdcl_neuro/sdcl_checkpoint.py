@@ -1,7 +1,8 @@
-"""A whole SDCL on disk: ``sdcl.json``, the dense weights, and the event branch's own checkpoint.
+"""A whole model on disk: ``sdcl.json``, the dense weights, and the event branch's own checkpoint.
 
 The folder holds no pickle. ``event_branch/`` in it is a checkpoint that `checkpoint` reads alone,
-so every verb that takes an event branch takes the whole folder too.
+so every verb that takes an event branch takes the whole folder too. A model of frames alone has
+none.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ import torch
 from torch import nn
 
 from .atomic import atomic_folder, file_sha256, write_json
-from .bridge import Bridge, BridgeConfig
+from .bridge import BridgeConfig
 from .checkpoint import broken, load_checkpoint, read_document, save_checkpoint
+from .composition import compose, kind_of, needs_event_branch
 from .errors import InputError
 from .event_branch import EventBranch
 from .events import SimulatorConfig
-from .frame_branch import frame_branch as build_frame_branch
 from .frame_branch import load_weights, save_weights
 from .frame_branch.weights import faults, read_tensors
 from .model import Sdcl
 from .spec import Pair
+from .voxel_branch import VoxelBranch
 
 SCHEMA = {"name": "sdcl_neuro.sdcl", "version": 1}
 DOCUMENT = "sdcl.json"
@@ -80,37 +82,39 @@ def save_sdcl(
 
     Args:
         folder: made if absent.
-        model: with an `EventBranch`.
+        model: of `composition.compose`, or composed alike.
         clip: what its tracklets look like.
-        frame_branch: the frame branch's name, see `sdcl_neuro.frame_branch.NAMES`; None for a
-            model without one.
+        frame_branch: the frame branch's name, see `sdcl_neuro.frame_branch.NAMES`; of a baseline
+            on event voxels, the name of the network that sees them; None for a model without one.
         provenance: plain JSON values on where it comes from.
 
     Raises:
-        InputError: a model that `load_sdcl` would not read back: without an event branch, with
-            another frame branch than the one named, or not for tracklets like `clip`.
+        InputError: a model that `load_sdcl` would not read back: without the event branch that it
+            needs, with another frame branch than the one named, or not for tracklets like `clip`.
     """
     folder = Path(folder)
-    if not isinstance(model.event_branch, EventBranch):
+    kind, config = kind_of(model), model.bridge.config
+    branch = model.event_branch if isinstance(model.event_branch, EventBranch) else None
+    if branch is None and needs_event_branch(kind, config):
         raise InputError("the model has no event branch to save", where="save_sdcl")
-    wrong = faults(_skeleton(frame_branch, model.bridge.config), _dense(model).state_dict())
+    wrong = faults(_skeleton(kind, frame_branch, config), _dense(model).state_dict())
     wrong += _misfits(model, clip)
     if wrong:
         raise InputError(
             "; ".join(wrong), where="save_sdcl", mend="name the frame branch and clip it has"
         )
     with atomic_folder(folder) as temporary:
-        save_checkpoint(
-            temporary / EVENT_BRANCH,
-            model.event_branch,
-            input_size=clip.size,
-            provenance=provenance,
-        )
+        if branch is not None:
+            save_checkpoint(
+                temporary / EVENT_BRANCH, branch, input_size=clip.size, provenance=provenance
+            )
         save_weights(_dense(model), temporary / DENSE)
         document = {
             "schema": SCHEMA,
+            "model": kind,
             "frame_branch": frame_branch,
-            "bridge": model.bridge.config.to_dict(),
+            "event_branch": branch is not None,
+            "bridge": config.to_dict(),
             "clip": asdict(clip),
             "dense_sha256": file_sha256(temporary / DENSE),
             "provenance": dict(provenance or {}),
@@ -136,6 +140,8 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
         if document["schema"] != SCHEMA:
             raise broken(folder, f"schema {document['schema']} where {SCHEMA} is read")
         name, digest = document["frame_branch"], document["dense_sha256"]
+        # Older folders say neither: they hold an SDCL with an event branch.
+        kind, has_events = document.get("model", "sdcl"), document.get("event_branch", True)
         config = BridgeConfig.from_dict(document["bridge"])
         clip = _clip(document["clip"])
         provenance = dict(document["provenance"])
@@ -144,15 +150,14 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
     if not (folder / DENSE).is_file() or file_sha256(folder / DENSE) != digest:
         raise broken(folder, f"{DENSE} is missing or has not the hash that {DOCUMENT} names")
     # Shapes first: a document that asks for more memory than there is must not get it.
-    wrong = faults(_skeleton(name, config), read_tensors(folder / DENSE))
+    wrong = faults(_skeleton(kind, name, config), read_tensors(folder / DENSE))
     if wrong:
         raise broken(folder, f"{DENSE}: {'; '.join(wrong)}")
-    events = load_checkpoint(folder / EVENT_BRANCH)
-    frames = None if name is None else build_frame_branch(name)
-    model = Sdcl(frames, events.module, bridge=Bridge(config))
+    branch, size = _event_branch(folder) if has_events else (None, clip.size)
+    model = compose(kind, config, frame_branch=name, event_branch=branch, bins=clip.bins)
     wrong = _misfits(model, clip)
-    if events.input_shape[1:] != clip.size:
-        wrong.append(f"an event branch for {events.input_shape[1:]}, tracklets of {clip.size}")
+    if size != clip.size:
+        wrong.append(f"an event branch for {size}, tracklets of {clip.size}")
     if wrong:
         raise broken(folder, "; ".join(wrong))
     load_weights(_dense(model), folder / DENSE)
@@ -160,11 +165,17 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
     return SdclCheckpoint(model, clip, name, provenance)
 
 
-def _skeleton(name: str | None, config: BridgeConfig) -> dict[str, torch.Tensor]:
+def _event_branch(folder: Path) -> tuple[EventBranch, Pair]:
+    """The event branch's own checkpoint, and the size of its input."""
+    loaded = load_checkpoint(folder / EVENT_BRANCH)
+    height, width = loaded.input_shape[1:]
+    return loaded.module, (height, width)
+
+
+def _skeleton(kind: str, name: str | None, config: BridgeConfig) -> dict[str, torch.Tensor]:
     """What the dense weights are called and their shapes; takes no memory."""
     with torch.device("meta"):
-        frames = None if name is None else build_frame_branch(name)
-        return _dense(Sdcl(frames, None, bridge=Bridge(config))).state_dict()
+        return _dense(compose(kind, config, frame_branch=name)).state_dict()
 
 
 def _misfits(model: Sdcl, clip: ClipFormat) -> list[str]:
@@ -173,17 +184,23 @@ def _misfits(model: Sdcl, clip: ClipFormat) -> list[str]:
     wrong = []
     if config.uses_frames and model.frame_branch is None:
         wrong.append("the bridge takes frames, and there is no frame branch")
+    if branch is None and needs_event_branch(kind_of(model), config):
+        wrong.append("the bridge takes events, and there is no event branch")
     if config.uses_events and isinstance(branch, EventBranch):
         found = tuple(branch.description.output_shape(clip.size))
         expected = (config.event_channels, *config.event_size)
         if found != expected:
             wrong.append(f"the event branch gives {found}, the bridge takes {expected}")
+    if isinstance(branch, VoxelBranch) and branch.bins != clip.bins:
+        wrong.append(f"voxels of {branch.bins} bins, tracklets of {clip.bins}")
     return wrong
 
 
 def _dense(model: Sdcl) -> nn.Module:
     """The dense parts under their own names."""
     parts = {"bridge": model.bridge, "frame_branch": model.frame_branch}
+    if isinstance(model.event_branch, VoxelBranch):
+        parts["event_branch"] = model.event_branch
     return nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from .alignment import CrossFeatureAlignment
 from .config import BridgeConfig
+from .heads import Output
 from .mapping import DeformableConvolution, EventMapping
-from .network import Bridge, Output
+from .network import Bridge
 from .offsets import active_cells, nearest_event_offsets
+from .psta import PstaBridge
 from .pyramid import Aggregation
 from .stam import Stam
 
@@ -18,6 +20,7 @@ __all__ = [
     "DeformableConvolution",
     "EventMapping",
     "Output",
+    "PstaBridge",
     "Stam",
     "active_cells",
     "nearest_event_offsets",

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .checks import checked, same_tracklets
 from .config import BridgeConfig
 from .fusion import Fusion
+from .heads import Head, Output, judge
 from .layers import conv_bn_relu
 from .mapping import EventMapping
 from .pyramid import Aggregation
-
-
-@dataclass(frozen=True)
-class Output:
-    """What the bridge says of B tracklets.
-
-    Attributes:
-        embedding: ``[B, C]``, the last level's feature behind its BNNeck: compared by cosine.
-        level_features: ``[B, C]`` for each level, before the BNNeck: for a triplet loss.
-        logits: ``[B, identities]`` for each level, for cross-entropy; empty without classes.
-    """
-
-    embedding: Tensor
-    level_features: tuple[Tensor, ...]
-    logits: tuple[Tensor, ...]
-
-
-class Head(nn.Module):
-    """BNNeck and classifier of one level (Luo et al., CVPRW 2019): ``[B, C]`` in."""
-
-    def __init__(self, channels: int, identities: int) -> None:
-        super().__init__()
-        self.neck = nn.BatchNorm1d(channels)
-        # The neck's point: no shift between the feature and the classifier's hyperplanes.
-        self.neck.bias.requires_grad_(False)
-        self.classifier = nn.Linear(channels, identities, bias=False) if identities else None
-        if self.classifier is not None:
-            nn.init.normal_(self.classifier.weight, std=0.001)
-
-    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The normalised feature ``[B, C]`` and the logits ``[B, identities]``, if any."""
-        normalised: Tensor = self.neck(feature)
-        return normalised, None if self.classifier is None else self.classifier(normalised)
 
 
 class Bridge(nn.Module):
@@ -81,21 +48,12 @@ class Bridge(nn.Module):
         frames = self._enter_frames(frame_maps)
         events = self._enter_events(event_features, event_counts)
         if frames is not None and events is not None:
-            if frames.shape[:2] != events.shape[:2]:
-                raise InputError(
-                    f"frames are [B, F] = {tuple(frames.shape[:2])}, "
-                    f"events {tuple(events.shape[:2])}",
-                    where="Bridge",
-                    mend="give both for the same tracklets and frames",
-                )
+            same_tracklets(frames, events)
             if self.fusion is not None:
                 shape = frames.shape[:2]
                 pair = self.fusion(frames.flatten(0, 1), events.flatten(0, 1))
                 frames, events = (side.unflatten(0, shape) for side in pair)
-        features = self.pyramid(frames, events)
-        judged = [head(feature) for head, feature in zip(self.heads, features, strict=True)]
-        logits = tuple(logit for _, logit in judged if logit is not None)
-        return Output(embedding=judged[-1][0], level_features=features, logits=logits)
+        return judge(self.heads, self.pyramid(frames, events))
 
     def set_projection(self, event_to_frame: Tensor) -> None:
         """Set T_e-f of Eq. 12 in both directions.
@@ -126,7 +84,7 @@ class Bridge(nn.Module):
         if self.frame_entry is None:
             return None
         config = self.config
-        maps = _checked(maps, "frame_maps", (config.frame_channels, *config.map_size))
+        maps = checked(maps, "frame_maps", (config.frame_channels, *config.map_size))
         entered: Tensor = self.frame_entry(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
         return entered
 
@@ -134,7 +92,7 @@ class Bridge(nn.Module):
         if self.event_entry is None:
             return None
         config = self.config
-        features = _checked(features, "event_features", (config.event_channels, *config.event_size))
+        features = checked(features, "event_features", (config.event_channels, *config.event_size))
         batch, frames = features.shape[:2]
         if counts is None and config.deformable_layers == 0:
             counts = features.new_zeros(batch, frames, 1, 1)
@@ -155,13 +113,3 @@ class Bridge(nn.Module):
         mapped = self.event_entry(features.flatten(0, 1), counts.flatten(0, 1))
         entered: Tensor = mapped.unflatten(0, (batch, frames))
         return entered
-
-
-def _checked(value: Tensor | None, name: str, shape: tuple[int, int, int]) -> Tensor:
-    if value is None or value.ndim != 5 or tuple(value.shape[2:]) != shape:
-        raise InputError(
-            f"{name} is {'absent' if value is None else tuple(value.shape)}",
-            where="Bridge",
-            mend=f"give [B, F, {', '.join(map(str, shape))}]",
-        )
-    return value

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from .checks import bridge_config, clip_format
+from .build import build_model
+from .checks import bridge_config, clip_format, frame_branch_name
+from .data import build_data
 from .load import list_configurations, load_configuration
 from .tables import Configuration
 
 __all__ = [
     "Configuration",
     "bridge_config",
+    "build_data",
+    "build_model",
     "clip_format",
+    "frame_branch_name",
     "list_configurations",
     "load_configuration",
 ]

@@ -19,14 +19,17 @@ def bridge_config(configuration: Configuration, *, identities: int = 0) -> Bridg
         InputError: values that do not go together.
     """
     table, clip = configuration.bridge, configuration.clip
-    channels, *size = configuration.event_branch.description().output_shape(clip.size)
-    name = configuration.frame_branch.name
     psta = configuration.model == "psta"
+    maps = MAP_CHANNELS.get(configuration.frame_branch.name, 1)
+    event_channels, *size = configuration.event_branch.description().output_shape(clip.size)
+    event_size = MAP_SIZE if table.inputs == "v" else (size[0], size[1])
+    if psta and table.inputs == "e":  # event voxels in place of frames
+        event_channels, event_size = maps, MAP_SIZE
     return BridgeConfig(
         channels=table.channels,
-        frame_channels=MAP_CHANNELS.get(name, 1),
-        event_channels=channels,
-        event_size=MAP_SIZE if table.inputs == "v" else (size[0], size[1]),
+        frame_channels=maps,
+        event_channels=event_channels,
+        event_size=event_size,
         map_size=MAP_SIZE,
         frames=clip.frames,
         identities=identities,
@@ -40,6 +43,12 @@ def bridge_config(configuration: Configuration, *, identities: int = 0) -> Bridg
         window=table.window,
         pyramid="stam" if psta else table.pyramid,
     )
+
+
+def frame_branch_name(configuration: Configuration) -> str | None:
+    """The network on frames, or on voxels in place of them; None if the model has none."""
+    used = configuration.bridge.inputs != "e" or configuration.model == "psta"
+    return configuration.frame_branch.name if used else None
 
 
 def clip_format(configuration: Configuration) -> ClipFormat:
@@ -60,10 +69,8 @@ def clip_format(configuration: Configuration) -> ClipFormat:
 def disagreements(configuration: Configuration) -> list[Fault]:
     """Faults between tables that are each right by themselves."""
     data, inputs = configuration.data, configuration.bridge.inputs
-    name = configuration.frame_branch.name
     found = []
-    needs_network = inputs != "e" or configuration.model == "psta"
-    if needs_network and name == "none":
+    if frame_branch_name(configuration) == "none":
         mend = "give one of resnet50, osnet_x1_0, osnet_x0_25, or set bridge.inputs"
         found.append(Fault("frame_branch.name", "is none, and frames are an input", mend))
     if inputs != "e" and data.kind in WITHOUT_FRAMES:

@@ -7,10 +7,11 @@ use them own them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from ..branch_description import BranchDescription, ConvolutionSpec
 from ..bridge import config as bridge
+from ..composition import ModelKind
 from ..datasets import Clip
 from ..datasets.degradations import KINDS, SEVERITIES
 from ..datasets.generated import GeneratedConfig
@@ -21,7 +22,6 @@ from ..training.settings import Settings
 
 Kind = Literal["prid2011", "ilidsvid", "mars", "event-reid", "generated", "mot"]
 Degraded = Literal["test", "all"]
-ModelKind = Literal["sdcl", "psta"]
 Distance = Literal["cosine", "euclidean"]
 FrameBranchName = Literal["resnet50", "osnet_x1_0", "osnet_x0_25", "none"]
 MAX_SPIKING_LAYERS = 3  # the range of the paper's Fig. 6
@@ -295,6 +295,3 @@ class Configuration:
         from .writing import to_toml
 
         return to_toml(self)
-
-
-MODEL_KINDS = get_args(ModelKind)

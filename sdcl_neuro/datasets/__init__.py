@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .cache import with_cached_events as with_cached_events
     from .degradations import degrade as degrade
     from .degradations import degrade_tracklet as degrade_tracklet
+    from .degraded import Degraded as Degraded
     from .event_reid import EventReid as EventReid
     from .event_reid import leave_persons_out as leave_persons_out
     from .event_reid import read_event_reid as read_event_reid
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .two_cameras import read_prid2011 as read_prid2011
 
 _LAZY = {
+    "Degraded": "degraded",
     "FolderData": "folder",
     "EventFiles": "pairing",
     "EventReid": "event_reid",

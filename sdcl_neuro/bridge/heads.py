@@ -1,0 +1,48 @@
+"""What every level ends in, and what comes out of the whole: BNNeck, classifier, `Output`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the bridge says of B tracklets.
+
+    Attributes:
+        embedding: ``[B, C]``, the last level's feature behind its BNNeck: compared by cosine.
+        level_features: ``[B, C]`` for each level, before the BNNeck: for a triplet loss.
+        logits: ``[B, identities]`` for each level, for cross-entropy; empty without classes.
+    """
+
+    embedding: Tensor
+    level_features: tuple[Tensor, ...]
+    logits: tuple[Tensor, ...]
+
+
+class Head(nn.Module):
+    """BNNeck and classifier of one level (Luo et al., CVPRW 2019): ``[B, C]`` in."""
+
+    def __init__(self, channels: int, identities: int) -> None:
+        super().__init__()
+        self.neck = nn.BatchNorm1d(channels)
+        # The neck's point: no shift between the feature and the classifier's hyperplanes.
+        self.neck.bias.requires_grad_(False)
+        self.classifier = nn.Linear(channels, identities, bias=False) if identities else None
+        if self.classifier is not None:
+            nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The normalised feature ``[B, C]`` and the logits ``[B, identities]``, if any."""
+        normalised: Tensor = self.neck(feature)
+        return normalised, None if self.classifier is None else self.classifier(normalised)
+
+
+def judge(heads: Iterable[nn.Module], features: tuple[Tensor, ...]) -> Output:
+    """Each level's feature ``[B, C]`` through its own head."""
+    judged = [head(feature) for head, feature in zip(heads, features, strict=True)]
+    logits = tuple(logit for _, logit in judged if logit is not None)
+    return Output(embedding=judged[-1][0], level_features=features, logits=logits)

@@ -1,0 +1,48 @@
+"""From a configuration to a model."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import nn
+
+from ..composition import compose, needs_event_branch
+from ..event_branch import EventBranch
+from ..frame_branch import load_weights
+from ..model import Sdcl
+from ..voxel_branch import VoxelBranch
+from .checks import bridge_config, frame_branch_name
+from .tables import Configuration
+
+
+def build_model(configuration: Configuration, identities: int = 0) -> Sdcl:
+    """The model that a configuration describes, with random weights but those of its files.
+
+    Torch's global generator draws them: seed it first.
+
+    Args:
+        configuration: of any kind of model; what comes back keeps `Sdcl`'s promises.
+        identities: training persons, classes of the classifiers; 0 builds none.
+
+    Raises:
+        InputError: tables that do not go together, or a weight file that cannot be used.
+    """
+    config = bridge_config(configuration, identities=identities)
+    kind = configuration.model
+    branch = None
+    if needs_event_branch(kind, config):
+        branch = EventBranch(configuration.event_branch.description())
+    model = compose(
+        kind,
+        config,
+        frame_branch=frame_branch_name(configuration),
+        event_branch=branch,
+        bins=configuration.clip.bins,
+    )
+    weights = configuration.frame_branch.weights
+    if weights:
+        network = model.frame_branch
+        if isinstance(model.event_branch, VoxelBranch):
+            network = model.event_branch.network
+        load_weights(cast(nn.Module, network), weights)
+    return model

@@ -1,0 +1,120 @@
+"""From a configuration to a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..datasets import DataSet
+from ..datasets.degraded import Degraded
+from ..errors import InputError
+from .checks import clip_format
+from .tables import Configuration, DataTable
+
+NEEDS_NO_ROOT = ("generated",)
+
+
+def build_data(configuration: Configuration, root: Path | str | None = None) -> DataSet:
+    """The data set that a configuration names.
+
+    Args:
+        configuration: its data and clip.
+        root: where the data set lies; None for the generated one.
+
+    Raises:
+        InputError: everything that is missing or does not pair, in one list.
+    """
+    table = configuration.data
+    folder = _root(table, root)
+    match table.kind:
+        case "generated":
+            from ..datasets import Generated
+
+            data: DataSet = Generated(table.generated)
+        case "event-reid":
+            data = _event_reid(table, folder)
+        case "mot":
+            data = _mot(configuration, folder)
+        case _:
+            data = _folder_data(table, folder, cached=True)
+    worse = table.degradation
+    if worse.kind == "none":
+        return data
+    return Degraded(data, worse.kind, worse.severity, seed=worse.seed, training=worse.part == "all")
+
+
+def _root(table: DataTable, root: Path | str | None) -> Path:
+    if root is None and table.kind not in NEEDS_NO_ROOT:
+        raise InputError(f"{table.kind} lies in a folder", mend="give it with --root DIR")
+    return Path(root or ".")
+
+
+def _below(root: Path, name: str) -> Path | None:
+    """A path of a file, which starts at the root unless it is absolute; None if it is empty."""
+    return root / name if name else None
+
+
+def _folder_data(table: DataTable, root: Path, *, cached: bool) -> DataSet:
+    """PRID-2011, iLIDS-VID or MARS, with events of their own, of a cache, or none."""
+    from .. import datasets
+
+    alone = table.events == "none" or bool(table.cache)
+    if table.kind == "mars":
+        events = None if alone else root / table.events
+        found = datasets.read_mars(
+            root,
+            events=events,
+            queries_in_gallery=table.queries_in_gallery,
+            event_files=table.event_files,
+        )
+    else:
+        read = datasets.read_prid2011 if table.kind == "prid2011" else datasets.read_ilidsvid
+        own = table.events if table.events == "auto" else root / table.events
+        found = read(
+            root,
+            split=table.split,
+            splits=_below(root, table.splits),
+            events=None if alone else own,
+            event_files=table.event_files,
+        )
+    cache = _below(root, table.cache)
+    return found if cache is None or not cached else datasets.with_cached_events(found, cache)
+
+
+def _event_reid(table: DataTable, root: Path) -> DataSet:
+    from ..datasets import leave_persons_out, read_event_reid
+
+    own = table.event_reid
+    lists = [_below(root, name) for name in (own.train, own.query, own.gallery)]
+    data = read_event_reid(root, train=lists[0], query=lists[1], gallery=lists[2])
+    if any(lists):
+        return data
+    folds = leave_persons_out(data, folds=own.folds, seed=own.seed)
+    if table.split >= len(folds):
+        raise InputError(
+            f"split {table.split} of {len(folds)} folds",
+            where="data.split",
+            mend=f"give 0 to {len(folds) - 1}",
+        )
+    return folds[table.split]
+
+
+def _mot(configuration: Configuration, root: Path) -> DataSet:
+    """Tracklets of a video, all of them held; who leaves is asked of who arrived."""
+    from ..data import Video, cut_tracklets, read_mot
+    from ..datasets import hold_segments
+    from ..events import read_events
+
+    own, clip = configuration.data.mot, configuration.clip
+    video = Video(root / own.video)
+    events = own.simulator if not own.events else read_events(root / own.events)
+    found = cut_tracklets(
+        video,
+        read_mot(root / own.tracks),
+        events,
+        frames=clip.frames,
+        bins=clip.bins,
+        size=clip.size,
+        stride=own.stride,
+        sensor=clip_format(configuration).sensor(video.size),
+    )
+    return hold_segments(found)
