@@ -7,6 +7,7 @@ number of queries: MARS's 1,980 queries against 12,180 tracklets of 2,048 number
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,45 @@ CHUNK_BYTES = 16 << 20
 
 Embeddings = NDArray[np.floating]
 Block = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Embeddings in their own type, and what makes vectors of unit length of them.
+
+    Attributes:
+        values: ``[N, D]``.
+        factors: float64 ``[N]``, one over the length for ``cosine``, else 1.
+        squares: float64 ``[N]``, squared lengths after that; 1 for ``cosine``, zero vectors too.
+    """
+
+    values: Embeddings
+    factors: Block
+    squares: Block
+
+    @classmethod
+    def of(cls, values: Embeddings, metric: Metric) -> Points:
+        """Look at the lengths, some rows at a time."""
+        squares = np.empty(len(values))
+        for part in _pieces(values):
+            wide = values[part].astype(np.float64)
+            squares[part] = np.einsum("nd,nd->n", wide, wide)
+        if metric == "euclidean":
+            return cls(values, np.ones(len(values)), squares)
+        # torch.nn.functional.normalize's floor; a zero vector stays zero.
+        return cls(values, 1.0 / np.maximum(np.sqrt(squares), 1e-12), np.ones(len(values)))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, chosen: slice | NDArray[np.integer]) -> Points:
+        return Points(self.values[chosen], self.factors[chosen], self.squares[chosen])
+
+    def scaled(self) -> Block:
+        """The vectors in float64, of unit length for ``cosine``."""
+        wide: Block = self.values.astype(np.float64)
+        wide *= self.factors[:, None]
+        return wide
 
 
 def distance_blocks(
@@ -42,40 +82,33 @@ def distance_blocks(
     first, second = checked_pair(queries, gallery, metric)
     rows = rows or max(1, BLOCK_BYTES // (8 * len(second)))
     for start in range(0, len(first), rows):
-        block = squared_distances(first[start : start + rows], second, metric=metric)
+        block = squared_distances(first[start : start + rows], second)
         yield block / 2.0 if metric == "cosine" else np.sqrt(block)
 
 
-def squared_distances(queries: Embeddings, gallery: Embeddings, *, metric: Metric) -> Block:
+def squared_distances(queries: Points, gallery: Points) -> Block:
     """Squared Euclidean distances ``[q, G]``, for ``cosine`` between vectors of unit length.
 
     There they are 2 (1 - cosine); a vector of zeros is 2 from all, itself too.
     """
-    near = prepare(queries, metric)
-    squares = (near**2).sum(1)[:, None]
+    near = queries.scaled()
+    near *= -2.0
     block = np.empty((len(queries), len(gallery)))
-    step = max(1, CHUNK_BYTES // (8 * max(1, gallery.shape[1])))
-    for start in range(0, len(gallery), step):
-        part = slice(start, start + step)
-        far = prepare(gallery[part], metric)
-        np.matmul(near, far.T, out=block[:, part])
-        block[:, part] *= -2.0
-        block[:, part] += 2.0 if metric == "cosine" else squares + (far**2).sum(1)
-    return np.clip(block, 0.0, 4.0 if metric == "cosine" else None, out=block)
+    for part in _pieces(gallery.values):
+        np.matmul(near, gallery.values[part].astype(np.float64).T, out=block[:, part])
+    block *= gallery.factors
+    block += gallery.squares
+    block += queries.squares[:, None]
+    return np.maximum(block, 0.0, out=block)
 
 
-def prepare(embeddings: Embeddings, metric: Metric) -> Block:
-    """Embeddings in float64; for ``cosine`` of unit length, as torch's ``normalize`` has it."""
-    values = np.asarray(embeddings, dtype=np.float64)
-    if metric == "cosine":
-        values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-    return values
+def _pieces(values: Embeddings) -> Iterator[slice]:
+    step = max(1, CHUNK_BYTES // (8 * max(1, values.shape[1])))
+    return (slice(start, start + step) for start in range(0, len(values), step))
 
 
-def checked_pair(
-    queries: ArrayLike, gallery: ArrayLike, metric: Metric
-) -> tuple[Embeddings, Embeddings]:
-    """Both as float arrays ``[Q, D]`` and ``[G, D]``; see `distance_blocks` for errors."""
+def checked_pair(queries: ArrayLike, gallery: ArrayLike, metric: Metric) -> tuple[Points, Points]:
+    """Both sides, checked; see `distance_blocks` for errors."""
     if metric not in ("cosine", "euclidean"):
         raise InputError(f"metric {metric!r}", mend="choose cosine or euclidean")
     first, second = (_floating(value) for value in (queries, gallery))
@@ -86,9 +119,9 @@ def checked_pair(
         )
     if not len(first) or not len(second):
         raise InputError("no queries or no gallery", mend="give at least one of each")
-    if not all(np.isfinite(row).all() for side in (first, second) for row in side):
+    if not all(np.isfinite(side[part]).all() for side in (first, second) for part in _pieces(side)):
         raise InputError("embeddings that are not finite", mend="look for NaN in the network")
-    return first, second
+    return Points.of(first, metric), Points.of(second, metric)
 
 
 def _floating(value: ArrayLike) -> Embeddings:

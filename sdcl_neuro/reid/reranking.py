@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from ..errors import InputError
-from .blocks import BLOCK_BYTES, Block, Embeddings, checked_pair, prepare, squared_distances
+from .blocks import BLOCK_BYTES, Block, Points, checked_pair, squared_distances
 from .metrics import Metric
 
 Ints = NDArray[np.int64]
@@ -77,16 +77,16 @@ def rerank_blocks(
     """
     settings = settings or ReRanking()
     first, second = checked_pair(queries, gallery, metric)
-    everyone = np.concatenate([first, second])
-    neighbours, farthest = _neighbours(everyone, max(settings.k1 + 1, settings.k2), metric)
+    everyone = _joined(first, second)
+    neighbours, farthest = _neighbours(everyone, max(settings.k1 + 1, settings.k2))
     sets = _expanded_sets(neighbours, settings.k1)
-    encoded = _encode(everyone, sets, farthest, metric)
+    encoded = _encode(everyone, sets, farthest)
     if settings.k2 > 1:
         encoded = _averaged(encoded, neighbours[:, : settings.k2])
     of_gallery = encoded[len(first) :].T.tocsr()  # [N, G]: who of the gallery has j
     rows = max(1, BLOCK_BYTES // (8 * len(second)))
     for start in range(0, len(first), rows):
-        block = squared_distances(first[start : start + rows], second, metric=metric)
+        block = squared_distances(first[start : start + rows], second)
         stop = start + len(block)
         block *= settings.weight / farthest[start:stop, None]
         for row in range(start, stop):
@@ -94,9 +94,12 @@ def rerank_blocks(
         yield block
 
 
-def _neighbours(
-    everyone: Embeddings, count: int, metric: Metric
-) -> tuple[Ints, NDArray[np.float64]]:
+def _joined(first: Points, second: Points) -> Points:
+    parts = zip(vars(first).values(), vars(second).values(), strict=True)
+    return Points(*(np.concatenate(pair) for pair in parts))
+
+
+def _neighbours(everyone: Points, count: int) -> tuple[Ints, NDArray[np.float64]]:
     """The nearest of each ``[N, count]``, itself among them, and its largest squared distance.
 
     Equal distances go to the lower index.
@@ -107,7 +110,7 @@ def _neighbours(
     farthest = np.empty(total)
     rows = max(1, BLOCK_BYTES // (8 * total))
     for start in range(0, total, rows):
-        block = squared_distances(everyone[start : start + rows], everyone, metric=metric)
+        block = squared_distances(everyone[start : start + rows], everyone)
         farthest[start : start + len(block)] = block.max(1)
         limits = np.partition(block, count - 1, axis=1)[:, count - 1]
         for row, values in enumerate(block):
@@ -154,18 +157,15 @@ def _expanded_sets(neighbours: Ints, k1: int) -> csr_array:
     return csr_array((np.ones(len(indices)), indices, bounds), shape=shape)
 
 
-def _encode(
-    everyone: Embeddings, sets: csr_array, farthest: NDArray[np.float64], metric: Metric
-) -> csr_array:
+def _encode(everyone: Points, sets: csr_array, farthest: NDArray[np.float64]) -> csr_array:
     """V before its average: ``[N, N]``, each row's sum 1."""
     rows = np.repeat(np.arange(len(everyone)), np.diff(sets.indptr))
     weights = np.empty(len(rows))
-    step = max(1, _PAIR_BYTES // (8 * max(1, everyone.shape[1])))
+    step = max(1, _PAIR_BYTES // (8 * max(1, everyone.values.shape[1])))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
-        first = prepare(everyone[rows[part]], metric)
-        second = prepare(everyone[sets.indices[part]], metric)
-        squares = ((first - second) ** 2).sum(1)
+        apart = everyone[rows[part]].scaled() - everyone[sets.indices[part]].scaled()
+        squares = np.einsum("nd,nd->n", apart, apart)
         weights[part] = np.exp(-squares / farthest[rows[part]])
     sums = np.bincount(rows, weights, minlength=len(everyone))
     return csr_array((weights / sums[rows], sets.indices, sets.indptr), shape=sets.shape)
