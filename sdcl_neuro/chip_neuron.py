@@ -16,7 +16,7 @@ is, and a sum that leaves +-2^24 is clipped whichever way it is rounded. Only th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import snntorch as snn
 import torch
@@ -34,6 +34,9 @@ from .fixed_point import (
     voltage_decay,
 )
 from .spec import IntNeuron
+
+if TYPE_CHECKING:
+    from .bptt.scan import Leak, Wanted
 
 Mode = Literal["float", "int"]
 
@@ -112,6 +115,14 @@ class ChipNeuron:
                 integer.
             recurrent: integer weights ``[N, N]`` from last step's spikes, in ``int`` mode.
         """
+        if recurrent is None and (population := self.leak(sums)) is not None:
+            return self._scan(sums, bias, *population)
+        return self.step_by_step(sums, bias, recurrent=recurrent)
+
+    def step_by_step(
+        self, sums: Tensor, bias: Tensor | None = None, *, recurrent: Tensor | None = None
+    ) -> Tensor:
+        """The same as `sequence`, by torch's own operations, one step after another."""
         if self.mode == "float":
             return self._float_sequence(sums if bias is None else sums + bias)
         neuron = self.integer_neuron()
@@ -127,6 +138,18 @@ class ChipNeuron:
             spike, state = self._membrane_step(current + offset, state, neuron)
             spikes.append(spike)
         return torch.stack(spikes)
+
+    def leak(self, sums: Tensor) -> tuple[Leak, Wanted] | None:
+        """What `bptt` computes this population by, for an input like `sums`; None if it cannot."""
+        return None
+
+    def _scan(self, sums: Tensor, bias: Tensor | None, leak: Leak, wanted: Wanted) -> Tensor:
+        from .bptt.scan import scan
+
+        offset = bias if bias is None or self.mode == "float" else bias * UNIT
+        if self.mode == "float" and offset is not None:
+            sums, offset = sums + offset, None
+        return scan(sums, self.beta, self.threshold, offset, leak, wanted=wanted)
 
     def _instantaneous(self, drive: Tensor, offset: Tensor | float, neuron: IntNeuron) -> Tensor:
         if bool(drive.detach().abs().amax() >= STATE_LIMIT):

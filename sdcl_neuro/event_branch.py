@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .branch_description import COMPACT, PAPER, BranchDescription, ConvolutionSpec
-from .chip_ops import chip_bias, chip_weight, straight_round
+from .chip_ops import UNIT, chip_bias, chip_weight, straight_round
 from .errors import InputError
 from .firing_rates import find_gain, initialise
 from .loihi_leaky import LoihiLeaky, Mode
@@ -35,6 +35,8 @@ class EventBranch(nn.Module):
     Args:
         description: which network.
         spike_grad: a surrogate of ``snntorch.surrogate``; snnTorch's default if None.
+        recompute_steps: training keeps the membranes at every so many steps only, and computes
+            those between them again in the backward pass; None keeps all.
 
     Attributes:
         synapses: one ``nn.Conv2d`` a layer, float weights in both modes.
@@ -46,10 +48,16 @@ class EventBranch(nn.Module):
         description: BranchDescription = PAPER,
         *,
         spike_grad: Callable[[Tensor], Tensor] | None = None,
+        recompute_steps: int | None = None,
     ) -> None:
         super().__init__()
         description.check()
+        if recompute_steps is not None and recompute_steps < 1:
+            raise InputError(
+                f"recompute_steps {recompute_steps}", where="EventBranch", mend="give 1 or more"
+            )
         self.description = description
+        self.recompute_steps = recompute_steps
         self.synapses = nn.ModuleList()
         self.neurons = nn.ModuleList()
         channels = description.in_channels
@@ -112,10 +120,30 @@ class EventBranch(nn.Module):
         self._check_input(spikes)
         outputs = []
         for index in range(len(self.synapses)):
-            sums, bias = self._sums(index, spikes)
-            spikes = self._neuron(index).sequence(sums, bias)
+            spikes = self._layer(index, spikes)
             outputs.append(spikes)
         return outputs
+
+    def _layer(self, index: int, spikes: Tensor) -> Tensor:
+        """One layer's spikes from those before it, compiled where that gives the same."""
+        synapse, neuron = self._synapse(index), self._neuron(index)
+        weight, bias = synapse.weight, synapse.bias
+        population = None if _is_changed(synapse, spikes) else neuron.leak(spikes)
+        if population is None:
+            return neuron.sequence(*self._sums(index, spikes))
+        if self.mode == "int":
+            scale = float(neuron.scale)
+            weight = chip_weight(weight, scale)
+            bias = None if bias is None else chip_bias(bias, scale) * UNIT
+        from .bptt.convolution import Geometry, Layer, spiking_convolution
+
+        geometry = Geometry(cast(Pair, synapse.stride), cast(Pair, synapse.padding))
+        learns = torch.is_grad_enabled() and any(
+            value is not None and value.requires_grad
+            for value in (spikes, weight, bias, neuron.beta, neuron.threshold)
+        )
+        layer = Layer(geometry, *population, learns=learns, stretch=self.recompute_steps)
+        return spiking_convolution(spikes, weight, bias, neuron.beta, neuron.threshold, layer)
 
     def prepare_quantization(
         self, calibration: Tensor | None = None, *, margin: float = QUANTISATION_MARGIN
@@ -255,6 +283,21 @@ class EventBranch(nn.Module):
                 where="EventBranch",
                 mend="give at least one step and sample, as float",
             )
+
+
+def _is_changed(synapse: nn.Conv2d, spikes: Tensor) -> bool:
+    """Whether calling `synapse` may do something else than a float32 convolution of `spikes`."""
+    return (
+        type(synapse) is not nn.Conv2d
+        or bool(synapse._forward_hooks or synapse._forward_pre_hooks)
+        or synapse.groups != 1
+        or synapse.dilation != (1, 1)
+        or synapse.padding_mode != "zeros"
+        or isinstance(synapse.padding, str)
+        or spikes.dtype != torch.float32
+        or synapse.weight.dtype != torch.float32
+        or torch.is_autocast_enabled(spikes.device.type)
+    )
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:

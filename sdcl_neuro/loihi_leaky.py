@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import snntorch as snn
 import torch
@@ -11,6 +11,9 @@ from torch.nn import functional
 
 from .chip_neuron import ChipNeuron, Mode
 from .chip_ops import chip_weight, straight_round
+
+if TYPE_CHECKING:
+    from .bptt.scan import Leak, Wanted
 
 __all__ = ["LoihiLeaky", "LoihiRLeaky", "LoihiSynaptic", "Mode"]
 
@@ -67,6 +70,18 @@ class LoihiLeaky(ChipNeuron, snn.Leaky):
         spikes, state = self._membrane_step(current, state, neuron)
         self.mem = state if self.reset_delay else state * (1 - spikes.detach())
         return spikes if self.init_hidden and not self.output else (spikes, self.mem)
+
+    def leak(self, sums: Tensor) -> tuple[Leak, Wanted] | None:
+        """What `bptt` computes this population by; None for options that it does not know."""
+        from .bptt.scan import float_leak, int_leak
+
+        plain = not (self.inhibition or self.state_quant or self.graded_spikes_factor.requires_grad)
+        if not plain or not self.reset_delay or bool(self.graded_spikes_factor != 1):
+            return None
+        if self.mode == "float":
+            return float_leak(self.beta, self.threshold, self.spike_grad, sums)
+        neuron = self.integer_neuron()
+        return int_leak(neuron, float(self.scale), self.spike_grad, sums)
 
     def _float_states(self) -> int:
         return 1

@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
         "threads",
     },
     {"hardware_schema", "scales", "branch_description", "random_networks", "spec_convert"},
-    {"activity", "engine", "chip_ops", "chip_neuron", "loihi_leaky", "firing_rates"},
+    {"activity", "engine", "bptt", "chip_ops", "chip_neuron", "loihi_leaky", "firing_rates"},
     {"event_branch", "frame_branch", "voxel_branch", "data", "datasets", "reid", "placement"},
     {"checkpoint", "bridge"},
     {"model", "composition", "profiling", "hw_profiles"},

@@ -1,0 +1,221 @@
+"""A convolution with a leaky population behind it, over all steps, in bounded memory.
+
+Convolutions run a few steps at a time: their results stay in a cache, and are written into memory
+that is used again. In float a call takes one step of the whole batch, as a loop over steps would,
+so that its sums are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from .memory import empty
+from .scan import Leak, Wanted, collected, parameter_gradients, spike_like, spread
+
+CALL_ELEMENTS = 1 << 20
+"""Inputs or outputs of one call of a convolution, where the steps in a call may be chosen."""
+STRETCH_ELEMENTS = 1 << 22
+"""Membranes held at a time where no backward pass will come."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Of ``nn.Conv2d``: vertical and horizontal."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What does not change from step to step.
+
+    Attributes:
+        geometry: of the convolution.
+        leak: the population.
+        wanted: see there.
+        learns: whether a backward pass will come.
+        stretch: steps worked on at a time, whose membranes are computed again in the backward
+            pass; None keeps those of all steps.
+    """
+
+    geometry: Geometry
+    leak: Leak
+    wanted: Wanted
+    learns: bool = True
+    stretch: int | None = None
+
+
+class _Pass:
+    """One way through the steps: buffers, and what goes from one stretch to the next."""
+
+    def __init__(self, layer: Layer, spikes: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+        self.layer, self.spikes, self.weight, self.bias = layer, spikes, weight.detach(), bias
+        self.shape = _shape(spikes, weight, layer.geometry)
+        self.integers = layer.leak.keep is not None
+        self.state = torch.zeros(self.shape, dtype=weight.dtype, device=weight.device)
+        self.offset: Tensor | None = None
+        if self.integers and bias is not None:
+            self.offset = spread(bias.detach()[:, None, None], torch.Size(self.shape))
+
+    @cached_property
+    def membranes(self) -> Tensor:
+        """Room for those of a stretch."""
+        return empty((self.length, *self.shape), self.weight)
+
+    @property
+    def length(self) -> int:
+        """Steps of a stretch."""
+        steps, stretch = len(self.spikes), self.layer.stretch
+        if stretch is None and not self.layer.learns:
+            stretch = STRETCH_ELEMENTS // self.state.numel()
+        return steps if stretch is None else max(1, min(steps, stretch))
+
+    def stretches(self) -> list[slice]:
+        """All steps, a stretch at a time."""
+        steps = len(self.spikes)
+        return [
+            slice(first, min(first + self.length, steps)) for first in range(0, steps, self.length)
+        ]
+
+    def calls(self, stretch: slice) -> Iterator[slice]:
+        """A stretch in the steps of single calls of a convolution."""
+        largest = max(self.spikes[0].numel(), self.state.numel())
+        each = max(1, CALL_ELEMENTS // largest) if self.integers else 1
+        for first in range(stretch.start, stretch.stop, each):
+            yield slice(first, min(first + each, stretch.stop))
+
+    def fire(self, stretch: slice, fired: Tensor) -> Tensor:
+        """Go through a stretch from `state`; `fired` is written. Returns the membranes."""
+        membranes = self.membranes[: stretch.stop - stretch.start]
+        geometry = self.layer.geometry
+        for call in self.calls(stretch):
+            bias = None if self.integers else self.bias
+            sums = functional.conv2d(
+                self.spikes[call].flatten(0, 1), self.weight, bias, geometry.stride,
+                geometry.padding,
+            )  # fmt: skip
+            if self.integers:
+                # Rounding mends what a fast algorithm (Winograd, Fourier) left of an integer.
+                sums.round_()
+            own = slice(call.start - stretch.start, call.stop - stretch.start)
+            membranes[own].copy_(sums.view_as(membranes[own]))
+        flat = membranes.view(len(membranes), -1)
+        self.layer.leak.forward(flat, fired.view_as(flat), self.state.view(-1), self.offset)
+        return membranes
+
+
+class _SpikingConvolution(torch.autograd.Function):
+    """Arguments: spikes, weight, bias, beta, threshold, `Layer`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, spikes: Tensor, weight: Tensor, bias: Tensor | None, beta: Tensor,
+        threshold: Tensor, layer: Layer,
+    ) -> Tensor:  # fmt: skip
+        way = _Pass(layer, spikes, weight, bias)
+        fired = empty((len(spikes), *way.shape), spike_like(spikes))
+        starts = []
+        for stretch in way.stretches():
+            if layer.stretch is not None and layer.learns:
+                starts.append(way.state.clone())
+            way.fire(stretch, fired[stretch])
+        if layer.learns:
+            kept = torch.stack(starts) if starts else way.membranes
+            ctx.save_for_backward(spikes, weight, bias, beta, threshold, kept)
+            ctx.layer = layer
+        return fired
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        spikes, weight, bias, beta, threshold, kept = ctx.saved_tensors
+        layer: Layer = ctx.layer
+        way = _Pass(layer, spikes, weight, bias)
+        back = _Backward(way, wanted=ctx.needs_input_grad)
+        gradient = gradient.contiguous()
+        for number, stretch in reversed(list(enumerate(way.stretches()))):
+            membranes = kept
+            if layer.stretch is not None:
+                way.state.copy_(kept[number])
+                membranes = way.fire(stretch, back.scratch(stretch))
+            back.through(stretch, membranes, gradient[stretch])
+        ours = parameter_gradients(back.sums, beta, threshold, layer.leak, layer.wanted)
+        return back.to_spikes, back.to_weight, back.to_bias, *ours, None
+
+
+class _Backward:
+    """Gradients that grow from the last stretch to the first."""
+
+    def __init__(self, way: _Pass, wanted: tuple[bool, ...]) -> None:
+        self.way = way
+        self.to_spikes = empty(way.spikes.shape, way.spikes) if wanted[0] else None
+        self.to_weight = torch.zeros_like(way.weight) if wanted[1] else None
+        self.to_bias = torch.zeros_like(way.bias) if wanted[2] and way.bias is not None else None
+        self.carry = torch.zeros_like(way.state).view(-1)
+        self.sums = collected(self.carry, learns=wanted[3] or wanted[4])
+        self.drive = empty((way.length, *way.shape), way.weight)
+
+    def scratch(self, stretch: slice) -> Tensor:
+        """Room for spikes that are known already."""
+        return self.drive[: stretch.stop - stretch.start]
+
+    def through(self, stretch: slice, membranes: Tensor, gradient: Tensor) -> None:
+        """From the spikes' gradient back to the input's, the weights' and the bias's."""
+        steps = len(gradient)
+        drive = self.drive[:steps]
+        self.way.layer.leak.backward(
+            membranes.view(steps, -1), gradient.view(steps, -1), drive.view(steps, -1),
+            self.carry, self.sums,
+        )  # fmt: skip
+        for call in self.way.calls(stretch):
+            own = slice(call.start - stretch.start, call.stop - stretch.start)
+            self._convolution(call, drive[own].flatten(0, 1))
+
+    def _convolution(self, call: slice, drive: Tensor) -> None:
+        way, geometry = self.way, self.way.layer.geometry
+        spikes = way.spikes[call].flatten(0, 1)
+        mask = [self.to_spikes is not None, self.to_weight is not None, False]
+        to_spikes, to_weight, _ = torch.ops.aten.convolution_backward(
+            drive, spikes, way.weight, None, geometry.stride, geometry.padding, (1, 1), False,
+            (0, 0), 1, mask,
+        )  # fmt: skip
+        if self.to_spikes is not None:
+            self.to_spikes[call].copy_(to_spikes.view_as(self.to_spikes[call]))
+        if self.to_weight is not None:
+            self.to_weight += to_weight
+        if self.to_bias is not None:
+            self.to_bias += drive.sum((0, 2, 3)) / way.layer.leak.unit
+
+
+def spiking_convolution(
+    spikes: Tensor, weight: Tensor, bias: Tensor | None, beta: Tensor, threshold: Tensor,
+    layer: Layer,
+) -> Tensor:  # fmt: skip
+    """Spikes ``[T, B, Ci, H, W]`` to spikes ``[T, B, Co, h, w]``, from a clean state.
+
+    Args:
+        spikes: float32.
+        weight: ``[Co, Ci, kh, kw]``; integers where the population computes in integers.
+        bias: ``[Co]``, in the weights' unit; where the population computes in integers, in the
+            membrane's.
+        beta, threshold: the parameters, for their gradients; the values are the population's.
+        layer: all else.
+    """
+    with torch.autocast(spikes.device.type, enabled=False):
+        found = _SpikingConvolution.apply(spikes, weight, bias, beta, threshold, layer)
+    return cast(Tensor, found)
+
+
+def _shape(spikes: Tensor, weight: Tensor, geometry: Geometry) -> tuple[int, ...]:
+    sizes = zip(spikes.shape[3:], weight.shape[2:], geometry.stride, geometry.padding, strict=True)
+    outputs = [(size + 2 * pad - kernel) // step + 1 for size, kernel, step, pad in sizes]
+    return (spikes.shape[1], weight.shape[0], *outputs)

@@ -1,0 +1,176 @@
+"""Leaky neurons over all steps, forward and backward, compiled by numba on first use.
+
+Neurons are independent, so a few of them are taken through all steps at once while their states
+stay in the first-level cache; within them the loops are over neurons, for the vector unit. Indices
+are unsigned because a signed one may mean "from the end" to numba, and the test for that keeps a
+loop from being vectorised. No sums are formed in the loops (float sums cannot be reordered, hence
+not vectorised): what is summed in the end is kept by neuron.
+
+Arguments of each kernel: ``first, last`` is the range of neurons; arrays ``[T, N]`` unless said
+otherwise, all of one float type, which scalars have as well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy import int32, uint64
+
+from ..engine.kernels import compiled
+
+LANES = 1024
+"""Neurons taken through time together."""
+GIVEN, STRAIGHT, ATAN, FAST_SIGMOID = range(4)
+"""How a kernel gets a surrogate's slope: the gradient given has it already, or by formula."""
+
+
+@compiled
+def leak_float(first, last, drive, spikes, state, beta, threshold, one, zero):  # type: ignore[no-untyped-def]
+    """snnTorch's ``Leaky`` with reset to zero, operation by operation.
+
+    Args:
+        drive: input; holds the membranes afterwards.
+        spikes: written; float32.
+        state: membranes ``[N]`` before the first step; afterwards those after the last.
+    """
+    begin = uint64(first)
+    end = uint64(last)
+    while begin < end:
+        stop = min(begin + uint64(LANES), end)
+        for t in range(drive.shape[0]):
+            now = drive[t]
+            out = spikes[t]
+            for i in range(begin, stop):
+                before = state[i]
+                reset = one if before - threshold > zero else zero
+                kept = (one - reset) * before
+                after = beta * kept + now[i]
+                now[i] = after
+                state[i] = after
+                out[i] = np.float32(1) if after - threshold > zero else np.float32(0)
+        begin = stop
+
+
+@compiled
+def leak_int(first, last, drive, offset, spikes, state, keep, limit, unit, largest):  # type: ignore[no-untyped-def]
+    """Loihi's neuron with an instantaneous current; see `chip_neuron`. All float32.
+
+    Args:
+        drive: the synaptic sums; holds the membranes afterwards, those that were clipped as
+            +-(largest + 1).
+        offset: the bias in the membrane's unit, ``[N]``; ``[0]`` for none.
+        spikes: written.
+        state: as in `leak_float`.
+        keep: 4096 - vDecay.
+        limit: the threshold in the membrane's unit.
+        unit: the membrane's for 1 of a sum.
+        largest: magnitude of a membrane.
+    """
+    begin = uint64(first)
+    end = uint64(last)
+    span = np.float32(2) * (largest + np.float32(1))
+    edge = largest + np.float32(1)
+    biased = offset.shape[0] > 0
+    while begin < end:
+        stop = min(begin + uint64(LANES), end)
+        for t in range(drive.shape[0]):
+            now = drive[t]
+            out = spikes[t]
+            for i in range(begin, stop):
+                current = now[i] * unit
+                now[i] = current + (
+                    span if current <= -edge else (-span if current > edge else np.float32(0))
+                )
+            if biased:
+                for i in range(begin, stop):
+                    now[i] += offset[i]
+            for i in range(begin, stop):
+                before = int32(state[i])
+                before = int32(0) if state[i] > limit else before
+                size = abs(before)
+                # (size keep) >> 12, without leaving 32 bits.
+                size = (size >> int32(12)) * keep + (((size & int32(4095)) * keep) >> int32(12))
+                kept = np.float32(-size if before < 0 else size)
+                after = kept + now[i]
+                held = min(max(after, -largest), largest)
+                now[i] = after if held == after else (edge if after > 0 else -edge)
+                state[i] = held
+                out[i] = np.float32(1) if held > limit else np.float32(0)
+        begin = stop
+
+
+@compiled
+def slope(kind, sharpness, far, gradient, result):  # type: ignore[no-untyped-def]
+    """`gradient` times the surrogate's slope at the distances `far`, all ``[n]``."""
+    one = far.dtype.type(1)
+    count = uint64(far.shape[0])
+    if kind == ATAN:
+        half = sharpness / far.dtype.type(2)
+        inner = far.dtype.type(np.pi / 2) * sharpness
+        for i in range(count):
+            x = inner * far[i]
+            result[i] = half / (one + x * x) * gradient[i]
+    elif kind == FAST_SIGMOID:
+        for i in range(count):
+            x = sharpness * abs(far[i]) + one
+            result[i] = gradient[i] / (x * x)
+    else:
+        for i in range(count):
+            result[i] = gradient[i]
+
+
+@compiled
+def leak_backward(  # type: ignore[no-untyped-def]
+    first, last, membranes, gradient, result, carry, beta, threshold, norm, largest, gain,
+    kind, sharpness, sums,
+):  # fmt: skip
+    """Gradients of `leak_float` and `leak_int`, whose resets are detached.
+
+    Args:
+        membranes: as the forward pass left them.
+        gradient: of the spikes; times the surrogate's slope where `kind` is GIVEN.
+        result: written; gradient of the drive times `gain`.
+        carry: ``[N]``, the gradient of the drive of the step that follows these, zero if none
+            does; holds that of the first of these afterwards.
+        beta: what a membrane keeps of itself.
+        threshold, norm: the surrogate sees (membrane - threshold) / norm.
+        largest: magnitude above which a membrane is marked as clipped; infinite in float.
+        gain: see `result`.
+        kind, sharpness: of the surrogate.
+        sums: float64 ``[2, N]``; gradients of beta and of -threshold are added. ``[2, 0]`` if
+            they are not wanted.
+    """
+    begin = uint64(first)
+    end = uint64(last)
+    zero = membranes.dtype.type(0)
+    far = np.empty(LANES, membranes.dtype)
+    slopes = np.empty(LANES, membranes.dtype)
+    learns = sums.shape[1] > 0
+    steps = membranes.shape[0]
+    inverse = membranes.dtype.type(1) / norm
+    while begin < end:
+        stop = min(begin + uint64(LANES), end)
+        count = stop - begin
+        for back in range(steps):
+            t = steps - 1 - back
+            now = membranes[t, begin:stop]
+            out = result[t, begin:stop]
+            given = gradient[t, begin:stop]
+            later = carry[begin:stop]
+            for i in range(count):
+                held = min(max(now[i], -largest), largest)
+                far[i] = (held - threshold) * inverse
+            slope(kind, sharpness, far[:count], given, slopes[:count])
+            if learns:
+                to_beta = sums[0, begin:stop]
+                to_threshold = sums[1, begin:stop]
+                for i in range(count):
+                    held = min(max(now[i], -largest), largest)
+                    to_threshold[i] += slopes[i]
+                    to_beta[i] += zero if far[i] > zero else later[i] * held
+            for i in range(count):
+                past = zero if far[i] > zero else later[i] * beta
+                here = slopes[i] * inverse + past
+                here = here if abs(now[i]) <= largest else zero
+                later[i] = here
+                out[i] = here * gain
+        begin = stop
