@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,64 @@ def write_spikes(
                 np.savez_compressed(stream, allow_pickle=False, **arrays)
         else:
             _write_h5(temporary, arrays)
+
+
+def write_spike_blocks(path: Path | str, blocks: Iterable[Spikes]) -> tuple[int, ...]:
+    """Write input spikes that come in blocks of steps to an ``.h5``; whole or not at all.
+
+    Memory is bounded by the largest block and `_H5_CHUNK_BYTES`.
+
+    Args:
+        path: ends in ``.h5``.
+        blocks: uint8 ``[t, B, ...]``, alike but for t; joined in their order.
+
+    Returns:
+        The shape of all of them together.
+
+    Raises:
+        InputError: another ending, or no blocks.
+    """
+    import h5py
+
+    path = Path(path)
+    if path.suffix.lower() != ".h5":
+        raise InputError(
+            f"spikes in blocks are not written as {path.suffix!r}",
+            where=str(path),
+            mend="use .h5",
+        )
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        dataset, held, count = None, [], 0
+        for block in blocks:
+            if dataset is None:
+                chunk = max(1, _H5_CHUNK_BYTES // max(1, block[:1].nbytes))
+                inner = block.shape[1:]
+                dataset = file.create_dataset(
+                    KEY,
+                    shape=(0, *inner),
+                    maxshape=(None, *inner),
+                    dtype=np.uint8,
+                    chunks=(chunk, *inner),
+                    compression="gzip",
+                    compression_opts=1,
+                )
+            held.append(block)
+            count += len(block)
+            if count >= chunk:  # whole chunks only: a part of one is compressed again later
+                whole = count - count % chunk
+                joined = np.concatenate(held)
+                _append(dataset, joined[:whole])
+                held, count = [joined[whole:].copy()], count - whole
+        if dataset is None:
+            raise InputError("no blocks of spikes", where=str(path), mend="give at least one")
+        _append(dataset, np.concatenate(held))
+        return tuple(dataset.shape)
+
+
+def _append(dataset: Any, values: Spikes) -> None:
+    before = dataset.shape[0]
+    dataset.resize(before + len(values), axis=0)
+    dataset[before:] = values
 
 
 def check_spikes(values: object, *, where: str = "spikes") -> Spikes:

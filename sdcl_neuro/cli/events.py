@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from ..atomic import write_json
 from ..errors import InputError
-from ..events import EVENT_DTYPE, MENDS, Events, encode, read_events, write_events
-from ..events.times import even_frame_times, read_frame_times
+from ..events import EVENT_DTYPE, MENDS, Events, read_events, read_parts, write_events
+from ..events.times import EvenFrames, read_frame_times
 from . import common_arguments
+from .event_encoding import Encoding, summary
 from .event_values import box, pair, rate, time_unit
 
 SUMMARY = "event files: info, encode, simulate"
@@ -27,12 +28,12 @@ PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, summary, declare in (
+    for name, text, declare in (
         ("info", "what an event file holds", _info_arguments),
         ("encode", "an event file to a tensor of spikes", _encode_arguments),
         ("simulate", "a video or a folder of pictures to events", _simulate_arguments),
     ):
-        action = actions.add_parser(name, help=summary, description=summary)
+        action = actions.add_parser(name, help=text, description=text)
         common_arguments(action)
         declare(action)
         action.add_argument("--json", metavar="FILE", type=Path, help="the result as JSON")
@@ -73,7 +74,13 @@ def _info_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _encode_arguments(parser: argparse.ArgumentParser) -> None:
     _reader_arguments(parser)
-    parser.add_argument("--out", metavar="SPIKES.npz", type=Path, required=True)
+    parser.add_argument(
+        "--out",
+        metavar="SPIKES",
+        type=Path,
+        required=True,
+        help="SPIKES.npz, or SPIKES.h5 for a recording of any length",
+    )
     times = parser.add_mutually_exclusive_group(required=True)
     times.add_argument(
         "--frame-times", metavar="FILE", type=Path, help="us per frame: a text line each, or .npy"
@@ -99,65 +106,40 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N")
 
 
-def _read(args: argparse.Namespace) -> Events:
-    return read_events(
-        args.file,
-        sensor=pair(args.sensor, "--sensor"),
-        mend=[name for name in args.mend.split(",") if name],
-        columns=args.columns,
-        time_unit_us=time_unit(args.time_unit),
-    )
-
-
-def _info(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    events = _read(args)
-    return f"{args.file} ({events.source}): {events}", _summary(events)
-
-
-def _summary(events: Events) -> dict[str, Any]:
-    t = events.array["t"]
-    on = int(np.count_nonzero(events.array["p"]))
+def _reader_options(args: argparse.Namespace) -> dict[str, Any]:
     return {
-        "format": events.source,
-        "events": len(events),
-        "on": on,
-        "off": len(events) - on,
-        "width": events.width,
-        "height": events.height,
-        "first_us": int(t[0]) if len(t) else None,
-        "last_us": int(t[-1]) if len(t) else None,
-        "mended": dict(events.mended),
+        "sensor": pair(args.sensor, "--sensor"),
+        "mend": [name for name in args.mend.split(",") if name],
+        "columns": args.columns,
+        "time_unit_us": time_unit(args.time_unit),
     }
 
 
-def _encode(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    from ..spike_file import write_spikes
+def _info(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    events = read_events(args.file, **_reader_options(args))
+    return f"{args.file} ({events.source}): {events}", summary(events)
 
+
+def _encode(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     if args.out.suffix not in (".npz", ".h5"):
         raise InputError("spikes are written as .npz or .h5", where=str(args.out))
-    start, times = args.start_us, None
-    if args.frame_times:
-        times = read_frame_times(args.frame_times)
-    events = _read(args)
-    summary = _summary(events)
-    if times is None:
-        first, times = even_frame_times(events, rate(args.fps))
-        start = first if start is None else start
-    size = pair(args.size, "--size")
-    if args.box or size:
-        whole = (0.0, 0.0, float(events.width), float(events.height))
-        part = box(args.box) if args.box else whole
-        events = events.crop(part, size or (round(part[3]), round(part[2])))
-    spikes = encode(
-        events, frame_times_us=times, bins=args.bins, start_us=start, binary=not args.counts
-    )[:, None]
-    write_spikes(args.out, spikes)
-    number = int(spikes.sum(dtype=np.int64))
-    text = (
-        f"{args.out}: {number:,} {'events counted' if args.counts else 'spikes'} in "
-        f"{list(spikes.shape)} [T, B, 2, H, W], from {summary['events']:,} events"
+    encoding = Encoding(
+        frame_times=read_frame_times(args.frame_times)
+        if args.frame_times
+        else EvenFrames(rate(args.fps)),
+        bins=args.bins,
+        start_us=args.start_us,
+        binary=not args.counts,
+        box=box(args.box) if args.box else None,
+        size=pair(args.size, "--size"),
     )
-    return text, {"input": summary, "shape": list(spikes.shape), "spikes": number}
+    parts = read_parts(args.file, **_reader_options(args))
+    shape = encoding.write(args.out, parts)
+    text = (
+        f"{args.out}: {encoding.spikes:,} {'events counted' if args.counts else 'spikes'} in "
+        f"{list(shape)} [T, B, 2, H, W], from {encoding.seen['events']:,} events"
+    )
+    return text, {"input": encoding.seen, "shape": list(shape), "spikes": encoding.spikes}
 
 
 def _simulate(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -181,7 +163,7 @@ def _simulate(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     events = Events(np.concatenate(parts), *size, "simulated")
     write_events(args.out, events)
     settings = {name: getattr(config, name) for name in names}
-    result = {"frames": len(parts) - 1, "config": settings, **_summary(events)}
+    result = {"frames": len(parts) - 1, "config": settings, **summary(events)}
     return f"{args.out}: {events}", result
 
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from .array import EVENT_DTYPE, Events, concatenate
 from .checks import MENDS, events_from
 from .encoding import encode
+from .parts import read_parts
 from .reading import read_events
+from .streaming import StreamEncoder, encode_stream
+from .times import EvenFrames
 from .writing import write_events
 
 if TYPE_CHECKING:
@@ -21,11 +24,15 @@ _LAZY = {"Simulator": "simulator", "SimulatorConfig": "pixels", "simulate": "sim
 __all__ = [
     "EVENT_DTYPE",
     "MENDS",
+    "EvenFrames",
     "Events",
+    "StreamEncoder",
     "concatenate",
     "encode",
+    "encode_stream",
     "events_from",
     "read_events",
+    "read_parts",
     "write_events",
     *_LAZY,
 ]

@@ -81,9 +81,12 @@ def fill(
     *,
     binary: bool,
     clear: bool = False,
+    first: int = 0,
     threads: int | None = None,
 ) -> None:
     """Put events ``bounds[i]`` to ``bounds[i + 1]`` into step i of `spikes` ``[T, 2, H, W]``.
+
+    What is there stays, unless `clear`; errors count the events from `first`.
 
     Raises:
         InputError: a count above 255.
@@ -93,20 +96,20 @@ def fill(
     flat = spikes.reshape(len(spikes), -1)
     full: list[int] = []
 
-    def work(first: int, last: int) -> None:
+    def work(low: int, high: int) -> None:
         if clear:
-            flat[first:last] = 0
+            flat[low:high] = 0
         if binary:
-            binning.mark(events.array, bounds, first, last, events.width, flat)
+            binning.mark(events.array, bounds, low, high, events.width, flat)
         else:
-            full.append(binning.count(events.array, bounds, first, last, events.width, flat))
+            full.append(binning.count(events.array, bounds, low, high, events.width, flat))
 
     in_threads(work, _parts(bounds, threads or processors()))
     wrong = [event for event in full if event >= 0]
     if wrong:
         raise InputError(
-            f"event {min(wrong)} is the {COUNT_MAX + 1}th in its cell, at most {COUNT_MAX} are "
-            "counted",
+            f"event {first + min(wrong)} is the {COUNT_MAX + 1}th in its cell, at most "
+            f"{COUNT_MAX} are counted",
             mend="use more bins per frame, or binary=True",
         )
 

@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,13 @@ CHILD_TIMEOUT_S = 300
 
 def read_evt(path: Path, options: Options) -> Columns:
     """EVT 2 or 3; the sensor's size is in the header of newer files only."""
+    name, usual, tail = evt_header(path, options)
+    array, size = _decode(path, file_type="evt", version_fallback=name, fallback=EVT_LIMIT)
+    return columns_of(array, size if size != EVT_LIMIT else None, name, usual, tail)
+
+
+def evt_header(path: Path, options: Options) -> tuple[str, Size | None, bool]:
+    """Version, usual size of the camera, and whether the file ends within a record."""
     header = percent_header(path)
     stated = re.search(rb"^% (?:evt |format EVT)([0-9.]+)", header, re.MULTILINE)
     version = stated.group(1) if stated else b""
@@ -56,12 +65,20 @@ def read_evt(path: Path, options: Options) -> Columns:
     usual = None
     if plugin:
         usual = next((size for key, size in PLUGIN_SIZES if key in plugin.group(1)), None)
-    array, size = _decode(path, file_type="evt", version_fallback=name, fallback=EVT_LIMIT)
-    return _columns(array, size if size != EVT_LIMIT else None, name, usual, tail)
+    return name, usual, tail
 
 
 def read_dat(path: Path, options: Options) -> Columns:
     """DAT: ``cd`` events by faery, ``2d`` events (N-Cars) here."""
+    kind, header, tail = dat_header(path, options)
+    if kind == DAT_2D:
+        return _dat_2d(path, header, tail)
+    array, size = _decode(path, file_type="dat", version_fallback=None, fallback=DAT_LIMIT)
+    return columns_of(array, size if size != DAT_LIMIT else None, "dat", None, tail)
+
+
+def dat_header(path: Path, options: Options) -> tuple[int, bytes, bool]:
+    """Kind of the events, header, and whether the file ends within a record."""
     header = percent_header(path)
     with path.open("rb") as stream:
         stream.seek(len(header))
@@ -71,32 +88,42 @@ def read_dat(path: Path, options: Options) -> Columns:
             f"DAT records of kind {kind.hex(' ') or 'none'}",
             mend="give DAT files of 2d (00 08) or cd (0c 08) events",
         )
-    tail = _check_tail(path, len(header) + 2, DAT_RECORD_BYTES, options)
-    if kind[0] == DAT_2D:
-        return _dat_2d(path, header, tail)
-    array, size = _decode(path, file_type="dat", version_fallback=None, fallback=DAT_LIMIT)
-    return _columns(array, size if size != DAT_LIMIT else None, "dat", None, tail)
+    return kind[0], header, _check_tail(path, len(header) + 2, DAT_RECORD_BYTES, options)
 
 
 def read_es(path: Path, options: Options) -> Columns:
     """Event Stream; its rows count from below, ours from above."""
+    tail = es_tail(path, options)
+    array, size = _decode(path, file_type="es", version_fallback=None, fallback=None)
+    return columns_of(array, size, "es", None, tail)
+
+
+def es_tail(path: Path, options: Options) -> bool:
+    """Whether an Event Stream ends within an event, which must be allowed."""
     from .kernels import es_dvs_rest
 
-    raw = np.fromfile(path, np.uint8)
+    raw = np.memmap(path, np.uint8, mode="r")
     # Signature (12 bytes), version (3), kind (1: DVS, 2: ATIS), width and height.
     if len(raw) < 20 or raw[15] not in (1, 2):
         raise InputError("an Event Stream of another kind than DVS and ATIS", mend="convert it")
-    tail = raw[15] == 1 and es_dvs_rest(raw[20:]) > 0
+    tail = raw[15] == 1 and es_dvs_rest(np.asarray(raw[20:])) > 0
     if tail and "drop-tail" not in options.mend:
         raise InputError(
             "the file ends within an event", mend="copy it again, or mend with 'drop-tail'"
         )
-    array, size = _decode(path, file_type="es", version_fallback=None, fallback=None)
-    return _columns(array, size, "es", None, bool(tail))
+    return bool(tail)
 
 
 def read_aedat4(path: Path, options: Options) -> Columns:
     """AEDAT 4, decoded in a child process: faery aborts its process on some damaged files."""
+    with decoded_aedat4(path) as (out, dtype, size):
+        array = np.fromfile(out, dtype)
+    return columns_of(array, size, "aedat4", None, False)
+
+
+@contextmanager
+def decoded_aedat4(path: Path) -> Iterator[tuple[Path, np.dtype[Any], Size]]:
+    """A raw file of the events that is there within the context, their type, the sensor's size."""
     check_frames(path)
     with tempfile.TemporaryDirectory(prefix="sdcl_neuro_") as folder:
         out = Path(folder) / "events"
@@ -117,8 +144,8 @@ def read_aedat4(path: Path, options: Options) -> Columns:
             reason = lines[-1] if lines else "the decoder gave up"
             raise InputError(f"a damaged AEDAT 4 file ({reason})", mend="copy it again")
         answer = json.loads(done.stdout)
-        array = np.fromfile(out, np.dtype([tuple(item) for item in answer["dtype"]]))
-    return _columns(array, (answer["width"], answer["height"]), "aedat4", None, False)
+        dtype = np.dtype([tuple(item) for item in answer["dtype"]])
+        yield out, dtype, (answer["width"], answer["height"])
 
 
 def percent_header(path: Path) -> bytes:
@@ -149,6 +176,22 @@ def _check_tail(path: Path, start: int, record: int, options: Options) -> bool:
 def _decode(
     path: Path, *, file_type: str, version_fallback: str | None, fallback: Size | None
 ) -> tuple[NDArray[Any], Size]:
+    parts, size, total = [], (0, 0), 0
+    for part, found in packets(
+        path, file_type=file_type, version_fallback=version_fallback, fallback=fallback
+    ):
+        size = found
+        parts.append(part)
+        total += len(part)
+        if total > MAX_EVENTS:
+            raise InputError(f"more than {MAX_EVENTS:,} events", mend="cut the recording")
+    return np.concatenate(parts), size
+
+
+def packets(
+    path: Path, *, file_type: str, version_fallback: str | None, fallback: Size | None
+) -> Iterator[tuple[NDArray[Any], Size]]:
+    """faery's packets of a recording, each with the sensor's size; an empty one comes first."""
     import faery
 
     try:
@@ -159,23 +202,27 @@ def _decode(
             file_type=file_type,
             time_range_cache=None,
         )
-        parts, total = [np.empty(0, faery.EVENTS_DTYPE)], 0
-        for part in stream:
-            parts.append(part)
-            total += len(part)
-            if total > MAX_EVENTS:
-                raise InputError(f"more than {MAX_EVENTS:,} events", mend="cut the recording")
         width, height = stream.dimensions()
-    except (InputError, KeyboardInterrupt, MemoryError, ImportError):
+        size = (int(width), int(height))
+        yield np.empty(0, faery.EVENTS_DTYPE), size
+        for part in stream:
+            yield part, size
+    except (InputError, KeyboardInterrupt, GeneratorExit, MemoryError, ImportError):
         raise
     # faery raises plain exceptions, and Rust's panics do not derive from Exception.
     except BaseException as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"a damaged recording ({reason})", mend="copy it again") from None
-    return np.concatenate(parts), (int(width), int(height))
 
 
 def _dat_2d(path: Path, header: bytes, tail: bool) -> Columns:
+    size = dat_2d_size(header)
+    raw = np.fromfile(path, "<u4", count=2 * (MAX_EVENTS + 1), offset=len(header) + 2)
+    return dat_2d_columns(raw[: len(raw) // 2 * 2].reshape(-1, 2), size, tail)
+
+
+def dat_2d_size(header: bytes) -> Size | None:
+    """The size that the header of a file of 2d events states, if it does."""
     version = re.search(rb"^% Version (\d+)", header, re.MULTILINE)
     if version and version.group(1) != b"2":
         raise InputError(
@@ -185,16 +232,20 @@ def _dat_2d(path: Path, header: bytes, tail: bool) -> Columns:
         re.search(rb"^%% %s (\d{1,5})\s*$" % side, header, re.MULTILINE | re.IGNORECASE)
         for side in (b"width", b"height")
     ]
-    size = (int(sides[0].group(1)), int(sides[1].group(1))) if sides[0] and sides[1] else None
-    raw = np.fromfile(path, "<u4", count=2 * (MAX_EVENTS + 1), offset=len(header) + 2)
-    t, word = raw[: len(raw) // 2 * 2].reshape(-1, 2).T
+    return (int(sides[0].group(1)), int(sides[1].group(1))) if sides[0] and sides[1] else None
+
+
+def dat_2d_columns(records: NDArray[np.uint32], size: Size | None, tail: bool) -> Columns:
+    """Records ``[N, 2]`` of 2d events."""
+    t, word = records.T
     x, y = word & DAT_ADDRESS_MASK, word >> DAT_Y_SHIFT & DAT_ADDRESS_MASK
     return Columns(t, x, y, word >> DAT_P_SHIFT, size, "dat-2d", usual=(120, 100), tail=tail)
 
 
-def _columns(
+def columns_of(
     array: NDArray[Any], size: Size | None, source: str, usual: Size | None, tail: bool
 ) -> Columns:
+    """faery's array as columns; InputError if it is empty."""
     if not len(array):
         raise InputError("a recording without events", mend="check that it is complete")
     names = array.dtype.names or ()

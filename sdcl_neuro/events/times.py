@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,26 +42,65 @@ def read_frame_times(path: Path) -> NDArray[np.int64]:
         raise InputError(error.what, where=str(path), mend=error.mend) from None
 
 
-def even_frame_times(events: Events, fps: Fraction) -> tuple[int, NDArray[np.int64]]:
-    """Start of the first interval and frame times that own every event, at a steady rate.
+@dataclass(frozen=True)
+class EvenFrames:
+    """Frames at a steady rate, laid from the first event on.
 
-    Frame f is at ``start + round((f + 1) * 1e6 / fps)`` and start is 1 us before the first event:
+    Frame f is at ``start + round((f + 1) * 1e6 / fps)``, and start is 1 us before the first event:
     intervals are open on their left.
+
+    Attributes:
+        fps: frames a second.
+        first_us: time of the first event; None as long as it is not known.
+
+    Raises:
+        InputError: a rate that is not positive, or above `FPS_MAX`.
+    """
+
+    fps: Fraction
+    first_us: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps <= FPS_MAX:
+            raise InputError(f"a rate of {self.fps} frames a second", mend=f"give 0 to {FPS_MAX}")
+
+    def from_first(self, first_us: int) -> EvenFrames:
+        """The same with its first event, unless that is known."""
+        return self if self.first_us is not None else EvenFrames(self.fps, first_us)
+
+    def start(self) -> int:
+        """Where the first frame's interval begins."""
+        if self.first_us is None:
+            raise InputError("no events to lay frames over", mend="give frame times")
+        return self.first_us - 1
+
+    def time(self, frame: int) -> int:
+        """Time of a frame, in us."""
+        return self.start() + round((frame + 1) * SECOND_US / self.fps)
+
+    def count(self, last_us: int) -> int:
+        """Frames that own every event up to `last_us`.
+
+        Raises:
+            InputError: too many.
+        """
+        span = last_us - self.start()
+        # The last frame's exact time is span or more, so rounded it is no less.
+        count = -(-span * self.fps.numerator // (self.fps.denominator * SECOND_US))
+        if count > MAX_FRAMES:
+            raise InputError(f"{count:,} frames", mend="lower the rate, or check the unit of time")
+        return count
+
+
+def even_frame_times(events: Events, fps: Fraction) -> tuple[int, NDArray[np.int64]]:
+    """Start of the first interval and frame times that own every event, see `EvenFrames`.
 
     Raises:
         InputError: no events to cover, a rate that is not positive, or too many frames.
     """
-    if not 0 < fps <= FPS_MAX:
-        raise InputError(f"a rate of {fps} frames a second", mend=f"give 0 to {FPS_MAX}")
+    even = EvenFrames(fps)
     if not len(events):
         raise InputError("no events to lay frames over", mend="give frame times")
-    start = int(events.array["t"][0]) - 1
-    span = int(events.array["t"][-1]) - start
-    count = -(-span * fps.numerator // (fps.denominator * SECOND_US))
-    if count > MAX_FRAMES:
-        raise InputError(f"{count:,} frames", mend="lower the rate, or check the unit of time")
-    # Rounding may pull the last frame up to half a microsecond below its share: one more frame.
-    times = [start + round((f + 1) * SECOND_US / fps) for f in range(count + 1)]
-    if count and times[-2] >= start + span:
-        times.pop()
-    return start, frame_times(times)
+    even = even.from_first(int(events.array["t"][0]))
+    count = even.count(int(events.array["t"][-1]))
+    return even.start(), frame_times([even.time(f) for f in range(count)])
