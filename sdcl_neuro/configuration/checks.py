@@ -54,14 +54,18 @@ def frame_branch_name(configuration: Configuration) -> str | None:
 def clip_format(configuration: Configuration) -> ClipFormat:
     """What a saved model says of its tracklets."""
     clip, data = configuration.clip, configuration.data
-    simulated = {"generated": data.generated.simulator, "mot": data.mot.simulator}
     mot = data.kind == "mot"
+    simulator = None
+    if data.kind == "generated":
+        simulator = data.generated.simulator
+    elif data.cache or (mot and not data.mot.events):
+        simulator = data.simulator
     return ClipFormat(
         frames=clip.frames,
         bins=clip.bins,
         size=clip.size,
         stride=data.mot.stride if mot else 1,
-        simulator=None if mot and data.mot.events else simulated.get(data.kind),
+        simulator=simulator,
         sensor_scale=data.mot.sensor_scale if mot else 1.0,
     )
 

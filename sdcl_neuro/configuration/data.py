@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..datasets import DataSet
 from ..datasets.degraded import Degraded
@@ -10,6 +11,11 @@ from ..errors import InputError
 from .checks import clip_format
 from .tables import Configuration, DataTable
 
+if TYPE_CHECKING:
+    from ..datasets.cache import CacheReport, Progress
+    from ..datasets.folder import FolderData
+
+FROM_FOLDERS = ("prid2011", "ilidsvid", "mars")
 NEEDS_NO_ROOT = ("generated",)
 
 
@@ -35,11 +41,39 @@ def build_data(configuration: Configuration, root: Path | str | None = None) -> 
         case "mot":
             data = _mot(configuration, folder)
         case _:
-            data = _folder_data(table, folder, cached=True)
+            data = _folder_data(table, folder)
     worse = table.degradation
     if worse.kind == "none":
         return data
     return Degraded(data, worse.kind, worse.severity, seed=worse.seed, training=worse.part == "all")
+
+
+def fill_cache(
+    configuration: Configuration,
+    root: Path | str,
+    *,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> CacheReport | None:
+    """Simulate the events that `data.cache` still lacks; None if the configuration names none.
+
+    Args:
+        configuration: its data.
+        root: where the data set lies.
+        workers, progress: see `datasets.cache_events`.
+
+    Raises:
+        InputError: see `build_data` and `datasets.cache_events`.
+    """
+    table, folder = configuration.data, Path(root)
+    if not table.cache or table.kind not in FROM_FOLDERS:
+        return None
+    from ..datasets import cache_events
+
+    data = _frames(table, folder)
+    return cache_events(
+        data, folder / table.cache, config=table.simulator, workers=workers, progress=progress
+    )
 
 
 def _root(table: DataTable, root: Path | str | None) -> Path:
@@ -53,31 +87,37 @@ def _below(root: Path, name: str) -> Path | None:
     return root / name if name else None
 
 
-def _folder_data(table: DataTable, root: Path, *, cached: bool) -> DataSet:
-    """PRID-2011, iLIDS-VID or MARS, with events of their own, of a cache, or none."""
+def _folder_data(table: DataTable, root: Path) -> DataSet:
+    """With events of their own, of a cache, or none."""
+    found = _frames(table, root)
+    if not table.cache:
+        return found
+    from ..datasets import with_cached_events
+
+    return with_cached_events(found, root / table.cache)
+
+
+def _frames(table: DataTable, root: Path) -> FolderData:
+    """PRID-2011, iLIDS-VID or MARS; without events where they come from a cache."""
     from .. import datasets
 
     alone = table.events == "none" or bool(table.cache)
     if table.kind == "mars":
-        events = None if alone else root / table.events
-        found = datasets.read_mars(
+        return datasets.read_mars(
             root,
-            events=events,
+            events=None if alone else root / table.events,
             queries_in_gallery=table.queries_in_gallery,
             event_files=table.event_files,
         )
-    else:
-        read = datasets.read_prid2011 if table.kind == "prid2011" else datasets.read_ilidsvid
-        own = table.events if table.events == "auto" else root / table.events
-        found = read(
-            root,
-            split=table.split,
-            splits=_below(root, table.splits),
-            events=None if alone else own,
-            event_files=table.event_files,
-        )
-    cache = _below(root, table.cache)
-    return found if cache is None or not cached else datasets.with_cached_events(found, cache)
+    read = datasets.read_prid2011 if table.kind == "prid2011" else datasets.read_ilidsvid
+    own = table.events if table.events == "auto" else root / table.events
+    return read(
+        root,
+        split=table.split,
+        splits=_below(root, table.splits),
+        events=None if alone else own,
+        event_files=table.event_files,
+    )
 
 
 def _event_reid(table: DataTable, root: Path) -> DataSet:
@@ -106,7 +146,7 @@ def _mot(configuration: Configuration, root: Path) -> DataSet:
 
     own, clip = configuration.data.mot, configuration.clip
     video = Video(root / own.video)
-    events = own.simulator if not own.events else read_events(root / own.events)
+    events = configuration.data.simulator if not own.events else read_events(root / own.events)
     found = cut_tracklets(
         video,
         read_mot(root / own.tracks),

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import InputError
 from .checks import disagreements
-from .reading import Fault, read_table
+from .reading import Fault, Reader
 from .tables import Configuration
 
 ENDING = ".toml"
@@ -43,17 +43,18 @@ def load_configuration(name_or_path: str | Path, overrides: Sequence[str] = ()) 
         raw = tomllib.loads(_text(label))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"not TOML: {error}", where=label, mend="correct the file") from None
-    faults: list[Fault] = []
+    reader = Reader(Configuration)
+    faults = reader.faults
     for override in overrides:
         _lay_on(raw, override, faults)
-    configuration: Configuration = read_table(Configuration, raw, "", faults)
+    configuration: Configuration = reader.read(raw)
     if not faults:
         faults += disagreements(configuration)
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise InputError(
             f"{count}: " + " | ".join(map(str, faults)),
-            where=label,
+            where=f"{label} with {' '.join(overrides)}" if overrides else label,
             mend="mend them all (docs/configuration.md lists the keys)",
         )
     return configuration

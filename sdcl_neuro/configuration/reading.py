@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -28,60 +28,88 @@ class _Wrong(Exception):
     """A value that is not of its type; carries what to give instead."""
 
 
-def read_table(kind: type[Any], raw: Mapping[str, Any], path: str, faults: list[Fault]) -> Any:
-    """A dataclass of the class `kind` from a table.
+class Reader:
+    """Reads the tables of one file.
 
-    Args:
-        kind: a dataclass; every field has a default.
-        raw: the table as TOML gives it.
-        path: its dotted name, empty for the file's own table.
-        faults: what is wrong is added here; the faulty keys then have their defaults.
+    Attributes:
+        kind: the dataclass of the whole file; every field of it and of those in it has a default.
+        faults: what was wrong so far; the faulty keys then have their defaults.
     """
-    hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
-    given: dict[str, Any] = {}
-    for name, value in raw.items():
-        dotted = f"{path}.{name}" if path else name
-        if name not in names:
-            faults.append(_unknown(dotted, name, names))
-        elif is_dataclass(hints[name]):
-            if isinstance(value, Mapping):
-                given[name] = read_table(hints[name], value, dotted, faults)
+
+    def __init__(self, kind: type[Any]) -> None:
+        self.kind = kind
+        self.faults: list[Fault] = []
+        self._known = dotted_keys(kind)
+
+    def read(self, raw: Mapping[str, Any]) -> Any:
+        """An object of `kind` from the file's own table, as TOML gives it."""
+        return self._table(self.kind, raw, "")
+
+    def _table(self, kind: type[Any], raw: Mapping[str, Any], path: str) -> Any:
+        hints = get_type_hints(kind)
+        names = [field.name for field in fields(kind)]
+        given: dict[str, Any] = {}
+        for name, value in raw.items():
+            dotted = f"{path}.{name}" if path else name
+            if name not in names:
+                self.faults.append(Fault(dotted, "no such key", self._nearest(dotted, names)))
+            elif is_dataclass(hints[name]):
+                if isinstance(value, Mapping):
+                    given[name] = self._table(hints[name], value, dotted)
+                else:
+                    self._fault(dotted, value, f"make it a table [{dotted}]")
             else:
-                faults.append(Fault(dotted, f"is {_shown(value)}", f"make it a table [{dotted}]"))
-        else:
+                try:
+                    given[name] = _converted(hints[name], value)
+                except _Wrong as wrong:
+                    self._fault(dotted, value, f"give {wrong}")
+        return self._built(kind, given, path)
+
+    def _fault(self, dotted: str, value: Any, mend: str) -> None:
+        self.faults.append(Fault(dotted, f"is {_shown(value)}", mend))
+
+    def _nearest(self, dotted: str, names: list[str]) -> str:
+        """The nearest name in the same table, else the key of another table named alike."""
+        table, _, name = dotted.rpartition(".")
+        near = get_close_matches(name, names, n=1)
+        if near:
+            return f"did you mean {'.'.join(filter(None, (table, near[0])))}?"
+        by_name = {key.rpartition(".")[2]: key for key in reversed(self._known)}
+        near = get_close_matches(name, by_name, n=1, cutoff=0.8)
+        return f"did you mean {by_name[near[0]]}?" if near else f"known: {', '.join(names)}"
+
+    def _built(self, kind: type[Any], given: dict[str, Any], path: str) -> Any:
+        """Construct; a key that the class refuses is named and gives way to its default."""
+        while True:
             try:
-                given[name] = _converted(hints[name], value)
-            except _Wrong as wrong:
-                faults.append(Fault(dotted, f"is {_shown(value)}", f"give {wrong}"))
-    return _built(kind, given, path, faults)
-
-
-def _unknown(dotted: str, name: str, names: list[str]) -> Fault:
-    near = get_close_matches(name, names, n=1)
-    mend = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
-    return Fault(dotted, "no such key", mend)
-
-
-def _built(kind: type[Any], given: dict[str, Any], path: str, faults: list[Fault]) -> Any:
-    """Construct; a key that the class refuses is named and gives way to its default."""
-    given = dict(given)
-    while True:
-        try:
-            return kind(**given)
-        except InputError as error:
-            key = next((k for k in given if _outcome(kind, given, k) != str(error)), None)
-            dotted = ".".join(part for part in (path, key) if part)
-            faults.append(Fault(dotted, error.what, error.mend))
-            given = {} if key is None else {k: v for k, v in given.items() if k != key}
+                return kind(**given)
+            except InputError as error:
+                key = next((k for k in given if _outcome(kind, given, k) != str(error)), None)
+                dotted = ".".join(part for part in (path, key) if part)
+                self.faults.append(Fault(dotted, error.what, error.mend))
+                given = {} if key is None else {k: v for k, v in given.items() if k != key}
 
 
 def _outcome(kind: type[Any], given: Mapping[str, Any], without: str) -> str:
+    """What the class says to all but one of the keys; empty if nothing."""
     try:
         kind(**{k: v for k, v in given.items() if k != without})
     except InputError as error:
         return str(error)
     return ""
+
+
+def dotted_keys(kind: type[Any], path: str = "") -> list[str]:
+    """Every key of a file, outer tables first, as an override names it."""
+    hints = get_type_hints(kind)
+    own, inner = [], []
+    for field in fields(kind):
+        dotted = f"{path}.{field.name}" if path else field.name
+        if is_dataclass(hints[field.name]):
+            inner += dotted_keys(hints[field.name], dotted)
+        else:
+            own.append(dotted)
+    return own + inner
 
 
 def _converted(hint: Any, value: Any) -> Any:
@@ -140,12 +168,3 @@ def _one_of(value: Any, known: tuple[str, ...]) -> str:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def defaults_missing(kind: type[Any]) -> list[str]:
-    """Fields without a default, which a file could leave out: there must be none."""
-    return [
-        field.name
-        for field in fields(kind)
-        if field.default is MISSING and field.default_factory is MISSING
-    ]

@@ -92,7 +92,6 @@ class MotTable:
         events: an event file of the same view and clock; empty simulates them.
         stride: video frames per tracklet frame.
         sensor_scale: pixels of the simulated sensor per pixel of the video, along a side.
-        simulator: those pixels.
     """
 
     video: str = ""
@@ -100,7 +99,6 @@ class MotTable:
     events: str = ""
     stride: int = 1
     sensor_scale: float = 1.0
-    simulator: SimulatorConfig = field(default_factory=SimulatorConfig)
 
     def __post_init__(self) -> None:
         _least(self, stride=1)
@@ -121,6 +119,8 @@ class DataTable:
         cache: a folder of simulated events to use instead (`prepare_data` fills it).
         queries_in_gallery: of MARS, as the published evaluation has it.
         event_files: how the paper's event files are to be read where they leave it open.
+        simulator: the pixels of simulated events, in a cache or of a video; the generated set has
+            its own.
         degradation: of the frames.
     """
 
@@ -131,6 +131,7 @@ class DataTable:
     cache: str = ""
     queries_in_gallery: bool = True
     event_files: EventFiles = field(default_factory=EventFiles)
+    simulator: SimulatorConfig = field(default_factory=SimulatorConfig)
     degradation: Degradation = field(default_factory=Degradation)
     event_reid: EventReidTable = field(default_factory=EventReidTable)
     generated: GeneratedConfig = field(default_factory=GeneratedConfig)
