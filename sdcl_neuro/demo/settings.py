@@ -13,7 +13,7 @@ from ..event_branch import COMPACT
 from ..events.simulator import SimulatorConfig
 from ..sdcl_checkpoint import ClipFormat
 from ..spec import Pair
-from ..training.trainer import Settings, Stage
+from ..training import Augmentation, Settings, Stage
 from . import clip_path, tracks_path
 
 FRAME_BRANCH = "osnet_x0_25"
@@ -54,18 +54,20 @@ class DemoSettings:
     steps: tuple[int, int] = STEPS
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def training(self) -> Settings:
         """In float first, then in the chip's integers with the frame branch at rest."""
         learns = self.frame_weights is None
-        return (
-            Stage("float", steps=self.steps[0], learning_rate=1e-3, learns_frames=learns),
-            Stage("int", steps=self.steps[1], learning_rate=5e-4),
+        return Settings(
+            persons=6,
+            tracklets=2,
+            float_stage=Stage(steps=self.steps[0], learning_rate=1e-3, learns_frames=learns),
+            int_stage=Stage(steps=self.steps[1], learning_rate=5e-4, learns_frames=False),
+            augmentation=Augmentation(pad=0, erasing=0.0),
+            variants=2,
+            firing_rate=RATE,
+            device="cpu",
+            seed=self.seed,
         )
-
-    @property
-    def training(self) -> Settings:
-        """Shared by the stages."""
-        return Settings(persons=6, tracklets=2, seed=self.seed)
 
     @property
     def bridge(self) -> BridgeConfig:
@@ -87,7 +89,6 @@ class DemoSettings:
             "format": [asdict(CLIP), RATE],
             "event_branch": COMPACT.to_dict(),
             "bridge": self.bridge.to_dict(),
-            "stages": [asdict(stage) for stage in self.stages],
             "training": asdict(self.training),
             "frame_weights": weights,
         }

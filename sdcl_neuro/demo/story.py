@@ -17,6 +17,7 @@ from ..conversion import to_netx, to_nir
 from ..conversion.model_file import Model, load_model
 from ..conversion.parity.verify import Certificate
 from ..data import Tracklet
+from ..datasets import Clip, Held
 from ..errors import InputError
 from ..event_branch import COMPACT, EventBranch
 from ..frame_branch import frame_branch, load_weights
@@ -24,10 +25,10 @@ from ..model import Sdcl
 from ..pipeline import Session, hold_session
 from ..reid import RankedLists
 from ..sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl, save_sdcl
-from ..training.trainer import train
-from .cutting import cut_clip, stack_spikes
+from ..training import train
+from .cutting import cut_clip
 from .parity import prove
-from .settings import CLIP, FRAME_BRANCH, HARDWARE, RATE, DemoSettings
+from .settings import CLIP, FRAME_BRANCH, HARDWARE, DemoSettings
 
 Advance = Callable[[int], None]
 Progress = Callable[[str, int], AbstractContextManager[Advance]]
@@ -125,16 +126,15 @@ def _train_if_needed(
                 return
         except InputError as error:
             say(f"training anew: {error}")
-    lessons = [tracklet for tracklet in tracklets if tracklet.segment == "standing"]
-    say(f"training on {len(lessons)} tracklets of persons who stand, in snnTorch")
-    model = _untrained(settings, lessons)
-    total = sum(stage.steps for stage in settings.stages)
-    with progress("training", total) as advance:
+    standing = tuple(n for n, one in enumerate(tracklets) if one.segment == "standing")
+    say(f"training on {len(standing)} tracklets of persons who stand, in snnTorch")
+    model = _untrained(settings)
+    with progress("training", sum(settings.steps)) as advance:
         log = train(
             model,
-            lessons,
-            settings.stages,
-            settings=settings.training,
+            Held(tuple(tracklets), train=standing),
+            Clip(CLIP.frames, CLIP.bins, CLIP.size),
+            settings.training,
             on_step=lambda step: advance(1),
         )
     provenance = {
@@ -146,14 +146,12 @@ def _train_if_needed(
     save_sdcl(folder, model, clip=CLIP, frame_branch=FRAME_BRANCH, provenance=provenance)
 
 
-def _untrained(settings: DemoSettings, lessons: Sequence[Tracklet]) -> Sdcl:
+def _untrained(settings: DemoSettings) -> Sdcl:
     torch.manual_seed(settings.seed)
     dense = frame_branch(FRAME_BRANCH)
     if settings.frame_weights is not None:
         load_weights(dense, settings.frame_weights)
-    branch = EventBranch(COMPACT)
-    branch.calibrate_rates(torch.from_numpy(stack_spikes(lessons)).float(), rate=RATE)
-    return Sdcl(dense, branch, bridge=Bridge(settings.bridge))
+    return Sdcl(dense, EventBranch(COMPACT), bridge=Bridge(settings.bridge))
 
 
 def _convert(out: Path, network: Model, say: Callable[[str], None]) -> dict[str, Path]:

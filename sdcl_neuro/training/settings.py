@@ -8,11 +8,13 @@ person, Adam at 3e-4 with weight decay 5e-4, 10 epochs of linear warm-up, times 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..datasets.degradations import KINDS, SEVERITIES
 from ..errors import InputError
-from ..loihi_leaky import Mode
+
+if TYPE_CHECKING:
+    from ..loihi_leaky import Mode
 
 Precision = Literal["auto", "float32", "bfloat16"]
 SEED_MAX = (1 << 31) - 1

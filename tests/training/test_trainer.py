@@ -2,138 +2,66 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from sdcl_neuro.bridge import Bridge, BridgeConfig
+from sdcl_neuro.bridge import Bridge
 from sdcl_neuro.conversion import from_snntorch, quantize
-from sdcl_neuro.data import Tracklet
+from sdcl_neuro.datasets import Held
 from sdcl_neuro.engine import run_network
-from sdcl_neuro.errors import InputError
-from sdcl_neuro.event_branch import COMPACT, EventBranch
-from sdcl_neuro.frame_branch import normalise
+from sdcl_neuro.errors import CheckFailed, InputError
 from sdcl_neuro.model import Sdcl
-from sdcl_neuro.training import trainer
-from sdcl_neuro.training.trainer import Settings, Stage, train
-
-FRAMES, BINS, PERSONS = 2, 2, 3
-CONFIG = BridgeConfig(
-    channels=16, frame_channels=8, frames=FRAMES, identities=PERSONS, heads=2, points=2
-)
-SETTINGS = Settings(persons=PERSONS, tracklets=2, seed=4)
+from sdcl_neuro.training import Augmentation, Settings, Stage, train
 
 
-class Little(torch.nn.Module):
-    """A frame branch small enough for a test, with running statistics like the big ones."""
-
-    channels = 8
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.convolution = torch.nn.Conv2d(3, 8, 3, padding=1, bias=False)
-        self.norm = torch.nn.BatchNorm2d(8)
-
-    def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        pooled = torch.nn.functional.avg_pool2d(frames, 16)
-        return torch.relu(self.norm(self.convolution(pooled)))
+def run(tiny, lessons, settings=None, model=None):
+    model = tiny.model() if model is None else model
+    return model, train(model, lessons, tiny.clip, settings or tiny.settings)
 
 
-def tracklet(person: int, index: int) -> Tracklet:
-    """A colour and a band of activity that tell the person, under noise."""
-    rng = np.random.default_rng([person, index])
-    frames = rng.integers(0, 80, (FRAMES, 256, 128, 3), dtype=np.uint8)
-    frames[:, :, :, person] += 120
-    rate = np.full((64, 32), 0.02)
-    rate[20 * person : 20 * person + 20] = 0.4
-    spikes = rng.random((FRAMES * BINS, 2, 64, 32)) < rate
-    return Tracklet(
-        name=f"p{person}-{index}",
-        person=10 * person,
-        camera=0,
-        frames=frames,
-        spikes=spikes.astype(np.uint8),
-        times_us=np.arange(1, FRAMES + 1) * 1000,
-        boxes=np.tile(np.array([0, 0, 10, 20]), (FRAMES, 1)),
-    )
-
-
-@pytest.fixture(scope="module")
-def lessons() -> list[Tracklet]:
-    return [tracklet(person, index) for person in range(PERSONS) for index in range(3)]
-
-
-def spikes_of(tracklets: list[Tracklet]) -> torch.Tensor:
-    return torch.from_numpy(np.stack([t.spikes for t in tracklets], axis=1)).float()
-
-
-def fresh(lessons: list[Tracklet], config: BridgeConfig = CONFIG) -> Sdcl:
-    torch.manual_seed(2)
-    branch = EventBranch(COMPACT)
-    branch.calibrate_rates(spikes_of(lessons), rate=0.1)
-    return Sdcl(Little() if config.uses_frames else None, branch, bridge=Bridge(config))
-
-
-def state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return copy.deepcopy(module.state_dict())
-
-
-def changed(before: dict[str, torch.Tensor], module: torch.nn.Module) -> set[str]:
-    now = module.state_dict()
-    return {name for name, value in before.items() if not torch.equal(value, now[name])}
-
-
-STAGES = (Stage("float", steps=3, learning_rate=3e-3), Stage("int", steps=3, learning_rate=1e-3))
-
-
-def test_the_same_seed_gives_the_same_result(lessons: list[Tracklet]) -> None:
-    models = [fresh(lessons) for _ in range(3)]
-    seeds = (SETTINGS, SETTINGS, replace(SETTINGS, seed=5))
-    logs = []
-    for model, settings in zip(models, seeds, strict=True):
+def test_the_same_seed_gives_the_same_result(tiny, lessons: Held) -> None:
+    models, logs = [], []
+    for seed in (4, 4, 5):
         torch.rand(7)  # whatever was drawn before does not matter
-        logs.append(train(model, lessons, STAGES, settings=settings))
+        model, log = run(tiny, lessons, replace(tiny.settings, seed=seed))
+        models.append(model)
+        logs.append(log)
     assert logs[0] == logs[1]
-    assert changed(state(models[0]), models[1]) == set()
+    assert tiny.changed(tiny.state(models[0]), models[1]) == set()
     assert logs[0] != logs[2]
 
 
-def test_the_loss_falls_in_float_and_in_integers(lessons: list[Tracklet]) -> None:
-    model = fresh(lessons)
-    seen = []
-    log = train(
-        model,
-        lessons,
-        [Stage("float", steps=20, learning_rate=3e-3), Stage("int", steps=10, learning_rate=1e-3)],
-        settings=SETTINGS,
-        on_step=seen.append,
+@pytest.mark.parametrize("learns", [True, False])
+def test_the_loss_falls_in_float_and_in_integers(tiny, lessons: Held, learns: bool) -> None:
+    settings = tiny.with_stages(
+        Stage(steps=20, learning_rate=3e-3, learns_frames=learns),
+        Stage(steps=10, learning_rate=1e-3, learns_frames=False),
     )
-    assert seen == log
-    assert [(step.mode, step.step) for step in log] == [
-        *(("float", n) for n in range(20)),
-        *(("int", n) for n in range(10)),
-    ]
+    model, log = run(tiny, lessons, settings)
+    assert [step.mode for step in log] == ["float"] * 20 + ["int"] * 10
+    assert [step.step for step in log] == list(range(30))
     losses = np.array([step.loss for step in log])
     assert losses[15:20].mean() < 0.6 * losses[:3].mean()
     assert losses[-5:].mean() < 0.6 * losses[:3].mean()
     assert np.mean([step.accuracy for step in log[-5:]]) > 0.9
     assert all(0 < rate < 1 for step in log for rate in step.rates)
-    assert not model.training
+    assert all(len(step.rates) == 2 for step in log)
+    assert all(step.loss == pytest.approx(step.cross_entropy + step.triplet) for step in log)
     assert not any(module.training for module in model.modules())
 
 
-def test_the_integer_stage_trains_in_the_chips_integers(lessons: list[Tracklet]) -> None:
-    model = fresh(lessons)
+def test_the_integer_stage_trains_in_the_chips_integers(tiny, lessons: Held, spikes_of) -> None:
+    model = tiny.model()
     branch = model.event_branch
     assert branch.scales == (0, 0)
-    before = state(branch)
-    train(model, lessons, [Stage("int", steps=3, learning_rate=3e-3)], settings=SETTINGS)
+    before = tiny.state(branch)
+    run(tiny, lessons, tiny.with_stages(None, Stage(steps=3, learning_rate=3e-3)), model)
     assert branch.mode == "int"
     assert min(branch.scales) > 0
-    assert {"synapses.0.weight", "synapses.1.weight"} <= changed(before, branch)
+    assert {"synapses.0.weight", "synapses.1.weight"} <= tiny.changed(before, branch)
     spikes = spikes_of(lessons)
     chip = quantize(from_snntorch(branch, spikes))
     record = run_network(chip, spikes.numpy().astype(np.uint8))
@@ -144,104 +72,155 @@ def test_the_integer_stage_trains_in_the_chips_integers(lessons: list[Tracklet])
         assert np.array_equal(layer.numpy().astype(np.uint8), record.spikes[index])
 
 
-def test_scales_are_chosen_once(lessons: list[Tracklet]) -> None:
-    model = fresh(lessons)
-    train(model, lessons, [Stage("int", steps=1)], settings=SETTINGS)
+def test_scales_are_chosen_once(tiny, lessons: Held) -> None:
+    model, _ = run(tiny, lessons, tiny.with_stages(None, Stage(steps=1)))
     scales = model.event_branch.scales
-    train(model, lessons, [Stage("int", steps=2, learning_rate=1e-2)], settings=SETTINGS)
+    again = tiny.with_stages(None, Stage(steps=2, learning_rate=1e-2))
+    run(tiny, lessons, replace(again, firing_rate=0.0), model)
     assert model.event_branch.scales == scales
 
 
-def test_a_frozen_frame_branch_does_not_change(lessons: list[Tracklet]) -> None:
-    model = fresh(lessons)
-    frames, bridge = state(model.frame_branch), state(model.bridge)
-    train(model, lessons, STAGES, settings=SETTINGS)
-    assert changed(frames, model.frame_branch) == set()
-    assert all(parameter.grad is None for parameter in model.frame_branch.parameters())
-    assert changed(bridge, model.bridge)
+def test_the_event_branch_is_brought_to_its_rate(tiny, lessons: Held, spikes_of) -> None:
+    still = Stage(steps=1, learning_rate=1e-12)
+    model, log = run(tiny, lessons, replace(tiny.with_stages(still), firing_rate=0.2))
+    assert log[0].rates == pytest.approx((0.2, 0.2), abs=0.03)
 
 
-def test_a_learning_frame_branch_changes_weights_and_statistics(lessons: list[Tracklet]) -> None:
-    model = fresh(lessons)
-    frames = state(model.frame_branch)
-    train(model, lessons, [Stage("float", steps=1, learns_frames=True)], settings=SETTINGS)
-    assert changed(frames, model.frame_branch) == set(frames)
-    # A frozen stage behind it sees the branch as it is now, not as it was.
-    now = state(model.frame_branch)
-    data = trainer._Tracklets(model, lessons)
-    model.frame_branch.eval()
-    data.freeze_frames()
-    index = np.array([4])
-    with torch.no_grad():
-        expected = model.frame_branch(normalise(lessons[4].frames))
-    assert torch.allclose(data.batch(index, mirrored=False)[0][0], expected, atol=1e-5)
-    assert changed(now, model.frame_branch) == set()
+def test_a_frozen_frame_branch_does_not_change(tiny, lessons: Held) -> None:
+    model = tiny.model()
+    frames, bridge = tiny.state(model.frame_branch), tiny.state(model.bridge)
+    run(tiny, lessons, model=model)
+    assert tiny.changed(frames, model.frame_branch) == set()
+    parameters = list(model.frame_branch.parameters())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in parameters)
+    assert tiny.changed(bridge, model.bridge)
 
 
-@pytest.mark.parametrize("frozen", [True, False])
-def test_frames_and_spikes_are_mirrored_together(lessons: list[Tracklet], frozen: bool) -> None:
-    """A mirrored batch is the batch of mirrored tracklets."""
-    model = fresh(lessons).eval()
-    turned = [
-        replace(
-            lesson,
-            frames=np.ascontiguousarray(lesson.frames[:, :, ::-1]),
-            spikes=np.ascontiguousarray(lesson.spikes[..., ::-1]),
-        )
-        for lesson in lessons
-    ]
-    data, expected = (trainer._Tracklets(model, each) for each in (lessons, turned))
-    if frozen:
-        data.freeze_frames()
-    index = np.array([0, 5, 7])
-    with torch.no_grad():
-        found = data.batch(index, mirrored=True)
-        wanted = expected.batch(index, mirrored=False)
-        plain = data.batch(index, mirrored=False)
-    assert torch.allclose(found[0], wanted[0], atol=1e-6)
-    assert torch.equal(found[1], wanted[1])
-    assert torch.equal(found[2], wanted[2])
-    assert not torch.equal(found[1], plain[1])
-    assert not torch.allclose(found[0], plain[0], atol=1e-3)
+def test_a_learning_frame_branch_changes_weights_and_statistics(tiny, lessons: Held) -> None:
+    model = tiny.model()
+    frames = tiny.state(model.frame_branch)
+    run(tiny, lessons, tiny.with_stages(Stage(steps=1)), model)
+    assert tiny.changed(frames, model.frame_branch) == set(frames)
 
 
-def test_batches_are_mirrored_about_half_the_time(
-    lessons: list[Tracklet], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flags = []
-    original = trainer._Tracklets.batch
-
-    def spy(self, index, *, mirrored: bool):
-        flags.append(mirrored)
-        return original(self, index, mirrored=mirrored)
-
-    monkeypatch.setattr(trainer._Tracklets, "batch", spy)
-    train(fresh(lessons), lessons, [Stage("float", steps=12)], settings=SETTINGS)
-    assert 2 <= sum(flags) <= 10
+def test_maps_of_a_frozen_frame_branch_are_those_it_gives(tiny, lessons: Held) -> None:
+    """Kept maps, and maps computed anew each time, come to the same bit."""
+    kept, log = run(tiny, lessons)
+    anew, other = run(tiny, lessons, replace(tiny.settings, cache_mib=0))
+    assert log == other
+    assert tiny.changed(tiny.state(kept), anew) == set()
 
 
-def test_a_bridge_without_frames_trains_on_events_alone(lessons: list[Tracklet]) -> None:
-    model = fresh(lessons, replace(CONFIG, inputs="e", fusion="none"))
-    before = state(model.event_branch)
-    log = train(model, lessons, [Stage("float", steps=12, learning_rate=3e-3)], settings=SETTINGS)
-    assert log[-1].loss < log[0].loss
-    assert changed(before, model.event_branch)
+def test_kept_maps_see_the_frame_branch_as_it_is(tiny, lessons: Held) -> None:
+    """A frozen stage behind a learning one does not see maps from before."""
+    settings = tiny.with_stages(
+        Stage(steps=4, learning_rate=1e-2), Stage(steps=2, learns_frames=False)
+    )
+    kept, log = run(tiny, lessons, settings)
+    anew, other = run(tiny, lessons, replace(settings, cache_mib=0))
+    assert log == other
 
 
-def test_what_cannot_be_trained_is_refused(lessons: list[Tracklet]) -> None:
-    model = fresh(lessons)
-    before = state(model)
-    stages = [Stage("float", steps=1)]
-    with pytest.raises(InputError, match="no tracklets"):
-        train(model, [], stages)
-    stranger = replace(lessons[0], person=99)
+def test_the_rate_warms_up_and_decays(tiny, lessons: Held) -> None:
+    stage = Stage(steps=9, learning_rate=1e-3, warm_up=2, decay_every=4, decay=0.1)
+    _, log = run(tiny, lessons, tiny.with_stages(stage))
+    expected = [5e-4, *[1e-3] * 3, *[1e-4] * 4, 1e-5]
+    assert [step.learning_rate for step in log] == pytest.approx(expected)
+
+
+def test_epochs_show_every_person_once(tiny, lessons: Held) -> None:
+    """Three persons, two a batch: two steps an epoch; warm-up and decay count in epochs."""
+    stage = Stage(epochs=3, learning_rate=1e-3, warm_up=1, decay_every=2)
+    settings = replace(tiny.with_stages(stage), persons=2)
+    _, log = run(tiny, lessons, settings)
+    assert [step.epoch for step in log] == [0, 0, 1, 1, 2, 2]
+    expected = [5e-4, 1e-3, 1e-3, 1e-3, 1e-4, 1e-4]
+    assert [step.learning_rate for step in log] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("inputs", ["e", "v"])
+def test_one_side_alone_trains(tiny, lessons: Held, inputs: str) -> None:
+    model = tiny.model(replace(tiny.config, inputs=inputs, fusion="none"))
+    before = tiny.state(model)
+    stage = Stage(steps=8, learning_rate=3e-3)
+    _, log = run(tiny, lessons, tiny.with_stages(stage, Stage(steps=2)), model)
+    assert log[7].loss < log[0].loss
+    assert len(log[0].rates) == (2 if inputs == "e" else 0)
+    assert tiny.changed(before, model)
+
+
+def test_workers_change_nothing(tiny, lessons: Held) -> None:
+    """Neither their number, nor that variants are kept beside them."""
+    settings = replace(
+        tiny.settings, augmentation=Augmentation(), float_stage=Stage(steps=4), variants=0
+    )
+    for variants in (0, 3):
+        logs = []
+        for workers in (0, 2):
+            model, log = run(tiny, lessons, replace(settings, variants=variants, workers=workers))
+            logs.append(log)
+        assert logs[0] == logs[1]
+
+
+def test_validation_sees_persons_that_are_not_learnt(tiny, lessons: Held) -> None:
+    more = [*lessons.entries, *(tiny.tracklet(person, n) for person in (3, 4) for n in range(2))]
+    settings = replace(tiny.with_stages(Stage(steps=4)), validate_every=2, validation_persons=2)
+    model, log = run(tiny, tiny.held(more), settings)
+    assert [step.validation is None for step in log] == [True, False, True, False]
+    mean_ap, rank1 = log[1].validation
+    assert 0 < mean_ap <= 1
+    assert 0 <= rank1 <= 1
+    plain, other = run(tiny, lessons, tiny.with_stages(Stage(steps=4)))
+    assert [step.loss for step in log] == [step.loss for step in other]
+    assert tiny.changed(tiny.state(model), plain) == set()
+
+
+def test_what_cannot_be_trained_is_refused(tiny, lessons: Held) -> None:
+    model = tiny.model()
+    before = tiny.state(model)
+    with pytest.raises(InputError, match="0 persons to train on"):
+        run(tiny, tiny.held([]), model=model)
+    stranger = replace(lessons.entries[0], person=99)
     with pytest.raises(InputError, match=r"4 persons for 3 classes.*identities=4"):
-        train(model, [*lessons, stranger], stages)
-    short = replace(lessons[0], spikes=lessons[0].spikes[:FRAMES])
-    with pytest.raises(InputError, match="2 different shapes"):
-        train(model, [*lessons, short], stages)
-    with pytest.raises(InputError, match="batches of 4 persons"):
-        train(model, lessons, stages, settings=Settings(persons=4))
-    with pytest.raises(InputError, match="no event branch"):
-        train(Sdcl(Little(), None, bridge=Bridge(CONFIG)), lessons, stages)
-    assert changed(before, model) == set()
+        run(tiny, tiny.held([*lessons.entries, stranger]), model=model)
+    with pytest.raises(InputError, match="batches of 4"):
+        run(tiny, lessons, replace(tiny.settings, persons=4), model=model)
+    assert tiny.changed(before, model) == set()
+    with pytest.raises(InputError, match="was cut as"):
+        train(model, lessons, replace(tiny.clip, bins=1), tiny.settings)
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tiny, lessons: Held) -> None:
+    model = tiny.model()
+    with torch.no_grad():
+        model.bridge.heads[0].classifier.weight.fill_(float("nan"))
+    with pytest.raises(CheckFailed, match="the loss is nan at step 0; lower the learning rate"):
+        run(tiny, lessons, model=model)
+
+
+def test_a_model_without_an_event_branch_is_told(tiny, lessons: Held) -> None:
+    with pytest.raises(InputError, match="event_features"):
+        run(tiny, lessons, model=Sdcl(tiny.model().frame_branch, None, bridge=Bridge(tiny.config)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: Settings(persons=1), "training settings: persons is 1; give a whole number from"),
+        (lambda: Settings(margin=float("nan")), "margin is nan; give a number from 0"),
+        (lambda: Settings(precision="half"), "precision is 'half'; give one of auto"),
+        (lambda: Settings(device="tpu"), "device is 'tpu'"),
+        (lambda: Settings(float_stage=Stage(), int_stage=Stage()), "no stage has epochs or steps"),
+        (lambda: Settings(validate_every=5), "of no persons; give 2 or more"),
+        (lambda: Stage(epochs=1, steps=1), "1 epochs and 1 steps; give its length in one"),
+        (lambda: Stage(learning_rate=0), "learning_rate is 0; give a number above 0"),
+        (lambda: Augmentation(kinds=("fog",)), "kinds is"),
+        (lambda: Augmentation(severity=(3, 2)), "severity is"),
+        (lambda: Augmentation(flip=True), "flip is True"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(wrong, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        wrong()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
