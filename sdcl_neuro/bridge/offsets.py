@@ -63,7 +63,8 @@ def nearest_event_offsets(active: Tensor, k: int, *, window: int = 8) -> Tensor:
     offsets = torch.zeros(
         batch * height * width, points, 2, dtype=torch.int64, device=active.device
     )
-    if len(ball) < points:
+    # On the device meta there are shapes and no events.
+    if len(ball) < points or active.is_meta:
         return offsets.view(batch, height, width, points, 2)
     cells = active.nonzero()  # [P, 3]: map, row, column
     pieces = cells.split(max(1, _CHUNK // len(ball)))

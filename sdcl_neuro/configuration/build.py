@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import nn
 
 from ..composition import compose, needs_event_branch
@@ -31,7 +32,9 @@ def build_model(configuration: Configuration, identities: int = 0) -> Sdcl:
     kind = configuration.model
     branch = None
     if needs_event_branch(kind, config):
-        branch = EventBranch(configuration.event_branch.description())
+        # Small, and snnTorch reads its values back, which the device meta has not.
+        with torch.device("cpu"):
+            branch = EventBranch(configuration.event_branch.description())
     model = compose(
         kind,
         config,
