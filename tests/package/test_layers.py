@@ -33,7 +33,7 @@ LAYERS: list[set[str]] = [
         "gallery",
     },
     {"checkpoint", "bridge"},
-    {"model", "composition", "profiling", "hw_profiles"},
+    {"model", "composition", "model_table", "profiling", "hw_profiles"},
     {"sdcl_checkpoint", "runtime", "training", "live"},
     {"configuration"},
     {"conversion"},
