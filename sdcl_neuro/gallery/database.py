@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..errors import InputError
 
 APPLICATION_ID = 0x53444731  # "SDG1": what makes an SQLite file a gallery
 VERSION = 1
+_POLLED_MS = 3
 PATIENCE_S = 60.0  # how long one process waits for another's transaction
 # The revision counts whatever makes an index wrong, also where another program did it; new rows do
 # not: ids only grow, so they are found by their id.
@@ -121,7 +123,7 @@ class Database:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
         with _told(self.path):
-            self.base.execute(begin)
+            self._begin(begin)
             try:
                 yield
                 self.base.execute("COMMIT")
@@ -129,6 +131,28 @@ class Database:
                 if self.base.in_transaction:
                     self.base.execute("ROLLBACK")
                 raise
+
+    def _begin(self, begin: str) -> None:
+        """Begin when nobody else is in the way.
+
+        SQLite waits by longer and longer sleeps, and so may never meet the short moment between
+        two transactions of a busy neighbour: here they stay short.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        self.base.execute(f"PRAGMA busy_timeout = {_POLLED_MS}")
+        try:
+            while True:
+                try:
+                    self.base.execute(begin)
+                    self.value("SELECT count(*) FROM sqlite_master")  # takes a reader's lock, too
+                    return
+                except sqlite3.OperationalError as error:
+                    if self.base.in_transaction:
+                        self.base.execute("ROLLBACK")
+                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                        raise
+        finally:
+            self.base.execute(f"PRAGMA busy_timeout = {int(1000 * PATIENCE_S)}")
 
     def copy(self, target: Path) -> None:
         """A copy of one state of the file, whole or not at all."""
