@@ -19,12 +19,14 @@ from ..errors import SdclNeuroError
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "the whole way on a packaged clip: train, convert, prove, infer, report"),
+    "train": ("train", "train a configuration; the same command again goes on where it stopped"),
     "convert": ("convert", "a checkpoint, .nir or .net to a .net or .nir file"),
     "verify": ("verify", "prove backends equal, spike for spike, and write the certificate"),
     "run": ("run", "run a network on a file of spikes"),
     "profile": ("profile", "spikes, synaptic operations, energy and latency on given hardware"),
     "hw": ("hw", "hardware profiles: list, show, fit"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
+    "live": ("live", "hybrid re-identification on a stream, as it comes"),
     "events": ("events", "event files: info, encode, simulate"),
     "weights": ("weights", "weights of the frame branch: convert"),
     "lava": ("lava", "Lava on this Python: install, status"),
@@ -65,7 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             common_arguments(verb_parser)
             verb.add_arguments(verb_parser)
             verb_parser.set_defaults(execute=verb.execute)
-    args = parser.parse_args(arguments)
+    args, rest = parser.parse_known_args(arguments)
+    # argparse gives a verb's list of KEY=VALUE only what stands before the first option.
+    if rest and hasattr(args, "overrides") and not any(one.startswith("-") for one in rest):
+        args.overrides, rest = [*args.overrides, *rest], []
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return cast(int, args.execute(args))
     except KeyboardInterrupt:

@@ -82,7 +82,7 @@ def test_scales_are_chosen_once(tiny, lessons: Held) -> None:
 
 def test_the_event_branch_is_brought_to_its_rate(tiny, lessons: Held, spikes_of) -> None:
     still = Stage(steps=1, learning_rate=1e-12)
-    model, log = run(tiny, lessons, replace(tiny.with_stages(still), firing_rate=0.2))
+    _model, log = run(tiny, lessons, replace(tiny.with_stages(still), firing_rate=0.2))
     assert log[0].rates == pytest.approx((0.2, 0.2), abs=0.03)
 
 
@@ -116,8 +116,8 @@ def test_kept_maps_see_the_frame_branch_as_it_is(tiny, lessons: Held) -> None:
     settings = tiny.with_stages(
         Stage(steps=4, learning_rate=1e-2), Stage(steps=2, learns_frames=False)
     )
-    kept, log = run(tiny, lessons, settings)
-    anew, other = run(tiny, lessons, replace(settings, cache_mib=0))
+    _kept, log = run(tiny, lessons, settings)
+    _anew, other = run(tiny, lessons, replace(settings, cache_mib=0))
     assert log == other
 
 
@@ -157,7 +157,7 @@ def test_workers_change_nothing(tiny, lessons: Held) -> None:
     for variants in (0, 3):
         logs = []
         for workers in (0, 2):
-            model, log = run(tiny, lessons, replace(settings, variants=variants, workers=workers))
+            _model, log = run(tiny, lessons, replace(settings, variants=variants, workers=workers))
             logs.append(log)
         assert logs[0] == logs[1]
 

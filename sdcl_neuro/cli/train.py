@@ -1,0 +1,62 @@
+"""Train a configuration; the same command again goes on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..atomic import write_json
+from .progress import progress_bars
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument(
+        "configuration",
+        metavar="CONFIG",
+        help="a packaged configuration's name (generated-small, prid2011, ...) or a .toml file",
+    )
+    parser.add_argument(
+        "overrides", metavar="KEY=VALUE", nargs="*", help="as training.float_stage.epochs=3"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="of state, log and model"
+    )
+    parser.add_argument("--root", metavar="DIR", type=Path, help="where the data set lies")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check and print what would be trained, no more"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="the result, as JSON")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Train, print the result."""
+    from ..configuration import load_configuration
+    from ..pipeline.training_run import plan_training, run_training
+
+    configuration = load_configuration(args.configuration, args.overrides)
+    if args.dry_run:
+        plan = plan_training(configuration, args.root)
+        if args.json is not None:
+            write_json(args.json, plan.to_dict())
+        print(plan)
+        return 0
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    result = run_training(
+        configuration,
+        args.out,
+        root=args.root,
+        progress=progress_bars(quiet=args.quiet),
+        say=say,
+    )
+    if result is None:  # another process of this training tells it
+        return 0
+    if args.json is not None:
+        write_json(args.json, result.to_dict())
+    print(result)
+    return 0
