@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("run", "run a network on a file of spikes"),
     "profile": ("profile", "spikes, synaptic operations, energy and latency on given hardware"),
     "hw": ("hw", "hardware profiles: list, show, fit"),
+    "evaluate": ("evaluate", "mAP and CMC, in float, in integers and as deployed"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
     "live": ("live", "hybrid re-identification on a stream, as it comes"),
     "events": ("events", "event files: info, encode, simulate"),

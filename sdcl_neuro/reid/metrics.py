@@ -7,7 +7,7 @@ left out; a query without a match among the rest is not counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -129,8 +129,10 @@ def measure(matches: Iterable[NDArray[np.bool_]]) -> Metrics:
     return summarise(measure_query(flags) for flags in matches)
 
 
-def summarise(queries: Iterable[QueryMeasures | None]) -> Metrics:
-    """Means over the queries that have a match; InputError if none has."""
+def summarise(
+    queries: Iterable[QueryMeasures | None], *, ranks: Sequence[int] = CMC_RANKS
+) -> Metrics:
+    """Means over the queries that have a match, CMC at `ranks`; InputError if none has."""
     every = list(queries)
     found = [one for one in every if one is not None]
     skipped = len(every) - len(found)
@@ -142,7 +144,7 @@ def summarise(queries: Iterable[QueryMeasures | None]) -> Metrics:
     firsts = np.array([one.first for one in found])
     return Metrics(
         float(np.mean([one.precision for one in found])),
-        {rank: float(np.mean(firsts <= rank)) for rank in CMC_RANKS},
+        {rank: float(np.mean(firsts <= rank)) for rank in ranks},
         float(np.mean([one.inverse for one in found])),
         len(found),
         skipped,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -41,8 +41,12 @@ class Ranking:
 
     @property
     def metrics(self) -> Metrics:
-        """Over all queries; InputError if none has a match."""
+        """Over all queries, CMC at the usual ranks; InputError if none has a match."""
         return summarise(self.measures)
+
+    def metrics_at(self, ranks: Sequence[int]) -> Metrics:
+        """The same with the CMC at other ranks."""
+        return summarise(self.measures, ranks=ranks)
 
     @property
     def precisions(self) -> NDArray[np.float64]:

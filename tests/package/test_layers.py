@@ -37,7 +37,7 @@ LAYERS: list[set[str]] = [
     {"sdcl_checkpoint", "runtime", "training", "live"},
     {"configuration"},
     {"conversion"},
-    {"pipeline"},
+    {"pipeline", "evaluation"},
     {"demo"},
     {"cli"},
 ]

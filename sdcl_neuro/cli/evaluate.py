@@ -1,0 +1,167 @@
+"""How well a trained model re-identifies, in float, in integers and as deployed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .progress import progress_bars
+
+if TYPE_CHECKING:
+    from ..evaluation import Condition, Judging
+    from ..evaluation.data import Chosen
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        type=Path,
+        help="the folder of a training run or of a whole model",
+    )
+    parser.add_argument(
+        "--backend",
+        metavar="NAMES",
+        help="of the event branch, with commas, the reference first: snntorch (float), "
+        "snntorch-int, loihi (read back from a .net file), lava, norse",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="NAME",
+        help="prid2011, ilidsvid, mars, event-reid, generated, mot, or a configuration; the "
+        "training run's own if left out",
+    )
+    parser.add_argument("--root", metavar="DIR", type=Path, help="where the data set lies")
+    parser.add_argument(
+        "--query", metavar="LIST", type=Path, help="of Event-ReId: windows that ask"
+    )
+    parser.add_argument("--gallery", metavar="LIST", type=Path, help="windows that are searched")
+    parser.add_argument("--distance", choices=("cosine", "euclidean"))
+    parser.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking, too")
+    parser.add_argument(
+        "--degrade",
+        metavar="KIND:SEVERITY,...",
+        help="evaluate on degraded frames, too: blur, occlusion, low-light, noise; 1 to 5",
+    )
+    parser.add_argument(
+        "--sweep",
+        metavar="NAME=VALUES",
+        action="append",
+        default=[],
+        help="vary one thing at a time: bits=8,6,5,4, bins=2,4,8 or threshold=0.8,1,1.25",
+    )
+    parser.add_argument("--picture", metavar="FILE.png", type=Path, help="the first row's lists")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="one line for each row")
+    parser.add_argument(
+        "--cache", metavar="DIR", type=Path, help="keep embeddings; a killed evaluation goes on"
+    )
+    parser.add_argument("--batch", metavar="N", type=int, help="tracklets at a time")
+    parser.add_argument("--device", help="as torch names it; a GPU where there is one")
+    parser.add_argument(
+        "overrides",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="of the configuration, for example data.split=3 or evaluation.k1=10",
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Evaluate, print the table, and write what was asked for."""
+    from ..evaluation import Extraction, FeatureStore, evaluate, open_trained, parse_sweep
+    from ..evaluation.data import choose_data
+    from ..training.distributed import process_group
+
+    if args.picture is not None and args.picture.suffix != ".png":
+        raise InputError(
+            f"{args.picture} does not end in .png", where="--picture", mend="name it so"
+        )
+    settings = parse_sweep(args.sweep)
+    trained = open_trained(args.checkpoint)
+    chosen = choose_data(
+        trained,
+        name=args.data,
+        root=args.root,
+        query=args.query,
+        gallery=args.gallery,
+        overrides=args.overrides,
+    )
+    conditions = _conditions(args.degrade)
+    with process_group() as group:
+        result = evaluate(
+            trained,
+            chosen.open if args.degrade is None else chosen.undegraded(),
+            backends=args.backend.split(",") if args.backend else (),
+            settings=settings,
+            conditions=conditions,
+            judging=_judging(args, chosen),
+            how=Extraction(
+                device=args.device,
+                batch=args.batch or chosen.configuration.evaluation.batch,
+                store=FeatureStore(args.cache),
+                group=group,
+            ),
+            progress=_bars(quiet=args.quiet or not group.leads),
+        )
+    if result is None:
+        return 0
+    print(result)
+    if args.json is not None:
+        result.to_json(args.json)
+    if args.csv is not None:
+        result.to_csv(args.csv)
+    if args.picture is not None:
+        from ..evaluation.picture import draw_ranked_lists
+
+        data = conditions[0].of(chosen.open(trained.clip))
+        draw_ranked_lists(
+            args.picture,
+            data,
+            result.rows[0].ranking,
+            trained.clip,
+            query=result.query,
+            gallery=result.gallery,
+        )
+        print(f"picture: {args.picture}")
+    return 0
+
+
+def _bars(*, quiet: bool) -> Callable[[str, int], AbstractContextManager[Callable[[int], None]]]:
+    return progress_bars(quiet=quiet)
+
+
+def _judging(args: argparse.Namespace, chosen: Chosen) -> Judging:
+    """Of the command line, else of the configuration."""
+    from ..evaluation import Judging
+    from ..reid import ReRanking
+
+    table = chosen.configuration.evaluation
+    wanted = args.rerank or table.rerank
+    return Judging(
+        args.distance or table.distance,
+        table.ranks,
+        ReRanking(table.k1, table.k2, table.lambda_value) if wanted else None,
+    )
+
+
+def _conditions(text: str | None) -> tuple[Condition, ...]:
+    """Clean, then each ``KIND:SEVERITY``."""
+    from ..datasets.degradations import KINDS, SEVERITIES
+    from ..evaluation import Condition
+
+    found = [Condition()]
+    for one in text.split(",") if text else ():
+        kind, _, severity = one.partition(":")
+        if kind not in KINDS or severity not in map(str, SEVERITIES):
+            raise InputError(
+                f"degradation {one!r}",
+                where="--degrade",
+                mend=f"give KIND:SEVERITY, a kind of {', '.join(KINDS)}, 1 to 5",
+            )
+        found.append(Condition(kind, int(severity)))
+    return tuple(found)
