@@ -12,6 +12,8 @@ from .light import LOG_BITS
 
 # A mismatched threshold never falls below this (v2e's own limit).
 THRESHOLD_FLOOR = 0.01
+# Flags of pixels are looked at so many at a time.
+WORD = 8
 
 
 @dataclass(frozen=True)
@@ -64,20 +66,26 @@ class Pixels:
     Attributes:
         shape: of a frame.
         level: int32, log intensity in the last frame.
+        next_level, rise, crossed, found: room for the next frame's; see `kernels`.
         excess: int32, level above that of the last event.
         threshold_on, threshold_off: int32, above zero.
         last_event_us: int64, time of the last event that was sent.
-        buffer: uint64, room for the crossings of one interval; grows as needed.
+        buffer, spare: uint64, room for the crossings of one interval; they grow as needed.
         start_us, time_us: times of the first and the last frame.
     """
 
     shape: tuple[int, ...]
     level: NDArray[np.int32]
+    next_level: NDArray[np.int32]
+    rise: NDArray[np.int32]
+    crossed: NDArray[np.uint8]
+    found: NDArray[np.int32]
     excess: NDArray[np.int32]
     threshold_on: NDArray[np.int32]
     threshold_off: NDArray[np.int32]
     last_event_us: NDArray[np.int64]
     buffer: NDArray[np.uint64]
+    spare: NDArray[np.uint64]
     start_us: int
     time_us: int
 
@@ -92,8 +100,23 @@ class Pixels:
         """Pixels that have settled on their first frame."""
         on, off = thresholds(config, level.size)
         never = np.full(level.size, time_us - config.refractory_us, np.int64)
-        room = np.empty(level.size, np.uint64)
-        return cls(shape, level, np.zeros_like(level), on, off, never, room, time_us, time_us)
+        whole = -(-level.size // WORD) * WORD
+        return cls(
+            shape=shape,
+            level=level,
+            next_level=np.empty_like(level),
+            rise=np.empty_like(level),
+            crossed=np.zeros(whole, np.uint8),
+            found=np.empty(whole + 1, np.int32),
+            excess=np.zeros_like(level),
+            threshold_on=on,
+            threshold_off=off,
+            last_event_us=never,
+            buffer=np.empty(level.size, np.uint64),
+            spare=np.empty(level.size, np.uint64),
+            start_us=time_us,
+            time_us=time_us,
+        )
 
 
 def thresholds(config: SimulatorConfig, pixels: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -106,26 +129,42 @@ def thresholds(config: SimulatorConfig, pixels: int) -> tuple[NDArray[np.int32],
 
 
 def all_crossings(
-    pixels: Pixels, level: NDArray[np.int32], drift: int, duration_us: int
+    pixels: Pixels, *, drift: int, duration_us: int, refractory_us: int
 ) -> NDArray[np.uint64]:
-    """Crossings of all pixels since the last frame, pixel by pixel."""
+    """Crossings of all pixels up to `next_level`, pixel by pixel: a part of the buffer."""
     from . import kernels
 
-    parts, pixel = [], 0
+    thresholds = (pixels.threshold_on, pixels.threshold_off)
+    kernels.rises(
+        pixels.level,
+        pixels.next_level,
+        pixels.excess,
+        *thresholds,
+        drift,
+        pixels.rise,
+        pixels.crossed,
+    )
+    found = pixels.found[
+        : kernels.flagged(pixels.crossed, pixels.crossed.view(np.uint64), pixels.found)
+    ]
+    place, count = 0, 0
     while True:
-        pixel, count = kernels.crossings(
-            pixels.level,
-            level,
+        place, count = kernels.crossings(
+            found,
+            pixels.rise,
             pixels.excess,
-            pixels.threshold_on,
-            pixels.threshold_off,
-            drift,
+            *thresholds,
+            pixels.shape[1],
             duration_us,
-            pixel,
+            pixels.time_us,
+            refractory_us,
+            pixels.last_event_us,
+            place,
             pixels.buffer,
+            count,
         )
-        parts.append(pixels.buffer[:count].copy())
-        if pixel == level.size:
-            return np.concatenate(parts)
+        if place == len(found):
+            return pixels.buffer[:count]
         # So that also a pixel with very many events fits at last.
-        pixels.buffer = np.empty(2 * pixels.buffer.size, np.uint64)
+        pixels.buffer = np.concatenate([pixels.buffer, np.empty_like(pixels.buffer)])
+        pixels.spare = np.empty_like(pixels.buffer)

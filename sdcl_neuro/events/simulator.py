@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .array import EVENT_DTYPE, SENSOR_MAX, Events
+from .array import EVENT_DTYPE, SENSOR_MAX, Events, unchecked
 from .encoding import frame_times
 from .light import LINEAR_MAX, LOG_BITS, LUMINANCE, linear_intensity, linear_of_srgb, log_levels
 from .pixels import Pixels, all_crossings
@@ -26,6 +26,7 @@ NOISE_AT_WHITE = 0.25
 # Times since the last frame have 31 bits in the simulator's keys.
 DURATION_LIMIT_US = 1 << 31
 NOISE_LIMIT = 1e9
+FIRST_ROOM = 1 << 16
 
 
 def simulate(
@@ -45,6 +46,8 @@ def simulate(
     Raises:
         InputError: frames of another type or shape, or times that do not ascend.
     """
+    from . import kernels
+
     times = frame_times(times_us)
     if frames.ndim not in (3, 4) or len(frames) != len(times):
         raise InputError(
@@ -52,8 +55,16 @@ def simulate(
             mend="give frames [F, H, W] or [F, H, W, 3], and one time for each",
         )
     simulator = Simulator(config or SimulatorConfig())
-    parts = [simulator.advance(frame, int(time)) for frame, time in zip(frames, times, strict=True)]
-    return Events(np.concatenate(parts), frames.shape[2], frames.shape[1], "simulated")
+    events, count = np.empty(FIRST_ROOM, EVENT_DTYPE), 0
+    for frame, time in zip(frames, times, strict=True):
+        keys, start_us = simulator.keys(frame, int(time))
+        if count + len(keys) > len(events):
+            # Nothing else refers to it: the array may move.
+            events.resize(2 * (count + len(keys)), refcheck=False)
+        kernels.unpack(keys, start_us, events[count : count + len(keys)])
+        count += len(keys)
+    events.resize(count, refcheck=False)
+    return unchecked(events, frames.shape[2], frames.shape[1], "simulated")
 
 
 class Simulator:
@@ -76,30 +87,60 @@ class Simulator:
         """
         from . import kernels
 
-        _check_frame(frame)
-        level = self._levels(frame)
-        pixels = self._pixels
-        if pixels is None:
-            self._pixels = Pixels.at_rest(self.config, frame.shape, level, time_us)
-            return np.empty(0, EVENT_DTYPE)
-        duration = self._duration(pixels, frame, time_us)
-        keys = all_crossings(pixels, level, self._drift(pixels, time_us), duration)
-        if self.config.shot_noise_hz:
-            keys = np.concatenate([keys, self._shot_noise(frame, duration)])
-        keys.sort()
-        if self.config.refractory_us:
-            wait = self.config.refractory_us
-            keys = keys[
-                kernels.outside_refractory(keys, pixels.time_us, wait, pixels.last_event_us)
-            ]
-        events = _unpack(keys, pixels.time_us, frame.shape[1])
-        pixels.level, pixels.time_us = level, time_us
+        keys, start_us = self.keys(frame, time_us)
+        events = np.empty(len(keys), EVENT_DTYPE)
+        kernels.unpack(keys, start_us, events)
         return events
 
-    def _levels(self, frame: NDArray[np.uint8]) -> NDArray[np.int32]:
+    def keys(self, frame: NDArray[np.uint8], time_us: int) -> tuple[NDArray[np.uint64], int]:
+        """The same as keys in order (see `kernels`), and the time that their offsets count from.
+
+        The array is ours and lasts until the next frame.
+        """
+        _check_frame(frame)
+        pixels = self._pixels
+        if pixels is None:
+            level = self._levels(frame, np.empty(frame.shape[0] * frame.shape[1], np.int32))
+            self._pixels = Pixels.at_rest(self.config, frame.shape, level, time_us)
+            return np.empty(0, np.uint64), time_us
+        duration = self._duration(pixels, frame, time_us)
+        drift = self._drift(pixels, time_us)
+        self._levels(frame, pixels.next_level)
+        noisy = self.config.shot_noise_hz > 0
+        keys = all_crossings(
+            pixels,
+            drift=drift,
+            duration_us=duration,
+            refractory_us=0 if noisy else self.config.refractory_us,
+        )
+        ordered = (
+            self._with_noise(pixels, keys, frame, duration)
+            if noisy
+            else _ordered(keys, pixels.spare, duration)
+        )
+        start_us, pixels.time_us = pixels.time_us, time_us
+        pixels.level, pixels.next_level = pixels.next_level, pixels.level
+        return ordered, start_us
+
+    def _with_noise(
+        self, pixels: Pixels, keys: NDArray[np.uint64], frame: NDArray[np.uint8], duration: int
+    ) -> NDArray[np.uint64]:
+        """Crossings and noise in order; noise makes a pixel deaf as its own events do."""
         from . import kernels
 
-        level = np.empty(frame.shape[0] * frame.shape[1], np.int32)
+        both = np.sort(np.concatenate([keys, self._shot_noise(frame, duration)]))
+        wait = self.config.refractory_us
+        if not wait:
+            return both
+        keep = kernels.outside_refractory(
+            both, frame.shape[1], pixels.time_us, wait, pixels.last_event_us
+        )
+        kept: NDArray[np.uint64] = both[keep]
+        return kept
+
+    def _levels(self, frame: NDArray[np.uint8], level: NDArray[np.int32]) -> NDArray[np.int32]:
+        from . import kernels
+
         if frame.ndim == 2:
             kernels.grey_levels(frame.reshape(-1), self._level_of_grey, level)
         else:
@@ -136,7 +177,7 @@ class Simulator:
 
     def _shot_noise(self, frame: NDArray[np.uint8], duration_us: int) -> NDArray[np.uint64]:
         """A Poisson process per pixel, thinned where it is bright."""
-        from .kernels import OFFSET_SHIFT, PIXEL_SHIFT
+        from .kernels import OFFSET_SHIFT, PIXEL_SHIFT, ROW_SHIFT
 
         linear = linear_intensity(frame).reshape(-1)
         mean = self.config.shot_noise_hz * linear.size * duration_us / 1e6
@@ -151,19 +192,18 @@ class Simulator:
         polarity = self._noise.integers(0, 2, number)
         chance = 1.0 - (1.0 - NOISE_AT_WHITE) * linear[pixel] / LINEAR_MAX
         keep = self._noise.random(number) < chance
-        keys = (offset << OFFSET_SHIFT) | (pixel << PIXEL_SHIFT) | polarity
+        y, x = np.divmod(pixel, frame.shape[1])
+        keys = (offset << OFFSET_SHIFT) | (y << ROW_SHIFT) | (x << PIXEL_SHIFT) | polarity
         return keys[keep].astype(np.uint64)
 
 
-def _unpack(keys: NDArray[np.uint64], start_us: int, width: int) -> NDArray[Any]:
-    from .kernels import OFFSET_SHIFT, PIXEL_MASK, PIXEL_SHIFT
+def _ordered(
+    keys: NDArray[np.uint64], spare: NDArray[np.uint64], duration_us: int
+) -> NDArray[np.uint64]:
+    from . import kernels
 
-    signed = keys.astype(np.int64)
-    events = np.empty(len(keys), EVENT_DTYPE)
-    events["t"] = (signed >> OFFSET_SHIFT) + start_us
-    events["y"], events["x"] = np.divmod((signed >> PIXEL_SHIFT) & PIXEL_MASK, width)
-    events["p"] = signed & 1
-    return events
+    spare = spare[: len(keys)]
+    return spare if kernels.order_by_offset(keys, spare, duration_us) else keys
 
 
 def _check_frame(frame: NDArray[np.uint8]) -> None:
