@@ -10,7 +10,7 @@ chip does depends on the spikes (`profiling`), so it stands apart, as synaptic o
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -242,6 +242,13 @@ def _last_layer(branch: nn.Module, spikes: Tensor) -> Tensor:
     for synapse in branch.synapses:
         maps = synapse(maps)
     return maps.view(*spikes.shape[:2], *maps.shape[1:])
+
+
+def count_macs(run: Callable[[], object]) -> int:
+    """MACs of whatever `run` computes."""
+    with torch.no_grad(), _counter() as counter:
+        run()
+    return counter.get_total_flops() // 2
 
 
 def _counter() -> FlopCounterMode:
