@@ -1,0 +1,190 @@
+"""Hybrid re-identification on a stream, as it comes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ..atomic import write_json
+from ..errors import InputError
+from .event_values import pair
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..live import Seen
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", type=Path, help="the folder of a whole SDCL"
+    )
+    _add_sources(parser)
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--mode",
+        choices=("latency", "throughput"),
+        default="latency",
+        help="embed what waits at once (default), or wait until a batch is full",
+    )
+    how.add_argument("--batch", metavar="N", type=int, default=4, help="tracklets at a time (4)")
+    how.add_argument("--queue", metavar="N", type=int, default=16, help="may wait (16)")
+    how.add_argument(
+        "--drop",
+        choices=("oldest", "newest", "none"),
+        default="oldest",
+        help="which tracklet is dropped when the queue is full; none holds the source up",
+    )
+    how.add_argument("--backend", default="loihi", help="of the event branch (loihi)")
+    how.add_argument(
+        "--device", help="of the dense side, as torch names it; a GPU where there is one"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE.jsonl",
+        type=Path,
+        help="one JSON line a tracklet, with its embedding, written as it is done",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="the session's sum, as JSON")
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    sources = parser.add_argument_group("sources")
+    sources.add_argument(
+        "--frames",
+        metavar="SOURCE",
+        required=True,
+        help="a video file, a camera (0, /dev/video0, rtsp://...), or with --size raw RGB pictures "
+        "from a pipe (- is standard input)",
+    )
+    sources.add_argument(
+        "--tracks", metavar="SOURCE", required=True, help="MOTChallenge text; see --growing"
+    )
+    sources.add_argument(
+        "--events", metavar="SOURCE", help="a recording, or a stream; else they are simulated"
+    )
+    sources.add_argument(
+        "--event-format",
+        choices=("text", "records"),
+        help="--events is being written: lines 't x y p', or 13-byte records (see docs/live.md)",
+    )
+    sources.add_argument("--sensor", metavar="WxH", help="of the events")
+    sources.add_argument(
+        "--growing", action="store_true", help="--tracks is a pipe or is still being written"
+    )
+    sources.add_argument("--size", metavar="WxH", help="of raw pictures")
+    sources.add_argument("--fps", type=float, help="of raw pictures")
+    sources.add_argument(
+        "--speed", type=float, default=1.0, help="of a video file; 0 for no pause (1)"
+    )
+    sources.add_argument(
+        "--patience",
+        metavar="MS",
+        type=float,
+        default=100.0,
+        help="how long a frame waits for its events and boxes (100)",
+    )
+    sources.add_argument(
+        "--idle",
+        metavar="S",
+        type=float,
+        default=5.0,
+        help="how long a growing file may rest before it counts as complete (5)",
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print each tracklet as it is done, and the sum at the end or after Ctrl-C."""
+    from ..live import LiveSettings
+    from ..pipeline.live_stream import LiveSource, watch
+
+    source = LiveSource(
+        frames=args.frames,
+        tracks=args.tracks,
+        events=args.events,
+        growing=args.growing,
+        raw_size=pair(args.size, "--size"),
+        fps=args.fps,
+        sensor=pair(args.sensor, "--sensor"),
+        event_format=args.event_format,
+        speed=args.speed,
+        patience_s=args.patience / 1e3,
+        idle_s=args.idle,
+    )
+    settings = LiveSettings(
+        mode=args.mode,
+        batch=args.batch,
+        queue=args.queue,
+        policy="block" if args.drop == "none" else args.drop,
+        device=args.device,
+    )
+    with _opened(args.out) as lines, _stopped_by_interrupt() as stop:
+
+        def on_seen(seen: Seen, embedding: NDArray[np.float32]) -> None:
+            if not args.quiet:
+                print(seen, file=sys.stderr, flush=True)
+            if lines is not None:
+                _write(lines, {**seen.to_dict(), "embedding": embedding.tolist()})
+
+        report = watch(
+            args.checkpoint,
+            source,
+            backend=args.backend,
+            settings=settings,
+            on_seen=on_seen,
+            stop=stop,
+        )
+    if args.json is not None:
+        write_json(args.json, report.to_dict())
+    print(report)
+    return 0
+
+
+def _opened(path: Path | None) -> AbstractContextManager[IO[str] | None]:
+    """A new file for the results; an old one is another session's, and is left alone."""
+    if path is None:
+        return nullcontext()
+    try:
+        return path.open("x", encoding="utf-8")
+    except FileExistsError:
+        raise InputError("exists already", where=str(path), mend="give a new --out") from None
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror})", where=str(path), mend="give another --out"
+        ) from None
+
+
+def _write(lines: IO[str], values: dict[str, Any]) -> None:
+    # Flushed line by line: what was reported is in the file whatever happens next.
+    lines.write(json.dumps(values) + "\n")
+    lines.flush()
+
+
+@contextmanager
+def _stopped_by_interrupt() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second one interrupts as usual."""
+    stop = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def first(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop.set()
+
+    # Only the main thread may; elsewhere the caller's own handling holds.
+    mine = threading.current_thread() is threading.main_thread()
+    if mine:
+        signal.signal(signal.SIGINT, first)
+    try:
+        yield stop
+    finally:
+        if mine:
+            signal.signal(signal.SIGINT, before)
