@@ -89,7 +89,7 @@ class PstaBridge(nn.Module):
 
     def _levels(self, steps: Tensor) -> tuple[Tensor, ...]:
         """``[B, F, C, h, w]`` to one feature ``[B, C]`` for each level."""
-        batch = len(steps)
+        batch = steps.shape[0]  # len would fix the batch of an exported graph
         pooled: list[Tensor] = []
         features = []
         for block in self.pyramid:
