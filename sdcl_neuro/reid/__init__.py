@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .blocks import distance_blocks
+from .intervals import bootstrap_interval
 from .metrics import Metrics, QueryMeasures, distance_matrix, evaluate_ranking
 from .ranked import RankedList, RankedLists, rank
 from .ranking import Changed, Ranking, changed_lists, rank_blocks
@@ -16,6 +17,7 @@ __all__ = [
     "RankedLists",
     "Ranking",
     "ReRanking",
+    "bootstrap_interval",
     "changed_lists",
     "distance_blocks",
     "distance_matrix",
