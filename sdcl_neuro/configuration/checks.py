@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..bridge import BridgeConfig
 from ..errors import InputError
-from ..frame_branch import MAP_CHANNELS, MAP_SIZE
+from ..frame_branch import MAP_CHANNELS, map_size
 from ..sdcl_checkpoint import ClipFormat
 from .reading import Fault
 from .tables import Configuration
@@ -21,16 +21,17 @@ def bridge_config(configuration: Configuration, *, identities: int = 0) -> Bridg
     table, clip = configuration.bridge, configuration.clip
     psta = configuration.model == "psta"
     maps = MAP_CHANNELS.get(configuration.frame_branch.name, 1)
+    cells = map_size(configuration.frame_branch.name)
     event_channels, *size = configuration.event_branch.description().output_shape(clip.size)
-    event_size = MAP_SIZE if table.inputs == "v" else (size[0], size[1])
+    event_size = cells if table.inputs == "v" else (size[0], size[1])
     if psta and table.inputs == "e":  # event voxels in place of frames
-        event_channels, event_size = maps, MAP_SIZE
+        event_channels, event_size = maps, cells
     return BridgeConfig(
         channels=table.channels,
         frame_channels=maps,
         event_channels=event_channels,
         event_size=event_size,
-        map_size=MAP_SIZE,
+        map_size=cells,
         frames=clip.frames,
         identities=identities,
         inputs=table.inputs,
@@ -75,7 +76,7 @@ def disagreements(configuration: Configuration) -> list[Fault]:
     data, inputs = configuration.data, configuration.bridge.inputs
     found = []
     if frame_branch_name(configuration) == "none":
-        mend = "give one of resnet50, osnet_x1_0, osnet_x0_25, or set bridge.inputs"
+        mend = "give one of resnet50, osnet_x1_0, osnet_x0_25, small, or set bridge.inputs"
         found.append(Fault("frame_branch.name", "is none, and frames are an input", mend))
     if inputs != "e" and data.kind in WITHOUT_FRAMES:
         what = f"is {inputs}, and {data.kind} has no frames"

@@ -23,7 +23,7 @@ from ..training.settings import Settings
 Kind = Literal["prid2011", "ilidsvid", "mars", "event-reid", "generated", "mot"]
 Degraded = Literal["test", "all"]
 Distance = Literal["cosine", "euclidean"]
-FrameBranchName = Literal["resnet50", "osnet_x1_0", "osnet_x0_25", "none"]
+FrameBranchName = Literal["resnet50", "osnet_x1_0", "osnet_x0_25", "small", "none"]
 MAX_SPIKING_LAYERS = 3  # the range of the paper's Fig. 6
 SEED_MAX = (1 << 31) - 1
 
