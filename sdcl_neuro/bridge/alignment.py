@@ -55,9 +55,9 @@ class CrossFeatureAlignment(nn.Module):
         batch, channels, height, width = own.shape
         query = own * other
         grid = self._sampling_grid(self.offset(query))  # [N*M, hw, I, 2]
-        score = self.score(query).view(batch * self.heads, self.points, height * width)
+        score = self.score(query).reshape(batch * self.heads, self.points, height * width)
         score = score.softmax(1).transpose(1, 2)[:, None]  # [N*M, 1, hw, I]
-        value = self.value(other).view(-1, channels // self.heads, height, width)
+        value = self.value(other).reshape(-1, channels // self.heads, height, width)
         sampled = functional.grid_sample(value, grid, mode="bilinear", align_corners=False)
         mixed = (sampled * score).sum(-1).view(batch, channels, height, width)
         written: Tensor = own + self.output(mixed)
@@ -72,6 +72,6 @@ class CrossFeatureAlignment(nn.Module):
         cell = torch.stack([x.repeat(height), y.repeat_interleave(width)], -1)  # [hw, 2]
         reference = cell @ self.projection[:, :2].T + self.projection[:, 2]
         scale = offset.new_tensor([2 / width, 2 / height])
-        shift = offset.view(batch * self.heads, self.points, 2, height * width)
+        shift = offset.reshape(batch * self.heads, self.points, 2, height * width)
         shift = shift.permute(0, 3, 1, 2) * scale  # [N*M, hw, I, 2]
         return reference[None, :, None] + shift
