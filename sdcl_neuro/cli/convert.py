@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("model", metavar="MODEL", help="a checkpoint folder, .nir or .net")
-    parser.add_argument("out", metavar="OUT", help="a .net file (chip integers) or a .nir file")
+    parser.add_argument(
+        "out", metavar="OUT", help="a .net file (chip integers), a .nir file, or .onnx with --part"
+    )
+    parser.add_argument(
+        "--part",
+        metavar="NAME",
+        help="frame-branch or bridge: write this part of the dense side of a whole SDCL to "
+        "OUT.onnx, checked in onnxruntime",
+    )
     parser.add_argument(
         "--calibrate",
         metavar="SPIKES",
@@ -59,6 +67,8 @@ def execute(args: argparse.Namespace) -> int:
     """Convert, print what was folded, rounded or refused, and return 0; or compare."""
     if args.diff:
         return _diff(args)
+    if args.part is not None or Path(args.out).suffix == ".onnx":
+        return _dense(args)
     from ..conversion.transfer import transfer
     from ..hardware import load_profile
 
@@ -91,9 +101,36 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
+def _dense(args: argparse.Namespace) -> int:
+    """Write a part of the dense side as ONNX, print how it compares with torch, return 0."""
+    for name in ("calibrate", "approximate", "hw", "bundle", "spikes"):
+        if getattr(args, name):
+            what = f"--{name} with the dense side, which has no spikes"
+            raise InputError(what, mend="leave it out, or name the output OUT.net or OUT.nir")
+    if args.part is None:
+        raise InputError(
+            "which part of the dense side?",
+            where=args.out,
+            mend="give --part frame-branch or --part bridge",
+        )
+    from ..conversion.onnx_export import export_onnx
+
+    if not args.quiet:
+        print(f"converting the {args.part} of {args.model}", file=sys.stderr)
+    done = export_onnx(args.model, args.out, part=args.part)
+    print(done)
+    if args.json is not None:
+        from ..atomic import write_json
+
+        write_json(args.json, done.to_json())
+    if not args.quiet:
+        print(f"account in {done.report_path}", file=sys.stderr)
+    return 0
+
+
 def _diff(args: argparse.Namespace) -> int:
     """Compare two models; 0 if they compute the same, 1 if not."""
-    for name in ("calibrate", "approximate", "hw", "bundle", "spikes"):
+    for name in ("calibrate", "approximate", "hw", "bundle", "spikes", "part"):
         if getattr(args, name):
             raise InputError(f"--{name} with --diff, which writes nothing", mend="leave one out")
     from ..conversion.difference import difference
