@@ -33,9 +33,11 @@ def build_data(configuration: Configuration, root: Path | str | None = None) -> 
     folder = _root(table, root)
     match table.kind:
         case "generated":
-            from ..datasets import Generated
+            from ..datasets import Generated, Kept
 
             data: DataSet = Generated(table.generated)
+            if table.cache:
+                data = Kept(data, folder / table.cache)
         case "event-reid":
             data = _event_reid(table, folder)
         case "mot":

@@ -116,7 +116,8 @@ class DataTable:
         splits: a split file; empty looks for it in the root.
         events: the folder of the events; ``auto`` looks for it in the root, ``none`` takes frames
             alone.
-        cache: a folder of simulated events to use instead (`prepare_data` fills it).
+        cache: a folder of simulated events to use instead (`fill_cache` fills it); of the
+            generated set, one that keeps rendered tracklets.
         queries_in_gallery: of MARS, as the published evaluation has it.
         event_files: how the paper's event files are to be read where they leave it open.
         simulator: the pixels of simulated events, in a cache or of a video; the generated set has

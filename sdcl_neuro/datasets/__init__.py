@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .generated import GeneratedConfig as GeneratedConfig
     from .held import Held as Held
     from .held import hold_segments as hold_segments
+    from .kept import Kept as Kept
     from .mars import read_mars as read_mars
     from .mars import read_mars_tables as read_mars_tables
     from .pairing import EventFiles as EventFiles
@@ -36,6 +37,7 @@ _LAZY = {
     "EventReid": "event_reid",
     "cache_events": "cache",
     "Held": "held",
+    "Kept": "kept",
     "hold_segments": "held",
     "leave_persons_out": "event_reid",
     "read_event_reid": "event_reid",

@@ -29,6 +29,7 @@ class GeneratedConfig:
         substeps: renderings per frame for the simulated pixels.
         simulator: those pixels; each tracklet has its own mismatch.
         seed: of everything.
+        moments: of a walk, among which the seed of a load chooses; 0 has no end of them.
     """
 
     persons: int = 64
@@ -39,6 +40,7 @@ class GeneratedConfig:
     substeps: int = 8
     simulator: SimulatorConfig = field(default_factory=SimulatorConfig)
     seed: int = 0
+    moments: int = 0
 
     def __post_init__(self) -> None:
         limits: tuple[tuple[str, float, float], ...] = (
@@ -48,6 +50,7 @@ class GeneratedConfig:
             ("fps", 1.0, 1000.0),
             ("substeps", 1, 1000),
             ("seed", 0, (1 << 31) - 1),
+            ("moments", 0, 1_000_000),
         )
         for name, low, high in limits:
             value = getattr(self, name)
@@ -63,6 +66,10 @@ class GeneratedConfig:
     def training(self) -> int:
         """How many persons are for training."""
         return self.persons // 2 if self.train_persons is None else self.train_persons
+
+    def moment(self, seed: int | None) -> int | None:
+        """The moment that a seed chooses; None without one."""
+        return seed if seed is None or not self.moments else seed % self.moments
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,9 @@ class Generated:
         entry, config = self.entries[position], self.config
         person = make_person(config.seed, entry.person)
         camera = make_camera(config.seed, entry.camera)
-        walk = make_walk(person, camera, seed=config.seed, number=entry.walk, moment=seed)
+        walk = make_walk(
+            person, camera, seed=config.seed, number=entry.walk, moment=config.moment(seed)
+        )
         return render_walk(
             walk,
             clip,
