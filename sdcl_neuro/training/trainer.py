@@ -26,6 +26,7 @@ from .devices import choose_device
 from .distributed import ALONE, Group, joint_batch_norms
 from .loading import Loader, Store
 from .logs import Step
+from .objective import fast_layout
 from .records import Records, find_state
 from .samples import Drawing, Request
 from .schedule import Schedule, make_schedule
@@ -93,6 +94,7 @@ def train(
             opened.enter_context(records)
         loader = Loader(drawing, Store(settings.cache_mib << 20))
         opened.callback(loader.close)
+        opened.enter_context(fast_layout(model))
         opened.enter_context(joint_batch_norms(model, group))
         for step in _steps(model, schedule, loader, state, group=group, records=records):
             done.append(step)
