@@ -168,7 +168,7 @@ def report(root: Path, out: Path, folds: int, seeds: list[int]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("root", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("bench/results/event_reid"))
+    parser.add_argument("--out", type=Path, default=Path("build/event_reid"))
     parser.add_argument("--folds", type=int, nargs="+", default=[5, 2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
