@@ -149,7 +149,7 @@ class ChipNeuron:
         offset = bias if bias is None or self.mode == "float" else bias * UNIT
         if self.mode == "float" and offset is not None:
             sums, offset = sums + offset, None
-        return scan(sums, self.beta, self.threshold, offset, leak, wanted=wanted)
+        return scan(sums, self.beta, self.threshold, offset, leak, wanted)
 
     def _instantaneous(self, drive: Tensor, offset: Tensor | float, neuron: IntNeuron) -> Tensor:
         if bool(drive.detach().abs().amax() >= STATE_LIMIT):

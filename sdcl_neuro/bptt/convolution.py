@@ -7,7 +7,6 @@ so that its sums are the same to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -17,11 +16,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from . import sparse
 from .memory import empty
 from .scan import Leak, Wanted, collected, parameter_gradients, spike_like, spread
 
-CALL_ELEMENTS = 1 << 20
-"""Inputs or outputs of one call of a convolution, where the steps in a call may be chosen."""
+CALL_ELEMENTS = 1 << 19
+"""Of a few steps that are worked on together: 2 MiB, for the second-level cache."""
 STRETCH_ELEMENTS = 1 << 22
 """Membranes held at a time where no backward pass will come."""
 
@@ -86,31 +86,40 @@ class _Pass:
             slice(first, min(first + self.length, steps)) for first in range(0, steps, self.length)
         ]
 
-    def calls(self, stretch: slice) -> Iterator[slice]:
-        """A stretch in the steps of single calls of a convolution."""
+    def calls(self, stretch: slice) -> list[slice]:
+        """A stretch in steps that are worked on together."""
         largest = max(self.spikes[0].numel(), self.state.numel())
-        each = max(1, CALL_ELEMENTS // largest) if self.integers else 1
-        for first in range(stretch.start, stretch.stop, each):
-            yield slice(first, min(first + each, stretch.stop))
+        each = max(1, CALL_ELEMENTS // largest)
+        return [
+            slice(first, min(first + each, stretch.stop))
+            for first in range(stretch.start, stretch.stop, each)
+        ]
 
     def fire(self, stretch: slice, fired: Tensor) -> Tensor:
         """Go through a stretch from `state`; `fired` is written. Returns the membranes."""
         membranes = self.membranes[: stretch.stop - stretch.start]
-        geometry = self.layer.geometry
         for call in self.calls(stretch):
-            bias = None if self.integers else self.bias
-            sums = functional.conv2d(
-                self.spikes[call].flatten(0, 1), self.weight, bias, geometry.stride,
-                geometry.padding,
-            )  # fmt: skip
-            if self.integers:
-                # Rounding mends what a fast algorithm (Winograd, Fourier) left of an integer.
-                sums.round_()
             own = slice(call.start - stretch.start, call.stop - stretch.start)
-            membranes[own].copy_(sums.view_as(membranes[own]))
-        flat = membranes.view(len(membranes), -1)
-        self.layer.leak.forward(flat, fired.view_as(flat), self.state.view(-1), self.offset)
+            sums = self._sums(call)
+            self.layer.leak.forward(
+                sums, membranes[own].view_as(sums), fired[own].view_as(sums), self.state.view(-1),
+                self.offset,
+            )  # fmt: skip
         return membranes
+
+    def _sums(self, call: slice) -> Tensor:
+        """What the synapses deliver in a few steps, ``[steps, N]``."""
+        stride, padding = self.layer.geometry.stride, self.layer.geometry.padding
+        if self.integers:
+            folded = self.spikes[call].flatten(0, 1)
+            sums = functional.conv2d(folded, self.weight, None, stride, padding)
+            # Rounding mends what a fast algorithm (Winograd, Fourier) left of an integer.
+            return sums.round_().view(call.stop - call.start, -1)
+        each = [
+            functional.conv2d(step, self.weight, self.bias, stride, padding).view(1, -1)
+            for step in self.spikes[call]
+        ]
+        return each[0] if len(each) == 1 else torch.cat(each)
 
 
 class _SpikingConvolution(torch.autograd.Function):
@@ -146,14 +155,15 @@ class _SpikingConvolution(torch.autograd.Function):
             membranes = kept
             if layer.stretch is not None:
                 way.state.copy_(kept[number])
-                membranes = way.fire(stretch, back.scratch(stretch))
+                again = empty((stretch.stop - stretch.start, *way.shape), gradient)
+                membranes = way.fire(stretch, again)
             back.through(stretch, membranes, gradient[stretch])
         ours = parameter_gradients(back.sums, beta, threshold, layer.leak, layer.wanted)
         return back.to_spikes, back.to_weight, back.to_bias, *ours, None
 
 
 class _Backward:
-    """Gradients that grow from the last stretch to the first."""
+    """Gradients that grow from the last step to the first."""
 
     def __init__(self, way: _Pass, wanted: tuple[bool, ...]) -> None:
         self.way = way
@@ -162,38 +172,54 @@ class _Backward:
         self.to_bias = torch.zeros_like(way.bias) if wanted[2] and way.bias is not None else None
         self.carry = torch.zeros_like(way.state).view(-1)
         self.sums = collected(self.carry, learns=wanted[3] or wanted[4])
-        self.drive = empty((way.length, *way.shape), way.weight)
-
-    def scratch(self, stretch: slice) -> Tensor:
-        """Room for spikes that are known already."""
-        return self.drive[: stretch.stop - stretch.start]
+        middle = way.spikes[len(way.spikes) // 2]
+        self.sparse = wanted[1] and sparse.pays(middle, way.weight, way.layer.geometry.stride)
+        self.weight = way.weight.contiguous(memory_format=torch.channels_last)
 
     def through(self, stretch: slice, membranes: Tensor, gradient: Tensor) -> None:
         """From the spikes' gradient back to the input's, the weights' and the bias's."""
-        steps = len(gradient)
-        drive = self.drive[:steps]
-        self.way.layer.leak.backward(
-            membranes.view(steps, -1), gradient.view(steps, -1), drive.view(steps, -1),
-            self.carry, self.sums,
-        )  # fmt: skip
-        for call in self.way.calls(stretch):
+        for call in reversed(self.way.calls(stretch)):
             own = slice(call.start - stretch.start, call.stop - stretch.start)
-            self._convolution(call, drive[own].flatten(0, 1))
+            steps = call.stop - call.start
+            drive = torch.empty_like(membranes[own])
+            self.way.layer.leak.backward(
+                membranes[own].view(steps, -1), gradient[own].view(steps, -1),
+                drive.view(steps, -1), self.carry, self.sums,
+            )  # fmt: skip
+            self._convolution(call, drive.flatten(0, 1))
 
     def _convolution(self, call: slice, drive: Tensor) -> None:
-        way, geometry = self.way, self.way.layer.geometry
+        """Torch's backward passes are faster with channels last, and so are ours."""
+        way = self.way
         spikes = way.spikes[call].flatten(0, 1)
-        mask = [self.to_spikes is not None, self.to_weight is not None, False]
-        to_spikes, to_weight, _ = torch.ops.aten.convolution_backward(
-            drive, spikes, way.weight, None, geometry.stride, geometry.padding, (1, 1), False,
-            (0, 0), 1, mask,
-        )  # fmt: skip
-        if self.to_spikes is not None:
-            self.to_spikes[call].copy_(to_spikes.view_as(self.to_spikes[call]))
+        drive = drive.contiguous(memory_format=torch.channels_last)
         if self.to_weight is not None:
-            self.to_weight += to_weight
+            self.to_weight += self._weight_gradient(spikes, drive)
+        if self.to_spikes is not None:
+            # Only the shape of what came in matters here.
+            shape = torch.empty_like(spikes, memory_format=torch.channels_last)
+            found = self._torch(drive, shape, (True, False, False))[0]
+            self.to_spikes[call].copy_(found.view_as(self.to_spikes[call]))
         if self.to_bias is not None:
             self.to_bias += drive.sum((0, 2, 3)) / way.layer.leak.unit
+
+    def _weight_gradient(self, spikes: Tensor, drive: Tensor) -> Tensor:
+        geometry = self.way.layer.geometry
+        if self.sparse:
+            last = drive.permute(0, 2, 3, 1)
+            return sparse.weight_gradient(
+                spikes, last, self.weight, geometry.stride, geometry.padding
+            )
+        spikes = spikes.contiguous(memory_format=torch.channels_last)
+        return self._torch(drive, spikes, (False, True, False))[1]
+
+    def _torch(self, drive: Tensor, spikes: Tensor, wanted: tuple[bool, ...]) -> list[Tensor]:
+        geometry = self.way.layer.geometry
+        found = torch.ops.aten.convolution_backward(
+            drive, spikes, self.weight, None, geometry.stride, geometry.padding, (1, 1), False,
+            (0, 0), 1, wanted,
+        )  # fmt: skip
+        return cast(list[Tensor], found)
 
 
 def spiking_convolution(

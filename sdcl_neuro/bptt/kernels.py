@@ -24,11 +24,12 @@ GIVEN, STRAIGHT, ATAN, FAST_SIGMOID = range(4)
 
 
 @compiled
-def leak_float(first, last, drive, spikes, state, beta, threshold, one, zero):  # type: ignore[no-untyped-def]
+def leak_float(first, last, drive, membranes, spikes, state, beta, threshold, one, zero):  # type: ignore[no-untyped-def]
     """snnTorch's ``Leaky`` with reset to zero, operation by operation.
 
     Args:
-        drive: input; holds the membranes afterwards.
+        drive: input.
+        membranes: written; may be the same memory as `drive`.
         spikes: written; float32.
         state: membranes ``[N]`` before the first step; afterwards those after the last.
     """
@@ -38,25 +39,27 @@ def leak_float(first, last, drive, spikes, state, beta, threshold, one, zero):  
         stop = min(begin + uint64(LANES), end)
         for t in range(drive.shape[0]):
             now = drive[t]
+            then = membranes[t]
             out = spikes[t]
             for i in range(begin, stop):
                 before = state[i]
                 reset = one if before - threshold > zero else zero
                 kept = (one - reset) * before
                 after = beta * kept + now[i]
-                now[i] = after
+                then[i] = after
                 state[i] = after
                 out[i] = np.float32(1) if after - threshold > zero else np.float32(0)
         begin = stop
 
 
 @compiled
-def leak_int(first, last, drive, offset, spikes, state, keep, limit, unit, largest):  # type: ignore[no-untyped-def]
+def leak_int(first, last, drive, membranes, offset, spikes, state, keep, limit, unit, largest):  # type: ignore[no-untyped-def]
     """Loihi's neuron with an instantaneous current; see `chip_neuron`. All float32.
 
     Args:
-        drive: the synaptic sums; holds the membranes afterwards, those that were clipped as
-            +-(largest + 1).
+        drive: the synaptic sums.
+        membranes: written, those that were clipped as +-(largest + 1); may be the same memory as
+            `drive`.
         offset: the bias in the membrane's unit, ``[N]``; ``[0]`` for none.
         spikes: written.
         state: as in `leak_float`.
@@ -74,15 +77,16 @@ def leak_int(first, last, drive, offset, spikes, state, keep, limit, unit, large
         stop = min(begin + uint64(LANES), end)
         for t in range(drive.shape[0]):
             now = drive[t]
+            then = membranes[t]
             out = spikes[t]
             for i in range(begin, stop):
                 current = now[i] * unit
-                now[i] = current + (
+                then[i] = current + (
                     span if current <= -edge else (-span if current > edge else np.float32(0))
                 )
             if biased:
                 for i in range(begin, stop):
-                    now[i] += offset[i]
+                    then[i] += offset[i]
             for i in range(begin, stop):
                 before = int32(state[i])
                 before = int32(0) if state[i] > limit else before
@@ -90,9 +94,9 @@ def leak_int(first, last, drive, offset, spikes, state, keep, limit, unit, large
                 # (size keep) >> 12, without leaving 32 bits.
                 size = (size >> int32(12)) * keep + (((size & int32(4095)) * keep) >> int32(12))
                 kept = np.float32(-size if before < 0 else size)
-                after = kept + now[i]
+                after = kept + then[i]
                 held = min(max(after, -largest), largest)
-                now[i] = after if held == after else (edge if after > 0 else -edge)
+                then[i] = after if held == after else (edge if after > 0 else -edge)
                 state[i] = held
                 out[i] = np.float32(1) if held > limit else np.float32(0)
         begin = stop

@@ -46,20 +46,23 @@ class Leak:
     norm: float = 1.0
     largest: float = float("inf")
 
-    def forward(self, drive: Tensor, spikes: Tensor, state: Tensor, offset: Tensor | None) -> None:
-        """Steps ``[T, N]``: `drive` becomes the membranes, `spikes` and `state` are written."""
-        values, fired, held = (_array(tensor) for tensor in (drive, spikes, state))
-        kind = values.dtype.type
+    def forward(
+        self, sums: Tensor, membranes: Tensor, spikes: Tensor, state: Tensor, offset: Tensor | None
+    ) -> None:
+        """Steps ``[T, N]`` from `sums`; the others are written. `membranes` may be `sums`."""
+        drive, after, fired, held = (_array(each) for each in (sums, membranes, spikes, state))
+        kind = drive.dtype.type
         if self.keep is None:
             share(
-                kernels.leak_float, values.shape[1], values, fired, held,
-                kind(self.beta), kind(self.threshold), kind(1), kind(0), work=values.size,
+                kernels.leak_float, drive.shape[1], drive, after, fired, held,
+                kind(self.beta), kind(self.threshold), kind(1), kind(0), work=drive.size,
             )  # fmt: skip
             return
         extra = np.empty(0, kind) if offset is None else _array(offset)
         share(
-            kernels.leak_int, values.shape[1], values, extra, fired, held, np.int32(self.keep),
-            kind(self.threshold), kind(self.unit), kind(self.largest), work=values.size,
+            kernels.leak_int, drive.shape[1], drive, after, extra, fired, held,
+            np.int32(self.keep), kind(self.threshold), kind(self.unit), kind(self.largest),
+            work=drive.size,
         )  # fmt: skip
 
     def backward(
@@ -126,20 +129,17 @@ def _computes(sums: Tensor, types: tuple[torch.dtype, ...]) -> bool:
 
 
 class _Scan(torch.autograd.Function):
-    """Arguments: input ``[T, ...]``, beta, threshold, bias, population, `Wanted`, may it write."""
+    """Arguments: input ``[T, ...]``, beta, threshold, bias, population, `Wanted`."""
 
     @staticmethod
     def forward(
         ctx: Any, sums: Tensor, beta: Tensor, threshold: Tensor, offset: Tensor | None,
-        leak: Leak, wanted: Wanted, owned: bool,
+        leak: Leak, wanted: Wanted,
     ) -> Tensor:  # fmt: skip
-        membranes = sums.detach().contiguous()
-        if not owned and membranes.data_ptr() == sums.data_ptr():
-            membranes = empty(sums.shape, sums).copy_(membranes)
-        spikes = empty(sums.shape, spike_like(sums))
-        flat = membranes.view(len(sums), -1)
+        given = sums.detach().contiguous().view(len(sums), -1)
+        membranes, spikes = empty(given.shape, given), empty(sums.shape, spike_like(sums))
         extra = None if offset is None else spread(offset.detach(), sums.shape[1:])
-        leak.forward(flat, spikes.view(len(sums), -1), torch.zeros_like(flat[0]), extra)
+        leak.forward(given, membranes, spikes.view_as(given), torch.zeros_like(given[0]), extra)
         ctx.leak, ctx.wanted = leak, wanted
         ctx.save_for_backward(membranes, beta, threshold, offset)
         return spikes
@@ -148,12 +148,11 @@ class _Scan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         membranes, beta, threshold, offset = ctx.saved_tensors
-        flat = membranes.view(len(membranes), -1)
-        result = empty(membranes.shape, membranes)
-        given = gradient.to(membranes.dtype).contiguous().view_as(flat)
-        learns = any(ctx.needs_input_grad[1:3])
-        sums = collected(flat[0], learns=learns)
-        ctx.leak.backward(flat, given, result.view_as(flat), torch.zeros_like(flat[0]), sums)
+        result = empty(gradient.shape, membranes)
+        given = gradient.to(membranes.dtype).contiguous().view_as(membranes)
+        sums = collected(membranes[0], learns=any(ctx.needs_input_grad[1:3]))
+        carry = torch.zeros_like(membranes[0])
+        ctx.leak.backward(membranes, given, result.view_as(membranes), carry, sums)
         to_offset = None
         if ctx.needs_input_grad[3]:
             to_offset = result.sum(0).sum_to_size(offset.shape) / ctx.leak.unit
@@ -161,14 +160,14 @@ class _Scan(torch.autograd.Function):
             result,
             *parameter_gradients(sums, beta, threshold, ctx.leak, ctx.wanted),
             to_offset,
-            *[None] * 3,
+            None,
+            None,
         )
 
 
 def scan(
-    sums: Tensor, beta: Tensor, threshold: Tensor, offset: Tensor | None, leak: Leak,
-    *, wanted: Wanted, owned: bool = False,
-) -> Tensor:  # fmt: skip
+    sums: Tensor, beta: Tensor, threshold: Tensor, offset: Tensor | None, leak: Leak, wanted: Wanted
+) -> Tensor:
     """Spikes ``[T, ...]`` of a population that starts clean.
 
     Args:
@@ -177,9 +176,8 @@ def scan(
         offset: integers in the membrane's unit, broadcast to one step; None for none.
         leak: the population.
         wanted: see there.
-        owned: whether `sums` may be overwritten, which saves a copy.
     """
-    return cast(Tensor, _Scan.apply(sums, beta, threshold, offset, leak, wanted, owned))
+    return cast(Tensor, _Scan.apply(sums, beta, threshold, offset, leak, wanted))
 
 
 def spike_like(sums: Tensor) -> Tensor:
