@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..atomic import write_json
 from ..errors import InputError
 from .event_values import pair
 from .progress import progress_bars
+
+if TYPE_CHECKING:
+    from ..pipeline.gallery_hits import GalleryUse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +54,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", metavar="N", type=int, help="at most N tracklets of each track, spread evenly"
     )
+    _gallery_arguments(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("infer-out"))
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
+
+
+def _gallery_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--gallery", metavar="FILE", type=Path, help="search every tracklet in this gallery"
+    )
+    parser.add_argument(
+        "--enrol", action="store_true", help="then add them to it; the gallery is made if absent"
+    )
+    parser.add_argument(
+        "--top", metavar="K", type=int, help="entries looked for, of each tracklet (5)"
+    )
+    parser.add_argument("--camera", metavar="NAME", help="enrolled with them")
+    parser.add_argument(
+        "--start",
+        metavar="TIME",
+        help="of the video's first frame, enrolled with them: 2026-11-22T10:30:00+01:00; UTC where "
+        "no zone is given",
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -59,6 +84,7 @@ def execute(args: argparse.Namespace) -> int:
     from ..pipeline.video import Source
 
     check_folder(args.out)
+    gallery = _gallery(args)
     if args.json is not None and args.out.resolve() in args.json.resolve().parents:
         raise InputError(
             f"{args.json} lies in the folder of the results, which is replaced as a whole",
@@ -85,6 +111,7 @@ def execute(args: argparse.Namespace) -> int:
         say=say,
         backend=args.backend,
         device=args.device,
+        gallery=gallery,
     )
     report = write_comparison(comparison, args.out)
     if args.json is not None:
@@ -92,3 +119,43 @@ def execute(args: argparse.Namespace) -> int:
     print(comparison)
     print(f"report: {report}")
     return 0
+
+
+def _gallery(args: argparse.Namespace) -> GalleryUse | None:
+    """What is asked of a gallery; None if nothing is."""
+    from ..pipeline.gallery_hits import GalleryUse
+
+    if args.gallery is None:
+        for name in ("enrol", "top", "camera", "start"):
+            given = getattr(args, name)
+            if given is not None and given is not False:
+                raise InputError(f"--{name} without a gallery", mend="give --gallery FILE, too")
+        return None
+    for name in ("camera", "start"):
+        if getattr(args, name) is not None and not args.enrol:
+            raise InputError(f"--{name} is enrolled, and nothing is", mend="give --enrol, too")
+    if args.out.resolve() in args.gallery.resolve().parents:
+        raise InputError(
+            f"{args.gallery} lies in the folder of the results, which is replaced as a whole",
+            where="--gallery",
+            mend="give another place",
+        )
+    return GalleryUse(
+        args.gallery,
+        enrol=args.enrol,
+        top=5 if args.top is None else args.top,
+        camera=args.camera,
+        start_us=None if args.start is None else _microseconds(args.start),
+    )
+
+
+def _microseconds(text: str) -> int:
+    """Microseconds since 1970 (UTC) of a time in ISO 8601."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"{text!r} is no time", where="--start", mend="write it as 2026-11-22T10:30:00+01:00"
+        ) from None
+    zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (zoned - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

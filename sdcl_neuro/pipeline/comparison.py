@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..atomic import atomic_path, file_sha256
 from ..profiling.interval import figure
 from ..reid import RankedLists, distance_matrix, rank
+from .gallery_hits import GalleryHits
 from .session import Session
 from .video import Footage
 
@@ -30,11 +31,13 @@ class Comparison:
         footage: the video, its tracks and its plan.
         session: the tracklets' embeddings and what they cost.
         backend: of the event branch, as it was asked for.
+        gallery: what a gallery says of the tracklets, if one was asked.
     """
 
     footage: Footage
     session: Session
     backend: str
+    gallery: GalleryHits | None = None
 
     @property
     def persons(self) -> NDArray[np.int64]:
@@ -137,6 +140,7 @@ class Comparison:
                 "tracks": self.tracks.tolist(),
                 "cosine": self.similarity.tolist(),
             },
+            "gallery": None if self.gallery is None else self.gallery.to_dict(),
             "ledger": session.result.ledger.to_dict(),
             "profile": session.profile.to_dict(),
         }
@@ -164,7 +168,8 @@ class Comparison:
         lines += [f"left out: {line}" for line in footage.left_out]
         if self.silent:
             lines.append(f"{self.silent} tracklet(s) have no event at all")
-        lines += [*self._alike(), *self._cost()]
+        hits = [] if self.gallery is None else self.gallery.lines()
+        lines += [*self._alike(), *hits, *self._cost()]
         return "\n".join(lines)
 
     def _alike(self) -> list[str]:

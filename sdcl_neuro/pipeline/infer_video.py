@@ -9,6 +9,7 @@ from pathlib import Path
 from ..atomic import atomic_folder, write_json
 from ..errors import InputError
 from .comparison import Comparison
+from .gallery_hits import GalleryUse, look_up
 from .loading import check_means, load_hybrid
 from .session import hold_session
 from .video import Source, open_footage
@@ -29,6 +30,7 @@ def compare_tracks(
     backend: str = "loihi",
     device: str | None = None,
     hardware: Sequence[str] = ("loihi1", "loihi2"),
+    gallery: GalleryUse | None = None,
 ) -> Comparison:
     """Cut a video's tracks into tracklets, embed them, and compare.
 
@@ -40,15 +42,18 @@ def compare_tracks(
         backend: of the event branch.
         device: of the dense side; None takes a GPU where there is one.
         hardware: profiles to price the event branch on.
+        gallery: to search, and to enrol in; what it says comes with the comparison.
 
     Raises:
         InputError: see `open_footage`; no whole SDCL in `checkpoint`, or one whose event branch
-            is not in a chip's integers; an unknown backend or device.
+            is not in a chip's integers; an unknown backend or device; another model's gallery.
         EnvironmentFault: a backend that is not installed, a GPU that is not there.
     """
     # Everything that can be known to be wrong is looked at before minutes are spent.
     check_means(backend, device)
     loaded, events = load_hybrid(checkpoint)
+    channels = loaded.model.bridge.config.channels
+    maker = "" if gallery is None else gallery.check(checkpoint, channels)
     footage = open_footage(source, loaded.clip)
     planned = len(footage.plan.windows)
     say(f"cutting {planned} tracklets of {len(footage.tracks)} tracks, {footage.origin}")
@@ -65,7 +70,10 @@ def compare_tracks(
             hardware=hardware,
             on_batch=advance,
         )
-    return Comparison(footage, session, backend)
+    hits = None
+    if gallery is not None:
+        hits = look_up(gallery, maker, footage, session, backend=backend)
+    return Comparison(footage, session, backend, hits)
 
 
 def check_folder(out: Path) -> None:

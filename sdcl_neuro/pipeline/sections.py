@@ -27,11 +27,13 @@ from ..profiling.report import (
 )
 from ..profiling.report.tables import Cell
 from ..reid import RankedLists
+from .gallery_hits import GalleryHits
 from .session import Session
 
 THUMBNAIL = (128, 64)
 """Height and width of a person's picture, in pixels."""
 SHOWN_MATCHES = 8
+SHOWN_IN_GALLERY = 3
 
 
 def thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -102,6 +104,23 @@ def ranked_section(
         ]
         rows.append(RankedRow(_picture(query), query.name, matches))
     return Section(title, ranked_lists(rows), lead)
+
+
+def gallery_section(gallery: GalleryHits) -> Section:
+    """Whom of a gallery each track is like."""
+    rows: list[list[Cell]] = []
+    for track, found in gallery.by_track().items():
+        for hit, cosine in found[:SHOWN_IN_GALLERY]:
+            camera = hit.entry.camera or "not said"
+            rows.append([f"track {track}", hit.entry.name, camera, round(cosine, 3)])
+    done = "" if gallery.enrolled is None else f" Then {gallery.enrolled}."
+    nobody = paragraph("It holds nobody from another video.")
+    body = table(["track", "in the gallery", "camera", "cosine"], rows) if rows else nobody
+    lead = (
+        f"{gallery.use.path.name}, {gallery.entries:,} entries; those of this same video are left "
+        f"out. The best of each name.{done}"
+    )
+    return Section("In the gallery", body, lead)
 
 
 def ledger_section(session: Session) -> Section:

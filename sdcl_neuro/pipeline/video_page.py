@@ -27,7 +27,7 @@ from ..profiling.report import (
 from ..profiling.report.svg import WIDTH, chart, drawing, number, text
 from ..profiling.text import Sources
 from .comparison import Comparison
-from .sections import ledger_section, pictures_section, ranked_section, thumbnail
+from .sections import gallery_section, ledger_section, pictures_section, ranked_section, thumbnail
 
 TRACKS_SHOWN = 24
 MATCHES_SHOWN = 8
@@ -60,6 +60,8 @@ def comparison_page(comparison: Comparison) -> str:
         energy_section(session.profile, sources),
         constants_section(session.profile, sources),
     ]
+    if comparison.gallery is not None:
+        sections.insert(1, gallery_section(comparison.gallery))
     if footage.left_out:
         sections.append(Section("Left out", bullets(footage.left_out)))
     return page(
