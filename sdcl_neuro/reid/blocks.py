@@ -1,7 +1,7 @@
 """Distances in blocks of queries, so that no matrix of all queries and all gallery is held.
 
 Memory beside the features is one block and one chunk of the gallery in float64, whatever the
-number of queries: MARS's 1,980 queries against 12,180 tracklets of 2,048 numbers need some 200 MB.
+number of queries: MARS's 1,980 queries against 12,180 tracklets of 2,048 numbers need some 300 MiB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .metrics import Metric
 
 BLOCK_BYTES = 32 << 20
 """Size of a block of distances, `[rows, G]` float64."""
-CHUNK_BYTES = 16 << 20
+CHUNK_BYTES = 64 << 20
 """Size of a piece of the gallery while it is in float64."""
 
 Embeddings = NDArray[np.floating]
