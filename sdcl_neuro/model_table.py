@@ -193,7 +193,12 @@ def _weightless(model: Sdcl) -> Sdcl:
         hollow: Tensor = torch.empty_like(tensor, device="meta")
         is_parameter = isinstance(tensor, nn.Parameter)
         memo[id(tensor)] = nn.Parameter(hollow, tensor.requires_grad) if is_parameter else hollow
-    return copy.deepcopy(model, memo).eval()
+    twin = copy.deepcopy(model, memo).eval()
+    for parent in list(twin.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+                setattr(parent, name, nn.Identity())  # no MACs, and slow without values
+    return twin
 
 
 def _macs(model: Sdcl, frames: int, bins: int, size: Pair) -> dict[str, int]:
@@ -201,13 +206,13 @@ def _macs(model: Sdcl, frames: int, bins: int, size: Pair) -> dict[str, int]:
     config, branch = model.bridge.config, model.event_branch
     found: dict[str, int] = {}
     maps = features = counts = None
-    with torch.no_grad(), torch.device("meta"):
+    with torch.no_grad():
         if config.uses_frames:
             with _counter() as counter:
-                maps = model.frame_maps(torch.empty(1, frames, 3, *FRAME_SIZE))
+                maps = model.frame_maps(torch.empty(1, frames, 3, *FRAME_SIZE, device="meta"))
             found["frame branch"] = counter.get_total_flops() // 2
         if config.uses_events and branch is not None:
-            spikes = torch.empty(frames * bins, 1, 2, *size)
+            spikes = torch.empty(frames * bins, 1, 2, *size, device="meta")
             with _counter() as counter:
                 features = event_features(_last_layer(branch, spikes), frames=frames)
             name = "event branch" if isinstance(branch, EventBranch) else "network on event voxels"
@@ -248,7 +253,7 @@ def count_macs(run: Callable[[], object]) -> int:
     """MACs of whatever `run` computes."""
     with torch.no_grad(), _counter() as counter:
         run()
-    return counter.get_total_flops() // 2
+    return int(counter.get_total_flops()) // 2
 
 
 def _counter() -> FlopCounterMode:

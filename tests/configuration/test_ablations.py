@@ -24,6 +24,10 @@ TINY = (
     "bridge.heads=2",
     "bridge.points=2",
     "event_branch.channels=[4]",
+    "event_branch.kernels=[5, 3]",
+    "event_branch.strides=[2, 2, 1]",
+    "clip.size=[64, 32]",
+    "frame_branch.name=small",
 )
 LABELS = torch.tensor([0, 0, 1, 1])
 ALL, ONE_EACH = slice(None), slice(None, None, 2)
@@ -45,7 +49,7 @@ SPIKING = [(f"event_branch.layers={layers}",) for layers in (1, 2, 3)]
 DEFORMABLE = [(f"bridge.deformable_layers={layers}",) for layers in range(5)]
 FRAME_BRANCHES = [
     (f"frame_branch.name={name}", "bridge.inputs=v", "bridge.fusion=none")
-    for name in ("resnet50", "osnet_x1_0", "osnet_x0_25")
+    for name in ("resnet50", "osnet_x1_0", "osnet_x0_25", "small")
 ]
 BASELINE = [("model=psta", f"bridge.inputs={inputs}") for inputs in ("v", "e", "v+e")]
 SWITCHES = INPUTS + FUSIONS + PYRAMIDS + SPIKING + DEFORMABLE + FRAME_BRANCHES + BASELINE

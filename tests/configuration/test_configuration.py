@@ -224,9 +224,10 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 
 def test_layers_take_the_first_values_and_repeat_the_last() -> None:
-    small = load_configuration("generated-small")
+    compact = ["event_branch.channels=[8, 16]", "event_branch.strides=[2, 2, 1]"]
+    small = load_configuration("generated-small", compact)
     assert small.event_branch.description() == COMPACT
-    three = load_configuration("generated-small", ["event_branch.layers=3"])
+    three = load_configuration("generated-small", [*compact, "event_branch.layers=3"])
     found = three.event_branch.description().layers
     assert [(one.channels, one.kernel, one.stride, one.padding) for one in found] == [
         (8, 5, 2, 2),

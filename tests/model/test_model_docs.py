@@ -26,8 +26,9 @@ SWITCHES = (
 )
 
 
-def table(name: str, *overrides: str, identities: int = 625) -> ModelTable:
+def table(name: str, *overrides: str) -> ModelTable:
     configuration = load_configuration(name, overrides)
+    identities = configuration.data.generated.training if name == "generated-small" else 625
     with torch.device("meta"):
         model = build_model(configuration, identities)
     return describe_model(model, bins=configuration.clip.bins, size=configuration.clip.size)
@@ -81,7 +82,7 @@ def sections() -> dict[str, str]:
         "sdcl": sdcl.markdown(),
         **{f"psta-{one}": psta[one].markdown() for one in inputs},
         "ablations": ablations(tables),
-        "small": table("generated-small", identities=32).markdown(),
+        "small": table("generated-small").markdown(),
         "figure": figure(sdcl, half, psta["v"]),
     }
 
