@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -270,3 +271,15 @@ def test_toml_has_no_word_for_some_things() -> None:
     with pytest.raises(TypeError, match="Path"):
         literal(Path("a"))
     assert to_toml(load_configuration("mars").clip) == "frames = 8\nbins = 3\nsize = [256, 128]\n"
+
+
+def test_the_page_names_every_key_and_file(root: Path) -> None:
+    page = (root / "docs" / "configuration.md").read_text(encoding="utf-8")
+    keys = page[page.index("## Keys") :]
+    words = set(re.findall(r"`\[?([\w.]+)\]?`", keys))
+    for key in dotted_keys(Configuration):
+        table, _, name = key.rpartition(".")
+        assert name in words, key
+        assert not table or table in words, key
+    for name in list_configurations():
+        assert f"`{name}`" in page
