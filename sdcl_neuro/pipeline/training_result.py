@@ -10,6 +10,7 @@ from typing import Any
 from ..configuration import Configuration
 from ..datasets import DataSet, describe
 from ..model import Sdcl
+from ..model_table import ModelTable, describe_model
 from ..training.logs import read_log
 from ..training.records import BOARD, LOG
 from ..training.schedule import Schedule
@@ -31,6 +32,7 @@ class TrainingPlan:
         parameters: of the model's parts.
         steps_per_epoch: until every person came once.
         stages: mode and steps of each.
+        table: what each part of the model costs, where it was counted.
     """
 
     data: str
@@ -40,12 +42,20 @@ class TrainingPlan:
     parameters: Mapping[str, int]
     steps_per_epoch: int
     stages: tuple[tuple[str, int], ...]
+    table: ModelTable | None = None
 
     @classmethod
     def of(
-        cls, configuration: Configuration, data: DataSet, schedule: Schedule, model: Sdcl
+        cls,
+        configuration: Configuration,
+        data: DataSet,
+        schedule: Schedule,
+        model: Sdcl,
+        *,
+        counted: bool = False,
     ) -> TrainingPlan:
-        """From what is to be trained."""
+        """From what is to be trained; `counted` adds the table, which takes a second."""
+        clip = configuration.clip
         parts = dict(model.named_children())
         return cls(
             data=f"{configuration.data.kind}: {describe(data)}",
@@ -57,6 +67,7 @@ class TrainingPlan:
             },
             steps_per_epoch=schedule.epoch,
             stages=tuple((span.mode, span.last - span.first) for span in schedule.spans),
+            table=describe_model(model, bins=clip.bins, size=clip.size) if counted else None,
         )
 
     def __str__(self) -> str:
@@ -67,15 +78,18 @@ class TrainingPlan:
             f"{self.data}\n"
             f"{self.tracklets:,} tracklets of {self.persons:,} persons to learn{kept}\n"
             f"{stages}; {self.steps_per_epoch:,} steps an epoch\n"
-            f"parameters: {parts}"
+            + (f"parameters: {parts}" if self.table is None else str(self.table))
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
+        values = asdict(self)
+        del values["table"]
         return {
             "schema": PLAN_SCHEMA,
-            **asdict(self),
+            **values,
             "stages": [{"mode": mode, "steps": steps} for mode, steps in self.stages],
+            "model": None if self.table is None else self.table.to_dict(),
         }
 
 

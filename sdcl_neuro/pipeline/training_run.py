@@ -49,7 +49,7 @@ def plan_training(configuration: Configuration, root: Path | None = None) -> Tra
     data = build_data(configuration, root)
     schedule = make_schedule(data, configuration.training)
     model = _model(configuration, schedule)
-    return TrainingPlan.of(configuration, data, schedule, model)
+    return TrainingPlan.of(configuration, data, schedule, model, counted=True)
 
 
 def run_training(

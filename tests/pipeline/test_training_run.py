@@ -162,9 +162,13 @@ def test_two_trainings_do_not_write_to_one_folder(
 def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = tmp_path / "plan.json"
     train(tmp_path / "run", "--dry-run", "--json", str(plan))
-    assert "4 tracklets of 2 persons to learn" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "4 tracklets of 2 persons to learn" in text
+    assert "MACs/tracklet" in text
     assert not (tmp_path / "run").exists()
-    assert json.loads(plan.read_text())["stages"][0] == {"mode": "float", "steps": 2}
+    found = json.loads(plan.read_text())
+    assert found["stages"][0] == {"mode": "float", "steps": 2}
+    assert found["model"]["parameters"] == sum(found["parameters"].values())
 
 
 def test_the_board_shows_every_step_once(finished: Path) -> None:
