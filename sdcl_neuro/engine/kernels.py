@@ -1,16 +1,25 @@
 """The event-driven kernels, compiled by numba on first use and kept in its cache.
 
-Every argument has one fixed type, so that each function is compiled once. Three things make them
-fast, and look odd without this note:
+Spikes travel between layers as bits. A population of shape ``(C, H, W)`` is kept channels last: a
+row of pixels is a row of bits, each pixel's channels filled up to a multiple of eight (an octet),
+each row to a multiple of 64 (a word). Words of a stretch of steps are uint64 ``[T, H, words]``. A
+row of neurons has one lane for each bit of its words.
 
-- Arithmetic stays in 32 bits, so that a vector register holds many neurons. A decay's product of
-  up to 43 bits is never formed: ``(x k) >> 12 = (x >> 12) k + ((x & 4095) k >> 12)`` exactly.
-  Additions wrap as the 32-bit registers of Lava's models do.
-- Indices of inner loops are unsigned: a signed one may mean "from the end" to numba, and the test
-  for that keeps a loop from being vectorised.
-- Spikes are rare, so they are looked for eight at a time, as one word of eight bytes.
+Work is in proportion to the spikes, and small:
 
-The order of events never matters, since integer sums are exact.
+- A spike's synapses along a row lie in one run of weights, added 64 bytes at a time, in 16 bits
+  where the sums provably fit.
+- Channels of one pixel that spike together are looked up together: tables hold the sum of the
+  weights for every pattern of a group of 1, 2, 4 or 8 channels. The busier a layer, the more this
+  saves: eight channels that are all active cost one run, not eight.
+- A layer is worked on in tiles of rows, all steps of a stretch before the next tile, so that a
+  tile's states stay in the second cache.
+- A cell of neurons that received nothing and in which nothing changed will not change in the next
+  step either, if it receives nothing: it is not touched until it does.
+
+Every argument has one fixed type but the weights (int16 or int32), so that each function is
+compiled once or twice. Positions are unsigned: a signed index may mean "from the end" to numba,
+and a mixture of both would become a float. Integer sums are exact in any order.
 """
 
 from __future__ import annotations
@@ -19,13 +28,26 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-import numpy as np
-from numpy import int32, uint8, uint32, uint64
+from numpy import int64, uint8, uint32, uint64
 
-WORD = 8
-"""Bytes of a word."""
-FIRST_BYTE = 0x0001020304050607
-"""Times 2^(8 k), its topmost byte is k."""
+from .vectors import (
+    CELL,
+    RUN_BYTES,
+    add_flags,
+    add_run,
+    count_ones,
+    gather_flags,
+    lowest_bit,
+    mark_bytes,
+    read_bytes,
+    spread_flags,
+    step_clipped,
+    step_full,
+    step_plain,
+)
+
+PLAIN, CLIPPED, FULL = 0, 1, 2
+"""Kinds of neuron step, `plan.Plan.neuron`'s last entry."""
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,228 +60,307 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return kernel
 
 
-@compiled
-def collect(words, events, found):  # type: ignore[no-untyped-def]
-    """Append the indices of the flags that are 1, given as uint64 words, to `events`."""
-    end = uint64(found)
-    for i in range(uint64(words.shape[0])):
-        word = words[i]
-        while word:
-            lowest = word & (~word + uint64(1))
-            byte = (lowest * uint64(FIRST_BYTE)) >> uint64(56)
-            events[end] = int32(uint64(WORD) * i + byte)
-            end += uint64(1)
-            word ^= lowest
-    return end
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile into each caller: an array is seven arguments, too many for a short function."""
+    kernel: Callable[..., Any] = numba.njit(function, forceinline=True)
+    return kernel
 
 
 @compiled
-def gather(spikes, words, sample, channels, starts, events, counts):  # type: ignore[no-untyped-def]
-    """List one sample's non-zero inputs by step, renumbered channels last.
+def pack(spikes, sample, octets, width, rows, plane, flags, words):  # type: ignore[no-untyped-def]
+    """Turn one sample's spikes into bits; return how many there are in the rows.
 
     Args:
-        spikes: uint8 ``[T, B, N]`` in torch's order.
-        words: the same memory as uint64 ``[T, B, N / 8]``; ``[T, B, 0]`` for counts, and if N
-            is no multiple of 8.
+        spikes: uint8 ``[T, B, C, H W]``, zero or not.
         sample: which of B.
-        channels: C of a ``(C, H, W)`` population; 1 if it needs no renumbering.
-        starts: int64 ``[T + 1]``, written: step t has ``events[starts[t] : starts[t + 1]]``.
-        events: int32 ``[T N]``, written.
-        counts: int32, as `events`, written; ``[0]`` if the spikes are binary.
+        octets: of a pixel.
+        width: W.
+        rows: uint64 ``[2]``, the first row to pack and the one after the last.
+        plane: uint8 ``[octets H W]``, scratch.
+        flags, words: uint8 and uint64 ``[T, H, ...]``, the same memory, written.
     """
-    plane = uint32(spikes.shape[2] // channels)
-    for t in range(spikes.shape[0]):
-        first = found = starts[t]
-        if words.shape[2]:
-            found = np.int64(collect(words[t, sample], events, first))
+    channels, start = uint64(spikes.shape[2]), rows[0] * width
+    size, found = (rows[1] - rows[0]) * width, uint64(0)
+    whole = size & ~uint64(63)
+    for t in range(uint64(spikes.shape[0])):
+        if spikes.shape[3] == 1:  # the channels of a single pixel lie side by side
+            line = spikes[t, sample].reshape(-1)
+            full = channels >> uint64(6)
+            for w in range(full):
+                words[t, 0, w] = gather_flags(line, w << uint64(6))
+            if full < uint64(words.shape[2]):
+                words[t, 0, full] = uint64(0)
+            for n in range(full << uint64(6), channels):
+                bit = uint64(1) if line[n] else uint64(0)
+                words[t, 0, full] |= bit << (n & uint64(63))
         else:
-            for index in range(spikes.shape[2]):
-                if spikes[t, sample, index]:
-                    events[found] = index
-                    if counts.shape[0]:
-                        counts[found] = spikes[t, sample, index]
-                    found += 1
-        for e in range(first, found):
-            channel = uint32(events[e]) // plane
-            events[e] = (uint32(events[e]) - channel * plane) * uint32(channels) + channel
-        starts[t + 1] = found
+            plane[: octets * size] = uint8(0)
+            for c in range(channels):
+                line, value = spikes[t, sample, c], uint8(uint64(1) << (c & uint64(7)))
+                first = (c >> uint64(3)) * size
+                for n in range(uint64(0), whole, uint64(64)):
+                    mark_bytes(plane, first + n, line, start + n, value)
+                for n in range(whole, size):
+                    plane[first + n] |= value if line[start + n] else uint8(0)
+            for q in range(octets):
+                for y in range(rows[0], rows[1]):
+                    first = q * size + y * width - start
+                    for x in range(width):
+                        flags[t, y, x * octets + q] = plane[first + x]
+        for y in range(rows[0], rows[1]):
+            for w in range(uint64(words.shape[2])):
+                found += count_ones(words[t, y, w])
+    return found
 
 
 @compiled
-def place(starts, events, channels, spikes, sample):  # type: ignore[no-untyped-def]
-    """Write events into ``spikes``, zeros of uint8 ``[T, B, N]`` in torch's order."""
-    plane = spikes.shape[2] // channels
-    for t in range(starts.shape[0] - 1):
-        for e in range(starts[t], starts[t + 1]):
-            spikes[t, sample, (events[e] % channels) * plane + events[e] // channels] = 1
+def unpack(flags, words, octets, width, rows, plane, spikes, sample):  # type: ignore[no-untyped-def]
+    """Write bits as spikes, uint8 ``[T, B, C, H W]``; the other way of `pack`."""
+    channels, start = uint64(spikes.shape[2]), rows[0] * width
+    size = (rows[1] - rows[0]) * width
+    whole = size & ~uint64(63)
+    for t in range(uint64(spikes.shape[0])):
+        if spikes.shape[3] == 1:
+            line = spikes[t, sample].reshape(-1)
+            full = channels >> uint64(6)
+            for w in range(full):
+                spread_flags(line, w << uint64(6), words[t, 0, w])
+            for n in range(full << uint64(6), channels):
+                line[n] = uint8((words[t, 0, full] >> (n & uint64(63))) & uint64(1))
+            continue
+        for q in range(octets):
+            for y in range(rows[0], rows[1]):
+                first = q * size + y * width - start
+                for x in range(width):
+                    plane[first + x] = flags[t, y, x * octets + q]
+        for c in range(channels):
+            line, shift = spikes[t, sample, c], c & uint64(7)
+            bit, first = uint8(uint64(1) << shift), (c >> uint64(3)) * size
+            for n in range(uint64(0), whole, uint64(64)):
+                read_bytes(line, start + n, plane, first + n, bit)
+            for n in range(whole, size):
+                line[start + n] = (plane[first + n] >> uint8(shift)) & uint8(1)
 
 
 @compiled
-def scatter(events, counts, geometry, rows, runs, weight, target):  # type: ignore[no-untyped-def]
-    """Add the weights behind each event to `target`, int32 ``[H_out W_out C_out]``."""
-    row_start, row_output, row_tap = rows
-    run_start, run_output, run_tap, run_length = runs
-    channels, width, out_width, out_channels = geometry[0], geometry[1], geometry[2], geometry[3]
-    kernel_rows, kernel_columns, group_inputs = geometry[4], geometry[5], geometry[6]
-    group_outputs = out_channels // (channels // group_inputs)
-    one = uint64(1)
-    for e in range(events.shape[0]):
-        pixel, channel = uint64(events[e]) // channels, uint64(events[e]) % channels
-        y, x = pixel // width, pixel % width
-        offset = (channel // group_inputs) * group_outputs
-        for r in range(row_start[y], row_start[y + one]):
-            out_row = row_output[r] * out_width
-            tap_row = (channel * kernel_rows + row_tap[r]) * kernel_columns
-            for c in range(run_start[x], run_start[x + one]):
-                length = run_length[c] * group_outputs
-                first = (out_row + run_output[c]) * out_channels + offset
-                tap = (tap_row + run_tap[c]) * group_outputs
-                if counts.shape[0]:
-                    count = counts[e]
-                    for j in range(length):
-                        target[first + j] += int32(count * weight[tap + j])
-                else:
-                    for j in range(length):
-                        target[first + j] += weight[tap + j]
+def tally(words, rows, classes, fans, counts):  # type: ignore[no-untyped-def]
+    """Count spikes and what they reach: at most 255 steps.
 
-
-@compiled
-def scatter_delayed(events, counts, weight, delay, ring, slot):  # type: ignore[no-untyped-def]
-    """Add a dense layer's weights to the slots of `ring`, ``[slots, N]``, their delays say."""
-    slots, neurons = ring.shape
-    for e in range(events.shape[0]):
-        count = counts[e] if counts.shape[0] else int32(1)
-        weights, delays = weight[events[e] * neurons :], delay[events[e]]
-        for j in range(neurons):
-            target = slot + delays[j]
-            if target >= slots:
-                target -= slots
-            ring[target, j] += int32(count * weights[j])
-
-
-@compiled
-def decay(value, kept):  # type: ignore[no-untyped-def]
-    """``value kept / 4096`` rounded towards zero, all in int32."""
-    size = int32(value if value >= 0 else -value)
-    low = int32(int32(int32(size & int32(4095)) * kept) >> int32(12))
-    total = int32(int32(int32(size >> int32(12)) * kept) + low)
-    return total if value >= 0 else int32(-total)
-
-
-@compiled
-def limited(value):  # type: ignore[no-untyped-def]
-    """A membrane clipped to 24 bits."""
-    top = int32((1 << 23) - 1)
-    value = value if value < top else top
-    return value if value > -top else int32(-top)
-
-
-@compiled
-def update_plain(activation, voltage, bias, neuron, flags):  # type: ignore[no-untyped-def]
-    """One step of neurons whose current is instantaneous and cannot wrap; see `update`."""
-    kept, threshold = neuron[1], neuron[2]
-    clipped, moved = int32(0), int32(0)
-    for n in range(activation.shape[0]):
-        target = int32(int32(decay(voltage[n], kept) + int32(activation[n] << int32(6))) + bias[n])
-        membrane = limited(target)
-        clipped = int32(clipped + (int32(1) if membrane != target else int32(0)))
-        fired = membrane > threshold
-        differs = int32(1) if membrane != voltage[n] else int32(0)
-        moved = int32(moved + int32(differs | int32(flags[n])))
-        voltage[n] = int32(0) if fired else membrane
-        flags[n] = uint8(1) if fired else uint8(0)
-        activation[n] = int32(0)
-    return clipped, int32(0), moved
-
-
-@compiled
-def update(activation, current, voltage, bias, neuron, flags):  # type: ignore[no-untyped-def]
-    """One step of neurons, `fixed_point`'s equations; clears `activation`, writes `flags`.
+    Args:
+        words: uint64 ``[T, H, words]``.
+        rows: uint64 ``[2]``, those to count.
+        classes: uint64 ``[H]``, which row of `fans` describes a row of pixels.
+        fans: int32 ``[classes, 2, lanes]``: synapses of each input, and those of non-zero weight.
+        counts: uint8 ``[lanes]``, scratch.
 
     Returns:
-        How many membranes were clipped, how many currents wrapped, and how many membranes moved:
-        from what they were before a reset, so that a neuron that fired in the step before has.
+        Spikes, synaptic operations, operations at weights that are not zero.
     """
-    kept_current, kept, threshold, unused_bits = neuron[0], neuron[1], neuron[2], neuron[3]
-    limit = int32(1 << 23)
-    clipped, wrapped, moved = int32(0), int32(0), int32(0)
-    for n in range(activation.shape[0]):
-        received = int32(int32(activation[n] << unused_bits) >> unused_bits)
-        u = int32(decay(current[n], kept_current) + int32(received << int32(6)))
-        above = int32(1) if u > limit else int32(0)
-        below = int32(1) if u <= -limit else int32(0)
-        u = int32(u + int32(int32(below - above) << int32(24)))
-        current[n] = u
-        target = int32(int32(decay(voltage[n], kept) + u) + bias[n])
-        membrane = limited(target)
-        wrapped = int32(wrapped + int32(above + below))
-        clipped = int32(clipped + (int32(1) if membrane != target else int32(0)))
-        fired = membrane > threshold
-        differs = int32(1) if membrane != voltage[n] else int32(0)
-        moved = int32(moved + int32(differs | int32(flags[n])))
-        voltage[n] = int32(0) if fired else membrane
-        flags[n] = uint8(1) if fired else uint8(0)
-        activation[n] = int32(0)
-    return clipped, wrapped, moved
+    spikes, operations, used = int64(0), int64(0), int64(0)
+    for y in range(rows[0], rows[1]):
+        counts[:] = uint8(0)
+        seen = uint64(0)
+        for t in range(uint64(words.shape[0])):
+            for w in range(uint64(words.shape[2])):
+                word = words[t, y, w]
+                seen |= word
+                if word:
+                    add_flags(counts, w << uint64(6), word)
+        if seen:
+            kind = classes[y]
+            for lane in range(uint64(counts.shape[0])):
+                times = int64(counts[lane])
+                spikes += times
+                operations += times * int64(fans[kind, 0, lane])
+                used += times * int64(fans[kind, 1, lane])
+    return spikes, operations, used
+
+
+@inlined
+def deliver(  # type: ignore[no-untyped-def]
+    words, t, y, columns, rows, low, high, table, shape, top, stride, received
+):
+    """Add the weights behind the spikes of one row to the tile they reach.
+
+    Args:
+        words: uint64 ``[T, H, words]``.
+        t, y: which step and row.
+        columns: uint64 ``[4, octets of a row]``; of each: the first lane it reaches, where its
+            weights lie, how many runs they are, and which cells they touch.
+        rows: uint64 ``[2, n]``: output row, and tap.
+        low, high: of `rows`, those to serve.
+        table: int16 or int32, the weights' sums.
+        shape: uint64 ``[3]``: log2 of the channels of a group; elements of a tap's row; of a
+            pattern.
+        top: the tile's first row.
+        stride: elements of a row of `received`.
+        received: as `table`, flat, the tile's sums.
+
+    Returns:
+        A bit for each cell of an output row that was reached.
+    """
+    lanes = uint64(RUN_BYTES // table.itemsize)
+    log, tap_size, pattern_size = shape[0], shape[1], shape[2]
+    group_size = uint64(1) << log
+    select = (uint64(1) << group_size) - uint64(1)
+    touched = uint64(0)
+    for w in range(uint64(words.shape[2])):
+        word = words[t, y, w]
+        while word:
+            shift = lowest_bit(word) & uint64(0x38)
+            octet = (w << uint64(3)) + (shift >> uint64(3))
+            byte = (word >> shift) & uint64(255)
+            word ^= byte << shift
+            place, base, runs = columns[0, octet], columns[1, octet], columns[2, octet]
+            touched |= columns[3, octet]
+            while byte:
+                group = lowest_bit(byte) >> log
+                offset = group << log
+                pattern = (byte >> offset) & select
+                byte ^= pattern << offset
+                source = base + ((group << group_size) + pattern) * pattern_size
+                for r in range(low, high):
+                    target = (rows[0, r] - top) * stride + place
+                    start = source + rows[1, r] * tap_size
+                    for v in range(runs):
+                        add_run(received, target + v * lanes, table, start + v * lanes)
+    return touched
+
+
+def _row_update(step: Any) -> Callable[..., Any]:
+    """A function that advances a row of neurons by one step of the given kind.
+
+    Args of the function:
+        received, place: the row's sums, from ``place`` on.
+        voltage, current, position: int32, states, from ``position`` on.
+        bias: int32 ``[lanes]``.
+        neuron: int32 ``[5]``, see `plan.Plan`.
+        reached: a bit for each group of cells that received something.
+        asleep: a bit for each that cannot change unless it does.
+        halves, t, row: uint32 ``[T, H, cells]``, who fired is written.
+        totals, found: int64, added to from ``found`` on: fired, clipped, wrapped, moved.
+
+    Returns (the function):
+        Who is asleep after the step.
+    """
+
+    @inlined
+    def update(  # type: ignore[no-untyped-def]
+        received, place, voltage, current, position, bias, neuron, reached, asleep,
+        halves, t, row, totals, found,
+    ):  # fmt: skip
+        one, cells = uint64(1), uint64(halves.shape[2])
+        shift = uint64(0)
+        while (cells - one) >> shift > uint64(63):
+            shift += one
+        kept_current, kept, threshold, unused = neuron[0], neuron[1], neuron[2], neuron[3]
+        spikes, clips, wraps, moves = uint64(0), uint64(0), uint64(0), uint64(0)
+        still = ~uint64(0)
+        for cell in range(cells):
+            mark = one << (cell >> shift)
+            if asleep & ~reached & mark:
+                halves[t, row, cell] = uint32(0)
+                continue
+            n = cell * uint64(CELL)
+            fired, moved, clipped, wrapped, other = step(
+                received, place + n, voltage, current, position + n, bias, n,
+                kept_current, kept, threshold, unused,
+            )  # fmt: skip
+            halves[t, row, cell] = uint32(fired)
+            spikes += count_ones(fired)
+            moves += count_ones(moved)
+            clips += count_ones(clipped)
+            wraps += count_ones(wrapped)
+            if moved | clipped | wrapped | other:
+                still &= ~mark
+        totals[found] += int64(spikes)
+        totals[found + one] += int64(clips)
+        totals[found + uint64(2)] += int64(wraps)
+        totals[found + uint64(3)] += int64(moves)
+        return still & ~reached
+
+    return update
+
+
+_update_plain, _update_clipped, _update_full = map(
+    _row_update, (step_plain, step_clipped, step_full)
+)
 
 
 @compiled
 def advance(  # type: ignore[no-untyped-def]
-    starts, events, counts,
-    geometry, rows, runs, weight, recurrent, delay, bias, neuron, fan, used, recurrent_used,
-    fresh, slot, ring, current, voltage, flags, words, sent_starts, sent, totals,
+    words, sent, halves, before, feed, echo, bias, neuron, span,
+    received, reached, voltage, current, asleep, totals,
 ):  # fmt: skip
-    """Run one layer of one sample over a stretch of steps.
+    """Run some rows of one layer of one sample over a stretch of steps.
 
     Args:
-        starts, events, counts: the input's events, as `gather` lists them.
-        geometry to recurrent_used: see `plan.Plan`.
-        fresh: 1 if the first step is the run's first, else 0.
-        slot: row of `ring` that holds the first step's activation.
-        ring: int32 ``[slots, N]``, activations to come.
-        current, voltage: int32 ``[N]``, the states, left as the next stretch needs them.
-        flags, words: uint8, at least N, and the same memory as uint64: who fired in the step
-            before; zeros at first.
-        sent_starts, sent: as `starts` and `events`, written: the spikes sent.
-        totals: int64 ``[8]``, added to, as `totals.COUNTED`.
-
-    Returns:
-        The slot of the step after the last.
+        words: the input's bits, uint64 ``[T, H_in, words]``.
+        sent, halves: the layer's own, uint64 ``[T, H, words]`` and the same memory as uint32,
+            written.
+        before: uint64 ``[1, 1, words]``, the spikes of the step before, of a recurrent layer.
+        feed: columns, rows, starts, reach, table, shape; see `plan.Synapses`.
+        echo: the same of the recurrent synapses; an empty table if there are none.
+        bias, neuron: see `plan.Plan`.
+        span: uint64 ``[7]``: first row, the row after the last, the row `voltage` begins with,
+            the first row to count and the one after the last, rows of a tile, lanes in use.
+        received, reached: scratch of a tile, zeros, left so.
+        voltage, current: int32, states; `current` may be empty where the neuron has none.
+        asleep: uint64, a word for each row of `voltage`.
+        totals: int64 ``[8]``, added to: spikes, clipped, wrapped, moved; the rest is scratch.
     """
-    for t in range(starts.shape[0] - 1):
-        now = events[starts[t] : starts[t + 1]]
-        values = counts[starts[t] : starts[t + 1]] if counts.shape[0] else counts
-        activation = ring[slot]
-        if delay.shape[0]:
-            scatter_delayed(now, values, weight, delay, ring, slot)
-        else:
-            scatter(now, values, geometry, rows, runs, weight, activation)
-        if neuron[4]:
-            clipped, wrapped, moved = update_plain(activation, voltage, bias, neuron, flags)
-        else:
-            clipped, wrapped, moved = update(activation, current, voltage, bias, neuron, flags)
-        slot = (slot + 1) % ring.shape[0]
-        first = sent_starts[t]
-        end = np.int64(collect(words, sent, first))
-        sent_starts[t + 1] = end
-        if recurrent.shape[0]:
-            for e in range(first, end):
-                source, target = recurrent[sent[e]], ring[slot]
-                for j in range(target.shape[0]):
-                    target[j] += source[j]
-                totals[6] += recurrent_used[sent[e]]
-        totals[0] += now.shape[0]
-        totals[1] += end - first
-        operations, column = np.int64(0), 6
-        for e in range(now.shape[0]):
-            totals[2] += fan[now[e]]
-            operations += used[now[e]]
-        for e in range(values.shape[0]):
-            if values[e] > 1:
-                column = 7
-        totals[column] += operations
-        totals[2] += (end - first) * recurrent.shape[0]
-        totals[3] += clipped
-        totals[4] += wrapped
-        totals[5] += current.shape[0] if fresh and t == 0 else moved
-    return slot
+    columns, rows, starts, reach, table, shape = feed
+    first_row, end_row, base_row, count_from, count_to = span[0], span[1], span[2], span[3], span[4]
+    lanes = uint64(halves.shape[2]) * uint64(CELL)
+    stride = lanes + uint64(RUN_BYTES)
+    steps, zero, one = uint64(words.shape[0]), uint64(0), uint64(1)
+    for tile in range((end_row - first_row + span[5] - one) // span[5]):
+        top = first_row + tile * span[5]
+        bottom = min(top + span[5], end_row)
+        first, last = reach[0, top], reach[1, top]
+        for row in range(top, bottom):
+            first, last = min(first, reach[0, row]), max(last, reach[1, row])
+        for t in range(steps):
+            for y in range(first, last):
+                low, high = starts[y], starts[y + one]
+                while low < high and rows[0, low] < top:
+                    low += one
+                while high > low and rows[0, high - one] >= bottom:
+                    high -= one
+                if low < high:
+                    touched = deliver(
+                        words, t, y, columns, rows, low, high, table, shape, top, stride, received
+                    )
+                    for r in range(low, high):
+                        reached[rows[0, r] - top] |= touched
+            if echo[4].shape[0]:
+                source, step = (sent, t - one) if t else (before, zero)
+                reached[0] |= deliver(
+                    source, step, zero, echo[0], echo[1], zero, one, echo[4], echo[5],
+                    zero, stride, received,
+                )  # fmt: skip
+            for row in range(top, bottom):
+                place = (row - top) * stride
+                touched = reached[row - top]
+                if touched:
+                    for n in range(span[6], lanes):
+                        received[place + n] = 0
+                    reached[row - top] = zero
+                found = uint64(0) if row >= count_from and row < count_to else uint64(4)
+                position, sleeping = (row - base_row) * lanes, asleep[row - base_row]
+                if neuron[4] == PLAIN:
+                    sleeping = _update_plain(
+                        received, place, voltage, current, position, bias, neuron, touched,
+                        sleeping, halves, t, row, totals, found,
+                    )  # fmt: skip
+                elif neuron[4] == CLIPPED:
+                    sleeping = _update_clipped(
+                        received, place, voltage, current, position, bias, neuron, touched,
+                        sleeping, halves, t, row, totals, found,
+                    )  # fmt: skip
+                else:
+                    sleeping = _update_full(
+                        received, place, voltage, current, position, bias, neuron, touched,
+                        sleeping, halves, t, row, totals, found,
+                    )  # fmt: skip
+                asleep[row - base_row] = sleeping

@@ -1,13 +1,8 @@
-"""A layer laid out for event-driven work: channels last, weights behind the input they serve.
-
-A population of shape ``(C, H, W)`` is kept in the order ``(H, W, C)``, because the synapses of one
-spike then lie in long runs. A dense layer is a convolution with one pixel and one tap. For each
-input row, ``rows`` lists the output rows it reaches and through which kernel row; for each input
-column, ``runs`` lists runs of neighbouring outputs.
-"""
+"""One layer laid out for the event path, and what tells two networks apart."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,151 +10,144 @@ from numpy.typing import NDArray
 
 from ..activity import fan_out, nonzero_fan_out, nonzero_recurrent_fan_out, reach
 from ..fixed_point import CONVOLUTION_BITS, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
-from ..spec import Convolution, IntLayer, Shape
+from ..spec import IntLayer, IntNetwork, IntNeuron
 from .check import largest_sum
+from .kernels import CLIPPED, FULL, PLAIN
+from .synapses import Population, Synapses, echo_of, feed_of, lane_type
 
 Int32 = NDArray[np.int32]
-Int64 = NDArray[np.int64]
-Index = NDArray[np.uint64]
+
+FIRED = np.iinfo(np.int32).max
+"""A membrane above every threshold starts from zero and counts as moved: as a first step does."""
+TILE_LANES = 1 << 17
+"""Neurons of a tile: states of 512 KB and sums of 256 KB lie in the second cache (measured: tiles
+for the first cache lose more at their edges than they gain)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """One layer for the kernels; see `kernels.advance` for how it is walked.
+    """One layer for `kernels.advance`.
 
     Attributes:
-        geometry: uint64 ``[7]``: input channels, input width, output width, output channels,
-            kernel rows, kernel columns, input channels of a group.
-        rows: uint64 arrays start, output, tap; entries of input row y are those from
-            ``start[y]`` to ``start[y + 1]``.
-        runs: uint64 arrays start, output, tap, length; the same for input columns, a run of
-            ``length`` neighbouring output columns from ``output`` on.
-        weight: int32, flat ``[C_in, kH, kW mirrored, C_out / groups]``.
-        recurrent: int32 ``[N, N]``, by source; ``[0, 0]`` without recurrence.
-        delay: int32 ``[N_in, N_out]``, by source; ``[0, 0]`` without delays.
-        slots: activations kept per neuron, longest delay + 1.
-        bias: int32 ``[N]``, already shifted into the state.
+        source, target: the populations.
+        feed, echo: the synapses from the layer before, and the recurrent ones.
+        bias: int32 ``[lanes]``, already shifted into the state; the same for every row.
         neuron: int32 ``[5]``: share kept of the current and of the membrane (of 4096), threshold
-            in the state, bits of an activation above those a convolution keeps, and whether the
-            current is instantaneous and too small to wrap.
-        fan: int64 ``[N_in]``, synapses of each input, the layer's input order.
-        used: as `fan`, of synapses whose weight is not zero.
-        recurrent_used: int64 ``[N]``, the same of each neuron's recurrent synapses.
+            in the state, bits of a sum above those a convolution keeps, and the kind of step.
+        rest: int32 ``[lanes]``, a row of membranes before the first step.
+        classes: uint64 ``[H_in]``, which row of `fans` an input row has.
+        fans: int32 ``[classes, 2, lanes]``, synapses of each input, and those of non-zero weight.
+        echo_fans: the same for the recurrent synapses, ``[1, 2, lanes]``.
     """
 
-    geometry: Index
-    rows: tuple[Index, ...]
-    runs: tuple[Index, ...]
-    weight: Int32
-    recurrent: Int32
-    delay: Int32
-    slots: int
+    source: Population
+    target: Population
+    feed: Synapses
+    echo: Synapses | None
     bias: Int32
     neuron: Int32
-    fan: Int64
-    used: Int64
-    recurrent_used: Int64
+    rest: Int32
+    classes: NDArray[np.uint64]
+    fans: Int32
+    echo_fans: Int32
 
-    def arguments(self) -> tuple[object, ...]:
-        """The arrays in the order the kernel takes them."""
-        return (
-            *(self.geometry, self.rows, self.runs, self.weight, self.recurrent, self.delay),
-            *(self.bias, self.neuron, self.fan, self.used, self.recurrent_used),
-        )
+    @property
+    def tile_rows(self) -> int:
+        """Rows of a tile."""
+        return max(1, min(self.target.height, TILE_LANES // self.target.lanes))
+
+    @property
+    def has_current(self) -> bool:
+        """Whether its neurons have a current of their own."""
+        return bool(self.neuron[4] == FULL)
 
 
-def plan_layer(layer: IntLayer, source: Shape, largest: int) -> Plan:
+def plan_layer(layer: IntLayer, source: tuple[int, ...], largest: int) -> Plan:
     """Lay out a layer whose input population has shape `source` and counts up to `largest`."""
-    order = channels_last(source)
-    flat = np.zeros((0, 0), dtype=np.int32)
-    geometry = layer.convolution or Convolution()
-    rows = np.array([(0, 0, 0)])
-    columns = np.array([(0, 0, 0, 1)])
-    if layer.kind == "conv":
-        groups = geometry.groups
-        height, width = layer.in_shape[1:]
-        sizes = (layer.in_shape[0], width, layer.out_shape[2], layer.out_shape[0])
-        rows = reach(height, layer.kernel[0], axis=0, convolution=geometry)
-        columns = reach(width, layer.kernel[1], axis=1, convolution=geometry)
-        columns = _runs(columns, layer.kernel[1], merge=groups == 1)
-        by_source = _by_source(layer.weight, groups)
-        kernel = layer.kernel
-    else:
-        groups, height, width, kernel = 1, 1, 1, (1, 1)
-        sizes = (order.size, 1, 1, layer.neurons)
-        by_source = layer.weight.T[order]
+    before, after = Population.of(source), Population.of(layer.out_shape)
+    dtype = lane_type(layer)
+    row = np.ones((after.channels, 1, after.width), np.int32)
+    bias = 0 if layer.bias is None else (layer.bias.astype(np.int32) << STATE_SHIFT)[:, None, None]
+    classes, first = _row_classes(layer, before)
+    fans = np.stack([
+        before.spread(_wide(fan, before)[:, first])
+        for fan in (fan_out(layer), nonzero_fan_out(layer))
+    ])  # fmt: skip
+    echo_fans = np.zeros((1, 2, after.lanes), np.int32)
+    if layer.recurrent_weight is not None:
+        echo_fans[0, 0, : layer.neurons] = layer.neurons
+        echo_fans[0, 1, : layer.neurons] = nonzero_recurrent_fan_out(layer)
     return Plan(
-        geometry=np.array([*sizes, *kernel, sizes[0] // groups], dtype=np.uint64),
-        rows=_table(rows, height),
-        runs=_table(columns, width),
-        weight=np.ascontiguousarray(by_source, dtype=np.int32).reshape(-1),
-        recurrent=flat if layer.recurrent_weight is None else _transposed(layer.recurrent_weight),
-        delay=flat if layer.delay is None else _transposed(layer.delay)[order],
-        slots=1 if layer.delay is None else int(layer.delay.max()) + 1,
-        bias=_bias(layer),
+        before,
+        after,
+        feed=feed_of(layer, source, dtype),
+        echo=echo_of(layer, dtype),
+        bias=after.spread((row * bias).astype(np.int32)).reshape(-1).astype(np.int32),
         neuron=_neuron(layer, largest),
-        fan=fan_out(layer).reshape(-1)[order],
-        used=nonzero_fan_out(layer).reshape(-1)[order],
-        recurrent_used=nonzero_recurrent_fan_out(layer),
+        rest=after.spread(row * FIRED).reshape(-1).astype(np.int32),
+        classes=classes,
+        fans=np.ascontiguousarray(fans.transpose(1, 0, 2), dtype=np.int32),
+        echo_fans=echo_fans,
     )
 
 
-def channels_last(shape: Shape) -> Int64:
-    """Index in torch's order of each element of a population kept channels last."""
-    indices = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
-    return (indices if len(shape) == 1 else indices.transpose(1, 2, 0)).reshape(-1)
+def _wide(fan: NDArray[np.int64], population: Population) -> NDArray[np.int64]:
+    return fan.reshape(population.channels, population.height, population.width)
 
 
-def _by_source(weight: Int32, groups: int) -> Int32:
-    """``[C_out, C_in / groups, kH, kW]`` to ``[C_in, kH, kW mirrored, C_out / groups]``."""
-    outputs, inputs, *kernel = weight.shape
-    split = weight.reshape(groups, outputs // groups, inputs, *kernel)
-    return split.transpose(0, 2, 3, 4, 1)[..., ::-1, :].reshape(groups * inputs, *kernel, -1)
-
-
-def _runs(pairs: Int64, kernel: int, *, merge: bool) -> Int64:
-    """Join pairs (input, output, tap) that follow one another in output and mirrored tap."""
-    runs: list[tuple[int, int, int, int]] = []
-    for source, output, tap in pairs.tolist():
-        mirrored = kernel - 1 - tap
-        if runs and merge:
-            last, start, first, length = runs[-1]
-            if (last, start + length, first + length) == (source, output, mirrored):
-                runs[-1] = (last, start, first, length + 1)
-                continue
-        runs.append((source, output, mirrored, 1))
-    return np.array(runs, dtype=np.int64).reshape(-1, 4)
-
-
-def _table(fields: Int64, size: int) -> tuple[Index, ...]:
-    """Split rows (input, ...), ordered by input, into offsets by input and one array a field."""
-    starts = np.searchsorted(fields[:, 0], np.arange(size + 1))
-    return (starts.astype(np.uint64), *fields[:, 1:].T.astype(np.uint64, order="C"))
-
-
-def _transposed(matrix: Int32) -> Int32:
-    return np.ascontiguousarray(matrix.T, dtype=np.int32)
-
-
-def _bias(layer: IntLayer) -> Int32:
-    if layer.bias is None:
-        return np.zeros(layer.neurons, dtype=np.int32)
-    shifted = layer.bias.astype(np.int32) << STATE_SHIFT
-    return np.tile(shifted, layer.neurons // len(shifted))
+def _row_classes(
+    layer: IntLayer, source: Population
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Input rows that the same kernel rows serve are alike: a class each, and one row of each."""
+    if layer.convolution is None:
+        rows = np.arange(source.height)
+        return rows.astype(np.uint64), rows
+    pairs = reach(source.height, layer.kernel[0], axis=0, convolution=layer.convolution)
+    served: list[list[int]] = [[] for _ in range(source.height)]
+    for row, _, tap in pairs.tolist():
+        served[row].append(tap)
+    kinds: dict[tuple[int, ...], int] = {}
+    classes = [kinds.setdefault(tuple(taps), len(kinds)) for taps in served]
+    first = [classes.index(kind) for kind in range(len(kinds))]
+    return np.array(classes, np.uint64), np.array(first)
 
 
 def _neuron(layer: IntLayer, largest: int) -> Int32:
     neuron = layer.neuron
-    plain = neuron.current_decay == DECAY_UNITY
+    arriving = largest_sum(layer, largest) << STATE_SHIFT
+    bias = 0 if layer.bias is None else int(np.abs(layer.bias.astype(np.int64)).max(initial=0))
+    kind = PLAIN
     # Below the limit, because Lava wraps a current of exactly -2^23 and not one of 2^23.
-    plain &= largest_sum(layer, largest) << STATE_SHIFT < STATE_LIMIT
+    if neuron.current_decay != DECAY_UNITY or arriving >= STATE_LIMIT:
+        kind = FULL
+    elif not _stays_below_limit(neuron, arriving + (bias << STATE_SHIFT)):
+        kind = CLIPPED
     return np.array(
         [
             DECAY_UNITY - neuron.current_decay,
             DECAY_UNITY - neuron.voltage_decay,
             neuron.threshold << STATE_SHIFT,
             32 - CONVOLUTION_BITS if layer.kind == "conv" else 0,
-            plain,
+            kind,
         ],
         dtype=np.int32,
     )
+
+
+def _stays_below_limit(neuron: IntNeuron, arriving: int) -> bool:
+    """Whether no membrane can be clipped: it never exceeds arriving / (1 - kept share)."""
+    return arriving * DECAY_UNITY < (STATE_LIMIT - 1) * neuron.voltage_decay
+
+
+def fingerprint(net: IntNetwork) -> bytes:
+    """A hash of everything that changes a result."""
+    digest = hashlib.sha256(repr((net.input_shape, net.message_bits)).encode())
+    for layer in net.layers:
+        described = (layer.kind, layer.in_shape, layer.out_shape, layer.neuron, layer.convolution)
+        digest.update(repr(described).encode())
+        for array in (layer.weight, layer.bias, layer.recurrent_weight, layer.delay):
+            if array is not None:
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+            digest.update(b";")
+    return digest.digest()
