@@ -35,9 +35,8 @@ def build_data(configuration: Configuration, root: Path | str | None = None) -> 
         case "generated":
             from ..datasets import Generated, Kept
 
-            data: DataSet = Generated(table.generated)
-            if table.cache:
-                data = Kept(data, folder / table.cache)
+            walkers = Generated(table.generated)
+            data: DataSet = Kept(walkers, folder / table.cache) if table.cache else walkers
         case "event-reid":
             data = _event_reid(table, folder)
         case "mot":
