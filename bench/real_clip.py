@@ -38,6 +38,42 @@ from sdcl_neuro.training import train
 
 OSNET = "osnet_x0_25"
 STEPS = (60, 20)
+CONFIGURATION = """
+[data]
+kind = "generated"  # in name only: the clip's tracklets are given
+[clip]
+frames = 4
+bins = 4
+size = [64, 32]
+[event_branch]
+channels = [8, 16]
+strides = [2]
+[frame_branch]
+name = "osnet_x0_25"
+weights = "{weights}"
+[bridge]
+inputs = "{inputs}"
+fusion = "{fusion}"
+channels = 64
+heads = 4
+[training]
+persons = 6
+tracklets = 2
+variants = 2
+seed = {seed}
+[training.float_stage]
+epochs = 0
+steps = {steps}
+learning_rate = 1e-3
+warm_up = 0
+decay_every = 0
+learns_frames = {learns}
+[training.int_stage]
+epochs = 0
+steps = {int_steps}
+learning_rate = 1e-4
+learns_frames = {learns}
+"""
 GRID = (16, 8)
 CHANCE_DRAWS = 2000
 
@@ -93,20 +129,17 @@ def trained(
 ) -> dict[str, list[list[float]]]:
     """SDCL trained on standing persons, frame branch at rest where it is pretrained."""
     weights = None if inputs == "e" else weights  # it has no frame branch
-    rests = "false" if weights is not None else "true"
-    overrides = [
-        f"bridge.inputs={inputs}",
-        f"bridge.fusion={'alignment' if inputs == 'v+e' else 'none'}",
-        f"frame_branch.weights={weights or ''}",
-        *(f"training.{stage}.epochs=0" for stage in ("float_stage", "int_stage")),
-        f"training.float_stage.steps={STEPS[0]}",
-        f"training.int_stage.steps={STEPS[1] if inputs != 'v' else 0}",
-        *(f"training.{stage}.learns_frames={rests}" for stage in ("float_stage", "int_stage")),
-        *("training.float_stage.warm_up=0", "training.float_stage.decay_every=0"),
-        *("training.persons=6", "training.tracklets=2", "training.variants=2"),
-        f"training.seed={seed}",
-    ]
-    configuration = load_configuration("generated-small", overrides)
+    text = CONFIGURATION.format(
+        inputs=inputs,
+        fusion="alignment" if inputs == "v+e" else "none",
+        weights=weights or "",
+        learns="false" if weights is not None else "true",
+        steps=STEPS[0],
+        int_steps=STEPS[1] if inputs != "v" else 0,
+        seed=seed,
+    )
+    (out / "clip.toml").write_text(text, encoding="utf-8")
+    configuration = load_configuration(out / "clip.toml")
     torch.manual_seed(seed)
     model = build_model(configuration, 6)
     train(model, data, configuration.clip, configuration.training)

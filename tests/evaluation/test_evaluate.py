@@ -327,7 +327,8 @@ def test_a_runs_folder_brings_its_own_data(checkpoint, tmp_path, capsys):
     small = load_configuration(
         "generated-small",
         [
-            *("data.generated.persons=4", "data.generated.walks=1", "data.generated.cameras=2"),
+            *("data.generated.persons=4", "data.generated.train_persons=2"),
+            *("data.generated.walks=1", "data.generated.cameras=2"),
             *("data.degradation.kind=blur", "data.degradation.severity=4", "evaluation.batch=3"),
         ],
     )

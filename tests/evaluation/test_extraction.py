@@ -174,7 +174,12 @@ def test_nothing_to_embed_is_refused(trained, noise_data, tmp_path):
         Extraction(batch=0)
 
 
-GENERATED = ("data.generated.persons=6", "data.generated.walks=1", "data.generated.cameras=2")
+GENERATED = (
+    "data.generated.persons=6",
+    "data.generated.train_persons=3",
+    "data.generated.walks=1",
+    "data.generated.cameras=2",
+)
 
 
 def command(checkpoint, *extra):
