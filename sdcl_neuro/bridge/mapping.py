@@ -9,28 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import BridgeConfig
+from .gathering import gathered_convolution
 from .layers import conv_bn_relu
-from .offsets import active_cells, kernel_grid, nearest_event_offsets
-
-
-def sampling_index(offsets: Tensor, k: int) -> Tensor:
-    """Where each tap reads, as an index into the flattened map padded by k // 2 on each side.
-
-    Args:
-        offsets: int64 ``[N, h, w, k*k, 2]`` of `nearest_event_offsets`.
-        k: side of the kernel.
-
-    Returns:
-        int64 ``[N, k*k * h*w]``, tap by tap.
-    """
-    batch, height, width = offsets.shape[:3]
-    device, pad = offsets.device, k // 2
-    cell = torch.cartesian_prod(
-        torch.arange(height, device=device), torch.arange(width, device=device)
-    ).view(1, height, width, 1, 2)
-    place = cell + kernel_grid(k).to(device) + offsets + pad  # [N, h, w, k*k, 2]
-    flat = place[..., 0] * (width + 2 * pad) + place[..., 1]
-    return flat.permute(0, 3, 1, 2).reshape(batch, -1)
+from .offsets import active_cells
+from .sampling import nearest_event_index
 
 
 class DeformableConvolution(nn.Module):
@@ -47,14 +29,8 @@ class DeformableConvolution(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # as nn.Conv2d
 
     def forward(self, features: Tensor, index: Tensor) -> Tensor:
-        """Apply to features ``[N, C_in, h, w]`` with an index ``[N, k*k * h*w]``."""
-        batch, channels, height, width = features.shape
-        pad = self.kernel // 2
-        plane = functional.pad(features, (pad, pad, pad, pad)).flatten(2)
-        taps = plane.gather(2, index[:, None].expand(-1, channels, -1))  # [N, C, k*k * h*w]
-        columns = taps.view(batch, -1, height * width)  # [N, C * k*k, h*w]
-        mixed = self.weight.flatten(1) @ columns  # [N, C_out, h*w]
-        return mixed.view(batch, -1, height, width)
+        """Apply to features ``[N, C_in, h, w]`` with an index of `sampling`."""
+        return gathered_convolution(features, self.weight, index)
 
 
 class DeformableLayer(nn.Module):
@@ -100,9 +76,9 @@ class EventMapping(nn.Module):
         height, width = features.shape[-2:]
         if self.layers:
             active = active_cells(counts, (height, width))
-            offsets = nearest_event_offsets(active, self.kernel, window=self.window)
-            index = sampling_index(offsets, self.kernel)
+            index = nearest_event_index(active, self.kernel, window=self.window)
             for layer in self.layers:
                 features = layer(features, index)
         mapped: Tensor = self.entry(features)
-        return mapped
+        # Channels lie last in memory behind deformable layers; nothing further on expects that.
+        return mapped.contiguous()

@@ -13,8 +13,8 @@ from sdcl_neuro.bridge import (
     active_cells,
     nearest_event_offsets,
 )
-from sdcl_neuro.bridge.mapping import sampling_index
 from sdcl_neuro.bridge.offsets import kernel_grid
+from sdcl_neuro.bridge.sampling import sampling_index
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
