@@ -18,8 +18,9 @@ from ..reid import Ranking
 
 QUERIES, ENTRIES = 8, 10
 RIGHT, WRONG, QUERY = "#1a7f37", "#c62828", "#444444"
-_CELL_INCHES = (0.85, 1.25)
-_DPI = 110
+_HEIGHT, _GAP, _TEXT = 1.0, 0.09, 0.1
+"""Of a picture, between two of them, and of a line of text, in heights of a picture."""
+_INCH, _DPI, _FONT = 1.1, 110, 5.5
 
 
 def draw_ranked_lists(
@@ -77,33 +78,51 @@ def ranked_figure(
         )
     rows = np.unique(np.linspace(0, len(query) - 1, min(queries, len(query))).round().astype(int))
     columns = 1 + min(entries, ranking.head.shape[1])
-    width, height = _CELL_INCHES
-    figure = Figure(figsize=(width * columns, height * len(rows)))
-    # By hand: matplotlib's own layout takes a second for each dozen of cells.
-    figure.subplots_adjust(0.01, 0.03, 0.99, 1 - 0.15 / len(rows), wspace=0.08, hspace=0.3)
-    cells = figure.subplots(len(rows), columns, squeeze=False)
-    for line, row in zip(cells, rows.tolist(), strict=True):
-        _draw(line[0], data.load(query[row], clip), "query", QUERY, "solid")
-        for rank, cell in enumerate(line[1:]):
-            entry = int(ranking.head[row, rank])
-            if entry < 0:
-                cell.set_axis_off()
-                continue
-            right = bool(ranking.matches[row, rank])
-            title = f"{rank + 1}: {ranking.distances[row, rank]:.3f}"
-            colour, style = (RIGHT, "solid") if right else (WRONG, "dashed")
-            _draw(cell, data.load(gallery[entry], clip), title, colour, style)
+    cells = []  # row, column, tracklet, words above it, colour and line of its frame
+    for line, row in enumerate(rows.tolist()):
+        cells.append((line, 0, data.load(query[row], clip), "query", QUERY, "solid"))
+        for rank, entry in enumerate(ranking.head[row, : columns - 1].tolist()):
+            if entry >= 0:
+                right = bool(ranking.matches[row, rank])
+                words = f"{rank + 1}: {ranking.distances[row, rank]:.3f}"
+                shown = (RIGHT, "solid") if right else (WRONG, "dashed")
+                cells.append((line, rank + 1, data.load(gallery[entry], clip), words, *shown))
+    # One plane for everything: matplotlib takes long for many small axes.
+    wide = max(tracklet_picture(cells[0][2]).shape[1] / tracklet_picture(cells[0][2]).shape[0], 0.6)
+    step = wide + _GAP, _HEIGHT + 2 * _TEXT + _GAP
+    width, height = columns * step[0] + _GAP, len(rows) * step[1] + _GAP
+    figure = Figure(figsize=(_INCH * width, _INCH * height))
+    plane = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, width), ylim=(height, 0))
+    plane.set_axis_off()
+    for line, column, tracklet, words, colour, style in cells:
+        corner = _GAP + column * step[0], _GAP + _TEXT + line * step[1]
+        _draw(plane, tracklet, corner, words, colour, style)
     return figure
 
 
-def _draw(cell: Any, tracklet: Tracklet, title: str, colour: str, style: str) -> None:
-    cell.imshow(tracklet_picture(tracklet), interpolation="nearest", aspect="equal")
-    cell.set_title(title, fontsize=6, pad=2)
-    cell.set_xlabel(f"person {tracklet.person}, camera {tracklet.camera}", fontsize=5, labelpad=1)
-    cell.set_xticks([])
-    cell.set_yticks([])
-    for spine in cell.spines.values():
-        spine.set(color=colour, linewidth=2.2, linestyle=style)
+def _draw(
+    plane: Any,
+    tracklet: Tracklet,
+    corner: tuple[float, float],
+    words: str,
+    colour: str,
+    style: str,
+) -> None:
+    """One tracklet at a corner, left and top, with words above and its person below."""
+    from matplotlib.patches import Rectangle
+
+    picture = tracklet_picture(tracklet)
+    (left, top), wide = corner, picture.shape[1] / picture.shape[0]
+    bottom, middle = top + _HEIGHT, left + wide / 2
+    plane.imshow(picture, extent=(left, left + wide, bottom, top), interpolation="nearest")
+    plane.add_patch(
+        Rectangle(
+            (left, top), wide, _HEIGHT, fill=False, edgecolor=colour, linewidth=2.0, linestyle=style
+        )
+    )
+    plane.text(middle, top - 0.03, words, ha="center", va="bottom", fontsize=_FONT)
+    named = f"person {tracklet.person}, camera {tracklet.camera}"
+    plane.text(middle, bottom + 0.03, named, ha="center", va="top", fontsize=_FONT - 1)
 
 
 def tracklet_picture(tracklet: Tracklet) -> NDArray[np.uint8]:

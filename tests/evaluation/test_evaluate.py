@@ -230,19 +230,25 @@ def test_ranked_lists_as_a_picture(trained, noise_data, tmp_path):
     ranking = evaluate(trained, data).rows[0].ranking
     shown = {"query": data.query, "gallery": data.gallery}
     figure = ranked_figure(data, ranking, trained.clip, **shown, queries=3, entries=4)
-    cells = np.array(figure.axes).reshape(3, 5)
-    for line, row in zip(cells, (0, 2, 3), strict=True):  # of four queries, evenly chosen
-        assert line[0].spines["left"].get_edgecolor() == rgba(QUERY)
-        assert line[0].get_xlabel() == f"person {row + 1}, camera 1"
-        for rank_, cell in enumerate(line[1:]):
-            right = ranking.matches[row, rank_]
-            spine = cell.spines["left"]
-            assert spine.get_edgecolor() == rgba(RIGHT if right else WRONG)
-            assert spine.get_linestyle() == ("solid" if right else "dashed")
-            entry = data.entries[data.gallery[ranking.head[row, rank_]]]
-            assert cell.get_xlabel() == f"person {entry.person}, camera {entry.camera}"
-            assert cell.get_title().startswith(f"{rank_ + 1}: ")
-            assert cell.images[0].get_array().shape == (256, 256, 3)  # a frame beside its events
+    (plane,) = figure.axes
+    words = [text.get_text() for text in plane.texts]
+    titles, names = words[::2], words[1::2]
+    expected = []
+    for row in (0, 2, 3):  # of four queries, evenly chosen
+        expected.append(("query", data.query[row], QUERY, "solid"))
+        for place in range(4):
+            right = ranking.matches[row, place]
+            look = (RIGHT, "solid") if right else (WRONG, "dashed")
+            title = f"{place + 1}: {ranking.distances[row, place]:.3f}"
+            expected.append((title, data.gallery[ranking.head[row, place]], *look))
+    shown_cells = zip(titles, names, plane.patches, plane.images, expected, strict=True)
+    for title, name, frame, image, (wanted, position, colour, style) in shown_cells:
+        entry = data.entries[position]
+        assert (title, name) == (wanted, f"person {entry.person}, camera {entry.camera}")
+        assert frame.get_edgecolor() == rgba(colour)
+        assert frame.get_linestyle() == style
+        assert image.get_array().shape == (256, 256, 3)  # a frame beside its events
+        assert frame.get_xy() == (image.get_extent()[0], image.get_extent()[3])
     path = draw_ranked_lists(tmp_path / "lists.png", data, ranking, trained.clip, **shown)
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     with pytest.raises(InputError, match="at least one row"):
