@@ -98,7 +98,10 @@ class _Pass:
     def fire(self, stretch: slice, fired: Tensor) -> Tensor:
         """Go through a stretch from `state`; `fired` is written. Returns the membranes."""
         membranes = self.membranes[: stretch.stop - stretch.start]
-        for call in self.calls(stretch):
+        calls = self.calls(stretch)
+        if not self.integers:
+            calls = [slice(step, step + 1) for step in range(stretch.start, stretch.stop)]
+        for call in calls:
             own = slice(call.start - stretch.start, call.stop - stretch.start)
             sums = self._sums(call)
             self.layer.leak.forward(
@@ -109,17 +112,15 @@ class _Pass:
 
     def _sums(self, call: slice) -> Tensor:
         """What the synapses deliver in a few steps, ``[steps, N]``."""
-        stride, padding = self.layer.geometry.stride, self.layer.geometry.padding
+        geometry = self.layer.geometry
+        sums = functional.conv2d(
+            self.spikes[call].flatten(0, 1), self.weight, None if self.integers else self.bias,
+            geometry.stride, geometry.padding,
+        )  # fmt: skip
         if self.integers:
-            folded = self.spikes[call].flatten(0, 1)
-            sums = functional.conv2d(folded, self.weight, None, stride, padding)
             # Rounding mends what a fast algorithm (Winograd, Fourier) left of an integer.
-            return sums.round_().view(call.stop - call.start, -1)
-        each = [
-            functional.conv2d(step, self.weight, self.bias, stride, padding).view(1, -1)
-            for step in self.spikes[call]
-        ]
-        return each[0] if len(each) == 1 else torch.cat(each)
+            sums.round_()
+        return sums.contiguous().view(call.stop - call.start, -1)
 
 
 class _SpikingConvolution(torch.autograd.Function):

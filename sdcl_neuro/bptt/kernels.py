@@ -12,15 +12,27 @@ otherwise, all of one float type, which scalars have as well.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numba
 import numpy as np
 from numpy import int32, uint64
-
-from ..engine.kernels import compiled
 
 LANES = 1024
 """Neurons taken through time together."""
 GIVEN, STRAIGHT, ATAN, FAST_SIGMOID = range(4)
 """How a kernel gets a surrogate's slope: the gradient given has it already, or by formula."""
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As the engine's, and without a test for division by zero, which cannot be vectorised."""
+    kernel: Callable[..., Any]
+    try:
+        kernel = numba.njit(function, cache=True, nogil=True, error_model="numpy")
+    except RuntimeError:  # numba found no place for its cache; the result is the same
+        kernel = numba.njit(function, nogil=True, error_model="numpy")
+    return kernel
 
 
 @compiled
@@ -103,26 +115,6 @@ def leak_int(first, last, drive, membranes, offset, spikes, state, keep, limit, 
 
 
 @compiled
-def slope(kind, sharpness, far, gradient, result):  # type: ignore[no-untyped-def]
-    """`gradient` times the surrogate's slope at the distances `far`, all ``[n]``."""
-    one = far.dtype.type(1)
-    count = uint64(far.shape[0])
-    if kind == ATAN:
-        half = sharpness / far.dtype.type(2)
-        inner = far.dtype.type(np.pi / 2) * sharpness
-        for i in range(count):
-            x = inner * far[i]
-            result[i] = half / (one + x * x) * gradient[i]
-    elif kind == FAST_SIGMOID:
-        for i in range(count):
-            x = sharpness * abs(far[i]) + one
-            result[i] = gradient[i] / (x * x)
-    else:
-        for i in range(count):
-            result[i] = gradient[i]
-
-
-@compiled
 def leak_backward(  # type: ignore[no-untyped-def]
     first, last, membranes, gradient, result, carry, beta, threshold, norm, largest, gain,
     kind, sharpness, sums,
@@ -145,36 +137,43 @@ def leak_backward(  # type: ignore[no-untyped-def]
     """
     begin = uint64(first)
     end = uint64(last)
-    zero = membranes.dtype.type(0)
-    far = np.empty(LANES, membranes.dtype)
-    slopes = np.empty(LANES, membranes.dtype)
+    real = membranes.dtype.type
+    zero, one = real(0), real(1)
+    half, inner = sharpness / real(2), real(np.pi / 2) * sharpness
+    inverse = one / norm
     learns = sums.shape[1] > 0
     steps = membranes.shape[0]
-    inverse = membranes.dtype.type(1) / norm
     while begin < end:
         stop = min(begin + uint64(LANES), end)
-        count = stop - begin
         for back in range(steps):
             t = steps - 1 - back
-            now = membranes[t, begin:stop]
-            out = result[t, begin:stop]
-            given = gradient[t, begin:stop]
-            later = carry[begin:stop]
-            for i in range(count):
-                held = min(max(now[i], -largest), largest)
-                far[i] = (held - threshold) * inverse
-            slope(kind, sharpness, far[:count], given, slopes[:count])
+            now, given, out = membranes[t], gradient[t], result[t]
             if learns:
-                to_beta = sums[0, begin:stop]
-                to_threshold = sums[1, begin:stop]
-                for i in range(count):
+                for i in range(begin, stop):
                     held = min(max(now[i], -largest), largest)
-                    to_threshold[i] += slopes[i]
-                    to_beta[i] += zero if far[i] > zero else later[i] * held
-            for i in range(count):
-                past = zero if far[i] > zero else later[i] * beta
-                here = slopes[i] * inverse + past
+                    far = (held - threshold) * inverse
+                    slope = one
+                    if kind == ATAN:
+                        x = inner * far
+                        slope = half / (one + x * x)
+                    elif kind == FAST_SIGMOID:
+                        x = sharpness * abs(far) + one
+                        slope = one / (x * x)
+                    sums[1, i] += slope * given[i]
+                    sums[0, i] += zero if far > zero else carry[i] * held
+            for i in range(begin, stop):
+                held = min(max(now[i], -largest), largest)
+                far = (held - threshold) * inverse
+                slope = one
+                if kind == ATAN:
+                    x = inner * far
+                    slope = half / (one + x * x)
+                elif kind == FAST_SIGMOID:
+                    x = sharpness * abs(far) + one
+                    slope = one / (x * x)
+                past = zero if far > zero else carry[i] * beta
+                here = slope * given[i] * inverse + past
                 here = here if abs(now[i]) <= largest else zero
-                later[i] = here
+                carry[i] = here
                 out[i] = here * gain
         begin = stop

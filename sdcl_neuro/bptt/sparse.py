@@ -15,7 +15,7 @@ from numpy import uint64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..engine.kernels import compiled
+from .kernels import compiled
 from .lanes import LANES, add_lanes, lowest_bit, spiking_lanes
 from .workers import share
 
