@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import load_checkpoint
 from ..errors import InputError
-from ..sdcl_checkpoint import EVENT_BRANCH, is_sdcl_checkpoint
+from ..sdcl_checkpoint import event_branch_folder, is_sdcl_checkpoint
 from ..spec import FloatNetwork, IntNetwork, Shape
 from ..spec_convert import dequantize
 from .modules.source import from_snntorch
@@ -74,7 +74,9 @@ def load_model(path: Path | str, *, approximate: object = None) -> Model:
     """
     path = Path(path)
     if path.is_dir():
-        checkpoint = load_checkpoint(path / EVENT_BRANCH if is_sdcl_checkpoint(path) else path)
+        checkpoint = load_checkpoint(
+            event_branch_folder(path) if is_sdcl_checkpoint(path) else path
+        )
         channels, *size = checkpoint.input_shape
         if channels != checkpoint.module.description.in_channels:
             raise InputError(f"input shape {checkpoint.input_shape}", where=f"checkpoint {path}")

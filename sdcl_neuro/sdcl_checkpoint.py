@@ -128,6 +128,21 @@ def is_sdcl_checkpoint(folder: Path | str) -> bool:
     return (Path(folder) / DOCUMENT).is_file()
 
 
+def event_branch_folder(folder: Path | str) -> Path:
+    """Where a saved model keeps its event branch's own checkpoint.
+
+    Raises:
+        InputError: the model has none, since it takes frames alone or events without spikes.
+    """
+    folder = Path(folder)
+    document = _read(folder)
+    if isinstance(document, dict) and not document.get("event_branch", True):
+        raise InputError(
+            "the model has no event branch", where=str(folder), mend="give one that takes spikes"
+        )
+    return folder / EVENT_BRANCH
+
+
 def load_sdcl(folder: Path | str) -> SdclCheckpoint:
     """Read what `save_sdcl` wrote.
 

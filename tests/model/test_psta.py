@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sdcl_neuro.bridge import BridgeConfig, PstaBridge
 from sdcl_neuro.composition import compose, kind_of
+from sdcl_neuro.conversion.model_file import load_model
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.event_branch import COMPACT, EventBranch
 from sdcl_neuro.model import Sdcl
@@ -163,6 +164,8 @@ def test_frames_alone_need_no_event_branch(tmp_path: Path) -> None:
     folder = save_sdcl(tmp_path / "model", model, clip=CLIP, frame_branch="osnet_x0_25")
     loaded = load_sdcl(folder).model
     assert (loaded.event_branch, kind_of(loaded)) == (None, "sdcl")
+    with pytest.raises(InputError, match="the model has no event branch; give one"):
+        load_model(folder)
     frames, _ = inputs_for(model)
     with torch.no_grad():
         assert torch.equal(model(frames, None).embedding, loaded(frames, None).embedding)
