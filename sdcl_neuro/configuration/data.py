@@ -9,7 +9,8 @@ from ..datasets import DataSet
 from ..datasets.degraded import Degraded
 from ..errors import InputError
 from .checks import clip_format
-from .tables import Configuration, DataTable
+from .data_tables import DataTable
+from .tables import Configuration
 
 if TYPE_CHECKING:
     from ..datasets.cache import CacheReport, Progress

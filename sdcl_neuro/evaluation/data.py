@@ -12,7 +12,7 @@ from ..configuration import (
     list_configurations,
     load_configuration,
 )
-from ..configuration.tables import DataTable, Degradation
+from ..configuration.data_tables import DataTable, Degradation
 from ..datasets import Clip, DataSet
 from ..errors import InputError
 from .trained import Trained

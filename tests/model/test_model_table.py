@@ -17,8 +17,9 @@ from sdcl_neuro.bridge import Bridge, BridgeConfig, PstaBridge
 from sdcl_neuro.conversion import quantize
 from sdcl_neuro.event_branch import COMPACT, BranchDescription, ConvolutionSpec, EventBranch
 from sdcl_neuro.frame_branch import frame_branch
+from sdcl_neuro.mac_counts import count_macs
 from sdcl_neuro.model import Sdcl
-from sdcl_neuro.model_table import ModelTable, Part, count_macs, describe_model
+from sdcl_neuro.model_table import ModelTable, Part, describe_model
 from sdcl_neuro.voxel_branch import VoxelBranch
 
 C, CELLS, FRAMES, BINS, SIZE = 16, 128, 2, 3, (64, 32)
@@ -154,6 +155,8 @@ def test_the_model_is_left_as_it_was() -> None:
     torch.manual_seed(0)
     model = Sdcl(patches(), EventBranch(COMPACT), bridge=Bridge(CONFIG))
     model.train()
+    frames, spikes = torch.randn(2, FRAMES, 3, 256, 128), torch.rand(FRAMES * BINS, 2, 2, *SIZE)
+    model(frames, (spikes < 0.1).float()).embedding.sum().backward()  # leaves a state and a graph
     model.bridge.pyramid.eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     describe_model(model, bins=BINS, size=SIZE)
