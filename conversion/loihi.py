@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..engine import run_network
+from .. import engine
 from ..record import Record
 from ..spec import IntNetwork
 
@@ -22,4 +23,17 @@ def run(
 ) -> Record:
     """Run a network in the engine; see `engine.run_network`."""
     net = model if isinstance(model, IntNetwork) else model.need_integer()
-    return run_network(net, spikes, layers=layers, device=device)
+    return engine.run_network(net, spikes, layers=layers, device=device)
+
+
+def run_file(
+    model: Model | IntNetwork,
+    source: Path,
+    target: Path,
+    *,
+    layers: Sequence[int] | None = None,
+    device: str = "cpu",
+) -> Record:
+    """Run a ``.h5`` file of spikes into another, piece by piece; see `engine.run_file`."""
+    net = model if isinstance(model, IntNetwork) else model.need_integer()
+    return engine.run_file(net, source, target, layers=layers, device=device)

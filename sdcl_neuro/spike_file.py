@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -242,12 +243,17 @@ def _write_h5(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
 
     with h5py.File(path, "w") as file:
         for name, values in arrays.items():
-            step_bytes = max(1, values[:1].nbytes)
-            steps = min(len(values), max(1, _H5_CHUNK_BYTES // step_bytes))
-            file.create_dataset(
-                name,
-                data=values,
-                chunks=(steps, *values.shape[1:]) if values.size else None,
-                compression="gzip" if values.size else None,
-                compression_opts=1 if values.size else None,
-            )
+            options = h5_layout(values.shape, values.itemsize) if values.size else {}
+            file.create_dataset(name, data=values, **options)
+
+
+def h5_layout(shape: tuple[int, ...], itemsize: int = 1) -> dict[str, Any]:
+    """Options of `h5py`'s ``create_dataset`` for spikes ``[T, B, ...]``.
+
+    A chunk holds many steps of few samples, so that a sample can be read without the others.
+    """
+    step_bytes = itemsize * prod(shape[2:])
+    steps = min(shape[0], max(1, _H5_CHUNK_BYTES // step_bytes))
+    samples = min(shape[1], max(1, _H5_CHUNK_BYTES // (step_bytes * steps)))
+    chunks = (steps, samples, *shape[2:])
+    return {"chunks": chunks, "compression": "gzip", "compression_opts": 1}

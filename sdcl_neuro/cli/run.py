@@ -40,31 +40,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run, write the spikes, print the counts, and return 0."""
-    from ..spike_file import read_spikes, write_spikes
-
     layers = _layers(args.layers)
     if args.out.suffix not in ENDINGS:
         raise InputError(
             f"{args.out.name} ends in none of {', '.join(ENDINGS)}", where="--out", mend="rename it"
         )
-    spikes = read_spikes(args.spikes)
     if not args.quiet:
         print(f"{args.backend}: running {args.model}", file=sys.stderr)
+    in_pieces = args.backend == "loihi" and {args.spikes.suffix, args.out.suffix} == {".h5"}
+    record = _run_in_pieces(args, layers) if in_pieces else _run_at_once(args, layers)
+    print(record)
+    if args.json:
+        write_json(args.json, _summary(record, args.out, layers))
+    return 0
+
+
+def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> Record:
+    """Through any backend, all spikes in memory."""
     from ..conversion.backends import run
+    from ..spike_file import read_spikes, write_spikes
 
     record = run(
         args.model,
-        spikes,
+        read_spikes(args.spikes),
         backend=args.backend,
         layers=layers,
         device=args.device,
         **_options(args),
     )
     write_spikes(args.out, record)
-    print(record)
-    if args.json:
-        write_json(args.json, _summary(record, args.out))
-    return 0
+    return record
+
+
+def _run_in_pieces(args: argparse.Namespace, layers: list[int] | None) -> Record:
+    """Through the engine, from one ``.h5`` file into another, in bounded memory."""
+    from ..conversion import loihi
+    from ..conversion.model_file import as_model
+
+    _options(args)
+    model = as_model(args.model)
+    return loihi.run_file(model, args.spikes, args.out, layers=layers, device=args.device)
 
 
 def _layers(text: str | None) -> list[int] | None:
@@ -88,15 +103,16 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     return {}
 
 
-def _summary(record: Record, out: Path) -> dict[str, Any]:
+def _summary(record: Record, out: Path, layers: list[int] | None) -> dict[str, Any]:
     """The record without its spikes, as plain JSON."""
+    kept = range(len(record.activity)) if layers is None else sorted(set(layers))
     return {
         "schema": SCHEMA,
         "backend": record.backend,
         "steps": record.steps,
         "samples": record.samples,
         "input_shape": list(record.input_shape),
-        "layers_kept": sorted(record.spikes),
+        "layers_kept": sorted(record.spikes) or list(kept),
         "activity": [_counts(layer) for layer in record.activity],
         "elapsed_s": record.elapsed_s,
         "versions": dict(record.versions),

@@ -43,13 +43,7 @@ def check_network(net: IntNetwork) -> None:
 def check_input(net: IntNetwork, spikes: object, *, where: str = "spikes") -> Spikes:
     """Return `spikes` as contiguous uint8 ``[T, B, *input_shape]``, or raise InputError."""
     values = check_spikes(spikes, where=where)
-    if values.shape[2:] != tuple(net.input_shape):
-        raise InputError(
-            f"spikes of shape {list(values.shape)} for a network that takes "
-            f"[T, B, {', '.join(map(str, net.input_shape))}]",
-            where=where,
-            mend="encode them for this network",
-        )
+    check_input_shape(net, values.shape, where=where)
     largest = largest_input(net)
     if int(values.max()) > largest:
         raise InputError(
@@ -58,6 +52,17 @@ def check_input(net: IntNetwork, spikes: object, *, where: str = "spikes") -> Sp
             mend="make the spikes binary, or set the network's message_bits",
         )
     return np.ascontiguousarray(values)
+
+
+def check_input_shape(net: IntNetwork, shape: Shape, *, where: str = "spikes") -> None:
+    """Raise InputError unless spikes of a shape ``[T, B, ...]`` are what the network takes."""
+    if tuple(shape[2:]) != tuple(net.input_shape):
+        raise InputError(
+            f"spikes of shape {list(shape)} for a network that takes "
+            f"[T, B, {', '.join(map(str, net.input_shape))}]",
+            where=where,
+            mend="encode them for this network",
+        )
 
 
 def check_layers(net: IntNetwork, layers: Sequence[int] | None) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..spec import IntNetwork
 from ..spike_file import Spikes
+from ..threads import processors
 from . import threads
 from .machine import Machine, Team, machine_of
 from .totals import TOTALS, Outcome
@@ -44,7 +45,7 @@ def run_event(
             totals[:, sample] = team.counts()
 
     count = machine.bands(samples, steps)
-    workers = 1 if count > 1 else min(samples, threads.processors())
+    workers = 1 if count > 1 else min(samples, processors())
     teams = [machine.take(count) for _ in range(workers)]
     teams[0].warm(wide, kept)
     began = perf_counter()
@@ -88,7 +89,7 @@ class EventStream:
         if len(self._teams[0].bands) > 1:
             work()
         else:
-            workers = min(self._samples, threads.processors())
+            workers = min(self._samples, processors())
             threads.together([(work, ()) for _ in range(workers)])
         self.elapsed_s += perf_counter() - began
         return _shaped(self._net, kept)

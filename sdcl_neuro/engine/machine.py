@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..spec import IntNetwork
 from ..spike_file import Spikes
+from ..threads import processors
 from . import listed_plan, threads
 from .band import Band, shares
 from .check import largest_input
@@ -132,12 +133,12 @@ class Machine:
 
     def bands(self, samples: int, steps: int) -> int:
         """In how many bands to run each of so many samples."""
-        if samples >= threads.processors() or not self.splittable:
+        if samples >= processors() or not self.splittable:
             return 1
         if self.neurons * min(steps, self.stretch) < WORTH_SPLITTING:
             return 1
         last = self.plans[self.splittable - 1]
-        return min(threads.processors(), last.target.height if isinstance(last, Plan) else 1)
+        return min(processors(), last.target.height if isinstance(last, Plan) else 1)
 
     def whole(self, first: int, last: int) -> list[Share]:
         """All rows of a range of layers and of its input."""

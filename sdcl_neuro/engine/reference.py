@@ -16,6 +16,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -51,28 +52,58 @@ def run_reference(
         device: where to compute.
         chunk: steps worked on at a time; None bounds the memory of a chunk.
     """
-    steps, samples = spikes.shape[:2]
-    chunk = chunk or max(1, _CHUNK_ELEMENTS // (samples * max(map(_width, net.layers))))
-    kept = {
-        index: np.empty((steps, samples, *net.layers[index].out_shape), dtype=np.uint8)
-        for index in keep
-    }
-    with torch.inference_mode(), _exact_products():
+    stream = ReferenceStream(net, spikes.shape[1], keep=keep, device=device, chunk=chunk)
+    kept = stream.advance(spikes)
+    return Outcome(kept, stream.totals(), stream.elapsed_s)
+
+
+class ReferenceStream:
+    """A run in pieces: states are kept from one piece to the next; arguments as `run_reference`."""
+
+    def __init__(
+        self,
+        net: IntNetwork,
+        samples: int,
+        *,
+        keep: Sequence[int],
+        device: torch.device,
+        chunk: int | None = None,
+    ) -> None:
+        self._net, self._keep, self._device = net, keep, device
+        widest = max(map(_width, net.layers))
+        self._chunk = chunk or max(1, _CHUNK_ELEMENTS // (samples * widest))
         largest = [largest_input(net)] + [1] * len(net.layers)
-        populations = [
+        self._populations = [
             _Population.rest(layer, samples, largest=bound, device=device)
             for layer, bound in zip(net.layers, largest, strict=False)
         ]
+        self.elapsed_s = 0.0
+
+    def advance(self, spikes: Spikes) -> dict[int, NDArray[np.uint8]]:
+        """Run checked spikes ``[T, B, *input_shape]`` on; return the kept layers' spikes."""
+        layers = self._net.layers
+        kept = {
+            index: np.empty((*spikes.shape[:2], *layers[index].out_shape), dtype=np.uint8)
+            for index in self._keep
+        }
         began = perf_counter()
-        for start in range(0, steps, chunk):
-            received = torch.from_numpy(spikes[start : start + chunk]).to(device)
-            for index, population in enumerate(populations):
-                received = population.advance(received)
-                if index in kept:
-                    kept[index][start : start + chunk] = received.cpu().numpy()
-        totals = np.stack([population.totals.cpu().numpy() for population in populations])
-        elapsed = perf_counter() - began
-    return Outcome(kept, totals, elapsed)
+        with torch.inference_mode(), _exact_products():
+            for start in range(0, len(spikes), self._chunk):
+                stretch = slice(start, start + self._chunk)
+                received = torch.from_numpy(spikes[stretch]).to(self._device)
+                for index, population in enumerate(self._populations):
+                    received = population.advance(received)
+                    if index in kept:
+                        kept[index][stretch] = received.cpu().numpy()
+        self.elapsed_s += perf_counter() - began
+        return kept
+
+    def totals(self) -> NDArray[np.int64]:
+        """int64 ``[layers, B, 8]`` of all pieces so far, the last axis as `COUNTED`."""
+        return np.stack([population.totals.cpu().numpy() for population in self._populations])
+
+    def close(self) -> None:
+        """Nothing is shared with other runs."""
 
 
 @dataclass

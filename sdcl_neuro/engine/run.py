@@ -71,6 +71,13 @@ def run_network(
 
         library = "torch"
         outcome = run_reference(net, values, keep=keep, device=named_device(device), chunk=chunk)
+    return record_of(net, outcome, steps=steps, samples=samples, library=library)
+
+
+def record_of(
+    net: IntNetwork, outcome: Outcome, *, steps: int, samples: int, library: str
+) -> Record:
+    """An outcome as the record of a run in which `library` did the work."""
     return Record(
         backend="loihi",
         steps=steps,
