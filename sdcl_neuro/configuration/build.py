@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import nn
 
@@ -27,6 +25,7 @@ def build_model(configuration: Configuration, identities: int = 0) -> Sdcl:
 
     Raises:
         InputError: tables that do not go together, or a weight file that cannot be used.
+        FileNotFoundError: a weight file that is not there.
     """
     config = bridge_config(configuration, identities=identities)
     kind = configuration.model
@@ -42,10 +41,14 @@ def build_model(configuration: Configuration, identities: int = 0) -> Sdcl:
         event_branch=branch,
         bins=configuration.clip.bins,
     )
-    weights = configuration.frame_branch.weights
-    if weights:
-        network = model.frame_branch
-        if isinstance(model.event_branch, VoxelBranch):
-            network = model.event_branch.network
-        load_weights(cast(nn.Module, network), weights)
+    weights, network = configuration.frame_branch.weights, _frame_network(model)
+    if weights and network is not None:
+        load_weights(network, weights)
     return model
+
+
+def _frame_network(model: Sdcl) -> nn.Module | None:
+    """What sees frames, or event voxels in place of them; None if the model has no such network."""
+    if isinstance(model.event_branch, VoxelBranch):
+        return model.event_branch.network
+    return model.frame_branch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from torch import Tensor
 from sdcl_neuro.bridge import Output
 from sdcl_neuro.configuration import bridge_config, build_model, load_configuration
 from sdcl_neuro.event_branch import EventBranch
-from sdcl_neuro.frame_branch import FRAME_SIZE
+from sdcl_neuro.frame_branch import FRAME_SIZE, frame_branch, save_weights
 from sdcl_neuro.model import Sdcl
 from sdcl_neuro.reid import distance_matrix, rank
 from sdcl_neuro.reid.losses import batch_hard_triplet, cross_entropy
+from sdcl_neuro.voxel_branch import VoxelBranch
 
 TINY = (
     "clip.frames=2",
@@ -145,3 +147,26 @@ def test_shapes_at_the_papers_size(switches: tuple[str, ...]) -> None:
     assert output.embedding.shape == (1, 1024)
     assert [one.shape for one in output.level_features] == [(1, 1024)] * levels
     assert [one.shape for one in output.logits] == [(1, 89)] * levels
+
+
+@pytest.mark.parametrize("switches", [(), *BASELINE], ids=ids)
+def test_weights_of_a_file(switches: tuple[str, ...], tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    trained = frame_branch("small")
+    save_weights(trained, tmp_path / "small.safetensors")
+    named = f"frame_branch.weights={tmp_path / 'small.safetensors'}"
+    model = build_model(load_configuration("generated-small", [*TINY, *switches, named]))
+    dense = model.frame_branch
+    if isinstance(model.event_branch, VoxelBranch):
+        dense = model.event_branch.network
+    assert dense is not None
+    for name, value in dense.state_dict().items():
+        assert torch.equal(value, trained.state_dict()[name]), name
+
+
+def test_weights_that_are_not_there_or_not_needed(tmp_path: Path) -> None:
+    absent = f"frame_branch.weights={tmp_path / 'absent.safetensors'}"
+    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):
+        build_model(load_configuration("generated-small", [*TINY, absent]))
+    alone = load_configuration("generated-small", [*TINY, *INPUTS[1], absent])
+    assert build_model(alone).frame_branch is None
