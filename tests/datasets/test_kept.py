@@ -63,6 +63,8 @@ def test_other_populations_and_clips_lie_apart(kept: Kept) -> None:
 
 
 def test_a_configuration_names_the_folder(tmp_path: Path) -> None:
-    data = build_data(load_configuration("generated-small", ["data.cache=walks"]), tmp_path)
+    configuration = load_configuration("generated-small", ["data.cache=walks"])
+    data = build_data(configuration, tmp_path)
     assert isinstance(data, Kept)
     assert data.folder == tmp_path / "walks"
+    assert isinstance(build_data(configuration), Generated)  # without a root nothing is kept
