@@ -115,9 +115,13 @@ class Gallery:
             return self._store.all_entries(where)
 
     def copy(self, target: Path | str) -> None:
-        """Save a copy of one moment's state, whole or not at all, while others may be enrolling."""
-        if Path(target).exists() and self.path.samefile(target):
-            raise InputError("a copy onto itself", where=str(target), mend="name another file")
+        """Save a copy of one moment's state, whole or not at all, while others may be enrolling.
+
+        Raises:
+            InputError: `target` is there: a journal beside it would be taken for the copy's.
+        """
+        if Path(target).exists():
+            raise InputError("is there already", where=str(target), mend="name a new file")
         self._store.copy(Path(target))
 
     def search(
