@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", help="of the dense side, as torch names it; a GPU where there is one"
     )
     parser.add_argument(
+        "--frame-backend",
+        default="eager",
+        metavar="NAME",
+        help="of the frame branch on a CPU: eager (default), folded, bf16, compiled, onnx or "
+        "onnx-int8",
+    )
+    parser.add_argument(
         "--clip-boxes", action="store_true", help="cut boxes that reach outside the picture"
     )
     parser.add_argument(
@@ -111,6 +118,7 @@ def execute(args: argparse.Namespace) -> int:
         say=say,
         backend=args.backend,
         device=args.device,
+        frame_backend=args.frame_backend,
         gallery=gallery,
     )
     report = write_comparison(comparison, args.out)

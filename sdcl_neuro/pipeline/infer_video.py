@@ -29,6 +29,7 @@ def compare_tracks(
     say: Callable[[str], None],
     backend: str = "loihi",
     device: str | None = None,
+    frame_backend: str = "eager",
     hardware: Sequence[str] = ("loihi1", "loihi2"),
     gallery: GalleryUse | None = None,
 ) -> Comparison:
@@ -41,6 +42,7 @@ def compare_tracks(
         say: prints one line about what begins.
         backend: of the event branch.
         device: of the dense side; None takes a GPU where there is one.
+        frame_backend: see `session.hold_session`.
         hardware: profiles to price the event branch on.
         gallery: to search, and to enrol in; what it says comes with the comparison.
 
@@ -67,6 +69,7 @@ def compare_tracks(
             tracklets,
             backend=backend,
             device=device,
+            frame_backend=frame_backend,
             hardware=hardware,
             on_batch=advance,
         )

@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 from ..conversion.backends import run
 from ..conversion.model_file import Model
 from ..data import Tracklet
+from ..errors import InputError
+from ..frame_branch import normalise
+from ..frame_branch.ahead import ahead_of_time
 from ..model import Sdcl
 from ..profiling import Profile, profile
 from ..record import Record
 from ..reid import RankedLists, distance_matrix, rank
 from ..runtime import EventBackend, HybridResult, infer
+
+CALIBRATION_FRAMES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,7 @@ def hold_session(
     *,
     backend: str = "loihi",
     device: str | None = None,
+    frame_backend: str = "eager",
     hardware: Sequence[str] = ("loihi1", "loihi2"),
     on_batch: Callable[[int], None] = lambda count: None,
 ) -> Session:
@@ -81,12 +87,39 @@ def hold_session(
         tracklets: at least one.
         backend: of the event branch.
         device: of the dense side; None takes a GPU where there is one.
+        frame_backend: one of `frame_branch.ahead.FRAME_BACKENDS`; all but ``eager`` are for a CPU,
+            and take it.
         hardware: profiles to price the counts on.
         on_batch: called with the number of tracklets just done.
     """
+    if frame_backend != "eager":
+        sdcl, device = made_ready(sdcl, tracklets, frame_backend, device=device), "cpu"
     result = infer(
         sdcl, tracklets, event_backend(events, backend), device=device, on_batch=on_batch
     )
     priced = profile(events.need_integer(), record=result.record, hw=list(hardware))
     result.ledger.costs(priced)
     return Session(tuple(tracklets), result, priced)
+
+
+def made_ready(
+    sdcl: Sdcl, tracklets: Sequence[Tracklet], kind: str, *, device: str | None = None
+) -> Sdcl:
+    """The same model with its frame branch made ready ahead of time for a CPU.
+
+    Raises:
+        InputError: an unknown kind, another device, or a model without a frame branch.
+        EnvironmentFault: what the kind needs is not installed.
+    """
+    if device not in (None, "cpu"):
+        raise InputError(
+            f"frame backend {kind!r} is for a CPU, not for {device}",
+            mend="leave --device or --frame-backend out",
+        )
+    if sdcl.frame_branch is None:
+        raise InputError("the model has no frame branch", mend="leave --frame-backend out")
+    # Every tracklet has its say in the ranges of 8-bit values, as far as there is room.
+    step = -(-len(tracklets) // CALIBRATION_FRAMES)
+    frames = normalise(np.stack([tracklet.frames[0] for tracklet in tracklets[::step]]))
+    branch = ahead_of_time(sdcl.frame_branch.cpu(), kind, calibration=frames)
+    return Sdcl(branch, sdcl.event_branch, bridge=sdcl.bridge)

@@ -1,0 +1,56 @@
+"""Frame branches made ready ahead of time against the eager one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.frame_branch import SmallNet, frame_branch
+from sdcl_neuro.frame_branch.ahead import FRAME_BACKENDS, ahead_of_time
+
+# Least cosine of the pooled maps with the eager ones'.
+LEAST = {"folded": 0.999999, "bf16": 0.999, "onnx": 0.999999, "onnx-int8": 0.99}
+
+
+@pytest.fixture(scope="module")
+def branch() -> SmallNet:
+    torch.manual_seed(0)
+    made = frame_branch("small")
+    assert isinstance(made, SmallNet)
+    made.train()
+    with torch.no_grad():  # batch norms that are worth folding
+        made(torch.randn(8, 3, 256, 128) * 2 + 1)
+    return made
+
+
+@pytest.mark.parametrize("kind", sorted(LEAST))
+def test_it_says_what_the_eager_one_says(branch: SmallNet, kind: str) -> None:
+    torch.manual_seed(1)
+    frames = torch.randn(3, 3, 256, 128)
+    ready = ahead_of_time(branch, kind, calibration=torch.randn(8, 3, 256, 128))
+    assert branch.training  # left as it was
+    branch.eval()
+    with torch.no_grad():
+        wanted = branch(frames)
+    branch.train()
+    for part in (frames, frames[:1]):
+        found = ready(part)
+        assert found.dtype == torch.float32
+        assert found.shape == (len(part), *wanted.shape[1:])
+        likeness = functional.cosine_similarity(
+            found.mean((2, 3)), wanted[: len(part)].mean((2, 3))
+        )
+        assert likeness.min() > LEAST[kind]
+
+
+def test_what_cannot_be_done(branch: SmallNet) -> None:
+    assert ahead_of_time(branch, "eager") is branch
+    assert set(LEAST) | {"eager", "compiled"} == set(FRAME_BACKENDS)
+    with pytest.raises(InputError, match="unknown frame backend 'fast'"):
+        ahead_of_time(branch, "fast")
+    with pytest.raises(InputError, match="8 bits need frames"):
+        ahead_of_time(branch, "onnx-int8")
+    with pytest.raises(InputError, match="is for a CPU"):
+        ahead_of_time(frame_branch("small").to("meta"), "bf16")
