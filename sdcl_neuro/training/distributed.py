@@ -158,8 +158,10 @@ class JointBatchNorm(_BatchNorm):
         self._remember(mean.detach(), variance.detach() * (count / max(count - 1, 1)))
         scale = torch.rsqrt(variance + self.eps)
         scale = scale if self.weight is None else scale * self.weight
-        moved = centred * scale.view(shape)
-        return moved if self.bias is None else moved + self.bias.view(shape)
+        result = centred * scale.view(shape)
+        if self.bias is not None:
+            result = result + self.bias.view(shape)
+        return result.to(input.dtype)
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is None or self.running_var is None:

@@ -101,11 +101,8 @@ class StageRun:
     def _wrapped(self) -> nn.Module:
         if self.group.size == 1:
             return self.objective
-        # Some switches leave parameters without a gradient. The statistics of batch norm are
-        # joint already, so no buffer needs to be sent.
-        return DistributedDataParallel(
-            self.objective, find_unused_parameters=True, broadcast_buffers=False
-        )
+        # Some switches leave parameters without a gradient.
+        return DistributedDataParallel(self.objective, find_unused_parameters=True)
 
     def _plan(self) -> Iterator[list[Request]]:
         schedule, settings = self.schedule, self.settings

@@ -155,6 +155,7 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, learning: Learning, stat
             if stored.startswith(_OPTIMISER) and owner == name:
                 # Into fresh memory: arithmetic may depend on how a tensor is aligned.
                 like = parameter if value.shape == parameter.shape else value
-                moments[key] = torch.empty_like(like, dtype=value.dtype).copy_(value)
+                fresh = torch.empty_like(like, dtype=value.dtype, device=parameter.device)
+                moments[key] = fresh.copy_(value)
         if moments:
             optimiser.state[parameter] = moments

@@ -72,9 +72,7 @@ def learn(group: Group) -> dict[str, torch.Tensor]:
         objective = Objective(network, Settings(persons=PERSONS, tracklets=TRACKLETS), group=group)
         wrapped = objective
         if group.size > 1:
-            wrapped = DistributedDataParallel(
-                objective, find_unused_parameters=True, broadcast_buffers=False
-            )
+            wrapped = DistributedDataParallel(objective, find_unused_parameters=True)
         judged = wrapped(part(batch(), group))
         judged.loss.backward()
     found = {"loss": judged.loss.detach(), "figures": judged.figures}
