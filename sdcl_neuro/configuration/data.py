@@ -37,7 +37,9 @@ def build_data(configuration: Configuration, root: Path | str | None = None) -> 
             from ..datasets import Generated, Kept
 
             walkers = Generated(table.generated)
-            data: DataSet = Kept(walkers, folder / table.cache) if table.cache else walkers
+            # Not into whichever folder one stands in.
+            keep = bool(table.cache) and root is not None
+            data: DataSet = Kept(walkers, folder / table.cache) if keep else walkers
         case "event-reid":
             data = _event_reid(table, folder)
         case "mot":
