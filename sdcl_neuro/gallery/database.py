@@ -149,7 +149,10 @@ class Database:
                 except sqlite3.OperationalError as error:
                     if self.base.in_transaction:
                         self.base.execute("ROLLBACK")
-                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    if (
+                        error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY
+                        or time.monotonic() > deadline
+                    ):
                         raise
         finally:
             self.base.execute(f"PRAGMA busy_timeout = {int(1000 * PATIENCE_S)}")

@@ -198,7 +198,7 @@ def test_a_damaged_model_leaves_nothing(name, net_file, tmp_path, capsys):
 
 def test_bad_outputs_of_convert(net_file, tmp_path, capsys):
     for out, said in [
-        (tmp_path / "a.onnx", "unknown ending '.onnx'"),
+        (tmp_path / "a.pt", "unknown ending '.pt'"),
         (tmp_path / "a", "unknown ending ''"),
         (net_file, "same file"),
     ]:
