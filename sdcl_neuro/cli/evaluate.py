@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,21 +91,23 @@ def execute(args: argparse.Namespace) -> int:
         overrides=args.overrides,
     )
     conditions = _conditions(args.degrade)
+    # A video is cut when it is opened: once for figures and picture.
+    opened = cache(chosen.open if args.degrade is None else chosen.undegraded())
     with process_group() as group:
         result = evaluate(
             trained,
-            chosen.open if args.degrade is None else chosen.undegraded(),
+            opened,
             backends=args.backend.split(",") if args.backend else (),
             settings=settings,
             conditions=conditions,
             judging=_judging(args, chosen),
             how=Extraction(
                 device=args.device,
-                batch=args.batch or chosen.configuration.evaluation.batch,
+                batch=_batch(args.batch, chosen),
                 store=FeatureStore(args.cache),
                 group=group,
             ),
-            progress=_bars(quiet=args.quiet or not group.leads),
+            progress=progress_bars(quiet=args.quiet or not group.leads),
         )
     if result is None:
         return 0
@@ -118,7 +119,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.picture is not None:
         from ..evaluation.picture import draw_ranked_lists
 
-        data = conditions[0].of(chosen.open(trained.clip))
+        data = conditions[0].of(opened(trained.clip))
         draw_ranked_lists(
             args.picture,
             data,
@@ -131,8 +132,8 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def _bars(*, quiet: bool) -> Callable[[str, int], AbstractContextManager[Callable[[int], None]]]:
-    return progress_bars(quiet=quiet)
+def _batch(given: int | None, chosen: Chosen) -> int:
+    return chosen.configuration.evaluation.batch if given is None else given
 
 
 def _judging(args: argparse.Namespace, chosen: Chosen) -> Judging:

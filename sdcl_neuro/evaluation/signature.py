@@ -71,6 +71,8 @@ def _plain(value: Any, *, without: Sequence[str] = ()) -> Any:
         return {str(key): _plain(one, without=without) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one, without=without) for one in value]
+    if isinstance(value, np.generic):
+        return value.item()
     if value is None or isinstance(value, str | int | float):
         return value
     raise InputError(
