@@ -62,6 +62,10 @@ class _Pass:
         self.shape = _shape(spikes, weight, layer.geometry)
         self.integers = layer.leak.keep is not None
         self.state = torch.zeros(self.shape, dtype=weight.dtype, device=weight.device)
+        self.sparse = _sparse(spikes, weight, layer.geometry)
+        self.stored: Tensor | None = None
+        if self.sparse is not None and self.integers:
+            self.stored = self.sparse.stored(weight)
         self.offset: Tensor | None = None
         if self.integers and bias is not None:
             self.offset = spread(bias.detach()[:, None, None], torch.Size(self.shape))
@@ -112,10 +116,12 @@ class _Pass:
 
     def _sums(self, call: slice) -> Tensor:
         """What the synapses deliver in a few steps, ``[steps, N]``."""
-        geometry = self.layer.geometry
+        geometry, folded = self.layer.geometry, self.spikes[call].flatten(0, 1)
+        if self.sparse is not None and self.stored is not None:
+            return self.sparse.sums(folded, self.stored).view(call.stop - call.start, -1)
         sums = functional.conv2d(
-            self.spikes[call].flatten(0, 1), self.weight, None if self.integers else self.bias,
-            geometry.stride, geometry.padding,
+            folded, self.weight, None if self.integers else self.bias, geometry.stride,
+            geometry.padding,
         )  # fmt: skip
         if self.integers:
             # Rounding mends what a fast algorithm (Winograd, Fourier) left of an integer.
@@ -173,8 +179,6 @@ class _Backward:
         self.to_bias = torch.zeros_like(way.bias) if wanted[2] and way.bias is not None else None
         self.carry = torch.zeros_like(way.state).view(-1)
         self.sums = collected(self.carry, learns=wanted[3] or wanted[4])
-        middle = way.spikes[len(way.spikes) // 2]
-        self.sparse = wanted[1] and sparse.pays(middle, way.weight, way.layer.geometry.stride)
         self.weight = way.weight.contiguous(memory_format=torch.channels_last)
 
     def through(self, stretch: slice, membranes: Tensor, gradient: Tensor) -> None:
@@ -205,12 +209,8 @@ class _Backward:
             self.to_bias += drive.sum((0, 2, 3)) / way.layer.leak.unit
 
     def _weight_gradient(self, spikes: Tensor, drive: Tensor) -> Tensor:
-        geometry = self.way.layer.geometry
-        if self.sparse:
-            last = drive.permute(0, 2, 3, 1)
-            return sparse.weight_gradient(
-                spikes, last, self.weight, geometry.stride, geometry.padding
-            )
+        if self.way.sparse is not None:
+            return self.way.sparse.weight_gradient(spikes, drive.permute(0, 2, 3, 1))
         spikes = spikes.contiguous(memory_format=torch.channels_last)
         return self._torch(drive, spikes, (False, True, False))[1]
 
@@ -240,6 +240,17 @@ def spiking_convolution(
     with torch.autocast(spikes.device.type, enabled=False):
         found = _SpikingConvolution.apply(spikes, weight, bias, beta, threshold, layer)
     return cast(Tensor, found)
+
+
+def _sparse(spikes: Tensor, weight: Tensor, geometry: Geometry) -> sparse.SparseConvolution | None:
+    """To be used where it is faster on the step in the middle."""
+    if not sparse.pays(spikes[len(spikes) // 2], weight, geometry.stride):
+        return None
+    height, width = spikes.shape[3:]
+    outputs, inputs, rows, columns = weight.shape
+    return sparse.SparseConvolution(
+        (height, width), (outputs, inputs, rows, columns), geometry.stride, geometry.padding
+    )
 
 
 def _shape(spikes: Tensor, weight: Tensor, geometry: Geometry) -> tuple[int, ...]:

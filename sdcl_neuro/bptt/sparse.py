@@ -1,4 +1,4 @@
-"""Weight gradients of a convolution from spikes: work in proportion to the spikes.
+"""A convolution's sums and weight gradients from spikes: work in proportion to the spikes.
 
 A spike at (y, x) of channel c touches, in each kernel row that it lies under, a run of neighbouring
 outputs. With gradients channels last and the kernel's columns stored in the order of the outputs,
@@ -7,7 +7,9 @@ both sides of a run are contiguous: one addition of vectors a run.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 import torch
@@ -21,17 +23,23 @@ from .workers import share
 
 
 @compiled
-def collect_gradient(first, last, spikes, drive, reach, strides, shape):  # type: ignore[no-untyped-def]
-    """Weight gradient of images `first` to `last`, flat ``[Ci, kh, kw, Co]`` in `runs`' order.
+def follow(first, last, spikes, outputs, kernel, reach, strides, shape, forward):  # type: ignore[no-untyped-def]
+    """Go from every spike of images `first` to `last` through its taps to its outputs.
 
     Args:
         spikes: float32, flat ``[n, Ci, H W]``.
-        drive: float32, flat ``[n, h w Co]``: the gradient of the sums.
+        outputs: float32, flat ``[n, h w Co]``: the sums, which are added to, or their gradient.
+        kernel: float32, flat ``[Ci, kh, kw, Co]`` in `runs`' order: the weights; unused for a
+            gradient.
         reach: uint32 ``[H W, 4]``, of `reached`.
         strides: uint64: of a kernel's rows, of the output's rows.
         shape: uint64: Ci, H W, kh kw Co, h w Co.
+        forward: whether sums are wanted.
+
+    Returns:
+        The weights' gradient, as `kernel`; zeros for sums.
     """
-    channels, plane, taps, outputs = shape[0], shape[1], shape[2], shape[3]
+    channels, plane, taps, area = shape[0], shape[1], shape[2], shape[3]
     found = np.zeros(channels * taps, np.float32)
     for n in range(uint64(first), uint64(last)):
         for channel in range(channels):
@@ -43,12 +51,15 @@ def collect_gradient(first, last, spikes, drive, reach, strides, shape):  # type
                     bits &= bits - uint64(1)
                     factor = spikes[start + position]
                     rows, length = uint64(reach[position, 0]), uint64(reach[position, 1])
-                    to = channel * taps + uint64(reach[position, 2])
-                    begin = n * outputs + uint64(reach[position, 3])
+                    tap = channel * taps + uint64(reach[position, 2])
+                    begin = n * area + uint64(reach[position, 3])
                     for _ in range(rows):
                         for done in range(uint64(0), length, uint64(LANES)):
-                            add_lanes(found, to + done, drive, begin + done, factor)
-                        to += strides[0]
+                            if forward:
+                                add_lanes(outputs, begin + done, kernel, tap + done, factor)
+                            else:
+                                add_lanes(found, tap + done, outputs, begin + done, factor)
+                        tap += strides[0]
                         begin += strides[1]
     return found
 
@@ -101,7 +112,7 @@ def reached(
 
 
 def pays(spikes: Tensor, weight: Tensor, stride: tuple[int, int]) -> bool:
-    """Whether `weight_gradient` can take ``[..., Ci, H, W]`` like these, faster than torch.
+    """Whether a `SparseConvolution` can take ``[..., Ci, H, W]`` like these, faster than torch.
 
     The constants are nanoseconds on one core with AVX-512: to look at a pixel, to begin with a
     spike, to add `LANES` floats, and a dense tap of torch's.
@@ -120,29 +131,63 @@ def pays(spikes: Tensor, weight: Tensor, stride: tuple[int, int]) -> bool:
     return 0.2 + rate * (13 + 1.1 * taps / LANES) < taps / 26
 
 
-def weight_gradient(
-    spikes: Tensor, drive: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
-) -> Tensor:
-    """What ``conv2d``'s backward pass gives for the weight.
+@dataclass(frozen=True)
+class SparseConvolution:
+    """Of spikes ``[n, Ci, H, W]``, contiguous, mostly zeros; outputs are channels last.
 
-    Args:
-        spikes: ``[n, Ci, H, W]``, contiguous, mostly zeros.
-        drive: gradient of the output, ``[n, h, w, Co]``, contiguous.
-        weight: ``[Co, Ci, kh, kw]``; only its shape matters.
+    Attributes:
+        size: H and W.
+        shape: of the weight, ``[Co, Ci, kh, kw]``; Co is a multiple of `LANES`.
+        stride, padding: as in torch.
     """
-    count, inputs, height, width = spikes.shape
-    rows, columns, channels = drive.shape[1:]
-    kernel = (weight.shape[2], weight.shape[3])
-    reach, row_taps, column_taps = reached(
-        (height, width), (rows, columns), kernel, stride, padding, channels
-    )
-    shape = (inputs, height * width, kernel[0] * kernel[1] * channels, rows * columns * channels)
-    parts = share(
-        collect_gradient, count, spikes.view(-1).numpy(), drive.view(-1).numpy(), reach,
-        np.array([kernel[1] * channels, columns * channels], np.uint64),
-        np.array(shape, np.uint64), work=spikes.numel(),
-    )  # fmt: skip
-    stored = sum(parts[1:], parts[0]).reshape(inputs, *kernel, channels)
-    found = np.empty_like(stored)
-    found[:, row_taps[:, None], column_taps[None, :]] = stored
-    return torch.from_numpy(found).permute(3, 0, 1, 2)
+
+    size: tuple[int, int]
+    shape: tuple[int, int, int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+    @property
+    def outputs(self) -> tuple[int, int]:
+        """h and w."""
+        axes = zip(self.size, self.shape[2:], self.stride, self.padding, strict=True)
+        rows, columns = ((size + 2 * pad - tap) // step + 1 for size, tap, step, pad in axes)
+        return rows, columns
+
+    def sums(self, spikes: Tensor, stored: Tensor) -> Tensor:
+        """``[n, Co, h, w]``, contiguous; exact where all sums are integers below 2^24."""
+        found = torch.zeros(len(spikes), *self.outputs, self.shape[0])
+        self._follow(spikes, found, stored, forward=True)
+        return found.permute(0, 3, 1, 2).contiguous()
+
+    def weight_gradient(self, spikes: Tensor, drive: Tensor) -> Tensor:
+        """``[Co, Ci, kh, kw]``, from the gradient of the sums, ``[n, h, w, Co]``, contiguous."""
+        parts = self._follow(spikes, drive, torch.zeros(0), forward=False)
+        channels, inputs, *kernel = self.shape
+        stored = sum(parts[1:], parts[0]).reshape(inputs, *kernel, channels)
+        _, rows, columns = self._reached()
+        found = np.empty_like(stored)
+        found[:, rows[:, None], columns[None, :]] = stored
+        return torch.from_numpy(found).permute(3, 0, 1, 2)
+
+    def stored(self, weight: Tensor) -> Tensor:
+        """A weight as `sums` wants it."""
+        _, rows, columns = self._reached()
+        last = weight.detach().permute(1, 2, 3, 0)
+        return last[:, rows[:, None], columns[None, :]].reshape(-1)
+
+    def _reached(self) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
+        kernel = (self.shape[2], self.shape[3])
+        return reached(self.size, self.outputs, kernel, self.stride, self.padding, self.shape[0])
+
+    def _follow(
+        self, spikes: Tensor, outputs: Tensor, stored: Tensor, *, forward: bool
+    ) -> list[NDArray[np.float32]]:
+        channels, inputs, *kernel = self.shape
+        columns = self.outputs[1]
+        shape = (inputs, prod(self.size), prod(kernel) * channels, prod(self.outputs) * channels)
+        return share(
+            follow, len(spikes), spikes.view(-1).numpy(), outputs.view(-1).numpy(),
+            stored.numpy(), self._reached()[0],
+            np.array([kernel[1] * channels, columns * channels], np.uint64),
+            np.array(shape, np.uint64), forward, work=spikes.numel(),
+        )  # fmt: skip

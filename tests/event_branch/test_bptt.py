@@ -310,14 +310,17 @@ def test_backward_twice_and_from_an_inner_layer():
     st.tuples(st.integers(0, 2), st.integers(0, 2)),
     st.sampled_from([8, 16, 24]),
 )
-def test_weight_gradients_from_spikes(seed, kernel, stride, padding, outputs):
+def test_convolution_from_spikes(seed, kernel, stride, padding, outputs):
     spikes = sparse_spikes(seed, 3, 2, 12, 10) * 2.0
-    weight = torch.zeros(outputs, 2, *kernel)
-    shape = torch.nn.functional.conv2d(spikes, weight, None, stride, padding).shape
-    drive = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    found = sparse.weight_gradient(
-        spikes, drive.permute(0, 2, 3, 1).contiguous(), weight, stride, padding
-    )
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randint(-128, 128, (outputs, 2, *kernel), generator=generator).float()
+    ours = sparse.SparseConvolution((12, 10), tuple(weight.shape), stride, padding)
+    expected = torch.nn.functional.conv2d(spikes, weight, None, stride, padding)
+    found = ours.sums(spikes, ours.stored(weight))
+    assert torch.equal(found, expected.round())
+    assert found.is_contiguous()
+    drive = torch.randn(expected.shape, generator=generator)
+    found = ours.weight_gradient(spikes, drive.permute(0, 2, 3, 1).contiguous())
     expected = torch.nn.grad.conv2d_weight(
         spikes.double(), weight.shape, drive.double(), stride, padding
     )
