@@ -71,10 +71,11 @@ def plain(*, density: float, train: bool = False) -> Call:
 def published(*, density: float, computed: bool = False, train: bool = False) -> Call:
     """Deformable convolution in its published form, offsets to four corners a tap.
 
-    Dai et al., ICCV 2017, Eqs. 2 to 4, as implementations in torch alone write it: the four whole
-    neighbours of each sampling point are gathered from the padded map, weighted by their bilinear
-    kernel G, laid out as a map k times as high and as wide, and convolved with stride k. Offsets
-    to the nearest events (Eqs. 8 to 11) by all pairs of events are left out unless `computed`.
+    Dai et al., ICCV 2017, Eqs. 2 to 4, step by step as implementations in torch alone do it: the
+    four whole neighbours of each sampling point are gathered from the padded map, weighted by their
+    bilinear kernel G, laid out as a map k times as high and as wide, and convolved with stride k.
+    Offsets to the nearest events (Eqs. 8 to 11), by all pairs of events, are left out unless
+    `computed`.
     """
     _, _, active = material(density)
     kept = nearest_event_offsets(active, K).float()
@@ -124,17 +125,19 @@ def deformed(x: Tensor, weight: Tensor, offsets: Tensor) -> Tensor:
     corners = torch.stack([low, low + 1])
     clipped = torch.minimum(corners.clamp(min=0), limit)
     p = torch.minimum(p.clamp(min=0), limit)
-    flat = padded.flatten(2)
-    total = x.new_zeros(())
+    flat, channels = padded.flatten(2), x.shape[1]
+    samples, shares = [], []
     for i in (0, 1):
         for j in (0, 1):
             qy, qx = clipped[i, ..., 0], clipped[j, ..., 1]
             share = (1 - (qy - p[..., 0]).abs()) * (1 - (qx - p[..., 1]).abs())
-            index = (qy * width + qx).long().view(len(x), 1, -1).expand(-1, x.shape[1], -1)
-            sample = flat.gather(2, index).view(*x.shape, K * K)
-            total = total + share.clamp(min=0)[:, None] * sample
-    laid = total.view(*x.shape, K, K).permute(0, 1, 2, 4, 3, 5)
-    laid = laid.reshape(*x.shape[:2], x.shape[2] * K, x.shape[3] * K)
+            shares.append(share.clamp(min=0)[:, None])
+            # The index is written out for every channel, as the usual implementations do.
+            index = (qy * width + qx).long()[:, None].expand(-1, channels, -1, -1, -1).contiguous()
+            samples.append(flat.gather(2, index.view(len(x), channels, -1)).view(index.shape))
+    total = sum(share * sample for share, sample in zip(shares, samples, strict=True))
+    rows = [part.reshape(*x.shape[:3], -1) for part in total.split(K, -1)]
+    laid = torch.cat(rows, -1).view(*x.shape[:2], x.shape[2] * K, x.shape[3] * K)
     return functional.conv2d(laid, weight, stride=K)
 
 
