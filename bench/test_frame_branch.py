@@ -1,0 +1,83 @@
+"""The frame branch made ready ahead of time, beside the eager one: how fast, and what it loses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from frame_branch_tools import crops, made
+from harness import HUGE_PAGES, Race, Tool
+from numpy.typing import NDArray
+from results import Book
+
+from sdcl_neuro.frame_branch.onnx_weights import convert_onnx
+from sdcl_neuro.reid import distance_matrix, evaluate_ranking
+
+KINDS = ("eager", "folded", "bf16", "compiled", "onnx", "onnx-int8")
+AT_LEAST = 3.0
+LEAST_COSINE = {"folded": 0.99999, "bf16": 0.99, "onnx": 0.99999, "onnx-int8": 0.95}
+WEIGHTS = Path(__file__).parents[2] / "shared" / "data" / "weights" / "osnet_x0_25_msmt17.onnx"
+
+
+def has_short_arithmetic() -> bool:
+    """Whether the processor multiplies bfloat16 or 8 bits at a time."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return bool({"amx_bf16", "avx512_bf16", "avx512_vnni", "avx_vnni"} & set(flags))
+
+
+@pytest.mark.parametrize("network", ["resnet50", "osnet_x0_25"])
+def test_speed(benchmark: Any, book: Book, network: str) -> None:
+    kinds = [kind for kind in KINDS if kind != "compiled" or "BENCH_COMPILED" in os.environ]
+    race = Race(
+        "frame_branch",
+        {"network": network},
+        tools=[
+            Tool(kind, "frame_branch_tools:made", {"network": network, "kind": kind}, HUGE_PAGES)
+            for kind in sorted(kinds, key=lambda kind: kind != "onnx-int8")
+        ],
+        unit="ms for 8 frames",
+        rounds=5,
+        results=False,
+    )
+    outcome = race.run(benchmark)
+    book.add(outcome)
+    if network == "resnet50" and has_short_arithmetic():
+        assert outcome.ratio("eager") >= AT_LEAST
+
+
+def mean_average_precision(
+    features: NDArray[np.float32], persons: NDArray[np.int64], when: NDArray[np.int64]
+) -> float:
+    """Each person's later pictures looked for by the earlier ones."""
+    early = np.array(
+        [t < np.median(when[persons == who]) for who, t in zip(persons, when, strict=True)]
+    )
+    distances = distance_matrix(features[early], features[~early])
+    return evaluate_ranking(distances, persons[early], persons[~early]).mean_ap
+
+
+@pytest.mark.skipif(not WEIGHTS.is_file(), reason="the weights of shared/data are not there")
+def test_accuracy(benchmark: Any, book: Book, tmp_path: Path) -> None:
+    """OSNet's published weights on the persons of the demonstration's clip."""
+    weights = tmp_path / "osnet.safetensors"
+    convert_onnx(WEIGHTS, weights)
+    _, persons, when = crops()
+    how = {"network": "osnet_x0_25", "weights": str(weights), "embed": True}
+    benchmark.pedantic(lambda: None, rounds=1)
+    eager = made(**how, kind="eager")()
+    before = mean_average_precision(eager, persons, when)
+    for kind, least in LEAST_COSINE.items():
+        found = made(**how, kind=kind)()
+        norms = np.linalg.norm(eager, axis=1) * np.linalg.norm(found, axis=1)
+        cosine = float(((eager * found).sum(1) / norms).min())
+        after = mean_average_precision(found, persons, when)
+        print(f"{kind}: least cosine {cosine:.5f}, mAP {after:.4f} (eager {before:.4f})")
+        benchmark.extra_info[kind] = {"least cosine": cosine, "mAP": after, "mAP eager": before}
+        assert cosine > least
+        assert after > before - 0.02
