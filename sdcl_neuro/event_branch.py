@@ -128,7 +128,9 @@ class EventBranch(nn.Module):
         """One layer's spikes from those before it, compiled where that gives the same."""
         synapse, neuron = self._synapse(index), self._neuron(index)
         weight, bias = synapse.weight, synapse.bias
-        population = None if _is_changed(synapse, spikes) else neuron.leak(spikes)
+        # On a GPU one call of the convolution for all steps is best.
+        apart = _is_changed(synapse, spikes) or spikes.device.type != "cpu"
+        population = None if apart else neuron.leak(spikes)
         if population is None:
             return neuron.sequence(*self._sums(index, spikes))
         if self.mode == "int":

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from ..chip_ops import STATE_MAX, UNIT
 from ..fixed_point import DECAY_UNITY
 from ..spec import IntNeuron
-from . import kernels
+from . import kernels, steps
 from .memory import empty
 from .surrogates import Surrogate, recognise
 from .workers import share
@@ -50,6 +50,9 @@ class Leak:
         self, sums: Tensor, membranes: Tensor, spikes: Tensor, state: Tensor, offset: Tensor | None
     ) -> None:
         """Steps ``[T, N]`` from `sums`; the others are written. `membranes` may be `sums`."""
+        if sums.device.type != "cpu":
+            self._forward_steps(sums, membranes, spikes, state, offset)
+            return
         drive, after, fired, held = (_array(each) for each in (sums, membranes, spikes, state))
         kind = drive.dtype.type
         if self.keep is None:
@@ -73,6 +76,9 @@ class Leak:
         if kind == kernels.GIVEN:
             far = (membranes.clamp(-self.largest, self.largest) - self.threshold) / self.norm
             slope = self.surrogate.through(far, gradient).to(membranes.dtype)
+        if membranes.device.type != "cpu":
+            self._backward_steps(membranes, slope, result, carry, sums)
+            return
         arrays = [_array(tensor) for tensor in (membranes, slope, result, carry)]
         one = arrays[0].dtype.type
         share(
@@ -80,6 +86,33 @@ class Leak:
             one(self.threshold), one(self.norm), one(self.largest), one(self.unit),
             kind, one(self.surrogate.sharpness), _array(sums), work=arrays[0].size,
         )  # fmt: skip
+
+    def _forward_steps(
+        self, sums: Tensor, membranes: Tensor, spikes: Tensor, state: Tensor, offset: Tensor | None
+    ) -> None:
+        if self.keep is None:
+            found = steps.run(steps.leak_float, sums, state, self.beta, self.threshold)
+        else:
+            found = steps.run(
+                steps.leak_int, sums, state, offset, self.keep, self.threshold, self.unit,
+                self.largest,
+            )  # fmt: skip
+        membranes.copy_(found[0])
+        spikes.copy_(found[1])
+        state.copy_(found[0][-1].clamp(-self.largest, self.largest))
+
+    def _backward_steps(
+        self, membranes: Tensor, slope: Tensor, result: Tensor, carry: Tensor, sums: Tensor
+    ) -> None:
+        found = steps.run(
+            steps.leak_backward, membranes, slope, carry, self.beta, self.threshold, self.norm,
+            self.largest, self.unit, self.surrogate.kind, self.surrogate.sharpness,
+        )  # fmt: skip
+        result.copy_(found[0])
+        carry.copy_(found[3])
+        if sums.shape[1]:
+            sums[0] += found[1]
+            sums[1] += found[2]
 
 
 @dataclass(frozen=True)
@@ -125,7 +158,7 @@ def int_leak(
 
 
 def _computes(sums: Tensor, types: tuple[torch.dtype, ...]) -> bool:
-    return sums.dtype in types and sums.device.type == "cpu" and sums.numel() > 0
+    return sums.dtype in types and sums.device.type in ("cpu", "cuda") and sums.numel() > 0
 
 
 class _Scan(torch.autograd.Function):

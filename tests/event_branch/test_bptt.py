@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snntorch import surrogate
 
-from sdcl_neuro.bptt import convolution, kernels, memory, sparse, workers
+from sdcl_neuro.bptt import convolution, kernels, memory, sparse, steps, workers
 from sdcl_neuro.bptt.surrogates import recognise
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.event_branch import BranchDescription, ConvolutionSpec, EventBranch
@@ -144,8 +144,8 @@ def test_recomputing_changes_nothing(seed, mode):
     expected = branch(spikes)
     wanted = wanted_of(branch, spikes)
     before = gradients(expected, wanted)
-    for steps in (1, 3, 7, 50):
-        branch.recompute_steps = steps
+    for stretch in (1, 3, 7, 50):
+        branch.recompute_steps = stretch
         found = branch(spikes)
         assert all(torch.equal(one, two) for one, two in zip(found, expected, strict=True))
         assert_close(gradients(found, wanted), before)
@@ -155,15 +155,15 @@ def test_recomputing_changes_nothing(seed, mode):
 
 def test_recomputing_keeps_less():
     kept = {}
-    for steps in (None, 2):
+    for stretch in (None, 2):
         torch.manual_seed(0)
-        branch = EventBranch(recompute_steps=steps)
+        branch = EventBranch(recompute_steps=stretch)
         sizes = []
         with torch.autograd.graph.saved_tensors_hooks(
             lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t
         ):
             branch(sparse_spikes(0, 16, 1, 2, 32, 16))
-        kept[steps] = sum(sizes)
+        kept[stretch] = sum(sizes)
     # Input, spikes and membranes; of the membranes half remain.
     whole = 16 * 2 * 8 * 32 * 16
     assert kept[None] - kept[2] == whole // 2
@@ -300,6 +300,67 @@ def test_backward_twice_and_from_an_inner_layer():
 
 
 # ---------------------------------------------------------------- its parts
+
+
+@pytest.mark.parametrize("mode", ["float", "int"])
+@pytest.mark.parametrize("name", ["atan", "fast_sigmoid", "straight"])
+def test_torchs_steps_are_the_kernels(name, mode):
+    """What a GPU compiles, operation by operation on the CPU."""
+    neuron = LoihiLeaky(0.9, 800.0, mode=mode, scale=1.0, spike_grad=SURROGATES[name])
+    rng = np.random.default_rng(0)
+    sums = torch.from_numpy(rng.integers(-400, 600, (11, 60)).astype(np.float32))
+    sums[5, :9], sums[6, 9:12] = 131_072.0, -131_072.0
+    leak, _ = neuron.leak(sums)
+    results = []
+    for forward, backward in (
+        (leak.forward, leak.backward),
+        (leak._forward_steps, leak._backward_steps),
+    ):
+        membranes, spikes, result = (torch.empty_like(sums) for _ in range(3))
+        state, carry, collected = torch.zeros(60), torch.zeros(60), torch.zeros(2, 60).double()
+        offset = None if mode == "float" else torch.arange(60.0) * 64
+        forward(sums, membranes, spikes, state, offset)
+        gradient = torch.linspace(-1, 1, sums.numel()).view_as(sums)
+        backward(membranes, gradient, result, carry, collected)
+        results.append((membranes, spikes, state, result, carry, collected))
+    for one, two in zip(results[0][:3], results[1][:3], strict=True):
+        assert torch.equal(one, two)
+    assert 0.02 < results[0][1].mean() < 0.6
+    assert_close(results[0][3:], results[1][3:])
+
+
+def test_steps_go_on_where_they_cannot_be_compiled(monkeypatch):
+    class OnGpu:
+        device = torch.device("cuda")
+
+    def function(thing):
+        return "as it is"
+
+    def broken(function):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(steps, "_compiled", broken)
+    with pytest.warns(UserWarning, match=r"torch.compile failed \(RuntimeError\)"):
+        assert steps.run(function, OnGpu()) == "as it is"
+    assert steps.run(function, OnGpu()) == "as it is"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("mode", ["float", "int"])
+def test_on_a_gpu(mode):
+    branch, spikes = branch_of(2, mode=mode)
+    wanted = wanted_of(branch, spikes)
+    before = branch(spikes)
+    expected = gradients(before, wanted)
+    twin, there = copy.deepcopy(branch).cuda(), spikes.detach().cuda()
+    there.requires_grad_(spikes.requires_grad)
+    found = twin(there)
+    for one, two in zip(found, before, strict=True):
+        assert (one.cpu() != two).float().mean() <= (0 if mode == "int" else 1e-3)
+    if mode == "int":
+        outputs = [each.cpu() for each in found]
+        got = gradients(outputs, wanted_of(twin, there))
+        assert_close([g if g is None else g.cpu() for g in got], expected, 1e-3)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)

@@ -1,0 +1,98 @@
+"""The loops of `kernels` in torch's operations, for a GPU: compiled, all steps in one kernel.
+
+``torch.compile`` unrolls time and fuses what it finds; where it cannot (no Triton, an old GPU), the
+same functions run operation by operation. On a GPU a compiler may contract a product and a sum, so
+that float spikes can differ from the CPU's where a membrane is within rounding of the threshold;
+integers are exact either way.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .kernels import ATAN, FAST_SIGMOID
+
+
+def leak_float(
+    drive: Tensor, state: Tensor, beta: float, threshold: float
+) -> tuple[Tensor, Tensor]:
+    """Membranes and spikes ``[T, N]``; see `kernels.leak_float`."""
+    membranes, spikes = [], []
+    for now in drive.unbind(0):
+        state = beta * torch.where(state - threshold > 0, 0.0, state) + now
+        membranes.append(state)
+        spikes.append((state - threshold > 0).float())
+    return torch.stack(membranes), torch.stack(spikes)
+
+
+def leak_int(
+    sums: Tensor, state: Tensor, offset: Tensor | None, keep: int, limit: float, unit: float,
+    largest: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """As `leak_float`, membranes marked where they were clipped; see `kernels.leak_int`."""
+    membranes, spikes = [], []
+    edge = largest + 1
+    for now in sums.unbind(0):
+        drive = now * unit
+        drive = torch.where(drive <= -edge, drive + 2 * edge, drive)
+        drive = torch.where(now * unit > edge, drive - 2 * edge, drive)
+        drive = drive if offset is None else drive + offset
+        held = torch.where(state > limit, 0.0, state)
+        # Below 2^35, hence exact in float64; a shift is a division by 4096 there.
+        after = (held.double() * keep / 4096).trunc().float() + drive
+        state = after.clamp(-largest, largest)
+        membranes.append(torch.where(after == state, after, edge * torch.sign(after)))
+        spikes.append((state > limit).float())
+    return torch.stack(membranes), torch.stack(spikes)
+
+
+def leak_backward(
+    membranes: Tensor, gradient: Tensor, carry: Tensor, beta: float, threshold: float, norm: float,
+    largest: float, gain: float, kind: int, sharpness: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of the input ``[T, N]`` and, by neuron, of beta and -threshold; the new carry."""
+    result: list[Tensor] = []
+    to_beta = to_threshold = torch.zeros_like(carry, dtype=torch.float64)
+    for now, given in zip(reversed(membranes.unbind(0)), reversed(gradient.unbind(0)), strict=True):
+        held = now.clamp(-largest, largest)
+        far = (held - threshold) / norm
+        slope = given
+        if kind == ATAN:
+            slope = sharpness / 2 / (1 + (torch.pi / 2 * sharpness * far) ** 2) * given
+        elif kind == FAST_SIGMOID:
+            slope = given / (sharpness * far.abs() + 1) ** 2
+        rests = far > 0
+        to_threshold = to_threshold + slope
+        to_beta = to_beta + torch.where(rests, 0.0, carry * held)
+        carry = slope / norm + torch.where(rests, 0.0, carry * beta)
+        carry = torch.where(now.abs() <= largest, carry, 0.0)
+        result.append(carry * gain)
+    return torch.stack(result[::-1]), to_beta, to_threshold, carry
+
+
+def run(function: Callable[..., Any], *arguments: Any) -> Any:
+    """`function` of this module, compiled for the device if it can be."""
+    if arguments[0].device.type != "cuda" or function in _refused:
+        return function(*arguments)
+    try:
+        return _compiled(function)(*arguments)
+    except Exception as error:  # whatever a compiler stumbles over, the result is the same
+        _refused.add(function)
+        what = f"torch.compile failed ({type(error).__name__}); going on without it"
+        warnings.warn(what, stacklevel=2)
+        return function(*arguments)
+
+
+_refused: set[Callable[..., Any]] = set()
+
+
+@cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = torch.compile(function, dynamic=False)
+    return compiled
