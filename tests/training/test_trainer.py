@@ -154,12 +154,25 @@ def test_workers_change_nothing(tiny, lessons: Held) -> None:
     settings = replace(
         tiny.settings, augmentation=Augmentation(), float_stage=Stage(steps=4), variants=0
     )
-    for variants in (0, 3):
+    for variants, several in ((0, 1), (3, 2)):
         logs = []
-        for workers in (0, 2):
+        for workers in (0, several):
             _model, log = run(tiny, lessons, replace(settings, variants=variants, workers=workers))
             logs.append(log)
         assert logs[0] == logs[1]
+
+
+def test_reduced_precision_leaves_the_spikes_exact(tiny, lessons: Held) -> None:
+    """In float and in integers the event branch fires the same; only the dense parts are coarse."""
+    for settings in (
+        tiny.with_stages(Stage(steps=1)),
+        tiny.with_stages(None, Stage(steps=1, learns_frames=False)),
+    ):
+        _, exact = run(tiny, lessons, settings)
+        _, coarse = run(tiny, lessons, replace(settings, precision="bfloat16"))
+        assert coarse[0].rates == exact[0].rates
+        assert coarse[0].loss != exact[0].loss
+        assert coarse[0].loss == pytest.approx(exact[0].loss, rel=0.05)
 
 
 def test_validation_sees_persons_that_are_not_learnt(tiny, lessons: Held) -> None:
