@@ -62,7 +62,9 @@ class Change:
 def compare(old: Mapping[str, Any], new: Mapping[str, Any], *, absolute: bool) -> list[Change]:
     """Every race that both files hold."""
     before = {key_of(row): row for row in old["rows"]}
-    pairs = [(before[key_of(row)], row) for row in new["rows"] if key_of(row) in before]
+    pairs = [
+        (before[key_of(row)], row) for row in new["rows"] if row["rounds"] and key_of(row) in before
+    ]
     return [_change(one, other, absolute=absolute) for one, other in pairs]
 
 

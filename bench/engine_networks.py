@@ -8,6 +8,7 @@ as one likes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -31,9 +32,17 @@ def spikes_at(rate: float, *, size: tuple[int, int] = (128, 64), steps: int = 16
     return (rng.random((steps, samples, 2, *size), dtype=np.float32) < rate).astype(np.uint8)
 
 
-@lru_cache
-def network(name: str, rate: float, *, size: tuple[int, int] = (128, 64)) -> IntNetwork:
-    """A network each layer of which fires at about `rate` on `spikes_at` of that rate."""
+def network(
+    name: str,
+    rate: float,
+    *,
+    size: tuple[int, int] = (128, 64),
+    thresholds: Sequence[int] | None = None,
+) -> IntNetwork:
+    """A network each layer of which fires at about `rate` on `spikes_at` of that rate.
+
+    `thresholds` are those an earlier call found; finding them takes a second.
+    """
     rng = np.random.default_rng(0)
     shape, layers = (2, *size), []
     for index, (outputs, kernel, stride) in enumerate(NETWORKS[name]):
@@ -45,14 +54,21 @@ def network(name: str, rate: float, *, size: tuple[int, int] = (128, 64)) -> Int
                 f"conv{index + 1}",
                 "conv",
                 np.clip(weight, -256, 254).astype(np.int32),
-                IntNeuron(4096, DECAY, 1),
+                IntNeuron(4096, DECAY, thresholds[index] if thresholds else 1),
                 shape,
                 after,
                 convolution=geometry,
             )
         )
         shape = after
-    return _calibrated(IntNetwork((2, *size), tuple(layers)), rate, size)
+    net = IntNetwork((2, *size), tuple(layers))
+    return net if thresholds else _calibrated(net, rate, size)
+
+
+@lru_cache
+def thresholds_at(name: str, rate: float, size: tuple[int, int] = (128, 64)) -> tuple[int, ...]:
+    """Thresholds at which every layer fires at about `rate`."""
+    return tuple(layer.neuron.threshold for layer in network(name, rate, size=size).layers)
 
 
 def _calibrated(net: IntNetwork, rate: float, size: tuple[int, int]) -> IntNetwork:

@@ -73,6 +73,11 @@ class Book:
         """Enter a race; `notes` are plain JSON values that belong to it."""
         self.rows.append({**outcome.row(), "notes": {**outcome.notes, **notes}, "when": _now()})
 
+    def note(self, table: str, lines: list[dict[str, Any]]) -> None:
+        """Enter measurements that are no race: lines of a table, keys as its head."""
+        for line in lines:
+            self.rows.append({"table": table, "case": line, "rounds": {}, "when": _now()})
+
     def save(self, path: Path = LATEST) -> None:
         """Replace the rows of the same table and case; rows of another machine are dropped."""
         if not self.rows:
@@ -114,6 +119,8 @@ def refresh(page: str, book: Mapping[str, Any]) -> str:
 def markdown(rows: list[dict[str, Any]], *, memory: bool = False) -> str:
     """Rows of one table as Markdown."""
     keys = _union(row["case"] for row in rows)
+    if not any(row["rounds"] for row in rows):
+        return _table(keys, [[str(row["case"].get(key, "")) for key in keys] for row in rows])
     tools = _union(row["rounds"] for row in rows)
     unit = "peak MiB" if memory else rows[0]["unit"]
     head = [*keys, *(f"{tool}, {unit}" if i == 0 else tool for i, tool in enumerate(tools))]
@@ -126,10 +133,12 @@ def markdown(rows: list[dict[str, Any]], *, memory: bool = False) -> str:
         line.append(_times(row["rounds"]))
     if not memory:
         head.append("times the best other")
-    return (
-        "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *lines])
-        + "\n"
-    )
+    return _table(head, lines)
+
+
+def _table(head: list[str], lines: list[list[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
 
 
 def _times(rounds: Mapping[str, list[float]]) -> str:

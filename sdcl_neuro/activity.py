@@ -10,6 +10,7 @@ processes store them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -34,16 +35,22 @@ def reach(size: int, kernel: int, *, axis: int, convolution: Convolution) -> NDA
         convolution: the geometry; ``output stride + tap dilation - padding = input``.
 
     Returns:
-        int64 ``[pairs, 3]``, ordered by input, then output.
+        int64 ``[pairs, 3]``, ordered by input, then output; not to be written to.
     """
-    stride, padding = convolution.stride[axis], convolution.padding[axis]
-    dilation = convolution.dilation[axis]
+    along = (convolution.stride[axis], convolution.padding[axis], convolution.dilation[axis])
+    return _reach(int(size), int(kernel), *map(int, along))
+
+
+@lru_cache(maxsize=256)
+def _reach(size: int, kernel: int, stride: int, padding: int, dilation: int) -> NDArray[np.int64]:
     outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
     output, tap = np.meshgrid(np.arange(outputs), np.arange(kernel), indexing="ij")
     source = output * stride + tap * dilation - padding
     inside = (source >= 0) & (source < size)
     pairs = np.stack([source[inside], output[inside], tap[inside]], axis=1).astype(np.int64)
-    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    ordered: NDArray[np.int64] = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    ordered.setflags(write=False)
+    return ordered
 
 
 def fan_out(layer: IntLayer) -> NDArray[np.int64]:
@@ -99,7 +106,17 @@ def recurrent_fan_out(layer: IntLayer) -> int:
 
 def synapses(layer: IntLayer) -> int:
     """Existing synapses of a layer, recurrent ones included."""
-    return int(fan_out(layer).sum()) + recurrent_fan_out(layer) * layer.neurons
+    feedback = recurrent_fan_out(layer) * layer.neurons
+    if layer.convolution is None:
+        return prod(layer.in_shape) * layer.neurons + feedback
+    rows, columns = (
+        len(reach(size, kernel, axis=axis, convolution=layer.convolution))
+        for axis, (size, kernel) in enumerate(
+            zip(layer.in_shape[1:], layer.weight.shape[2:], strict=True)
+        )
+    )
+    outputs, inputs = layer.weight.shape[:2]
+    return int(rows * columns * outputs * inputs)
 
 
 def count_spikes(spikes: Spikes, fan: NDArray[np.int64]) -> tuple[Counts, Counts]:

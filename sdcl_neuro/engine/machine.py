@@ -20,10 +20,10 @@ from ..spike_file import Spikes
 from ..threads import processors
 from . import listed_plan, threads
 from .band import Band, shares
-from .check import largest_input
+from .check import fingerprint, largest_input
 from .layer import AnyLayer, Layer, Share
 from .listed import ListedLayer
-from .plan import Plan, fingerprint, plan_layer
+from .plan import Plan, plan_layer
 
 KEPT_MACHINES = 4
 KEPT_BYTES = 64 << 20

@@ -1,8 +1,7 @@
-"""One layer laid out for the event path, and what tells two networks apart."""
+"""One layer laid out for the event path."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..activity import fan_out, nonzero_fan_out, nonzero_recurrent_fan_out, reach
 from ..fixed_point import CONVOLUTION_BITS, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
-from ..spec import IntLayer, IntNetwork, IntNeuron
+from ..spec import IntLayer, IntNeuron
 from .check import largest_sum
 from .kernels import CLIPPED, FULL, PLAIN
 from .synapses import Population, Synapses, echo_of, feed_of, lane_type
@@ -137,17 +136,3 @@ def _neuron(layer: IntLayer, largest: int) -> Int32:
 def _stays_below_limit(neuron: IntNeuron, arriving: int) -> bool:
     """Whether no membrane can be clipped: it never exceeds arriving / (1 - kept share)."""
     return arriving * DECAY_UNITY < (STATE_LIMIT - 1) * neuron.voltage_decay
-
-
-def fingerprint(net: IntNetwork) -> bytes:
-    """A hash of everything that changes a result."""
-    digest = hashlib.sha256(repr((net.input_shape, net.message_bits)).encode())
-    for layer in net.layers:
-        described = (layer.kind, layer.in_shape, layer.out_shape, layer.neuron, layer.convolution)
-        digest.update(repr(described).encode())
-        for array in (layer.weight, layer.bias, layer.recurrent_weight, layer.delay):
-            if array is not None:
-                digest.update(f"{array.dtype.str}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).data)
-            digest.update(b";")
-    return digest.digest()
