@@ -17,7 +17,7 @@ import torch
 from harness import HUGE_PAGES, KEPT_PAGES, Race, Tool, Worker
 from results import Book
 
-SETTINGS: tuple[Mapping[str, str], ...] = ({}, HUGE_PAGES, KEPT_PAGES, {**HUGE_PAGES, **KEPT_PAGES})
+SETTINGS: tuple[Mapping[str, str], ...] = ({}, HUGE_PAGES, KEPT_PAGES)
 THREADS = min(2, len(os.sched_getaffinity(0)))
 ENV = {"OMP_NUM_THREADS": str(THREADS)}
 PEERS = ("snnTorch loop", "SpikingJelly", "SpikingJelly, a step at a time", "Norse", "Sinabs")
@@ -47,7 +47,7 @@ def at_its_best(tool: Tool) -> Tool:
     try:
         for candidate in candidates:
             workers.append(Worker(candidate))
-        times = [[worker.round() for worker in workers] for _ in range(3)]
+        times = [[worker.round() for worker in workers] for _ in range(2)]
     finally:
         for worker in workers:
             worker.close()
@@ -55,9 +55,12 @@ def at_its_best(tool: Tool) -> Tool:
     return replace(candidates[best], calls=tool.calls)
 
 
-@pytest.mark.parametrize(("network", "rate"), [("paper", 0.1), ("deep", 0.1), ("paper", 0.02)])
+@pytest.mark.parametrize(("network", "rate"), [("paper", 0.1), ("deep", 0.1)])
 def test_training_step(benchmark, book: Book, network: str, rate: float) -> None:
-    tools = [at_its_best(tool) for tool in tools_for(network, rate)]
+    first, integers, recomputing, *peers = tools_for(network, rate)
+    first, *peers = (at_its_best(tool) for tool in (first, *peers))
+    ours = (replace(tool, env=first.env) for tool in (integers, recomputing))
+    tools = [first, *ours, *peers]
     case = {"network": network, "input": f"{rate:.0%}", "batch": 8, "threads": THREADS}
     outcome = Race("training", case, tools, rounds=7, env=ENV).run(benchmark)
     outcome.assert_equal(["snnTorch loop", "recomputing"], rtol=1e-5, atol=1e-3)

@@ -20,8 +20,8 @@ from . import sparse
 from .memory import empty
 from .scan import Leak, Wanted, collected, parameter_gradients, spike_like, spread
 
-CALL_ELEMENTS = 1 << 19
-"""Of a few steps that are worked on together: 2 MiB, for the second-level cache."""
+CALL_ELEMENTS = 1 << 20
+"""Of a few steps that are worked on together: 4 MiB, near enough for the caches."""
 STRETCH_ELEMENTS = 1 << 22
 """Membranes held at a time where no backward pass will come."""
 
