@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -15,6 +13,7 @@ from ..errors import InputError
 from ..fixed_point import DECAY_UNITY, DELAY_MAX, STATE_SHIFT, THRESHOLD_MAX
 from ..spec import IntLayer, IntNetwork, Shape
 from ..spike_file import Spikes, check_spikes
+from .known import known
 
 MAX_NEURONS = 1 << 27
 """Neurons of one layer beyond which a description is taken for damaged."""
@@ -25,36 +24,16 @@ SMALL_BYTES = 64 << 20
 _STATE_BYTES = 64  # per neuron and sample in the hungrier path
 
 
-@lru_cache(maxsize=64)
-def _sound(key: bytes) -> list[None]:
-    """A mark for the network of a fingerprint: an empty list until it was found sound."""
-    del key
-    return []
-
-
 def check_network(net: IntNetwork) -> None:
     """Raise InputError at the first layer that is not what `spec` describes."""
     try:
-        mark = _sound(fingerprint(net))
+        entry = known(net)
     except (AttributeError, TypeError, ValueError):  # not even arrays: the checks say which
-        mark = []
-    if not mark:
         _check_network(net)
-        mark.append(None)
-
-
-def fingerprint(net: IntNetwork) -> bytes:
-    """A hash of everything that changes a result."""
-    digest = hashlib.sha256(repr((net.input_shape, net.message_bits)).encode())
-    for layer in net.layers:
-        described = (layer.kind, layer.in_shape, layer.out_shape, layer.neuron, layer.convolution)
-        digest.update(repr(described).encode())
-        for array in (layer.weight, layer.bias, layer.recurrent_weight, layer.delay):
-            if array is not None:
-                digest.update(f"{array.dtype.str}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).data)
-            digest.update(b";")
-    return digest.digest()
+        return
+    if not entry.sound:
+        _check_network(net)
+        entry.sound = True
 
 
 def _check_network(net: IntNetwork) -> None:

@@ -6,11 +6,10 @@ kept: by the network's content, a few networks at most, and only buffers of mode
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from itertools import pairwise
 from math import prod
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +19,12 @@ from ..spike_file import Spikes
 from ..threads import processors
 from . import listed_plan, threads
 from .band import Band, shares
-from .check import fingerprint, largest_input
+from .check import largest_input
+from .known import known
 from .layer import AnyLayer, Layer, Share
 from .listed import ListedLayer
 from .plan import Plan, plan_layer
 
-KEPT_MACHINES = 4
 KEPT_BYTES = 64 << 20
 """Buffers beyond this are freed after a run."""
 STRETCH_BYTES = 1 << 18
@@ -177,20 +176,10 @@ class Machine:
             idle.append(team)
 
 
-_machines: OrderedDict[bytes, Machine] = OrderedDict()
-_lock = Lock()
-
-
 def machine_of(net: IntNetwork) -> Machine:
     """A checked network's machine; the network may be changed afterwards."""
-    key = fingerprint(net)
-    with _lock:
-        if key in _machines:
-            _machines.move_to_end(key)
-            return _machines[key]
-    machine = Machine(net)
-    with _lock:
-        _machines[key] = machine
-        while len(_machines) > KEPT_MACHINES:
-            _machines.popitem(last=False)
+    entry = known(net)
+    if entry.machine is None:
+        entry.machine = Machine(deepcopy(net))
+    machine: Machine = entry.machine
     return machine
