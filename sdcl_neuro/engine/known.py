@@ -20,7 +20,7 @@ MAX_BYTES = 64 << 20
 """Networks with more weights than this are met anew each time."""
 
 
-@dataclass
+@dataclass(eq=False)  # removed from a list by identity: arrays have no single truth
 class Known:
     """A network's content, and what was found out about it.
 

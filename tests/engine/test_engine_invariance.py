@@ -7,6 +7,7 @@ import pytest
 
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
+from sdcl_neuro.spec import IntLayer, IntNetwork, IntNeuron
 
 COUNTS = (
     "spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps",
@@ -94,3 +95,18 @@ def test_the_record_says_what_ran(case):
     for index, layer in enumerate(net.layers):
         assert record.spikes[index].shape == (11, 4, *layer.out_shape)
         assert record.spikes[index].dtype == np.uint8
+
+
+def test_two_networks_of_one_shape_take_turns():
+    """What is known of them is found by content, and moved to the end by identity."""
+    spikes = (np.random.default_rng(0).random((4, 2, 6)) < 0.5).astype(np.uint8)
+    eye, double = np.eye(6, dtype=np.int32) * 128, np.eye(6, dtype=np.int32) * 254
+    nets = [
+        IntNetwork((6,), (IntLayer("d", "dense", w, IntNeuron(4096, 410, 150), (6,), (6,)),))
+        for w in (eye, double)
+    ]
+    first = [run_network(net, spikes).spikes[0] for net in nets]
+    again = [run_network(net, spikes).spikes[0] for net in nets]
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert first[0].sum() != first[1].sum()
