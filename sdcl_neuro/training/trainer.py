@@ -6,17 +6,18 @@ killed goes on, from its last state, to what it would have become.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from ..datasets import Clip, DataSet
 from ..errors import InputError
@@ -37,6 +38,10 @@ from .validation import validate
 
 _CALIBRATED = 32
 """Tracklets on which firing rates are found."""
+_STRONGEST = 16.0
+"""Largest weight over threshold to begin with: integer thresholds then have 4 bits or more."""
+_LOWEST = 1e-4
+"""Firing rate below which no lower one is tried."""
 
 
 def train(
@@ -81,7 +86,7 @@ def train(
     if state is not None:
         restore_model(model, state)
     elif settings.firing_rate and drawing.events:
-        _calibrate(model, drawing, schedule)
+        _calibrate(model, drawing, schedule, say=say if group.leads else _silent)
     done: list[Step] = []
     with ExitStack() as opened:
         if group.size > 1:  # every process has read the state before one may replace it
@@ -155,8 +160,13 @@ def _spiking_layers(model: Sdcl) -> int:
     return len(branch.neurons) if isinstance(branch, EventBranch) else 0
 
 
-def _calibrate(model: Sdcl, drawing: Drawing, schedule: Schedule) -> None:
-    """Bring the event branch to its firing rate on tracklets spread over the training ones."""
+def _calibrate(
+    model: Sdcl, drawing: Drawing, schedule: Schedule, *, say: Callable[[str], None]
+) -> None:
+    """Bring the event branch to its firing rate on tracklets spread over the training ones.
+
+    Where events are so few that only huge weights would reach it, to a lower one.
+    """
     branch = model.event_branch
     if not isinstance(branch, EventBranch):
         return
@@ -166,7 +176,31 @@ def _calibrate(model: Sdcl, drawing: Drawing, schedule: Schedule) -> None:
     spikes = [drawing.draw(Request(schedule.positions[n], draw, kept=False)).spikes for n in chosen]
     given = torch.from_numpy(np.stack([one for one in spikes if one is not None], axis=1))
     device = next(model.parameters()).device
-    branch.calibrate_rates(given.to(device).float(), rate=drawing.settings.firing_rate)
+    if not given.any():
+        say(
+            "no events in the training tracklets that were looked at: firing rates stay as they are"
+        )
+        return
+    rate, begun = drawing.settings.firing_rate, copy.deepcopy(branch.state_dict())
+    branch.calibrate_rates(given.to(device).float(), rate=rate)
+    while _strength(branch) > _STRONGEST and rate > _LOWEST:
+        rate /= 2
+        branch.load_state_dict(begun)
+        branch.calibrate_rates(given.to(device).float(), rate=rate)
+    if rate < drawing.settings.firing_rate:
+        say(f"few events: the event branch begins at {rate:.2%} firing, not at firing_rate")
+
+
+def _strength(branch: EventBranch) -> float:
+    """Largest weight over its layer's threshold."""
+    weights = (cast(Tensor, synapse.weight) for synapse in branch.synapses)
+    return max(
+        float(weight.detach().abs().amax()) / branch.description.threshold for weight in weights
+    )
+
+
+def _silent(line: str) -> None:
+    """Says nothing."""
 
 
 def _about(

@@ -86,6 +86,21 @@ def test_the_event_branch_is_brought_to_its_rate(tiny, lessons: Held, spikes_of)
     assert log[0].rates == pytest.approx((0.2, 0.2), abs=0.03)
 
 
+def test_few_events_do_not_blow_the_weights_up(tiny, lessons: Held) -> None:
+    """Weights that outgrow the threshold would leave it no integer; none at all change nothing."""
+    said: list[str] = []
+    for share, word in ((0.00002, "begins at"), (0.0, "no events")):
+        few = []
+        for one in lessons.entries:
+            kept = np.random.default_rng(len(few)).random(one.spikes.shape) < share
+            few.append(replace(one, spikes=kept.astype(np.uint8)))
+        model = tiny.model()
+        settings = tiny.with_stages(None, Stage(steps=1))
+        train(model, tiny.held(few), tiny.clip, settings, say=said.append)
+        assert word in said.pop()
+        assert all(neuron.integer_neuron().threshold > 10 for neuron in model.event_branch.neurons)
+
+
 def test_a_frozen_frame_branch_does_not_change(tiny, lessons: Held) -> None:
     model = tiny.model()
     frames, bridge = tiny.state(model.frame_branch), tiny.state(model.bridge)
