@@ -95,20 +95,27 @@ def run_training(
         )  # fmt: skip
         if not group.leads:
             return None
-        model.to("cpu")
-        save_sdcl(
-            folder / MODEL,
-            model,
-            clip=clip_format(configuration),
-            frame_branch=frame_branch_name(configuration),
-            provenance={
-                "made_by": "sdcl-neuro train",
-                "configuration": configuration.to_toml(),
-                "persons": list(schedule.persons),
-                "steps": schedule.steps,
-            },
-        )
+        _save(folder, model, configuration, schedule)
         return read_result(folder, done_now=len(steps))
+
+
+def _save(folder: Path, model: Sdcl, configuration: Configuration, schedule: Schedule) -> None:
+    """Write the finished model; a folder with one is a finished training."""
+    for half in (f".{MODEL}.*", f".{CONFIGURATION}.*"):
+        _remove(folder, half)
+    model.to("cpu")
+    save_sdcl(
+        folder / MODEL,
+        model,
+        clip=clip_format(configuration),
+        frame_branch=frame_branch_name(configuration),
+        provenance={
+            "made_by": "sdcl-neuro train",
+            "configuration": configuration.to_toml(),
+            "persons": list(schedule.persons),
+            "steps": schedule.steps,
+        },
+    )
 
 
 def _train(
@@ -178,8 +185,6 @@ def _claim(folder: Path, configuration: Configuration, group: Group) -> None:
         )
     _wait(group)
     if group.leads:
-        for half in (f".{MODEL}.*", f".{CONFIGURATION}.*"):
-            _remove(folder, half)
         with atomic_path(path) as temporary:
             temporary.write_text(configuration.to_toml(), encoding="utf-8")
 

@@ -112,15 +112,19 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> Judged:
         """The loss of the joint batch, the same in every process."""
-        with self._autocast(batch.labels.device):
-            maps = batch.maps
-            if batch.frames is not None:
-                maps = self.model.frame_maps(pixels(batch.frames)).contiguous()
-            output, layers = self._fused(maps, batch.spikes)
+        output, layers = self.output(batch)
         labels = gathered(batch.labels, self.group)
         loss, parts = self._loss(output, labels)
         rates = [summed(layer.detach().mean(), self.group) / self.group.size for layer in layers]
         return Judged(loss, torch.stack([*parts, *rates]))
+
+    def output(self, batch: Batch) -> tuple[Output, list[Tensor]]:
+        """What the model says of this process' part of a batch, and its layers' spikes."""
+        with self._autocast(batch.labels.device):
+            maps = batch.maps
+            if batch.frames is not None:
+                maps = self.model.frame_maps(pixels(batch.frames)).contiguous()
+            return self._fused(maps, batch.spikes)
 
     def frozen_maps(self, frames: Tensor) -> Tensor:
         """Maps ``[F, C, 16, 8]`` of one tracklet's frames, uint8 ``[F, 256, 128, 3]``.

@@ -130,7 +130,9 @@ def _steps(
         for step in run.steps(loader):
             done = step.step + 1
             if settings.validate_every and done % settings.validate_every == 0 and group.leads:
-                step = replace(step, validation=validate(model, data, clip, schedule.held_out))
+                step = replace(
+                    step, validation=validate(run.objective, data, clip, schedule.held_out)
+                )
             if records is not None:
                 records.write(step)
                 if done == span.last or done % settings.checkpoint_every == 0:

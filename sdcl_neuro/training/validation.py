@@ -8,15 +8,15 @@ import numpy as np
 import torch
 
 from ..datasets import Clip, DataSet
-from ..model import Sdcl
 from ..reid import distance_matrix, evaluate_ranking
-from .objective import pixels
+from .objective import Objective, stack
+from .samples import Sample
 
 _BATCH = 8
 
 
 def validate(
-    model: Sdcl, data: DataSet, clip: Clip, positions: Sequence[int]
+    objective: Objective, data: DataSet, clip: Clip, positions: Sequence[int]
 ) -> tuple[float, float]:
     """mAP and rank-1 of `positions`, of which each person's first one in each camera asks.
 
@@ -25,7 +25,7 @@ def validate(
     Raises:
         InputError: no person among them is seen by two cameras.
     """
-    embeddings = embed(model, data, clip, positions)
+    embeddings = embed(objective, data, clip, positions)
     entries = [data.entries[position] for position in positions]
     persons = np.array([entry.person for entry in entries])
     cameras = np.array([entry.camera for entry in entries])
@@ -41,9 +41,10 @@ def validate(
 
 
 def embed(
-    model: Sdcl, data: DataSet, clip: Clip, positions: Sequence[int]
+    objective: Objective, data: DataSet, clip: Clip, positions: Sequence[int]
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Embeddings ``[N, C]`` in evaluation mode, in float32."""
+    model = objective.model
     modes = [(module, module.training) for module in model.modules()]
     device, config = next(model.parameters()).device, model.bridge.config
     found = []
@@ -52,12 +53,15 @@ def embed(
         with torch.no_grad():
             for begin in range(0, len(positions), _BATCH):
                 each = [data.load(p, clip) for p in positions[begin : begin + _BATCH]]
-                frames = torch.from_numpy(np.stack([one.frames for one in each]))
-                spikes = torch.from_numpy(np.stack([one.spikes for one in each], axis=1))
-                output = model(
-                    pixels(frames.to(device)) if config.uses_frames else None,
-                    spikes.to(device) if config.uses_events else None,
-                )
+                samples = [
+                    Sample(
+                        one.frames if config.uses_frames else None,
+                        one.spikes if config.uses_events else None,
+                    )
+                    for one in each
+                ]
+                batch = stack(samples, [0] * len(samples), device=device)
+                output, _ = objective.output(batch)
                 found.append(output.embedding.float().cpu().numpy())
     finally:
         for module, training in modes:
