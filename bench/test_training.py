@@ -55,6 +55,7 @@ def at_its_best(tool: Tool) -> Tool:
     return replace(candidates[best], calls=tool.calls)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("network", "rate"), [("paper", 0.1), ("deep", 0.1)])
 def test_training_step(benchmark, book: Book, network: str, rate: float) -> None:
     first, integers, recomputing, *peers = tools_for(network, rate)
