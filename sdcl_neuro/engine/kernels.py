@@ -343,7 +343,7 @@ def advance(  # type: ignore[no-untyped-def]
                 place = (row - top) * stride
                 touched = reached[row - top]
                 if touched:
-                    for n in range(span[6], lanes):
+                    for n in range(span[6], stride):  # what runs left beyond the last pixel
                         received[place + n] = 0
                     reached[row - top] = zero
                 found = uint64(0) if row >= count_from and row < count_to else uint64(4)

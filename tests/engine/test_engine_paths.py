@@ -1,0 +1,137 @@
+"""How the event path works never changes a result: groups, lanes, bands, tiles, sleep."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdcl_neuro.engine import band, known, machine, run_network, synapses
+from sdcl_neuro.engine.totals import COUNTED
+from sdcl_neuro.random_networks import random_network, random_spikes
+from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch):
+    monkeypatch.setattr(known, "_kept", [])
+
+
+def assert_equals_reference(net, spikes):
+    own = run_network(net, spikes, path="event")
+    other = run_network(net, spikes, path="reference")
+    for index in other.spikes:
+        np.testing.assert_array_equal(own.spikes[index], other.spikes[index])
+    for one, two in zip(own.activity, other.activity, strict=True):
+        for name in COUNTED:
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
+    return own
+
+
+def convolution(rng, shape, outputs, kernel, *, stride=1, neuron=(4096, 410, 300), **fields):
+    geometry = Convolution((stride, stride), (kernel // 2, kernel // 2))
+    weight = (2 * rng.integers(-40, 41, (outputs, shape[0], kernel, kernel))).astype(np.int32)
+    after = (outputs, *geometry.output_size(shape[1:], (kernel, kernel)))
+    name = f"conv{outputs}"
+    neuron = IntNeuron(*neuron)
+    return IntLayer(name, "conv", weight, neuron, shape, after, convolution=geometry, **fields)
+
+
+def chain(seed, *, size=(13, 9), widths=(8, 20), neuron=(4096, 410, 300)):
+    """Two convolutions, the second strided, and a dense layer; some widths that fill no octet."""
+    rng = np.random.default_rng(seed)
+    one = convolution(rng, (3, *size), widths[0], 5, neuron=neuron)
+    two = convolution(rng, one.out_shape, widths[1], 3, stride=2, neuron=neuron)
+    weight = (2 * rng.integers(-30, 31, (11, two.neurons))).astype(np.int32)
+    last = IntLayer("dense", "dense", weight, IntNeuron(*neuron), two.out_shape, (11,))
+    return IntNetwork((3, *size), (one, two, last))
+
+
+@pytest.mark.parametrize("log", [0, 1, 2, 3])
+@pytest.mark.parametrize("widths", [(8, 20), (1, 3), (17, 64)])
+def test_any_group_of_channels(monkeypatch, log, widths):
+    monkeypatch.setattr(synapses.Synapses, "group", lambda self, rate: self._most(log))
+    monkeypatch.setattr(
+        synapses.Synapses,
+        "_most",
+        lambda self, log: min(log, max(0, (self.source.channels - 1).bit_length())),
+        raising=False,
+    )
+    net = chain(log, widths=widths)
+    for rate in (0.05, 0.6, 1.0):
+        assert_equals_reference(net, random_spikes(net, 1, steps=5, samples=1, rate=rate))
+
+
+def test_busy_layers_are_looked_up_in_larger_groups():
+    feed = synapses.feed_of(chain(0).layers[1], (8, 13, 9), np.int16)
+    groups = [feed.group(rate) for rate in (0.0, 0.001, 0.05, 0.2, 0.9)]
+    assert groups == sorted(groups)
+    assert (groups[0], groups[-1]) == (0, 3)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("tile", [1, 1 << 17])
+def test_bands_and_tiles(monkeypatch, count, tile):
+    monkeypatch.setattr(machine, "WORTH_SPLITTING", 0)
+    monkeypatch.setattr(machine, "processors", lambda: count)
+    monkeypatch.setattr("sdcl_neuro.engine.plan.TILE_LANES", tile)
+    net = chain(7)
+    spikes = random_spikes(net, 2, steps=9, samples=1, rate=0.3)
+    assert machine.machine_of(net).bands(1, 9) == count
+    assert_equals_reference(net, spikes)
+    assert run_network(net, spikes).spikes[2].any()
+
+
+def test_bands_share_every_row_once():
+    plans = machine.machine_of(chain(3)).plans[:2]
+    for count in (1, 2, 4):
+        for rows in zip(*band.shares(plans, count), strict=True):
+            owned = [row for share in rows for row in range(*share.own)]
+            assert owned == list(range(owned[-1] + 1))
+            for share in rows:
+                assert share.needed[0] <= share.own[0] <= share.own[1] <= share.needed[1]
+
+
+def test_sums_that_need_32_bits():
+    rng = np.random.default_rng(0)
+    layer = convolution(rng, (40, 6, 5), 9, 3, neuron=(4096, 100, 9000))
+    layer = replace(layer, weight=np.abs(layer.weight) + 178)
+    assert synapses.lane_type(layer) is np.int32
+    net = IntNetwork((40, 6, 5), (layer,))
+    assert_equals_reference(net, random_spikes(net, 0, steps=4, rate=0.9))
+
+
+@pytest.mark.parametrize(
+    "neuron", [(4096, 0, 900), (4096, 4096, 300), (4096, 900, 300), (900, 0, 2000)]
+)
+def test_neurons_that_fall_asleep_wake_up(neuron):
+    """Silence long enough for every membrane to rest, then spikes in one corner only."""
+    net = chain(5, size=(9, 140), widths=(9, 12), neuron=neuron)
+    spikes = np.zeros((130, 1, 3, 9, 140), np.uint8)
+    spikes[:2], spikes[100:102, :, :, :3, :3] = 1, 1
+    record = assert_equals_reference(net, spikes)
+    assert record.spikes[0][100:].any() or neuron[0] == 900
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(["conv", "dense", "dense_rec"]),
+    extreme=st.booleans(),
+    rate=st.sampled_from([0.02, 0.3, 1.0]),
+)
+def test_random_networks_equal_the_dense_path(seed, kind, extreme, rate):
+    net = random_network(seed, kind=kind, extreme=extreme)
+    assert_equals_reference(net, random_spikes(net, seed, steps=7, samples=1, rate=rate))
+
+
+def test_a_description_may_be_written_to_between_runs():
+    net = random_network(2, kind="conv", layers=1)
+    spikes = random_spikes(net, 2, steps=9, samples=2)
+    before = run_network(net, spikes)
+    net.layers[0].weight[...] = -net.layers[0].weight
+    after = assert_equals_reference(net, spikes)
+    assert not np.array_equal(before.spikes[0], after.spikes[0])
