@@ -37,8 +37,11 @@ def run_event(
 
     def work(team: Team) -> None:
         """Take samples until none waits; one thread at a time can take the next."""
+        used = False  # a team comes clean
         for sample in waiting:
-            team.reset()
+            if used:
+                team.reset()
+            used = True
             for start in range(0, steps, stretch):
                 now = slice(start, start + stretch)
                 team.run(wide[now], sample, {k: values[now] for k, values in kept.items()})

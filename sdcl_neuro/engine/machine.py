@@ -42,7 +42,7 @@ class Team:
 
     def __init__(self, machine: Machine, count: int) -> None:
         split = machine.splittable if count > 1 else len(machine.plans)
-        self._split, self._steps = split, machine.stretch
+        self._split, self._steps, self._warmed = split, machine.stretch, machine.warmed
         plans = machine.plans
         self.tail: Band | None = None
         if count == 1:
@@ -72,8 +72,10 @@ class Team:
             self._stretch(spikes[stretch], sample, {k: v[stretch] for k, v in kept.items()})
 
     def warm(self, spikes: Spikes, kept: Kept) -> None:
-        """Load or compile the kernels: run no steps at all."""
-        self._stretch(spikes[:0], 0, {k: v[:0] for k, v in kept.items()})
+        """Load or compile the kernels, once for a network: run no steps at all."""
+        if bool(kept) not in self._warmed:
+            self._stretch(spikes[:0], 0, {k: v[:0] for k, v in kept.items()})
+            self._warmed.add(bool(kept))
 
     def _stretch(self, spikes: Spikes, sample: int, kept: Kept) -> None:
         threads.together([(band.run, (spikes, sample, kept)) for band in self.bands])
@@ -102,6 +104,7 @@ class Machine:
         plans: one a layer.
         splittable: how many layers, from the first, bands of rows can be cut through.
         stretch: steps worked on at a time.
+        warmed: for runs that keep layers or do not, whether the kernels were loaded.
     """
 
     def __init__(self, net: IntNetwork) -> None:
@@ -123,6 +126,7 @@ class Machine:
             if not isinstance(plan, Plan) or plan.target.height < 2:
                 break
             self.splittable += 1
+        self.warmed: set[bool] = set()
         self._idle: dict[int, list[Team]] = {}
 
     @property
