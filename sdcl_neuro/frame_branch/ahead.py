@@ -188,5 +188,13 @@ def _quantised(path: Path, calibration: Tensor) -> Path:
 
     ready, done = path.with_name("ready.onnx"), path.with_name("int8.onnx")
     quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
-    quantization.quantize_static(str(ready), str(done), Frames(), per_channel=True)
+    quantization.quantize_static(
+        str(ready),
+        str(done),
+        Frames(),
+        per_channel=True,
+        # What the instructions of x86 multiply: unsigned by signed bytes.
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+    )
     return done
