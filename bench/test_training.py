@@ -64,7 +64,8 @@ def test_training_step(benchmark, book: Book, network: str, rate: float) -> None
     tools = [first, *ours, *peers]
     case = {"network": network, "input": f"{rate:.0%}", "batch": 8, "threads": THREADS}
     outcome = Race("training", case, tools, rounds=7, env=ENV).run(benchmark)
-    outcome.assert_equal(["snnTorch loop", "recomputing"], rtol=1e-5, atol=1e-3)
+    # Sums of a million terms up to 1 in float32; the gradients reach thousands.
+    outcome.assert_equal(["snnTorch loop", "recomputing"], rtol=1e-5, atol=1e-2)
     fired = {name: float(found["fired"]) for name, found in outcome.results.items()}
     assert min(fired.values()) > 0.8 * max(fired.values()), fired
     best = outcome.best_peer(PEERS)
