@@ -9,12 +9,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sdcl_neuro import demo
 from sdcl_neuro.cli import VERBS, main
+
+# What makes the README's training a matter of seconds.
+QUICK = (
+    "data.generated.persons=6 data.generated.train_persons=4 data.generated.cameras=2 "
+    "data.generated.walks=1 data.generated.moments=1 training.persons=2 training.tracklets=2 "
+    "training.float_stage.steps=1 training.float_stage.warm_up=0 training.int_stage.steps=1"
+)
 
 
 def _blocks(root: Path, language: str) -> list[str]:
     text = (root / "README.md").read_text(encoding="utf-8")
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def _commands(root: Path) -> tuple[list[str], list[str]]:
+    """Of the README: on the files of its Python block, and on a run of SDCL's own training."""
+    found = [
+        line
+        for shell in _blocks(root, "sh")
+        for line in shell.splitlines()
+        if line.startswith("sdcl-neuro ") and "lava install" not in line
+    ]
+    own = [line for line in found if "runs/small" in line]
+    return [line for line in found if line not in own], own
 
 
 @pytest.mark.lava
@@ -30,17 +50,30 @@ def test_the_python_block_and_the_commands(
     assert "loihi1" in printed
     assert "lava" in printed
     np.savez("spikes.npz", spikes=names["spikes"])
-    commands = [
-        line
-        for shell in _blocks(root, "sh")
-        for line in shell.splitlines()
-        if line.startswith("sdcl-neuro ") and "lava install" not in line
-    ]
+    commands, _ = _commands(root)
     assert len(commands) == 6
     for command in commands:
         assert main([*shlex.split(command)[1:], "--quiet"]) == 0, command
     for written in ("again.net", "layers.npz", "certificate.json", "profile.json", "profile.html"):
         assert (tmp_path / written).stat().st_size > 0
+
+
+def test_the_commands_of_sdcl_itself(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip = Path(demo.__file__).parent / "clip"
+    (tmp_path / "walk.mp4").write_bytes((clip / "clip.mp4").read_bytes())
+    (tmp_path / "walk.txt").write_bytes((clip / "tracks.txt").read_bytes())
+    _, (train, evaluate, infer, live) = _commands(root)
+    assert main([*shlex.split(train)[1:], "--quiet", *QUICK.split()]) == 0
+    assert main([*shlex.split(evaluate)[1:], "--quiet"]) == 0
+    table = capsys.readouterr().out
+    assert all(name in table for name in ("snntorch-int", "loihi", "mAP"))
+    assert main([*shlex.split(infer)[1:], "--quiet", "--limit", "1"]) == 0
+    assert (tmp_path / "persons.db").stat().st_size > 0
+    assert main([*shlex.split(live)[1:], "--quiet", "--speed", "0", "--drop", "none"]) == 0
+    assert "0 dropped" in capsys.readouterr().out
 
 
 def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
