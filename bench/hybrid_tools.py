@@ -85,10 +85,11 @@ def frames_alone(backbone: str, count: int, batch: int) -> Call:
     """The frame branch, from bytes to maps."""
     model, _, tracklets = material(backbone, count)
 
-    def call() -> None:
+    def call() -> np.ndarray:
         with torch.inference_mode():
             for start in range(0, count, batch):
-                _maps(model, tracklets[start : start + batch])
+                maps = _maps(model, tracklets[start : start + batch])
+        return maps.numpy()
 
     return call
 
@@ -97,9 +98,11 @@ def events_alone(backbone: str, count: int, batch: int) -> Call:
     """The event branch, from spikes to the last layer's spikes."""
     _, backend, tracklets = material(backbone, count)
 
-    def call() -> None:
+    def call() -> np.ndarray:
         for start in range(0, count, batch):
-            backend(np.stack([t.spikes for t in tracklets[start : start + batch]], axis=1))
+            spikes = np.stack([t.spikes for t in tracklets[start : start + batch]], axis=1)
+            record = backend(spikes)
+        return record.spikes[max(record.spikes)]
 
     return call
 
