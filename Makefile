@@ -15,7 +15,7 @@ help:
 
 $(STAMP): constraints.txt pyproject.toml tests/nir/peers.txt tests/profiling/peers.txt bench/peers.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[norse,onnx,gpu,lava,gallery,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[norse,onnx,gpu,lava,gallery,tensorboard,dev]'
 	$(BIN)/sdcl-neuro lava install --quiet
 	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/nir/peers.txt --requirement tests/profiling/peers.txt --requirement bench/peers.txt
 	@touch $@

@@ -183,8 +183,8 @@ def test_without_tensorboard_there_is_the_csv_and_a_word(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    for name in ("model", "tensorboard"):
-        shutil.rmtree(run / name)
+    shutil.rmtree(run / "model")
+    shutil.rmtree(run / "tensorboard", ignore_errors=True)  # of a run that could write it
     train(run)
     assert "no TensorBoard files: install the extra" in capsys.readouterr().err
     assert not (run / "tensorboard").exists()
