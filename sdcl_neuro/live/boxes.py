@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data.mot import Box, parse_box, read_mot
 from .follow import follow, lines
-from .stream import Stream
+from .stream import Stream, Streamed
 
 BOX_DTYPE = np.dtype([("frame", "<i8"), ("track", "<i8"), ("box", "<f8", (4,))])
 
@@ -44,7 +44,7 @@ class RecordedBoxes:
         return self._frames.get(index, {})
 
 
-class StreamedBoxes:
+class StreamedBoxes(Streamed):
     """MOTChallenge lines that arrive, frame after frame; used within ``with``.
 
     A frame's boxes are complete when a line of a later frame has come, or after `patience_s`.
@@ -58,18 +58,6 @@ class StreamedBoxes:
     def __init__(self, path: str, *, patience_s: float, idle_s: float) -> None:
         self.path, self._idle_s = path, idle_s
         self._stream = Stream(self._blocks, "frame", patience_s=patience_s)
-
-    def __enter__(self) -> StreamedBoxes:
-        self._stream.__enter__()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._stream.__exit__(*raised)
-
-    @property
-    def late(self) -> int:
-        """See `BoxSource`."""
-        return self._stream.late
 
     def boxes(self, index: int) -> Mapping[int, Box]:
         """See `BoxSource`."""

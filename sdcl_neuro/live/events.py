@@ -14,13 +14,13 @@ from ..data.video import Frame
 from ..errors import InputError
 from ..events import EVENT_DTYPE, Events
 from .follow import follow, lines, records
-from .stream import Stream
+from .stream import Stream, Streamed
 
 EventFormat = Literal["text", "records"]
 EVENT_FORMATS: tuple[str, ...] = get_args(EventFormat)
 
 
-class StreamedEvents:
+class StreamedEvents(Streamed):
     """Events that arrive; a `data.event_source.EventSource`, used within ``with``.
 
     Two formats are read, both without a header. ``text``: lines ``t x y p``, microseconds, split by
@@ -41,18 +41,6 @@ class StreamedEvents:
     ) -> None:
         self.path, self.sensor, self._kind, self._idle_s = path, sensor, kind, idle_s
         self._stream = Stream(self._blocks, "t", patience_s=patience_s)
-
-    def __enter__(self) -> StreamedEvents:
-        self._stream.__enter__()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._stream.__exit__(*raised)
-
-    @property
-    def late(self) -> int:
-        """Events that came after their interval was closed."""
-        return self._stream.late
 
     def interval(self, after_us: int, time_us: int, frame: Frame) -> Events:
         """See `EventSource`; events before `after_us` belong to no frame."""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,3 +124,26 @@ class Stream:
             while sum(map(len, self._waiting)) > self._most and not self._stop.is_set():
                 self._condition.wait(0.05)
         return not self._stop.is_set()
+
+
+class Streamed:
+    """What reads a stream of its own: used within ``with``."""
+
+    _stream: Stream
+
+    def __enter__(self) -> Self:
+        self._stream.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stream.__exit__(kind, error, trace)
+
+    @property
+    def late(self) -> int:
+        """What came after its time had been closed, and was left out."""
+        return self._stream.late
