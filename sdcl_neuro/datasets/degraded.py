@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ..data import Tracklet
+from .around import Around
 from .clip import Clip
 from .degradations import degrade_tracklet
-from .index import DataSet, Labelled
+from .index import DataSet
 
 
 @dataclass(frozen=True)
-class Degraded:
+class Degraded(Around):
     """Another data set, degraded; see `index.DataSet` for what it offers.
 
     Attributes:
@@ -28,26 +28,6 @@ class Degraded:
     severity: int
     seed: int = 0
     training: bool = False
-
-    @property
-    def entries(self) -> Sequence[Labelled]:
-        """As the data set has them."""
-        return self.data.entries
-
-    @property
-    def train(self) -> tuple[int, ...]:
-        """Positions for training."""
-        return self.data.train
-
-    @property
-    def query(self) -> tuple[int, ...]:
-        """Positions that ask."""
-        return self.data.query
-
-    @property
-    def gallery(self) -> tuple[int, ...]:
-        """Positions that are searched."""
-        return self.data.gallery
 
     @cached_property
     def _spared(self) -> frozenset[int]:

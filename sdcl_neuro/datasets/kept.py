@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -13,6 +12,7 @@ import numpy as np
 
 from ..atomic import atomic_path
 from ..data import Tracklet
+from .around import Around
 from .clip import Clip
 from .generated import Generated, GeneratedEntry
 
@@ -22,7 +22,7 @@ _SIZES = ("persons", "train_persons", "walks", "cameras", "moments")
 
 
 @dataclass(frozen=True)
-class Kept:
+class Kept(Around):
     """The generated data set behind a folder; see `index.DataSet` for what it offers.
 
     A walk's usual moment is kept, and so are those of seeds where `GeneratedConfig.moments` says
@@ -36,26 +36,6 @@ class Kept:
 
     data: Generated
     folder: Path
-
-    @property
-    def entries(self) -> Sequence[GeneratedEntry]:
-        """As the data set has them."""
-        return self.data.entries
-
-    @property
-    def train(self) -> tuple[int, ...]:
-        """Positions for training."""
-        return self.data.train
-
-    @property
-    def query(self) -> tuple[int, ...]:
-        """Positions that ask."""
-        return self.data.query
-
-    @property
-    def gallery(self) -> tuple[int, ...]:
-        """Positions that are searched."""
-        return self.data.gallery
 
     def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:
         """A walk from its file, or rendered and kept."""
