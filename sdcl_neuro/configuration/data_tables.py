@@ -106,7 +106,7 @@ class DataTable:
         events: the folder of the events; ``auto`` looks for it in the root, ``none`` takes frames
             alone.
         cache: a folder of simulated events to use instead (`fill_cache` fills it); of the
-            generated set, one that keeps rendered tracklets.
+            generated set, one that keeps rendered tracklets, if a root is given.
         queries_in_gallery: of MARS, as the published evaluation has it.
         event_files: how the paper's event files are to be read where they leave it open.
         simulator: the pixels of simulated events, in a cache or of a video; the generated set has

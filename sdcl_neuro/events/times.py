@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .array import Events
 from .encoding import frame_times
 from .read_table import load_npy
 
@@ -90,17 +89,3 @@ class EvenFrames:
         if count > MAX_FRAMES:
             raise InputError(f"{count:,} frames", mend="lower the rate, or check the unit of time")
         return count
-
-
-def even_frame_times(events: Events, fps: Fraction) -> tuple[int, NDArray[np.int64]]:
-    """Start of the first interval and frame times that own every event, see `EvenFrames`.
-
-    Raises:
-        InputError: no events to cover, a rate that is not positive, or too many frames.
-    """
-    even = EvenFrames(fps)
-    if not len(events):
-        raise InputError("no events to lay frames over", mend="give frame times")
-    even = even.from_first(int(events.array["t"][0]))
-    count = even.count(int(events.array["t"][-1]))
-    return even.start(), frame_times([even.time(f) for f in range(count)])

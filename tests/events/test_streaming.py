@@ -29,7 +29,6 @@ from sdcl_neuro.events import (
     read_parts,
     write_events,
 )
-from sdcl_neuro.events.times import even_frame_times
 from sdcl_neuro.spike_file import read_spikes, write_spike_blocks
 
 SIZE = (4, 3)
@@ -91,7 +90,9 @@ def test_blocks_join_to_the_whole(
 def test_even_frames_need_not_know_the_end(
     events: Events, cut: list[int], fps: Fraction, frames: int
 ) -> None:
-    start, times = even_frame_times(events, fps)
+    even = EvenFrames(fps).from_first(int(events.array["t"][0]))
+    start = even.start()
+    times = [even.time(f) for f in range(even.count(int(events.array["t"][-1])))]
     assert times[-1] >= events.array["t"][-1]
     encoder = StreamEncoder(SIZE, frame_times_us=EvenFrames(fps), bins=2, frames_per_block=frames)
     found = np.concatenate(list(encode_stream(pieces(events, cut), encoder)))
