@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frame-backend",
         default="eager",
         metavar="NAME",
-        help="of the frame branch on a CPU: eager (default), folded, bf16, compiled, onnx or "
-        "onnx-int8",
+        help="of the frame branch: eager (default); on a CPU folded, bf16, onnx or onnx-int8; on a "
+        "CPU and a GPU compiled",
     )
     parser.add_argument(
         "--clip-boxes", action="store_true", help="cut boxes that reach outside the picture"

@@ -1,4 +1,4 @@
-"""The frame branch made ready ahead of time for inference on a CPU, in ways that trade accuracy.
+"""The frame branch made ready ahead of time for inference, in ways that trade accuracy.
 
 | name | what is done |
 |---|---|
@@ -6,8 +6,11 @@
 | folded | batch norms folded into the convolutions, channels last in memory |
 | bf16 | that, and computed in bfloat16: fast where the processor has AMX or AVX512-BF16 |
 | compiled | that, and compiled by torch's inductor with frozen weights; needs a C++ compiler |
+| compiled, on a GPU | in bfloat16 and compiled, replayed as a CUDA graph; needs Triton |
 | onnx | run by ONNX Runtime in float32 |
 | onnx-int8 | run by ONNX Runtime in 8 bits, a scale a channel: fast with VNNI or AMX |
+
+All but ``eager`` and ``compiled`` are for a CPU.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from ..errors import EnvironmentFault, InputError
 from .images import FRAME_SIZE
 
 FRAME_BACKENDS = ("eager", "folded", "bf16", "compiled", "onnx", "onnx-int8")
+GPU_BACKENDS = ("eager", "compiled")
 COMPILED_BATCH = 8
 """Frames at a time of the compiled network: another number would compile it again."""
 CALIBRATION_BATCH = 8
@@ -57,25 +61,21 @@ def ahead_of_time(branch: nn.Module, kind: str, *, calibration: Tensor | None = 
     """Make a frame branch ready.
 
     Args:
-        branch: on a CPU; left as it is.
+        branch: in evaluation or training, left as it is; what is made stays on its device.
         kind: one of `FRAME_BACKENDS`.
         calibration: normalised frames ``[N, 3, 256, 128]`` like those to come; ``onnx-int8`` takes
             the ranges of its 8-bit values from them.
 
     Raises:
-        InputError: an unknown kind, a branch on another device, or no calibration for 8 bits.
-        EnvironmentFault: the extra ``onnx`` or a C++ compiler is not installed.
+        InputError: an unknown kind, one that is not for the branch's device, or no calibration for
+            8 bits.
+        EnvironmentFault: the extra ``onnx`` is not installed; for ``compiled``, with the first
+            frames, a compiler is not.
     """
-    if kind not in FRAME_BACKENDS:
-        raise InputError(f"unknown frame backend {kind!r}", mend=f"use {', '.join(FRAME_BACKENDS)}")
+    device = next(branch.parameters()).device
+    check_kind(kind, device)
     if kind == "eager":
         return branch
-    device = next(branch.parameters()).device
-    if device.type != "cpu":
-        raise InputError(
-            f"frame backend {kind!r} is for a CPU, the frame branch is on {device}",
-            mend="give the device cpu, or the frame backend eager",
-        )
     folded = fold(branch)
     if kind.startswith("onnx"):
         return AheadBranch(kind, _onnx(folded, calibration, eight_bits=kind == "onnx-int8"))
@@ -87,7 +87,24 @@ def ahead_of_time(branch: nn.Module, kind: str, *, calibration: Tensor | None = 
         maps: Tensor = network(given).float()
         return maps
 
-    return AheadBranch(kind, _compiled(network) if kind == "compiled" else run)
+    return AheadBranch(kind, _compiled(network, device) if kind == "compiled" else run)
+
+
+def check_kind(kind: str, device: torch.device) -> None:
+    """See that a frame branch can be made ready on a device; raises as `ahead_of_time`."""
+    if kind not in FRAME_BACKENDS:
+        raise InputError(f"unknown frame backend {kind!r}", mend=f"use {', '.join(FRAME_BACKENDS)}")
+    if device.type != "cpu" and not (device.type == "cuda" and kind in GPU_BACKENDS):
+        raise InputError(
+            f"frame backend {kind!r} is for a CPU, not for {device}",
+            mend=f"give the device cpu, or the frame backend {' or '.join(GPU_BACKENDS)}",
+        )
+    needed = ("onnx", "onnxscript", "onnxruntime") if kind.startswith("onnx") else ()
+    for name in needed:
+        if find_spec(name) is None:
+            raise EnvironmentFault(
+                f"{name} is not installed", mend="pip install 'sdcl-neuro[onnx]'"
+            )
 
 
 def fold(branch: nn.Module) -> nn.Module:
@@ -109,8 +126,14 @@ def fold(branch: nn.Module) -> nn.Module:
     return graph
 
 
-def _compiled(network: nn.Module) -> Run:
-    compiled = torch.compile(network, options={"freezing": True}, dynamic=False)
+def _compiled(network: nn.Module, device: torch.device) -> Run:
+    how: dict[str, Any] = {"options": {"freezing": True}}
+    if device.type == "cuda":
+        how = {"mode": "reduce-overhead"}  # CUDA graphs
+    with warnings.catch_warnings():
+        # torch's own use of its own deprecated name, when it first loads its compiler
+        warnings.filterwarnings("ignore", message=r".torch\.jit\.", category=DeprecationWarning)
+        compiled = torch.compile(network, dynamic=False, **how)
 
     def run(frames: Tensor) -> Tensor:
         given = frames.bfloat16().contiguous(memory_format=torch.channels_last)
@@ -118,11 +141,12 @@ def _compiled(network: nn.Module) -> Run:
         padded = functional.pad(given, (0, 0, 0, 0, 0, 0, 0, missing))
         padded = padded.contiguous(memory_format=torch.channels_last)
         try:
+            # A CUDA graph writes into the same memory every time: float() copies what it made.
             maps = [compiled(part).float() for part in padded.split(COMPILED_BATCH)]
         except torch._dynamo.exc.BackendCompilerFailed as error:
             raise EnvironmentFault(
                 f"torch could not compile the frame branch ({str(error).splitlines()[0][:120]})",
-                mend="install a C++ compiler, or take another frame backend",
+                mend="install a C++ compiler (on a GPU, Triton), or take another frame backend",
             ) from error
         return torch.cat(maps)[: len(frames)]
 
@@ -130,11 +154,6 @@ def _compiled(network: nn.Module) -> Run:
 
 
 def _onnx(network: nn.Module, calibration: Tensor | None, *, eight_bits: bool) -> Run:
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        if find_spec(name) is None:
-            raise EnvironmentFault(
-                f"{name} is not installed", mend="pip install 'sdcl-neuro[onnx]'"
-            )
     if eight_bits and (calibration is None or not len(calibration)):
         raise InputError("8 bits need frames to take their ranges from", mend="give calibration")
     import onnxruntime

@@ -48,11 +48,12 @@ def compare_tracks(
 
     Raises:
         InputError: see `open_footage`; no whole SDCL in `checkpoint`, or one whose event branch
-            is not in a chip's integers; an unknown backend or device; another model's gallery.
+            is not in a chip's integers; an unknown backend or device, a frame backend for another
+            device; another model's gallery.
         EnvironmentFault: a backend that is not installed, a GPU that is not there.
     """
     # Everything that can be known to be wrong is looked at before minutes are spent.
-    check_means(backend, device)
+    check_means(backend, device, frame_backend)
     loaded, events = load_hybrid(checkpoint)
     channels = loaded.model.bridge.config.channels
     maker = "" if gallery is None else gallery.check(checkpoint, channels)

@@ -10,21 +10,21 @@ from ..conversion.lava.installation import require_lava
 from ..conversion.model_file import Model, load_model
 from ..engine.run import named_device
 from ..errors import InputError
+from ..frame_branch.ahead import check_kind
 from ..sdcl_checkpoint import SdclCheckpoint, is_sdcl_checkpoint, load_sdcl
 
 
-def check_means(backend: str, device: str | None) -> None:
-    """See that a backend and a device are there.
+def check_means(backend: str, device: str | None, frame_backend: str = "eager") -> None:
+    """See that the event branch's backend, the device and the frame branch's backend are there.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, a frame backend for another device.
         EnvironmentFault: a backend that is not installed, a GPU that is not there.
     """
     backend_function(backend)
     if backend == "lava":
         require_lava()
-    if device is not None:
-        named_device(device)
+    check_kind(frame_backend, named_device(device or "cpu"))
 
 
 def load_hybrid(folder: Path) -> tuple[SdclCheckpoint, Model]:

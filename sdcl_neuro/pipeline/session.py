@@ -87,13 +87,14 @@ def hold_session(
         tracklets: at least one.
         backend: of the event branch.
         device: of the dense side; None takes a GPU where there is one.
-        frame_backend: one of `frame_branch.ahead.FRAME_BACKENDS`; all but ``eager`` are for a CPU,
-            and take it.
+        frame_backend: one of `frame_branch.ahead.FRAME_BACKENDS`; all but ``eager`` take the CPU
+            where no device is given.
         hardware: profiles to price the counts on.
         on_batch: called with the number of tracklets just done.
     """
     if frame_backend != "eager":
-        sdcl, device = made_ready(sdcl, tracklets, frame_backend, device=device), "cpu"
+        device = device or "cpu"
+        sdcl = made_ready(sdcl, tracklets, frame_backend, device=device)
     result = infer(
         sdcl, tracklets, event_backend(events, backend), device=device, on_batch=on_batch
     )
@@ -103,23 +104,18 @@ def hold_session(
 
 
 def made_ready(
-    sdcl: Sdcl, tracklets: Sequence[Tracklet], kind: str, *, device: str | None = None
+    sdcl: Sdcl, tracklets: Sequence[Tracklet], kind: str, *, device: str = "cpu"
 ) -> Sdcl:
-    """The same model with its frame branch made ready ahead of time for a CPU.
+    """The same model with its frame branch made ready ahead of time on a device.
 
     Raises:
-        InputError: an unknown kind, another device, or a model without a frame branch.
+        InputError: an unknown kind or one for another device, or a model without a frame branch.
         EnvironmentFault: what the kind needs is not installed.
     """
-    if device not in (None, "cpu"):
-        raise InputError(
-            f"frame backend {kind!r} is for a CPU, not for {device}",
-            mend="leave --device or --frame-backend out",
-        )
     if sdcl.frame_branch is None:
         raise InputError("the model has no frame branch", mend="leave --frame-backend out")
     # Every tracklet has its say in the ranges of 8-bit values, as far as there is room.
     step = -(-len(tracklets) // CALIBRATION_FRAMES)
     frames = normalise(np.stack([tracklet.frames[0] for tracklet in tracklets[::step]]))
-    branch = ahead_of_time(sdcl.frame_branch.cpu(), kind, calibration=frames)
+    branch = ahead_of_time(sdcl.frame_branch.to(device), kind, calibration=frames)
     return Sdcl(branch, sdcl.event_branch, bridge=sdcl.bridge)

@@ -146,6 +146,18 @@ def test_recorded_events_give_what_simulated_ones_did(
     assert np.abs(before - after).max() < 1e-6
 
 
+def test_another_frame_backend_says_the_same(
+    result: Path, material, checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = [*material.arguments(checkpoint, out), "--quiet", "--frame-backend", "folded"]
+    assert main(arguments) == 0
+    before, after = (
+        load_file(folder / "embeddings.safetensors")["embeddings"] for folder in (result, out)
+    )
+    assert 0 < np.abs(before - after).max() < 1e-4  # another order of sums
+
+
 def test_short_tracks_and_mended_boxes_are_named(
     material, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,6 +228,7 @@ BAD = {
     "a wrong sensor": (_extra("--sensor", "160"), "--sensor"),
     "an unknown backend": (_extra("--backend", "loihi3"), "unknown backend 'loihi3'"),
     "an unknown device": (_extra("--device", "abacus"), "unknown device"),
+    "an unknown frame backend": (_extra("--frame-backend", "fast"), "unknown frame backend 'fast'"),
     "a limit of nothing": (_extra("--limit", "0"), "limit"),
 }
 
@@ -264,6 +277,15 @@ def test_without_lava_the_backend_is_missing_from_the_start(
     assert main([*arguments, "--quiet"]) == 3
     assert "lava install" in one_line(capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_onnx_a_frame_backend_is_missing_from_the_start(
+    material, checkpoint: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr("sdcl_neuro.frame_branch.ahead.find_spec", lambda name: None)
+    arguments = [*material.arguments(checkpoint, tmp_path / "out"), "--frame-backend", "onnx"]
+    assert main(arguments) == 3
+    assert "sdcl-neuro[onnx]" in one_line(capsys.readouterr().err)
 
 
 def test_nothing_else_in_the_folder_is_ever_replaced(
