@@ -9,7 +9,8 @@ A page marks where a table goes::
 
 Everything between the two is replaced; ``<!-- bench:engine memory -->`` shows peak memory instead
 of times. A table has one row a case: its keys, the median of each tool, and how many times faster
-the first tool is than the fastest other (median of the rounds' ratios).
+the first tool is than the fastest other, or than the one that its note ``beside`` names (median of
+the rounds' ratios).
 """
 
 from __future__ import annotations
@@ -74,12 +75,15 @@ class Book:
         self.rows.append({**outcome.row(), "notes": {**outcome.notes, **notes}, "when": _now()})
 
     def note(self, table: str, lines: list[dict[str, Any]]) -> None:
-        """Enter measurements that are no race: lines of a table, keys as its head."""
+        """Enter measurements that are no race: all lines of a table, keys as its head."""
         for line in lines:
             self.rows.append({"table": table, "case": line, "rounds": {}, "when": _now()})
 
     def save(self, path: Path = LATEST) -> None:
-        """Replace the rows of the same table and case; rows of another machine are dropped."""
+        """Replace the rows of the same table and case; rows of another machine are dropped.
+
+        A table that is no race is replaced as a whole.
+        """
         if not self.rows:
             return
         kept: list[dict[str, Any]] = []
@@ -88,7 +92,9 @@ class Book:
             before = json.loads(path.read_text(encoding="utf-8"))
             kept = before["rows"] if before["machine"] == here else []
         new = {key_of(row) for row in self.rows}
-        rows = [row for row in kept if key_of(row) not in new] + self.rows
+        whole = {row["table"] for row in self.rows if not row["rounds"]}
+        kept = [row for row in kept if key_of(row) not in new and row["table"] not in whole]
+        rows = kept + self.rows
         path.parent.mkdir(exist_ok=True)
         write_json(path, {"schema": SCHEMA, "machine": here, "rows": rows})
 
@@ -130,9 +136,10 @@ def markdown(rows: list[dict[str, Any]], *, memory: bool = False) -> str:
             line += [str(row["peak_mib"].get(tool, "-")) for tool in tools]
             continue
         line += [_number(row["rounds"].get(tool)) for tool in tools]
-        line.append(_times(row["rounds"]))
+        line.append(_times(row["rounds"], row["notes"].get("beside")))
     if not memory:
-        head.append("times the best other")
+        named = any("beside" in row["notes"] for row in rows)
+        head.append("times as fast as" if named else "times the best other")
     return _table(head, lines)
 
 
@@ -141,11 +148,11 @@ def _table(head: list[str], lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
 
 
-def _times(rounds: Mapping[str, list[float]]) -> str:
+def _times(rounds: Mapping[str, list[float]], beside: str | None) -> str:
     first, *others = rounds
     if not others:
         return "-"
-    best = min(others, key=lambda name: median(rounds[name]))
+    best = beside or min(others, key=lambda name: median(rounds[name]))
     ratio = median(b / a for a, b in zip(rounds[first], rounds[best], strict=True))
     return f"{ratio:.3g} ({best})"
 

@@ -37,6 +37,6 @@ def test_hybrid(benchmark, book: Book, backbone: str, batch: int) -> None:
     of_sum = 1 / outcome.ratio("in turn")
     share = median(outcome.rounds[ALONE[1]]) / median(outcome.rounds["hybrid"])
     outcome.notes.update({"times the sum": round(of_sum, 3), "event share": round(share, 4)})
-    book.add(outcome)
+    book.add(outcome, beside="in turn")
     assert of_sum <= LIMIT
     assert share <= EVENT_SHARE

@@ -105,6 +105,10 @@ def test_a_table_between_its_marks(bench):
     assert "old" not in new
     assert "\nx\n" in new
     assert bench.results.refresh(new, {"rows": rows}) == new
+    rows[0]["notes"]["beside"] = "other"
+    new = bench.results.refresh(page, {"rows": rows})
+    assert "times as fast as |" in new
+    assert "| 2 % | 2 | 8 | 9 | 4.5 (other) |" in new
 
 
 def test_results_are_merged_by_table_and_case(bench, tmp_path):
@@ -122,6 +126,19 @@ def test_results_are_merged_by_table_and_case(bench, tmp_path):
     assert set(kept["machine"]) == {
         "processor", "cores", "memory_gib", "system", "python", "libraries",
     }  # fmt: skip
+
+
+def test_a_table_of_measurements_is_replaced_as_a_whole(bench, tmp_path):
+    path = tmp_path / "latest.json"
+    bench.results.Book([row({"a": 0}, ours=[1.0])]).save(path)
+    for value in (1, 2):
+        book = bench.results.Book()
+        book.note("n", [{"size": 1, "MiB": value}, {"size": 2, "MiB": value}])
+        book.save(path)
+    rows = bench.results.load(path)["rows"]
+    assert [r["table"] for r in rows] == ["t", "n", "n"]
+    assert [r["case"]["MiB"] for r in rows[1:]] == [2, 2]
+    assert "| 2 | 2 |" in bench.results.markdown(rows[1:])
 
 
 def noisy(seed, *, ours, machine=1.0, rounds=15):
