@@ -39,16 +39,19 @@ def run(
         The record, without activity.
 
     Raises:
-        EnvironmentFault: Norse is not installed.
+        EnvironmentFault: Norse is not installed, a GPU is not there.
         NetworkRefused: a layer that NIR or Norse's importer cannot take.
-        InputError: spikes of another shape, or a layer that does not exist.
+        InputError: spikes of another shape, a layer that does not exist, an unknown device.
     """
     import torch
 
-    net = float_network(model)
+    from ..devices import wait_for
+    from ..engine.run import named_device
+
+    net, place = float_network(model), named_device(device)
     array = _checked(net, spikes)
     wanted = _wanted(net, layers)
-    module = import_network(net).to(device)
+    module = import_network(net).to(place)
     steps, samples = array.shape[:2]
     kept = {
         index: np.empty((steps, samples, *net.layers[index].out_shape), np.uint8)
@@ -57,10 +60,11 @@ def run(
     started, state = time.perf_counter(), None
     with torch.no_grad():
         for step in range(steps):
-            frame = torch.from_numpy(array[step].astype(np.float32)).to(device)
+            frame = torch.from_numpy(array[step].astype(np.float32)).to(place)
             _, state = module(frame, state)
             for index, target in kept.items():
                 target[step] = state.cache[f"neurons_{index}"].to("cpu", torch.uint8).numpy()
+    wait_for(place)
     elapsed = time.perf_counter() - started
     return Record("norse", steps, samples, net.input_shape, kept, (), elapsed, _versions())
 

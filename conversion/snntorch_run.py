@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..devices import wait_for
 from ..engine.check import check_input, check_network
-from ..errors import EnvironmentFault, InputError
+from ..engine.run import named_device
+from ..errors import InputError
 from ..record import Record
 from ..spec import FloatNetwork, IntNetwork
 from ..spike_file import Spikes, check_spikes
@@ -42,12 +44,13 @@ def run_float(
 
     Raises:
         InputError: spikes of another shape, counts that the network does not take.
+        EnvironmentFault: a GPU that is not there.
         NetworkRefused: axonal delays, which snnTorch has not.
     """
-    net = model.need_float()
+    net, place = model.need_float(), named_device(device)
     values = _checked(net, spikes)
-    stages = [float_layer(layer).to(device=_device(device)) for layer in net.layers]
-    return _run(net, values, stages, layers=layers, device=device, backend="snntorch")
+    stages = [float_layer(layer).to(device=place) for layer in net.layers]
+    return _run(net, values, stages, layers=layers, device=place, backend="snntorch")
 
 
 def run_integer(
@@ -57,15 +60,15 @@ def run_integer(
 
     Arguments and errors as for `run_float`; the model's integers must be known.
     """
-    net = model.need_integer()
+    net, place = model.need_integer(), named_device(device)
     check_network(net)
     values = check_input(net, spikes)
     largest = int(values.max())
     stages = []
     for layer in net.layers:
-        stages.append(integer_layer(layer, largest=largest).to(device=_device(device)))
+        stages.append(integer_layer(layer, largest=largest).to(device=place))
         largest = 1
-    return _run(net, values, stages, layers=layers, device=device, backend="snntorch-int")
+    return _run(net, values, stages, layers=layers, device=place, backend="snntorch-int")
 
 
 def _run(
@@ -74,7 +77,7 @@ def _run(
     stages: Sequence[Stage],
     *,
     layers: Sequence[int] | None,
-    device: str,
+    device: torch.device,
     backend: str,
 ) -> Record:
     keep = _kept(layers, len(net.layers))
@@ -85,11 +88,12 @@ def _run(
     elapsed = 0.0
     for start in range(0, samples, at_once):
         part = slice(start, start + at_once)
-        flow = torch.from_numpy(np.ascontiguousarray(values[:, part])).to(_device(device))
+        flow = torch.from_numpy(np.ascontiguousarray(values[:, part])).to(device)
         for index, stage in enumerate(stages):
             begin = time.perf_counter()
             with torch.no_grad():
                 flow = stage(flow)
+            wait_for(device)
             elapsed += time.perf_counter() - begin
             if index in kept:
                 kept[index][:, part] = _array(flow)
@@ -137,13 +141,3 @@ def _checked(net: FloatNetwork, spikes: object) -> Spikes:
             mend="make the spikes binary, or set the network's message_bits",
         )
     return values
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"no device is called {name!r}", mend="use cpu or cuda") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise EnvironmentFault(f"device {name!r} is not there", mend="use cpu")
-    return device

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..devices import moved
 from ..errors import InputError
 
 FRAME_SIZE = (256, 128)  # (height, width), paper, input
@@ -23,8 +26,8 @@ def normalise(frames: NDArray[np.uint8], device: torch.device | None = None) -> 
 
     Args:
         frames: uint8 ``[N, H, W, 3]``, RGB.
-        device: where to; the bytes travel (a quarter of the floats), through pinned memory to a
-            GPU, so that the copy does not hold up this thread.
+        device: where to, else the frames' own; the bytes travel (a quarter of the floats), as
+            `devices.moved` has it.
 
     Returns:
         float32 ``[N, 3, 256, 128]``.
@@ -42,13 +45,18 @@ def normalise(frames: NDArray[np.uint8], device: torch.device | None = None) -> 
         frames = _resized(frames)
     # np.require copies an array that may not be written: torch would warn of it.
     given = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
-    if device is not None and device.type == "cuda":
-        given = given.pin_memory().to(device, non_blocking=True)
+    if device is not None:
+        given = moved(given, device)
     pixels = given.permute(0, 3, 1, 2).float() / 255
-    mean, std = (
-        torch.tensor(values, device=given.device).view(1, 3, 1, 1) for values in (MEAN, STD)
-    )
+    mean, std = _statistics(given.device)
     return ((pixels - mean) / std).contiguous()
+
+
+@cache
+def _statistics(device: torch.device) -> tuple[Tensor, ...]:
+    """`MEAN` and `STD`, each ``[1, 3, 1, 1]``: sent once, since this thread waits for that."""
+    with torch.inference_mode(mode=False):
+        return tuple(torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
 
 
 def _resized(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data import Tracklet
+from ..devices import moved, wait_for
 from ..engine.run import named_device
 from ..frame_branch import normalise
 from ..model import Sdcl, event_counts, event_features
@@ -36,8 +38,7 @@ class DenseSide:
 
     def new_ledger(self, *, keep: int | None = None) -> Ledger:
         """A ledger whose clock waits for this device; `keep` as in `Ledger`."""
-        on_gpu = self.device.type == "cuda"
-        return Ledger(synchronise=torch.cuda.synchronize if on_gpu else None, keep=keep)
+        return Ledger(synchronise=partial(wait_for, self.device), keep=keep)
 
     def embed(
         self, tracklets: Sequence[Tracklet], events: Future[Record], ledger: Ledger
@@ -71,9 +72,7 @@ class DenseSide:
     def _fuse(self, tracklets: Sequence[Tracklet], maps: Tensor | None, record: Record) -> Tensor:
         count = len(tracklets[0].frames)
         spikes = np.stack([tracklet.spikes for tracklet in tracklets], axis=1)
-        output = self.model.fuse(
-            maps,
-            event_features(record.spikes[max(record.spikes)], frames=count).to(self.device),
-            event_counts(spikes, frames=count).to(self.device),
-        )
+        features = event_features(record.spikes[max(record.spikes)], frames=count)
+        counts = event_counts(spikes, frames=count)
+        output = self.model.fuse(maps, moved(features, self.device), moved(counts, self.device))
         return functional.normalize(output.embedding)

@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
         "spike_file",
         "spike_stream",
         "threads",
+        "devices",
     },
     {"hardware_schema", "scales", "branch_description", "random_networks", "spec_convert"},
     {"activity", "engine", "bptt", "chip_ops", "chip_neuron", "loihi_leaky", "firing_rates"},

@@ -1,0 +1,26 @@
+"""To a device and back, so that copies hold up nobody and clocks read what they mean to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on a device; to a GPU through pinned memory, without this thread waiting for it.
+
+    What is queued on the same stream afterwards sees the copy complete, and the pinned memory is
+    not handed out again before that (torch's caching allocator for it waits for the stream).
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when all that was queued on a GPU is done; at once for any other device.
+
+    Without it a clock read behind a kernel's launch has seen the launch alone.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
