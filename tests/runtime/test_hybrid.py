@@ -219,6 +219,14 @@ def test_a_bridge_without_frames_needs_no_frame_branch(
     assert "frame branch" not in [stage.name for stage in result.ledger.stages]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_says_what_the_cpu_says(model: Sdcl, chip: Model, tracklets: list[Tracklet]) -> None:
+    backend = event_backend(chip, "loihi")
+    there = infer(model, tracklets, backend, device="cuda", batch=2).embeddings
+    here = infer(model, tracklets, backend, device="cpu", batch=2).embeddings
+    assert (here * there).sum(1).min() > 0.999  # a GPU may multiply in TF32
+
+
 def test_what_cannot_be_inferred_is_refused(
     model: Sdcl, chip: Model, tracklets: list[Tracklet]
 ) -> None:
