@@ -40,6 +40,7 @@ def has_short_arithmetic() -> bool:
     return bool({"amx_bf16", "avx512_bf16", "avx512_vnni", "avx_vnni"} & set(flags))
 
 
+@pytest.mark.timeout(1200)  # compiling and quantising take minutes
 @pytest.mark.parametrize("network", ["resnet50", "osnet_x0_25"])
 def test_speed(benchmark: Any, book: Book, network: str) -> None:
     race = Race(
