@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spike_file import Spikes
-from . import kernels
+from . import bits
 from .layer import NOT_KEPT, AnyLayer, Layer, Scratch, Share, Words
 from .listed import ListedLayer
 from .plan import Plan
-from .synapses import Population
+from .population import Population, aligned
 
 
 def shares(plans: Sequence[Plan], count: int) -> list[list[Share]]:
@@ -97,7 +97,7 @@ class Band:
     def _pack(self, spikes: Spikes, sample: int, words: Words) -> float:
         """Turn the rows that are needed into bits; return the share that spikes."""
         source, rows = self._layers[0].source, self._rows[0].needed
-        found = kernels.pack(
+        found = bits.pack(
             *(spikes, sample, np.uint64(source.octets), np.uint64(source.width)),
             *(np.array(rows, np.uint64), self._scratch.plane, words.view(np.uint8), words),
         )
@@ -117,7 +117,7 @@ class Band:
 
 def buffer(population: Population, steps: int) -> Words:
     """Room for the bits of a population, zeros."""
-    return np.zeros((steps, population.height, population.words), np.uint64)
+    return aligned((steps, population.height, population.words), np.uint64)
 
 
 def _rate(words: Words, population: Population) -> float:

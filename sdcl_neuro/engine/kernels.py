@@ -27,153 +27,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
-from numpy import int64, uint8, uint32, uint64
+from numpy import int64, uint32, uint64
 
-from .vectors import (
-    CELL,
-    RUN_BYTES,
-    add_flags,
-    add_run,
-    count_ones,
-    gather_flags,
-    lowest_bit,
-    mark_bytes,
-    read_bytes,
-    spread_flags,
-    step_clipped,
-    step_full,
-    step_plain,
-)
+from ..compiling import inlined, lean
+from .neuron_step import CELL, step_clipped, step_full, step_plain
+from .vectors import RUN_BYTES, add_run, count_ones, lowest_bit
+from .window_kernels import lay_out, sum_windows
 
 PLAIN, CLIPPED, FULL = 0, 1, 2
 """Kinds of neuron step, `plan.Plan.neuron`'s last entry."""
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile, to run without the interpreter lock; cached where a folder can be written."""
-    kernel: Callable[..., Any]
-    try:
-        kernel = numba.njit(function, cache=True, nogil=True)
-    except RuntimeError:  # numba found no place for its cache; the result is the same
-        kernel = numba.njit(function, nogil=True)
-    return kernel
-
-
-def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile into each caller: an array is seven arguments, too many for a short function."""
-    kernel: Callable[..., Any] = numba.njit(function, forceinline=True)
-    return kernel
-
-
-@compiled
-def pack(spikes, sample, octets, width, rows, plane, flags, words):  # type: ignore[no-untyped-def]
-    """Turn one sample's spikes into bits; return how many there are in the rows.
-
-    Args:
-        spikes: uint8 ``[T, B, C, H W]``, zero or not.
-        sample: which of B.
-        octets: of a pixel.
-        width: W.
-        rows: uint64 ``[2]``, the first row to pack and the one after the last.
-        plane: uint8 ``[octets H W]``, scratch.
-        flags, words: uint8 and uint64 ``[T, H, ...]``, the same memory, written.
-    """
-    channels, start = uint64(spikes.shape[2]), rows[0] * width
-    size, found = (rows[1] - rows[0]) * width, uint64(0)
-    whole = size & ~uint64(63)
-    for t in range(uint64(spikes.shape[0])):
-        if spikes.shape[3] == 1:  # the channels of a single pixel lie side by side
-            line = spikes[t, sample].reshape(-1)
-            full = channels >> uint64(6)
-            for w in range(full):
-                words[t, 0, w] = gather_flags(line, w << uint64(6))
-            if full < uint64(words.shape[2]):
-                words[t, 0, full] = uint64(0)
-            for n in range(full << uint64(6), channels):
-                bit = uint64(1) if line[n] else uint64(0)
-                words[t, 0, full] |= bit << (n & uint64(63))
-        else:
-            plane[: octets * size] = uint8(0)
-            for c in range(channels):
-                line, value = spikes[t, sample, c], uint8(uint64(1) << (c & uint64(7)))
-                first = (c >> uint64(3)) * size
-                for n in range(uint64(0), whole, uint64(64)):
-                    mark_bytes(plane, first + n, line, start + n, value)
-                for n in range(whole, size):
-                    plane[first + n] |= value if line[start + n] else uint8(0)
-            for q in range(octets):
-                for y in range(rows[0], rows[1]):
-                    first = q * size + y * width - start
-                    for x in range(width):
-                        flags[t, y, x * octets + q] = plane[first + x]
-        for y in range(rows[0], rows[1]):
-            for w in range(uint64(words.shape[2])):
-                found += count_ones(words[t, y, w])
-    return found
-
-
-@compiled
-def unpack(flags, words, octets, width, rows, plane, spikes, sample):  # type: ignore[no-untyped-def]
-    """Write bits as spikes, uint8 ``[T, B, C, H W]``; the other way of `pack`."""
-    channels, start = uint64(spikes.shape[2]), rows[0] * width
-    size = (rows[1] - rows[0]) * width
-    whole = size & ~uint64(63)
-    for t in range(uint64(spikes.shape[0])):
-        if spikes.shape[3] == 1:
-            line = spikes[t, sample].reshape(-1)
-            full = channels >> uint64(6)
-            for w in range(full):
-                spread_flags(line, w << uint64(6), words[t, 0, w])
-            for n in range(full << uint64(6), channels):
-                line[n] = uint8((words[t, 0, full] >> (n & uint64(63))) & uint64(1))
-            continue
-        for q in range(octets):
-            for y in range(rows[0], rows[1]):
-                first = q * size + y * width - start
-                for x in range(width):
-                    plane[first + x] = flags[t, y, x * octets + q]
-        for c in range(channels):
-            line, shift = spikes[t, sample, c], c & uint64(7)
-            bit, first = uint8(uint64(1) << shift), (c >> uint64(3)) * size
-            for n in range(uint64(0), whole, uint64(64)):
-                read_bytes(line, start + n, plane, first + n, bit)
-            for n in range(whole, size):
-                line[start + n] = (plane[first + n] >> uint8(shift)) & uint8(1)
-
-
-@compiled
-def tally(words, rows, classes, fans, counts):  # type: ignore[no-untyped-def]
-    """Count spikes and what they reach: at most 255 steps.
-
-    Args:
-        words: uint64 ``[T, H, words]``.
-        rows: uint64 ``[2]``, those to count.
-        classes: uint64 ``[H]``, which row of `fans` describes a row of pixels.
-        fans: int32 ``[classes, 2, lanes]``: synapses of each input, and those of non-zero weight.
-        counts: uint8 ``[lanes]``, scratch.
-
-    Returns:
-        Spikes, synaptic operations, operations at weights that are not zero.
-    """
-    spikes, operations, used = int64(0), int64(0), int64(0)
-    for y in range(rows[0], rows[1]):
-        counts[:] = uint8(0)
-        seen = uint64(0)
-        for t in range(uint64(words.shape[0])):
-            for w in range(uint64(words.shape[2])):
-                word = words[t, y, w]
-                seen |= word
-                if word:
-                    add_flags(counts, w << uint64(6), word)
-        if seen:
-            kind = classes[y]
-            for lane in range(uint64(counts.shape[0])):
-                times = int64(counts[lane])
-                spikes += times
-                operations += times * int64(fans[kind, 0, lane])
-                used += times * int64(fans[kind, 1, lane])
-    return spikes, operations, used
 
 
 @inlined
@@ -225,6 +87,27 @@ def deliver(  # type: ignore[no-untyped-def]
                     for v in range(runs):
                         add_run(received, target + v * lanes, table, start + v * lanes)
     return touched
+
+
+@inlined
+def deliver_rows(  # type: ignore[no-untyped-def]
+    words, t, first, last, feed, top, bottom, stride, received, reached
+):
+    """Deliver what the rows from ``first`` on send to the tile of the rows from ``top`` on."""
+    columns, rows, starts, _, table, shape = feed
+    one = uint64(1)
+    for y in range(first, last):
+        low, high = starts[y], starts[y + one]
+        while low < high and rows[0, low] < top:
+            low += one
+        while high > low and rows[0, high - one] >= bottom:
+            high -= one
+        if low < high:
+            touched = deliver(
+                words, t, y, columns, rows, low, high, table, shape, top, stride, received
+            )
+            for r in range(low, high):
+                reached[rows[0, r] - top] |= touched
 
 
 def _row_update(step: Any) -> Callable[..., Any]:
@@ -287,20 +170,23 @@ _update_plain, _update_clipped, _update_full = map(
 )
 
 
-@compiled
+@lean
 def advance(  # type: ignore[no-untyped-def]
-    words, sent, halves, before, feed, echo, bias, neuron, span,
+    words, flags, sent, halves, before, feed, echo, windows, stream, bias, neuron, span,
     received, reached, voltage, current, asleep, totals,
 ):  # fmt: skip
     """Run some rows of one layer of one sample over a stretch of steps.
 
     Args:
-        words: the input's bits, uint64 ``[T, H_in, words]``.
+        words, flags: the input's bits, uint64 ``[T, H_in, words]``, and the same memory as uint8.
         sent, halves: the layer's own, uint64 ``[T, H, words]`` and the same memory as uint32,
             written.
         before: uint64 ``[1, 1, words]``, the spikes of the step before, of a recurrent layer.
         feed: columns, rows, starts, reach, table, shape; see `plan.Synapses`.
         echo: the same of the recurrent synapses; an empty table if there are none.
+        windows: table, starts, taps, shape; see `windows.Windows`. With an empty table spikes
+            are delivered, else neurons look them up.
+        stream: uint8, scratch for `window_kernels.lay_out`.
         bias, neuron: see `plan.Plan`.
         span: uint64 ``[7]``: first row, the row after the last, the row `voltage` begins with,
             the first row to count and the one after the last, rows of a tile, lanes in use.
@@ -309,7 +195,7 @@ def advance(  # type: ignore[no-untyped-def]
         asleep: uint64, a word for each row of `voltage`.
         totals: int64 ``[8]``, added to: spikes, clipped, wrapped, moved; the rest is scratch.
     """
-    columns, rows, starts, reach, table, shape = feed
+    reach = feed[3]
     first_row, end_row, base_row, count_from, count_to = span[0], span[1], span[2], span[3], span[4]
     lanes = uint64(halves.shape[2]) * uint64(CELL)
     stride = lanes + uint64(RUN_BYTES)
@@ -321,18 +207,13 @@ def advance(  # type: ignore[no-untyped-def]
         for row in range(top, bottom):
             first, last = min(first, reach[0, row]), max(last, reach[1, row])
         for t in range(steps):
-            for y in range(first, last):
-                low, high = starts[y], starts[y + one]
-                while low < high and rows[0, low] < top:
-                    low += one
-                while high > low and rows[0, high - one] >= bottom:
-                    high -= one
-                if low < high:
-                    touched = deliver(
-                        words, t, y, columns, rows, low, high, table, shape, top, stride, received
-                    )
-                    for r in range(low, high):
-                        reached[rows[0, r] - top] |= touched
+            if windows[0].shape[0]:
+                lay_out(words, flags, t, first, last, windows[3], stream)
+                sum_windows(*windows, stream, top, bottom, stride, received)
+                for row in range(bottom - top):
+                    reached[row] = ~zero
+            else:
+                deliver_rows(words, t, first, last, feed, top, bottom, stride, received, reached)
             if echo[4].shape[0]:
                 source, step = (sent, t - one) if t else (before, zero)
                 reached[0] |= deliver(

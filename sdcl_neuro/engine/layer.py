@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spike_file import Spikes
-from . import kernels
+from . import bits, kernels
 from .plan import Plan
-from .synapses import Population, aligned
+from .population import Population, aligned
 from .vectors import RUN_BYTES
 
 Words = NDArray[np.uint64]
@@ -74,18 +74,20 @@ class Layer:
 
     def __init__(self, plan: Plan, before: Share, share: Share) -> None:
         self.plan, self.source, self.target = plan, plan.source, plan.target
-        self._share = share
         height, lanes = share.needed[1] - share.needed[0], plan.target.lanes
-        self._voltage = np.empty((height, lanes), np.int32)
-        self._current = np.zeros((height if plan.has_current else 0, lanes), np.int32)
-        self._asleep = np.zeros(height, np.uint64)
-        self._before = np.zeros((1, 1, plan.target.words), np.uint64)
-        self.totals = np.zeros(12, np.int64)
+        self._voltage = aligned((height, lanes), np.int32)
+        self._current = aligned((height if plan.has_current else 0, lanes), np.int32)
+        self._asleep = aligned((height,), np.uint64)
+        self._before = aligned((1, 1, plan.target.words), np.uint64)
+        self.totals = aligned((12,), np.int64)
         self._span = np.array(
             [*share.needed, share.needed[0], *share.own, plan.tile_rows, plan.target.used],
             np.uint64,
         )
         self._own_before, self._own = (np.array(s.own, np.uint64) for s in (before, share))
+        self._states = (self._voltage.reshape(-1), self._current.reshape(-1))
+        self._size = np.array([plan.target.octets, plan.target.width], np.uint64)
+        self._neurons = (share.own[1] - share.own[0]) * plan.target.width * plan.target.channels
         self.reset()
 
     def reset(self) -> None:
@@ -99,33 +101,31 @@ class Layer:
         kept: Spikes, sample: int,
     ) -> float:  # fmt: skip
         """As `AnyLayer.run`."""
-        plan = self.plan
-        feed = plan.feed.arguments(rate)
-        echo = (*feed[:4], feed[4][:0], feed[5])  # type: ignore[index]
-        if plan.echo is not None:
-            echo = plan.echo.arguments(0.0)
-        before = int(self.totals[0])
-        source, own = plan.source, self._own
-        tally = kernels.tally(
-            words, self._own_before, plan.classes, plan.fans, scratch.counts[: source.lanes]
+        plan, before = self.plan, int(self.totals[0])
+        feed, echo, windows = plan.synapses(rate)
+        stream = scratch.stream
+        if len(windows[0]):
+            stream[:] = 0
+        own, counts = self._own, scratch.counts
+        self.totals[8:11] += bits.tally(
+            *(words, self._own_before, plan.order, plan.classes, plan.fans),
+            counts[: plan.source.lanes],
         )
-        self.totals[8:11] += tally
         kernels.advance(
-            *(words, sent, sent.view(np.uint32), self._before),
-            *(feed, echo, plan.bias, plan.neuron, self._span),
-            *(scratch.sums(plan), scratch.reached),
-            *(self._voltage.reshape(-1), self._current.reshape(-1), self._asleep, self.totals),
+            *(words, words.view(np.uint8), sent, sent.view(np.uint32), self._before),
+            *(feed, echo, windows, stream, plan.bias, plan.neuron, self._span),
+            *(scratch.sums(plan), scratch.reached, *self._states, self._asleep, self.totals),
         )
         if plan.echo is not None:
-            counts = scratch.counts[: plan.target.lanes]
-            self.totals[11] += kernels.tally(sent, own, plan.classes[:1], plan.echo_fans, counts)[2]
+            one = plan.classes[:1]
+            self.totals[11] += bits.tally(
+                sent, own, one, one, plan.echo_fans, counts[: plan.target.lanes]
+            )[2]
             self._before[0, 0] = sent[-1, 0] if len(sent) else self._before[0, 0]
         if len(kept):
-            size = np.array([plan.target.octets, plan.target.width], np.uint64)
-            kernels.unpack(sent.view(np.uint8), sent, *size, own, scratch.plane, kept, sample)
-        neurons = (self._share.own[1] - self._share.own[0]) * plan.target.width
-        updates = len(sent) * neurons * plan.target.channels
-        return (int(self.totals[0]) - before) / max(1, updates)
+            size = self._size
+            bits.unpack(sent.view(np.uint8), sent, *size, own, scratch.plane, kept, sample)
+        return (int(self.totals[0]) - before) / max(1, len(sent) * self._neurons)
 
     @property
     def nbytes(self) -> int:
@@ -152,7 +152,7 @@ class Scratch:
     """Buffers of a band that hold nothing between layers.
 
     Attributes:
-        reached, counts, plane: see `kernels`.
+        reached, counts, plane, stream: see `kernels`, `bits` and `window_kernels`.
     """
 
     def __init__(self, populations: Sequence[Population], plans: Sequence[Plan]) -> None:
@@ -160,9 +160,11 @@ class Scratch:
         for dtype in {plan.feed.dtype for plan in plans}:
             size = max(_tile_elements(plan) for plan in plans if plan.feed.dtype is dtype)
             self._sums[dtype] = aligned((size,), dtype)
-        self.reached = np.zeros(max([1, *(plan.tile_rows for plan in plans)]), np.uint64)
-        self.counts = np.zeros(max(p.lanes for p in populations), np.uint8)
-        self.plane = np.zeros(max(p.octets * p.height * p.width for p in populations), np.uint8)
+        self.reached = aligned((max([1, *(plan.tile_rows for plan in plans)]),), np.uint64)
+        self.stream = aligned((max([0, *(p.windows.stream_bytes for p in plans)]),), np.uint8)
+        self.counts = aligned((max(p.lanes for p in populations),), np.uint8)
+        octets = max(p.octets * p.height * p.width for p in populations)
+        self.plane = aligned((octets,), np.uint8)
 
     def sums(self, plan: Plan) -> NDArray[np.int16] | NDArray[np.int32]:
         """Zeros for the sums of a tile."""

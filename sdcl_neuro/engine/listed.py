@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec import Shape
-from . import kernels, listed_kernels
+from . import bits, listed_kernels
 from .layer import Scratch, Words
 from .listed_plan import Plan
-from .synapses import Population
+from .population import Population
 from .totals import COUNTED
 
 
@@ -46,7 +46,7 @@ class ListedLayer:
         """As `layer.AnyLayer.run`."""
         del rate
         received = np.empty((len(words), 1, *_flat(self.source)), np.uint8)
-        kernels.unpack(
+        bits.unpack(
             *(words.view(np.uint8), words, *_sizes(self.source), scratch.plane, received, 0)
         )
         return self.run_counts(received, 0, sent, scratch, kept=kept, sample_kept=sample)
@@ -75,7 +75,7 @@ class ListedLayer:
         dense = np.zeros((steps, 1, *_flat(self.target)), np.uint8)
         flat = dense.reshape(steps, 1, len(self._voltage))
         listed_kernels.place(fired.starts, fired.indices, self.target.channels, flat, 0)
-        found = kernels.pack(
+        found = bits.pack(
             *(dense, 0, *_sizes(self.target), scratch.plane, sent.view(np.uint8), sent)
         )
         if len(kept):
@@ -123,6 +123,6 @@ def _flat(population: Population) -> tuple[int, int]:
 
 
 def _sizes(population: Population) -> tuple[np.uint64, np.uint64, NDArray[np.uint64]]:
-    """What `kernels.pack` and `kernels.unpack` are told of a population, all of its rows."""
+    """What `bits.pack` and `bits.unpack` are told of a population, all of its rows."""
     rows = np.array([0, population.height], np.uint64)
     return np.uint64(population.octets), np.uint64(population.width), rows

@@ -15,27 +15,15 @@ The order of events never matters, since integer sums are exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 from numpy import int32, uint8, uint32, uint64
+
+from ..compiling import compiled
 
 WORD = 8
 """Bytes of a word."""
 FIRST_BYTE = 0x0001020304050607
 """Times 2^(8 k), its topmost byte is k."""
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile, to run without the interpreter lock; cached where a folder can be written."""
-    kernel: Callable[..., Any]
-    try:
-        kernel = numba.njit(function, cache=True, nogil=True)
-    except RuntimeError:  # numba found no place for its cache; the result is the same
-        kernel = numba.njit(function, nogil=True)
-    return kernel
 
 
 @compiled

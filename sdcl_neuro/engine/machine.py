@@ -30,7 +30,7 @@ KEPT_BYTES = 64 << 20
 STRETCH_BYTES = 1 << 18
 """Bits of a layer's stretch of steps; they stay in the second cache until the next layer."""
 STRETCH_MAX = 64
-"""Steps worked on at a time; `kernels.tally` counts to 255."""
+"""Steps worked on at a time; `bits.tally` counts to 255."""
 WORTH_SPLITTING = 1 << 19
 """Neuron updates below which a second thread does not pay for one sample (about 0.15 ms)."""
 

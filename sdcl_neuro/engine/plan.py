@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,17 @@ from ..fixed_point import CONVOLUTION_BITS, DECAY_UNITY, STATE_LIMIT, STATE_SHIF
 from ..spec import IntLayer, IntNeuron
 from .check import largest_sum
 from .kernels import CLIPPED, FULL, PLAIN
-from .synapses import Population, Synapses, echo_of, feed_of, lane_type
+from .population import Population
+from .synapses import Synapses, as_convolution, echo_of, feed_of, lane_type
+from .windows import Windows, windows_of
 
 Int32 = NDArray[np.int32]
+Arguments = tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]
 
 FIRED = np.iinfo(np.int32).max
 """A membrane above every threshold starts from zero and counts as moved: as a first step does."""
+RATE_LEVELS = 1 << 10
+"""Rates of spikes that are told apart."""
 TILE_LANES = 1 << 17
 """Neurons of a tile: states of 512 KB and sums of 256 KB lie in the second cache (measured: tiles
 for the first cache lose more at their edges than they gain)."""
@@ -30,11 +36,13 @@ class Plan:
     Attributes:
         source, target: the populations.
         feed, echo: the synapses from the layer before, and the recurrent ones.
+        windows: those of `feed` by target, for high rates.
         bias: int32 ``[lanes]``, already shifted into the state; the same for every row.
         neuron: int32 ``[5]``: share kept of the current and of the membrane (of 4096), threshold
             in the state, bits of a sum above those a convolution keeps, and the kind of step.
         rest: int32 ``[lanes]``, a row of membranes before the first step.
-        classes: uint64 ``[H_in]``, which row of `fans` an input row has.
+        classes, order: uint64 ``[H_in]``, which row of `fans` an input row has; and the rows in
+            the order of their classes.
         fans: int32 ``[classes, 2, lanes]``, synapses of each input, and those of non-zero weight.
         echo_fans: the same for the recurrent synapses, ``[1, 2, lanes]``.
     """
@@ -43,12 +51,15 @@ class Plan:
     target: Population
     feed: Synapses
     echo: Synapses | None
+    windows: Windows
     bias: Int32
     neuron: Int32
     rest: Int32
     classes: NDArray[np.uint64]
+    order: NDArray[np.uint64]
     fans: Int32
     echo_fans: Int32
+    _chosen: dict[int, Arguments] = field(default_factory=dict)
 
     @property
     def tile_rows(self) -> int:
@@ -59,6 +70,23 @@ class Plan:
     def has_current(self) -> bool:
         """Whether its neurons have a current of their own."""
         return bool(self.neuron[4] == FULL)
+
+    def synapses(self, rate: float) -> Arguments:
+        """The synapses as `kernels.advance` takes them, as suits a rate of spikes at the input.
+
+        Delivering spikes and looking windows up give the same sums; the faster is chosen.
+        """
+        level = round(rate * RATE_LEVELS)
+        if level not in self._chosen:
+            rate = level / RATE_LEVELS
+            feed, windows = self.feed.arguments(rate), self.windows.none()
+            if self.windows.chunk and self.windows.nanoseconds < self.feed.nanoseconds(rate):
+                windows = self.windows.arguments()
+            echo = (*feed[:4], feed[4][:0], feed[5])
+            if self.echo is not None:
+                echo = self.echo.arguments(0.0)
+            self._chosen[level] = (feed, echo, windows)
+        return self._chosen[level]
 
 
 def plan_layer(layer: IntLayer, source: tuple[int, ...], largest: int) -> Plan:
@@ -81,10 +109,12 @@ def plan_layer(layer: IntLayer, source: tuple[int, ...], largest: int) -> Plan:
         after,
         feed=feed_of(layer, source, dtype),
         echo=echo_of(layer, dtype),
+        windows=windows_of(before, after, *as_convolution(layer, before), dtype),
         bias=after.spread((row * bias).astype(np.int32)).reshape(-1).astype(np.int32),
         neuron=_neuron(layer, largest),
         rest=after.spread(row * FIRED).reshape(-1).astype(np.int32),
         classes=classes,
+        order=np.argsort(classes, kind="stable").astype(np.uint64),
         fans=np.ascontiguousarray(fans.transpose(1, 0, 2), dtype=np.int32),
         echo_fans=echo_fans,
     )

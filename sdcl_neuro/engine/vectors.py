@@ -1,13 +1,4 @@
-"""Operations on whole vectors for numba's kernels, written as LLVM's own vector instructions.
-
-numba compiles loops over scalars and leaves it to LLVM to find vectors in them. In the engine's
-two inner loops it does not: a short run of weights is guarded by tests for overlapping arrays that
-cost more than the run, and the 64-bit product of a decay is widened lane by lane. Both are spelled
-out here. LLVM splits a vector that is wider than the processor's registers, so the code runs on
-every processor that numba supports; no instruction of one maker is named.
-
-Positions are in elements, unsigned; nothing is checked. Vectors need no alignment.
-"""
+"""Operations on runs of weights and on flags, as vector operations for numba's kernels."""
 
 from __future__ import annotations
 
@@ -15,24 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import extending
-from numba.core import types
+from numba.core import cgutils, types
 from numba.np.arrayobj import make_array
 
-from ..fixed_point import DECAY_BITS, STATE_LIMIT, STATE_SHIFT
+from .llvm import I64, Value, constant, intrinsic, load, pointer_at, splat, store
 
 RUN_BYTES = 64
 """What `add_run` adds at once."""
-CELL = 32
-"""Neurons that `step_plain` and `step_full` advance at once."""
-
-_I32, _I64 = ir.IntType(32), ir.IntType(64)
-_Value = Any  # llvmlite's values are untyped
-
-
-def intrinsic(function: Callable[..., Any]) -> Any:
-    """numba's, without a type of its own: the caller's arguments are not the function's."""
-    return extending.intrinsic(function)
 
 
 def run_lanes(bits: int) -> int:
@@ -48,10 +28,10 @@ def add_run(typingctx, target, position, source, start):  # type: ignore[no-unty
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(ir.IntType(bits), run_lanes(bits))
-        into = _at(context, builder, signature.args[0], args[0], args[1], vector)
-        what = _at(context, builder, signature.args[2], args[2], args[3], vector)
-        total = builder.add(_load(builder, into, bits), _load(builder, what, bits))
-        _store(builder, total, into, bits)
+        into = pointer_at(context, builder, signature.args[0], args[0], args[1], vector)
+        what = pointer_at(context, builder, signature.args[2], args[2], args[3], vector)
+        total = builder.add(load(builder, into, bits), load(builder, what, bits))
+        store(builder, total, into, bits)
         return context.get_dummy_value()
 
     return types.void(target, types.uint64, source, types.uint64), generate
@@ -64,10 +44,10 @@ def add_flags(typingctx, counts, position, word):  # type: ignore[no-untyped-def
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(ir.IntType(8), 64)
-        into = _at(context, builder, signature.args[0], args[0], args[1], vector)
+        into = pointer_at(context, builder, signature.args[0], args[0], args[1], vector)
         flags = builder.bitcast(args[2], ir.VectorType(ir.IntType(1), 64))
-        total = builder.sub(_load(builder, into, 8), builder.sext(flags, vector))
-        _store(builder, total, into, 8)
+        total = builder.sub(load(builder, into, 8), builder.sext(flags, vector))
+        store(builder, total, into, 8)
         return context.get_dummy_value()
 
     return types.void(counts, types.uint64, types.uint64), generate
@@ -80,9 +60,9 @@ def spread_flags(typingctx, values, position, word):  # type: ignore[no-untyped-
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(ir.IntType(8), 64)
-        into = _at(context, builder, signature.args[0], args[0], args[1], vector)
+        into = pointer_at(context, builder, signature.args[0], args[0], args[1], vector)
         flags = builder.bitcast(args[2], ir.VectorType(ir.IntType(1), 64))
-        _store(builder, builder.zext(flags, vector), into, 8)
+        store(builder, builder.zext(flags, vector), into, 8)
         return context.get_dummy_value()
 
     return types.void(values, types.uint64, types.uint64), generate
@@ -95,9 +75,9 @@ def gather_flags(typingctx, values, position):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(ir.IntType(8), 64)
-        what = _at(context, builder, signature.args[0], args[0], args[1], vector)
-        flags = builder.icmp_unsigned("!=", _load(builder, what, 8), _constant(8, 64, 0))
-        return builder.bitcast(flags, _I64)
+        what = pointer_at(context, builder, signature.args[0], args[0], args[1], vector)
+        flags = builder.icmp_unsigned("!=", load(builder, what, 8), constant(8, 64, 0))
+        return builder.bitcast(flags, I64)
 
     return types.uint64(values, types.uint64), generate
 
@@ -109,12 +89,12 @@ def mark_bytes(typingctx, flags, position, spikes, start, bit):  # type: ignore[
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(ir.IntType(8), 64)
-        into = _at(context, builder, signature.args[0], args[0], args[1], vector)
-        what = _at(context, builder, signature.args[2], args[2], args[3], vector)
-        zero = _constant(8, 64, 0)
-        spiking = builder.icmp_unsigned("!=", _load(builder, what, 8), zero)
-        marks = builder.select(spiking, _splat(builder, args[4], 8, 64), zero)
-        _store(builder, builder.or_(_load(builder, into, 8), marks), into, 8)
+        into = pointer_at(context, builder, signature.args[0], args[0], args[1], vector)
+        what = pointer_at(context, builder, signature.args[2], args[2], args[3], vector)
+        zero = constant(8, 64, 0)
+        spiking = builder.icmp_unsigned("!=", load(builder, what, 8), zero)
+        marks = builder.select(spiking, splat(builder, args[4], 8, 64), zero)
+        store(builder, builder.or_(load(builder, into, 8), marks), into, 8)
         return context.get_dummy_value()
 
     return types.void(flags, types.uint64, spikes, types.uint64, types.uint8), generate
@@ -127,11 +107,11 @@ def read_bytes(typingctx, spikes, position, flags, start, bit):  # type: ignore[
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(ir.IntType(8), 64)
-        into = _at(context, builder, signature.args[0], args[0], args[1], vector)
-        what = _at(context, builder, signature.args[2], args[2], args[3], vector)
-        marked = builder.and_(_load(builder, what, 8), _splat(builder, args[4], 8, 64))
-        spiking = builder.icmp_unsigned("!=", marked, _constant(8, 64, 0))
-        _store(builder, builder.zext(spiking, vector), into, 8)
+        into = pointer_at(context, builder, signature.args[0], args[0], args[1], vector)
+        what = pointer_at(context, builder, signature.args[2], args[2], args[3], vector)
+        marked = builder.and_(load(builder, what, 8), splat(builder, args[4], 8, 64))
+        spiking = builder.icmp_unsigned("!=", marked, constant(8, 64, 0))
+        store(builder, builder.zext(spiking, vector), into, 8)
         return context.get_dummy_value()
 
     return types.void(spikes, types.uint64, flags, types.uint64, types.uint8), generate
@@ -161,155 +141,68 @@ def lowest_bit(typingctx, word):  # type: ignore[no-untyped-def]
     return types.uint64(word), generate
 
 
-def _step(*, clips: bool, currents: bool) -> Any:
-    """An intrinsic that advances `CELL` neurons by one step of `fixed_point`'s equations.
+def _sum_patterns(size: int) -> Any:
+    """An intrinsic that sums `size` bytes of a table's rows, those that windows of bits name.
 
     Args of the intrinsic:
-        received, place: int16 or int32, the summed weights from ``place`` on; set to zero.
-        voltage, current, position: int32, the states from ``position`` on. The voltage is kept as
-            it was before its reset: what exceeds the threshold fired, and starts from zero.
-        bias, column: int32, from ``column`` on.
-        kept_current, kept, threshold, unused_bits: as in `plan.Plan.neuron`.
-
-    Returns (the intrinsic):
-        Five words with a bit for each neuron: it fired; its membrane moved, from what it was before
-        a reset (so a neuron that fired in the step before has); the membrane was clipped; the
-        current wrapped; the current moved. The last is always clear without currents, the fourth
-        too, and the third unless the membrane clips.
+        received, place: int16 or int32, where to write the sums.
+        table, start: as `received`; the first of the lanes to sum in the table's first row.
+        stream, bit: uint8, and where in each row of bits the window begins.
+        taps, low, high: uint64 ``[2 n]``; of the n entries those from ``low`` on and before
+            ``high``: where a row of bits begins (its byte), and its part of the table.
+        chunks, log, lanes: of a window, log2 of the patterns of a chunk, lanes of a table's row.
     """
 
     @intrinsic
-    def step(  # type: ignore[no-untyped-def]
-        typingctx, received, place, voltage, current, position, bias, column,
-        kept_current, kept, threshold, unused_bits,
-    ):  # fmt: skip
-        del typingctx, kept_current, kept, threshold, unused_bits
-        signature = types.UniTuple(types.uint64, 5)(
-            *(received, types.uint64, voltage, current, types.uint64, bias, types.uint64),
-            *([types.int32] * 4),
+    def total(  # type: ignore[no-untyped-def]
+        typingctx, received, place, table, start, stream, bit, taps, low, high, chunks, log, lanes
+    ):
+        del typingctx, place, start, bit, low, high, chunks, log, lanes
+        word = types.uint64
+        signature = types.void(
+            received, word, table, word, stream, word, taps, word, word, word, word, word
         )
-        return signature, _step_code(clips=clips, currents=currents)
+        return signature, _sum_code(size)
 
-    return step
+    return total
 
 
-def _step_code(*, clips: bool, currents: bool) -> Callable[..., _Value]:
-    lanes = ir.VectorType(_I32, CELL)
-
+def _sum_code(size: int) -> Callable[..., Value]:
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        arrays, bits = signature.args, signature.args[0].dtype.bitwidth
-        kept_current, kept, threshold, unused_bits = (
-            _splat(builder, value, 32, CELL) for value in args[7:]
+        bits = signature.args[0].dtype.bitwidth
+        vector, one = ir.VectorType(ir.IntType(bits), size * 8 // bits), ir.Constant(I64, 1)
+        kinds = signature.args
+        place, start, bit, low, high, chunks, log, lanes = (
+            args[i] for i in (1, 3, 5, 7, 8, 9, 10, 11)
         )
-        narrow = ir.VectorType(ir.IntType(bits), CELL)
-        at_received = _at(context, builder, arrays[0], args[0], args[1], narrow)
-        at_voltage = _at(context, builder, arrays[2], args[2], args[4], lanes)
-        at_bias = _at(context, builder, arrays[5], args[5], args[6], lanes)
-        none = ir.Constant(ir.VectorType(ir.IntType(1), CELL), [0] * CELL)
-        clipped = wrapped = current_moved = none
-        total = _load(builder, at_received, bits)
-        if bits < 32:
-            total = builder.sext(total, lanes)
-        _store(builder, ir.Constant(narrow, [0] * CELL), at_received, bits)
-        if currents:
-            total = builder.ashr(builder.shl(total, unused_bits), unused_bits)
-        arriving = builder.shl(total, _constant(32, CELL, STATE_SHIFT))
-        if currents:
-            at_current = _at(context, builder, arrays[3], args[3], args[4], lanes)
-            old = _load(builder, at_current, 32)
-            arriving = builder.add(_decayed(builder, old, kept_current), arriving)
-            arriving, wrapped = _wrapped(builder, arriving)
-            _store(builder, arriving, at_current, 32)
-            current_moved = builder.icmp_signed("!=", arriving, old)
-        before = _load(builder, at_voltage, 32)
-        had_fired = builder.icmp_signed(">", before, threshold)
-        rest = builder.select(had_fired, _constant(32, CELL, 0), before)
-        target = builder.add(_decayed(builder, rest, kept), arriving)
-        target = after = builder.add(target, _load(builder, at_bias, 32))
-        if clips:
-            after = _limited(builder, target)
-            clipped = builder.icmp_signed("!=", target, after)
-        _store(builder, after, at_voltage, 32)
-        moved = builder.or_(builder.icmp_signed("!=", after, before), had_fired)
-        fired = builder.icmp_signed(">", after, threshold)
-        words = [
-            builder.zext(builder.bitcast(mask, ir.IntType(CELL)), _I64)
-            for mask in (fired, moved, clipped, wrapped, current_moved)
-        ]
-        return context.make_tuple(builder, signature.return_type, words)
+        taps, stream = (make_array(kinds[i])(context, builder, args[i]) for i in (6, 4))
+        count = builder.lshr(cgutils.unpack_tuple(builder, taps.shape)[0], one)
+        mask = builder.sub(builder.shl(one, log), one)
+        total = cgutils.alloca_once_value(builder, ir.Constant(vector, None))
+        with cgutils.for_range_slice(builder, low, high, one, intp=I64) as (tap, _):
+            row = builder.load(builder.gep(taps.data, [tap]))
+            part = builder.load(builder.gep(taps.data, [builder.add(tap, count)]))
+            first = builder.add(builder.shl(row, ir.Constant(I64, 3)), bit)
+            part = builder.add(part, start)
+            with cgutils.for_range(builder, chunks, intp=I64) as chunk:
+                position = builder.add(first, builder.mul(chunk.index, log))
+                byte = builder.lshr(position, ir.Constant(I64, 3))
+                word = builder.gep(stream.data, [byte])
+                word = builder.load(builder.bitcast(word, I64.as_pointer()))
+                word.align = 1
+                word = builder.lshr(word, builder.and_(position, ir.Constant(I64, 7)))
+                pattern = builder.add(builder.shl(chunk.index, log), builder.and_(word, mask))
+                entry = builder.add(part, builder.mul(pattern, lanes))
+                entry = pointer_at(context, builder, kinds[2], args[2], entry, vector)
+                summed = builder.add(builder.load(total), load(builder, entry, bits))
+                builder.store(summed, total)
+        into = pointer_at(context, builder, kinds[0], args[0], place, vector)
+        store(builder, builder.load(total), into, bits)
+        return context.get_dummy_value()
 
     return generate
 
 
-step_plain = _step(clips=False, currents=False)
-"""Neurons whose current is instantaneous and cannot wrap, and whose membrane cannot clip."""
-step_clipped = _step(clips=True, currents=False)
-"""The same, where the membrane may clip."""
-step_full = _step(clips=True, currents=True)
-"""All of `fixed_point`'s equations."""
-
-
-def _decayed(builder: _Value, value: _Value, kept: _Value) -> _Value:
-    """``value kept / 4096`` rounded towards zero: 64-bit products of the even and odd lanes.
-
-    The masks tell LLVM that the upper halves are clear, so that it takes a 32-bit multiplication.
-    """
-    wide = ir.VectorType(_I64, CELL // 2)
-    low = _constant(64, CELL // 2, (1 << 32) - 1)
-    zero = _constant(32, CELL, 0)
-    negative = builder.icmp_signed("<", value, zero)
-    size = builder.bitcast(builder.select(negative, builder.sub(zero, value), value), wide)
-    share = builder.and_(builder.bitcast(kept, wide), low)
-    even = builder.mul(builder.and_(size, low), share)
-    odd = builder.mul(builder.lshr(size, _constant(64, CELL // 2, 32)), share)
-    even = builder.lshr(even, _constant(64, CELL // 2, DECAY_BITS))
-    odd = builder.shl(odd, _constant(64, CELL // 2, 32 - DECAY_BITS))
-    joined = builder.or_(even, builder.and_(odd, builder.not_(low)))
-    decayed = builder.bitcast(joined, ir.VectorType(_I32, CELL))
-    return builder.select(negative, builder.sub(zero, decayed), decayed)
-
-
-def _wrapped(builder: _Value, current: _Value) -> tuple[_Value, _Value]:
-    """A current wrapped once to 24 bits, and where it was."""
-    span = _constant(32, CELL, 2 * STATE_LIMIT)
-    above = builder.icmp_signed(">", current, _constant(32, CELL, STATE_LIMIT))
-    below = builder.icmp_signed("<=", current, _constant(32, CELL, -STATE_LIMIT))
-    current = builder.select(above, builder.sub(current, span), current)
-    current = builder.select(below, builder.add(current, span), current)
-    return current, builder.or_(above, below)
-
-
-def _limited(builder: _Value, value: _Value) -> _Value:
-    """A membrane clipped to 24 bits."""
-    top, bottom = (_constant(32, CELL, sign * (STATE_LIMIT - 1)) for sign in (1, -1))
-    value = builder.select(builder.icmp_signed(">", value, top), top, value)
-    return builder.select(builder.icmp_signed("<", value, bottom), bottom, value)
-
-
-def _constant(bits: int, lanes: int, value: int) -> _Value:
-    return ir.Constant(ir.VectorType(ir.IntType(bits), lanes), [value] * lanes)
-
-
-def _splat(builder: _Value, value: _Value, bits: int, lanes: int) -> _Value:
-    """An integer in every lane."""
-    empty = ir.Constant(ir.VectorType(ir.IntType(bits), lanes), ir.Undefined)
-    first = builder.insert_element(empty, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(first, empty, _constant(32, lanes, 0))
-
-
-def _at(
-    context: _Value, builder: _Value, kind: _Value, array: _Value, position: _Value, vector: _Value
-) -> _Value:
-    """Pointer to the vector that begins at an element of a contiguous array."""
-    first = builder.gep(make_array(kind)(context, builder, array).data, [position])
-    return builder.bitcast(first, vector.as_pointer())
-
-
-def _load(builder: _Value, pointer: _Value, bits: int) -> _Value:
-    value = builder.load(pointer)
-    value.align = bits // 8
-    return value
-
-
-def _store(builder: _Value, value: _Value, pointer: _Value, bits: int) -> None:
-    builder.store(value, pointer).align = bits // 8
+sum_patterns_16, sum_patterns_32, sum_patterns_64, sum_patterns_128, sum_patterns_256 = map(
+    _sum_patterns, (16, 32, 64, 128, 256)
+)

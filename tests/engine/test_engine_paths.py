@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdcl_neuro.engine import band, known, machine, run_network, synapses
+from sdcl_neuro.engine import band, known, machine, population, run_network, synapses, windows
 from sdcl_neuro.engine.totals import COUNTED
 from sdcl_neuro.random_networks import random_network, random_spikes
 from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
@@ -18,6 +18,14 @@ from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch):
     monkeypatch.setattr(known, "_kept", [])
+
+
+@pytest.fixture(params=["delivered", "looked up"])
+def way(request, monkeypatch):
+    """All synapses by source, or by target wherever tables fit."""
+    price = np.inf if request.param == "delivered" else -1.0
+    monkeypatch.setattr(windows.Windows, "nanoseconds", price)
+    return request.param
 
 
 def assert_equals_reference(net, spikes):
@@ -53,6 +61,7 @@ def chain(seed, *, size=(13, 9), widths=(8, 20), neuron=(4096, 410, 300)):
 @pytest.mark.parametrize("log", [0, 1, 2, 3])
 @pytest.mark.parametrize("widths", [(8, 20), (1, 3), (17, 64)])
 def test_any_group_of_channels(monkeypatch, log, widths):
+    monkeypatch.setattr(windows.Windows, "nanoseconds", np.inf)
     monkeypatch.setattr(synapses.Synapses, "group", lambda self, rate: self._most(log))
     monkeypatch.setattr(
         synapses.Synapses,
@@ -72,9 +81,43 @@ def test_busy_layers_are_looked_up_in_larger_groups():
     assert (groups[0], groups[-1]) == (0, 3)
 
 
+@pytest.mark.parametrize("room", [1 << 7, 1 << 10, 1 << 13, 1 << 20])
+@pytest.mark.parametrize("widths", [(8, 20), (1, 3), (17, 64), (140, 2)])
+def test_windows_in_chunks_of_any_size(monkeypatch, room, widths):
+    monkeypatch.setattr(windows.Windows, "nanoseconds", -1.0)
+    monkeypatch.setattr(windows, "TABLE_BYTES", room)
+    net = chain(room, widths=widths)
+    for rate in (0.05, 0.6, 1.0):
+        assert_equals_reference(net, random_spikes(net, 1, steps=5, samples=1, rate=rate))
+
+
+def test_chunks_fill_the_room_that_tables_have():
+    shape, weight = (8, 13, 9), chain(0).layers[1].weight.astype(np.int64)
+    source, target = (population.Population.of(s) for s in (shape, (20, 7, 5)))
+    geometry = Convolution((2, 2), (1, 1))
+    chunks = []
+    for room in (1 << 6, 1 << 10, 1 << 14, 1 << 20):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(windows, "TABLE_BYTES", room)
+            laid = windows.windows_of(source, target, weight, geometry, np.int16)
+        chunks.append(laid.chunk)
+        if laid.chunk:
+            assert laid.arguments()[0].nbytes <= room
+    assert chunks == sorted(chunks)
+    assert (chunks[0], chunks[-1]) == (0, 8)
+
+
+def test_busy_layers_are_looked_up_by_target(monkeypatch):
+    """The choice goes by the activity, and once: a busier input never goes back to delivering."""
+    plan = machine.machine_of(chain(0, size=(40, 30), widths=(16, 32))).plans[1]
+    taken = [bool(len(plan.synapses(rate)[2][0])) for rate in (0.0, 0.002, 0.02, 0.2, 0.5, 1.0)]
+    assert taken == sorted(taken)
+    assert (taken[0], taken[-1]) == (False, True)
+
+
 @pytest.mark.parametrize("count", [2, 3, 5])
 @pytest.mark.parametrize("tile", [1, 1 << 17])
-def test_bands_and_tiles(monkeypatch, count, tile):
+def test_bands_and_tiles(monkeypatch, way, count, tile):
     monkeypatch.setattr(machine, "WORTH_SPLITTING", 0)
     monkeypatch.setattr(machine, "processors", lambda: count)
     monkeypatch.setattr("sdcl_neuro.engine.plan.TILE_LANES", tile)
@@ -95,7 +138,7 @@ def test_bands_share_every_row_once():
                 assert share.needed[0] <= share.own[0] <= share.own[1] <= share.needed[1]
 
 
-def test_sums_that_need_32_bits():
+def test_sums_that_need_32_bits(way):
     rng = np.random.default_rng(0)
     layer = convolution(rng, (40, 6, 5), 9, 3, neuron=(4096, 100, 9000))
     layer = replace(layer, weight=np.abs(layer.weight) + 178)
@@ -107,7 +150,7 @@ def test_sums_that_need_32_bits():
 @pytest.mark.parametrize(
     "neuron", [(4096, 0, 900), (4096, 4096, 300), (4096, 900, 300), (900, 0, 2000)]
 )
-def test_neurons_that_fall_asleep_wake_up(neuron):
+def test_neurons_that_fall_asleep_wake_up(way, neuron):
     """Silence long enough for every membrane to rest, then spikes in one corner only."""
     net = chain(5, size=(9, 140), widths=(9, 12), neuron=neuron)
     spikes = np.zeros((130, 1, 3, 9, 140), np.uint8)
@@ -125,7 +168,11 @@ def test_neurons_that_fall_asleep_wake_up(neuron):
 )
 def test_random_networks_equal_the_dense_path(seed, kind, extreme, rate):
     net = random_network(seed, kind=kind, extreme=extreme)
-    assert_equals_reference(net, random_spikes(net, seed, steps=7, samples=1, rate=rate))
+    for price in (np.inf, -1.0):
+        known._kept.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(windows.Windows, "nanoseconds", price)
+            assert_equals_reference(net, random_spikes(net, seed, steps=7, samples=1, rate=rate))
 
 
 def test_a_description_may_be_written_to_between_runs():

@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
         "spike_file",
         "spike_stream",
         "threads",
+        "compiling",
         "devices",
     },
     {"hardware_schema", "scales", "branch_description", "random_networks", "spec_convert"},
