@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..fixed_point import DECAY_UNITY, DELAY_MAX, STATE_SHIFT, THRESHOLD_MAX
 from ..spec import IntLayer, IntNetwork, Shape
 from ..spike_file import Spikes, check_spikes
-from .known import known
+from .known import Known, known
 
 MAX_NEURONS = 1 << 27
 """Neurons of one layer beyond which a description is taken for damaged."""
@@ -24,16 +24,17 @@ SMALL_BYTES = 64 << 20
 _STATE_BYTES = 64  # per neuron and sample in the hungrier path
 
 
-def check_network(net: IntNetwork) -> None:
-    """Raise InputError at the first layer that is not what `spec` describes."""
+def check_network(net: IntNetwork) -> Known:
+    """Raise InputError at the first layer that is not what `spec` describes; else what is known."""
     try:
         entry = known(net)
     except (AttributeError, TypeError, ValueError):  # not even arrays: the checks say which
         _check_network(net)
-        return
+        raise
     if not entry.sound:
         _check_network(net)
         entry.sound = True
+    return entry
 
 
 def _check_network(net: IntNetwork) -> None:

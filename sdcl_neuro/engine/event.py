@@ -12,23 +12,28 @@ from ..spec import IntNetwork
 from ..spike_file import Spikes
 from ..threads import processors
 from . import threads
-from .machine import Machine, Team, machine_of
+from .machine import Machine, Team
 from .totals import TOTALS, Outcome
 
 
 def run_event(
-    net: IntNetwork, spikes: Spikes, *, keep: Sequence[int], chunk: int | None = None
+    net: IntNetwork,
+    machine: Machine,
+    spikes: Spikes,
+    *,
+    keep: Sequence[int],
+    chunk: int | None = None,
 ) -> Outcome:
     """Run checked spikes ``[T, B, *input_shape]`` through a checked network, event by event.
 
     Args:
         net: the network.
+        machine: made of it.
         spikes: contiguous uint8.
         keep: the layers whose spikes are wanted.
         chunk: steps worked on at a time; None bounds the memory of a chunk.
     """
     steps, samples = spikes.shape[:2]
-    machine = machine_of(net)
     kept = _room(net, keep, steps, samples)
     totals = np.zeros((len(net.layers), samples, TOTALS), dtype=np.int64)
     wide = _wide(net, spikes)
@@ -64,13 +69,16 @@ class EventStream:
 
     Args:
         net: a checked network.
+        machine: made of it.
         samples: of every piece.
         keep: the layers whose spikes are wanted.
     """
 
-    def __init__(self, net: IntNetwork, samples: int, *, keep: Sequence[int]) -> None:
+    def __init__(
+        self, net: IntNetwork, machine: Machine, samples: int, *, keep: Sequence[int]
+    ) -> None:
         self._net, self._keep, self._samples = net, keep, samples
-        self._machine: Machine = machine_of(net)
+        self._machine = machine
         self._teams: list[Team] = []
         self.elapsed_s = 0.0
 

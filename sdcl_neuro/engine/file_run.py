@@ -20,6 +20,7 @@ from ..spike_file import Spikes
 from ..spike_stream import SpikeReader, SpikeWriter, read_pieces, write_pieces
 from ..threads import processors
 from .check import check_input, check_input_shape, check_layers, check_memory, check_network
+from .known import Known
 from .run import named_device, record_of
 from .totals import TOTALS, Outcome
 
@@ -64,7 +65,7 @@ def run_file(
     Returns:
         The record `run.run_network` would give, without the spikes.
     """
-    check_network(net)
+    entry = check_network(net)
     keep = check_layers(net, layers)
     with read_pieces(source) as reader:
         steps, samples = reader.shape[:2]
@@ -77,7 +78,8 @@ def run_file(
         with write_pieces(target, shapes, steps=steps, samples=samples) as writer:
             for first in range(0, samples, together):
                 block = slice(first, min(first + together, samples))
-                stream = _stream(net, block.stop - first, keep=keep, device=device)
+                count = block.stop - first
+                stream = _stream(net, entry, count, keep=keep, device=device)
                 _run_block(net, stream, reader, writer, block, piece)
                 totals[:, block] = stream.totals()
                 elapsed += stream.elapsed_s
@@ -117,11 +119,14 @@ def _pieces(
     return together, max(1, min(steps, piece_bytes // (step_bytes * together)))
 
 
-def _stream(net: IntNetwork, samples: int, *, keep: Sequence[int], device: str) -> Stream:
+def _stream(
+    net: IntNetwork, entry: Known, samples: int, *, keep: Sequence[int], device: str
+) -> Stream:
     if device == "cpu":
         from .event import EventStream
+        from .machine import machine_of
 
-        return EventStream(net, samples, keep=keep)
+        return EventStream(net, machine_of(net, entry), samples, keep=keep)
     from .reference import ReferenceStream
 
     return ReferenceStream(net, samples, keep=keep, device=named_device(device))

@@ -20,7 +20,7 @@ from ..threads import processors
 from . import listed_plan, threads
 from .band import Band, shares
 from .check import largest_input
-from .known import known
+from .known import Known
 from .layer import AnyLayer, Layer, Share
 from .listed import ListedLayer
 from .plan import Plan, plan_layer
@@ -180,9 +180,8 @@ class Machine:
             idle.append(team)
 
 
-def machine_of(net: IntNetwork) -> Machine:
-    """A checked network's machine; the network may be changed afterwards."""
-    entry = known(net)
+def machine_of(net: IntNetwork, entry: Known) -> Machine:
+    """The machine of a network of which `entry` is known; it may be changed afterwards."""
     if entry.machine is None:
         entry.machine = Machine(deepcopy(net))
     machine: Machine = entry.machine

@@ -50,7 +50,7 @@ def run_network(
         InputError: a network or input that cannot be run as given.
         EnvironmentFault: the device is not there.
     """
-    check_network(net)
+    entry = check_network(net)
     values = check_input(net, spikes)
     keep = check_layers(net, layers)
     steps, samples = values.shape[:2]
@@ -62,8 +62,10 @@ def run_network(
     outcome: Outcome
     if device == "cpu" and path != "reference":
         from .event import run_event
+        from .machine import machine_of
 
-        library, outcome = "numba", run_event(net, values, keep=keep, chunk=chunk)
+        library = "numba"
+        outcome = run_event(net, machine_of(net, entry), values, keep=keep, chunk=chunk)
     elif path == "event":
         raise InputError(f"the event path runs on the CPU, not on {device!r}", mend="use 'auto'")
     else:

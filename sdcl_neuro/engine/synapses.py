@@ -86,9 +86,9 @@ class Synapses:
         """What delivering a step's spikes costs when `rate` of the inputs spike, by measurement."""
         log = self.group(rate)
         octets = self.source.height * self.source.width * self.source.octets
-        groups = self.source.channels / 2**log / self.source.octets
+        groups = self.source.channels / (1 << log) / self.source.octets
         found = octets * _any_of(min(8, self.source.channels), rate)
-        return OCTET_NS * found + RUN_NS * groups * self._runs * _any_of(2**log, rate)
+        return OCTET_NS * found + RUN_NS * groups * self._runs * _any_of(1 << log, rate)
 
     @cached_property
     def _runs(self) -> int:

@@ -40,7 +40,7 @@ def activity(net: IntNetwork, outcome: Outcome, *, steps: int) -> tuple[LayerAct
         layer_activity(
             layer,
             steps=steps,
-            **{name: totals[:, column].copy() for column, name in enumerate(COUNTED)},
+            **dict(zip(COUNTED, columns, strict=True)),
         )
-        for layer, totals in zip(net.layers, outcome.totals, strict=True)
+        for layer, columns in zip(net.layers, outcome.totals.transpose(0, 2, 1).copy(), strict=True)
     )

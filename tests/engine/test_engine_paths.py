@@ -109,7 +109,7 @@ def test_chunks_fill_the_room_that_tables_have():
 
 def test_busy_layers_are_looked_up_by_target(monkeypatch):
     """The choice goes by the activity, and once: a busier input never goes back to delivering."""
-    plan = machine.machine_of(chain(0, size=(40, 30), widths=(16, 32))).plans[1]
+    plan = machine.Machine(chain(0, size=(40, 30), widths=(16, 32))).plans[1]
     taken = [bool(len(plan.synapses(rate)[2][0])) for rate in (0.0, 0.002, 0.02, 0.2, 0.5, 1.0)]
     assert taken == sorted(taken)
     assert (taken[0], taken[-1]) == (False, True)
@@ -123,13 +123,13 @@ def test_bands_and_tiles(monkeypatch, way, count, tile):
     monkeypatch.setattr("sdcl_neuro.engine.plan.TILE_LANES", tile)
     net = chain(7)
     spikes = random_spikes(net, 2, steps=9, samples=1, rate=0.3)
-    assert machine.machine_of(net).bands(1, 9) == count
+    assert machine.Machine(net).bands(1, 9) == count
     assert_equals_reference(net, spikes)
     assert run_network(net, spikes).spikes[2].any()
 
 
 def test_bands_share_every_row_once():
-    plans = machine.machine_of(chain(3)).plans[:2]
+    plans = machine.Machine(chain(3)).plans[:2]
     for count in (1, 2, 4):
         for rows in zip(*band.shares(plans, count), strict=True):
             owned = [row for share in rows for row in range(*share.own)]

@@ -54,7 +54,7 @@ def test_the_dense_path_in_pieces(tmp_path, monkeypatch):
     from sdcl_neuro.engine import file_run
     from sdcl_neuro.engine.reference import ReferenceStream
 
-    def dense(net, samples, *, keep, device):
+    def dense(net, entry, samples, *, keep, device):
         return ReferenceStream(net, samples, keep=keep, device=file_run.named_device(device))
 
     monkeypatch.setattr(file_run, "_stream", dense)
