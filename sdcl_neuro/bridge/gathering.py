@@ -1,8 +1,8 @@
 """A convolution over precomputed places, twice: in plain torch, and compiled for a CPU.
 
-The compiled one keeps its samples in the cache and has a backward pass of its own. The plain one
-runs everywhere else, on a GPU, in other types than float32 and float64, and whenever torch looks
-on: `compiled` tells when.
+The compiled one gathers only where the places are not a plain convolution's, keeps its samples in
+the cache, and has a backward pass of its own. The plain one runs everywhere else, on a GPU, in
+other types than float32 and float64, and whenever torch looks on: `compiled` tells when.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 from torch.utils import _python_dispatch as dispatch
 
-from ..threads import even_parts, in_threads
+from ..errors import InputError
+from .turns import in_turns
 
 COMPILED_TYPES = (torch.float32, torch.float64)
 
@@ -45,11 +47,14 @@ def gathered_convolution(features: Tensor, weight: Tensor, index: Tensor) -> Ten
     Args:
         features: ``[N, C, h, w]``.
         weight: ``[C_out, C, k, k]``.
-        index: int32 ``[N, h * w, k * k]``, where each tap reads in the flattened map; ``h * w``
+        index: int32 ``[N, k * k, h * w]``, where each tap reads in the flattened map; ``h * w``
             reads zero. It has no gradient.
 
     Returns:
-        ``[N, C_out, h, w]``; channels lie last in memory.
+        ``[N, C_out, h, w]``.
+
+    Raises:
+        InputError: on a CPU, shapes or a type that do not go together. Places are not checked.
     """
     alike = features.dtype == weight.dtype and features.dtype in COMPILED_TYPES
     if alike and compiled(features, weight, index):
@@ -60,25 +65,17 @@ def gathered_convolution(features: Tensor, weight: Tensor, index: Tensor) -> Ten
 
 def plain_convolution(features: Tensor, weight: Tensor, index: Tensor) -> Tensor:
     """The same in operations of torch, all of which ONNX knows."""
-    batch, channels, height, width = features.shape
-    cells = height * width
-    rows = torch.cat(
-        [features.flatten(2).transpose(1, 2), features.new_zeros(batch, 1, channels)], 1
-    )
-    start = torch.arange(batch, device=index.device).view(-1, 1, 1) * (cells + 1)
-    samples = rows.reshape(-1, channels).index_select(0, (index + start).flatten())
-    mixed = samples.view(batch * cells, -1) @ by_tap(weight)
-    return mixed.view(batch, height, width, -1).permute(0, 3, 1, 2)
-
-
-def by_tap(weight: Tensor) -> Tensor:
-    """``[C_out, C, k, k]`` to ``[k * k * C, C_out]``."""
-    return weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0])
+    channels, height, width = features.shape[1:]
+    planes = functional.pad(features.flatten(2), (0, 1))  # behind a plane, what is outside: zero
+    places = index.flatten(1).long()[:, None].expand(-1, channels, -1)
+    samples = planes.gather(2, places).view(-1, weight[0].numel(), height * width)
+    mixed: Tensor = weight.flatten(1) @ samples
+    return mixed.view(-1, len(weight), height, width)
 
 
 def _rows(maps: Tensor) -> Tensor:
     """``[N, C, h, w]`` to ``[N, h * w, C]``, contiguous; a view where channels lie last already."""
-    from . import kernels
+    from . import backward_kernels as kernels
 
     batch, channels = maps.shape[:2]
     if not maps.is_contiguous() or channels == 1:
@@ -90,8 +87,22 @@ def _rows(maps: Tensor) -> Tensor:
     def work(first: int, last: int) -> None:
         kernels.channels_last(source, first, last, target)
 
-    in_threads(work, even_parts(batch, torch.get_num_threads()))
+    in_turns(work, batch, work=rows.numel())
     return rows
+
+
+def _check(features: Tensor, weight: Tensor, index: Tensor) -> None:
+    """InputError unless they go together: the loops would read and write beside the arrays."""
+    batch, channels, height, width = features.shape
+    taps = weight.shape[2] * weight.shape[3]
+    fits = index.shape == (batch, taps, height * width) and index.dtype == torch.int32
+    if not fits or channels != weight.shape[1]:
+        raise InputError(
+            f"an index {tuple(index.shape)} of {index.dtype} for features "
+            f"{tuple(features.shape)} and a weight {tuple(weight.shape)}",
+            where="deformable convolution",
+            mend="make it for maps of this size and this kernel",
+        )
 
 
 class _Gathered(torch.autograd.Function):
@@ -99,44 +110,47 @@ class _Gathered(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, weight: Tensor, index: Tensor) -> Tensor:
         from . import kernels
 
+        ctx.save_for_backward(features, weight, index)
+        _check(features, weight, index)
         batch, _, height, width = features.shape
-        rows = _rows(features.detach())
-        taps = by_tap(weight.detach()).contiguous()
-        ctx.save_for_backward(rows, taps, index)
-        ctx.shapes = features.shape, weight.shape
-        out = rows.new_empty(batch, height * width, len(weight))
-        given, made = (rows.numpy(), index.numpy(), taps.numpy()), out.numpy()
+        cells, outputs = height * width, len(weight)
+        out = features.new_empty(batch, outputs, height, width)
+        maps = features.detach().contiguous().view(-1).numpy()
+        rows = kernels.tiled(weight.detach().contiguous().view(outputs, -1).numpy())
+        places, made = index.contiguous().numpy(), out.view(batch, outputs, cells).numpy()
 
         def work(first: int, last: int) -> None:
-            kernels.convolve(*given, first, last, made)
+            kernels.convolve(maps, places, rows, width, first, last, made)
 
-        in_threads(work, even_parts(batch, torch.get_num_threads()))
-        return out.view(batch, height, width, -1).permute(0, 3, 1, 2)
+        in_turns(work, batch * -(-cells // kernels.STRETCH), work=out.numel())
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        from . import kernels
+        from . import backward_kernels as kernels
 
-        rows, taps, index = ctx.saved_tensors
-        shape, (outputs, inputs, k, _) = ctx.shapes
-        batch, channels, height, width = shape
+        features, weight, index = ctx.saved_tensors
+        batch, channels, height, width = features.shape
+        outputs, _, k, _ = weight.shape
         wants_rows, wants_weight = ctx.needs_input_grad[:2]
-        slopes = _rows(slope)
-        turned = taps.T.contiguous() if wants_rows else taps.new_empty(0, 0)
+        rows, slopes = _rows(features), _rows(slope)
+        turned = weight.permute(0, 2, 3, 1).reshape(outputs, -1)  # tap by tap
+        turned = turned.contiguous() if wants_rows else turned.new_empty(0, 0)
         to_rows = torch.zeros_like(rows) if wants_rows else rows.new_empty(batch, 0, 0)
-        to_weight = rows.new_zeros(batch, *taps.shape) if wants_weight else rows.new_empty(0, 0, 0)
-        given = (rows.numpy(), index.numpy(), turned.numpy(), slopes.numpy())
+        shape = (batch, k * k * channels, outputs) if wants_weight else (0, 0, 0)
+        to_weight = rows.new_zeros(shape)
+        given = (rows.numpy(), index.contiguous().numpy(), turned.numpy(), slopes.numpy())
         made = (to_rows.numpy(), to_weight.numpy())
 
         def work(first: int, last: int) -> None:
             kernels.convolve_backward(*given, first, last, *made)
 
-        in_threads(work, even_parts(batch, torch.get_num_threads()))
-        features = to_rows.view(batch, height, width, channels) if wants_rows else None
-        weight = to_weight.sum(0).view(k, k, inputs, outputs) if wants_weight else None
+        in_turns(work, batch, work=slope.numel() * weight[0].numel())
+        to_features = to_rows.view(batch, height, width, channels) if wants_rows else None
+        weights = to_weight.sum(0).view(k, k, channels, outputs) if wants_weight else None
         return (
-            None if features is None else features.permute(0, 3, 1, 2),
-            None if weight is None else weight.permute(3, 2, 0, 1),
+            None if to_features is None else to_features.permute(0, 3, 1, 2),
+            None if weights is None else weights.permute(3, 2, 0, 1),
             None,
         )

@@ -1,8 +1,12 @@
-"""Compiled loops of the deformable mapping on a CPU; `sampling` and `gathering` say what they do.
+"""Compiled loops of the deformable convolution on a CPU; `gathering` says what they do.
 
-Maps lie channels last here: one sampled cell is one short run of memory. Cells are taken in blocks
-whose samples stay in the cache, and a matrix product of BLAS does the arithmetic of a block.
-Indices are unsigned, since a signed one may mean "from the end" to numba.
+Maps lie as torch has them, a plane a channel, and are worked on by stretches of `STRETCH` cells.
+Most cells read where a plain kernel does: one tap of a stretch is then a stretch of the plane
+itself, and nothing is gathered. The others, whose taps lie at events or outside the map, are
+listed, gathered side by side, and done once more in the same way.
+
+Indices are unsigned, since a signed one may mean "from the end" to numba. A product and a sum may
+become one operation, rounded once.
 """
 
 from __future__ import annotations
@@ -14,169 +18,192 @@ import numpy as np
 from numpy import int32, uint64
 from numpy.typing import NDArray
 
-BLOCK = 128
-"""Cells of a block: 9 taps of 8 channels are 36 KiB then."""
+from .tile import ROWS, multiply_tile, tile_columns
+
+STRETCH = 512
+"""Cells done together; a multiple of every vector's length."""
+LINE = STRETCH + 16
+"""From one gathered line to the next: a power of two would put all into the same cache sets."""
 
 Array = NDArray[Any]
+Ints = NDArray[np.int32]
+Position = Any  # uint64
 
 
-@numba.njit(cache=True, nogil=True)
-def find_nearest(
-    active: NDArray[np.uint8],
-    ball: NDArray[np.int32],
-    grid: NDArray[np.int32],
-    rank: NDArray[np.int32],
-    first: int,
-    last: int,
-    index: NDArray[np.int32],
-) -> None:
-    """Where the taps of the cells of maps `first` to `last` - 1 read.
-
-    A search outwards from each cell with an event, ring by ring, which ends with the N-th found.
-
-    Args:
-        active: ``[maps, h, w]``, 1 where there is an event.
-        ball: ``[K, 2]``, displacements (dy, dx), nearest first.
-        grid: ``[N, 2]``, the regular kernel.
-        rank: ``[K]``, place of each displacement among all, row by row.
-        index: ``[maps, h * w, N]``, written; ``h * w`` stands for a cell outside the map.
-    """
-    height, width = active.shape[1], active.shape[2]
-    points, reach = grid.shape[0], 0
-    for m in range(ball.shape[0]):
-        reach = max(reach, abs(ball[m, 0]), abs(ball[m, 1]))
-    # A margin of empty cells replaces every test for the border.
-    pitch = width + 2 * reach
-    padded = np.zeros((height + 2 * reach) * pitch, np.uint8)
-    steps = np.empty(ball.shape[0], np.int32)
-    for m in range(ball.shape[0]):
-        steps[m] = ball[m, 0] * pitch + ball[m, 1]
-    chosen = np.empty(points + 1, np.int32)
-    for n in range(first, last):
-        for y in range(height):
-            for x in range(width):
-                padded[(y + reach) * pitch + x + reach] = active[n, y, x]
-        for y in range(height):
-            for x in range(width):
-                taps = index[n, y * width + x]
-                middle = (y + reach) * pitch + x + reach
-                found = uint64(0)
-                if padded[uint64(middle)]:
-                    for m in range(uint64(steps.size)):
-                        chosen[found] = int32(m)
-                        found += uint64(padded[uint64(middle + steps[m])])
-                        if found == uint64(points):
-                            break
-                if found < uint64(points):
-                    regular_taps(y, x, height, width, grid, taps)
-                    continue
-                for i in range(points):
-                    place = 0
-                    for j in range(points):
-                        place += rank[chosen[j]] < rank[chosen[i]]
-                    dy, dx = ball[chosen[i], 0], ball[chosen[i], 1]
-                    taps[place] = (y + dy) * width + x + dx
-
-
-@numba.njit(cache=True, nogil=True)
-def regular_taps(
-    y: int, x: int, height: int, width: int, grid: NDArray[np.int32], taps: NDArray[np.int32]
-) -> None:
-    """The plain kernel's taps of one cell."""
-    for tap in range(grid.shape[0]):
-        row, column = y + grid[tap, 0], x + grid[tap, 1]
-        inside = 0 <= row < height and 0 <= column < width
-        taps[tap] = row * width + column if inside else height * width
-
-
-@numba.njit(cache=True, nogil=True)
-def gather_block(rows: Array, index: NDArray[np.int32], low: int, high: int, block: Array) -> None:
-    """Samples of cells `low` to `high` - 1 of one map, ``[cells, N * C]``, zero outside the map."""
-    points, channels, outside = uint64(index.shape[1]), uint64(rows.shape[1]), uint64(rows.shape[0])
-    for cell in range(uint64(high - low)):
-        for tap in range(points):
-            source = uint64(index[uint64(low) + cell, tap])
-            into = tap * channels
-            if source < outside:
-                for c in range(channels):
-                    block[cell, into + c] = rows[source, c]
-            else:
-                for c in range(channels):
-                    block[cell, into + c] = 0
-
-
-@numba.njit(cache=True, nogil=True)
-def channels_last(maps: Array, first: int, last: int, rows: Array) -> None:
-    """Turn maps `first` to `last` - 1, ``[maps, C, h * w]`` to ``[maps, h * w, C]``."""
-    for n in range(first, last):
-        for low in range(0, maps.shape[2], BLOCK):
-            for c in range(uint64(maps.shape[1])):
-                for cell in range(uint64(low), uint64(min(low + BLOCK, maps.shape[2]))):
-                    rows[n, cell, c] = maps[n, c, cell]
+def tiled(weight: Array) -> Array:
+    """``[C_out, C * k * k]`` to ``[tiles, C * k * k, ROWS]``, rows of zeros behind the last."""
+    outputs, depth = weight.shape
+    filled = np.zeros((-(-outputs // ROWS) * ROWS, depth), weight.dtype)
+    filled[:outputs] = weight
+    return np.ascontiguousarray(filled.reshape(-1, ROWS, depth).transpose(0, 2, 1))
 
 
 @numba.njit(cache=True, nogil=True)
 def convolve(
-    rows: Array, index: NDArray[np.int32], weight: Array, first: int, last: int, out: Array
+    maps: Array, index: Ints, weight: Array, width: int, first: int, last: int, out: Array
 ) -> None:
-    """Maps `first` to `last` - 1 of ``out = samples @ weight``.
+    """Stretches `first` to `last` - 1, counted through all maps, of a convolution.
 
     Args:
-        rows: ``[maps, h * w, C]``.
-        index: ``[maps, h * w, N]``.
-        weight: ``[N * C, C_out]``, tap by tap.
-        out: ``[maps, h * w, C_out]``, written.
+        maps: ``[maps * C * h * w]``.
+        index: ``[maps, k * k, h * w]``, where each tap reads; ``h * w`` is outside the map, zero.
+        weight: of `tiled`.
+        width: w.
+        out: ``[maps, C_out, h * w]``, written.
     """
-    cells = rows.shape[1]
-    block = np.empty((BLOCK, weight.shape[0]), rows.dtype)
-    for n in range(first, last):
-        for low in range(0, cells, BLOCK):
-            high = min(low + BLOCK, cells)
-            gather_block(rows[n], index[n], low, high, block)
-            np.dot(block[: high - low], weight, out[n, low:high])
+    taps, cells = index.shape[1], index.shape[2]
+    outputs, depth = out.shape[1], weight.shape[1]
+    channels, whole = depth // taps, uint64(cells)
+    shift = regular_steps(taps, width)
+    reach = shift[taps - 1]
+    planes = np.empty(depth, np.int64)  # from a cell to what it reads, a tap a channel
+    for j in range(depth):
+        planes[j] = j // taps * cells + shift[j % taps]
+    lines = np.arange(depth) * LINE
+    gathered, sums = np.empty(depth * LINE, maps.dtype), np.empty(ROWS * LINE, maps.dtype)
+    scratch, moved = np.empty(STRETCH, np.int32), np.empty(STRETCH + 1, np.int32)
+    stretches = (cells + STRETCH - 1) // STRETCH
+    for unit in range(first, last):
+        n, low = uint64(unit // stretches), unit % stretches * STRETCH
+        high = min(low + STRETCH, cells)
+        start, made = n * uint64(channels) * whole, n * uint64(outputs) * whole
+        begin, end = max(low, reach), min(high, cells - reach)
+        if end - begin < tile_columns(maps.itemsize):
+            end = begin
+        count = moved_cells(index[n], shift, low, high, begin, end, scratch, moved)
+        if count < uint64(high - low):
+            multiply(maps, start, planes, weight, begin, end, out.reshape(-1), made, whole, outputs)
+        if count == 0:
+            continue
+        gather(maps, start, index[n], uint64(channels), moved, count, scratch, gathered)
+        filled = max(int(count), tile_columns(maps.itemsize))
+        for tile in range(weight.shape[0]):
+            rows = min(ROWS, outputs - tile * ROWS)
+            part = weight[tile : tile + 1]
+            multiply(
+                gathered, uint64(0), lines, part, 0, filled, sums, uint64(0), uint64(LINE), rows
+            )
+            for r in range(uint64(rows)):
+                plane, line = uint64(tile * ROWS) + r, r * uint64(LINE)
+                for i in range(count):
+                    out[n, plane, uint64(moved[i])] = sums[line + i]
 
 
 @numba.njit(cache=True, nogil=True)
-def convolve_backward(
-    rows: Array,
-    index: NDArray[np.int32],
-    turned: Array,
-    slope: Array,
-    first: int,
-    last: int,
-    to_rows: Array,
-    to_weight: Array,
+def multiply(
+    values: Array,
+    start: Position,
+    lines: NDArray[np.int64],
+    weight: Array,
+    begin: int,
+    end: int,
+    out: Array,
+    made: Position,
+    pitch: Position,
+    outputs: int,
 ) -> None:
-    """Gradients of `convolve` from its result's, `slope` ``[maps, h * w, C_out]``.
+    """Columns `begin` to `end` - 1, at least a tile of them, of weight times lines of `values`.
 
     Args:
-        turned: the weight turned, ``[C_out, N * C]``; empty if `to_rows` is not wanted.
-        to_rows: ``[maps, h * w, C]``, zeros; added to.
-        to_weight: ``[maps, N * C, C_out]``, zeros, one a map, so that the order in which they are
-            added does not depend on threads; empty if not wanted.
+        values: flat; what `lines` counts from is `start`.
+        weight: of `tiled`.
+        out: flat; row r begins at ``made + r * pitch``, written.
+        outputs: rows.
     """
-    cells, channels, points = rows.shape[1], rows.shape[2], index.shape[2]
-    block = np.empty((BLOCK, points * channels), rows.dtype)
-    part = np.empty((points * channels, slope.shape[2]), rows.dtype)
-    for n in range(first, last):
-        for low in range(0, cells, BLOCK):
-            high = min(low + BLOCK, cells)
-            if to_weight.size:
-                gather_block(rows[n], index[n], low, high, block)
-                np.dot(block[: high - low].T, slope[n, low:high], part)
-                to_weight[n] += part
-            if turned.size:
-                np.dot(slope[n, low:high], turned, block[: high - low])
-                scatter_block(block, index[n], low, high, to_rows[n])
+    flat, depth = weight.reshape(-1), weight.shape[1]
+    columns = tile_columns(values.itemsize)
+    for at in range(begin, end, columns):
+        column = uint64(min(at, end - columns))  # the last tile goes over some columns again
+        for tile in range(weight.shape[0]):
+            multiply_tile(
+                values,
+                start + column,
+                lines,
+                flat,
+                uint64(tile * depth * ROWS),
+                out,
+                made + uint64(tile * ROWS) * pitch + column,
+                pitch,
+                uint64(min(ROWS, outputs - tile * ROWS)),
+            )
 
 
 @numba.njit(cache=True, nogil=True)
-def scatter_block(block: Array, index: NDArray[np.int32], low: int, high: int, rows: Array) -> None:
-    """The opposite of `gather_block`: add the samples to where they came from."""
-    points, channels, outside = uint64(index.shape[1]), uint64(rows.shape[1]), uint64(rows.shape[0])
-    for cell in range(uint64(high - low)):
-        for tap in range(points):
-            target = uint64(index[uint64(low) + cell, tap])
-            if target < outside:
-                for c in range(channels):
-                    rows[target, c] += block[cell, tap * channels + c]
+def regular_steps(taps: int, width: int) -> NDArray[np.int64]:
+    """From a cell to the taps of the plain kernel, in the flattened map."""
+    k = round(np.sqrt(taps))
+    shift = np.empty(taps, np.int64)
+    for tap in range(taps):
+        shift[tap] = (tap // k - k // 2) * width + tap % k - k // 2
+    return shift
+
+
+@numba.njit(cache=True, nogil=True)
+def moved_cells(
+    index: Ints,
+    shift: NDArray[np.int64],
+    low: int,
+    high: int,
+    begin: int,
+    end: int,
+    differs: Ints,
+    moved: Ints,
+) -> Position:
+    """List the cells from `low` to `high` - 1 that do not read as a plain kernel; their number.
+
+    Args:
+        index: ``[k * k, h * w]``.
+        shift: `regular_steps`.
+        begin, end: cells before and from these are listed in any case.
+        differs: scratch.
+        moved: written; one longer than a stretch.
+    """
+    length, offset = uint64(high - low), uint64(low)
+    for i in range(length):
+        differs[i] = 0
+    for tap in range(uint64(index.shape[0])):
+        regular = int32(shift[tap] + low)
+        for i in range(length):
+            differs[i] |= index[tap, offset + i] ^ (regular + int32(i))
+    for cell in range(low, min(begin, high)):
+        differs[uint64(cell - low)] = 1
+    for cell in range(max(end, low), high):
+        differs[uint64(cell - low)] = 1
+    count = uint64(0)
+    for i in range(length):
+        moved[count] = int32(low) + int32(i)
+        count += uint64(differs[i] != 0)
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def gather(
+    maps: Array,
+    start: Position,
+    index: Ints,
+    channels: Position,
+    moved: Ints,
+    count: Position,
+    places: Ints,
+    gathered: Array,
+) -> None:
+    """What the first `count` cells of `moved` read, a line of `LINE` for each channel and tap.
+
+    Args:
+        maps: flat; the cells' own map begins at `start`.
+        index: ``[k * k, h * w]``.
+        places: scratch.
+        gathered: written; up to a whole tile with zeros.
+    """
+    taps, cells = uint64(index.shape[0]), uint64(index.shape[1])
+    zero, columns = maps.dtype.type(0), uint64(tile_columns(maps.itemsize))
+    for tap in range(taps):
+        for i in range(count):
+            places[i] = index[tap, uint64(moved[i])]
+        for c in range(channels):
+            plane, line = start + c * cells, (c * taps + tap) * uint64(LINE)
+            for i in range(count):
+                place = uint64(places[i])
+                gathered[line + i] = maps[plane + place] if place < cells else zero
+            for i in range(count, columns):
+                gathered[line + i] = zero

@@ -1,6 +1,6 @@
 """Where the taps of a deformable kernel read, as an index into the flattened map.
 
-int32 ``[N, h * w, k * k]``, tap by tap; ``h * w`` stands for a cell outside the map, which is zero.
+int32 ``[N, k * k, h * w]``; ``h * w`` stands for a cell outside the map, which is zero.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..threads import even_parts, in_threads
 from .gathering import compiled
 from .offsets import kernel_grid, nearest_event_offsets, neighbourhood, traceable_event_offsets
+from .turns import in_turns
 
 
 def sampling_index(offsets: Tensor, k: int) -> Tensor:
@@ -32,7 +32,7 @@ def sampling_index(offsets: Tensor, k: int) -> Tensor:
     row, column = y + grid[:, 0] + offsets[..., 0], x + grid[:, 1] + offsets[..., 1]
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     index = torch.where(inside, row * width + column, height * width)
-    return index.view(batch, height * width, -1).to(torch.int32)
+    return index.view(batch, height * width, -1).transpose(1, 2).to(torch.int32).contiguous()
 
 
 def nearest_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
@@ -53,18 +53,18 @@ def nearest_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
 
 
 def _searched(active: Tensor, k: int, window: int) -> Tensor:
-    from . import kernels
+    from . import search_kernel
 
     maps, height, width = active.shape
     ball, rank = _ball(window, height, width)
     grid = kernel_grid(k).to(torch.int32).numpy()
-    index = torch.empty(maps, height * width, k * k, dtype=torch.int32)
+    index = torch.empty(maps, k * k, height * width, dtype=torch.int32)
     cells, found = active.contiguous().view(torch.uint8).numpy(), index.numpy()
 
     def work(first: int, last: int) -> None:
-        kernels.find_nearest(cells, ball, grid, rank, first, last, found)
+        search_kernel.find_nearest(cells, ball, grid, rank, first, last, found)
 
-    in_threads(work, even_parts(maps, torch.get_num_threads()))
+    in_turns(work, maps, work=index.numel())
     return index
 
 

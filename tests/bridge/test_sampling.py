@@ -17,6 +17,7 @@ from sdcl_neuro.bridge import BridgeConfig, EventMapping, nearest_event_offsets
 from sdcl_neuro.bridge.gathering import compiled, gathered_convolution, plain_convolution
 from sdcl_neuro.bridge.offsets import traceable_event_offsets
 from sdcl_neuro.bridge.sampling import nearest_event_index, sampling_index
+from sdcl_neuro.errors import InputError
 
 maps = hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=9).flatmap(
     lambda shape: hnp.arrays(bool, (min(shape[0], 3), *shape[1:]))
@@ -75,6 +76,65 @@ def test_gradients_are_autograds(
         torch.testing.assert_close(ours, theirs, rtol=tight, atol=tight * outputs * 10)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("size", "inputs", "outputs", "k"),
+    [((40, 33), 4, 19, 3), ((31, 17), 3, 8, 5), ((1, 1), 2, 9, 3), ((1, 700), 1, 1, 3)],
+)
+def test_maps_of_many_stretches(
+    dtype: torch.dtype, size: tuple[int, int], inputs: int, outputs: int, k: int, threads: int
+) -> None:
+    """Regular, moved and border cells, in more than one stretch, and in less than a tile."""
+    torch.manual_seed(6)
+    weight = torch.randn(outputs, inputs, k, k, dtype=dtype)
+    for density in (0.0, 0.02, 0.4, 1.0):
+        index = nearest_event_index(torch.rand(3, *size) < density, k)
+        x = torch.randn(3, inputs, *size, dtype=dtype)
+        found, wanted = gathered_convolution(x, weight, index), plain_convolution(x, weight, index)
+        tight = 1e-12 if dtype == torch.float64 else 1e-5
+        torch.testing.assert_close(found, wanted, rtol=tight, atol=tight * 10)
+
+
+def test_any_places_do() -> None:
+    """An index that no search made; columns are wrapped around, and everything reads outside."""
+    torch.manual_seed(7)
+    x, weight = torch.randn(2, 3, 20, 40), torch.randn(5, 3, 3, 3)
+    flat = (
+        torch.arange(800).view(1, 1, -1)
+        + torch.tensor([-41, -40, -39, -1, 0, 1, 39, 40, 41])[None, :, None]
+    )
+    wrapped = torch.where((flat >= 0) & (flat < 800), flat, 800).to(torch.int32)
+    for index in (wrapped, torch.full_like(wrapped, 800), torch.randint_like(wrapped, 801)):
+        both = index.expand(2, -1, -1)
+        torch.testing.assert_close(
+            gathered_convolution(x, weight, both),
+            plain_convolution(x, weight, both),
+            rtol=1e-5,
+            atol=1e-5,
+        )
+
+
+def test_what_is_beside_the_map_is_not_read() -> None:
+    x = torch.full((1, 1, 24, 40), torch.nan)
+    x[..., 1:-1, 1:-1] = 1
+    index = nearest_event_index(torch.zeros(1, 24, 40, dtype=torch.bool), 3)
+    found = gathered_convolution(x, torch.ones(1, 1, 3, 3), index)
+    assert torch.equal(found[..., 2:-2, 2:-2], torch.full((1, 1, 20, 36), 9.0))
+
+
+def test_a_wrong_index_is_refused() -> None:
+    index = nearest_event_index(torch.zeros(2, 6, 5, dtype=torch.bool), 3)
+    x, weight = torch.randn(2, 3, 6, 5), torch.randn(4, 3, 3, 3)
+    for wrong in (
+        (x, weight, index.transpose(1, 2)),
+        (x, weight, index.long()),
+        (x[:1], weight, index),
+        (x[:, :2], weight, index),
+    ):
+        with pytest.raises(InputError, match="for maps of this size"):
+            gathered_convolution(*wrong)
+
+
 def test_only_wanted_gradients_are_made(threads: int) -> None:
     index = nearest_event_index(torch.rand(2, 6, 5) < 0.6, 3)
     x, weight = torch.randn(2, 3, 6, 5), torch.randn(4, 3, 3, 3)
@@ -88,13 +148,13 @@ def test_only_wanted_gradients_are_made(threads: int) -> None:
 
 
 def test_threads_change_no_bit() -> None:
-    index = nearest_event_index(torch.rand(5, 9, 8) < 0.5, 3)
+    index = nearest_event_index(torch.rand(5, 40, 33) < 0.5, 3)
     results = []
     before = torch.get_num_threads()
     for number in (1, 2, 4):
         torch.set_num_threads(number)
         torch.manual_seed(4)
-        x = torch.randn(5, 8, 9, 8, requires_grad=True)
+        x = torch.randn(5, 8, 40, 33, requires_grad=True)
         weight = torch.randn(8, 8, 3, 3, requires_grad=True)
         out = gathered_convolution(x, weight, index)
         out.square().sum().backward()
