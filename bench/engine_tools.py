@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import numba
 import numpy as np
 from engine_networks import DECAY, network, spikes_at
+
+from sdcl_neuro.compiling import lean
+from sdcl_neuro.engine.neuron_step import CELL, step_plain
 
 BETA = (4096 - DECAY) / 4096
 Call = Callable[[], Any]
@@ -70,6 +74,37 @@ def ours_stepping(**case: Any) -> Call:
         return Timed(record.elapsed_s, 0)
 
     return call
+
+
+def neurons_alone(neurons: int, steps: int = 16) -> Call:
+    """The floor: the engine's own update of so many neurons, states in the first cache.
+
+    Nothing is received, sent or counted; a block of 4,096 neurons is advanced again and again.
+    """
+    from harness import Timed
+
+    block = 4096
+    states = [np.zeros(block, np.int32) for _ in range(2)]
+    received, bias = np.zeros(block, np.int16), np.zeros(block, np.int32)
+
+    def call() -> Any:
+        began = perf_counter()
+        _update(received, *states, bias, DECAY, steps * neurons // block)
+        return Timed(perf_counter() - began, 0)
+
+    return call
+
+
+@lean
+def _update(received, voltage, current, bias, decay, times):  # type: ignore[no-untyped-def]
+    kept = np.int32(4096 - decay)
+    for _ in range(times):
+        for cell in range(np.uint64(voltage.shape[0] // CELL)):
+            n = cell * np.uint64(CELL)
+            step_plain(
+                received, n, voltage, current, n, bias, n,
+                np.int32(0), kept, np.int32(64000), np.int32(0),
+            )  # fmt: skip
 
 
 def lava_stepping(**case: Any) -> Call:

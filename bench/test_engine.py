@@ -8,6 +8,7 @@ to the few neurons within rounding of their threshold.
 from __future__ import annotations
 
 import os
+from statistics import median
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import EnvironmentFault
 
 STEPS = 16
+LINEAR = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2)
+"""Shares of inputs and neurons that spike."""
 FLOATS = {
     "snnTorch": ("snntorch_loop", {}),
     "Norse": ("norse_loop", {}),
@@ -30,8 +33,6 @@ AGREEMENT = {"paper": 0.02, "deep": 0.5}
 """Spikes of the last layer that may differ from a float library's, as a share of all. One neuron
 within rounding of its threshold changes dozens of sums in the next layer, so that after four layers
 a third of the spikes differ, though not their number."""
-BUSY_DEEP = 0.6
-"""Known: one sample of the deep network above 20 % of spikes is faster by dense convolutions."""
 CORES = min(2, len(os.sched_getaffinity(0)))
 THREADS = {"OMP_NUM_THREADS": str(CORES)}
 # The best setting of each was looked for: kept pages for all of them, huge pages where they help.
@@ -99,7 +100,43 @@ def test_never_slower_than_dense(benchmark, book, name, rate):
     record = run_network(net, spikes_at(rate, steps=STEPS), layers=())
     synops = sum(int(layer.synops.sum()) for layer in record.activity) / STEPS
     book.add(outcome, synops_a_step=round(synops))
-    assert outcome.ratio("dense") >= (BUSY_DEEP if name == "deep" and rate > 0.2 else 1)
+    assert outcome.ratio("dense") >= 1
+
+
+@pytest.mark.benchmark(group="engine, by synaptic operations")
+def test_time_is_linear_in_synaptic_operations(benchmark, book):
+    """One thread, steps alone; the floor is the update of the neurons in the first cache."""
+    tools, synops = [], []
+    for rate in LINEAR:
+        tools.append(tool(f"{100 * rate:g} %", "ours_stepping", "paper", rate, cores=1, calls=15))
+        net = network("paper", rate, thresholds=thresholds_at("paper", rate))
+        record = run_network(net, spikes_at(rate, steps=STEPS), layers=())
+        synops.append(sum(int(layer.synops.sum()) for layer in record.activity) / STEPS)
+    neurons = {"neurons": sum(layer.neurons for layer in net.layers), "steps": STEPS}
+    tools.append(Tool("neurons alone", "engine_tools:neurons_alone", neurons, calls=15))
+    outcome = Race(
+        "linear", {}, tools, "ms a step", 1e3 / STEPS, 9, {"OMP_NUM_THREADS": "1", **ALLOCATOR},
+        results=False,
+    ).run(benchmark)  # fmt: skip
+    times = np.array([median(outcome.rounds[tool.name]) for tool in tools[:-1]])
+    floor = median(outcome.rounds["neurons alone"])
+    busy = np.array(LINEAR) >= 0.01  # below, neurons at rest are skipped: faster than the line
+    slope, silent = np.polyfit(np.array(synops)[busy], times[busy], 1)
+    line = slope * np.array(synops) + silent
+    book.note("linear", [
+        {
+            "spikes": label.name, "synaptic operations a step": round(operations),
+            "ms a step": round(float(time), 4), "on the line": round(float(fitted), 4),
+            "times of the floor": round(float(time / floor), 2),
+        }
+        for label, operations, time, fitted in zip(tools, synops, times, line, strict=False)
+    ])  # fmt: skip
+    book.note("constants", [{
+        "ns a synaptic operation": round(1e6 * slope, 4), "ms a step at none": round(silent, 4),
+        "floor, ms a step": round(floor, 4), "none, times of the floor": round(silent / floor, 2),
+    }])  # fmt: skip
+    assert np.abs(times / line - 1)[busy].max() < 0.15, (times, line)
+    assert (times < 1.15 * line).all(), (times, line)
 
 
 def scaling(key, value, **more):
