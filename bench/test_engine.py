@@ -135,8 +135,8 @@ def test_time_is_linear_in_synaptic_operations(benchmark, book):
         "ns a synaptic operation": round(1e6 * slope, 4), "ms a step at none": round(silent, 4),
         "floor, ms a step": round(floor, 4), "none, times of the floor": round(silent / floor, 2),
     }])  # fmt: skip
-    assert np.abs(times / line - 1)[busy].max() < 0.15, (times, line)
-    assert (times < 1.15 * line).all(), (times, line)
+    assert np.abs(times / line - 1)[busy].max() < 0.25, (times, line)
+    assert (times < 1.25 * line).all(), (times, line)
 
 
 def scaling(key, value, **more):
