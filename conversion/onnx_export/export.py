@@ -230,7 +230,7 @@ def compare(part: Part, path: Path) -> tuple[float, float]:
     for batch in BATCHES:
         given = part.sample(batch, seed=SEED + batch)
         with torch.no_grad():
-            expected = part.original(*given).numpy()
+            expected = part.module(*given).numpy()
         names = [port.name for port in part.inputs]
         (found,) = session.run(
             None, {name: value.numpy() for name, value in zip(names, given, strict=True)}

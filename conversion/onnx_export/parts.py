@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from ...errors import InputError
 from ...frame_branch import FRAME_SIZE
 from ...frame_branch.images import MEAN, STD
 from ...sdcl_checkpoint import SdclCheckpoint
-from .mapping import GraphMapping
+from ...spec import Pair
 
 BATCH = "batch"
 
@@ -51,15 +50,13 @@ class Part:
 
     Attributes:
         name: see `PARTS`.
-        module: takes `inputs` in order and gives `output`; what is written.
-        original: computes the same in torch as everywhere else; what it is checked against.
+        module: takes `inputs` in order and gives `output`.
         inputs, output: by name.
         facts: what else a user of the file has to know, plain JSON values.
     """
 
     name: str
     module: nn.Module
-    original: Callable[..., Tensor]
     inputs: tuple[Port, ...]
     output: Port
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -106,7 +103,6 @@ def frame_branch(loaded: SdclCheckpoint) -> Part:
     return Part(
         name="frame-branch",
         module=branch,
-        original=branch,
         inputs=(Port("frames", (3, *FRAME_SIZE), "RGB / 255, then (x - mean) / std"),),
         output=Port("frame_maps", (config.frame_channels, *config.map_size), "one map a frame"),
         facts={
@@ -118,19 +114,15 @@ def frame_branch(loaded: SdclCheckpoint) -> Part:
 
 def bridge(loaded: SdclCheckpoint) -> Part:
     """Maps and event features to the embedding of a tracklet."""
-    original, clip = loaded.model.bridge, loaded.clip
-    config = original.config
-    inputs = _bridge_inputs(config, clip.size, mapped=isinstance(original, Bridge))
-    exported = copy.deepcopy(original)
-    if isinstance(exported, Bridge) and exported.event_entry is not None:
-        exported.event_entry = GraphMapping(  # type: ignore[assignment]
-            exported.event_entry, cells=config.event_size, pixels=clip.size
-        )
+    module, clip = loaded.model.bridge, loaded.clip
+    config = module.config
+    inputs = _bridge_inputs(config, clip.size, mapped=isinstance(module, Bridge))
     names = tuple(port.name for port in inputs)
+    if "event_counts" in names:
+        _check_ratio(clip.size, config.event_size)
     return Part(
         name="bridge",
-        module=Unit(exported, names).eval(),
-        original=Unit(original, names).eval(),
+        module=Unit(module, names).eval(),
         inputs=inputs,
         output=Port("embedding", (config.channels,), "of unit length: compare by cosine"),
         facts={
@@ -140,6 +132,16 @@ def bridge(loaded: SdclCheckpoint) -> Part:
             "bridge": config.to_dict(),
         },
     )
+
+
+def _check_ratio(pixels: Pair, cells: Pair) -> None:
+    """ONNX has no operator that pools by another than a whole ratio."""
+    if any(pixel % cell for pixel, cell in zip(pixels, cells, strict=True)):
+        raise InputError(
+            f"event counts of {pixels} pixels on a map of {cells} cells have no whole ratio",
+            where="the bridge's event mapping",
+            mend="choose an input size that the event branch divides evenly",
+        )
 
 
 def _bridge_inputs(

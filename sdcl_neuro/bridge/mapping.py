@@ -80,5 +80,4 @@ class EventMapping(nn.Module):
             for layer in self.layers:
                 features = layer(features, index)
         mapped: Tensor = self.entry(features)
-        # Channels lie last in memory behind deformable layers; nothing further on expects that.
-        return mapped.contiguous()
+        return mapped

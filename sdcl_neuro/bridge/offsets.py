@@ -98,41 +98,13 @@ def _search(
         yield ball[row_by_row], enough
 
 
-def traceable_event_offsets(active: Tensor, k: int, *, window: int = 8) -> Tensor:
-    """The same as `nearest_event_offsets`, without a shape that depends on the events.
-
-    For torch.onnx and torch.compile. Every cell looks at its whole neighbourhood, so it is slower
-    and takes memory for each of its displacements.
-    """
-    batch, height, width = active.shape
-    points = k * k
-    ball = neighbourhood(window, height, width)
-    grid = kernel_grid(k).to(active.device)
-    if len(ball) < points:
-        return grid.new_zeros(batch, height, width, points, 2)
-    padded = functional.pad(active.to(torch.int32), (window, window, window, window))
-    held = torch.stack(
-        [
-            padded[:, window + dy : window + dy + height, window + dx : window + dx + width]
-            for dy, dx in ball
-        ],
-        -1,
-    )  # [B, H, W, K], nearest first
-    chosen = held * (held.cumsum(-1) <= points)
-    by_row = sorted(range(len(ball)), key=lambda m: ball[m])
-    first = torch.arange(len(ball), 0, -1, dtype=torch.int32, device=active.device)
-    # The chosen ones, row by row: each weighs the more, the earlier it comes.
-    weight = chosen[..., by_row] * first  # [B, H, W, K]
-    place = len(ball) - weight.topk(points, dim=-1).values  # K where none was left
-    enough = active & (chosen.sum(-1) == points)
-    steps = torch.tensor([ball[m] for m in by_row] + [(0, 0)], device=active.device)
-    offsets = steps[place.long()] - grid  # [B, H, W, points, 2]
-    return torch.where(enough[..., None, None], offsets, torch.zeros_like(offsets))
-
-
 def active_cells(counts: Tensor, size: tuple[int, int]) -> Tensor:
     """Which cells of a coarser map hold an event: ``[N, H, W]`` counts to bool ``[N, h, w]``."""
     held = (counts > 0).float()
-    if held.shape[-2:] == size:
+    pixels = held.shape[-2:]
+    if pixels == size:
         return held > 0
+    if pixels[0] % size[0] == 0 == pixels[1] % size[1]:  # all that ONNX has an operator for
+        ratio = (pixels[0] // size[0], pixels[1] // size[1])
+        return functional.max_pool2d(held[:, None], ratio, ratio)[:, 0] > 0
     return functional.adaptive_max_pool2d(held, size) > 0

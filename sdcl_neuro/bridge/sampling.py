@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from .gathering import compiled
-from .offsets import kernel_grid, nearest_event_offsets, neighbourhood, traceable_event_offsets
+from .offsets import kernel_grid, nearest_event_offsets, neighbourhood
 from .turns import in_turns
 
 
@@ -48,8 +49,58 @@ def nearest_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
     if compiled(active):
         return _searched(active, k, window)
     traced = active.device.type == "cpu"
-    find = traceable_event_offsets if traced else nearest_event_offsets
-    return sampling_index(find(active, k, window=window), k)
+    if traced:
+        return traceable_event_index(active, k, window=window)
+    return sampling_index(nearest_event_offsets(active, k, window=window), k)
+
+
+def traceable_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
+    """The index of `nearest_event_offsets`, without a shape that depends on the events.
+
+    For torch.export and torch.onnx, in a few operators that every runtime has: one TopK takes the N
+    nearest events, a second puts them row by row. Every cell looks at its whole neighbourhood, so
+    it is slower and takes memory for each of its displacements.
+    """
+    height, width = active.shape[1:]
+    device, taps = active.device, k * k
+    ball = neighbourhood(window, height, width)
+    regular = sampling_index(torch.zeros(1, height, width, taps, 2, device=device).long(), k)
+    if len(ball) < taps:
+        return regular.expand(active.shape[0], -1, -1)
+    held = _neighbours(active.to(torch.float32), ball)  # [N, K, hw], 1 at an event, nearest first
+    urgency = torch.arange(len(ball), 0, -1, dtype=torch.float32, device=device)[:, None]
+    nearest = torch.topk(held * urgency, taps, dim=1)
+    enough = (nearest.values[:, -1:] > 0) & (held[:, :1] > 0)  # [N, 1, hw]
+    row_by_row = sorted(ball)
+    order = torch.tensor([float(row_by_row.index(point)) for point in ball], device=device)
+    place = _looked_up(order, nearest.indices)  # [N, k*k, hw]
+    first_row_first = torch.topk(place, taps, dim=1, largest=False).values.long()
+    steps = torch.tensor([y * width + x for y, x in row_by_row], device=device)
+    found = torch.arange(height * width, device=device) + _looked_up(steps, first_row_first)
+    return torch.where(enough, found.to(torch.int32), regular)
+
+
+def _neighbours(active: Tensor, ball: tuple[tuple[int, int], ...]) -> Tensor:
+    """``[N, h, w]`` to what each cell sees at each displacement: ``[N, K, h * w]``."""
+    height, width = active.shape[1:]
+    rows, columns = max(y for y, _ in ball), max(x for _, x in ball)
+    padded = functional.pad(active, (columns, columns, rows, rows))
+    down, right = 2 * rows + 1, 2 * columns + 1
+    seen = padded.index_select(1, _shifts(down, height).to(active.device))
+    seen = seen.index_select(2, _shifts(right, width).to(active.device))
+    seen = seen.view(-1, down, height, right, width).transpose(2, 3)
+    chosen = torch.tensor([(y + rows) * right + x + columns for y, x in ball], device=active.device)
+    return seen.reshape(-1, down * right, height * width).index_select(1, chosen)
+
+
+def _looked_up(table: Tensor, index: Tensor) -> Tensor:
+    """``table[index]``, which exported as it stands would become a GatherND."""
+    return table.index_select(0, index.flatten()).view(index.shape)
+
+
+def _shifts(count: int, size: int) -> Tensor:
+    """Indices 0 to size - 1, then 1 to size, and so on, `count` times."""
+    return (torch.arange(count)[:, None] + torch.arange(size)).flatten()
 
 
 def _searched(active: Tensor, k: int, window: int) -> Tensor:

@@ -15,8 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sdcl_neuro.bridge import BridgeConfig, EventMapping, nearest_event_offsets
 from sdcl_neuro.bridge.gathering import compiled, gathered_convolution, plain_convolution
-from sdcl_neuro.bridge.offsets import traceable_event_offsets
-from sdcl_neuro.bridge.sampling import nearest_event_index, sampling_index
+from sdcl_neuro.bridge.sampling import (
+    nearest_event_index,
+    sampling_index,
+    traceable_event_index,
+)
 from sdcl_neuro.errors import InputError
 
 maps = hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=9).flatmap(
@@ -38,10 +41,9 @@ def test_three_searches_agree(active: np.ndarray, k: int, window: int) -> None:
     """`nearest_event_offsets` itself is held against brute force in test_offsets."""
     cells = torch.from_numpy(active)
     assert compiled(cells)
-    offsets = nearest_event_offsets(cells, k, window=window)
-    assert torch.equal(traceable_event_offsets(cells, k, window=window), offsets)
-    found = nearest_event_index(cells, k, window=window)
-    assert torch.equal(found, sampling_index(offsets, k))
+    wanted = sampling_index(nearest_event_offsets(cells, k, window=window), k)
+    assert torch.equal(traceable_event_index(cells, k, window=window), wanted)
+    assert torch.equal(nearest_event_index(cells, k, window=window), wanted)
 
 
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.3, 1.0])

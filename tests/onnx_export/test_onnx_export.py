@@ -1,4 +1,4 @@
-"""The dense side as ONNX: the search for events in the graph, then every part in onnxruntime."""
+"""The dense side as ONNX: every part in onnxruntime, the search for events in its graph."""
 
 from __future__ import annotations
 
@@ -8,21 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from sdcl_neuro.bridge import (
     Bridge,
     BridgeConfig,
-    EventMapping,
     PstaBridge,
-    active_cells,
-    nearest_event_offsets,
 )
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion.onnx_export import PARTS, export
-from sdcl_neuro.conversion.onnx_export.mapping import GraphMapping
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.event_branch import COMPACT, EventBranch
 from sdcl_neuro.frame_branch import frame_branch
@@ -42,41 +36,11 @@ def lively(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def places(offsets: torch.Tensor, kernel: int) -> torch.Tensor:
-    """Offsets ``[N, h, w, k*k, 2]`` as indices into the padded map, cell by cell."""
-    count, height, width, taps, _ = offsets.shape
-    pitch = width + kernel - 1
-    index = torch.empty(count, taps, height * width, dtype=torch.int64)
-    for y, x, tap in np.ndindex(height, width, taps):
-        row, column = y + tap // kernel, x + tap % kernel  # the padding moves both by k // 2
-        dy, dx = offsets[:, y, x, tap].T
-        index[:, tap, y * width + x] = (row + dy) * pitch + column + dx
-    return index.flatten(1)
-
-
-@settings(deadline=None, max_examples=60, derandomize=True)
-@given(data=st.data())
-def test_the_graph_samples_where_the_bridge_does(data) -> None:
-    cells = data.draw(st.tuples(st.sampled_from([1, 2, 6, 16]), st.sampled_from([1, 4, 8])))
-    ratio = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 2)))
-    kernel, window = data.draw(st.sampled_from([1, 3, 5])), data.draw(st.integers(1, 12))
-    pixels = (cells[0] * ratio[0], cells[1] * ratio[1])
-    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
-    share = data.draw(st.sampled_from([0.0, 0.02, 0.1, 0.5, 1.0]))
-    counts = (torch.rand(3, *pixels, generator=generator) < share).float() * 3
-    config = BridgeConfig(kernel=kernel, window=window, event_size=cells, map_size=(1, 1))
-    mapping = lively(EventMapping(config))
-    graph = GraphMapping(mapping, cells=cells, pixels=pixels)
-    offsets = nearest_event_offsets(active_cells(counts, cells), kernel, window=window)
-    assert torch.equal(graph.index(counts), places(offsets, kernel))
-    features = torch.rand(3, config.event_channels, *cells, generator=generator)
-    with torch.no_grad():
-        assert torch.allclose(graph(features, counts), mapping(features, counts), atol=1e-5)
-
-
 def test_counts_of_no_whole_ratio_are_refused() -> None:
+    bridge = Bridge(BridgeConfig(**SMALL, inputs="e", fusion="none", pyramid="none"))
+    clip = ClipFormat(frames=2, bins=2, size=(63, 32))
     with pytest.raises(InputError, match="no whole ratio"):
-        GraphMapping(EventMapping(BridgeConfig()), cells=(16, 8), pixels=(63, 32))
+        PARTS["bridge"](SdclCheckpoint(Sdcl(None, None, bridge=bridge), clip, None))
 
 
 def exported(part: str, model: Sdcl, path: Path) -> tuple[float, float]:
