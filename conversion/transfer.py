@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_path, write_json
+from ..atomic import atomic_path, keep_apart, write_json
 from ..errors import InputError, NetworkRefused, Refusal
 from ..hardware import HardwareProfile
 from ..placement import Fit, fit
@@ -162,8 +162,7 @@ def _check_paths(source: Path, out: Path) -> None:
         )
     if out.is_dir():
         raise InputError("the output is a folder", where=str(out), mend="give a file's name")
-    if out.exists() and source.exists() and out.samefile(source):
-        raise InputError("model and output are the same file", where=str(out), mend="rename one")
+    keep_apart(out, source)
 
 
 def _prepare(

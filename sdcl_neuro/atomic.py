@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,14 +13,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .errors import InputError
+
 
 @contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it to `target` if the block succeeds.
 
     The temporary file is removed if the block raises, so nothing half-written is left.
+
+    Raises:
+        IsADirectoryError: `target` is a folder.
     """
     target = Path(target)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)
@@ -57,6 +65,19 @@ def atomic_folder(target: Path | str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def keep_apart(out: Path, *sources: Path) -> None:
+    """See that an output is none of the files that it is made from.
+
+    Raises:
+        InputError: it is, by whatever name.
+    """
+    for source in sources:
+        if out.exists() and source.exists() and out.samefile(source):
+            raise InputError(
+                "is the input, too", where=str(out), mend="give the output another name"
+            )
 
 
 def write_json(target: Path | str, value: Any) -> None:

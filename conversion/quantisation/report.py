@@ -84,7 +84,7 @@ class QuantizationReport:
     def __str__(self) -> str:
         head = (
             f"{'layer':<14}{'scale':>10}{'weight rms':>12}{'beta':>10}{'threshold':>11}"
-            f"{'same spikes':>13}{'rate':>9}"
+            f"{'same spikes':>13}{'rate':>11}"
         )
         return "\n".join([head, *(_row(layer) for layer in self.layers)])
 
@@ -138,7 +138,7 @@ def _row(layer: LayerReport) -> str:
     return (
         f"{note['name']:<14}{note['scale']:>10.4g}{note['weight_error_rms']:>12.2e}"
         f"{note['beta_error']:>+10.1e}{note['threshold_error']:>+11.1e}"
-        f"{_percent(layer.spike_agreement):>13}{_percent(layer.rate_change, signed=True):>9}"
+        f"{_percent(layer.spike_agreement):>13}{_percent(layer.rate_change, signed=True):>11}"
     )
 
 

@@ -33,6 +33,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "lava": ("lava", "Lava on this Python: install, status"),
 }
 
+DESCRIPTION = (
+    "Spiking networks from snnTorch to Loihi, spike for spike and with proof, and SDCL's "
+    "re-identification by frames and events. Every verb has --help."
+)
 INTERRUPTED = 130
 
 
@@ -55,7 +59,7 @@ def common_arguments(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``sdcl-neuro``; returns the exit code (see the README)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="sdcl-neuro", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="sdcl-neuro", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"sdcl-neuro {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     # A sub-verb may have a verb's name (weights convert): the first that matches is the verb.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import write_json
+from ..atomic import keep_apart, write_json
 from ..errors import InputError
 from ..events import EVENT_DTYPE, MENDS, Events, read_events, read_parts, write_events
 from ..events.times import EvenFrames, read_frame_times
@@ -123,6 +123,7 @@ def _info(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 def _encode(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     if args.out.suffix not in (".npz", ".h5"):
         raise InputError("spikes are written as .npz or .h5", where=str(args.out))
+    keep_apart(args.out, args.file)
     encoding = Encoding(
         frame_times=read_frame_times(args.frame_times)
         if args.frame_times

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..atomic import file_sha256, write_json
+from ..atomic import file_sha256, keep_apart, write_json
 from ..errors import InputError
 from ..record import LayerActivity, Record
 
@@ -45,6 +45,7 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError(
             f"{args.out.name} ends in none of {', '.join(ENDINGS)}", where="--out", mend="rename it"
         )
+    keep_apart(args.out, args.spikes)
     if not args.quiet:
         print(f"{args.backend}: running {args.model}", file=sys.stderr)
     in_pieces = args.backend == "loihi" and {args.spikes.suffix, args.out.suffix} == {".h5"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,8 @@ class _opened:
             raise InputError("no such file", where=str(self.path), mend="give a video file")
         if self.path.stat().st_size == 0:
             raise InputError("is empty", where=str(self.path), mend="give a video file")
+        # A damaged video is told of in our own words; FFmpeg would write dozens of its own.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         self.capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         if not self.capture.isOpened():
             self.capture.release()

@@ -63,10 +63,25 @@ class LiveSource:
                 f"{len(piped)} sources on standard input",
                 mend="give named pipes (mkfifo) for all but one",
             )
-        if not (0 <= self.patience_s <= 60 and 0 < self.idle_s <= 86400):
+        if not 0 <= self.patience_s <= 60:
             raise InputError(
-                f"a patience of {self.patience_s:g} s and a rest of {self.idle_s:g} s",
-                mend="give 0 to 60 s, and more than 0 up to a day",
+                f"frames wait {1e3 * self.patience_s:g} ms",
+                where="--patience",
+                mend="give 0 to 60000 ms",
+            )
+        if not 0 < self.idle_s <= 86400:
+            raise InputError(
+                f"a growing file may rest for {self.idle_s:g} s",
+                where="--idle",
+                mend="give more than 0 s, up to a day",
+            )
+        if self.fps is not None and self.raw_size is None:
+            raise InputError(
+                "only raw pictures are told their rate", where="--fps", mend="give --size, too"
+            )
+        if self.event_format is not None and self.events is None:
+            raise InputError(
+                "there is no stream of events", where="--event-format", mend="give --events, too"
             )
 
 

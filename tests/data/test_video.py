@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from sdcl_neuro import demo
 from sdcl_neuro.data import Video
 from sdcl_neuro.errors import InputError
 
@@ -47,3 +52,14 @@ def test_files_that_are_no_video(tmp_path, film):
     stump.write_bytes(film.read_bytes()[:3000])
     with pytest.raises(InputError, match=r"not a video|can be decoded"):
         Video(stump)
+
+
+def test_of_a_damaged_video_only_we_speak(tmp_path):
+    """In a process of its own: FFmpeg takes its level of talk once, and writes past Python."""
+    whole = Path(demo.__file__).parent / "clip" / "clip.mp4"
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[:20_000])
+    code = f"from sdcl_neuro.data import Video; Video({str(cut)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "no frame of it can be decoded" in done.stderr
+    assert "NAL unit" not in done.stderr

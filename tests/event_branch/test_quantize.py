@@ -208,6 +208,13 @@ def test_quantised_after_float_training_agrees_with_it():
         assert abs(layer.rate_change) < 0.06
 
 
+def test_report_of_a_silent_layer_keeps_its_columns_apart():
+    net = network(dense([[0.1]]))
+    calibration = np.ones((2, 1, 1), np.uint8)
+    text = str(quantization_report(net, quantize(net), calibration))
+    assert text.splitlines()[1].count("  no spikes") == 2
+
+
 def test_report_refuses_networks_that_do_not_belong_together():
     net = network(dense([[1.0]]))
     chip = quantize(net)

@@ -147,6 +147,7 @@ def test_simulate_a_folder_and_a_video(tmp_path: Path) -> None:
         (["encode", "IN", "--out", "OUT", "--frame-times", "IN", "--bins", "2"], "whole numbers"),
         (["encode", "IN", "--out", "OUT", "--fps", "9", "--bins", "2", "--box", "1,2"], "no box"),
         (["simulate", "IN", "--out", "OUT"], "not a video"),
+        (["encode", "IN", "--out", "IN", "--fps", "25", "--bins", "4"], "is the input, too"),
         (["simulate", "DIR", "--out", "OUT"], "no pictures"),
         (["simulate", "IN", "--out", "OUT", "--threshold", "-1"], "threshold_on is -1"),
     ],

@@ -55,6 +55,13 @@ def test_spikes_and_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "running a.net" in captured.err
 
 
+def test_the_input_is_not_written_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = Path("in.npz").read_bytes()
+    assert main(["run", "a.net", "--spikes", "in.npz", "--out", "./in.npz"]) == 2
+    assert "in.npz: is the input, too" in capsys.readouterr().err
+    assert Path("in.npz").read_bytes() == before
+
+
 def test_layers_and_h5(folder: Path) -> None:
     words = ["run", "a.net", "--spikes", "in.npz", "--out", "out.h5", "--layers", "1", "--quiet"]
     assert main(words) == 0

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sdcl_neuro.atomic import atomic_path, file_sha256, write_json
+from sdcl_neuro.atomic import atomic_path, file_sha256, keep_apart, write_json
+from sdcl_neuro.errors import InputError
 
 
 def test_a_failing_writer_leaves_nothing(tmp_path: Path) -> None:
@@ -22,6 +23,24 @@ def test_a_failing_writer_leaves_nothing(tmp_path: Path) -> None:
         fail()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_is_not_written_over_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_json(tmp_path / "results", {})
+    assert caught.value.filename == str(tmp_path / "results")
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+def test_an_output_is_no_input(tmp_path: Path) -> None:
+    source, link = tmp_path / "in", tmp_path / "link"
+    keep_apart(source, link)  # neither is there yet
+    source.touch()
+    link.symlink_to(source)
+    keep_apart(tmp_path / "out", source)
+    with pytest.raises(InputError, match="is the input, too"):
+        keep_apart(link, tmp_path / "other", source)
 
 
 def test_not_a_number_is_never_written(tmp_path: Path) -> None:

@@ -250,6 +250,23 @@ def test_an_interrupt_ends_in_good_order(material, checkpoint, tmp_path: Path) -
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--patience", "-5"], "--patience: frames wait -5 ms; give 0 to 60000 ms"),
+        (["--idle", "0"], "--idle: a growing file may rest for 0 s; give more than 0 s"),
+        (["--fps", "25"], "--fps: only raw pictures are told their rate; give --size, too"),
+        (["--event-format", "text"], "--event-format: there is no stream of events"),
+    ],
+)
+def test_what_would_mean_nothing_is_refused(
+    material, checkpoint, capsys: pytest.CaptureFixture[str], given: list[str], message: str
+) -> None:
+    sources = ["--frames", str(material.video), "--tracks", str(material.tracks)]
+    assert main(["live", str(checkpoint), *sources, *given]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_events_of_a_recording_are_taken_too(material, checkpoint, wanted, tmp_path: Path) -> None:
     loaded, _ = load_hybrid(checkpoint)
     recorded = simulate_video(Video(material.video), loaded.clip.simulator)

@@ -200,7 +200,7 @@ def test_bad_outputs_of_convert(net_file, tmp_path, capsys):
     for out, said in [
         (tmp_path / "a.pt", "unknown ending '.pt'"),
         (tmp_path / "a", "unknown ending ''"),
-        (net_file, "same file"),
+        (net_file, "is the input, too"),
     ]:
         assert main(["convert", str(net_file), str(out)]) == 2
         assert said in _last_line(capsys)
