@@ -12,6 +12,8 @@ Work is in proportion to the spikes, and small:
 - Channels of one pixel that spike together are looked up together: tables hold the sum of the
   weights for every pattern of a group of 1, 2, 4 or 8 channels. The busier a layer, the more this
   saves: eight channels that are all active cost one run, not eight.
+- Where so many spike that most sums change anyway, each neuron looks up what it sees of the input
+  instead (`window_kernels`).
 - A layer is worked on in tiles of rows, all steps of a stretch before the next tile, so that a
   tile's states stay in the second cache.
 - A cell of neurons that received nothing and in which nothing changed will not change in the next
@@ -36,11 +38,56 @@ from .window_kernels import lay_out, sum_windows
 
 PLAIN, CLIPPED, FULL = 0, 1, 2
 """Kinds of neuron step, `plan.Plan.neuron`'s last entry."""
+AT_ONCE = 3
+"""Places in a word that `find` writes at once."""
+
+
+@inlined
+def find(words, t, y, log, spots):  # type: ignore[no-untyped-def]
+    """List the groups of channels of a row in which any spikes.
+
+    A row's few spikes lie where no processor foresees; words are therefore taken apart without a
+    branch for each: `AT_ONCE` places are written, whether there are so many or not.
+
+    Args:
+        words: uint64 ``[T, H, words]``.
+        t, y: which step and row.
+        log: log2 of the channels of a group.
+        spots: uint64, written: the number of each group's first bit in the row.
+
+    Returns:
+        How many there are.
+    """
+    one, found = uint64(1), uint64(0)
+    for w in range(uint64(words.shape[2])):
+        groups = words[t, y, w]
+        if log:
+            groups |= groups >> one
+            if log == one:
+                groups &= uint64(0x5555555555555555)
+            else:
+                groups |= groups >> uint64(2)
+                if log == uint64(2):
+                    groups &= uint64(0x1111111111111111)
+                else:
+                    groups = (groups | groups >> uint64(4)) & uint64(0x0101010101010101)
+        count, first = count_ones(groups), w << uint64(6)
+        place = found
+        for _ in range(AT_ONCE):
+            spots[place] = first + lowest_bit(groups)
+            groups &= groups - one
+            place += one
+        while groups:
+            spots[place] = first + lowest_bit(groups)
+            groups &= groups - one
+            place += one
+        found += count
+    return found
 
 
 @inlined
 def deliver(  # type: ignore[no-untyped-def]
-    words, t, y, columns, rows, low, high, table, shape, top, stride, received
+    words, t, y, columns, rows, low, high, table, shape, top, stride, spots, received
 ):
     """Add the weights behind the spikes of one row to the tile they reach.
 
@@ -56,42 +103,35 @@ def deliver(  # type: ignore[no-untyped-def]
             pattern.
         top: the tile's first row.
         stride: elements of a row of `received`.
+        spots: uint64, scratch for `find`.
         received: as `table`, flat, the tile's sums.
 
     Returns:
         A bit for each cell of an output row that was reached.
     """
-    lanes = uint64(RUN_BYTES // table.itemsize)
+    lanes, one = uint64(RUN_BYTES // table.itemsize), uint64(1)
     log, tap_size, pattern_size = shape[0], shape[1], shape[2]
-    group_size = uint64(1) << log
-    select = (uint64(1) << group_size) - uint64(1)
+    group_size = one << log
+    select = (one << group_size) - one
     touched = uint64(0)
-    for w in range(uint64(words.shape[2])):
-        word = words[t, y, w]
-        while word:
-            shift = lowest_bit(word) & uint64(0x38)
-            octet = (w << uint64(3)) + (shift >> uint64(3))
-            byte = (word >> shift) & uint64(255)
-            word ^= byte << shift
-            place, base, runs = columns[0, octet], columns[1, octet], columns[2, octet]
-            touched |= columns[3, octet]
-            while byte:
-                group = lowest_bit(byte) >> log
-                offset = group << log
-                pattern = (byte >> offset) & select
-                byte ^= pattern << offset
-                source = base + ((group << group_size) + pattern) * pattern_size
-                for r in range(low, high):
-                    target = (rows[0, r] - top) * stride + place
-                    start = source + rows[1, r] * tap_size
-                    for v in range(runs):
-                        add_run(received, target + v * lanes, table, start + v * lanes)
+    for i in range(find(words, t, y, log, spots)):
+        spot = spots[i]
+        octet, group = spot >> uint64(3), (spot & uint64(7)) >> log
+        pattern = words[t, y, spot >> uint64(6)] >> (spot & uint64(63)) & select
+        place, runs = columns[0, octet], columns[2, octet]
+        source = columns[1, octet] + ((group << group_size) + pattern) * pattern_size
+        touched |= columns[3, octet]
+        for r in range(low, high):
+            target = (rows[0, r] - top) * stride + place
+            start = source + rows[1, r] * tap_size
+            for v in range(runs):
+                add_run(received, target + v * lanes, table, start + v * lanes)
     return touched
 
 
 @inlined
 def deliver_rows(  # type: ignore[no-untyped-def]
-    words, t, first, last, feed, top, bottom, stride, received, reached
+    words, t, first, last, feed, top, bottom, stride, spots, received, reached
 ):
     """Deliver what the rows from ``first`` on send to the tile of the rows from ``top`` on."""
     columns, rows, starts, _, table, shape = feed
@@ -104,7 +144,7 @@ def deliver_rows(  # type: ignore[no-untyped-def]
             high -= one
         if low < high:
             touched = deliver(
-                words, t, y, columns, rows, low, high, table, shape, top, stride, received
+                words, t, y, columns, rows, low, high, table, shape, top, stride, spots, received
             )
             for r in range(low, high):
                 reached[rows[0, r] - top] |= touched
@@ -173,7 +213,7 @@ _update_plain, _update_clipped, _update_full = map(
 @lean
 def advance(  # type: ignore[no-untyped-def]
     words, flags, sent, halves, before, feed, echo, windows, stream, bias, neuron, span,
-    received, reached, voltage, current, asleep, totals,
+    spots, received, reached, voltage, current, asleep, totals,
 ):  # fmt: skip
     """Run some rows of one layer of one sample over a stretch of steps.
 
@@ -190,6 +230,7 @@ def advance(  # type: ignore[no-untyped-def]
         bias, neuron: see `plan.Plan`.
         span: uint64 ``[7]``: first row, the row after the last, the row `voltage` begins with,
             the first row to count and the one after the last, rows of a tile, lanes in use.
+        spots: uint64, scratch for `find`: a row's bits and `AT_ONCE`.
         received, reached: scratch of a tile, zeros, left so.
         voltage, current: int32, states; `current` may be empty where the neuron has none.
         asleep: uint64, a word for each row of `voltage`.
@@ -213,12 +254,14 @@ def advance(  # type: ignore[no-untyped-def]
                 for row in range(bottom - top):
                     reached[row] = ~zero
             else:
-                deliver_rows(words, t, first, last, feed, top, bottom, stride, received, reached)
+                deliver_rows(
+                    words, t, first, last, feed, top, bottom, stride, spots, received, reached
+                )
             if echo[4].shape[0]:
                 source, step = (sent, t - one) if t else (before, zero)
                 reached[0] |= deliver(
                     source, step, zero, echo[0], echo[1], zero, one, echo[4], echo[5],
-                    zero, stride, received,
+                    zero, stride, spots, received,
                 )  # fmt: skip
             for row in range(top, bottom):
                 place = (row - top) * stride

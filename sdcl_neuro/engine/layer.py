@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..spike_file import Spikes
 from . import bits, kernels
+from .kernels import AT_ONCE
 from .plan import Plan
 from .population import Population, aligned
 from .vectors import RUN_BYTES
@@ -114,7 +115,14 @@ class Layer:
         kernels.advance(
             *(words, words.view(np.uint8), sent, sent.view(np.uint32), self._before),
             *(feed, echo, windows, stream, plan.bias, plan.neuron, self._span),
-            *(scratch.sums(plan), scratch.reached, *self._states, self._asleep, self.totals),
+            *(
+                scratch.spots,
+                scratch.sums(plan),
+                scratch.reached,
+                *self._states,
+                self._asleep,
+                self.totals,
+            ),
         )
         if plan.echo is not None:
             one = plan.classes[:1]
@@ -152,7 +160,7 @@ class Scratch:
     """Buffers of a band that hold nothing between layers.
 
     Attributes:
-        reached, counts, plane, stream: see `kernels`, `bits` and `window_kernels`.
+        spots, reached, counts, plane, stream: see `kernels`, `bits` and `window_kernels`.
     """
 
     def __init__(self, populations: Sequence[Population], plans: Sequence[Plan]) -> None:
@@ -161,8 +169,10 @@ class Scratch:
             size = max(_tile_elements(plan) for plan in plans if plan.feed.dtype is dtype)
             self._sums[dtype] = aligned((size,), dtype)
         self.reached = aligned((max([1, *(plan.tile_rows for plan in plans)]),), np.uint64)
+        widest = max(population.lanes for population in populations)
+        self.spots = aligned((widest + AT_ONCE,), np.uint64)
         self.stream = aligned((max([0, *(p.windows.stream_bytes for p in plans)]),), np.uint8)
-        self.counts = aligned((max(p.lanes for p in populations),), np.uint8)
+        self.counts = aligned((widest,), np.uint8)
         octets = max(p.octets * p.height * p.width for p in populations)
         self.plane = aligned((octets,), np.uint8)
 

@@ -131,12 +131,12 @@ def count_ones(typingctx, word):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def lowest_bit(typingctx, word):  # type: ignore[no-untyped-def]
-    """Number of the lowest bit that is set, in a word that is not zero."""
+    """Number of the lowest bit that is set; 64 in a word that is zero."""
     del typingctx
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         del context, signature
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(word), generate
 

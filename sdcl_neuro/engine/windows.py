@@ -26,9 +26,9 @@ CHUNK_MAX = 10
 """Bits of a chunk at most: a table of more patterns leaves the first cache for little."""
 PIECES = (256, 128, 64, 32, 16)
 """Bytes of a pixel's sums that are held in registers; a pixel is cut into the largest that fit."""
-ROW_NS, PIECE_NS, LINE_NS = 0.34, 0.88, 0.26
+ROW_NS, PIECE_NS, LINE_NS = 1.0, 0.95, 0.31
 """Time for each piece of a pixel to turn to a row of bits, to look a chunk up, and to add 64 bytes;
-see `synapses.OCTET_NS`."""
+see `synapses.WORD_NS`."""
 WORD_BYTES = 8
 """What is read at once, and may be read beyond a window's end."""
 
