@@ -8,8 +8,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
+from ..compiling.llvm import I32, I64, Value, constant, intrinsic, load, pointer_at, splat, store
 from ..fixed_point import DECAY_BITS, STATE_LIMIT, STATE_SHIFT
-from .llvm import I32, I64, Value, constant, intrinsic, load, pointer_at, splat, store
 
 CELL = 32
 """Neurons that are advanced at once."""

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.np.arrayobj import make_array
 
-from .llvm import I64, Value, constant, intrinsic, load, pointer_at, splat, store
+from ..compiling.llvm import I64, Value, constant, intrinsic, load, pointer_at, splat, store
 
 RUN_BYTES = 64
 """What `add_run` adds at once."""

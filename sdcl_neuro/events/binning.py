@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy import uint8, uint64
 from numpy.typing import NDArray
 
+from ..compiling import compiled
+
 Array = NDArray[Any]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def bounds_of(events: Array, edges: NDArray[np.int64], bounds: NDArray[np.int64]) -> None:
     """``bounds[i]``: how many of the ordered events lie at ``edges[i]`` or before; edges ascend."""
     low = 0
@@ -32,7 +33,7 @@ def bounds_of(events: Array, edges: NDArray[np.int64], bounds: NDArray[np.int64]
         bounds[i] = low
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def mark(
     events: Array, bounds: NDArray[np.int64], first: int, last: int, width: int, spikes: Array
 ) -> None:
@@ -45,7 +46,7 @@ def mark(
             cells[uint64(event.p) * plane + uint64(event.y) * uint64(width) + uint64(event.x)] = 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def count(
     events: Array, bounds: NDArray[np.int64], first: int, last: int, width: int, spikes: Array
 ) -> int:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy import int32, int64, uint8, uint64
 from numpy.typing import NDArray
+
+from ..compiling import compiled
 
 PIXEL_SHIFT = 1
 ROW_SHIFT = 17
@@ -28,14 +29,14 @@ Ints = NDArray[np.int32]
 Keys = NDArray[np.uint64]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def grey_levels(frame: NDArray[np.uint8], level_of: Ints, out: Ints) -> None:
     """Level of each pixel of a grey frame, flat; `level_of` has one entry per grey value."""
     for i in range(frame.size):
         out[i] = level_of[frame[i]]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def colour_levels(
     frame: NDArray[np.uint8], weights: NDArray[np.int64], level_of: Ints, out: Ints
 ) -> None:
@@ -48,7 +49,7 @@ def colour_levels(
         out[i] = level_of[(luminance + 32768) >> 16]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def rises(
     before: Ints,
     after: Ints,
@@ -73,7 +74,7 @@ def rises(
         crossed[i] = uint8(end >= threshold_on[i]) | uint8(-end >= threshold_off[i])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def flagged(crossed: NDArray[np.uint8], words: Keys, pixels: Ints) -> int:
     """List the pixels whose flag is set, in order; return how many.
 
@@ -90,7 +91,7 @@ def flagged(crossed: NDArray[np.uint8], words: Keys, pixels: Ints) -> int:
     return int(int64(count))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def crossings(
     pixels: Ints,
     rise: Ints,
@@ -152,7 +153,7 @@ def crossings(
     return pixels.size, count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def outside_refractory(
     keys: Keys, width: int, start_us: int, refractory_us: int, last_us: NDArray[np.int64]
 ) -> NDArray[Any]:
@@ -168,7 +169,7 @@ def outside_refractory(
     return keep
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def order_by_offset(keys: Keys, spare: Keys, duration_us: int) -> bool:
     """Order keys by offset, leaving equal ones as they are; `spare` is as long as `keys`.
 
@@ -203,7 +204,7 @@ def order_by_offset(keys: Keys, spare: Keys, duration_us: int) -> bool:
     return digits % 2 == 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def unpack(keys: Keys, start_us: int, events: Any) -> None:
     """Write keys as records of `EVENT_DTYPE`."""
     for i in range(keys.size):
@@ -214,7 +215,7 @@ def unpack(keys: Keys, start_us: int, events: Any) -> None:
         events[i].p = key & uint64(1)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def es_dvs_rest(body: NDArray[np.uint8]) -> int:
     """Bytes missing at the end of an Event Stream's DVS events (format of Marcireau, version 2).
 

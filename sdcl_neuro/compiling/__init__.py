@@ -13,7 +13,7 @@ from typing import Any
 
 import numba
 
-UNCOUNTED = {"_nrt": False}
+UNCOUNTED: dict[str, Any] = {"_nrt": False}
 """numba's switch for its runtime, as its own extensions use it; versions 0.61 to 0.68 have it."""
 
 

@@ -1,10 +1,10 @@
-"""What the engine's vector operations are written with: LLVM's own instructions, through numba.
+"""What vector operations are written with: LLVM's own instructions, through numba.
 
-numba compiles loops over scalars and leaves it to LLVM to find vectors in them. In the engine's
-inner loops it does not: a short run of weights is guarded by tests for overlapping arrays that cost
-more than the run, and the 64-bit product of a decay is widened lane by lane. Both are spelled out
-here. LLVM splits a vector that is wider than the processor's registers, so the code runs on every
-processor that numba supports; no instruction of one maker is named.
+numba compiles loops over scalars and leaves it to LLVM to find vectors in them. In a few inner
+loops it does not: a short run of weights is guarded by tests for overlapping arrays that cost more
+than the run, and the 64-bit product of a decay is widened lane by lane. Those are spelled out. LLVM
+splits a vector that is wider than the processor's registers, so the code runs on every processor
+that numba supports; no instruction of one maker is named.
 
 Positions are in elements, unsigned; nothing is checked. Vectors need no alignment.
 """
