@@ -13,15 +13,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .branch_description import COMPACT, PAPER, BranchDescription, ConvolutionSpec
-from .chip_ops import UNIT, chip_bias, chip_weight, straight_round
 from .errors import InputError
 from .firing_rates import find_gain, initialise
 from .loihi_leaky import LoihiLeaky, Mode
 from .scales import choose_scale
 from .spec import FloatLayer, FloatNetwork, FloatNeuron, Pair
+from .spiking_layers import next_layers, synaptic_sums
 
 __all__ = ["COMPACT", "PAPER", "BranchDescription", "ConvolutionSpec", "EventBranch"]
 
@@ -115,37 +114,17 @@ class EventBranch(nn.Module):
             spikes: float ``[T, B, in_channels, H, W]``.
 
         Returns:
-            One float tensor of zeros and ones ``[T, B, C, h, w]`` per layer, in order.
+            One float tensor of zeros and ones ``[T, B, C, h, w]`` per layer, in order. The last
+            is contiguous; in those before it channels may lie last in memory.
         """
         self._check_input(spikes)
-        outputs = []
-        for index in range(len(self.synapses)):
-            spikes = self._layer(index, spikes)
-            outputs.append(spikes)
+        outputs: list[Tensor] = []
+        while len(outputs) < len(self.synapses):
+            first = len(outputs)
+            layers = [(self._synapse(i), self._neuron(i)) for i in range(first, len(self.synapses))]
+            outputs += next_layers(layers, spikes, recompute_steps=self.recompute_steps)
+            spikes = outputs[-1]
         return outputs
-
-    def _layer(self, index: int, spikes: Tensor) -> Tensor:
-        """One layer's spikes from those before it, compiled where that gives the same."""
-        synapse, neuron = self._synapse(index), self._neuron(index)
-        weight, bias = synapse.weight, synapse.bias
-        # On a GPU one call of the convolution for all steps is best.
-        apart = _is_changed(synapse, spikes) or spikes.device.type != "cpu"
-        population = None if apart else neuron.leak(spikes)
-        if population is None:
-            return neuron.sequence(*self._sums(index, spikes))
-        if self.mode == "int":
-            scale = float(neuron.scale)
-            weight = chip_weight(weight, scale)
-            bias = None if bias is None else chip_bias(bias, scale) * UNIT
-        from .bptt.convolution import Geometry, Layer, spiking_convolution
-
-        geometry = Geometry(cast(Pair, synapse.stride), cast(Pair, synapse.padding))
-        learns = torch.is_grad_enabled() and any(
-            value is not None and value.requires_grad
-            for value in (spikes, weight, bias, neuron.beta, neuron.threshold)
-        )
-        layer = Layer(geometry, *population, learns=learns, stretch=self.recompute_steps)
-        return spiking_convolution(spikes, weight, bias, neuron.beta, neuron.threshold, layer)
 
     def prepare_quantization(
         self, calibration: Tensor | None = None, *, margin: float = QUANTISATION_MARGIN
@@ -192,7 +171,7 @@ class EventBranch(nn.Module):
         reached = []
         with torch.no_grad():
             for index in range(len(self.synapses)):
-                sums, _ = self._sums(index, spikes)
+                sums, _ = synaptic_sums(self._synapse(index), self._neuron(index), spikes)
                 gain, found = find_gain(self._neuron(index), sums, rate=rate)
                 for parameter in self._synapse(index).parameters():
                     parameter.mul_(gain)
@@ -244,30 +223,13 @@ class EventBranch(nn.Module):
     def _neuron(self, index: int) -> LoihiLeaky:
         return cast(LoihiLeaky, self.neurons[index])
 
-    def _sums(self, index: int, spikes: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Summed input ``[T, B, C, h, w]``; in integers the bias apart, ``[C, 1, 1]``."""
-        synapse, neuron = self._synapse(index), self._neuron(index)
-        folded = spikes.flatten(0, 1)
-        if self.mode == "float":
-            return synapse(folded).unflatten(0, spikes.shape[:2]), None
-        scale = float(neuron.scale)
-        # Reduced precision would not be the chip's; rounding mends what a fast algorithm
-        # (Winograd, Fourier) may have left of an integer sum.
-        with torch.autocast(folded.device.type, enabled=False):
-            weight = chip_weight(synapse.weight.float(), scale)
-            sums = straight_round(
-                functional.conv2d(folded.float(), weight, None, synapse.stride, synapse.padding)
-            )
-        bias = None if synapse.bias is None else chip_bias(synapse.bias, scale)[:, None, None]
-        return sums.unflatten(0, spikes.shape[:2]), bias
-
     def _peaks(self, spikes: Tensor) -> list[float | None]:
         """Largest magnitude of every layer's summed input on given spikes, in float."""
         self._check_input(spikes)
         peaks: list[float | None] = []
         with torch.no_grad():
             for index in range(len(self.synapses)):
-                sums, _ = self._sums(index, spikes)
+                sums, _ = synaptic_sums(self._synapse(index), self._neuron(index), spikes)
                 peaks.append(float(sums.abs().amax()))
                 spikes = self._neuron(index).sequence(sums)
         return peaks
@@ -285,21 +247,6 @@ class EventBranch(nn.Module):
                 where="EventBranch",
                 mend="give at least one step and sample, as float",
             )
-
-
-def _is_changed(synapse: nn.Conv2d, spikes: Tensor) -> bool:
-    """Whether calling `synapse` may do something else than a float32 convolution of `spikes`."""
-    return (
-        type(synapse) is not nn.Conv2d
-        or bool(synapse._forward_hooks or synapse._forward_pre_hooks)
-        or synapse.groups != 1
-        or synapse.dilation != (1, 1)
-        or synapse.padding_mode != "zeros"
-        or isinstance(synapse.padding, str)
-        or spikes.dtype != torch.float32
-        or synapse.weight.dtype != torch.float32
-        or torch.is_autocast_enabled(spikes.device.type)
-    )
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:

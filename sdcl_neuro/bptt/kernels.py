@@ -115,6 +115,18 @@ def leak_int(first, last, drive, membranes, offset, spikes, state, keep, limit, 
 
 
 @compiled
+def _slope(far, kind, one, half, inner, sharpness):  # type: ignore[no-untyped-def]
+    """A surrogate's at the distance `far` from the threshold; `one` where it is given."""
+    if kind == ATAN:
+        x = inner * far
+        return half / (one + x * x)
+    if kind == FAST_SIGMOID:
+        x = sharpness * abs(far) + one
+        return one / (x * x)
+    return one
+
+
+@compiled
 def leak_backward(  # type: ignore[no-untyped-def]
     first, last, membranes, gradient, result, carry, beta, threshold, norm, largest, gain,
     kind, sharpness, sums,
@@ -152,25 +164,13 @@ def leak_backward(  # type: ignore[no-untyped-def]
                 for i in range(begin, stop):
                     held = min(max(now[i], -largest), largest)
                     far = (held - threshold) * inverse
-                    slope = one
-                    if kind == ATAN:
-                        x = inner * far
-                        slope = half / (one + x * x)
-                    elif kind == FAST_SIGMOID:
-                        x = sharpness * abs(far) + one
-                        slope = one / (x * x)
+                    slope = _slope(far, kind, one, half, inner, sharpness)
                     sums[1, i] += slope * given[i]
                     sums[0, i] += zero if far > zero else carry[i] * held
             for i in range(begin, stop):
                 held = min(max(now[i], -largest), largest)
                 far = (held - threshold) * inverse
-                slope = one
-                if kind == ATAN:
-                    x = inner * far
-                    slope = half / (one + x * x)
-                elif kind == FAST_SIGMOID:
-                    x = sharpness * abs(far) + one
-                    slope = one / (x * x)
+                slope = _slope(far, kind, one, half, inner, sharpness)
                 past = zero if far > zero else carry[i] * beta
                 here = slope * given[i] * inverse + past
                 here = here if abs(now[i]) <= largest else zero

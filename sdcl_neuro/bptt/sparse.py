@@ -23,33 +23,36 @@ from .workers import share
 
 
 @compiled
-def follow(first, last, spikes, outputs, kernel, reach, strides, shape, forward):  # type: ignore[no-untyped-def]
+def follow(first, last, spikes, outputs, kernel, reach, strides, shape, deep, forward):  # type: ignore[no-untyped-def]
     """Go from every spike of images `first` to `last` through its taps to its outputs.
 
     Args:
-        spikes: float32, flat ``[n, Ci, H W]``.
+        spikes: float32, flat ``[n, Ci, H W]``, or ``[n, H W, Ci]`` where `deep`.
         outputs: float32, flat ``[n, h w Co]``: the sums, which are added to, or their gradient.
         kernel: float32, flat ``[Ci, kh, kw, Co]`` in `runs`' order: the weights; unused for a
             gradient.
         reach: uint32 ``[H W, 4]``, of `reached`.
         strides: uint64: of a kernel's rows, of the output's rows.
         shape: uint64: Ci, H W, kh kw Co, h w Co.
+        deep: whether the spikes' channels lie last.
         forward: whether sums are wanted.
 
     Returns:
         The weights' gradient, as `kernel`; zeros for sums.
     """
     channels, plane, taps, area = shape[0], shape[1], shape[2], shape[3]
-    found = np.zeros(channels * taps, np.float32)
+    found = np.zeros(uint64(0) if forward else channels * taps, np.float32)
+    rows_of, row = (plane, channels) if deep else (channels, plane)
     for n in range(uint64(first), uint64(last)):
-        for channel in range(channels):
-            start = (n * channels + channel) * plane
-            for place in range(uint64(0), plane, uint64(LANES)):
+        for outer in range(rows_of):
+            start = (n * rows_of + outer) * row
+            for place in range(uint64(0), row, uint64(LANES)):
                 bits = spiking_lanes(spikes, start + place)
                 while bits:
-                    position = place + lowest_bit(bits)
+                    inner = place + lowest_bit(bits)
                     bits &= bits - uint64(1)
-                    factor = spikes[start + position]
+                    factor = spikes[start + inner]
+                    position, channel = (outer, inner) if deep else (inner, outer)
                     rows, length = uint64(reach[position, 0]), uint64(reach[position, 1])
                     tap = channel * taps + uint64(reach[position, 2])
                     begin = n * area + uint64(reach[position, 3])
@@ -112,7 +115,7 @@ def reached(
 
 
 def pays(spikes: Tensor, weight: Tensor, stride: tuple[int, int]) -> bool:
-    """Whether a `SparseConvolution` can take ``[..., Ci, H, W]`` like these, faster than torch.
+    """Whether a `SparseConvolution` can take ``[n, Ci, H, W]`` like these, faster than torch.
 
     The constants are nanoseconds on one core with AVX-512: to look at a pixel, to begin with a
     spike, to add `LANES` floats, and a dense tap of torch's.
@@ -120,9 +123,8 @@ def pays(spikes: Tensor, weight: Tensor, stride: tuple[int, int]) -> bool:
     fits = (
         spikes.device.type == "cpu"
         and spikes.dtype == weight.dtype == torch.float32
-        and spikes.is_contiguous()
         and weight.shape[0] % LANES == 0
-        and spikes.shape[-2:].numel() % LANES == 0
+        and _row(spikes) % LANES == 0
     )
     if not fits:
         return False
@@ -133,7 +135,9 @@ def pays(spikes: Tensor, weight: Tensor, stride: tuple[int, int]) -> bool:
 
 @dataclass(frozen=True)
 class SparseConvolution:
-    """Of spikes ``[n, Ci, H, W]``, contiguous, mostly zeros; outputs are channels last.
+    """Of spikes ``[n, Ci, H, W]``, contiguous or channels last, mostly zeros.
+
+    Outputs are channels last.
 
     Attributes:
         size: H and W.
@@ -154,20 +158,24 @@ class SparseConvolution:
         return rows, columns
 
     def sums(self, spikes: Tensor, stored: Tensor) -> Tensor:
-        """``[n, Co, h, w]``, contiguous; exact where all sums are integers below 2^24."""
+        """``[n, Co, h, w]``; exact where all sums are integers below 2^24."""
         found = torch.zeros(len(spikes), *self.outputs, self.shape[0])
         self._follow(spikes, found, stored, forward=True)
-        return found.permute(0, 3, 1, 2).contiguous()
+        return found.permute(0, 3, 1, 2)
 
     def weight_gradient(self, spikes: Tensor, drive: Tensor) -> Tensor:
-        """``[Co, Ci, kh, kw]``, from the gradient of the sums, ``[n, h, w, Co]``, contiguous."""
-        parts = self._follow(spikes, drive, torch.zeros(0), forward=False)
+        """As `stored` has weights, from the gradient of the sums, ``[n, Co, h, w]``."""
+        last = drive.permute(0, 2, 3, 1)
+        parts = self._follow(spikes, last, torch.zeros(0), forward=False)
+        return torch.from_numpy(sum(parts[1:], parts[0]))
+
+    def restored(self, stored: Tensor) -> Tensor:
+        """``[Co, Ci, kh, kw]`` of what is `stored`."""
         channels, inputs, *kernel = self.shape
-        stored = sum(parts[1:], parts[0]).reshape(inputs, *kernel, channels)
         _, rows, columns = self._reached()
-        found = np.empty_like(stored)
-        found[:, rows[:, None], columns[None, :]] = stored
-        return torch.from_numpy(found).permute(3, 0, 1, 2)
+        found = torch.empty(inputs, *kernel, channels)
+        found[:, rows[:, None], columns[None, :]] = stored.view(found.shape)
+        return found.permute(3, 0, 1, 2)
 
     def stored(self, weight: Tensor) -> Tensor:
         """A weight as `sums` wants it."""
@@ -185,9 +193,17 @@ class SparseConvolution:
         channels, inputs, *kernel = self.shape
         columns = self.outputs[1]
         shape = (inputs, prod(self.size), prod(kernel) * channels, prod(self.outputs) * channels)
+        deep = not spikes.is_contiguous()
+        flat = (spikes.permute(0, 2, 3, 1) if deep else spikes).reshape(-1)
         return share(
-            follow, len(spikes), spikes.view(-1).numpy(), outputs.view(-1).numpy(),
-            stored.numpy(), self._reached()[0],
-            np.array([kernel[1] * channels, columns * channels], np.uint64),
-            np.array(shape, np.uint64), forward, work=spikes.numel(),
+            follow, len(spikes), flat.numpy(), outputs.reshape(-1).numpy(), stored.numpy(),
+            self._reached()[0], np.array([kernel[1] * channels, columns * channels], np.uint64),
+            np.array(shape, np.uint64), deep, forward, work=spikes.numel(),
         )  # fmt: skip
+
+
+def _row(spikes: Tensor) -> int:
+    """Elements of ``[n, Ci, H, W]`` that lie together in memory; 1 in a strange layout."""
+    if spikes.is_contiguous():
+        return spikes.shape[2:].numel()
+    return spikes.shape[1] if spikes.is_contiguous(memory_format=torch.channels_last) else 1

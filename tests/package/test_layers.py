@@ -24,7 +24,16 @@ LAYERS: list[set[str]] = [
         "devices",
     },
     {"hardware_schema", "scales", "branch_description", "random_networks", "spec_convert"},
-    {"activity", "engine", "bptt", "chip_ops", "chip_neuron", "loihi_leaky", "firing_rates"},
+    {
+        "activity",
+        "engine",
+        "bptt",
+        "chip_ops",
+        "chip_neuron",
+        "loihi_leaky",
+        "firing_rates",
+        "spiking_layers",
+    },
     {
         "event_branch",
         "frame_branch",
