@@ -38,8 +38,9 @@ def run_network(
         layers: indices of the layers whose spikes to keep; None keeps all. The activity is
             always counted for every layer.
         device: ``cpu``, or a GPU as torch names it (``cuda``, ``cuda:1``).
-        path: ``event`` (numba, work in proportion to the spikes, CPU only), ``reference`` (torch,
-            dense), or ``auto``: ``event`` on the CPU, else ``reference``. The results are equal.
+        path: ``event`` (numba, CPU only; work in proportion to the spikes where they are few),
+            ``reference`` (torch, dense), or ``auto``: ``event`` on the CPU, else ``reference``.
+            The results are equal.
         chunk: time steps worked on at once; None bounds the memory. It never changes the result.
 
     Returns:
