@@ -8,8 +8,8 @@ exchanges rounds between the two files. A row is slower (or faster) only if p is
 Holm's correction for the number of rows, and the whole interval lies beyond 1 by the threshold.
 Everything else is noise, and is said to be so.
 
-By default each round counts relative to the other tools' mean in the same round, where there are
-others in both files: what slows everything down is then no regression. ``--absolute`` turns that
+By default each round counts relative to its peers' mean in the same round, where there are such
+in both files: what slows everything down is then no regression. ``--absolute`` turns that
 off. Exit status 1 if any row is slower, 2 for files that cannot be compared.
 """
 
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from columns import peers_of
 from numpy.typing import NDArray
 from results import key_of, load
 
@@ -40,7 +41,7 @@ class Change:
         name: table and case.
         ratio, low, high: new over old, and its 95 % interval.
         p: of the permutation test, two-sided.
-        relative: whether rounds were counted relative to the other tools.
+        relative: whether rounds were counted relative to the peers.
     """
 
     name: str
@@ -81,7 +82,7 @@ def verdicts(changes: list[Change], threshold: float) -> list[str]:
 
 def _change(old: Mapping[str, Any], new: Mapping[str, Any], *, absolute: bool) -> Change:
     first = next(iter(new["rounds"]))
-    peers = [name for name in new["rounds"] if name != first and name in old["rounds"]]
+    peers = [name for name in peers_of(new["table"], new["rounds"]) if name in old["rounds"]]
     relative = bool(peers) and not absolute
     one, other = (_logarithms(row, first, peers if relative else []) for row in (old, new))
     difference, interval, p = _test(one, other)

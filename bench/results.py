@@ -29,6 +29,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from columns import columns_of
 
 from sdcl_neuro.atomic import atomic_path, write_json
 
@@ -128,6 +129,11 @@ def markdown(rows: list[dict[str, Any]], *, memory: bool = False) -> str:
     if not any(row["rounds"] for row in rows):
         return _table(keys, [[str(row["case"].get(key, "")) for key in keys] for row in rows])
     tools = _union(row["rounds"] for row in rows)
+    columns = [
+        column
+        for column in columns_of(rows[0]["table"])
+        if any(column.names(row["rounds"]) for row in rows)
+    ]
     unit = "peak MiB" if memory else rows[0]["unit"]
     head = [*keys, *(f"{tool}, {unit}" if i == 0 else tool for i, tool in enumerate(tools))]
     lines = [[str(row["case"].get(key, "")) for key in keys] for row in rows]
@@ -136,25 +142,15 @@ def markdown(rows: list[dict[str, Any]], *, memory: bool = False) -> str:
             line += [str(row["peak_mib"].get(tool, "-")) for tool in tools]
             continue
         line += [_number(row["rounds"].get(tool)) for tool in tools]
-        line.append(_times(row["rounds"], row["notes"].get("beside")))
+        line += [column.cell(row["rounds"]) for column in columns]
     if not memory:
-        named = any("beside" in row["notes"] for row in rows)
-        head.append("times as fast as" if named else "times the best other")
+        head += [column.head for column in columns]
     return _table(head, lines)
 
 
 def _table(head: list[str], lines: list[list[str]]) -> str:
     rows = [head, ["---"] * len(head), *lines]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
-
-
-def _times(rounds: Mapping[str, list[float]], beside: str | None) -> str:
-    first, *others = rounds
-    if not others:
-        return "-"
-    best = beside or min(others, key=lambda name: median(rounds[name]))
-    ratio = median(b / a for a, b in zip(rounds[first], rounds[best], strict=True))
-    return f"{ratio:.3g} ({best})"
 
 
 def _number(values: list[float] | None) -> str:

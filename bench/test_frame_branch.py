@@ -57,7 +57,7 @@ def test_speed(benchmark: Any, book: Book, network: str) -> None:
     outcome = race.run(benchmark)
     times = {kind: round(outcome.ratio("eager", of=kind), 2) for kind in KINDS}
     print(f"{network}: in times of eager's speed: {times}")
-    book.add(outcome, beside="eager", **{"times as fast": times})
+    book.add(outcome, **{"times as fast": times})
     if network == "resnet50" and has_short_arithmetic():
         assert max(times[kind] for kind in SHORT if kind in KINDS) >= AT_LEAST
 

@@ -14,13 +14,13 @@ from statistics import median
 import numpy as np
 import pytest
 import torch
+from columns import TRAINING
 from harness import HUGE_PAGES, KEPT_PAGES, Race, Tool, Worker
 from results import Book
 
 SETTINGS: tuple[Mapping[str, str], ...] = ({}, HUGE_PAGES, KEPT_PAGES)
 THREADS = min(2, len(os.sched_getaffinity(0)))
 ENV = {"OMP_NUM_THREADS": str(THREADS)}
-PEERS = ("snnTorch loop", "SpikingJelly", "SpikingJelly, a step at a time", "Norse", "Sinabs")
 AT_LEAST = {"paper": 1.4, "deep": 1.5}
 AT_LEAST_ON_A_GPU = 3.0
 
@@ -32,11 +32,11 @@ def tools_for(network: str, rate: float) -> list[Tool]:
         Tool("sdcl_neuro", "training_tools:ours", task),
         Tool("in integers", "training_tools:ours", {**task, "mode": "int"}),
         Tool("recomputing", "training_tools:ours", {**task, "recompute": 4}),
-        Tool(PEERS[0], "training_tools:snntorch", task),
-        Tool(PEERS[1], "training_tools:spikingjelly", task),
-        Tool(PEERS[2], "training_tools:spikingjelly", {**task, "multi_step": False}),
-        Tool(PEERS[3], "training_tools:norse", task),
-        Tool(PEERS[4], "training_tools:sinabs", task),
+        Tool(TRAINING[0], "training_tools:snntorch", task),
+        Tool(TRAINING[1], "training_tools:spikingjelly", task),
+        Tool(TRAINING[2], "training_tools:spikingjelly", {**task, "multi_step": False}),
+        Tool(TRAINING[3], "training_tools:norse", task),
+        Tool(TRAINING[4], "training_tools:sinabs", task),
     ]
 
 
@@ -68,7 +68,7 @@ def test_training_step(benchmark, book: Book, network: str, rate: float) -> None
     outcome.assert_equal(["snnTorch loop", "recomputing"], rtol=1e-5, atol=1e-2)
     fired = {name: float(found["fired"]) for name, found in outcome.results.items()}
     assert min(fired.values()) > 0.8 * max(fired.values()), fired
-    best = outcome.best_peer(PEERS)
+    best = outcome.best_peer(TRAINING)
     outcome.notes.update(
         {
             "fastest peer": best,

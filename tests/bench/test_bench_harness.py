@@ -38,7 +38,7 @@ def bench(root, tmp_path, monkeypatch):
     (tmp_path / "toys.py").write_text(TOYS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(str(root / "bench"))
-    names = ("harness", "results", "compare")
+    names = ("tools", "harness", "columns", "results", "compare")
     found = {name: importlib.import_module(name) for name in names}
     yield type("Bench", (), found)
     for name in names:
@@ -105,10 +105,28 @@ def test_a_table_between_its_marks(bench):
     assert "old" not in new
     assert "\nx\n" in new
     assert bench.results.refresh(new, {"rows": rows}) == new
-    rows[0]["notes"]["beside"] = "other"
-    new = bench.results.refresh(page, {"rows": rows})
-    assert "times as fast as |" in new
-    assert "| 2 % | 2 | 8 | 9 | 4.5 (other) |" in new
+
+
+def test_a_table_names_its_peers(bench, monkeypatch):
+    column = bench.columns.Column
+    table = (
+        column("best", ("peer", "other")),
+        column("variant", ("other",), of="variant"),
+        column("floors", ("floor",), inverse=True),
+        column("absent", ("nobody",)),
+    )
+    monkeypatch.setitem(bench.columns.COLUMNS, "t", table)
+    rounds = {
+        "ours": [1.0, 2, 3], "variant": [2.0, 2, 2], "floor": [0.5, 0.5, 1.5],
+        "peer": [4.0, 9, 8], "other": [5.0, 10, 9],
+    }  # fmt: skip
+    rows = [row({"a": 1}, **rounds), row({"a": 2}, ours=[1.0], other=[6.0])]
+    head, _, first, second = bench.results.markdown(rows).splitlines()
+    assert head.endswith("| other | best | variant | floors |")
+    assert first.endswith("| 9 | 4 (peer) | 4.5 | 2 |")
+    assert second.endswith("| 6 | 6 (other) | - | - |")
+    assert bench.columns.peers_of("t", rounds) == ["floor", "peer", "other"]
+    assert bench.columns.peers_of("u", rounds) == ["variant", "floor", "peer", "other"]
 
 
 def test_results_are_merged_by_table_and_case(bench, tmp_path):
