@@ -44,6 +44,8 @@ def execute(args: argparse.Namespace) -> int:
     from ..demo.story import tell
     from ..demo.summary import summary_text, write_summary
 
+    if args.out.exists() and not args.out.is_dir():
+        raise InputError("is no folder", where=str(args.out), mend="give another folder for --out")
     settings = DemoSettings(
         out=args.out,
         frame_weights=args.frame_weights,

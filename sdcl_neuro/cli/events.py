@@ -195,7 +195,11 @@ def _folder(path: Path, fps: Fraction | None) -> Iterator[tuple[int, NDArray[np.
 
     pictures = sorted(item for item in path.iterdir() if item.suffix.lower() in PICTURES)
     if not pictures or fps is None:
-        what = "a folder has no frame rate" if pictures else f"no pictures ({sorted(PICTURES)})"
+        what = (
+            "a folder has no frame rate"
+            if pictures
+            else f"no pictures ({', '.join(sorted(PICTURES))})"
+        )
         raise InputError(what, where=str(path), mend="give --fps and a folder of pictures")
     for index, picture in enumerate(pictures):
         image = cv2.imread(str(picture), cv2.IMREAD_COLOR)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ..atomic import atomic_folder, write_json
@@ -18,15 +18,22 @@ from .video_page import comparison_page
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a progress bar, given a title and a total; the function it yields advances it."""
 
+
+@contextmanager
+def no_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar that nobody sees."""
+    yield lambda count: None
+
+
 EMBEDDINGS, DOCUMENT, REPORT = "embeddings.safetensors", "infer.json", "report.html"
 
 
 def compare_tracks(
-    checkpoint: Path,
+    checkpoint: Path | str,
     source: Source,
     *,
-    progress: Progress,
-    say: Callable[[str], None],
+    progress: Progress = no_progress,
+    say: Callable[[str], None] = lambda line: None,
     backend: str = "loihi",
     device: str | None = None,
     frame_backend: str = "eager",
@@ -53,6 +60,7 @@ def compare_tracks(
         EnvironmentFault: a backend that is not installed, a GPU that is not there.
     """
     # Everything that can be known to be wrong is looked at before minutes are spent.
+    checkpoint = Path(checkpoint)
     check_means(backend, device, frame_backend)
     loaded, events = load_hybrid(checkpoint)
     channels = loaded.model.bridge.config.channels

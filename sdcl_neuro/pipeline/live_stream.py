@@ -94,7 +94,7 @@ class _Opened:
 
 
 def watch(
-    checkpoint: Path,
+    checkpoint: Path | str,
     source: LiveSource,
     *,
     backend: str = "loihi",

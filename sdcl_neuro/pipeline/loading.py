@@ -27,12 +27,13 @@ def check_means(backend: str, device: str | None, frame_backend: str = "eager") 
     check_kind(frame_backend, named_device(device or "cpu"))
 
 
-def load_hybrid(folder: Path) -> tuple[SdclCheckpoint, Model]:
+def load_hybrid(folder: Path | str) -> tuple[SdclCheckpoint, Model]:
     """A checkpoint's dense side, and its event branch in the chip's integers.
 
     Raises:
         InputError: no whole SDCL, or one whose event branch was trained in float only.
     """
+    folder = Path(folder)
     if folder.is_dir() and not is_sdcl_checkpoint(folder) and (folder / EVENT_DOCUMENT).is_file():
         raise InputError(
             "an event branch alone, without the frame branch and the bridge",

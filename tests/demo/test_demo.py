@@ -106,3 +106,6 @@ def test_steps_that_are_none_end_in_one_line(tmp_path: Path, capsys: pytest.Capt
     assert main(["demo", "--out", str(tmp_path / "out"), "--steps", "many"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+    (tmp_path / "file").touch()
+    assert main(["demo", "--out", str(tmp_path / "file")]) == 2
+    assert "file: is no folder; give another folder" in capsys.readouterr().err

@@ -146,6 +146,19 @@ def test_recorded_events_give_what_simulated_ones_did(
     assert np.abs(before - after).max() < 1e-6
 
 
+def test_from_python_in_silence(
+    result: Path, material, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sdcl_neuro.pipeline.infer_video import compare_tracks
+    from sdcl_neuro.pipeline.video import Source
+
+    found = compare_tracks(str(checkpoint), Source(material.video, material.tracks))
+    expected = load_file(result / "embeddings.safetensors")["embeddings"]
+    assert np.abs(found.session.result.embeddings - expected).max() < 1e-6
+    said = capsys.readouterr()
+    assert said.out + said.err == ""
+
+
 def test_another_frame_backend_says_the_same(
     result: Path, material, checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -66,6 +66,7 @@ def assert_same(found: dict, wanted: dict) -> None:
 @pytest.mark.parametrize("mode", ["latency", "throughput"])
 def test_a_recorded_stream_gives_what_infer_gives(material, checkpoint, wanted, mode) -> None:
     source = LiveSource(str(material.video), str(material.tracks), speed=0)
+    checkpoint = str(checkpoint)  # a text will do
     settings = LiveSettings(mode=mode, policy="block", batch=2, queue=3)
     report, found = seen_by(checkpoint, source, settings)
     assert_same(found, wanted)
