@@ -1,4 +1,7 @@
-"""Tools of test_bridge.py: three deformable layers on eight maps of eight channels, 128 x 64."""
+"""Tools of test_bridge.py.
+
+Three deformable layers on eight maps of eight channels, 128 x 64, and the alignment's sampling.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from torch.nn import functional
 
 from sdcl_neuro.bridge.gathering import gathered_convolution
 from sdcl_neuro.bridge.offsets import kernel_grid, nearest_event_offsets
+from sdcl_neuro.bridge.point_sampling import mixed_samples, plain_mixed_samples
 from sdcl_neuro.bridge.sampling import nearest_event_index
 
 MAPS, CHANNELS, HEIGHT, WIDTH, K, LAYERS = 8, 8, 128, 64, 3, 3
@@ -162,3 +166,27 @@ def all_pairs(active: Tensor) -> Tensor:
         near = near.gather(1, rows[..., None].expand(-1, -1, 2))
         out[cells[enough, 0], cells[enough, 1]] = near - grid
     return offsets
+
+
+def aligned(*, fused: bool, channels: int, heads: int, maps: int, train: bool = False) -> Call:
+    """The alignment's samples, 4 points a head on 16 x 8 cells, weighted and summed.
+
+    In one pass if `fused`, else by torch's grid_sample and a product.
+    """
+    torch.manual_seed(0)
+    sample = mixed_samples if fused else plain_mixed_samples
+    value, slope = torch.randn(2, maps, channels, 16, 8)
+    offset = 2 * torch.randn(maps, heads * 8, 16, 8)
+    score = torch.randn(maps, heads, 4, 128).softmax(2)
+    projection = torch.eye(3)[:2]
+
+    def forward() -> dict[str, Any]:
+        with torch.no_grad():
+            return {"out": sample(value, offset, score, projection).numpy()}
+
+    def both() -> dict[str, Any]:
+        leaves = [leaf.detach().requires_grad_(True) for leaf in (value, offset, score)]
+        sample(*leaves, projection).backward(slope)
+        return {f"gradient {i}": np.asarray(leaf.grad) for i, leaf in enumerate(leaves)}
+
+    return both if train else forward

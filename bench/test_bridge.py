@@ -1,6 +1,7 @@
 """The deformable mapping beside its published form and beside a plain convolution.
 
 Three layers on eight maps of eight channels at 128 x 64; of the cells, 2, 10 or 30 % hold events.
+Then the alignment's sampling beside torch's ``grid_sample``.
 """
 
 from __future__ import annotations
@@ -81,3 +82,23 @@ def test_gradients(benchmark: Any, book: Book) -> None:
     benchmark.pedantic(lambda: None, rounds=1)
     outcome.assert_equal(["as published", "grid_sample"], rtol=1e-3, atol=1e-2)
     book.add(outcome)
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["forward", "gradients"])
+@pytest.mark.parametrize(("channels", "heads"), [(128, 4), (1024, 8)], ids=["small", "paper"])
+def test_alignment(benchmark: Any, book: Book, channels: int, heads: int, train: bool) -> None:
+    """Four points a head, sampled, weighted and summed, on eight maps."""
+    how = {"channels": channels, "heads": heads, "maps": 8, "train": train}
+    outcome = Race(
+        "alignment",
+        {"channels": channels, "heads": heads, "pass": "with gradients" if train else "forward"},
+        [
+            Tool("sdcl_neuro", "bridge_tools:aligned", {**how, "fused": True}, env=KEPT_PAGES),
+            Tool("grid_sample", "bridge_tools:aligned", {**how, "fused": False}, env=KEPT_PAGES),
+        ],
+        rounds=7,
+    ).run()
+    benchmark.pedantic(lambda: None, rounds=1)
+    outcome.assert_equal(rtol=1e-3, atol=1e-3)
+    book.add(outcome)
+    assert outcome.ratio("grid_sample") > 1

@@ -6,7 +6,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from .point_sampling import mixed_samples
 
 
 class CrossFeatureAlignment(nn.Module):
@@ -52,26 +53,9 @@ class CrossFeatureAlignment(nn.Module):
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
         """Own and other map, both ``[N, C, h, w]``, to the new own map ``[N, C, h, w]``."""
-        batch, channels, height, width = own.shape
+        batch, _, height, width = own.shape
         query = own * other
-        grid = self._sampling_grid(self.offset(query))  # [N*M, hw, I, 2]
-        score = self.score(query).reshape(batch * self.heads, self.points, height * width)
-        score = score.softmax(1).transpose(1, 2)[:, None]  # [N*M, 1, hw, I]
-        value = self.value(other).reshape(-1, channels // self.heads, height, width)
-        sampled = functional.grid_sample(value, grid, mode="bilinear", align_corners=False)
-        mixed = (sampled * score).sum(-1).view(batch, channels, height, width)
+        score = self.score(query).reshape(batch, self.heads, self.points, height * width).softmax(2)
+        mixed = mixed_samples(self.value(other), self.offset(query), score, self.projection)
         written: Tensor = own + self.output(mixed)
         return written
-
-    def _sampling_grid(self, offset: Tensor) -> Tensor:
-        """Offsets ``[N, M*I*2, h, w]`` in cells to points for ``grid_sample``."""
-        batch, _, height, width = offset.shape
-        like = self.projection  # its type and device
-        y = (torch.arange(height).to(like) + 0.5) * (2 / height) - 1
-        x = (torch.arange(width).to(like) + 0.5) * (2 / width) - 1
-        cell = torch.stack([x.repeat(height), y.repeat_interleave(width)], -1)  # [hw, 2]
-        reference = cell @ self.projection[:, :2].T + self.projection[:, 2]
-        scale = offset.new_tensor([2 / width, 2 / height])
-        shift = offset.reshape(batch * self.heads, self.points, 2, height * width)
-        shift = shift.permute(0, 3, 1, 2) * scale  # [N*M, hw, I, 2]
-        return reference[None, :, None] + shift

@@ -50,16 +50,6 @@ def scatter_block(block: Array, index: Ints, low: int, high: int, rows: Array) -
 
 
 @numba.njit(cache=True, nogil=True)
-def channels_last(maps: Array, first: int, last: int, rows: Array) -> None:
-    """Turn maps `first` to `last` - 1, ``[maps, C, h * w]`` to ``[maps, h * w, C]``."""
-    for n in range(first, last):
-        for low in range(0, maps.shape[2], BLOCK):
-            for c in range(uint64(maps.shape[1])):
-                for cell in range(uint64(low), uint64(min(low + BLOCK, maps.shape[2]))):
-                    rows[n, cell, c] = maps[n, c, cell]
-
-
-@numba.njit(cache=True, nogil=True)
 def convolve_backward(
     rows: Array,
     index: Ints,

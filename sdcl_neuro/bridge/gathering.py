@@ -73,22 +73,9 @@ def plain_convolution(features: Tensor, weight: Tensor, index: Tensor) -> Tensor
     return mixed.view(-1, len(weight), height, width)
 
 
-def _rows(maps: Tensor) -> Tensor:
+def rows_of(maps: Tensor) -> Tensor:
     """``[N, C, h, w]`` to ``[N, h * w, C]``, contiguous; a view where channels lie last already."""
-    from . import backward_kernels as kernels
-
-    batch, channels = maps.shape[:2]
-    if not maps.is_contiguous() or channels == 1:
-        return maps.permute(0, 2, 3, 1).contiguous().view(batch, -1, channels)
-    given = maps.view(batch, channels, -1)
-    rows = given.new_empty(batch, given.shape[2], channels)
-    source, target = given.numpy(), rows.numpy()
-
-    def work(first: int, last: int) -> None:
-        kernels.channels_last(source, first, last, target)
-
-    in_turns(work, batch, work=rows.numel())
-    return rows
+    return maps.flatten(2).transpose(1, 2).contiguous()
 
 
 def _check(features: Tensor, weight: Tensor, index: Tensor) -> None:
@@ -134,7 +121,7 @@ class _Gathered(torch.autograd.Function):
         batch, channels, height, width = features.shape
         outputs, _, k, _ = weight.shape
         wants_rows, wants_weight = ctx.needs_input_grad[:2]
-        rows, slopes = _rows(features), _rows(slope)
+        rows, slopes = rows_of(features), rows_of(slope)
         turned = weight.permute(0, 2, 3, 1).reshape(outputs, -1)  # tap by tap
         turned = turned.contiguous() if wants_rows else turned.new_empty(0, 0)
         to_rows = torch.zeros_like(rows) if wants_rows else rows.new_empty(batch, 0, 0)
