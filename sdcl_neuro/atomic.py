@@ -23,13 +23,16 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     The temporary file is removed if the block raises, so nothing half-written is left.
 
     Raises:
-        IsADirectoryError: `target` is a folder.
+        OSError: `target` is a folder, or cannot be written; under its own name, not the temporary.
     """
     target = Path(target)
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from None
     os.close(handle)
     temporary = Path(name)
     try:

@@ -7,6 +7,8 @@ returns an exit code or raises one of `sdcl_neuro.errors`.
 from __future__ import annotations
 
 import argparse
+import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -38,6 +40,8 @@ DESCRIPTION = (
     "re-identification by frames and events. Every verb has --help."
 )
 INTERRUPTED = 130
+READER_LEFT = 141
+"""Of a shell's pipe whose reader has left, such as ``head``: 128 and SIGPIPE's 13."""
 
 
 class Verb(Protocol):
@@ -79,17 +83,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return cast(int, args.execute(args))
+        code = cast(int, args.execute(args))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("sdcl-neuro: interrupted", file=sys.stderr)
         return INTERRUPTED
     except SdclNeuroError as error:
         return _complain(error, code=error.exit_code, debug=args.debug)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_left():
+            return READER_LEFT
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}", code=2, debug=args.debug)
     except MemoryError as error:
         return _complain(f"out of memory: {error}", code=3, debug=args.debug)
+
+
+def _reader_left() -> bool:
+    """Whether nobody reads standard output any longer; nothing more is written to it then."""
+    pipe, poll = sys.stdout.fileno(), select.poll()
+    poll.register(pipe, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), pipe)
+    return True
 
 
 def _complain(error: object, *, code: int, debug: bool) -> int:

@@ -83,7 +83,12 @@ def profile(
     )
 
 
-def _integer(net: IntNetwork | HasInteger) -> IntNetwork:
+def _integer(net: object) -> IntNetwork:
+    if isinstance(net, str | Path):
+        raise InputError(
+            f"{str(net)!r} is a path, not a network",
+            mend="give sdcl_neuro.conversion.model_file.load_model(path)",
+        )
     found = net if isinstance(net, IntNetwork) else getattr(net, "integer", None)
     if not isinstance(found, IntNetwork):
         raise InputError(

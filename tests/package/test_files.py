@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,16 @@ def test_a_folder_is_not_written_over_and_is_named(tmp_path: Path) -> None:
         write_json(tmp_path / "results", {})
     assert caught.value.filename == str(tmp_path / "results")
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+def test_a_place_that_cannot_be_written_is_called_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir(mode=0o500)
+    target = Path("/proc/result.json") if os.access(tmp_path / "folder", os.W_OK) else (
+        tmp_path / "folder" / "result.json"
+    )  # fmt: skip
+    with pytest.raises(OSError, match="result") as caught:
+        write_json(target, {})
+    assert caught.value.filename == str(target)
 
 
 def test_an_output_is_no_input(tmp_path: Path) -> None:
