@@ -46,7 +46,7 @@ def next_layers(
         together.append(layer)
         parameters.append(own)
     if together:
-        chain = Chain(tuple(together), learns=learns, stretch=recompute_steps)
+        chain = Chain(tuple(together), learns=learns, stretch=recompute_steps if learns else None)
         return list(spiking_chain(spikes, parameters, chain))
     synapse, neuron = layers[0]
     return [neuron.sequence(*synaptic_sums(synapse, neuron, spikes))]

@@ -17,8 +17,8 @@ from torch.autograd.function import once_differentiable
 
 from .population import Layer, Parameters, Population, Returning
 
-CALL_ELEMENTS = 1 << 22
-"""Of a few steps that are worked on together: 16 MiB. With fewer, small layers' calls are idle."""
+CALL_ELEMENTS = 1 << 21
+"""Of a few steps that are worked on together: 8 MiB. With fewer, small layers' calls are idle."""
 EACH = 4
 """Parameters of a layer: weight, bias, beta, threshold."""
 
@@ -75,34 +75,45 @@ class _Way:
 
     @property
     def together(self) -> int:
-        """Steps that are worked on together."""
+        """Most steps that are worked on together."""
         inputs = self.populations[0].synapses.spikes[0].numel()
         largest = max(inputs, *(each.state.numel() for each in self.populations))
         return max(1, min(self.stretch, CALL_ELEMENTS // largest))
 
     def stretches(self) -> list[slice]:
         """All steps, a stretch at a time."""
-        return _slices(slice(0, self.steps), self.stretch)
+        starts = range(0, self.steps, self.stretch)
+        return [slice(first, min(first + self.stretch, self.steps)) for first in starts]
 
     def calls(self, stretch: slice) -> list[slice]:
-        """A stretch, a few steps at a time."""
-        return _slices(stretch, self.together)
+        """A stretch, a few steps at a time: powers of two, so that `exact` has few to look at."""
+        found, first = [], stretch.start
+        while first < stretch.stop:
+            few = min(self.together, stretch.stop - first)
+            found.append(slice(first, first + (1 << few.bit_length() - 1)))
+            first = found[-1].stop
+        return found
 
     def rooms(self, steps: int) -> list[Tensor]:
         """Memory for that many steps of every population."""
         return [each.room(steps) for each in self.populations]
 
     def forward(self, *, keep: bool) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """Write the outputs. Returns the membranes of all steps and those at each stretch's begin.
+        """Write the outputs.
 
         Args:
-            keep: whether membranes of all steps are wanted; only those of a few are there if not.
+            keep: whether the membranes of all steps are wanted.
+
+        Returns:
+            The membranes of all steps, layer by layer, if they are to be kept (else of the last
+            few); and the layers' states before each stretch, if there are stretches.
         """
         membranes = self.rooms(self.steps if keep else self.together)
         fired = [p.inward(out) for p, out in zip(self.populations, self.outputs, strict=True)]
         starts = []
         for stretch in self.stretches():
-            starts.append([each.state.clone() for each in self.populations])
+            if self.chain.stretch is not None:
+                starts.append([each.state.clone() for each in self.populations])
             for call in self.calls(stretch):
                 room = call if keep else slice(0, call.stop - call.start)
                 for population, after, out in zip(self.populations, membranes, fired, strict=True):
@@ -230,10 +241,3 @@ def spiking_chain(
     with torch.autocast(spikes.device.type, enabled=False):
         found = _SpikingChain.apply(spikes, chain, *flat)
     return cast(tuple[Tensor, ...], found)
-
-
-def _slices(whole: slice, length: int) -> list[slice]:
-    return [
-        slice(first, min(first + length, whole.stop))
-        for first in range(whole.start, whole.stop, length)
-    ]

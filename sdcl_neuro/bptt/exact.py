@@ -68,7 +68,7 @@ def _probed(call: Call, threads: int) -> Way:
     def drawn(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    spikes = drawn(call.steps * call.images[0], *call.images[1:])
+    spikes = drawn(*call.images).repeat(call.steps, 1, 1, 1)
     weight, bias = drawn(*call.weight), drawn(call.weight[0]) if call.biased else None
     with torch.no_grad():
         expected = call.convolve(spikes, weight, bias, Way.STEP_BY_STEP)
