@@ -17,6 +17,7 @@ from sdcl_neuro.frame_branch.ahead import FRAME_BACKENDS
 from sdcl_neuro.frame_branch.onnx_weights import convert_onnx
 from sdcl_neuro.reid import distance_matrix, evaluate_ranking
 
+pytestmark = pytest.mark.timeout(1200)  # compiling and quantising take minutes
 KINDS = [k for k in FRAME_BACKENDS if k != "compiled" or shutil.which("g++") is not None]
 SHORT = ("bf16", "compiled", "onnx-int8")
 """Those that compute in bfloat16 or 8 bits."""
@@ -40,7 +41,6 @@ def has_short_arithmetic() -> bool:
     return bool({"amx_bf16", "avx512_bf16", "avx512_vnni", "avx_vnni"} & set(flags))
 
 
-@pytest.mark.timeout(1200)  # compiling and quantising take minutes
 @pytest.mark.parametrize("network", ["resnet50", "osnet_x0_25"])
 def test_speed(benchmark: Any, book: Book, network: str) -> None:
     race = Race(
