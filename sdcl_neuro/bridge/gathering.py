@@ -115,29 +115,32 @@ class _Gathered(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        from . import backward_kernels as kernels
+        from . import backward_kernels, kernels
+        from .tile import ROWS
 
         features, weight, index = ctx.saved_tensors
         batch, channels, height, width = features.shape
-        outputs, _, k, _ = weight.shape
-        wants_rows, wants_weight = ctx.needs_input_grad[:2]
-        rows, slopes = rows_of(features), rows_of(slope)
-        turned = weight.permute(0, 2, 3, 1).reshape(outputs, -1)  # tap by tap
-        turned = turned.contiguous() if wants_rows else turned.new_empty(0, 0)
-        to_rows = torch.zeros_like(rows) if wants_rows else rows.new_empty(batch, 0, 0)
-        shape = (batch, k * k * channels, outputs) if wants_weight else (0, 0, 0)
-        to_weight = rows.new_zeros(shape)
-        given = (rows.numpy(), index.contiguous().numpy(), turned.numpy(), slopes.numpy())
-        made = (to_rows.numpy(), to_weight.numpy())
+        wants_maps, wants_weight = ctx.needs_input_grad[:2]
+        taps = weight.detach().flatten(2).numpy()  # [C_out, C, k * k]
+        outputs, cells = len(taps), height * width
+        turned = kernels.tiled(taps.transpose(1, 0, 2).reshape(channels, -1))
+        split = kernels.tiled(taps.reshape(outputs, -1).T)
+        maps = features.contiguous().view(-1).numpy()
+        slopes = slope.contiguous().view(batch, outputs, cells).numpy()
+        to_features = torch.empty_like(features, memory_format=torch.contiguous_format)
+        to_maps = to_features.view(batch, channels, cells).numpy()[: batch * wants_maps]
+        shape = (batch * wants_weight, -(-outputs // ROWS), taps[0].size, ROWS)
+        to_weight = torch.zeros(shape, dtype=weight.dtype)
+        given = (maps, index.contiguous().numpy(), turned, split, width, slopes)
+        made = (to_maps, to_weight.numpy())
 
         def work(first: int, last: int) -> None:
-            kernels.convolve_backward(*given, first, last, *made)
+            backward_kernels.convolve_backward(*given, first, last, *made)
 
-        in_turns(work, batch, work=slope.numel() * weight[0].numel())
-        to_features = to_rows.view(batch, height, width, channels) if wants_rows else None
-        weights = to_weight.sum(0).view(k, k, channels, outputs) if wants_weight else None
+        in_turns(work, batch, work=slope.numel())
+        rows = to_weight.sum(0).transpose(1, 2).reshape(-1, taps[0].size)[:outputs]
         return (
-            None if to_features is None else to_features.permute(0, 3, 1, 2),
-            None if weights is None else weights.permute(3, 2, 0, 1),
+            to_features if wants_maps else None,
+            rows.view(weight.shape) if wants_weight else None,
             None,
         )

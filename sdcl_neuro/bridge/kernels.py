@@ -55,7 +55,6 @@ def convolve(
     outputs, depth = out.shape[1], weight.shape[1]
     channels, whole = depth // taps, uint64(cells)
     shift = regular_steps(taps, width)
-    reach = shift[taps - 1]
     planes = np.empty(depth, np.int64)  # from a cell to what it reads, a tap a channel
     for j in range(depth):
         planes[j] = j // taps * cells + shift[j % taps]
@@ -67,9 +66,7 @@ def convolve(
         n, low = uint64(unit // stretches), unit % stretches * STRETCH
         high = min(low + STRETCH, cells)
         start, made = n * uint64(channels) * whole, n * uint64(outputs) * whole
-        begin, end = max(low, reach), min(high, cells - reach)
-        if end - begin < tile_columns(maps.itemsize):
-            end = begin
+        begin, end = plain_range(low, high, cells, shift, maps.itemsize)
         count = moved_cells(index[n], shift, low, high, begin, end, scratch, moved)
         if count < uint64(high - low):
             multiply(maps, start, planes, weight, begin, end, out.reshape(-1), made, whole, outputs)
@@ -136,6 +133,19 @@ def regular_steps(taps: int, width: int) -> NDArray[np.int64]:
     for tap in range(taps):
         shift[tap] = (tap // k - k // 2) * width + tap % k - k // 2
     return shift
+
+
+@numba.njit(cache=True, nogil=True)
+def plain_range(
+    low: int, high: int, cells: int, shift: NDArray[np.int64], itemsize: int
+) -> tuple[int, int]:
+    """Those of a stretch from which no tap of the plain kernel leaves the map's memory.
+
+    None of them where they are fewer than a tile.
+    """
+    reach = shift[shift.size - 1]
+    begin, end = max(low, reach), min(high, cells - reach)
+    return (begin, end) if end - begin >= tile_columns(itemsize) else (begin, begin)
 
 
 @numba.njit(cache=True, nogil=True)

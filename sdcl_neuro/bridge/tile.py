@@ -102,6 +102,74 @@ def multiply_tile(typingctx, values, start, lines, weight, skip, out, at, pitch,
     return signature, generate
 
 
+@_intrinsic
+def dot_tile(typingctx, values, start, slopes, at, pitch, vectors, out, into):  # type: ignore[no-untyped-def]
+    """Add the scalar products of one line with `ROWS` others.
+
+    ``out[into + r] += sum over i of values[start + i] * slopes[at + r * pitch + i]``, over so many
+    vectors of `VECTOR_BYTES`, lane by lane and then over the lanes.
+
+    Args:
+        values, slopes, out: flat, of one float type.
+        start, at, pitch, vectors, into: uint64.
+    """
+    del typingctx
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        kinds = signature.args
+        element = context.get_value_type(kinds[0].dtype)
+        size = kinds[0].dtype.bitwidth // 8
+        vector = ir.VectorType(element, VECTOR_BYTES // size)
+
+        def pointer(which: int, position: _Value) -> _Value:
+            array = make_array(kinds[which])(context, builder, args[which])
+            return builder.gep(array.data, [position])
+
+        def read(line: _Value, moved: _Value) -> _Value:
+            place = builder.bitcast(builder.gep(line, [moved]), vector.as_pointer())
+            value = builder.load(place)
+            value.align = size
+            return value
+
+        sums = [cgutils.alloca_once(builder, vector) for _ in range(ROWS)]
+        for total in sums:
+            builder.store(ir.Constant(vector, [0.0] * vector.count), total)
+        line = pointer(0, args[1])
+        rows = [
+            pointer(2, builder.add(args[3], builder.mul(args[4], args[4].type(r))))
+            for r in range(ROWS)
+        ]
+        with cgutils.for_range(builder, args[5]) as loop:
+            moved = builder.mul(loop.index, loop.index.type(vector.count))
+            value = read(line, moved)
+            for total, row in zip(sums, rows, strict=True):
+                product = builder.fmul(value, read(row, moved), flags=_FUSED)
+                builder.store(builder.fadd(builder.load(total), product, flags=_FUSED), total)
+        target = pointer(6, args[7])
+        for r, total in enumerate(sums):
+            place = builder.gep(target, [ir.Constant(_I32, r)])
+            whole = _over_lanes(builder, builder.load(total))
+            builder.store(builder.fadd(builder.load(place), whole), place)
+        return context.get_dummy_value()
+
+    whole = types.uint64
+    return types.void(values, whole, slopes, whole, whole, whole, out, whole), generate
+
+
+def _over_lanes(builder: _Value, value: _Value) -> _Value:
+    """The sum of a vector's lanes, by halves."""
+    count = value.type.count
+    while count > 1:
+        count //= 2
+        lanes = ir.VectorType(_I32, count)
+        halves = [
+            builder.shuffle_vector(value, value, ir.Constant(lanes, list(range(low, low + count))))
+            for low in (0, count)
+        ]
+        value = builder.fadd(*halves)
+    return builder.extract_element(value, ir.Constant(_I32, 0))
+
+
 def _spread(builder: _Value, value: _Value, vector: _Value) -> _Value:
     """A number in every lane."""
     empty = ir.Constant(vector, ir.Undefined)
