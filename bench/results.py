@@ -9,8 +9,7 @@ A page marks where a table goes::
 
 Everything between the two is replaced; ``<!-- bench:engine memory -->`` shows peak memory instead
 of times. A table has one row a case: its keys, the median of each tool, and how many times faster
-the first tool is than the fastest other, or than the one that its note ``beside`` names (median of
-the rounds' ratios).
+the first tool is than the peers that `columns` names (median of the rounds' ratios).
 """
 
 from __future__ import annotations
