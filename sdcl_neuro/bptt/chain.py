@@ -59,8 +59,8 @@ class _Way:
         for index, layer in enumerate(chain.layers):
             own = Parameters(*parameters[EACH * index : EACH * (index + 1)])
             # The last layer's spikes leave the chain in the layout that others expect.
-            deep = index < len(chain.layers) - 1
-            population = Population(layer, spikes, own, deep=deep)
+            channels_last = index < len(chain.layers) - 1
+            population = Population(layer, spikes, own, channels_last=channels_last)
             if outputs is None:
                 spikes = population.outward(population.room(self.steps))
             else:

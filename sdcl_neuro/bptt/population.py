@@ -51,23 +51,25 @@ class Population:
         layer: which.
         spikes: its input ``[T, B, Ci, H, W]``, of any layout.
         own: its parameters.
-        deep: whether channels lie last in membranes and spikes, as convolutions like it.
+        channels_last: whether channels lie last in membranes and spikes, as convolutions like it.
     """
 
-    def __init__(self, layer: Layer, spikes: Tensor, own: Parameters, *, deep: bool) -> None:
-        self.layer, self.own, self.deep = layer, own, deep
+    def __init__(
+        self, layer: Layer, spikes: Tensor, own: Parameters, *, channels_last: bool
+    ) -> None:
+        self.layer, self.own, self.channels_last = layer, own, channels_last
         integers = layer.leak.keep is not None
         self.synapses = Synapses(
             spikes, own.weight, None if integers else own.bias, layer.geometry, integers=integers
         )
         samples, channels, height, width = self.synapses.shape
         self.shape = (samples, channels, height, width)
-        if deep:
+        if channels_last:
             self.shape = (samples, height, width, channels)
         self.state = torch.zeros(self.shape, dtype=own.weight.dtype)
         self.offset: Tensor | None = None
         if integers and own.bias is not None:
-            by_channel = own.bias.detach() if deep else own.bias.detach()[:, None, None]
+            by_channel = own.bias.detach() if channels_last else own.bias.detach()[:, None, None]
             self.offset = spread(by_channel, torch.Size(self.shape))
 
     def room(self, steps: int) -> Tensor:
@@ -76,11 +78,11 @@ class Population:
 
     def outward(self, values: Tensor) -> Tensor:
         """From memory to ``[..., Co, h, w]``."""
-        return values.movedim(-1, -3) if self.deep else values
+        return values.movedim(-1, -3) if self.channels_last else values
 
     def inward(self, values: Tensor) -> Tensor:
         """From ``[..., Co, h, w]`` to memory: itself where its layout is the same."""
-        return (values.movedim(-3, -1) if self.deep else values).contiguous()
+        return (values.movedim(-3, -1) if self.channels_last else values).contiguous()
 
     def fire(self, call: slice, membranes: Tensor, fired: Tensor) -> None:
         """A few steps on from `state`; their `membranes` and spikes are written."""

@@ -26,18 +26,18 @@ PARTIAL = 8
 
 
 @compiled
-def follow(first, last, spikes, outputs, kernel, reach, strides, shape, deep, forward):  # type: ignore[no-untyped-def]
+def follow(first, last, spikes, outputs, kernel, reach, strides, shape, channels_last, forward):  # type: ignore[no-untyped-def]
     """Go from every spike of images `first` to `last` through its taps to its outputs.
 
     Args:
-        spikes: float32, flat ``[n, Ci, H W]``, or ``[n, H W, Ci]`` where `deep`.
+        spikes: float32, flat ``[n, Ci, H W]``, or ``[n, H W, Ci]`` where `channels_last`.
         outputs: float32, flat ``[n, h w Co]``: the sums, which are added to, or their gradient.
         kernel: float32, flat ``[Ci, kh, kw, Co]`` in `runs`' order: the weights; unused for a
             gradient.
         reach: uint32 ``[H W, 4]``, of `reached`.
         strides: uint64: of a kernel's rows, of the output's rows.
         shape: uint64: Ci, H W, kh kw Co, h w Co.
-        deep: whether the spikes' channels lie last.
+        channels_last: whether the spikes' channels lie last.
         forward: whether sums are wanted.
 
     Returns:
@@ -46,7 +46,7 @@ def follow(first, last, spikes, outputs, kernel, reach, strides, shape, deep, fo
     channels, plane, taps, area = shape[0], shape[1], shape[2], shape[3]
     found = np.zeros(uint64(0) if forward else channels * taps, np.float32)
     part = np.zeros_like(found)
-    rows_of, row = (plane, channels) if deep else (channels, plane)
+    rows_of, row = (plane, channels) if channels_last else (channels, plane)
     for n in range(uint64(first), uint64(last)):
         for outer in range(rows_of):
             start = (n * rows_of + outer) * row
@@ -56,7 +56,7 @@ def follow(first, last, spikes, outputs, kernel, reach, strides, shape, deep, fo
                     inner = place + lowest_bit(bits)
                     bits &= bits - uint64(1)
                     factor = spikes[start + inner]
-                    position, channel = (outer, inner) if deep else (inner, outer)
+                    position, channel = (outer, inner) if channels_last else (inner, outer)
                     rows, length = uint64(reach[position, 0]), uint64(reach[position, 1])
                     tap = channel * taps + uint64(reach[position, 2])
                     begin = n * area + uint64(reach[position, 3])
@@ -200,12 +200,12 @@ class SparseConvolution:
         channels, inputs, *kernel = self.shape
         columns = self.outputs[1]
         shape = (inputs, prod(self.size), prod(kernel) * channels, prod(self.outputs) * channels)
-        deep = not spikes.is_contiguous()
-        flat = (spikes.permute(0, 2, 3, 1) if deep else spikes).reshape(-1)
+        channels_last = not spikes.is_contiguous()
+        flat = (spikes.permute(0, 2, 3, 1) if channels_last else spikes).reshape(-1)
         return share(
             follow, len(spikes), flat.numpy(), outputs.reshape(-1).numpy(), stored.numpy(),
             self._reached()[0], np.array([kernel[1] * channels, columns * channels], np.uint64),
-            np.array(shape, np.uint64), deep, forward, work=spikes.numel(),
+            np.array(shape, np.uint64), channels_last, forward, work=spikes.numel(),
         )  # fmt: skip
 
 

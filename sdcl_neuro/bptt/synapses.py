@@ -39,7 +39,9 @@ class Synapses:
         self, spikes: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry,
         *, integers: bool,
     ) -> None:  # fmt: skip
-        self.spikes, self.geometry, self.integers = spikes.detach(), geometry, integers
+        # A copy only if steps do not follow one another in memory.
+        self.spikes = spikes.detach().flatten(0, 1).unflatten(0, spikes.shape[:2])
+        self.geometry, self.integers = geometry, integers
         self.weight = weight.detach()
         self.bias = None if bias is None else bias.detach()
         self._gradient: Tensor | None = None

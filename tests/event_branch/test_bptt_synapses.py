@@ -88,3 +88,19 @@ def test_what_is_not_exact_is_found_out(monkeypatch):
     exact._probed.cache_clear()
     assert call.way() is Way.STEP_BY_STEP
     exact._probed.cache_clear()
+
+
+def test_steps_apart_in_memory(learning):
+    spikes = learning.sparse_spikes(0, 12, 2, 5, 3, 8, rate=0.03).movedim(-1, 2)[::3]
+    weight = torch.randint(-9, 9, (16, 8, 3, 3)).float()
+    synapses = Synapses(spikes, weight, None, Geometry((1, 1), (1, 1)), integers=True)
+    whole = slice(0, 4)
+    folded = spikes.flatten(0, 1)
+    expected = conv2d(folded, weight, None, 1, 1)
+    assert torch.equal(synapses.sums(whole), expected)
+    drive = torch.randn(expected.shape).contiguous(memory_format=LAST)
+    synapses.add_weight_gradient(whole, drive)
+    due = torch.nn.grad.conv2d_weight(folded, weight.shape, drive, 1, 1)
+    learning.assert_close([synapses.weight_gradient()], [due])
+    due = torch.nn.grad.conv2d_input(folded.shape, weight, drive, 1, 1)
+    learning.assert_close([synapses.input_gradient(whole, drive)], [due])
