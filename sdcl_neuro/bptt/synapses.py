@@ -40,7 +40,7 @@ class Synapses:
         *, integers: bool,
     ) -> None:  # fmt: skip
         # A copy only if steps do not follow one another in memory.
-        self.spikes = spikes.detach().flatten(0, 1).unflatten(0, spikes.shape[:2])
+        self.spikes: Tensor = spikes.detach().flatten(0, 1).unflatten(0, spikes.shape[:2])
         self.geometry, self.integers = geometry, integers
         self.weight = weight.detach()
         self.bias = None if bias is None else bias.detach()
