@@ -6,10 +6,10 @@ the slopes of all others put to zero; the others are gathered, and what they rea
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy import uint64
 
+from ..compiling import compiled
 from .kernels import (
     LINE,
     STRETCH,
@@ -25,7 +25,7 @@ from .kernels import (
 from .tile import ROWS, VECTOR_BYTES, dot_tile, tile_columns
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def convolve_backward(
     maps: Array,
     index: Ints,
@@ -77,7 +77,7 @@ def convolve_backward(
             moved_part(maps, n, low, index, shift, split, slope, to_maps, to_weight)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def mask(index: Ints, shift: Array, slope: Array, margin: int, pitch: int, masked: Array) -> None:
     """Copy a map's slopes, a row of `pitch` each, with zeros at the cells that are gathered."""
     cells = index.shape[1]
@@ -94,7 +94,7 @@ def mask(index: Ints, shift: Array, slope: Array, margin: int, pitch: int, maske
                 masked[row + uint64(moved[i])] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def plain_weight(
     maps: Array,
     n: int,
@@ -128,7 +128,7 @@ def plain_weight(
                     flat[into + r] += maps[line + i] * masked[row + r * uint64(pitch) + i]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def moved_part(
     maps: Array,
     n: int,
@@ -166,7 +166,7 @@ def moved_part(
         scatter(block, index[n], moved, count, to_maps[n])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def moved_weight(block: Array, count: Position, slopes: Array, to_weight: Array) -> None:
     """Add to the weight's gradient what gathered cells contribute."""
     depth, lanes = to_weight.shape[1], uint64(VECTOR_BYTES // block.itemsize)
@@ -180,7 +180,7 @@ def moved_weight(block: Array, count: Position, slopes: Array, to_weight: Array)
             dot_tile(block, j * pitch, slopes, at, pitch, vectors, flat, into)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def scatter(block: Array, index: Ints, moved: Ints, count: Position, to_maps: Array) -> None:
     """The opposite of `kernels.gather`: add the lines to where they came from."""
     taps, cells = uint64(index.shape[0]), uint64(index.shape[1])

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy import int32, uint64
 from numpy.typing import NDArray
 
+from ..compiling import compiled
 from .tile import ROWS, multiply_tile, tile_columns
 
 STRETCH = 512
@@ -38,7 +38,7 @@ def tiled(weight: Array) -> Array:
     return np.ascontiguousarray(filled.reshape(-1, ROWS, depth).transpose(0, 2, 1))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def convolve(
     maps: Array, index: Ints, weight: Array, width: int, first: int, last: int, out: Array
 ) -> None:
@@ -86,7 +86,7 @@ def convolve(
                     out[n, plane, uint64(moved[i])] = sums[line + i]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def multiply(
     values: Array,
     start: Position,
@@ -125,7 +125,7 @@ def multiply(
             )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def regular_steps(taps: int, width: int) -> NDArray[np.int64]:
     """From a cell to the taps of the plain kernel, in the flattened map."""
     k = round(np.sqrt(taps))
@@ -135,7 +135,7 @@ def regular_steps(taps: int, width: int) -> NDArray[np.int64]:
     return shift
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def plain_range(
     low: int, high: int, cells: int, shift: NDArray[np.int64], itemsize: int
 ) -> tuple[int, int]:
@@ -148,7 +148,7 @@ def plain_range(
     return (begin, end) if end - begin >= tile_columns(itemsize) else (begin, begin)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def moved_cells(
     index: Ints,
     shift: NDArray[np.int64],
@@ -186,7 +186,7 @@ def moved_cells(
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def gather(
     maps: Array,
     start: Position,

@@ -7,18 +7,23 @@ corners. A unit of work is one head of one map; it reads and writes nothing of a
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 from numpy import uint64
 from numpy.typing import NDArray
 
+from ..compiling import compiled
+
 Array = NDArray[Any]
-_LOOSE = {"contract", "reassoc"}  # a sum over channels is formed in the order that suits vectors
+_fused = partial(compiled, error_model="numpy", fastmath={"contract"})
+"""A product and a sum may be rounded once."""
+_loose = partial(compiled, error_model="numpy", fastmath={"contract", "reassoc"})
+"""Also, sums are formed in the order that suits vectors."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def corners(
     x: float, y: float, height: int, width: int, share: Array, row: NDArray[np.int64]
 ) -> None:
@@ -36,7 +41,7 @@ def corners(
             row[corner] = line * width + column
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def centre(projection: Array, cell: int, height: int, width: int) -> tuple[float, float]:
     """Where a cell's own centre lies on the other map, (x, y) in its cells."""
     x, y = (cell % width + 0.5) * 2 / width - 1, (cell // width + 0.5) * 2 / height - 1
@@ -45,7 +50,7 @@ def centre(projection: Array, cell: int, height: int, width: int) -> tuple[float
     return (across + 1) * width / 2 - 0.5, (down + 1) * height / 2 - 0.5
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@_fused
 def mix(
     rows: Array,
     offset: Array,
@@ -93,7 +98,7 @@ def mix(
                     out[into + c] += total + w3 * rows[r3 + c]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_LOOSE)
+@_loose
 def dot(rows: Array, at: Any, slope: Array, into: Any, depth: Any) -> Any:
     """Sum over a head's channels of a sample times the slope of the result."""
     total = rows.dtype.type(0)
@@ -102,7 +107,7 @@ def dot(rows: Array, at: Any, slope: Array, into: Any, depth: Any) -> Any:
     return total
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@_fused
 def mix_backward(
     rows: Array,
     offset: Array,

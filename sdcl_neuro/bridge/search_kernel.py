@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy import int32, uint64
 from numpy.typing import NDArray
 
+from ..compiling import compiled
+
 Ints = NDArray[np.int32]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def find_nearest(
     active: NDArray[np.uint8],
     ball: Ints,
@@ -69,7 +70,7 @@ def find_nearest(
                     index[n, place, uint64(cell)] = int32(cell + cells[uint64(chosen[i])])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def regular_taps(height: int, width: int, grid: Ints, index: Ints) -> None:
     """The plain kernel's taps of all cells of a map, ``[N, h * w]``."""
     outside = int32(height * width)
