@@ -26,6 +26,7 @@ from ..activity import (
     nonzero_recurrent_fan_out,
     recurrent_fan_out,
 )
+from ..devices import moved, wait_for
 from ..fixed_point import CONVOLUTION_BITS, DECAY_BITS, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from ..spec import IntLayer, IntNetwork
 from ..spike_file import Spikes
@@ -90,11 +91,12 @@ class ReferenceStream:
         with torch.inference_mode(), _exact_products():
             for start in range(0, len(spikes), self._chunk):
                 stretch = slice(start, start + self._chunk)
-                received = torch.from_numpy(spikes[stretch]).to(self._device)
+                received = moved(torch.from_numpy(spikes[stretch]), self._device)
                 for index, population in enumerate(self._populations):
                     received = population.advance(received)
                     if index in kept:
                         kept[index][stretch] = received.cpu().numpy()
+            wait_for(self._device)
         self.elapsed_s += perf_counter() - began
         return kept
 
