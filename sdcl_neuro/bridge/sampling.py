@@ -48,8 +48,7 @@ def nearest_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
     """
     if compiled(active):
         return _searched(active, k, window)
-    traced = active.device.type == "cpu"
-    if traced:
+    if active.device.type == "cpu":  # traced
         return traceable_event_index(active, k, window=window)
     return sampling_index(nearest_event_offsets(active, k, window=window), k)
 
