@@ -12,12 +12,12 @@ otherwise, all of one float type, which scalars have as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-import numba
 import numpy as np
 from numpy import int32, uint64
+
+from ..compiling import compiled
 
 LANES = 1024
 """Neurons taken through time together."""
@@ -25,17 +25,11 @@ GIVEN, STRAIGHT, ATAN, FAST_SIGMOID = range(4)
 """How a kernel gets a surrogate's slope: the gradient given has it already, or by formula."""
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """As the engine's, and without a test for division by zero, which cannot be vectorised."""
-    kernel: Callable[..., Any]
-    try:
-        kernel = numba.njit(function, cache=True, nogil=True, error_model="numpy")
-    except RuntimeError:  # numba found no place for its cache; the result is the same
-        kernel = numba.njit(function, nogil=True, error_model="numpy")
-    return kernel
+undivided = partial(compiled, error_model="numpy")
+"""Without a test for division by zero, which cannot be vectorised."""
 
 
-@compiled
+@undivided
 def leak_float(first, last, drive, membranes, spikes, state, beta, threshold, one, zero):  # type: ignore[no-untyped-def]
     """snnTorch's ``Leaky`` with reset to zero, operation by operation.
 
@@ -64,7 +58,7 @@ def leak_float(first, last, drive, membranes, spikes, state, beta, threshold, on
         begin = stop
 
 
-@compiled
+@undivided
 def leak_int(first, last, drive, membranes, offset, spikes, state, keep, limit, unit, largest):  # type: ignore[no-untyped-def]
     """Loihi's neuron with an instantaneous current; see `chip_neuron`. All float32.
 
@@ -114,7 +108,7 @@ def leak_int(first, last, drive, membranes, offset, spikes, state, keep, limit, 
         begin = stop
 
 
-@compiled
+@undivided
 def _slope(far, kind, one, half, inner, sharpness):  # type: ignore[no-untyped-def]
     """A surrogate's at the distance `far` from the threshold; `one` where it is given."""
     if kind == ATAN:
@@ -126,7 +120,7 @@ def _slope(far, kind, one, half, inner, sharpness):  # type: ignore[no-untyped-d
     return one
 
 
-@compiled
+@undivided
 def leak_backward(  # type: ignore[no-untyped-def]
     first, last, membranes, gradient, result, carry, beta, threshold, norm, largest, gain,
     kind, sharpness, sums,

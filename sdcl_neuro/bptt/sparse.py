@@ -17,15 +17,16 @@ from numpy import uint64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .kernels import compiled
-from .lanes import LANES, add_lanes, lowest_bit, spiking_lanes
+from ..compiling.words import lowest_bit
+from .kernels import undivided
+from .lanes import LANES, add_lanes, spiking_lanes
 from .workers import share
 
 PARTIAL = 8
 """Images whose gradients are summed on their own: longer sums round worse in float32."""
 
 
-@compiled
+@undivided
 def follow(first, last, spikes, outputs, kernel, reach, strides, shape, channels_last, forward):  # type: ignore[no-untyped-def]
     """Go from every spike of images `first` to `last` through its taps to its outputs.
 

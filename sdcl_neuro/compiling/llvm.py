@@ -32,11 +32,11 @@ def constant(bits: int, lanes: int, value: int) -> Value:
     return ir.Constant(ir.VectorType(ir.IntType(bits), lanes), [value] * lanes)
 
 
-def splat(builder: Value, value: Value, bits: int, lanes: int) -> Value:
-    """An integer in every lane."""
-    empty = ir.Constant(ir.VectorType(ir.IntType(bits), lanes), ir.Undefined)
+def splat(builder: Value, value: Value, vector: Value) -> Value:
+    """A number in every lane."""
+    empty = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(empty, value, ir.Constant(I32, 0))
-    return builder.shuffle_vector(first, empty, constant(32, lanes, 0))
+    return builder.shuffle_vector(first, empty, constant(32, vector.count, 0))
 
 
 def pointer_at(

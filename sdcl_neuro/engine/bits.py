@@ -5,7 +5,8 @@ from __future__ import annotations
 from numpy import int64, uint8, uint64
 
 from ..compiling import lean
-from .vectors import add_flags, count_ones, gather_flags, mark_bytes, read_bytes, spread_flags
+from ..compiling.words import count_ones
+from .vectors import add_flags, gather_flags, mark_bytes, read_bytes, spread_flags
 
 
 @lean

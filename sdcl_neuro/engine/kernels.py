@@ -32,8 +32,9 @@ from typing import Any
 from numpy import int64, uint32, uint64
 
 from ..compiling import inlined, lean
+from ..compiling.words import count_ones, lowest_bit
 from .neuron_step import CELL, step_clipped, step_full, step_plain
-from .vectors import RUN_BYTES, add_run, count_ones, lowest_bit
+from .vectors import RUN_BYTES, add_run
 from .window_kernels import lay_out, sum_windows
 
 PLAIN, CLIPPED, FULL = 0, 1, 2

@@ -53,7 +53,7 @@ def _step_code(*, clips: bool, currents: bool) -> Callable[..., Value]:
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         arrays, bits = signature.args, signature.args[0].dtype.bitwidth
         kept_current, kept, threshold, unused_bits = (
-            splat(builder, value, 32, CELL) for value in args[7:]
+            splat(builder, value, lanes) for value in args[7:]
         )
         narrow = ir.VectorType(ir.IntType(bits), CELL)
         at_received = pointer_at(context, builder, arrays[0], args[0], args[1], narrow)

@@ -93,7 +93,7 @@ def mark_bytes(typingctx, flags, position, spikes, start, bit):  # type: ignore[
         what = pointer_at(context, builder, signature.args[2], args[2], args[3], vector)
         zero = constant(8, 64, 0)
         spiking = builder.icmp_unsigned("!=", load(builder, what, 8), zero)
-        marks = builder.select(spiking, splat(builder, args[4], 8, 64), zero)
+        marks = builder.select(spiking, splat(builder, args[4], vector), zero)
         store(builder, builder.or_(load(builder, into, 8), marks), into, 8)
         return context.get_dummy_value()
 
@@ -109,36 +109,12 @@ def read_bytes(typingctx, spikes, position, flags, start, bit):  # type: ignore[
         vector = ir.VectorType(ir.IntType(8), 64)
         into = pointer_at(context, builder, signature.args[0], args[0], args[1], vector)
         what = pointer_at(context, builder, signature.args[2], args[2], args[3], vector)
-        marked = builder.and_(load(builder, what, 8), splat(builder, args[4], 8, 64))
+        marked = builder.and_(load(builder, what, 8), splat(builder, args[4], vector))
         spiking = builder.icmp_unsigned("!=", marked, constant(8, 64, 0))
         store(builder, builder.zext(spiking, vector), into, 8)
         return context.get_dummy_value()
 
     return types.void(spikes, types.uint64, flags, types.uint64, types.uint8), generate
-
-
-@intrinsic
-def count_ones(typingctx, word):  # type: ignore[no-untyped-def]
-    """How many bits of a word are set."""
-    del typingctx
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        del context, signature
-        return builder.ctpop(args[0])
-
-    return types.uint64(word), generate
-
-
-@intrinsic
-def lowest_bit(typingctx, word):  # type: ignore[no-untyped-def]
-    """Number of the lowest bit that is set; 64 in a word that is zero."""
-    del typingctx
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        del context, signature
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.uint64(word), generate
 
 
 def _sum_patterns(size: int) -> Any:
