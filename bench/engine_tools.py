@@ -41,6 +41,7 @@ def _case(
     import torch
 
     torch.set_num_threads(cores)
+    numba.set_num_threads(min(cores, numba.config.NUMBA_NUM_THREADS))
     torch.set_grad_enabled(False)
     size = tuple(size)
     net = network(name, rate, size=size, thresholds=thresholds)

@@ -34,6 +34,8 @@ class Task:
         warnings.simplefilter("ignore")
         if threads is not None:
             torch.set_num_threads(threads)
+        # All tools in full precision: with shortened products their gradients would not compare.
+        torch.backends.cudnn.allow_tf32 = False
         torch.manual_seed(0)
         description = NETWORKS[network]
         self.spikes = (torch.rand(STEPS, BATCH, 2, *SIZE) < rate).float()

@@ -94,7 +94,7 @@ class Leak:
             found = steps.run(steps.leak_float, sums, state, self.beta, self.threshold)
         else:
             found = steps.run(
-                steps.leak_int, sums, state, offset, self.keep, self.threshold, self.unit,
+                steps.leak_int, sums, state, offset, float(self.keep), self.threshold, self.unit,
                 self.largest,
             )  # fmt: skip
         membranes.copy_(found[0])

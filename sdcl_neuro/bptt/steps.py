@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,9 @@ import torch
 from torch import Tensor
 
 from .kernels import ATAN, FAST_SIGMOID
+
+GRAPHS = 64
+"""Sizes of a population that one function is compiled for."""
 
 
 def leak_float(
@@ -32,7 +36,7 @@ def leak_float(
 
 
 def leak_int(
-    sums: Tensor, state: Tensor, offset: Tensor | None, keep: int, limit: float, unit: float,
+    sums: Tensor, state: Tensor, offset: Tensor | None, keep: float, limit: float, unit: float,
     largest: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """As `leak_float`, membranes marked where they were clipped; see `kernels.leak_int`."""
@@ -78,15 +82,28 @@ def leak_backward(
 
 def run(function: Callable[..., Any], *arguments: Any) -> Any:
     """`function` of this module, compiled for the device if it can be."""
-    if arguments[0].device.type != "cuda" or function in _refused:
+    device = arguments[0].device
+    if device.type != "cuda" or function in _refused:
         return function(*arguments)
     try:
-        return _compiled(function)(*arguments)
+        with _more_graphs():
+            return _compiled(function)(*(variable(each, device) for each in arguments))
     except Exception as error:  # whatever a compiler stumbles over, the result is the same
         _refused.add(function)
         what = f"torch.compile failed ({type(error).__name__}); going on without it"
         warnings.warn(what, stacklevel=2)
         return function(*arguments)
+
+
+def variable(value: Any, device: torch.device) -> Any:
+    """A float as a tensor without dimensions, of which results take no type.
+
+    As a float it would be a constant of the graph, compiled anew for every value that a learned
+    beta or threshold takes. Filling waits for no GPU, as copying would.
+    """
+    if isinstance(value, float):
+        return torch.full((), value, dtype=torch.float64, device=device)
+    return value
 
 
 _refused: set[Callable[..., Any]] = set()
@@ -96,3 +113,12 @@ _refused: set[Callable[..., Any]] = set()
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     compiled: Callable[..., Any] = torch.compile(function, dynamic=False)
     return compiled
+
+
+def _more_graphs() -> AbstractContextManager[None]:
+    """Room for a graph of each layer's size; beyond the limit torch stops compiling, silently."""
+    from torch._dynamo import config
+
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
+    patched: AbstractContextManager[None] = config.patch({name: GRAPHS})
+    return patched

@@ -148,6 +148,41 @@ def test_steps_go_on_where_they_cannot_be_compiled(monkeypatch):
     assert steps.run(function, OnGpu()) == "as it is"
 
 
+def calls(value):
+    """Each function of `steps` with numbers as a learned parameter would change them."""
+    drive, state = torch.linspace(-900, 1500, 70).view(7, 10), torch.linspace(-5, 5, 10)
+    yield steps.leak_float, drive, state, value, 800.0 * value
+    yield steps.leak_int, drive.trunc(), state, None, 4096 * value // 1, 8e4 * value, 64.0, 8e6
+    for kind in (kernels.STRAIGHT, kernels.ATAN, kernels.FAST_SIGMOID):
+        numbers = (value, 800.0, 300.0 * value, 8e6, 64.0, kind, 2.0 * value)
+        yield steps.leak_backward, drive, drive.flip(0), state, *numbers
+
+
+def test_one_graph_serves_every_number():
+    """A learned beta must not be compiled for anew; a tensor in its place changes no spike.
+
+    Torch divides a number by a tensor by its reciprocal, so that slopes may differ in the last bit.
+    """
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    compiled = {}
+    for value in np.linspace(0.05, 0.95, 12):
+        for function, *arguments in calls(float(value)):
+            if function not in compiled:
+                compiled[function] = torch.compile(function, backend=backend, dynamic=False)
+            given = [steps.variable(each, torch.device("cpu")) for each in arguments]
+            with steps._more_graphs():
+                found = compiled[function](*given)
+            rounding = 1e-5 if function is steps.leak_backward else 0.0
+            for one, two in zip(found, function(*arguments), strict=True):
+                torch.testing.assert_close(one, two, rtol=rounding, atol=1e-6 * bool(rounding))
+    assert len(graphs) == 5  # the kind of surrogate is the only constant
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("mode", ["float", "int"])
 def test_on_a_gpu(learning, mode):
