@@ -74,3 +74,21 @@ def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
     memory = np.zeros(-(-size // LINE_BYTES) * LINE_BYTES + LINE_BYTES, np.uint8)
     first = -memory.ctypes.data % LINE_BYTES
     return memory[first : first + size].view(dtype).reshape(shape)
+
+
+def pattern_sums(members: Weights) -> Weights:
+    """The sum of the members that each pattern names, bit k the k-th of n.
+
+    Args:
+        members: ``[a, b, n, ...]``.
+
+    Returns:
+        ``[a, b, 2 ** n, ...]``. Sums wrap as the type does; what is added up of them in the end
+        fits again.
+    """
+    a, b, size, *rest = members.shape
+    table = aligned((a, b, 1 << size, *rest), members.dtype.type)
+    for bit in range(size):
+        half = 1 << bit
+        table[:, :, half : 2 * half] = table[:, :, :half] + members[:, :, bit, None]
+    return table

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..activity import reach
 from ..spec import Convolution, IntLayer, Shape
 from .neuron_step import CELL
-from .population import TABLE_BYTES, Population, Weights, aligned
+from .population import TABLE_BYTES, Population, Weights, pattern_sums
 from .vectors import run_lanes
 
 Index = NDArray[np.uint64]
@@ -111,12 +111,7 @@ class Synapses:
         padded = np.zeros((self.source.octets, 8, taps, row), self.dtype)
         padded.reshape(-1, taps, row)[: self.source.channels] = self.weight
         members = padded[:, : groups * size].reshape(-1, groups, size, taps, row)
-        table = aligned((len(members), groups, 2**size, taps, row), self.dtype)
-        for bit in range(size):
-            half = 2**bit
-            # Sums wrap as the lanes do; what is left at the end fits.
-            table[:, :, half : 2 * half] = table[:, :, :half] + members[:, :, bit, None]
-        return table.reshape(-1), np.array([log, row, taps * row], dtype=np.uint64)
+        return pattern_sums(members).reshape(-1), np.array([log, row, taps * row], dtype=np.uint64)
 
 
 def _any_of(size: int, rate: float) -> float:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.np.arrayobj import make_array
@@ -117,68 +114,83 @@ def read_bytes(typingctx, spikes, position, flags, start, bit):  # type: ignore[
     return types.void(spikes, types.uint64, flags, types.uint64, types.uint8), generate
 
 
-def _sum_patterns(size: int) -> Any:
-    """An intrinsic that sums `size` bytes of a table's rows, those that windows of bits name.
+PIECES = (256, 128, 64, 32, 16)
+"""Bytes of sums that `sum_patterns` may hold in registers at once."""
 
-    Args of the intrinsic:
+
+@intrinsic
+def sum_patterns(  # type: ignore[no-untyped-def]
+    typingctx, received, place, table, start, left, stream, bit, taps, low, high, chunks, log, lanes
+):
+    """Sum a table's rows, those that windows of bits name; as many lanes as fit into registers.
+
+    Args:
         received, place: int16 or int32, where to write the sums.
         table, start: as `received`; the first of the lanes to sum in the table's first row.
+        left: lanes wanted, a multiple of eight; the largest of `PIECES` among them is summed.
         stream, bit: uint8, and where in each row of bits the window begins.
         taps, low, high: uint64 ``[2 n]``; of the n entries those from ``low`` on and before
             ``high``: where a row of bits begins (its byte), and its part of the table.
         chunks, log, lanes: of a window, log2 of the patterns of a chunk, lanes of a table's row.
+
+    Returns:
+        How many lanes were summed.
     """
+    del typingctx, place, start, left, bit, low, high, chunks, log, lanes
+    word = types.uint64
+    arguments = (received, word, table, word, word, stream, word, taps, *[word] * 5)
 
-    @intrinsic
-    def total(  # type: ignore[no-untyped-def]
-        typingctx, received, place, table, start, stream, bit, taps, low, high, chunks, log, lanes
-    ):
-        del typingctx, place, start, bit, low, high, chunks, log, lanes
-        word = types.uint64
-        signature = types.void(
-            received, word, table, word, stream, word, taps, word, word, word, word, word
-        )
-        return signature, _sum_code(size)
-
-    return total
-
-
-def _sum_code(size: int) -> Callable[..., Value]:
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        bits = signature.args[0].dtype.bitwidth
-        vector, one = ir.VectorType(ir.IntType(bits), size * 8 // bits), ir.Constant(I64, 1)
-        kinds = signature.args
-        place, start, bit, low, high, chunks, log, lanes = (
-            args[i] for i in (1, 3, 5, 7, 8, 9, 10, 11)
-        )
-        taps, stream = (make_array(kinds[i])(context, builder, args[i]) for i in (6, 4))
-        count = builder.lshr(cgutils.unpack_tuple(builder, taps.shape)[0], one)
-        mask = builder.sub(builder.shl(one, log), one)
-        total = cgutils.alloca_once_value(builder, ir.Constant(vector, None))
-        with cgutils.for_range_slice(builder, low, high, one, intp=I64) as (tap, _):
-            row = builder.load(builder.gep(taps.data, [tap]))
-            part = builder.load(builder.gep(taps.data, [builder.add(tap, count)]))
-            first = builder.add(builder.shl(row, ir.Constant(I64, 3)), bit)
-            part = builder.add(part, start)
-            with cgutils.for_range(builder, chunks, intp=I64) as chunk:
-                position = builder.add(first, builder.mul(chunk.index, log))
-                byte = builder.lshr(position, ir.Constant(I64, 3))
-                word = builder.gep(stream.data, [byte])
-                word = builder.load(builder.bitcast(word, I64.as_pointer()))
-                word.align = 1
-                word = builder.lshr(word, builder.and_(position, ir.Constant(I64, 7)))
-                pattern = builder.add(builder.shl(chunk.index, log), builder.and_(word, mask))
-                entry = builder.add(part, builder.mul(pattern, lanes))
-                entry = pointer_at(context, builder, kinds[2], args[2], entry, vector)
-                summed = builder.add(builder.load(total), load(builder, entry, bits))
-                builder.store(summed, total)
-        into = pointer_at(context, builder, kinds[0], args[0], place, vector)
-        store(builder, builder.load(total), into, bits)
-        return context.get_dummy_value()
+        unit = received.dtype.bitwidth // 8
+        summed = cgutils.alloca_once(builder, I64)
 
-    return generate
+        def largest(pieces: tuple[int, ...]) -> None:
+            count = ir.Constant(I64, pieces[0] // unit)
+            if len(pieces) == 1:
+                _sum_code(context, builder, signature, args, pieces[0] // unit)
+                builder.store(count, summed)
+                return
+            fits = builder.icmp_unsigned(">=", args[4], count)
+            with builder.if_else(fits) as (then, otherwise):
+                with then:
+                    largest(pieces[:1])
+                with otherwise:
+                    largest(pieces[1:])
+
+        largest(PIECES)
+        return builder.load(summed)
+
+    return word(*arguments), generate
 
 
-sum_patterns_16, sum_patterns_32, sum_patterns_64, sum_patterns_128, sum_patterns_256 = map(
-    _sum_patterns, (16, 32, 64, 128, 256)
-)
+def _sum_code(context: Value, builder: Value, signature: Value, args: Value, count: int) -> None:
+    """The code for one number of lanes: `sum_patterns` has the arguments."""
+    place, start, bit, low, high, chunks, log, lanes = (
+        args[i] for i in (1, 3, 6, 8, 9, 10, 11, 12)
+    )
+    kinds, one = signature.args, ir.Constant(I64, 1)
+    bits = kinds[0].dtype.bitwidth
+    vector = ir.VectorType(ir.IntType(bits), count)
+    taps, stream = (make_array(kinds[i])(context, builder, args[i]) for i in (7, 5))
+    entries = builder.lshr(cgutils.unpack_tuple(builder, taps.shape)[0], one)
+    mask = builder.sub(builder.shl(one, log), one)
+    total = cgutils.alloca_once(builder, vector)
+    builder.store(ir.Constant(vector, None), total)
+    with cgutils.for_range_slice(builder, low, high, one, intp=I64) as (tap, _):
+        row = builder.load(builder.gep(taps.data, [tap]))
+        part = builder.load(builder.gep(taps.data, [builder.add(tap, entries)]))
+        first = builder.add(builder.shl(row, ir.Constant(I64, 3)), bit)
+        part = builder.add(part, start)
+        with cgutils.for_range(builder, chunks, intp=I64) as chunk:
+            position = builder.add(first, builder.mul(chunk.index, log))
+            byte = builder.lshr(position, ir.Constant(I64, 3))
+            word = builder.gep(stream.data, [byte])
+            word = builder.load(builder.bitcast(word, I64.as_pointer()))
+            word.align = 1
+            word = builder.lshr(word, builder.and_(position, ir.Constant(I64, 7)))
+            pattern = builder.add(builder.shl(chunk.index, log), builder.and_(word, mask))
+            entry = builder.add(part, builder.mul(pattern, lanes))
+            entry = pointer_at(context, builder, kinds[2], args[2], entry, vector)
+            builder.store(builder.add(builder.load(total), load(builder, entry, bits)), total)
+    into = pointer_at(context, builder, kinds[0], args[0], place, vector)
+    store(builder, builder.load(total), into, bits)

@@ -5,13 +5,7 @@ from __future__ import annotations
 from numpy import uint8, uint64
 
 from ..compiling import lean
-from .vectors import (
-    sum_patterns_16,
-    sum_patterns_32,
-    sum_patterns_64,
-    sum_patterns_128,
-    sum_patterns_256,
-)
+from .vectors import sum_patterns
 
 
 @lean
@@ -66,43 +60,16 @@ def sum_windows(table, starts, taps, shape, stream, top, bottom, stride, receive
         received: as `table`, flat, the sums of the rows from `top` on.
     """
     begin, advance, chunks, chunk, lanes = shape[3], shape[4], shape[5], shape[6], shape[7]
-    unit, one = uint64(table.itemsize), uint64(1)
+    one = uint64(1)
     for row in range(top, bottom):
         low, high = starts[row], starts[row + one]
         place, bit = (row - top) * stride, begin
         for _ in range(shape[8]):
             lane = uint64(0)
             while lane < lanes:
-                left = (lanes - lane) * unit
-                if left >= uint64(256):
-                    sum_patterns_256(
-                        received, place + lane, table, lane, stream, bit, taps, low, high,
-                        chunks, chunk, lanes,
-                    )  # fmt: skip
-                    lane += uint64(256) // unit
-                elif left >= uint64(128):
-                    sum_patterns_128(
-                        received, place + lane, table, lane, stream, bit, taps, low, high,
-                        chunks, chunk, lanes,
-                    )  # fmt: skip
-                    lane += uint64(128) // unit
-                elif left >= uint64(64):
-                    sum_patterns_64(
-                        received, place + lane, table, lane, stream, bit, taps, low, high,
-                        chunks, chunk, lanes,
-                    )  # fmt: skip
-                    lane += uint64(64) // unit
-                elif left >= uint64(32):
-                    sum_patterns_32(
-                        received, place + lane, table, lane, stream, bit, taps, low, high,
-                        chunks, chunk, lanes,
-                    )  # fmt: skip
-                    lane += uint64(32) // unit
-                else:
-                    sum_patterns_16(
-                        received, place + lane, table, lane, stream, bit, taps, low, high,
-                        chunks, chunk, lanes,
-                    )  # fmt: skip
-                    lane += uint64(16) // unit
+                lane += sum_patterns(
+                    received, place + lane, table, lane, lanes - lane, stream, bit,
+                    taps, low, high, chunks, chunk, lanes,
+                )  # fmt: skip
             place += lanes
             bit += advance

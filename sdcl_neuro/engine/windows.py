@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from ..activity import reach
 from ..spec import Convolution
-from .population import TABLE_BYTES, Population, Weights, aligned
+from .population import TABLE_BYTES, Population, Weights, pattern_sums
+from .vectors import PIECES
 
 Index = NDArray[np.uint64]
 
 CHUNK_MAX = 10
 """Bits of a chunk at most: a table of more patterns leaves the first cache for little."""
-PIECES = (256, 128, 64, 32, 16)
-"""Bytes of a pixel's sums that are held in registers; a pixel is cut into the largest that fit."""
 ROW_NS, PIECE_NS, LINE_NS = 1.0, 0.95, 0.31
 """Time for each piece of a pixel to turn to a row of bits, to look a chunk up, and to add 64 bytes;
 see `synapses.WORD_NS`."""
@@ -82,12 +81,7 @@ class Windows:
         taps, bits, lanes = self.weight.shape
         padded = np.zeros((taps, self.chunks * self.chunk, lanes), self.weight.dtype)
         padded[:, :bits] = self.weight
-        members = padded.reshape(taps, self.chunks, self.chunk, lanes)
-        table = aligned((taps, self.chunks, 1 << self.chunk, lanes), self.weight.dtype.type)
-        for bit in range(self.chunk):
-            half = 1 << bit
-            table[:, :, half : 2 * half] = table[:, :, :half] + members[:, :, bit, None]
-        return table.reshape(-1)
+        return pattern_sums(padded.reshape(taps, self.chunks, self.chunk, lanes)).reshape(-1)
 
 
 def windows_of(
