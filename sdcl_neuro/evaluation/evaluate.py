@@ -17,7 +17,8 @@ from ..datasets.degraded import Degraded
 from ..datasets.index import Labels, Part
 from ..errors import InputError
 from ..reid import Ranking, ReRanking, changed_lists, distance_blocks, rank_blocks, rerank_blocks
-from ..reid.metrics import CMC_RANKS, Metric
+from ..reid.distances import Metric
+from ..reid.metrics import CMC_RANKS
 from .arms import IN_FLOAT, Arm, check_backends, event_arm, unspiking_arm, with_integers
 from .extraction import Embeddings, Extraction, extract
 from .result import Evaluation, Row

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..atomic import atomic_path, write_json
 from ..reid import Changed, Metrics, Ranking, ReRanking
-from ..reid.metrics import Metric
+from ..reid.distances import Metric
 from .setting import Setting
 
 SCHEMA = {"name": "sdcl_neuro.evaluation", "version": 1}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .blocks import distance_blocks
+from .distances import distance_matrix
 from .intervals import bootstrap_interval
-from .metrics import Metrics, QueryMeasures, distance_matrix, evaluate_ranking
-from .ranked import RankedList, RankedLists, rank
+from .metrics import Metrics, QueryMeasures
+from .ranked import RankedList, RankedLists, evaluate_ranking, rank
 from .ranking import Changed, Ranking, changed_lists, rank_blocks
 from .reranking import ReRanking, rerank_blocks
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .metrics import Metric
+from .distances import Metric
 
 BLOCK_BYTES = 32 << 20
 """Size of a block of distances, `[rows, G]` float64."""

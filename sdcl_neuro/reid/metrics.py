@@ -1,4 +1,4 @@
-"""Distances between embeddings, and mAP, CMC and mINP of a ranking.
+"""mAP, CMC and mINP of a ranking.
 
 The protocol is Market-1501's as torchreid publishes it (Zheng et al., ICCV 2015; Zhou and Xiang,
 "Torchreid", 2019): for each query, gallery entries of the same person seen by the same camera are
@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..errors import InputError
-from .ranked import Labels, ranked_queries
 
-Metric = Literal["cosine", "euclidean"]
 CMC_RANKS = (1, 5, 10, 20)
 
 
@@ -55,55 +53,6 @@ class Metrics:
             "queries": self.queries,
             "skipped": self.skipped,
         }
-
-
-def distance_matrix(
-    queries: ArrayLike, gallery: ArrayLike, *, metric: Metric = "cosine"
-) -> NDArray[np.float64]:
-    """Distances ``[Q, G]`` between embeddings ``[Q, D]`` and ``[G, D]``, in float64.
-
-    Args:
-        queries, gallery: finite embeddings.
-        metric: ``cosine``: 1 - cosine, 0 to 2 (a zero vector has 1 to all); ``euclidean``.
-
-    Raises:
-        InputError: other shapes, values that are not finite, or another metric.
-    """
-    first, second = (np.asarray(value, dtype=np.float64) for value in (queries, gallery))
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
-        raise InputError(
-            f"embeddings of shapes {first.shape} and {second.shape}",
-            mend="give [Q, D] and [G, D] of one D",
-        )
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise InputError("embeddings that are not finite", mend="look for NaN in the network")
-    if metric == "cosine":
-        return np.clip(1.0 - _unit(first) @ _unit(second).T, 0.0, 2.0)
-    if metric == "euclidean":
-        squares = (first**2).sum(1)[:, None] + (second**2).sum(1) - 2.0 * first @ second.T
-        return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
-    raise InputError(f"metric {metric!r}", mend="choose cosine or euclidean")
-
-
-def evaluate_ranking(
-    distances: ArrayLike,
-    q_ids: ArrayLike,
-    g_ids: ArrayLike,
-    q_cams: ArrayLike | None = None,
-    g_cams: ArrayLike | None = None,
-) -> Metrics:
-    """Measures of the ranking by distance; ties go to the lower gallery index.
-
-    Args:
-        distances: ``[Q, G]``, smaller is more alike.
-        q_ids, g_ids: integer identities ``[Q]`` and ``[G]``.
-        q_cams, g_cams: integer cameras; both left out: nothing is left out of the gallery.
-
-    Raises:
-        InputError: shapes that do not fit, distances that are NaN, or no query with a match.
-    """
-    labels = Labels.of(distances, q_ids, g_ids, q_cams, g_cams)
-    return measure(one.matches for one in ranked_queries(labels))
 
 
 @dataclass(frozen=True)
@@ -149,10 +98,3 @@ def summarise(
         len(found),
         skipped,
     )
-
-
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    # torch.nn.functional.normalize's floor; a zero vector stays zero.
-    unit: NDArray[np.float64] = vectors / np.maximum(lengths, 1e-12)
-    return unit

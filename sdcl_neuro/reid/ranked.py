@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..atomic import write_json
 from ..errors import InputError
-
-if TYPE_CHECKING:
-    from .metrics import Metrics
+from .metrics import Metrics, measure
 
 Ints = NDArray[np.int64]
 SHOWN = 5  # entries of each list that are printed
@@ -111,8 +109,6 @@ class RankedLists:
     @cached_property
     def metrics(self) -> Metrics:
         """Measures over all queries; InputError if none has a match."""
-        from .metrics import measure
-
         return measure(one.matches for one in self.lists)
 
     @property
@@ -149,6 +145,27 @@ class RankedLists:
         if path is not None:
             write_json(path, value)
         return json.dumps(value, indent=2, allow_nan=False)
+
+
+def evaluate_ranking(
+    distances: ArrayLike,
+    q_ids: ArrayLike,
+    g_ids: ArrayLike,
+    q_cams: ArrayLike | None = None,
+    g_cams: ArrayLike | None = None,
+) -> Metrics:
+    """Measures of the ranking by distance; ties go to the lower gallery index.
+
+    Args:
+        distances: ``[Q, G]``, smaller is more alike.
+        q_ids, g_ids: integer identities ``[Q]`` and ``[G]``.
+        q_cams, g_cams: integer cameras; both left out: nothing is left out of the gallery.
+
+    Raises:
+        InputError: shapes that do not fit, distances that are NaN, or no query with a match.
+    """
+    labels = Labels.of(distances, q_ids, g_ids, q_cams, g_cams)
+    return measure(one.matches for one in ranked_queries(labels))
 
 
 def rank(

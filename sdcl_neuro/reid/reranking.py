@@ -24,7 +24,7 @@ from scipy.sparse import csr_array
 
 from ..errors import InputError
 from .blocks import BLOCK_BYTES, Block, Points, checked_pair, squared_distances
-from .metrics import Metric
+from .distances import Metric
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
