@@ -45,8 +45,7 @@ def run(
     """
     import torch
 
-    from ..devices import wait_for
-    from ..engine.run import named_device
+    from ..devices import named_device, wait_for
 
     net, place = float_network(model), named_device(device)
     array = _checked(net, spikes)

@@ -15,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..devices import wait_for
+from ..devices import named_device, wait_for
 from ..engine.check import check_input, check_network
-from ..engine.run import named_device
 from ..errors import InputError
 from ..record import Record
 from ..spec import FloatNetwork, IntNetwork

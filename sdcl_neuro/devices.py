@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .errors import EnvironmentFault, InputError
+
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
     """`tensor` on a device; to a GPU through pinned memory, without this thread waiting for it.
@@ -24,3 +26,21 @@ def wait_for(device: torch.device) -> None:
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def named_device(name: str) -> torch.device:
+    """``cpu`` or a GPU that is there.
+
+    Raises:
+        InputError: another name.
+        EnvironmentFault: there is no such GPU.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"unknown device {name!r}", mend="use cpu or cuda") from None
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device {name!r} is not supported", mend="use cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EnvironmentFault(f"no GPU for device {name!r}", mend="use device cpu")
+    return device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numpy import int64, uint8, uint64
 
-from ..compiling import lean
+from ..compiling import inlined, lean
 from ..compiling.words import count_ones
 from .vectors import add_flags, gather_flags, mark_bytes, read_bytes, spread_flags
 
@@ -101,25 +101,32 @@ def tally(words, rows, order, classes, fans, counts):  # type: ignore[no-untyped
         Spikes, synaptic operations, operations at weights that are not zero.
     """
     spikes, operations, used = int64(0), int64(0), int64(0)
-    steps, width = uint64(words.shape[0]), uint64(words.shape[2])
-    kind, counted = classes[0], uint64(0)
+    steps, kind, counted = uint64(words.shape[0]), classes[0], uint64(0)
     counts[:] = uint8(0)
-    for i in range(uint64(order.shape[0]) + uint64(1)):
-        end = i == uint64(order.shape[0])
-        y = order[uint64(0) if end else i]
-        if not end and (y < rows[0] or y >= rows[1]):
+    for i in range(uint64(order.shape[0])):
+        y = order[i]
+        if y < rows[0] or y >= rows[1]:
             continue
-        if end or classes[y] != kind or counted + steps > uint64(255):
-            for lane in range(uint64(counts.shape[0])):
-                times = int64(counts[lane])
-                spikes += times
-                operations += times * int64(fans[kind, 0, lane])
-                used += times * int64(fans[kind, 1, lane])
-            counts[:] = uint8(0)
+        if classes[y] != kind or counted + steps > uint64(255):
+            found = weigh(counts, fans, kind)
+            spikes, operations, used = spikes + found[0], operations + found[1], used + found[2]
             kind, counted = classes[y], uint64(0)
-        if not end:
-            for t in range(steps):
-                for w in range(width):
-                    add_flags(counts, w << uint64(6), words[t, y, w])
-            counted += steps
+        for t in range(steps):
+            for w in range(uint64(words.shape[2])):
+                add_flags(counts, w << uint64(6), words[t, y, w])
+        counted += steps
+    found = weigh(counts, fans, kind)
+    return spikes + found[0], operations + found[1], used + found[2]
+
+
+@inlined
+def weigh(counts, fans, kind):  # type: ignore[no-untyped-def]
+    """What `tally` returns, of rows of one kind that were counted; zeros are left of them."""
+    spikes, operations, used = int64(0), int64(0), int64(0)
+    for lane in range(uint64(counts.shape[0])):
+        times = int64(counts[lane])
+        spikes += times
+        operations += times * int64(fans[kind, 0, lane])
+        used += times * int64(fans[kind, 1, lane])
+    counts[:] = uint8(0)
     return spikes, operations, used

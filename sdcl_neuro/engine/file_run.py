@@ -21,7 +21,7 @@ from ..spike_stream import SpikeReader, SpikeWriter, read_pieces, write_pieces
 from ..threads import processors
 from .check import check_input, check_input_shape, check_layers, check_memory, check_network
 from .known import Known
-from .run import named_device, record_of
+from .run import record_of
 from .totals import TOTALS, Outcome
 
 PIECE_BYTES = 16 << 20
@@ -127,6 +127,7 @@ def _stream(
         from .machine import machine_of
 
         return EventStream(net, machine_of(net, entry), samples, keep=keep)
+    from ..devices import named_device
     from .reference import ReferenceStream
 
     return ReferenceStream(net, samples, keep=keep, device=named_device(device))

@@ -115,14 +115,8 @@ class Layer:
         kernels.advance(
             *(words, words.view(np.uint8), sent, sent.view(np.uint32), self._before),
             *(feed, echo, windows, stream, plan.bias, plan.neuron, self._span),
-            *(
-                scratch.spots,
-                scratch.sums(plan),
-                scratch.reached,
-                *self._states,
-                self._asleep,
-                self.totals,
-            ),
+            *(scratch.spots, scratch.sums(plan), scratch.reached),
+            *(*self._states, self._asleep, self.totals),
         )
         if plan.echo is not None:
             one = plan.classes[:1]

@@ -79,9 +79,10 @@ class Plan:
         level = round(rate * RATE_LEVELS)
         if level not in self._chosen:
             rate = level / RATE_LEVELS
-            feed, windows = self.feed.arguments(rate), self.windows.none()
             if self.windows.chunk and self.windows.nanoseconds < self.feed.nanoseconds(rate):
-                windows = self.windows.arguments()
+                feed, windows = self.feed.arguments(0.0), self.windows.arguments()
+            else:
+                feed, windows = self.feed.arguments(rate), self.windows.none()
             echo = (*feed[:4], feed[4][:0], feed[5])
             if self.echo is not None:
                 echo = self.echo.arguments(0.0)

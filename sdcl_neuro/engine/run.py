@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from ..errors import EnvironmentFault, InputError
+from ..errors import InputError
 from ..record import Record
 from ..spec import IntNetwork
 from .check import check_input, check_layers, check_memory, check_network
 from .totals import Outcome, activity
-
-if TYPE_CHECKING:
-    import torch
 
 Path = Literal["auto", "event", "reference"]
 PATHS: tuple[Path, ...] = ("auto", "event", "reference")
@@ -70,6 +67,7 @@ def run_network(
     elif path == "event":
         raise InputError(f"the event path runs on the CPU, not on {device!r}", mend="use 'auto'")
     else:
+        from ..devices import named_device
         from .reference import run_reference
 
         library = "torch"
@@ -97,23 +95,3 @@ def record_of(
 def _version(name: str) -> str:
     """Version of an installed distribution; reading it costs as much as a hundred steps."""
     return version(name)
-
-
-def named_device(name: str) -> torch.device:
-    """``cpu`` or a GPU that is there.
-
-    Raises:
-        InputError: another name.
-        EnvironmentFault: there is no such GPU.
-    """
-    import torch
-
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"unknown device {name!r}", mend="use cpu or cuda") from None
-    if device.type not in ("cpu", "cuda"):
-        raise InputError(f"device {name!r} is not supported", mend="use cpu or cuda")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EnvironmentFault(f"no GPU for device {name!r}", mend="use device cpu")
-    return device

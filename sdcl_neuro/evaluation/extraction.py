@@ -20,7 +20,7 @@ from torch import Tensor, distributed
 from ..conversion.parity.identity import versions
 from ..data import Tracklet
 from ..datasets import Clip, DataSet
-from ..engine.run import named_device
+from ..devices import named_device
 from ..errors import InputError
 from ..frame_branch import normalise
 from ..model import Sdcl, event_counts

@@ -8,7 +8,7 @@ from ..checkpoint import DOCUMENT as EVENT_DOCUMENT
 from ..conversion.backends import backend_function
 from ..conversion.lava.installation import require_lava
 from ..conversion.model_file import Model, load_model
-from ..engine.run import named_device
+from ..devices import named_device
 from ..errors import InputError
 from ..frame_branch.ahead import check_kind
 from ..sdcl_checkpoint import SdclCheckpoint, is_sdcl_checkpoint, load_sdcl

@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data import Tracklet
-from ..devices import moved, wait_for
-from ..engine.run import named_device
+from ..devices import moved, named_device, wait_for
 from ..frame_branch import normalise
 from ..model import Sdcl, event_counts, event_features
 from ..profiling.ledger import Ledger

@@ -51,11 +51,12 @@ def test_the_dense_path_in_pieces(tmp_path, monkeypatch):
     net = random_network(9, kind="any", layers=3)
     spikes = random_spikes(net, 9, steps=9, samples=3)
     write_spikes(tmp_path / "in.h5", spikes)
+    from sdcl_neuro.devices import named_device
     from sdcl_neuro.engine import file_run
     from sdcl_neuro.engine.reference import ReferenceStream
 
     def dense(net, entry, samples, *, keep, device):
-        return ReferenceStream(net, samples, keep=keep, device=file_run.named_device(device))
+        return ReferenceStream(net, samples, keep=keep, device=named_device(device))
 
     monkeypatch.setattr(file_run, "_stream", dense)
     record = run_file(net, tmp_path / "in.h5", tmp_path / "out.h5", layers=[2], piece_bytes=100)
