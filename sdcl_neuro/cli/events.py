@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from ..atomic import keep_apart, write_json
 from ..errors import InputError
-from ..events import EVENT_DTYPE, MENDS, Events, read_events, read_parts, write_events
+from ..events import EVENT_DTYPE, Events, read_parts, write_events
 from ..events.times import EvenFrames, read_frame_times
 from . import common_arguments
 from .event_encoding import Encoding, summary
-from .event_values import box, pair, rate, time_unit
+from .event_options import add_reading_arguments, reading_of
+from .event_values import box, pair, rate
 
 SUMMARY = "event files: info, encode, simulate"
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
@@ -52,20 +53,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _reader_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path)
-    parser.add_argument(
-        "--sensor", metavar="WxH", help="width x height, where the file does not say, as 640x480"
-    )
-    parser.add_argument(
-        "--mend",
-        metavar="NAME,...",
-        default="",
-        help="repair, and count what was repaired: "
-        + "; ".join(f"{name}: {text}" for name, text in MENDS.items()),
-    )
-    parser.add_argument("--columns", metavar="ORDER", help="of text and N x 4 files, as xytp")
-    parser.add_argument(
-        "--time-unit", metavar="UNIT", help="of files that do not fix it, as us, 100us, ms or s"
-    )
+    add_reading_arguments(parser)
 
 
 def _info_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,17 +94,8 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N")
 
 
-def _reader_options(args: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "sensor": pair(args.sensor, "--sensor"),
-        "mend": [name for name in args.mend.split(",") if name],
-        "columns": args.columns,
-        "time_unit_us": time_unit(args.time_unit),
-    }
-
-
 def _info(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    events = read_events(args.file, **_reader_options(args))
+    events = reading_of(args).read(args.file)
     return f"{args.file} ({events.source}): {events}", summary(events)
 
 
@@ -134,7 +113,7 @@ def _encode(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         box=box(args.box) if args.box else None,
         size=pair(args.size, "--size"),
     )
-    parts = read_parts(args.file, **_reader_options(args))
+    parts = read_parts(args.file, **reading_of(args).arguments())
     shape = encoding.write(args.out, parts)
     text = (
         f"{args.out}: {encoding.spikes:,} {'events counted' if args.counts else 'spikes'} in "

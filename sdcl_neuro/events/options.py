@@ -1,0 +1,40 @@
+"""How an event file is to be read: one object for every verb that takes one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .array import Events
+from .checks import Size
+from .reading import read_events
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """What a user says about an event file; the fields are `read_events`'s arguments.
+
+    Attributes:
+        sensor: width and height in pixels, where the file does not state them.
+        mend: what may be repaired, see `checks.MENDS`.
+        columns: order of the columns of text and N x 4 files.
+        time_unit_us: microseconds per unit of time, where the format does not fix it.
+    """
+
+    sensor: Size | None = None
+    mend: tuple[str, ...] = ()
+    columns: str | None = None
+    time_unit_us: float | None = None
+
+    def read(self, path: Path | str) -> Events:
+        """Read a whole file; errors as `read_events`."""
+        return read_events(path, **self.arguments())
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for `read_events` and `read_parts`."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values of what was given; what was left out is absent."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
