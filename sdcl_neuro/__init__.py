@@ -5,6 +5,7 @@ The names below are imported on first use, so that ``import sdcl_neuro`` stays l
 
 from __future__ import annotations
 
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from .profiling import profile as profile
 
 __version__ = "0.1.0"
+LOADED_AT = time.time()
+"""When this process began to load the package, in seconds since 1970: a source written later may
+differ from the code that runs."""
 
 _LAZY = {
     "conversion": ("sdcl_neuro.conversion", None),

@@ -9,9 +9,12 @@ return one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numba
+
+from .cache import SourceCache
 
 UNCOUNTED: dict[str, Any] = {"_nrt": False}
 """numba's switch for its runtime, as its own extensions use it; versions 0.61 to 0.68 have it."""
@@ -24,11 +27,11 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
         function: what numba can compile.
         options: of `numba.njit`.
     """
-    kernel: Callable[..., Any]
-    try:
-        kernel = numba.njit(function, cache=True, nogil=True, **options)
-    except RuntimeError:  # numba found no place for its cache; the result is the same
-        kernel = numba.njit(function, nogil=True, **options)
+    kernel = numba.njit(function, nogil=True, **options)
+    # Without a place for a cache, or with sources that may be newer than what runs, each process
+    # compiles for itself; the result is the same.
+    with suppress(RuntimeError):
+        kernel._cache = SourceCache(function, options)
     return kernel
 
 
