@@ -11,7 +11,7 @@ help:
 	@echo "make demo   the whole way on the packaged clip; writes $(DEMO_OUT)/report.html"
 	@echo "make test   lint, types and tests"
 	@echo "make bench  the benches, each beside its peer; writes bench/results/latest.json, docs/bench.md"
-	@echo "make clean  remove the environment and the demo's output"
+	@echo "make clean  remove the environment, the demo's output and all compiled code"
 
 $(STAMP): constraints.txt pyproject.toml tests/nir/peers.txt tests/profiling/peers.txt bench/peers.txt
 	$(PYTHON) -m venv .venv
@@ -38,3 +38,5 @@ bench: $(STAMP)
 
 clean:
 	rm -rf .venv $(DEMO_OUT)
+	find . -name '*.nbi' -delete -o -name '*.nbc' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

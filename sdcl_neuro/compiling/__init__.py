@@ -27,11 +27,11 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
         function: what numba can compile.
         options: of `numba.njit`.
     """
-    kernel = numba.njit(function, nogil=True, **options)
+    kernel: Callable[..., Any] = numba.njit(function, nogil=True, **options)
     # Without a place for a cache, or with sources that may be newer than what runs, each process
     # compiles for itself; the result is the same.
     with suppress(RuntimeError):
-        kernel._cache = SourceCache(function, options)
+        vars(kernel)["_cache"] = SourceCache(function, options)
     return kernel
 
 
