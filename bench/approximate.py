@@ -21,11 +21,11 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from sdcl_neuro.atomic import atomic_path
 from sdcl_neuro.conversion import from_snntorch, make_deployable, prepare_quantization, quantize
-from sdcl_neuro.conversion.modules.approximation import describe
+from sdcl_neuro.conversion.approximation import describe
 from sdcl_neuro.engine import run_network
-from sdcl_neuro.spec import FloatNetwork
+from sdcl_neuro.files import atomic_path
+from sdcl_neuro.network.spec import FloatNetwork
 
 STEPS, BATCH, CALIBRATION = 16, 60, 200
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sdcl_neuro.bridge.gathering import gathered_convolution
-from sdcl_neuro.bridge.offsets import kernel_grid, nearest_event_offsets
-from sdcl_neuro.bridge.point_sampling import mixed_samples, plain_mixed_samples
-from sdcl_neuro.bridge.sampling import nearest_event_index
+from sdcl_neuro.hybrid.bridge.gathering import gathered_convolution
+from sdcl_neuro.hybrid.bridge.offsets import kernel_grid, nearest_event_offsets
+from sdcl_neuro.hybrid.bridge.point_sampling import mixed_samples, plain_mixed_samples
+from sdcl_neuro.hybrid.bridge.sampling import nearest_event_index
 
 MAPS, CHANNELS, HEIGHT, WIDTH, K, LAYERS = 8, 8, 128, 64, 3, 3
 Call = Callable[[], Any]

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from sdcl_neuro.engine import run_network
-from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 
 NETWORKS = {
     "paper": ((8, 5, 1), (8, 3, 1)),

@@ -19,7 +19,7 @@ import numpy as np
 from engine_networks import DECAY, network, spikes_at
 
 from sdcl_neuro.compiling import lean
-from sdcl_neuro.engine.neuron_step import CELL, step_plain
+from sdcl_neuro.engine.event.neuron_step import CELL, step_plain
 
 BETA = (4096 - DECAY) / 4096
 Call = Callable[[], Any]
@@ -112,7 +112,7 @@ def lava_stepping(**case: Any) -> Call:
     """Lava's netx under ``fixed_pt``; steps alone, without start-up and read-out."""
     from harness import Timed
 
-    from sdcl_neuro.conversion.lava import backend
+    from sdcl_neuro.conversion.backends.lava import backend
 
     net, spikes = _case(**case)
 
@@ -369,7 +369,7 @@ def write_recording(steps: int, samples: int, folder: str) -> None:
 
     import h5py
 
-    from sdcl_neuro.spike_file import h5_layout
+    from sdcl_neuro.network.spike_file import h5_layout
 
     shape = (steps, samples, 2, 128, 64)
     with h5py.File(Path(folder) / f"{steps}x{samples}.h5", "w") as file:

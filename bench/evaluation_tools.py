@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.reid import (
+from sdcl_neuro.reid.metrics import (
     Metrics,
     distance_blocks,
     distance_matrix,

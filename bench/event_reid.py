@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.atomic import write_json
-from sdcl_neuro.configuration import build_data, load_configuration
-from sdcl_neuro.datasets import DataSet, labels
-from sdcl_neuro.datasets.event_reid import person_box, read_window
-from sdcl_neuro.evaluation import evaluate, open_trained
-from sdcl_neuro.pipeline.training_run import run_training
-from sdcl_neuro.reid import Ranking, bootstrap_interval, distance_blocks, rank_blocks
+from sdcl_neuro.files import write_json
+from sdcl_neuro.reid.configuration import build_data, load_configuration
+from sdcl_neuro.reid.datasets import DataSet, labels
+from sdcl_neuro.reid.datasets.event_reid import person_box, read_window
+from sdcl_neuro.reid.evaluation import evaluate, open_trained
+from sdcl_neuro.reid.metrics import Ranking, bootstrap_interval, distance_blocks, rank_blocks
+from sdcl_neuro.reid.pipeline.training_run import run_training
 
 BACKENDS = ("snntorch", "loihi")
 NAMES = {"snntorch": "SDCL, events alone, float", "loihi": "the same, from its .net file"}

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sdcl_neuro.data import Video, read_mot
 from sdcl_neuro.demo import clip_path, tracks_path
-from sdcl_neuro.frame_branch import OSNet, frame_branch, load_weights, normalise
-from sdcl_neuro.frame_branch.ahead import ahead_of_time
+from sdcl_neuro.events.tracklets import Video, read_mot
+from sdcl_neuro.hybrid.frame_branch import OSNet, frame_branch, load_weights, normalise
+from sdcl_neuro.hybrid.frame_branch.ahead import ahead_of_time
 
 FRAMES = 8
 EVERY = 3

@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.atomic import atomic_path, write_json
-from sdcl_neuro.configuration import build_data, load_configuration
-from sdcl_neuro.evaluation import Condition, FeatureStore, evaluate, open_trained
-from sdcl_neuro.evaluation.extraction import Extraction
-from sdcl_neuro.pipeline.training_run import run_training
+from sdcl_neuro.files import atomic_path, write_json
+from sdcl_neuro.reid.configuration import build_data, load_configuration
+from sdcl_neuro.reid.evaluation import Condition, FeatureStore, evaluate, open_trained
+from sdcl_neuro.reid.evaluation.extraction import Extraction
+from sdcl_neuro.reid.pipeline.training_run import run_training
 
 CONFIGURATION = "generated-small"
 INPUTS = {"v": "V", "e": "E", "v+e": "V+E"}
@@ -209,8 +209,8 @@ def chance(out: Path, overrides: Sequence[str]) -> str:
     """What embeddings of noise reach on the same lists: mean mAP and rank 1 of ten draws."""
     import numpy as np
 
-    from sdcl_neuro.datasets import labels
-    from sdcl_neuro.reid import distance_matrix, evaluate_ranking
+    from sdcl_neuro.reid.datasets import labels
+    from sdcl_neuro.reid.metrics import distance_matrix, evaluate_ranking
 
     data = build_data(load_configuration(CONFIGURATION, [KEPT, *overrides]), out)
     query, gallery = labels(data, "query"), labels(data, "gallery")

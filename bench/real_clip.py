@@ -22,19 +22,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sdcl_neuro.atomic import write_json
-from sdcl_neuro.configuration import build_model, clip_format, load_configuration
-from sdcl_neuro.data import Tracklet
-from sdcl_neuro.datasets import hold_segments
-from sdcl_neuro.datasets.held import Held
 from sdcl_neuro.demo.cutting import cut_clip
 from sdcl_neuro.demo.settings import CLIP
-from sdcl_neuro.evaluation import evaluate, open_trained
-from sdcl_neuro.frame_branch import frame_branch, load_weights, normalise
-from sdcl_neuro.frame_branch.onnx_weights import convert_onnx
-from sdcl_neuro.reid import Ranking, bootstrap_interval, distance_blocks, rank_blocks
-from sdcl_neuro.sdcl_checkpoint import save_sdcl
-from sdcl_neuro.training import train
+from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.files import write_json
+from sdcl_neuro.hybrid.frame_branch import frame_branch, load_weights, normalise
+from sdcl_neuro.hybrid.frame_branch.onnx_weights import convert_onnx
+from sdcl_neuro.hybrid.sdcl_checkpoint import save_sdcl
+from sdcl_neuro.reid.configuration import build_model, clip_format, load_configuration
+from sdcl_neuro.reid.datasets import hold_segments
+from sdcl_neuro.reid.datasets.held import Held
+from sdcl_neuro.reid.evaluation import evaluate, open_trained
+from sdcl_neuro.reid.metrics import Ranking, bootstrap_interval, distance_blocks, rank_blocks
+from sdcl_neuro.reid.training import train
 
 OSNET = "osnet_x0_25"
 STEPS = (60, 20)

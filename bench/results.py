@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from columns import columns_of
 
-from sdcl_neuro.atomic import atomic_path, write_json
+from sdcl_neuro.files import atomic_path, write_json
 
 if TYPE_CHECKING:
     from harness import Outcome

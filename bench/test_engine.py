@@ -169,7 +169,7 @@ def test_scaling(benchmark, book, key, value, more):
 @pytest.mark.benchmark(group="engine beside Lava")
 @pytest.mark.parametrize("rate", [0.02, 0.10])
 def test_engine_beside_lava(benchmark, book, rate):
-    from sdcl_neuro.conversion.lava import backend
+    from sdcl_neuro.conversion.backends.lava import backend
 
     net, steps = network("paper", rate, thresholds=thresholds_at("paper", rate)), 8
     try:

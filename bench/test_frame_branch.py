@@ -13,9 +13,9 @@ from harness import HUGE_PAGES, Race, Tool
 from numpy.typing import NDArray
 from results import Book
 
-from sdcl_neuro.frame_branch.ahead import FRAME_BACKENDS
-from sdcl_neuro.frame_branch.onnx_weights import convert_onnx
-from sdcl_neuro.reid import distance_matrix, evaluate_ranking
+from sdcl_neuro.hybrid.frame_branch.ahead import FRAME_BACKENDS
+from sdcl_neuro.hybrid.frame_branch.onnx_weights import convert_onnx
+from sdcl_neuro.reid.metrics import distance_matrix, evaluate_ranking
 
 pytestmark = pytest.mark.timeout(1200)  # compiling and quantising take minutes
 KINDS = [k for k in FRAME_BACKENDS if k != "compiled" or shutil.which("g++") is not None]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sdcl_neuro.event_branch import PAPER, BranchDescription, ConvolutionSpec, EventBranch
+from sdcl_neuro.snn.event_branch import PAPER, BranchDescription, ConvolutionSpec, EventBranch
 
 STEPS, BATCH, SIZE = 16, 8, (128, 64)
 DEEP = BranchDescription(tuple(ConvolutionSpec(c, 3, 2, 1) for c in (16, 32, 64, 128)))

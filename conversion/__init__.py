@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bundle.writer import to_bundle as to_bundle
-    from .modules.deployable import make_deployable as make_deployable
-    from .modules.quantisation_aware import prepare_quantization as prepare_quantization
-    from .modules.source import from_snntorch as from_snntorch
-    from .netx.file import from_netx as from_netx
-    from .netx.file import to_netx as to_netx
-    from .nir_format.graph import from_nir as from_nir
-    from .nir_format.graph import to_nir as to_nir
     from .quantisation.report import quantization_report as quantization_report
     from .quantisation.rounding import quantize as quantize
+    from .sources.nir.graph import from_nir as from_nir
+    from .sources.nir.graph import to_nir as to_nir
+    from .sources.snntorch.deployable import make_deployable as make_deployable
+    from .sources.snntorch.quantisation_aware import prepare_quantization as prepare_quantization
+    from .sources.snntorch.source import from_snntorch as from_snntorch
+    from .targets.netx.file import from_netx as from_netx
+    from .targets.netx.file import to_netx as to_netx
 
 # Name: module. The verbs of the Python interface; no module may have a verb's name, since
 # importing it would put the module in the verb's place.
 _LAZY = {
-    "from_netx": "netx.file",
-    "from_nir": "nir_format.graph",
-    "from_snntorch": "modules.source",
-    "make_deployable": "modules.deployable",
-    "prepare_quantization": "modules.quantisation_aware",
+    "from_netx": "targets.netx.file",
+    "from_nir": "sources.nir.graph",
+    "from_snntorch": "sources.snntorch.source",
+    "make_deployable": "sources.snntorch.deployable",
+    "prepare_quantization": "sources.snntorch.quantisation_aware",
     "quantization_report": "quantisation.report",
     "quantize": "quantisation.rounding",
     "to_bundle": "bundle.writer",
-    "to_netx": "netx.file",
-    "to_nir": "nir_format.graph",
+    "to_netx": "targets.netx.file",
+    "to_nir": "sources.nir.graph",
 }
 
 __all__ = list(_LAZY)

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork
-from ..spec_convert import dequantize
-from .model_file import Model, as_model
-from .nir_format.weights import spread
-from .parity.identity import path_sha256
+from sdcl_neuro.network.identity import path_sha256
+from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork
+from sdcl_neuro.network.spec_convert import dequantize
+
+from .model import Model, as_model
+from .sources.nir.weights import spread
 
 SCHEMA = {"name": "sdcl_neuro.difference", "version": 1}
 Layer = FloatLayer | IntLayer

@@ -7,20 +7,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_path, keep_apart, write_json
-from ..errors import InputError, NetworkRefused, Refusal
-from ..hardware import HardwareProfile
-from ..placement import Fit, fit
-from ..placement.text import verdict
-from ..spec import FloatNetwork, IntNetwork
-from ..spike_file import Spikes
-from .model_file import Model, load_model
-from .modules.approximation import describe
-from .netx.file import to_netx
-from .nir_format.graph import to_nir
-from .parity.identity import path_sha256, versions
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.files import atomic_path, keep_apart, write_json
+from sdcl_neuro.hardware import HardwareProfile
+from sdcl_neuro.hardware.placement import Fit, fit
+from sdcl_neuro.hardware.placement.text import verdict
+from sdcl_neuro.network.identity import path_sha256, versions
+from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
+from sdcl_neuro.network.spike_file import Spikes
+
+from .approximation import describe
+from .model import Model, load_model
 from .quantisation.report import QuantizationReport, quantization_report
 from .quantisation.rounding import quantize
+from .sources.nir.graph import to_nir
+from .targets.netx.file import to_netx
 
 SCHEMA = {"name": "sdcl_neuro.convert", "version": 1}
 ENDINGS = (".net", ".nir")

@@ -10,19 +10,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import conversion as conversion
-    from .conversion.backends import run as run
-    from .conversion.parity.verify import verify as verify
-    from .profiling import profile as profile
+    from sdcl_neuro import conversion as conversion
+    from sdcl_neuro.conversion.backends.run import run as run
+    from sdcl_neuro.conversion.parity.verify import verify as verify
+    from sdcl_neuro.profiling import profile as profile
+
+from . import _moved
 
 __version__ = "0.1.0"
 LOADED_AT = time.time()
 """When this process began to load the package, in seconds since 1970: a source written later may
 differ from the code that runs."""
 
+_moved.install()
+
 _LAZY = {
     "conversion": ("sdcl_neuro.conversion", None),
-    "run": ("sdcl_neuro.conversion.backends", "run"),
+    "run": ("sdcl_neuro.conversion.backends.run", "run"),
     "verify": ("sdcl_neuro.conversion.parity.verify", "verify"),
     "profile": ("sdcl_neuro.profiling", "profile"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .errors import EnvironmentFault, InputError
+from sdcl_neuro.errors import EnvironmentFault, InputError
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:

@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from ...atomic import atomic_folder, file_sha256, write_json
-from ...engine import run_network
-from ...errors import InputError
-from ...spec import IntNetwork
-from ...spike_file import check_spikes, write_spikes
-from ..lava.backend import clears, needs_fresh_network
-from ..model_file import Model, as_model
-from ..netx.file import from_netx, to_netx
-from ..parity.identity import array_sha256, network_sha256, versions
+from sdcl_neuro.engine import run_network
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import atomic_folder, file_sha256, write_json
+from sdcl_neuro.network.identity import array_sha256, network_sha256, versions
+from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spike_file import check_spikes, write_spikes
+
+from ..backends.lava.backend import clears, needs_fresh_network
+from ..model import Model, as_model
 from ..parity.verify import RandomInput
+from ..targets.netx.file import from_netx, to_netx
 
 SCHEMA = {"name": "sdcl_neuro.bundle", "version": 1}
 SCRIPT = "run_on_loihi.py"

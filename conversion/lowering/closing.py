@@ -13,12 +13,13 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ...spec import Convolution, FloatLayer, FloatNeuron, Shape
-from ..modules.departures import Departure
-from ..modules.neurons import Population, Recurrence, Unfit
-from ..synapses import Synapse
+from sdcl_neuro.network.spec import Convolution, FloatLayer, FloatNeuron, Shape
+
+from .approximate import Approximation
 from .folding import expand, pool_before, pool_into_dense
 from .pooling import Pool
+from .populations import Population, Recurrence, Unsupported
+from .synapses import Synapse
 
 Array = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ class Closed:
     """A layer, how it departs from its original, and what was folded or expanded for it."""
 
     layer: FloatLayer
-    departure: Departure | None
+    departure: Approximation | None
     notes: tuple[str, ...]
 
 
@@ -52,7 +53,7 @@ def close_layer(
         approximate: let a bias before a current be approximated.
 
     Raises:
-        Unfit: with the reasons why this population cannot stand behind this synapse.
+        Unsupported: with the reasons why this population cannot stand behind this synapse.
     """
     notes: list[str] = []
     shape, name = synapse.out_shape, synapse.name
@@ -141,7 +142,7 @@ def _recurrent_matrix(
     if recurrence.kind == "dense":
         if shape != (len(weight),):
             what = f"a recurrence of {len(weight)} neurons behind {list(shape)}"
-            raise Unfit([(what, "make the shapes chain, a Linear before linear_features")])
+            raise Unsupported([(what, "make the shapes chain, a Linear before linear_features")])
         matrix = weight
     elif recurrence.kind == "diagonal":
         matrix = _diagonal(weight, shape, neurons)
@@ -156,7 +157,7 @@ def _diagonal(weight: Array, shape: Shape, neurons: int) -> Array:
         return np.diag(np.broadcast_to(weight, shape).reshape(neurons))
     except ValueError:
         what = f"a one-to-one recurrence V of shape {list(weight.shape)} behind {list(shape)}"
-        raise Unfit([(what, "make the shapes chain")]) from None
+        raise Unsupported([(what, "make the shapes chain")]) from None
 
 
 def _convolved(recurrence: Recurrence, shape: Shape) -> tuple[Array, Array | None]:
@@ -164,7 +165,7 @@ def _convolved(recurrence: Recurrence, shape: Shape) -> tuple[Array, Array | Non
     spans = [2 * pad - size + 1 for pad, size in zip(pads, weight.shape[2:], strict=True)]
     if len(shape) != 3 or shape[0] != len(weight) or any(spans):
         what = f"a convolutional recurrence {list(weight.shape)} behind {list(shape)}"
-        raise Unfit([(what, "give it the convolution's channels and an odd kernel")])
+        raise Unsupported([(what, "give it the convolution's channels and an odd kernel")])
     loop = Synapse("its recurrence", "conv", weight, shape, shape, None, Convolution(padding=pads))
     bias = recurrence.bias
     matrix = expand(loop, source=shape).weight
@@ -186,7 +187,7 @@ def _one_threshold(
     if (per_row == per_row[0]).all():
         return float(per_row[0]), np.ones(rows)
     if per_row.min() <= 0:
-        raise Unfit([("a threshold of zero among others", "use positive thresholds")])
+        raise Unsupported([("a threshold of zero among others", "use positive thresholds")])
     counts = Counter(per_row.tolist())
     common = max(counts, key=lambda value: (counts[value], value))
     gains = common / per_row
@@ -205,19 +206,19 @@ def _per_row(threshold: Array, shape: Shape, rows: int) -> Array:
         padded.ndim != len(shape)
     ):
         what = f"a threshold of shape {list(threshold.shape)} for neurons {list(shape)}"
-        raise Unfit([(what, "make the shapes chain")])
+        raise Unsupported([(what, "make the shapes chain")])
     if rows == prod(shape):
         return np.broadcast_to(padded, shape).reshape(rows)
     each = padded.reshape(len(padded), -1)
     if (each != each[:, :1]).any():
         what = "threshold differs between neurons of one channel"
-        raise Unfit([(what, f"give one per channel, of shape [{rows}, 1, 1], or one in all")])
+        raise Unsupported([(what, f"give one per channel, of shape [{rows}, 1, 1], or one in all")])
     return np.broadcast_to(each[:, 0], (rows,))
 
 
 def _filtered(
     population: Population, bias: Array | None, name: str, *, approximate: bool
-) -> tuple[Departure | None, Array | None]:
+) -> tuple[Approximation | None, Array | None]:
     """The departure and bias behind a current, whose decay snnTorch's biases pass through."""
     departure = population.departure
     if bias is None or population.alpha == 0:
@@ -225,10 +226,10 @@ def _filtered(
     if not approximate:
         what = f"the bias of {name!r} would pass through the current's decay"
         mend = "use bias=False before a Synaptic, or convert with approximate=True"
-        raise Unfit([(what, mend)])
+        raise Unsupported([(what, mend)])
     if population.alpha >= 1:
-        raise Unfit([("a bias behind a current that never decays", "use alpha below 1")])
-    departure = replace(departure or Departure(), filters_bias=True)
+        raise Unsupported([("a bias behind a current that never decays", "use alpha below 1")])
+    departure = replace(departure or Approximation(), filters_bias=True)
     return departure, bias / (1 - population.alpha)
 
 

@@ -14,10 +14,11 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ...spec import Convolution, Shape
-from ..modules.neurons import Unfit
-from ..synapses import Synapse
+from sdcl_neuro.network.spec import Convolution, Shape
+
 from .pooling import Pool, PoolAxis
+from .populations import Unsupported
+from .synapses import Synapse
 
 Array = NDArray[np.float64]
 
@@ -80,7 +81,7 @@ def pool_behind(synapse: Synapse, pool: Pool) -> Synapse | None:
 
 
 def pool_into_dense(pool: Pool, synapse: Synapse, *, source: Shape) -> Synapse:
-    """A dense matrix that reads what `pool` reads; `Unfit` beyond `EXPANSION_MAX` weights."""
+    """A dense matrix that reads what `pool` reads; `Unsupported` beyond `EXPANSION_MAX` weights."""
     outputs, size = len(synapse.weight), pool.size
     _expect_small(outputs * prod(source), f"{pool.text} in a matrix", _POOL_MEND)
     weight = synapse.weight.reshape(outputs, source[0], *size)
@@ -100,7 +101,7 @@ def expand(synapse: Synapse, *, pool: Pool | None = None, source: Shape, extra: 
         extra: weights that the layer needs beside it.
 
     Raises:
-        Unfit: beyond `EXPANSION_MAX` weights.
+        Unsupported: beyond `EXPANSION_MAX` weights.
     """
     geometry, weight = _geometry(synapse), synapse.weight
     outputs, inputs = prod(synapse.out_shape), prod(source)
@@ -128,7 +129,7 @@ def expand(synapse: Synapse, *, pool: Pool | None = None, source: Shape, extra: 
 
 def _expect_small(weights: int, what: str, mend: str) -> None:
     if weights > EXPANSION_MAX:
-        raise Unfit([(f"{what} takes {weights:,} weights, beyond {EXPANSION_MAX:,}", mend)])
+        raise Unsupported([(f"{what} takes {weights:,} weights, beyond {EXPANSION_MAX:,}", mend)])
 
 
 def _merged(
@@ -183,7 +184,7 @@ def _axis(
     outputs = (inputs + 2 * padding - dilation * (taps - 1) - 1) // stride + 1
     if outputs * taps * inputs > TABLE_MAX:
         what = f"{synapse.name!r}: {taps} taps over an axis of {inputs} are too many to fold"
-        raise Unfit([(what, _POOL_MEND)])
+        raise Unsupported([(what, _POOL_MEND)])
     where = stride * np.arange(outputs)[:, None] + dilation * np.arange(taps) - padding
     table = (where[:, :, None] == np.arange(inputs)).astype(np.float64)
     starts = dilation * np.arange(taps)

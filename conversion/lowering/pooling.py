@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...spec import Pair
+from sdcl_neuro.network.spec import Pair
 
 Array = NDArray[np.float64]
 Divide = Literal["all", "inside", "none"]

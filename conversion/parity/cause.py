@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...fixed_point import DECAY_UNITY
-from ...spec import Convolution, IntLayer, IntNeuron
+from sdcl_neuro.network.fixed_point import DECAY_UNITY
+from sdcl_neuro.network.spec import Convolution, IntLayer, IntNeuron
+
 from .layer_rules import Rules, Spikes, membrane_at, simulate, weighted_sums
 
 UNKNOWN = "unknown"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from ...errors import InputError
+from sdcl_neuro.errors import InputError
 
 SCHEMA = {"name": "sdcl_neuro.certificate", "version": 1}
 

@@ -8,10 +8,11 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
-from ...record import Record
-from ...spec import IntNetwork
-from ..model_file import Model
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import IntNetwork
+
+from ..model import Model
 from .cause import AGREES, faulty_membrane, find_cause
 from .certificate import FirstMismatch, LayerParity, PairKind, PairParity
 from .layer_rules import membrane_at

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...fixed_point import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, wrap_convolution
-from ...spec import IntLayer
+from sdcl_neuro.network.fixed_point import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, wrap_convolution
+from sdcl_neuro.network.spec import IntLayer
 
 Spikes = NDArray[np.uint8]
 State = NDArray[np.float64]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...spec import FloatLayer, FloatNetwork
+from sdcl_neuro.network.spec import FloatLayer, FloatNetwork
 
 Spikes = NDArray[np.uint8]
 

@@ -20,14 +20,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...atomic import write_json
-from ...errors import InputError
-from ...spike_file import check_spikes
-from .. import backends as backends_module
-from ..model_file import Model, as_model
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import write_json
+from sdcl_neuro.network.identity import array_sha256, network_sha256, path_sha256, versions
+from sdcl_neuro.network.spike_file import check_spikes
+
+from ..backends import run as backends_module
+from ..model import Model, as_model
 from .certificate import SCHEMA, Certificate, PairKind
 from .compare import PairRuns, compare
-from .identity import array_sha256, network_sha256, path_sha256, versions
 
 __all__ = ["BASE", "Certificate", "RandomInput", "verify"]
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...errors import InputError
-from ...spec import FloatLayer, FloatNetwork
-from ...spike_file import check_spikes
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.spec import FloatLayer, FloatNetwork
+from sdcl_neuro.network.spike_file import check_spikes
 
 
 def measure_peaks(net: FloatNetwork, spikes: object, *, message_bits: int = 0) -> tuple[float, ...]:

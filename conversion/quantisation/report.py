@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ...engine import run_network
-from ...errors import InputError
-from ...spec import FloatNetwork, IntNetwork
-from ..model_file import Model
-from ..snntorch_run import run_float
+from sdcl_neuro.engine import run_network
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
+
+from ..backends.snntorch_run import run_float
+from ..model import Model
 
 SCHEMA = {"name": "sdcl_neuro.quantisation_report", "version": 1}
 

@@ -2,7 +2,7 @@
 
 A layer that training gave a scale keeps it, and its integers are those that training computed
 with. Any other layer gets the largest scale at which weights, threshold and bias fit
-(`sdcl_neuro.scales`); with calibration data, also the currents and membranes met on it.
+(`sdcl_neuro.network.scales`); with calibration data, also the currents and membranes met on it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import NetworkRefused, Refusal
-from ...fixed_point import (
+from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.network.fixed_point import (
     DECAY_UNITY,
     WEIGHT_MAX,
     WEIGHT_MIN,
@@ -24,9 +24,10 @@ from ...fixed_point import (
     quantize_weight,
     voltage_decay,
 )
-from ...scales import CURRENT_MAX, choose_scale
-from ...spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork, IntNeuron
-from ..netx.constraints import refusals
+from sdcl_neuro.network.scales import CURRENT_MAX, choose_scale
+from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork, IntNeuron
+
+from ..targets.netx.constraints import refusals
 from .peaks import measure_peaks
 
 HEADROOM = 1.5

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
-from .. import __version__
-from ..errors import SdclNeuroError
+from sdcl_neuro import __version__
+from sdcl_neuro.errors import SdclNeuroError
 
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
 VERBS: dict[str, tuple[str, str]] = {

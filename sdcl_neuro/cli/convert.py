@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, NetworkRefused
+from sdcl_neuro.errors import InputError, NetworkRefused
 
 if TYPE_CHECKING:
-    from ..conversion.bundle.writer import Bundle
+    from sdcl_neuro.conversion.bundle.writer import Bundle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,14 +69,14 @@ def execute(args: argparse.Namespace) -> int:
         return _diff(args)
     if args.part is not None or Path(args.out).suffix == ".onnx":
         return _dense(args)
-    from ..conversion.transfer import transfer
-    from ..hardware import load_profile
+    from sdcl_neuro.conversion.transfer import transfer
+    from sdcl_neuro.hardware import load_profile
 
     _check_bundle(args)
     hw = None if args.hw is None else load_profile(args.hw)
     calibration = None
     if args.calibrate is not None:
-        from ..spike_file import read_spikes
+        from sdcl_neuro.network.spike_file import read_spikes
 
         calibration = read_spikes(args.calibrate)
     if not args.quiet:
@@ -93,7 +93,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.bundle is not None:
         print(_bundle(args))
     if args.json is not None:
-        from ..atomic import write_json
+        from sdcl_neuro.files import write_json
 
         write_json(args.json, done.to_json())
     if not args.quiet:
@@ -113,14 +113,14 @@ def _dense(args: argparse.Namespace) -> int:
             where=args.out,
             mend="give --part frame-branch or --part bridge",
         )
-    from ..conversion.onnx_export import export_onnx
+    from sdcl_neuro.conversion.targets.onnx_export import export_onnx
 
     if not args.quiet:
         print(f"converting the {args.part} of {args.model}", file=sys.stderr)
     done = export_onnx(args.model, args.out, part=args.part)
     print(done)
     if args.json is not None:
-        from ..atomic import write_json
+        from sdcl_neuro.files import write_json
 
         write_json(args.json, done.to_json())
     if not args.quiet:
@@ -133,12 +133,12 @@ def _diff(args: argparse.Namespace) -> int:
     for name in ("calibrate", "approximate", "hw", "bundle", "spikes", "part"):
         if getattr(args, name):
             raise InputError(f"--{name} with --diff, which writes nothing", mend="leave one out")
-    from ..conversion.difference import difference
+    from sdcl_neuro.conversion.difference import difference
 
     found = difference(args.model, args.out)
     print(found)
     if args.json is not None:
-        from ..atomic import write_json
+        from sdcl_neuro.files import write_json
 
         write_json(args.json, found.to_json())
     if not found.same:
@@ -154,18 +154,18 @@ def _check_bundle(args: argparse.Namespace) -> None:
         return
     if Path(args.out).suffix != ".net":
         raise InputError("a bundle holds a .net", where=args.out, mend="name the output OUT.net")
-    from ..conversion.bundle.writer import check_bundle_folder
+    from sdcl_neuro.conversion.bundle.writer import check_bundle_folder
 
     check_bundle_folder(args.bundle)
 
 
 def _bundle(args: argparse.Namespace) -> Bundle:
     """Write the bundle of what was converted."""
-    from ..conversion.bundle.writer import to_bundle
+    from sdcl_neuro.conversion.bundle.writer import to_bundle
 
     spikes = None
     if args.spikes is not None:
-        from ..spike_file import read_spikes
+        from sdcl_neuro.network.spike_file import read_spikes
 
         spikes = read_spikes(args.spikes)
     return to_bundle(args.out, spikes, args.bundle, name=Path(args.out).name)

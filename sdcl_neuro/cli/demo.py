@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..errors import CheckFailed, InputError
+from sdcl_neuro.errors import CheckFailed, InputError
+
 from .progress import progress_bars
 
 BACKENDS = ("loihi", "lava", "snntorch-int")
@@ -39,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the demonstration; print the summary and where the report is."""
-    from ..demo.report import write_report
-    from ..demo.settings import STEPS, DemoSettings
-    from ..demo.story import tell
-    from ..demo.summary import summary_text, write_summary
+    from sdcl_neuro.demo.report import write_report
+    from sdcl_neuro.demo.settings import STEPS, DemoSettings
+    from sdcl_neuro.demo.story import tell
+    from sdcl_neuro.demo.summary import summary_text, write_summary
 
     if args.out.exists() and not args.out.is_dir():
         raise InputError("is no folder", where=str(args.out), mend="give another folder for --out")

@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from .progress import progress_bars
 
 if TYPE_CHECKING:
-    from ..evaluation import Condition, Judging
-    from ..evaluation.data import Chosen
+    from sdcl_neuro.reid.evaluation import Condition, Judging
+    from sdcl_neuro.reid.evaluation.data import Chosen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,9 +73,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Evaluate, print the table, and write what was asked for."""
-    from ..evaluation import Extraction, FeatureStore, evaluate, open_trained, parse_sweep
-    from ..evaluation.data import choose_data
-    from ..training.distributed import process_group
+    from sdcl_neuro.reid.evaluation import (
+        Extraction,
+        FeatureStore,
+        evaluate,
+        open_trained,
+        parse_sweep,
+    )
+    from sdcl_neuro.reid.evaluation.data import choose_data
+    from sdcl_neuro.reid.training.distributed import process_group
 
     if args.picture is not None and args.picture.suffix != ".png":
         raise InputError(
@@ -117,7 +124,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.csv is not None:
         result.to_csv(args.csv)
     if args.picture is not None:
-        from ..evaluation.picture import draw_ranked_lists
+        from sdcl_neuro.reid.evaluation.picture import draw_ranked_lists
 
         data = conditions[0].of(opened(trained.clip))
         draw_ranked_lists(
@@ -138,8 +145,8 @@ def _batch(given: int | None, chosen: Chosen) -> int:
 
 def _judging(args: argparse.Namespace, chosen: Chosen) -> Judging:
     """Of the command line, else of the configuration."""
-    from ..evaluation import Judging
-    from ..reid import ReRanking
+    from sdcl_neuro.reid.evaluation import Judging
+    from sdcl_neuro.reid.metrics import ReRanking
 
     table = chosen.configuration.evaluation
     wanted = args.rerank or table.rerank
@@ -152,8 +159,8 @@ def _judging(args: argparse.Namespace, chosen: Chosen) -> Judging:
 
 def _conditions(text: str | None) -> tuple[Condition, ...]:
     """Clean, then each ``KIND:SEVERITY``."""
-    from ..datasets.degradations import KINDS, SEVERITIES
-    from ..evaluation import Condition
+    from sdcl_neuro.reid.datasets.degradations import KINDS, SEVERITIES
+    from sdcl_neuro.reid.evaluation import Condition
 
     found = [Condition()]
     for one in text.split(",") if text else ():

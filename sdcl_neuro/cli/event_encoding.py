@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..events import Events, StreamEncoder
-from ..events.array import Box
-from ..events.encoding import MAX_BYTES
-from ..events.times import EvenFrames
-from ..spike_file import write_spike_blocks, write_spikes
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.events import Events, StreamEncoder
+from sdcl_neuro.events.array import Box
+from sdcl_neuro.events.encoding import MAX_BYTES
+from sdcl_neuro.events.times import EvenFrames
+from sdcl_neuro.network.spike_file import write_spike_blocks, write_spikes
 
 
 def summary(events: Events) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from ..errors import InputError
-from ..events.array import Box
-from ..events.checks import Size
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.events.array import Box
+from sdcl_neuro.events.checks import Size
 
 UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6}
 NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"

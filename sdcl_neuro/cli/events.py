@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import keep_apart, write_json
-from ..errors import InputError
-from ..events import EVENT_DTYPE, Events, read_parts, write_events
-from ..events.times import EvenFrames, read_frame_times
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.events import EVENT_DTYPE, Events, read_parts, write_events
+from sdcl_neuro.events.times import EvenFrames, read_frame_times
+from sdcl_neuro.files import keep_apart, write_json
+
 from . import common_arguments
 from .event_encoding import Encoding, summary
 from .event_options import add_reading_arguments, reading_of
@@ -123,7 +124,7 @@ def _encode(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def _simulate(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    from ..events import Simulator, SimulatorConfig
+    from sdcl_neuro.events import Simulator, SimulatorConfig
 
     if args.out.suffix != ".npz":
         raise InputError("events are written as .npz", where=str(args.out))
@@ -163,7 +164,7 @@ def _frames(args: argparse.Namespace) -> Iterator[tuple[int, NDArray[np.uint8]]]
 
 
 def _video(path: Path, fps: Fraction | None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    from ..data.video import Video
+    from sdcl_neuro.events.tracklets.video import Video
 
     for _, time_us, frame in Video(path, fps=None if fps is None else float(fps)):
         yield time_us, frame

@@ -7,15 +7,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import atomic_path, write_json
-from ..branch_description import COMPACT, PAPER, BranchDescription
-from ..errors import InputError
-from ..hardware import HardwareProfile, list_profiles, load_profile
-from ..spec import Pair
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import atomic_path, write_json
+from sdcl_neuro.hardware import HardwareProfile, list_profiles, load_profile
+from sdcl_neuro.network.spec import Pair
+from sdcl_neuro.snn.branch_description import COMPACT, PAPER, BranchDescription
+
 from . import common_arguments
 
 if TYPE_CHECKING:
-    from ..conversion.model_file import Model
+    from sdcl_neuro.conversion.model import Model
 
 SCHEMA = {"name": "sdcl_neuro.hw_list", "version": 1}
 BRANCHES = {"paper": PAPER, "compact": COMPACT}
@@ -80,7 +81,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _fit(args: argparse.Namespace) -> int:
     """Print and write the fit; CheckFailed afterwards if a limit is exceeded."""
-    from ..placement import fit
+    from sdcl_neuro.hardware.placement import fit
 
     found = fit(
         _model(args.model, args.size),
@@ -92,7 +93,7 @@ def _fit(args: argparse.Namespace) -> int:
     if args.json:
         found.to_json(args.json)
     if args.html:
-        from ..profiling.report import fit_page
+        from sdcl_neuro.profiling.report import fit_page
 
         with atomic_path(args.html) as temporary:
             temporary.write_text(fit_page(found), encoding="utf-8")
@@ -107,7 +108,7 @@ def _model(name: str, size: str | None) -> Model | BranchDescription:
             raise InputError(
                 f"'{name}' is a branch without an input size", mend="add --size, such as 256x128"
             )
-        from ..conversion.model_file import load_model
+        from sdcl_neuro.conversion.model import load_model
 
         return load_model(name)
     if name in BRANCHES:

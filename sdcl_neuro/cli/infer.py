@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..atomic import write_json
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import write_json
+
 from .event_values import pair
 from .progress import progress_bars
 
 if TYPE_CHECKING:
-    from ..pipeline.gallery_hits import GalleryUse
+    from sdcl_neuro.reid.pipeline.gallery_hits import GalleryUse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,8 +88,8 @@ def _gallery_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Compare the video's tracks; print the summary and where the report is."""
-    from ..pipeline.infer_video import check_folder, compare_tracks, write_comparison
-    from ..pipeline.video import Source
+    from sdcl_neuro.reid.pipeline.infer_video import check_folder, compare_tracks, write_comparison
+    from sdcl_neuro.reid.pipeline.video import Source
 
     check_folder(args.out)
     gallery = _gallery(args)
@@ -131,7 +132,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _gallery(args: argparse.Namespace) -> GalleryUse | None:
     """What is asked of a gallery; None if nothing is."""
-    from ..pipeline.gallery_hits import GalleryUse
+    from sdcl_neuro.reid.pipeline.gallery_hits import GalleryUse
 
     if args.gallery is None:
         for name in ("enrol", "top", "camera", "start"):

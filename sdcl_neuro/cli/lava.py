@@ -6,7 +6,8 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from ..atomic import write_json
+from sdcl_neuro.files import write_json
+
 from . import common_arguments
 
 SCHEMA = {"name": "sdcl_neuro.lava", "version": 1}
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Install or look; return 0 if Lava is ready, 3 if it is not."""
-    from ..conversion.lava.installation import install, require_lava, status
+    from sdcl_neuro.conversion.backends.lava.installation import install, require_lava, status
 
     found = install(quiet=args.quiet) if args.action == "install" else status()
     print(found)

@@ -12,15 +12,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..atomic import write_json
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import write_json
+
 from .event_values import pair
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..live import Seen
+    from sdcl_neuro.hybrid.live import Seen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,8 +105,8 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print each tracklet as it is done, and the sum at the end or after Ctrl-C."""
-    from ..live import LiveSettings
-    from ..pipeline.live_stream import LiveSource, watch
+    from sdcl_neuro.hybrid.live import LiveSettings
+    from sdcl_neuro.reid.pipeline.live_stream import LiveSource, watch
 
     source = LiveSource(
         frames=args.frames,

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,10 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run, price, print, write what was asked for, and return 0."""
-    from ..conversion.model_file import load_model
-    from ..hardware import load_profile
-    from ..profiling import profile
-    from ..spike_file import read_spikes
+    from sdcl_neuro.conversion.model import load_model
+    from sdcl_neuro.hardware import load_profile
+    from sdcl_neuro.network.spike_file import read_spikes
+    from sdcl_neuro.profiling import profile
 
     names = [name.strip() for name in args.hw.split(",") if name.strip()]
     if not names:

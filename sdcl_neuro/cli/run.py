@@ -8,9 +8,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..atomic import file_sha256, keep_apart, write_json
-from ..errors import InputError
-from ..record import LayerActivity, Record
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import file_sha256, keep_apart, write_json
+from sdcl_neuro.network.record import LayerActivity, Record
 
 SCHEMA = {"name": "sdcl_neuro.run", "version": 1}
 BACKENDS = ("snntorch", "snntorch-int", "loihi", "lava", "norse")
@@ -58,8 +58,8 @@ def execute(args: argparse.Namespace) -> int:
 
 def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> Record:
     """Through any backend, all spikes in memory."""
-    from ..conversion.backends import run
-    from ..spike_file import read_spikes, write_spikes
+    from sdcl_neuro.conversion.backends.run import run
+    from sdcl_neuro.network.spike_file import read_spikes, write_spikes
 
     record = run(
         args.model,
@@ -75,8 +75,8 @@ def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> Record:
 
 def _run_in_pieces(args: argparse.Namespace, layers: list[int] | None) -> Record:
     """Through the engine, from one ``.h5`` file into another, in bounded memory."""
-    from ..conversion import loihi
-    from ..conversion.model_file import as_model
+    from sdcl_neuro.conversion.backends import loihi
+    from sdcl_neuro.conversion.model import as_model
 
     _options(args)
     model = as_model(args.model)

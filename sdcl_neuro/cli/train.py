@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..atomic import write_json
+from sdcl_neuro.files import write_json
+
 from .progress import progress_bars
 
 
@@ -32,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Train, print the result."""
-    from ..configuration import load_configuration
-    from ..pipeline.training_run import plan_training, run_training
+    from sdcl_neuro.reid.configuration import load_configuration
+    from sdcl_neuro.reid.pipeline.training_run import plan_training, run_training
 
     configuration = load_configuration(args.configuration, args.overrides)
     if args.dry_run:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def execute(args: argparse.Namespace) -> int:
     names = [name for name in (part.strip() for part in args.against.split(",")) if name]
     layers = _layers(args.layers)
     spikes = _spikes(args)
-    from ..conversion.parity.verify import verify
+    from sdcl_neuro.conversion.parity.verify import verify
 
     if not args.quiet:
         print(f"comparing {args.model} in {', '.join(names)}", file=sys.stderr)
@@ -50,7 +50,7 @@ def execute(args: argparse.Namespace) -> int:
     )
     print(certificate)
     if args.json is not None:
-        from ..atomic import write_json
+        from sdcl_neuro.files import write_json
 
         write_json(args.json, certificate.to_json())
     if not certificate.holds:
@@ -74,10 +74,10 @@ def _spikes(args: argparse.Namespace) -> Any:
         if described:
             names = ", ".join(f"--{name}" for name in described)
             raise InputError(f"{names} describe random input", mend="leave them or --spikes out")
-        from ..spike_file import read_spikes
+        from sdcl_neuro.network.spike_file import read_spikes
 
         return read_spikes(args.spikes)
-    from ..conversion.parity.verify import RandomInput
+    from sdcl_neuro.conversion.parity.verify import RandomInput
 
     return RandomInput(**described)
 

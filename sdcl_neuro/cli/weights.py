@@ -6,8 +6,9 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from ..atomic import write_json
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import write_json
+
 from . import common_arguments
 
 SUMMARY = "weights of the frame branch: convert"
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Convert, say what was written, and return 0."""
-    from ..frame_branch.onnx_weights import convert_onnx
+    from sdcl_neuro.hybrid.frame_branch.onnx_weights import convert_onnx
 
     if args.target.suffix != ".safetensors":
         raise InputError(

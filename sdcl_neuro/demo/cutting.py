@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Tracklet, Video, cut_plan, plan_segments, read_mot
-from ..data.plan import SEGMENT_COUNTS
-from ..events import SimulatorConfig
-from ..spec import Pair
+from sdcl_neuro.events import SimulatorConfig
+from sdcl_neuro.events.tracklets import Tracklet, Video, cut_plan, plan_segments, read_mot
+from sdcl_neuro.events.tracklets.plan import SEGMENT_COUNTS
+from sdcl_neuro.network.spec import Pair
+
 from . import clip_path, tracks_path
 from .settings import CLIP
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import atomic_path, file_sha256
-from ..errors import EnvironmentFault, InputError
+from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.files import atomic_path, file_sha256
 
 SOURCE_SHA256 = "a5964aa259099a482a8b360ffc2c57b5a30f84d5919236a4dad01f8e929ac07c"
 WIDTH, HEIGHT, FPS = 768, 432, 10

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from ..conversion import from_snntorch
-from ..conversion.model_file import Model, as_model
-from ..conversion.parity.verify import Certificate, verify
-from ..data import Tracklet
-from ..event_branch import PAPER, EventBranch
+from sdcl_neuro.conversion import from_snntorch
+from sdcl_neuro.conversion.model import Model, as_model
+from sdcl_neuro.conversion.parity.verify import Certificate, verify
+from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.snn.event_branch import PAPER, EventBranch
+
 from .cutting import cut_clip, stack_spikes
 from .settings import PAPER_SIZE, RATE, DemoSettings
 

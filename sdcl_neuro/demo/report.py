@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic import atomic_path
-from ..conversion.parity.certificate import Certificate, PairParity
-from ..data import Tracklet
-from ..pipeline.sections import ledger_section, pictures_section, ranked_section
-from ..profiling.report import (
+from sdcl_neuro.conversion.parity.certificate import Certificate, PairParity
+from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.files import atomic_path
+from sdcl_neuro.profiling.report import (
     CertificateRow,
     Section,
     Tile,
@@ -30,8 +29,10 @@ from ..profiling.report import (
     table,
     verdict,
 )
-from ..profiling.report.tables import Cell
-from ..profiling.text import Sources
+from sdcl_neuro.profiling.report.tables import Cell
+from sdcl_neuro.profiling.text import Sources
+from sdcl_neuro.reid.pipeline.sections import ledger_section, pictures_section, ranked_section
+
 from .story import Story
 from .summary import DEMONSTRATION, headline
 
@@ -189,7 +190,7 @@ def _rows(pair: PairParity) -> list[CertificateRow]:
 
 
 def _raster_section(story: Story) -> Section:
-    from ..engine import run_network
+    from sdcl_neuro.engine import run_network
 
     net = story.network.need_integer()
     query = story.session.tracklets[story.queries[0]]

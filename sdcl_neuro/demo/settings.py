@@ -7,13 +7,14 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..atomic import file_sha256
-from ..bridge import BridgeConfig
-from ..event_branch import COMPACT
-from ..events.simulator import SimulatorConfig
-from ..sdcl_checkpoint import ClipFormat
-from ..spec import Pair
-from ..training import Augmentation, Settings, Stage
+from sdcl_neuro.events.simulator import SimulatorConfig
+from sdcl_neuro.files import file_sha256
+from sdcl_neuro.hybrid.bridge import BridgeConfig
+from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
+from sdcl_neuro.network.spec import Pair
+from sdcl_neuro.reid.training import Augmentation, Settings, Stage
+from sdcl_neuro.snn.event_branch import COMPACT
+
 from . import clip_path, tracks_path
 
 FRAME_BRANCH = "osnet_x0_25"

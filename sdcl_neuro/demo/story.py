@@ -12,20 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..bridge import Bridge
-from ..conversion import to_netx, to_nir
-from ..conversion.model_file import Model, load_model
-from ..conversion.parity.verify import Certificate
-from ..data import Tracklet
-from ..datasets import Clip, Held
-from ..errors import InputError
-from ..event_branch import COMPACT, EventBranch
-from ..frame_branch import frame_branch, load_weights
-from ..model import Sdcl
-from ..pipeline import Session, hold_session
-from ..reid import RankedLists
-from ..sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl, save_sdcl
-from ..training import train
+from sdcl_neuro.conversion import to_netx, to_nir
+from sdcl_neuro.conversion.model import Model, load_model
+from sdcl_neuro.conversion.parity.verify import Certificate
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.hybrid.bridge import Bridge
+from sdcl_neuro.hybrid.frame_branch import frame_branch, load_weights
+from sdcl_neuro.hybrid.model import Sdcl
+from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl, save_sdcl
+from sdcl_neuro.reid.datasets import Clip, Held
+from sdcl_neuro.reid.metrics import RankedLists
+from sdcl_neuro.reid.pipeline import Session, hold_session
+from sdcl_neuro.reid.training import train
+from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
+
 from .cutting import cut_clip
 from .parity import prove
 from .settings import CLIP, FRAME_BRANCH, HARDWARE, DemoSettings

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..atomic import write_json
-from ..profiling.interval import figure
+from sdcl_neuro.files import write_json
+from sdcl_neuro.profiling.interval import figure
+
 from .story import Story
 
 SCHEMA = {"name": "sdcl_neuro.demo", "version": 1}

@@ -9,10 +9,11 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..fixed_point import DECAY_UNITY, DELAY_MAX, STATE_SHIFT, THRESHOLD_MAX
-from ..spec import IntLayer, IntNetwork, Shape
-from ..spike_file import Spikes, check_spikes
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.fixed_point import DECAY_UNITY, DELAY_MAX, STATE_SHIFT, THRESHOLD_MAX
+from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
+from sdcl_neuro.network.spike_file import Spikes, check_spikes
+
 from .known import Known, known
 
 MAX_NEURONS = 1 << 27

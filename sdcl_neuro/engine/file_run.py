@@ -14,11 +14,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..record import Record
-from ..spec import IntNetwork
-from ..spike_file import Spikes
-from ..spike_stream import SpikeReader, SpikeWriter, read_pieces, write_pieces
-from ..threads import processors
+from sdcl_neuro.compiling.threads import processors
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.spike_stream import SpikeReader, SpikeWriter, read_pieces, write_pieces
+
 from .check import check_input, check_input_shape, check_layers, check_memory, check_network
 from .known import Known
 from .run import record_of
@@ -123,11 +124,12 @@ def _stream(
     net: IntNetwork, entry: Known, samples: int, *, keep: Sequence[int], device: str
 ) -> Stream:
     if device == "cpu":
-        from .event import EventStream
-        from .machine import machine_of
+        from .event.machine import machine_of
+        from .event.stream import EventStream
 
         return EventStream(net, machine_of(net, entry), samples, keep=keep)
-    from ..devices import named_device
-    from .reference import ReferenceStream
+    from sdcl_neuro.devices import named_device
+
+    from .dense import ReferenceStream
 
     return ReferenceStream(net, samples, keep=keep, device=named_device(device))

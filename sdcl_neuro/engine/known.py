@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec import IntNetwork
+from sdcl_neuro.network.spec import IntNetwork
 
 CAPACITY = 4
 MAX_BYTES = 64 << 20

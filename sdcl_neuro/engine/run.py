@@ -7,9 +7,10 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Literal
 
-from ..errors import InputError
-from ..record import Record
-from ..spec import IntNetwork
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import IntNetwork
+
 from .check import check_input, check_layers, check_memory, check_network
 from .totals import Outcome, activity
 
@@ -29,7 +30,7 @@ def run_network(
     """Run a network in Loihi's exact integers; every sample starts from a clean state.
 
     Args:
-        net: the network; the arithmetic is that of `sdcl_neuro.fixed_point`.
+        net: the network; the arithmetic is that of `sdcl_neuro.network.fixed_point`.
         spikes: ``[T, B, *input_shape]``, uint8 or convertible without loss; 0 or 1, or counts
             below 2 ** message_bits.
         layers: indices of the layers whose spikes to keep; None keeps all. The activity is
@@ -59,16 +60,17 @@ def run_network(
     check_memory(net, steps=steps, samples=samples, keep=keep)
     outcome: Outcome
     if device == "cpu" and path != "reference":
-        from .event import run_event
-        from .machine import machine_of
+        from .event.machine import machine_of
+        from .event.stream import run_event
 
         library = "numba"
         outcome = run_event(net, machine_of(net, entry), values, keep=keep, chunk=chunk)
     elif path == "event":
         raise InputError(f"the event path runs on the CPU, not on {device!r}", mend="use 'auto'")
     else:
-        from ..devices import named_device
-        from .reference import run_reference
+        from sdcl_neuro.devices import named_device
+
+        from .dense import run_reference
 
         library = "torch"
         outcome = run_reference(net, values, keep=keep, device=named_device(device), chunk=chunk)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..activity import layer_activity
-from ..record import LayerActivity
-from ..spec import IntNetwork
+from sdcl_neuro.network.activity import layer_activity
+from sdcl_neuro.network.record import LayerActivity
+from sdcl_neuro.network.spec import IntNetwork
 
 COUNTED = (
     "spikes_in", "spikes_out", "synops", "saturations", "wraps",

@@ -19,7 +19,7 @@ TABLE_FIELD = 1
 
 def check_frames(path: Path) -> None:
     """Raise InputError unless the packets fill the file up to its table of packets."""
-    from ..errors import InputError
+    from sdcl_neuro.errors import InputError
 
     size = path.stat().st_size
     with path.open("rb") as stream:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
 
 # Fields are addressed by name everywhere; p is 0 for OFF (darker), 1 for ON.
 EVENT_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy import uint8, uint64
 from numpy.typing import NDArray
 
-from ..compiling import compiled
+from sdcl_neuro.compiling import compiled
 
 Array = NDArray[Any]
 

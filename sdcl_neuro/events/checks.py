@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from .array import EVENT_DTYPE, SENSOR_MAX, Events
 from .units import integers, microseconds
 

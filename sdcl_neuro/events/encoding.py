@@ -13,8 +13,9 @@ import itertools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
-from ..threads import in_threads, processors
+from sdcl_neuro.compiling.threads import in_threads, processors
+from sdcl_neuro.errors import InputError
+
 from .array import Events
 
 COUNT_MAX = 255
@@ -47,8 +48,8 @@ def encode(
         max_bytes: refuse to make a larger tensor than this.
         out: a contiguous array of the result's shape to overwrite and return. Memory that was
             used before is several times faster than fresh memory.
-        threads: at most so many; `sdcl_neuro.threads.processors` by default. The result is the
-            same for any number.
+        threads: at most so many; `sdcl_neuro.compiling.threads.processors` by default. The
+            result is the same for any number.
 
     Returns:
         uint8 ``[T, 2, H, W]`` with ``T = F * K``; channel 0 is OFF, 1 is ON.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy import int32, int64, uint8, uint64
 from numpy.typing import NDArray
 
-from ..compiling import compiled
+from sdcl_neuro.compiling import compiled
 
 PIXEL_SHIFT = 1
 ROW_SHIFT = 17

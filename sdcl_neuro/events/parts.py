@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from . import read_camera as camera
 from .array import Events
 from .checks import Columns, Options, Size, build, sensor_size

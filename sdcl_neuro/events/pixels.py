@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from .light import LOG_BITS
 
 # A mismatched threshold never falls below this (v2e's own limit).

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from .aedat4 import check_frames
 from .checks import MAX_EVENTS, Columns, Options, Size
 

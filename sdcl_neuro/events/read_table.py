@@ -11,7 +11,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from .array import SENSOR_MAX
 from .checks import MAX_EVENTS, Columns, Options, Size
 

@@ -8,7 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from .array import Events
 from .checks import Columns, Options, Size, build, sensor_size
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from .array import EVENT_DTYPE, SENSOR_MAX, Events, unchecked
 from .encoding import frame_times
 from .light import LINEAR_MAX, LOG_BITS, LUMINANCE, linear_intensity, linear_of_srgb, log_levels

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from .array import Events
 from .encoding import MAX_BYTES, fill, frame_times, step_edges
 from .times import EvenFrames

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from .encoding import frame_times
 from .read_table import load_npy
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic import atomic_path
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import atomic_path
+
 from .array import Events
 
 

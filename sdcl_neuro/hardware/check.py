@@ -7,18 +7,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from .words import (
-    CHIP,
-    ENERGY,
-    FAMILIES,
-    FORMS,
-    GROUP,
-    KINDS,
-    LIMITS,
-    POWER,
-    TOP,
-    VARIANT,
-)
+from .words import CHIP, ENERGY, FAMILIES, FORMS, GROUP, KINDS, LIMITS, POWER, TOP, VARIANT
 
 
 class Faults(list[str]):

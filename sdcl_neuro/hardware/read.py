@@ -9,7 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from sdcl_neuro.errors import InputError
+
 from .check import check
 from .types import CoreGroup, HardwareProfile, Quantity, Variant
 from .words import FORMS

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import InputError
-from ..hardware import HardwareProfile, load_profile
-from ..placement import fit
-from ..record import Record
-from ..spec import IntNetwork
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.hardware import HardwareProfile, load_profile
+from sdcl_neuro.hardware.placement import fit
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import IntNetwork
+
 from .dense import REFERENCE, dense_energy, dense_twin
 from .energy import energy
 from .latency import Latency, latency
@@ -87,7 +88,7 @@ def _integer(net: object) -> IntNetwork:
     if isinstance(net, str | Path):
         raise InputError(
             f"{str(net)!r} is a path, not a network",
-            mend="give sdcl_neuro.conversion.model_file.load_model(path)",
+            mend="give sdcl_neuro.conversion.model.load_model(path)",
         )
     found = net if isinstance(net, IntNetwork) else getattr(net, "integer", None)
     if not isinstance(found, IntNetwork):
@@ -113,7 +114,7 @@ def _targets(hw: Hardware | Sequence[Hardware]) -> list[HardwareProfile]:
 def _run(net: IntNetwork, spikes: object, device: str) -> Record:
     if spikes is None:
         raise InputError("neither spikes nor a record to profile", mend="give one of them")
-    from ..engine import run_network
+    from sdcl_neuro.engine import run_network
 
     return run_network(net, spikes, layers=(), device=device)
 

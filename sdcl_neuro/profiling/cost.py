@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..hardware import HardwareProfile, Quantities, Quantity
+from sdcl_neuro.hardware import HardwareProfile, Quantities, Quantity
+
 from .interval import Interval, total
 from .workload import LayerWork, Workload
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..hardware import HardwareProfile
+from sdcl_neuro.hardware import HardwareProfile
+
 from .cost import Constant, citations, find, why_not
 from .energy import PJ_PER_UJ, SPIKE_PARTS, Energy, Part, uj_dict
 from .interval import Interval, total

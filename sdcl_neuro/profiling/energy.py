@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..hardware import HardwareProfile, Variant
-from ..placement import Fit
+from sdcl_neuro.hardware import HardwareProfile, Variant
+from sdcl_neuro.hardware.placement import Fit
+
 from .cost import Constant, citations, find, messages, path, static_power, synop, why_not
 from .energy_result import Energy, Part, VariantEnergy, uj_dict
 from .interval import ZERO, Interval, figure, hull, total

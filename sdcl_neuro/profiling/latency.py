@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..hardware import HardwareProfile, Variant
-from ..placement import Fit
+from sdcl_neuro.hardware import HardwareProfile, Variant
+from sdcl_neuro.hardware.placement import Fit
+
 from .cost import Constant, citations, destinations, find, path, synop, why_not
 from .interval import ZERO, Interval, finite, hull
 from .placed import CoreLoad, core_loads

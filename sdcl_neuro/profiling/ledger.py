@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..atomic import write_json
-from ..record import LayerActivity
+from sdcl_neuro.files import write_json
+from sdcl_neuro.network.record import LayerActivity
+
 from .counters import Reading
 from .interval import figure, finite
 from .result import Profile

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..fixed_point import DECAY_UNITY
-from ..record import Counts, LayerActivity, Record
-from ..spec import IntLayer, IntNetwork
+from sdcl_neuro.network.fixed_point import DECAY_UNITY
+from sdcl_neuro.network.record import Counts, LayerActivity, Record
+from sdcl_neuro.network.spec import IntLayer, IntNetwork
 
 HARNESS = "2.3.0"
 """The version whose definitions these are."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..hardware import Quantities
-from ..placement import Placement
-from ..placement.mesh import Ends
+from sdcl_neuro.hardware import Quantities
+from sdcl_neuro.hardware.placement import Placement
+from sdcl_neuro.hardware.placement.mesh import Ends
+
 from .cost import Constant, find
 from .interval import ZERO, Interval, total
 from .workload import Workload

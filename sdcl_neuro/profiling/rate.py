@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import InputError
-from ..hardware import HardwareProfile
-from ..placement import Fit
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.hardware import HardwareProfile
+from sdcl_neuro.hardware.placement import Fit
+
 from .cost import Constant, citations, static_power
 from .energy import Energy
 from .interval import Interval, figure, finite

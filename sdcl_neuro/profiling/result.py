@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_path, write_json
-from ..hardware import HardwareProfile
-from ..placement import Fit
-from ..record import LayerActivity
+from sdcl_neuro.files import atomic_path, write_json
+from sdcl_neuro.hardware import HardwareProfile
+from sdcl_neuro.hardware.placement import Fit
+from sdcl_neuro.network.record import LayerActivity
+
 from .dense import DenseTwin
 from .energy import Energy
 from .latency import Latency

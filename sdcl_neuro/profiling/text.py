@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..placement.text import verdict
+from sdcl_neuro.hardware.placement.text import verdict
+
 from .cost import Constant
 from .interval import figure
 from .neurobench import HARNESS

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..activity import fan_out
-from ..errors import InputError
-from ..hardware import HardwareProfile
-from ..record import LayerActivity, Record
-from ..spec import IntLayer, IntNetwork, Kind
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.hardware import HardwareProfile
+from sdcl_neuro.network.activity import fan_out
+from sdcl_neuro.network.record import LayerActivity, Record
+from sdcl_neuro.network.spec import IntLayer, IntNetwork, Kind
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sdcl_neuro.configuration import load_configuration
+from sdcl_neuro.reid.configuration import load_configuration
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,9 @@ from sdcl_neuro.compiling.cache import PACKAGE, sources_of, stamp
 ENGINE = """
 import json, sys
 import numpy as np
-from sdcl_neuro.engine import kernels, run_network
-from sdcl_neuro.spec import IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.engine import run_network
+from sdcl_neuro.engine.event import kernels
+from sdcl_neuro.network.spec import IntLayer, IntNetwork, IntNeuron
 
 weight = np.array([[2]], np.int32)
 layer = IntLayer("one", "dense", weight, IntNeuron(4096, 0, 4), (1,), (1,))
@@ -76,7 +77,7 @@ def test_the_engine_follows_an_edit_with_a_warm_cache(copy: Path) -> None:
     strict = [0, 0, 1, 0, 0, 1]  # 2, 4, 6 > 4
     assert _run(copy, ENGINE)[0] == strict
     assert _run(copy, ENGINE) == [strict, 1]
-    step = copy / "engine" / "neuron_step.py"
+    step = copy / "engine" / "event" / "neuron_step.py"
     for tested in ("after", "before"):
         _edit(
             step,
@@ -115,11 +116,11 @@ def test_a_constant_from_another_file_is_followed(copy: Path, tmp_path: Path) ->
 
 def test_a_source_newer_than_the_process_is_not_trusted(copy: Path) -> None:
     (copy / "small.py").write_text(
-        "from .compiling import compiled\nfrom .fixed_point import DECAY_UNITY\n\n\n"
+        "from .compiling import compiled\nfrom .network.fixed_point import DECAY_UNITY\n\n\n"
         "@compiled\ndef double(value):\n    return value * DECAY_UNITY\n"
     )
     edit = (
-        "import sdcl_neuro.fixed_point as f, pathlib, time\n"
+        "import sdcl_neuro.network.fixed_point as f, pathlib, time\n"
         "place = pathlib.Path(f.__file__)\n"
         "text = place.read_text()\n"
         "time.sleep(0.05)\n"
@@ -158,14 +159,14 @@ def test_what_a_kernel_takes_from_the_package_is_among_its_sources() -> None:
 
 
 def test_the_main_engine_stands_on_these_sources() -> None:
-    engine = importlib.import_module("sdcl_neuro.engine.kernels")
+    engine = importlib.import_module("sdcl_neuro.engine.event.kernels")
     names = {path.name for path in sources_of(Path(str(engine.__file__)))}
     assert {"kernels.py", "neuron_step.py", "vectors.py", "llvm.py", "cache.py"} <= names
     assert {"words.py", "window_kernels.py", "fixed_point.py", "spec.py"} <= names
 
 
 def test_each_source_changes_the_stamp(copy: Path, reread: Callable[[], None]) -> None:
-    kernel = copy / "engine" / "kernels.py"
+    kernel = copy / "engine" / "event" / "kernels.py"
     stamps, sources = [stamp(kernel, {})], sources_of(kernel)
     assert len(sources) > 8
     for source in sources:
@@ -185,7 +186,7 @@ def test_each_source_changes_the_stamp(copy: Path, reread: Callable[[], None]) -
 def test_options_libraries_and_settings_change_the_stamp(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kernel = root / "sdcl_neuro" / "engine" / "kernels.py"
+    kernel = root / "sdcl_neuro" / "engine" / "event" / "kernels.py"
     stamps = [stamp(kernel, {}), stamp(kernel, {"_nrt": False}), stamp(kernel, {"_nrt": True})]
     for module in ("numba", "llvmlite", "np"):
         with monkeypatch.context() as changed:
@@ -199,10 +200,10 @@ def test_options_libraries_and_settings_change_the_stamp(
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("from sdcl_neuro.fixed_point import DECAY_BITS", {"fixed_point.py", "spec.py"}),
-        ("import sdcl_neuro.engine.vectors as v", {"vectors.py", "llvm.py"}),
-        ("from sdcl_neuro.engine import vectors", {"vectors.py"}),
-        ("def f():\n    from sdcl_neuro.spec import IntNeuron", {"spec.py"}),
+        ("from sdcl_neuro.network.fixed_point import DECAY_BITS", {"fixed_point.py", "spec.py"}),
+        ("import sdcl_neuro.engine.event.vectors as v", {"vectors.py", "llvm.py"}),
+        ("from sdcl_neuro.engine.event import vectors", {"vectors.py"}),
+        ("def f():\n    from sdcl_neuro.network.spec import IntNeuron", {"spec.py"}),
         ("from . import beside", {"beside.py"}),
         ("from .beside import (\n    a,\n    b,\n)", {"beside.py"}),
         ("if TYPE_CHECKING:\n    from .beside import a", set()),

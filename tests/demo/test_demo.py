@@ -11,7 +11,7 @@ import pytest
 
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx
-from sdcl_neuro.conversion.model_file import load_model
+from sdcl_neuro.conversion.model import load_model
 
 pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
 

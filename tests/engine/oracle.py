@@ -1,6 +1,6 @@
 """A slow, independent oracle: explicit synapses, Python integers, one neuron at a time.
 
-It knows the descriptions of `sdcl_neuro.spec` and nothing else of the package.
+It knows the descriptions of `sdcl_neuro.network.spec` and nothing else of the package.
 """
 
 from __future__ import annotations

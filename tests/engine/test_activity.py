@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdcl_neuro.activity import count_activity, fan_out, recurrent_fan_out, synapses
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
+from sdcl_neuro.network.activity import count_activity, fan_out, recurrent_fan_out, synapses
+from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)

@@ -7,7 +7,7 @@ import pytest
 
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.totals import COUNTED
-from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
+from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
 
 @pytest.mark.parametrize("kind", KINDS)

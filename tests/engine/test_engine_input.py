@@ -9,7 +9,7 @@ import pytest
 
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import EnvironmentFault, InputError
-from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 
 NEURON = IntNeuron(4096, 400, 60)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sdcl_neuro.engine import run_network
-from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
-from sdcl_neuro.spec import IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.network.spec import IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
 COUNTS = (
     "spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps",

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdcl_neuro.activity import count_activity
 from sdcl_neuro.engine import run_network
-from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
-from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.network.activity import count_activity
+from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
 COUNTS = (
     "spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps",

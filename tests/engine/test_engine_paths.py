@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdcl_neuro.engine import band, known, machine, population, run_network, synapses, windows
+from sdcl_neuro.engine import known, run_network
+from sdcl_neuro.engine.event import band, machine, population, synapses, windows
 from sdcl_neuro.engine.totals import COUNTED
-from sdcl_neuro.random_networks import random_network, random_spikes
-from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.testing import random_network, random_spikes
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +121,7 @@ def test_busy_layers_are_looked_up_by_target(monkeypatch):
 def test_bands_and_tiles(monkeypatch, way, count, tile):
     monkeypatch.setattr(machine, "WORTH_SPLITTING", 0)
     monkeypatch.setattr(machine, "processors", lambda: count)
-    monkeypatch.setattr("sdcl_neuro.engine.plan.TILE_LANES", tile)
+    monkeypatch.setattr("sdcl_neuro.engine.event.plan.TILE_LANES", tile)
     net = chain(7)
     spikes = random_spikes(net, 2, steps=9, samples=1, rate=0.3)
     assert machine.Machine(net).bands(1, 9) == count

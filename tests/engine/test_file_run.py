@@ -16,8 +16,8 @@ from sdcl_neuro.conversion import to_netx
 from sdcl_neuro.engine import run_file, run_network
 from sdcl_neuro.engine.totals import COUNTED
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
-from sdcl_neuro.spike_file import write_spikes
+from sdcl_neuro.network.spike_file import write_spikes
+from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
 
 def layers_of(path):
@@ -53,7 +53,7 @@ def test_the_dense_path_in_pieces(tmp_path, monkeypatch):
     write_spikes(tmp_path / "in.h5", spikes)
     from sdcl_neuro.devices import named_device
     from sdcl_neuro.engine import file_run
-    from sdcl_neuro.engine.reference import ReferenceStream
+    from sdcl_neuro.engine.dense import ReferenceStream
 
     def dense(net, entry, samples, *, keep, device):
         return ReferenceStream(net, samples, keep=keep, device=named_device(device))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.fixed_point import (
+from sdcl_neuro.network.fixed_point import (
     current_decay,
     decay_towards_zero,
     neuron_step,
@@ -19,7 +19,7 @@ from sdcl_neuro.fixed_point import (
     wrap_convolution,
     wrap_current,
 )
-from sdcl_neuro.spec import IntNeuron
+from sdcl_neuro.network.spec import IntNeuron
 
 ACTIVATIONS = st.one_of(
     st.integers(-(2**31), 2**31 - 1), st.integers(-300, 300), st.integers(-(2**18), 2**18)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdcl_neuro.conversion.netx.constraints import refusals
+from sdcl_neuro.conversion.targets.netx.constraints import refusals
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.random_networks import KINDS, random_network, random_spikes
+from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
 
 @pytest.mark.parametrize("kind", KINDS)

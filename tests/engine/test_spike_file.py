@@ -11,8 +11,8 @@ import pytest
 
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.random_networks import random_network, random_spikes
-from sdcl_neuro.spike_file import read_spikes, write_spikes
+from sdcl_neuro.network.spike_file import read_spikes, write_spikes
+from sdcl_neuro.testing import random_network, random_spikes
 
 ENDINGS = (".npz", ".h5")
 SPIKES = (np.random.default_rng(0).random((5, 2, 2, 4, 3)) < 0.3).astype(np.uint8)

@@ -29,7 +29,7 @@ from sdcl_neuro.events import (
     read_parts,
     write_events,
 )
-from sdcl_neuro.spike_file import read_spikes, write_spike_blocks
+from sdcl_neuro.network.spike_file import read_spikes, write_spike_blocks
 
 SIZE = (4, 3)
 

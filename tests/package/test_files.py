@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sdcl_neuro.atomic import atomic_path, file_sha256, keep_apart, write_json
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import atomic_path, file_sha256, keep_apart, write_json
 
 
 def test_a_failing_writer_leaves_nothing(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sdcl_neuro.network.record import LayerActivity, Record
+from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.profiling import Profile, profile
-from sdcl_neuro.record import LayerActivity, Record
-from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 
 
 def hand_network(names: tuple[str, str] = ("conv", "head")) -> IntNetwork:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sdcl_neuro.network.record import Record
 from sdcl_neuro.profiling import EnergyMeter, Ledger, Profile
 from sdcl_neuro.profiling.counters import Counter, CounterFault, Missing, find_counters
-from sdcl_neuro.record import Record
 
 
 def counter(values: list[int], modulus: int | None = None) -> Counter:

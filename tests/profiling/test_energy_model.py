@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hardware import list_profiles, load_profile
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
 from sdcl_neuro.profiling import Profile, profile
 from sdcl_neuro.profiling.dense import crossing
 from sdcl_neuro.profiling.energy import SPIKE_PARTS, energy
 from sdcl_neuro.profiling.interval import Interval, figure
 from sdcl_neuro.profiling.latency import latency
 from sdcl_neuro.profiling.workload import LayerWork, Workload
-from sdcl_neuro.record import Record
-from sdcl_neuro.spec import FloatNetwork, IntNetwork
 
 Net = Callable[..., IntNetwork]
 MakeRecord = Callable[..., Record]

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from sdcl_neuro.engine import run_network
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.profiling import Profile, profile
 from sdcl_neuro.profiling.neurobench import neurobench
-from sdcl_neuro.record import Record
-from sdcl_neuro.spec import IntLayer, IntNetwork, IntNeuron
 
 Net = Callable[..., IntNetwork]
 MakeRecord = Callable[..., Record]

@@ -19,8 +19,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sdcl_neuro.engine import run_network
+from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.profiling.neurobench import NeuroBench, neurobench
-from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 
 WHERE = "tests/profiling/peers.txt says how to install it"
 SCALARS = 20

@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sdcl_neuro.branch_description import COMPACT
-from sdcl_neuro.event_branch import EventBranch
 from sdcl_neuro.hardware import HardwareProfile, Quantity, load_profile
-from sdcl_neuro.placement import fit
-from sdcl_neuro.placement.mesh import Ends
+from sdcl_neuro.hardware.placement import fit
+from sdcl_neuro.hardware.placement.mesh import Ends
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.profiling import profile
 from sdcl_neuro.profiling.energy import energy
 from sdcl_neuro.profiling.latency import latency
 from sdcl_neuro.profiling.workload import LayerWork, Workload
-from sdcl_neuro.record import Record
-from sdcl_neuro.spec import IntNetwork
+from sdcl_neuro.snn.branch_description import COMPACT
+from sdcl_neuro.snn.event_branch import EventBranch
 
 
 def tiny_cores(neurons: int) -> HardwareProfile:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import to_netx
 from sdcl_neuro.hardware import list_profiles
-from sdcl_neuro.spec import IntNetwork
+from sdcl_neuro.network.spec import IntNetwork
 
 
 @pytest.fixture

@@ -19,15 +19,15 @@ from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import to_netx
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hardware import list_profiles, load_profile
-from sdcl_neuro.placement import fit
+from sdcl_neuro.hardware.placement import fit
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.profiling import profile
 from sdcl_neuro.profiling.energy import energy
 from sdcl_neuro.profiling.interval import Interval
 from sdcl_neuro.profiling.latency import latency
 from sdcl_neuro.profiling.rate import Power, power, watts
 from sdcl_neuro.profiling.workload import workload
-from sdcl_neuro.record import Record
-from sdcl_neuro.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 
 Net = Callable[..., IntNetwork]
 MakeRecord = Callable[..., Record]

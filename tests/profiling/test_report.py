@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.profiling import Profile, profile
 from sdcl_neuro.profiling.interval import Interval
 from sdcl_neuro.profiling.ledger import Span
@@ -41,8 +43,6 @@ from sdcl_neuro.profiling.report import (
     table,
     timeline,
 )
-from sdcl_neuro.record import Record
-from sdcl_neuro.spec import IntNetwork
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 

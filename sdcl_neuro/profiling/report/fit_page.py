@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ...placement import Fit
-from ...placement.text import verdict as verdict_text
-from ...placement.usage import RESOURCES
+from sdcl_neuro.hardware.placement import Fit
+from sdcl_neuro.hardware.placement.text import verdict as verdict_text
+from sdcl_neuro.hardware.placement.usage import RESOURCES
+
 from .page import Section, Tile, join, page
 from .placement_chart import placement_chart
 from .tables import Cell, Number, Unknown, bullets, paragraph, table, verdict

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ...placement.text import verdict as verdict_text
+from sdcl_neuro.hardware.placement.text import verdict as verdict_text
+
 from ..result import NO_FIT, Profile, Target
 from .page import Section, join
 from .placement_chart import placement_chart

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ...errors import InputError
+from sdcl_neuro.errors import InputError
 
 Image = NDArray[np.uint8]
 

@@ -9,7 +9,8 @@ from math import ceil, sqrt
 
 from markupsafe import Markup
 
-from ...placement import Fit, Placement
+from sdcl_neuro.hardware.placement import Fit, Placement
+
 from ..interval import figure
 from .svg import WIDTH, chart, colour, drawing, number, rectangle, text
 

@@ -8,7 +8,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ...errors import InputError
+from sdcl_neuro.errors import InputError
+
 from ..interval import figure
 from ..ledger import Span
 from .images import data_uri

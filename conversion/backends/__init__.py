@@ -1,0 +1,1 @@
+"""Backends: one file each, and the table that lists them."""

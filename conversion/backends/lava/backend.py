@@ -1,0 +1,230 @@
+"""The Lava backend: the very same netx file, run by lava-dl in fixed point, in a child process.
+
+Lava patches, forks and prints: none of it happens in the user's process. Jobs and spikes go
+through files of a temporary folder (JSON, ``.npy``, packed bits).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro import __version__
+from sdcl_neuro.engine.check import check_input, check_layers
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.activity import count_activity
+from sdcl_neuro.network.record import LayerActivity, Record
+from sdcl_neuro.network.spec import IntNetwork
+
+from ...targets.netx.file import from_netx, to_netx
+from .child import run_worker
+from .installation import require_lava
+
+if TYPE_CHECKING:
+    from ...model import Model
+
+Spikes = NDArray[np.uint8]
+RunConfig = Literal["sim", "loihi2hw"]
+RUN_CONFIGS: tuple[RunConfig, ...] = ("sim", "loihi2hw")
+
+
+def run(
+    model: Model | IntNetwork | str | Path,
+    spikes: object,
+    *,
+    layers: Sequence[int] | None = None,
+    device: str = "cpu",
+    timeout_s: float | None = None,
+    run_cfg: RunConfig = "sim",
+) -> Record:
+    """Run a network in Lava; every sample starts from a clean state.
+
+    Args:
+        model: a `Model` with an integer network, an `IntNetwork`, or the path of a netx file. A
+            file is run as it is; anything else is written to one first.
+        spikes: uint8 ``[T, B, *input_shape]``; counts only if the network has message bits.
+        layers: layers whose spikes are read out; None reads all. Each costs time.
+        device: ``cpu``: Lava has no other.
+        timeout_s: seconds after which Lava is ended; None waits for ever.
+        run_cfg: ``sim`` is ``Loihi2SimCfg(select_tag="fixed_pt")``; ``loihi2hw`` is
+            ``Loihi2HwCfg``, which needs Intel's extension and a board.
+
+    Returns:
+        The record; `elapsed_s` covers stepping only. Activity is counted if all layers are read.
+
+    Raises:
+        NetworkRefused: Lava could not run the network exactly.
+        EnvironmentFault: Lava is missing, failed or timed out.
+    """
+    (record,) = run_many(
+        [(model, spikes)], layers=layers, device=device, timeout_s=timeout_s, run_cfg=run_cfg
+    )
+    return record
+
+
+def run_many(
+    pairs: Sequence[tuple[Model | IntNetwork | str | Path, object]],
+    *,
+    layers: Sequence[int] | None = None,
+    device: str = "cpu",
+    timeout_s: float | None = None,
+    run_cfg: RunConfig = "sim",
+) -> list[Record]:
+    """Run several networks one after another in one child; start-up is paid once.
+
+    Args:
+        pairs: model and spikes, as `run` takes them.
+        layers, device, timeout_s, run_cfg: as in `run`; the timeout is for all together.
+    """
+    if device != "cpu":
+        raise InputError(f"device {device!r}", where="lava", mend="Lava runs on the CPU: use cpu")
+    if run_cfg not in RUN_CONFIGS:
+        raise InputError(f"run_cfg {run_cfg!r}", mend=f"use one of {', '.join(RUN_CONFIGS)}")
+    if timeout_s is not None and not timeout_s > 0:
+        raise InputError(f"timeout_s {timeout_s}", where="lava", mend="give seconds, above 0")
+    require_lava()
+    with tempfile.TemporaryDirectory(prefix="sdcl_neuro_lava_") as name:
+        folder = Path(name)
+        jobs = [
+            _Job.prepare(model, spikes, layers=layers, folder=folder, name=f"job{index}")
+            for index, (model, spikes) in enumerate(pairs)
+        ]
+        request = {"run_cfg": run_cfg, "jobs": [job.request(folder) for job in jobs]}
+        (folder / "jobs.json").write_text(json.dumps(request), encoding="utf-8")
+        run_worker(folder, timeout_s=timeout_s)
+        return [job.record(folder) for job in jobs]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One network over some samples, as the parent sees it."""
+
+    name: str
+    net: IntNetwork
+    path: Path
+    spikes: Spikes
+    layers: tuple[int, ...]
+
+    @classmethod
+    def prepare(
+        cls,
+        model: Model | IntNetwork | str | Path,
+        spikes: object,
+        *,
+        layers: Sequence[int] | None,
+        folder: Path,
+        name: str,
+    ) -> _Job:
+        """Check the network and its input, and see that there is a netx file."""
+        net, path = _network(model)
+        if path is None:
+            path = folder / f"{name}.net"
+            to_netx(net, path)
+        values = check_input(net, spikes)
+        return cls(name, net, path, values, check_layers(net, layers))
+
+    def request(self, folder: Path) -> dict[str, Any]:
+        """Write the input and reserve the outputs; return what the worker is told."""
+        steps, samples = self.spikes.shape[:2]
+        # One sample after another: row = sample * steps + step.
+        rows = np.ascontiguousarray(self.spikes.swapaxes(0, 1))
+        np.save(folder / f"{self.name}.npy", rows.reshape(samples * steps, *self.net.input_shape))
+        sinks = [(index, f"{self.name}_{index}.bits") for index in self.layers]
+        for index, file in sinks:
+            width = -(-self.net.layers[index].neurons // 8)
+            with (folder / file).open("wb") as stream:
+                stream.truncate(steps * samples * width)
+        return {
+            "name": self.name,
+            "net": str(self.path.resolve()),
+            "spikes": f"{self.name}.npy",
+            "steps": steps,
+            "samples": samples,
+            "input_shape": self.net.input_shape,
+            "message_bits": self.net.message_bits,
+            "sinks": sinks,
+            "fresh": needs_fresh_network(self.net),
+            "clear": list(clears(self.net)),
+        }
+
+    def record(self, folder: Path) -> Record:
+        """What the worker left behind."""
+        result = json.loads((folder / f"{self.name}.json").read_text(encoding="utf-8"))
+        kept = {index: self._read(folder, index) for index in self.layers}
+        steps, samples = self.spikes.shape[:2]
+        return Record(
+            backend="lava",
+            steps=steps,
+            samples=samples,
+            input_shape=self.net.input_shape,
+            spikes=kept,
+            activity=self._activity(kept),
+            elapsed_s=result["elapsed_s"],
+            versions=versions(),
+        )
+
+    def _read(self, folder: Path, index: int) -> Spikes:
+        """Spikes of one layer, uint8 ``[T, B, *out_shape]``."""
+        layer = self.net.layers[index]
+        steps, samples = self.spikes.shape[:2]
+        packed = np.fromfile(folder / f"{self.name}_{index}.bits", np.uint8)
+        bits = np.unpackbits(packed.reshape(steps * samples, -1), axis=1, count=layer.neurons)
+        rows = bits.reshape(samples, steps, *layer.out_shape)
+        return np.ascontiguousarray(rows.swapaxes(0, 1))
+
+    def _activity(self, kept: Mapping[int, Spikes]) -> tuple[LayerActivity, ...]:
+        if len(kept) < len(self.net.layers):
+            return ()  # a layer's input is the spikes of the one before it
+        return count_activity(self.net, self.spikes, kept)
+
+
+def needs_fresh_network(net: IntNetwork) -> bool:
+    """True if a sample's late spikes would reach the next: by recurrence or by a delay."""
+    return any(
+        layer.kind == "dense_rec" or (layer.delay is not None and bool(layer.delay.any()))
+        for layer in net.layers
+    )
+
+
+def clears(net: IntNetwork) -> Iterator[tuple[int, int, str]]:
+    """Buffers of spikes to clear: (after which step, in which layer, of which synapse).
+
+    Until its first input arrives, at step k + 2, layer k may spike of its own biases. Its own
+    recurrence, and a delay behind it, would carry these spikes past the reset.
+    """
+    biased = False
+    for index, layer in enumerate(net.layers):
+        if layer.delay is not None and biased:
+            yield index, index, "synapse"
+        biased = biased or (layer.bias is not None and bool((layer.bias > 0).any()))
+        if layer.kind == "dense_rec" and biased:
+            yield index + 1, index, "synapse_rec"
+
+
+def _network(model: Model | IntNetwork | str | Path) -> tuple[IntNetwork, Path | None]:
+    """The integer network, and the netx file that holds it, if there is one."""
+    if isinstance(model, IntNetwork):
+        return model, None
+    if isinstance(model, str | Path):
+        return from_netx(model), Path(model)
+    net: IntNetwork = model.need_integer()
+    return net, model.path if model.path is not None and model.path.suffix == ".net" else None
+
+
+def versions() -> dict[str, str]:
+    """Versions that took part in a run."""
+    found = {"sdcl-neuro": __version__, "numpy": np.__version__}
+    for name in ("lava-nc", "lava-dl"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"  # a source checkout on the path
+    return found

@@ -1,0 +1,147 @@
+"""Norse as a backend: the float network, exported to NIR, imported by Norse and run step by step.
+
+Norse 1.1.0's importer is used as it is. What it does not import rightly is not handed to it:
+Linear (it leaves the weights out), grouped kernels, and a membrane drive behind a synaptic
+current, which it would also let into the current.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.errors import EnvironmentFault, InputError, NetworkRefused, Refusal
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
+from sdcl_neuro.network.spec_convert import dequantize
+from sdcl_neuro.network.spike_file import check_spikes
+
+from ..sources.nir.graph import build_graph
+from ..sources.nir.values import DEFAULT_DT
+
+
+def run(
+    model: Any, spikes: object, *, layers: Sequence[int] | None = None, device: str = "cpu"
+) -> Record:
+    """Run a model's float network in Norse, in float32.
+
+    Args:
+        model: a `Model`, or a float network; integers are run as the floats they mean.
+        spikes: uint8 ``[T, B, *input_shape]``.
+        layers: indices of the layers to keep; None keeps all.
+        device: as torch names it.
+
+    Returns:
+        The record, without activity.
+
+    Raises:
+        EnvironmentFault: Norse is not installed, a GPU is not there.
+        NetworkRefused: a layer that NIR or Norse's importer cannot take.
+        InputError: spikes of another shape, a layer that does not exist, an unknown device.
+    """
+    import torch
+
+    from sdcl_neuro.devices import named_device, wait_for
+
+    net, place = float_network(model), named_device(device)
+    array = _checked(net, spikes)
+    wanted = _wanted(net, layers)
+    module = import_network(net).to(place)
+    steps, samples = array.shape[:2]
+    kept = {
+        index: np.empty((steps, samples, *net.layers[index].out_shape), np.uint8)
+        for index in wanted
+    }
+    started, state = time.perf_counter(), None
+    with torch.no_grad():
+        for step in range(steps):
+            frame = torch.from_numpy(array[step].astype(np.float32)).to(place)
+            _, state = module(frame, state)
+            for index, target in kept.items():
+                target[step] = state.cache[f"neurons_{index}"].to("cpu", torch.uint8).numpy()
+    wait_for(place)
+    elapsed = time.perf_counter() - started
+    return Record("norse", steps, samples, net.input_shape, kept, (), elapsed, _versions())
+
+
+def import_network(net: FloatNetwork, *, dt: float = DEFAULT_DT) -> Any:
+    """Norse's own module for a float network, built by its NIR importer.
+
+    Each call of the module takes one step ``[B, *input_shape]`` and the state, and returns the
+    output and the new state, whose ``cache`` holds every node's output.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Norse 1.1.0 compiles some functions with what torch 2.13 calls deprecated.
+            warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+            from norse.torch.utils.import_nir import from_nir
+    except ImportError as error:
+        raise EnvironmentFault(
+            f"Norse cannot be imported ({error})",
+            where="norse",
+            mend="pip install 'sdcl-neuro[norse]'",
+        ) from error
+    problems = [
+        Refusal(
+            f"layer {index} ({layer.name})",
+            "Norse cannot take a bias behind a synaptic current",
+            "remove the bias, or use alpha 0",
+        )
+        for index, layer in enumerate(net.layers)
+        if layer.bias is not None and layer.bias.any() and layer.neuron.alpha > 0
+    ]
+    if problems:
+        raise NetworkRefused(problems)
+    graph = build_graph(net, dt=dt, batched=True)
+    with warnings.catch_warnings():
+        # Norse 1.1.0 calls nirtorch's older entry point, which says so on each call.
+        warnings.filterwarnings("ignore", message="nirtorch.load is being deprecated")
+        return from_nir(graph, ignore_warnings=True, dt=dt)
+
+
+def float_network(model: Any) -> FloatNetwork:
+    """The float network of a model or description."""
+    if isinstance(model, FloatNetwork):
+        return model
+    if isinstance(model, IntNetwork):
+        return dequantize(model)
+    net: FloatNetwork = model.need_float()
+    return net
+
+
+def _checked(net: FloatNetwork, spikes: object) -> NDArray[np.uint8]:
+    values = check_spikes(spikes)
+    if values.shape[2:] != tuple(net.input_shape):
+        raise InputError(
+            f"spikes of shape {list(values.shape)} for a network that takes "
+            f"[T, B, {', '.join(map(str, net.input_shape))}]",
+            where="spikes",
+            mend="encode them for this network",
+        )
+    largest = max(1, 2 ** int(net.meta.get("message_bits", 0)) - 1)
+    if int(values.max()) > largest:
+        raise InputError(
+            f"a count of {int(values.max())} where the network takes at most {largest}",
+            where="spikes",
+            mend="make the spikes binary, or set the network's message_bits",
+        )
+    return values
+
+
+def _wanted(net: FloatNetwork, layers: Sequence[int] | None) -> list[int]:
+    wanted = list(range(len(net.layers))) if layers is None else [int(index) for index in layers]
+    for index in wanted:
+        if not 0 <= index < len(net.layers):
+            raise InputError(f"there is no layer {index}", mend=f"use 0 to {len(net.layers) - 1}")
+    return wanted
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("norse", "nir", "nirtorch", "torch")}

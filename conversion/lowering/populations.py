@@ -1,0 +1,59 @@
+"""Populations of neurons as lowering sees them, whatever library they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .approximate import Approximation
+
+Array = NDArray[np.float64]
+
+Reason = tuple[str, str]
+
+
+class Unsupported(Exception):
+    """Why one module cannot be lowered; (what, mend) pairs."""
+
+    def __init__(self, reasons: Sequence[Reason]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__(str(self.reasons))
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """What a population's own spikes feed back to it, one step later.
+
+    Attributes:
+        kind: ``dense`` ``[N, N]``; ``diagonal``, which broadcasts to the population;
+            ``conv`` ``[C, C, kH, kW]``.
+        weight: of that shape.
+        bias: ``[N]`` or ``[C]``, or None.
+        padding: of the convolution.
+    """
+
+    kind: Literal["dense", "diagonal", "conv"]
+    weight: Array
+    bias: Array | None = None
+    padding: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Population:
+    """A snnTorch neuron in the terms of `spec`.
+
+    Attributes:
+        threshold: as stored; broadcasts to the population.
+        departure: how it differs from the chip's neuron; None if it does not.
+    """
+
+    beta: float
+    threshold: Array
+    alpha: float = 0.0
+    scale: float | None = None
+    recurrence: Recurrence | None = None
+    departure: Approximation | None = None

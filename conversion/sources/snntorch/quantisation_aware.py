@@ -1,0 +1,153 @@
+"""A user's own module that goes on training in the chip's integers, in the user's own loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.snn.chip_neuron import ChipNeuron, Mode
+from sdcl_neuro.snn.chip_ops import chip_bias, chip_weight
+from sdcl_neuro.snn.event_branch import QUANTISATION_MARGIN
+
+from ...lowering.pooling import Pool
+from ...quantisation.rounding import choose_layer_scale
+from .chain import lower_chain
+from .inventory import POOLS
+from .source import chain_of, input_shape
+from .tracing import Steps
+
+Pairs = list[tuple[str, nn.Module, ChipNeuron]]
+
+
+def prepare_quantization(
+    module: nn.Module,
+    sample: Tensor | NDArray[Any],
+    *,
+    margin: float = QUANTISATION_MARGIN,
+) -> nn.Module:
+    """Choose a weight scale for every layer and switch to integers, in place.
+
+    Weights and biases stay what they are; a parametrisation hands the forward pass the chip's
+    integers divided by the scale, with straight-through gradients, and the neurons multiply by
+    it again. `quantize` then gives the very integers that were trained.
+
+    Args:
+        module: one that `from_snntorch` can describe, its neurons from `make_deployable`, and
+            without batch norm, whose folding would round differently from step to step.
+        sample: one input ``[T, B, ...]``, for `from_snntorch`.
+        margin: room for weights to grow in the training that follows.
+
+    Returns:
+        `module`. An optimiser built before stays valid: no parameter is replaced.
+
+    Raises:
+        NetworkRefused: with every reason why it cannot be trained so.
+    """
+    steps, _ = chain_of(module, sample)
+    lowered = lower_chain(steps, input_shape(sample))
+    pairs = list(_pairs(steps))
+    shares = _shares(pairs, lowered.pools)
+    for layer, share, (_, synapse, neuron) in zip(lowered.net.layers, shares, pairs, strict=True):
+        neuron.scale.fill_(choose_layer_scale(layer, margin=margin))
+        for name, grid in (("weight", _ChipWeight(neuron, share)), ("bias", _ChipBias(neuron))):
+            known = parametrize.is_parametrized(synapse, name)
+            if getattr(synapse, name) is not None and not known:
+                parametrize.register_parametrization(synapse, name, grid)
+    set_mode(module, "int")
+    return module
+
+
+def set_mode(module: nn.Module, mode: Mode) -> None:
+    """Let every chip-exact neuron in `module` compute in float, or in integers, from now on.
+
+    Raises:
+        InputError: for integers where a neuron has no scale yet, or for another mode.
+    """
+    if mode not in ("float", "int"):
+        raise InputError(f"mode {mode!r}", where="set_mode", mend="use 'float' or 'int'")
+    neurons = [child for child in module.modules() if isinstance(child, ChipNeuron)]
+    if mode == "int":
+        for neuron in neurons:
+            neuron.integer_neuron()
+    for neuron in neurons:
+        neuron.mode = mode
+
+
+class _OnGrid(nn.Module):
+    """A parametrisation that follows the mode and scale of the neuron behind the synapse."""
+
+    def __init__(self, neuron: ChipNeuron, share: float = 1.0) -> None:
+        super().__init__()
+        # In a tuple, so that the neuron does not become a part of the synapse.
+        self._owner = (neuron,)
+        # Average pooling before the synapse becomes a factor of the weights that are stored.
+        self._share = share
+
+    def forward(self, value: Tensor) -> Tensor:
+        """The value itself in float mode; in integers its place on the chip's grid."""
+        (neuron,) = self._owner
+        if neuron.mode == "float":
+            return value
+        scale = float(neuron.scale) * self._share
+        return self.integers(value, scale) / scale
+
+    def integers(self, value: Tensor, scale: float) -> Tensor:
+        """What the chip stores."""
+        raise NotImplementedError
+
+
+class _ChipWeight(_OnGrid):
+    def integers(self, value: Tensor, scale: float) -> Tensor:
+        return chip_weight(value, scale)
+
+
+class _ChipBias(_OnGrid):
+    def integers(self, value: Tensor, scale: float) -> Tensor:
+        return chip_bias(value, scale)
+
+
+def _shares(pairs: Pairs, pools: Sequence[Pool | None]) -> list[float]:
+    """Per layer, the factor that pooling before it puts into its weights."""
+    shares = [1.0 if pool is None else pool.share for pool in pools]
+    refusals = [
+        Refusal(
+            f"pooling before {name!r}",
+            "its windows overlap or differ, so that its weights have no one grid",
+            "use windows that do not overlap and divide the size, without padding",
+        )
+        for (name, *_), share in zip(pairs, shares, strict=True)
+        if share is None
+    ]
+    if refusals:
+        raise NetworkRefused(refusals)
+    return [share for share in shares if share is not None]
+
+
+def _pairs(steps: Steps) -> Iterator[tuple[str, nn.Module, ChipNeuron]]:
+    """Each synapse with the neuron behind it; what cannot train so is refused at once."""
+    refusals, found = [], []
+    waiting: tuple[str, nn.Module] | None = None
+    for index, (name, child) in enumerate(steps):
+        where = f"module {index} ({name}, {type(child).__name__})"
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+            mend = "fold it into the weights before training in integers"
+            refusals.append(Refusal(where, "batch norm has no integers of its own", mend))
+        elif isinstance(child, nn.Conv2d | nn.Linear):
+            waiting = name, child
+        elif isinstance(child, POOLS) and waiting is not None:
+            mend = "put it behind the neuron"
+            refusals.append(Refusal(where, "pools sums, not spikes, in training", mend))
+        elif isinstance(child, ChipNeuron) and waiting is not None:
+            found.append((*waiting, child))
+            waiting = None
+        elif isinstance(getattr(child, "threshold", None), Tensor):
+            mend = "call conversion.make_deployable(module) first"
+            refusals.append(Refusal(where, "this neuron knows no integers", mend))
+    if refusals:
+        raise NetworkRefused(refusals)
+    yield from cast(Pairs, found)

@@ -1,0 +1,1 @@
+"""Targets that networks are written for: one file or folder each."""

@@ -1,0 +1,124 @@
+"""Reading netx files: ours, and those that lava-dl's slayer writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.files.hdf5_guard import Guard, open_guarded
+from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
+
+from .constraints import MAX_LAYERS, layer_refusals, network_refusals
+from .layer import LayerReader
+
+SCHEMA = "sdcl_neuro.netx"
+VERSION = 1
+MAX_TEXT = 60_000  # HDF5 keeps an attribute below 64 KiB
+
+
+def from_netx(
+    path: Path | str, *, input_shape: Shape | None = None, message_bits: int | None = None
+) -> IntNetwork:
+    """Read a netx file and check everything that Lava does not.
+
+    Args:
+        path: a file of ours or of slayer, with CUBA (LOIHI) neurons.
+        input_shape: ``(C, H, W)`` or ``(N,)`` for a file without an input layer, since a
+            convolution's input shape cannot be told from its output; others say it themselves.
+        message_bits: bits of an input count, which only our own files store; None takes the
+            file's, else 0 (binary spikes).
+
+    Raises:
+        NetworkRefused: with every reason why Lava could not run it exactly.
+        InputError: if it is not a readable netx file.
+    """
+    path = Path(path)
+    with open_guarded(path) as (file, guard):
+        head = _head(file, guard)
+        bits = head["message_bits"] if message_bits is None else message_bits
+        group = guard.group(file, "layer")
+        if group is None:
+            raise guard.error("no group 'layer'", "give a file that netx can read")
+        layers, shape, found = _chain(group, guard, input_shape, head["layer_names"])
+    first = shape or (layers[0].in_shape if layers else (1,))
+    found = [*network_refusals(first, len(layers), bits), *found]
+    if found:
+        raise NetworkRefused(found, where=str(path))
+    return IntNetwork(first, tuple(layers), bits, head["meta"])
+
+
+def _chain(
+    group: h5py.Group, guard: Guard, shape: Shape | None, names: list[str]
+) -> tuple[list[IntLayer], Shape | None, list[Refusal]]:
+    """Layers in order, the network's input shape, and what is wrong with either."""
+    layers: list[IntLayer] = []
+    found: list[Refusal] = []
+    first = shape
+    flat = False  # a flatten stands between `shape` and the next layer
+    count = len(group)
+    if count > MAX_LAYERS:
+        raise guard.error(f"{count} layers", f"keep to {MAX_LAYERS}")
+    missing = [str(i) for i in range(count) if str(i) not in group]
+    if missing:
+        raise guard.error(
+            f"/layer has {count} members, but none called {missing[0]!r}",
+            "number the layers from 0 and keep everything else out of that group",
+        )
+    for index in range(count):
+        reader = LayerReader(guard, guard.group(group, str(index)), index)
+        if reader.kind == "input":
+            shape = reader.input_shape(first_layer=index == 0) or shape
+            first = shape
+        elif reader.kind == "flatten":
+            flat = True
+        else:
+            name = names[len(layers)] if len(layers) < len(names) else f"{reader.kind}{len(layers)}"
+            layer = reader.layer(name, shape, flat=flat)
+            if layer is not None:
+                reader.refusals += layer_refusals(layer, where=reader.where, before=shape)
+                layers.append(layer)
+                first = first or layer.in_shape
+            shape, flat = reader.out_shape, False
+        found += reader.refusals
+    return layers, first, found
+
+
+def _head(file: h5py.File, guard: Guard) -> dict[str, Any]:
+    """What our own files keep in the root's attributes; empty values for others."""
+    empty: dict[str, Any] = {"layer_names": [], "meta": {}, "message_bits": 0}
+    if _attribute(file, guard, "schema") != SCHEMA:
+        return empty
+    version = _attribute(file, guard, "version")
+    if version != VERSION:
+        mend = "use the sdcl-neuro that wrote it"
+        raise guard.error(f"schema version {version}, this reads {VERSION}", mend)
+    try:
+        head = {
+            "layer_names": json.loads(_attribute(file, guard, "layer_names")),
+            "meta": json.loads(_attribute(file, guard, "meta")),
+            "message_bits": int(_attribute(file, guard, "message_bits")),
+        }
+    except (ValueError, TypeError, RecursionError) as error:
+        raise guard.error(f"broken root attributes ({error})") from error
+    names, meta = head["layer_names"], head["meta"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise guard.error("root attribute 'layer_names' is not a list of names")
+    if not isinstance(meta, Mapping):
+        raise guard.error("root attribute 'meta' is not a JSON object")
+    return head
+
+
+def _attribute(file: h5py.File, guard: Guard, name: str) -> Any:
+    """A scalar attribute of the root, text decoded; None if it is missing or not a scalar."""
+    if name not in file.attrs:
+        return None
+    identity = file.attrs.get_id(name)
+    if identity.shape != () or identity.dtype.itemsize > MAX_TEXT:
+        raise guard.error(f"root attribute {name!r} is not one short value")
+    value = file.attrs[name]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

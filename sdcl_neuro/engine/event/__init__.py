@@ -1,0 +1,1 @@
+"""The event-driven path: work in proportion to the spikes."""

@@ -1,0 +1,292 @@
+"""The event-driven kernels, compiled by numba on first use and kept in its cache.
+
+Spikes travel between layers as bits. A population of shape ``(C, H, W)`` is kept channels last: a
+row of pixels is a row of bits, each pixel's channels filled up to a multiple of eight (an octet),
+each row to a multiple of 64 (a word). Words of a stretch of steps are uint64 ``[T, H, words]``. A
+row of neurons has one lane for each bit of its words.
+
+Work is in proportion to the spikes, and small:
+
+- A spike's synapses along a row lie in one run of weights, added 64 bytes at a time, in 16 bits
+  where the sums provably fit.
+- Channels of one pixel that spike together are looked up together: tables hold the sum of the
+  weights for every pattern of a group of 1, 2, 4 or 8 channels. The busier a layer, the more this
+  saves: eight channels that are all active cost one run, not eight.
+- Where so many spike that most sums change anyway, each neuron looks up what it sees of the input
+  instead (`window_kernels`).
+- A layer is worked on in tiles of rows, all steps of a stretch before the next tile, so that a
+  tile's states stay in the second cache.
+- A cell of neurons that received nothing and in which nothing changed will not change in the next
+  step either, if it receives nothing: it is not touched until it does.
+
+Every argument has one fixed type but the weights (int16 or int32), so that each function is
+compiled once or twice. Positions are unsigned: a signed index may mean "from the end" to numba,
+and a mixture of both would become a float. Integer sums are exact in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numpy import int64, uint32, uint64
+
+from sdcl_neuro.compiling import inlined, lean
+from sdcl_neuro.compiling.words import count_ones, lowest_bit
+
+from .neuron_step import CELL, step_clipped, step_full, step_plain
+from .vectors import RUN_BYTES, add_run
+from .window_kernels import lay_out, sum_windows
+
+PLAIN, CLIPPED, FULL = 0, 1, 2
+"""Kinds of neuron step, `plan.Plan.neuron`'s last entry."""
+AT_ONCE = 3
+"""Places in a word that `find` writes at once."""
+
+
+@inlined
+def find(words, t, y, log, spots):  # type: ignore[no-untyped-def]
+    """List the groups of channels of a row in which any spikes.
+
+    A row's few spikes lie where no processor foresees; words are therefore taken apart without a
+    branch for each: `AT_ONCE` places are written, whether there are so many or not.
+
+    Args:
+        words: uint64 ``[T, H, words]``.
+        t, y: which step and row.
+        log: log2 of the channels of a group.
+        spots: uint64, written: the number of each group's first bit in the row.
+
+    Returns:
+        How many there are.
+    """
+    one, found = uint64(1), uint64(0)
+    for w in range(uint64(words.shape[2])):
+        groups = words[t, y, w]
+        if log:
+            groups |= groups >> one
+            if log == one:
+                groups &= uint64(0x5555555555555555)
+            else:
+                groups |= groups >> uint64(2)
+                if log == uint64(2):
+                    groups &= uint64(0x1111111111111111)
+                else:
+                    groups = (groups | groups >> uint64(4)) & uint64(0x0101010101010101)
+        count, first = count_ones(groups), w << uint64(6)
+        place = found
+        for _ in range(AT_ONCE):
+            spots[place] = first + lowest_bit(groups)
+            groups &= groups - one
+            place += one
+        while groups:
+            spots[place] = first + lowest_bit(groups)
+            groups &= groups - one
+            place += one
+        found += count
+    return found
+
+
+@inlined
+def deliver(  # type: ignore[no-untyped-def]
+    words, t, y, columns, rows, low, high, table, shape, top, stride, spots, received
+):
+    """Add the weights behind the spikes of one row to the tile they reach.
+
+    Args:
+        words: uint64 ``[T, H, words]``.
+        t, y: which step and row.
+        columns: uint64 ``[4, octets of a row]``; of each: the first lane it reaches, where its
+            weights lie, how many runs they are, and which cells they touch.
+        rows: uint64 ``[2, n]``: output row, and tap.
+        low, high: of `rows`, those to serve.
+        table: int16 or int32, the weights' sums.
+        shape: uint64 ``[3]``: log2 of the channels of a group; elements of a tap's row; of a
+            pattern.
+        top: the tile's first row.
+        stride: elements of a row of `received`.
+        spots: uint64, scratch for `find`.
+        received: as `table`, flat, the tile's sums.
+
+    Returns:
+        A bit for each cell of an output row that was reached.
+    """
+    lanes, one = uint64(RUN_BYTES // table.itemsize), uint64(1)
+    log, tap_size, pattern_size = shape[0], shape[1], shape[2]
+    group_size = one << log
+    select = (one << group_size) - one
+    touched = uint64(0)
+    for i in range(find(words, t, y, log, spots)):
+        spot = spots[i]
+        octet, group = spot >> uint64(3), (spot & uint64(7)) >> log
+        pattern = words[t, y, spot >> uint64(6)] >> (spot & uint64(63)) & select
+        place, runs = columns[0, octet], columns[2, octet]
+        source = columns[1, octet] + ((group << group_size) + pattern) * pattern_size
+        touched |= columns[3, octet]
+        for r in range(low, high):
+            target = (rows[0, r] - top) * stride + place
+            start = source + rows[1, r] * tap_size
+            for v in range(runs):
+                add_run(received, target + v * lanes, table, start + v * lanes)
+    return touched
+
+
+@inlined
+def deliver_rows(  # type: ignore[no-untyped-def]
+    words, t, first, last, feed, top, bottom, stride, spots, received, reached
+):
+    """Deliver what the rows from ``first`` on send to the tile of the rows from ``top`` on."""
+    columns, rows, starts, _, table, shape = feed
+    one = uint64(1)
+    for y in range(first, last):
+        low, high = starts[y], starts[y + one]
+        while low < high and rows[0, low] < top:
+            low += one
+        while high > low and rows[0, high - one] >= bottom:
+            high -= one
+        if low < high:
+            touched = deliver(
+                words, t, y, columns, rows, low, high, table, shape, top, stride, spots, received
+            )
+            for r in range(low, high):
+                reached[rows[0, r] - top] |= touched
+
+
+def _row_update(step: Any) -> Callable[..., Any]:
+    """A function that advances a row of neurons by one step of the given kind.
+
+    Args of the function:
+        received, place: the row's sums, from ``place`` on.
+        voltage, current, position: int32, states, from ``position`` on.
+        bias: int32 ``[lanes]``.
+        neuron: int32 ``[5]``, see `plan.Plan`.
+        reached: a bit for each group of cells that received something.
+        asleep: a bit for each that cannot change unless it does.
+        halves, t, row: uint32 ``[T, H, cells]``, who fired is written.
+        totals, found: int64, added to from ``found`` on: fired, clipped, wrapped, moved.
+
+    Returns (the function):
+        Who is asleep after the step.
+    """
+
+    @inlined
+    def update(  # type: ignore[no-untyped-def]
+        received, place, voltage, current, position, bias, neuron, reached, asleep,
+        halves, t, row, totals, found,
+    ):  # fmt: skip
+        one, cells = uint64(1), uint64(halves.shape[2])
+        shift = uint64(0)
+        while (cells - one) >> shift > uint64(63):
+            shift += one
+        kept_current, kept, threshold, unused = neuron[0], neuron[1], neuron[2], neuron[3]
+        spikes, clips, wraps, moves = uint64(0), uint64(0), uint64(0), uint64(0)
+        still = ~uint64(0)
+        for cell in range(cells):
+            mark = one << (cell >> shift)
+            if asleep & ~reached & mark:
+                halves[t, row, cell] = uint32(0)
+                continue
+            n = cell * uint64(CELL)
+            fired, moved, clipped, wrapped, other = step(
+                received, place + n, voltage, current, position + n, bias, n,
+                kept_current, kept, threshold, unused,
+            )  # fmt: skip
+            halves[t, row, cell] = uint32(fired)
+            spikes += count_ones(fired)
+            moves += count_ones(moved)
+            clips += count_ones(clipped)
+            wraps += count_ones(wrapped)
+            if moved | clipped | wrapped | other:
+                still &= ~mark
+        totals[found] += int64(spikes)
+        totals[found + one] += int64(clips)
+        totals[found + uint64(2)] += int64(wraps)
+        totals[found + uint64(3)] += int64(moves)
+        return still & ~reached
+
+    return update
+
+
+_update_plain, _update_clipped, _update_full = map(
+    _row_update, (step_plain, step_clipped, step_full)
+)
+
+
+@lean
+def advance(  # type: ignore[no-untyped-def]
+    words, flags, sent, halves, before, feed, echo, windows, stream, bias, neuron, span,
+    spots, received, reached, voltage, current, asleep, totals,
+):  # fmt: skip
+    """Run some rows of one layer of one sample over a stretch of steps.
+
+    Args:
+        words, flags: the input's bits, uint64 ``[T, H_in, words]``, and the same memory as uint8.
+        sent, halves: the layer's own, uint64 ``[T, H, words]`` and the same memory as uint32,
+            written.
+        before: uint64 ``[1, 1, words]``, the spikes of the step before, of a recurrent layer.
+        feed: columns, rows, starts, reach, table, shape; see `plan.Synapses`.
+        echo: the same of the recurrent synapses; an empty table if there are none.
+        windows: table, starts, taps, shape; see `windows.Windows`. With an empty table spikes
+            are delivered, else neurons look them up.
+        stream: uint8, scratch for `window_kernels.lay_out`.
+        bias, neuron: see `plan.Plan`.
+        span: uint64 ``[7]``: first row, the row after the last, the row `voltage` begins with,
+            the first row to count and the one after the last, rows of a tile, lanes in use.
+        spots: uint64, scratch for `find`: a row's bits and `AT_ONCE`.
+        received, reached: scratch of a tile, zeros, left so.
+        voltage, current: int32, states; `current` may be empty where the neuron has none.
+        asleep: uint64, a word for each row of `voltage`.
+        totals: int64 ``[8]``, added to: spikes, clipped, wrapped, moved; the rest is scratch.
+    """
+    reach = feed[3]
+    first_row, end_row, base_row, count_from, count_to = span[0], span[1], span[2], span[3], span[4]
+    lanes = uint64(halves.shape[2]) * uint64(CELL)
+    stride = lanes + uint64(RUN_BYTES)
+    steps, zero, one = uint64(words.shape[0]), uint64(0), uint64(1)
+    for tile in range((end_row - first_row + span[5] - one) // span[5]):
+        top = first_row + tile * span[5]
+        bottom = min(top + span[5], end_row)
+        first, last = reach[0, top], reach[1, top]
+        for row in range(top, bottom):
+            first, last = min(first, reach[0, row]), max(last, reach[1, row])
+        for t in range(steps):
+            if windows[0].shape[0]:
+                lay_out(words, flags, t, first, last, windows[3], stream)
+                sum_windows(*windows, stream, top, bottom, stride, received)
+                for row in range(bottom - top):
+                    reached[row] = ~zero
+            else:
+                deliver_rows(
+                    words, t, first, last, feed, top, bottom, stride, spots, received, reached
+                )
+            if echo[4].shape[0]:
+                source, step = (sent, t - one) if t else (before, zero)
+                reached[0] |= deliver(
+                    source, step, zero, echo[0], echo[1], zero, one, echo[4], echo[5],
+                    zero, stride, spots, received,
+                )  # fmt: skip
+            for row in range(top, bottom):
+                place = (row - top) * stride
+                touched = reached[row - top]
+                if touched:
+                    for n in range(span[6], stride):  # what runs left beyond the last pixel
+                        received[place + n] = 0
+                    reached[row - top] = zero
+                found = uint64(0) if row >= count_from and row < count_to else uint64(4)
+                position, sleeping = (row - base_row) * lanes, asleep[row - base_row]
+                if neuron[4] == PLAIN:
+                    sleeping = _update_plain(
+                        received, place, voltage, current, position, bias, neuron, touched,
+                        sleeping, halves, t, row, totals, found,
+                    )  # fmt: skip
+                elif neuron[4] == CLIPPED:
+                    sleeping = _update_clipped(
+                        received, place, voltage, current, position, bias, neuron, touched,
+                        sleeping, halves, t, row, totals, found,
+                    )  # fmt: skip
+                else:
+                    sleeping = _update_full(
+                        received, place, voltage, current, position, bias, neuron, touched,
+                        sleeping, halves, t, row, totals, found,
+                    )  # fmt: skip
+                asleep[row - base_row] = sleeping

@@ -1,0 +1,180 @@
+"""Some rows of one layer of one sample: states, counts, and how a stretch of steps is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.network.spike_file import Spikes
+
+from . import bits, kernels
+from .kernels import AT_ONCE
+from .plan import Plan
+from .population import Population, aligned
+from .vectors import RUN_BYTES
+
+Words = NDArray[np.uint64]
+Rows = tuple[int, int]
+NOT_KEPT = np.zeros((0, 1, 1, 1), np.uint8)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Rows of one population that belong to a band.
+
+    Attributes:
+        needed: first row, and the one after the last, that the band computes.
+        own: those among them that no other band owns.
+    """
+
+    needed: Rows
+    own: Rows
+
+
+class AnyLayer(Protocol):
+    """What a band runs: `Layer`, or `listed.ListedLayer`."""
+
+    @property
+    def source(self) -> Population:
+        """The population it receives from."""
+
+    @property
+    def target(self) -> Population:
+        """Its own."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of its states."""
+
+    def reset(self) -> None:
+        """A clean state."""
+
+    def run(
+        self, words: Words, sent: Words, scratch: Scratch, *, rate: float,
+        kept: Spikes, sample: int,
+    ) -> float:  # fmt: skip
+        """Run a stretch; return the share of the own neurons' steps in which they spiked.
+
+        Args:
+            words: the input's bits, ``[T, H_in, words]``.
+            sent: the same of the layer's spikes, written.
+            scratch: the band's.
+            rate: share of the inputs that spike, by which look-ups are chosen.
+            kept, sample: uint8 ``[T, B, C, H W]`` and which of B to write; or `NOT_KEPT`.
+        """
+
+    def counts(self) -> NDArray[np.int64]:
+        """int64 ``[8]``, in the order of `totals.COUNTED`."""
+
+
+class Layer:
+    """The rows a band has of one layer: states and counts."""
+
+    def __init__(self, plan: Plan, before: Share, share: Share) -> None:
+        self.plan, self.source, self.target = plan, plan.source, plan.target
+        height, lanes = share.needed[1] - share.needed[0], plan.target.lanes
+        self._voltage = aligned((height, lanes), np.int32)
+        self._current = aligned((height if plan.has_current else 0, lanes), np.int32)
+        self._asleep = aligned((height,), np.uint64)
+        self._before = aligned((1, 1, plan.target.words), np.uint64)
+        self.totals = aligned((12,), np.int64)
+        self._span = np.array(
+            [*share.needed, share.needed[0], *share.own, plan.tile_rows, plan.target.used],
+            np.uint64,
+        )
+        self._own_before, self._own = (np.array(s.own, np.uint64) for s in (before, share))
+        self._states = (self._voltage.reshape(-1), self._current.reshape(-1))
+        self._size = np.array([plan.target.octets, plan.target.width], np.uint64)
+        self._neurons = (share.own[1] - share.own[0]) * plan.target.width * plan.target.channels
+        self.reset()
+
+    def reset(self) -> None:
+        """A clean state."""
+        self._voltage[:] = self.plan.rest
+        for array in (self._current, self._asleep, self._before, self.totals):
+            array[...] = 0
+
+    def run(
+        self, words: Words, sent: Words, scratch: Scratch, *, rate: float,
+        kept: Spikes, sample: int,
+    ) -> float:  # fmt: skip
+        """As `AnyLayer.run`."""
+        plan, before = self.plan, int(self.totals[0])
+        feed, echo, windows = plan.synapses(rate)
+        stream = scratch.stream
+        if len(windows[0]):
+            stream[:] = 0
+        own, counts = self._own, scratch.counts
+        self.totals[8:11] += bits.tally(
+            *(words, self._own_before, plan.order, plan.classes, plan.fans),
+            counts[: plan.source.lanes],
+        )
+        kernels.advance(
+            *(words, words.view(np.uint8), sent, sent.view(np.uint32), self._before),
+            *(feed, echo, windows, stream, plan.bias, plan.neuron, self._span),
+            *(scratch.spots, scratch.sums(plan), scratch.reached),
+            *(*self._states, self._asleep, self.totals),
+        )
+        if plan.echo is not None:
+            one = plan.classes[:1]
+            self.totals[11] += bits.tally(
+                sent, own, one, one, plan.echo_fans, counts[: plan.target.lanes]
+            )[2]
+            self._before[0, 0] = sent[-1, 0] if len(sent) else self._before[0, 0]
+        if len(kept):
+            size = self._size
+            bits.unpack(sent.view(np.uint8), sent, *size, own, scratch.plane, kept, sample)
+        return (int(self.totals[0]) - before) / max(1, len(sent) * self._neurons)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of its states."""
+        return self._voltage.nbytes + self._current.nbytes
+
+    def counts(self) -> NDArray[np.int64]:
+        """int64 ``[8]``, in the order of `totals.COUNTED`."""
+        out, clipped, wrapped, moved = self.totals[:4].tolist()
+        arrived, operations, used, echoed = self.totals[8:].tolist()
+        recurrent = 0
+        if self.plan.echo is not None:
+            fans = self.plan.echo_fans
+            recurrent = out * int(fans[0, 0, 0])
+            late = np.unpackbits(self._before.view(np.uint8), bitorder="little").astype(bool)
+            # The last step's spikes arrive after the end.
+            echoed -= int(fans[0, 1][late.reshape(-1)].sum())
+        return np.array(
+            [arrived, out, operations + recurrent, clipped, wrapped, moved, used + echoed, 0]
+        )
+
+
+class Scratch:
+    """Buffers of a band that hold nothing between layers.
+
+    Attributes:
+        spots, reached, counts, plane, stream: see `kernels`, `bits` and `window_kernels`.
+    """
+
+    def __init__(self, populations: Sequence[Population], plans: Sequence[Plan]) -> None:
+        self._sums = {}
+        for dtype in {plan.feed.dtype for plan in plans}:
+            size = max(_tile_elements(plan) for plan in plans if plan.feed.dtype is dtype)
+            self._sums[dtype] = aligned((size,), dtype)
+        self.reached = aligned((max([1, *(plan.tile_rows for plan in plans)]),), np.uint64)
+        widest = max(population.lanes for population in populations)
+        self.spots = aligned((widest + AT_ONCE,), np.uint64)
+        self.stream = aligned((max([0, *(p.windows.stream_bytes for p in plans)]),), np.uint8)
+        self.counts = aligned((widest,), np.uint8)
+        octets = max(p.octets * p.height * p.width for p in populations)
+        self.plane = aligned((octets,), np.uint8)
+
+    def sums(self, plan: Plan) -> NDArray[np.int16] | NDArray[np.int32]:
+        """Zeros for the sums of a tile."""
+        return self._sums[plan.feed.dtype]
+
+
+def _tile_elements(plan: Plan) -> int:
+    return plan.tile_rows * (plan.target.lanes + RUN_BYTES)

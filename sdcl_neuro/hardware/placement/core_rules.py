@@ -1,0 +1,63 @@
+"""What to say about cores besides their limits: what is unknown, and how it was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .. import HardwareProfile
+from .chip import Chip, most, why_unknown
+from .findings import Broken, Unchecked
+from .geometry import Population
+from .result import Placement
+from .usage import RESOURCES
+
+_NAMES = {
+    "neurons": "neurons_per_core",
+    "axons_in": "axons_in_per_core",
+    "axons_out": "axons_out_per_core",
+    "synapse_bits": "synapse_memory_per_core",
+}
+
+
+def limit_name(hw: HardwareProfile, name: str) -> str:
+    """What the profile calls a resource of a core."""
+    if name == "synapse_bits" and "synapse_memory_per_core" not in hw.limits:
+        return "memory_per_core"
+    return _NAMES[name]
+
+
+def unknown_resources(hw: HardwareProfile, chip: Chip) -> Iterator[Unchecked]:
+    """Limits of a core that nobody states; the verdict needs one that bounds its synapses."""
+    limits = chip.core.limits
+    bounded = "synapse_bits" in limits or "axons_in" in limits
+    bounded |= most(hw.limits.get("synapses_per_chip")) is not None
+    for name in RESOURCES:
+        if name in _NAMES and name not in limits:
+            decides = name == "synapse_bits" and not bounded
+            yield Unchecked(_NAMES[name], why_unknown(hw, _NAMES[name]), decides)
+
+
+def target_rules(
+    hw: HardwareProfile, layers: Sequence[Population], placement: Placement
+) -> Iterator[Broken]:
+    """Cores that one neuron sends to, where a chip bounds them."""
+    allowed = most(hw.limits.get("targets_per_neuron"))
+    for flow in placement.flows[1:]:
+        if allowed is not None and flow.messages.most > allowed:
+            mend = "double these neurons, or add neurons that pass spikes on (not placed here)"
+            name, unit = "targets_per_neuron", hw.limits["targets_per_neuron"].unit
+            value = flow.messages.most
+            yield Broken(name, layers[flow.layer].name, value, allowed, unit, mend)
+
+
+def counting(hw: HardwareProfile, chip: Chip, layers: Sequence[Population]) -> Iterator[str]:
+    """How things were counted, where that is not plain."""
+    if "neurons" in chip.core.limits:
+        yield "a core holds neurons of one layer only; output spikes to the host take no axon"
+        if any(layer.kind == "conv" for layer in layers):
+            shared = "once in a core" if chip.core.shared else "once for every neuron"
+            yield f"a convolution's weights are stored {shared}"
+        if chip.core.synapse_format is None and "synapse_bits" in chip.core.limits:
+            yield "memory counts bare weights, a lower bound: its layout is not published"
+    if any(layer.planned for layer in layers):
+        yield "weights are floats still, counted with the 8 bits that rounding will give them"

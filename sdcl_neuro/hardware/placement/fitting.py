@@ -1,0 +1,95 @@
+"""`fit`: a network, trained or not, on the cores of a chip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.spec import FloatNetwork, IntNetwork, Pair
+from sdcl_neuro.snn.branch_description import BranchDescription
+
+from .. import HardwareProfile, load_profile
+from .chip import chip_of, shares_kernels
+from .geometry import Population
+from .layers import described, populations
+from .methods import by_totals, in_classes, on_cores
+from .result import Fit
+
+
+class HasNetworks(Protocol):
+    """Anything that carries networks, such as a loaded model file."""
+
+    @property
+    def integer(self) -> IntNetwork | None:
+        """In a chip's integers, None if unknown."""
+
+    @property
+    def floating(self) -> FloatNetwork | None:
+        """In float, None if unknown."""
+
+
+Network = IntNetwork | FloatNetwork | HasNetworks | BranchDescription
+
+
+def fit(
+    net: Network,
+    hw: str | Path | HardwareProfile,
+    *,
+    size: Pair | None = None,
+    shared_kernels: bool | None = None,
+) -> Fit:
+    """Place a network on a chip under every limit of its profile.
+
+    Args:
+        net: integer or float network, trained or not, a model with either, or the description of
+            an event branch.
+        hw: a profile, its name, or the path of a TOML file.
+        size: height and width of the input, for a description only.
+        shared_kernels: whether a convolution's kernel is stored once in a core; None does where
+            the chip can.
+
+    Raises:
+        InputError: a dense reference, no network, a description without a size.
+    """
+    profile = hw if isinstance(hw, HardwareProfile) else load_profile(hw)
+    if profile.family != "neuromorphic":
+        raise InputError(
+            f"'{profile.name}' is a dense reference and holds no neurons",
+            mend="give a neuromorphic profile (sdcl-neuro hw list)",
+        )
+    layers, message_bits = _layers(net, size)
+    if shared_kernels and not shares_kernels(profile):
+        raise InputError(
+            f"'{profile.name}' does not share kernels by its profile",
+            mend="leave shared_kernels out",
+        )
+    chip = chip_of(profile, shared_kernels=shared_kernels)
+    if profile.core_groups:
+        return in_classes(profile, chip, layers, message_bits)
+    if "neurons" in chip.core.limits:
+        return on_cores(profile, chip, layers, message_bits)
+    return by_totals(profile, chip, layers, message_bits)
+
+
+def _layers(net: Network, size: Pair | None) -> tuple[tuple[Population, ...], int]:
+    if isinstance(net, BranchDescription):
+        if size is None:
+            raise InputError(
+                "the description of an event branch without its input's size",
+                mend="give size=(height, width)",
+            )
+        return described(net, size), 0
+    if size is not None:
+        raise InputError("a network has its own input size", mend="leave the size out")
+    found: object = net
+    if not isinstance(net, IntNetwork | FloatNetwork):
+        found = getattr(net, "integer", None) or getattr(net, "floating", None)
+    if isinstance(found, IntNetwork):
+        return populations(found), found.message_bits
+    if isinstance(found, FloatNetwork):
+        return populations(found), int(found.meta.get("message_bits", 0))
+    raise InputError(
+        f"a {type(net).__name__} is no network",
+        mend="give a network, a model, or an event branch's description with a size",
+    )

@@ -1,0 +1,236 @@
+"""Three ways to place, by what a profile knows: equal cores, cores of classes, totals alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from .. import HardwareProfile
+from .chip import Chip, most, why_unknown
+from .classed import assign
+from .core_rules import counting, limit_name, target_rules, unknown_resources
+from .findings import Broken, Unchecked
+from .geometry import Population
+from .links import arrivals, links
+from .mesh import Seat, flows, seats
+from .result import Fit, LayerFit, Load, Placement
+from .rules import in_words, layer_rules, network_rules
+from .split import Split, split
+from .tiles import Cut, whole
+from .usage import RESOURCES, Reader, Use, reader_of, use
+
+_MEND = {
+    "neurons": "take fewer neurons",
+    "axons_in": "no cut lowers this further: take a smaller kernel or fewer input channels",
+    "axons_out": "take fewer channels in the layer behind, so that it needs fewer cores",
+    "synapse_bits": "no cut lowers this further: take a smaller kernel or fewer input channels",
+}
+Finding = Broken | Unchecked
+CORES_PLACED = 1 << 16
+"""More cores than this are counted, not placed one by one."""
+
+
+def on_cores(
+    hw: HardwareProfile, chip: Chip, layers: Sequence[Population], message_bits: int
+) -> Fit:
+    """Chips of equal cores, several to a layer, each core with neurons of one layer only."""
+    done = split(layers, chip.core)
+    cuts = [entry.cut for entry in done]
+    cores = sum(cut.count for cut in cuts)
+    chips = None if chip.cores is None else -(-cores // chip.cores)
+    placement, loads = None, [_most_loads(chip, entry) for entry in done]
+    if cores <= CORES_PLACED:
+        uses = _uses(chip, layers, cuts)
+        synapses = [use["synapses"] for tiles in uses for use in tiles]
+        placement, loads = (
+            _placement(chip, layers, cuts, synapses),
+            [_loads(chip, tiles) for tiles in uses],
+        )
+    found: list[Finding] = [
+        Broken(
+            limit_name(hw, name), layer.name, value, chip.core.limits[name],
+            RESOURCES[name], _MEND[name],
+        )
+        for layer, entry in zip(layers, done, strict=True)
+        for name, value in entry.broken.items()
+    ]  # fmt: skip
+    found += unknown_resources(hw, chip)
+    if placement is not None:
+        found += target_rules(hw, layers, placement)
+    if chip.cores is None:
+        found.append(Unchecked("cores", "the profile does not say how many there are", True))
+    elif chips is not None and chips > chip.chips:
+        mend = f"take {chips} chips, a smaller input, or fewer channels"
+        found.append(Broken("cores", "network", cores, chip.cores * chip.chips, "cores", mend))
+    fitted = [
+        _layer_fit(layer, load, cut) for layer, cut, load in zip(layers, cuts, loads, strict=True)
+    ]
+    return _finish(
+        hw, chip, layers, message_bits, found, fitted,
+        cores=cores, chips=chips, placement=placement,
+    )  # fmt: skip
+
+
+def in_classes(
+    hw: HardwareProfile, chip: Chip, layers: Sequence[Population], message_bits: int
+) -> Fit:
+    """Chips whose cores take one whole layer each."""
+    done = assign(hw, layers)
+    fitted = []
+    for layer, core, needs, room in zip(layers, done.cores, done.entries, done.limits, strict=True):
+        loads = {
+            "neurons": Load(layer.neurons, layer.neurons, None, "neurons"),
+            "synapses": Load(layer.synapses, layer.synapses, None, "synapses"),
+        }
+        loads |= {
+            name: Load(value, value, room.get(name), "entries") for name, value in needs.items()
+        }
+        fitted.append(_layer_fit(layer, loads, None if core is None else whole(layer)))
+    placement = None
+    if None not in done.cores:
+        placement = _placement(
+            chip, layers, [whole(layer) for layer in layers], [p.synapses for p in layers],
+            seated=[Seat(0, core) for core in done.cores if core is not None],
+        )  # fmt: skip
+    return _finish(
+        hw, chip, layers, message_bits, done.broken, fitted,
+        cores=sum(core is not None for core in done.cores), chips=1, placement=placement,
+    )  # fmt: skip
+
+
+def by_totals(
+    hw: HardwareProfile, chip: Chip, layers: Sequence[Population], message_bits: int
+) -> Fit:
+    """Chips of whose cores nothing is known: only the whole is held against the limits."""
+    found: list[Finding] = []
+    capacities = {
+        "neurons_per_core": ("neurons_per_chip", "hidden"),
+        "synapse_memory_per_core": ("synapses_per_chip", "fan_in"),
+    }
+    for name, others in capacities.items():
+        if all(most(hw.limits.get(key)) is None for key in others):
+            found.append(Unchecked(name, why_unknown(hw, name, *others), decides=True))
+    fitted = [
+        _layer_fit(
+            layer,
+            {
+                "neurons": Load(layer.neurons, layer.neurons, None, "neurons"),
+                "synapses": Load(layer.synapses, layer.synapses, None, "synapses"),
+            },
+            None,
+        )
+        for layer in layers
+    ]
+    return _finish(hw, chip, layers, message_bits, found, fitted)
+
+
+def _finish(
+    hw: HardwareProfile,
+    chip: Chip,
+    layers: Sequence[Population],
+    message_bits: int,
+    found: Iterable[Finding],
+    fitted: Sequence[LayerFit],
+    *,
+    cores: int | None = None,
+    chips: int | None = None,
+    placement: Placement | None = None,
+) -> Fit:
+    """Add the limits that hold for every chip, and the verdict."""
+    every = [*found, *layer_rules(hw, layers), *network_rules(hw, chip, layers, message_bits)]
+    broken = tuple(entry for entry in every if isinstance(entry, Broken))
+    unchecked = tuple(entry for entry in every if isinstance(entry, Unchecked))
+    undecided = any(entry.decides for entry in unchecked)
+    first = layers[0].in_box
+    return Fit(
+        hw=hw.name,
+        title=hw.title,
+        fits=False if broken else None if undecided else True,
+        input_shape=first if first[1:] != (1, 1) else first[:1],
+        layers=tuple(fitted),
+        cores=cores,
+        chips=chips,
+        chips_available=chip.chips,
+        shared_kernels=chip.core.shared,
+        broken=broken,
+        unchecked=unchecked,
+        notes=(*counting(hw, chip, layers), *in_words(hw)),
+        placement=placement,
+    )
+
+
+def _placement(
+    chip: Chip,
+    layers: Sequence[Population],
+    cuts: Sequence[Cut],
+    synapses: Iterable[float],
+    *,
+    seated: Sequence[Seat] | None = None,
+) -> Placement:
+    tiles = [tile for index, cut in enumerate(cuts) for tile in cut.tiles(index)]
+    joined = links(layers, cuts)
+    seated = seats(chip, tiles, cuts, joined) if seated is None else seated
+    arriving = np.zeros(len(tiles), dtype=np.int64)
+    arriving[: cuts[0].count] = arrivals(layers[0], cuts[0])
+    return Placement(
+        tuple(tiles),
+        tuple(seated),
+        tuple(int(value) for value in synapses),
+        joined,
+        tuple(arriving.tolist()),
+        flows(chip, layers, tiles, seated, joined),
+        mesh_known=chip.mesh is not None,
+    )
+
+
+def _uses(chip: Chip, layers: Sequence[Population], cuts: Sequence[Cut]) -> list[list[Use]]:
+    """What every tile of every layer takes."""
+    found: list[list[Use]] = []
+    reader: Reader | None = None
+    for index in reversed(range(len(layers))):
+        layer, cut = layers[index], cuts[index]
+        found.append(
+            [
+                use(
+                    layer, chip.core, tile.channels, tile.rows, tile.columns,
+                    reader=reader, own_tiles=cut.count,
+                )
+                for tile in cut.tiles(index)
+            ]
+        )  # fmt: skip
+        reader = reader_of(layer, chip.core, cut)
+    return found[::-1]
+
+
+def _loads(chip: Chip, uses: Sequence[Use]) -> dict[str, Load]:
+    return {
+        name: Load(
+            max(found[name] for found in uses),
+            sum(found[name] for found in uses),
+            chip.core.limits.get(name),
+            unit,
+        )
+        for name, unit in RESOURCES.items()
+    }
+
+
+def _most_loads(chip: Chip, entry: Split) -> dict[str, Load]:
+    """The fullest tile alone, where there are too many to look at each; totals are bounds."""
+    return {
+        name: Load(value, value * entry.cut.count, chip.core.limits.get(name), RESOURCES[name])
+        for name, value in entry.most.items()
+    }
+
+
+def _layer_fit(layer: Population, loads: dict[str, Load], cut: Cut | None) -> LayerFit:
+    return LayerFit(
+        layer.name,
+        layer.kind,
+        layer.neurons,
+        layer.synapses,
+        None if cut is None else cut.count,
+        None if cut is None else cut.parts,
+        None if cut is None else cut.largest,
+        loads,
+    )

@@ -1,0 +1,116 @@
+"""The bridge itself: frame maps and event features in, one embedding of the tracklet out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sdcl_neuro.errors import InputError
+
+from .checks import checked, same_tracklets
+from .config import BridgeConfig
+from .fusion import Fusion
+from .heads import Head, Output, judge
+from .layers import conv_bn_relu
+from .mapping import EventMapping
+from .pyramid import Aggregation
+
+
+class Bridge(nn.Module):
+    """Deformable mapping, fusion, pyramid and heads, as `config` switches them."""
+
+    def __init__(self, config: BridgeConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.frame_entry = (
+            conv_bn_relu(config.frame_channels, config.channels) if config.uses_frames else None
+        )
+        self.event_entry = EventMapping(config) if config.uses_events else None
+        self.fusion = None if config.fusion == "none" else Fusion(config)
+        self.pyramid = Aggregation(config)
+        self.heads = nn.ModuleList(
+            Head(config.channels, config.identities) for _ in range(config.levels)
+        )
+
+    def forward(
+        self, frame_maps: Tensor | None, event_features: Tensor | None, event_counts: Tensor | None
+    ) -> Output:
+        """Fuse B tracklets of F frames.
+
+        Args:
+            frame_maps: ``[B, F, frame_channels, *map_size]``; ignored for ``inputs="e"``.
+            event_features: ``[B, F, event_channels, *event_size]``; ignored for ``inputs="v"``.
+            event_counts: ``[B, F, H, W]``, events per pixel of each frame's interval; they say
+                where the deformable mapping samples, and may be None without its layers.
+
+        Raises:
+            InputError: an input that `config` needs is absent or of another shape.
+        """
+        frames = self._enter_frames(frame_maps)
+        events = self._enter_events(event_features, event_counts)
+        if frames is not None and events is not None:
+            same_tracklets(frames, events)
+            if self.fusion is not None:
+                shape = frames.shape[:2]
+                pair = self.fusion(frames.flatten(0, 1), events.flatten(0, 1))
+                frames, events = (side.unflatten(0, shape) for side in pair)
+        return judge(self.heads, self.pyramid(frames, events))
+
+    def set_projection(self, event_to_frame: Tensor) -> None:
+        """Set T_e-f of Eq. 12 in both directions.
+
+        Args:
+            event_to_frame: ``[2, 3]``, the affine map from a point (x, y) of the event plane to the
+                frame plane, both running from -1 to 1 over the map's edges.
+
+        Raises:
+            InputError: there is no alignment to set it for.
+        """
+        if self.fusion is None or self.config.fusion != "alignment":
+            raise InputError(
+                f"fusion {self.config.fusion!r} projects nothing",
+                where="Bridge.set_projection",
+                mend="set fusion='alignment'",
+            )
+        if event_to_frame.shape != (2, 3) or not event_to_frame[:, :2].det().abs() > 0:
+            raise InputError(
+                f"{event_to_frame.tolist()} is no affine map that can be undone",
+                where="Bridge.set_projection",
+                mend="give [2, 3] with a determinant other than zero",
+            )
+        with torch.no_grad():
+            self.fusion.set_projection(event_to_frame)
+
+    def _enter_frames(self, maps: Tensor | None) -> Tensor | None:
+        if self.frame_entry is None:
+            return None
+        config = self.config
+        maps = checked(maps, "frame_maps", (config.frame_channels, *config.map_size))
+        entered: Tensor = self.frame_entry(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
+        return entered
+
+    def _enter_events(self, features: Tensor | None, counts: Tensor | None) -> Tensor | None:
+        if self.event_entry is None:
+            return None
+        config = self.config
+        features = checked(features, "event_features", (config.event_channels, *config.event_size))
+        batch, frames = features.shape[:2]
+        if counts is None and config.deformable_layers == 0:
+            counts = features.new_zeros(batch, frames, 1, 1)
+        elif counts is not None and any(
+            given < cells for given, cells in zip(counts.shape[2:], config.event_size, strict=False)
+        ):
+            raise InputError(
+                f"event_counts of {tuple(counts.shape[2:])} pixels are coarser than the event map",
+                where="Bridge",
+                mend=f"give at least {config.event_size}",
+            )
+        if counts is None or counts.ndim != 4 or counts.shape[:2] != features.shape[:2]:
+            raise InputError(
+                f"event_counts is {'absent' if counts is None else tuple(counts.shape)}",
+                where="Bridge",
+                mend=f"give [{batch}, {frames}, H, W]",
+            )
+        mapped = self.event_entry(features.flatten(0, 1), counts.flatten(0, 1))
+        entered: Tensor = mapped.unflatten(0, (batch, frames))
+        return entered

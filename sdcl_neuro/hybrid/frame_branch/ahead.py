@@ -1,0 +1,220 @@
+"""The frame branch made ready ahead of time for inference, in ways that trade accuracy.
+
+| name | what is done |
+|---|---|
+| eager | nothing |
+| folded | batch norms folded into the convolutions, channels last in memory |
+| bf16 | that, and computed in bfloat16: fast where the processor has AMX or AVX512-BF16 |
+| compiled | that, and compiled by torch's inductor with frozen weights; needs a C++ compiler |
+| compiled, on a GPU | in bfloat16 and compiled, replayed as a CUDA graph; needs Triton |
+| onnx | run by ONNX Runtime in float32 |
+| onnx-int8 | run by ONNX Runtime in 8 bits, a scale a channel: fast with VNNI or AMX |
+
+All but ``eager`` and ``compiled`` are for a CPU.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from sdcl_neuro.errors import EnvironmentFault, InputError
+
+from .images import FRAME_SIZE
+
+FRAME_BACKENDS = ("eager", "folded", "bf16", "compiled", "onnx", "onnx-int8")
+GPU_BACKENDS = ("eager", "compiled")
+COMPILED_BATCH = 8
+"""Frames at a time of the compiled network: another number would compile it again."""
+CALIBRATION_BATCH = 8
+
+Run = Callable[[Tensor], Tensor]
+
+
+class AheadBranch(nn.Module):
+    """A frame branch for inference alone; its weights are a copy.
+
+    Attributes:
+        kind: one of `FRAME_BACKENDS`.
+    """
+
+    def __init__(self, kind: str, run: Run) -> None:
+        super().__init__()
+        self.kind, self._run = kind, run
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """``[N, 3, 256, 128]``, normalised, to float32 ``[N, C, h, w]``; no gradients."""
+        with torch.no_grad():
+            return self._run(frames)
+
+
+def ahead_of_time(branch: nn.Module, kind: str, *, calibration: Tensor | None = None) -> nn.Module:
+    """Make a frame branch ready.
+
+    Args:
+        branch: in evaluation or training, left as it is; what is made stays on its device.
+        kind: one of `FRAME_BACKENDS`.
+        calibration: normalised frames ``[N, 3, 256, 128]`` like those to come; ``onnx-int8`` takes
+            the ranges of its 8-bit values from them.
+
+    Raises:
+        InputError: an unknown kind, one that is not for the branch's device, or no calibration for
+            8 bits.
+        EnvironmentFault: the extra ``onnx`` is not installed; for ``compiled``, with the first
+            frames, a compiler is not.
+    """
+    device = next(branch.parameters()).device
+    check_kind(kind, device)
+    if kind == "eager":
+        return branch
+    folded = fold(branch)
+    if kind.startswith("onnx"):
+        return AheadBranch(kind, _onnx(folded, calibration, eight_bits=kind == "onnx-int8"))
+    half = torch.float32 if kind == "folded" else torch.bfloat16
+    network = folded.to(memory_format=torch.channels_last).to(half)  # type: ignore[call-overload]
+
+    def run(frames: Tensor) -> Tensor:
+        given = frames.to(half).contiguous(memory_format=torch.channels_last)
+        maps: Tensor = network(given).float()
+        return maps
+
+    return AheadBranch(kind, _compiled(network, device) if kind == "compiled" else run)
+
+
+def check_kind(kind: str, device: torch.device) -> None:
+    """See that a frame branch can be made ready on a device; raises as `ahead_of_time`."""
+    if kind not in FRAME_BACKENDS:
+        raise InputError(f"unknown frame backend {kind!r}", mend=f"use {', '.join(FRAME_BACKENDS)}")
+    if device.type != "cpu" and not (device.type == "cuda" and kind in GPU_BACKENDS):
+        raise InputError(
+            f"frame backend {kind!r} is for a CPU, not for {device}",
+            mend=f"give the device cpu, or the frame backend {' or '.join(GPU_BACKENDS)}",
+        )
+    needed = ("onnx", "onnxscript", "onnxruntime") if kind.startswith("onnx") else ()
+    for name in needed:
+        if find_spec(name) is None:
+            raise EnvironmentFault(
+                f"{name} is not installed", mend="pip install 'sdcl-neuro[onnx]'"
+            )
+
+
+def fold(branch: nn.Module) -> nn.Module:
+    """A copy in evaluation mode whose batch norms are parts of the convolutions before them."""
+    graph = fx.symbolic_trace(copy.deepcopy(branch).eval())
+    modules = dict(graph.named_modules())
+    for node in list(graph.graph.nodes):
+        source = node.args[0] if node.args else None
+        if node.op != "call_module" or not isinstance(source, fx.Node):
+            continue
+        norm, conv = modules[str(node.target)], modules.get(str(source.target))
+        alone = source.op == "call_module" and len(source.users) == 1
+        if alone and isinstance(norm, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d):
+            graph.set_submodule(str(source.target), fuse_conv_bn_eval(conv, norm))
+            node.replace_all_uses_with(source)
+            graph.graph.erase_node(node)
+    graph.recompile()
+    graph.delete_all_unused_submodules()
+    return graph
+
+
+def _compiled(network: nn.Module, device: torch.device) -> Run:
+    how: dict[str, Any] = {"options": {"freezing": True}}
+    if device.type == "cuda":
+        how = {"mode": "reduce-overhead"}  # CUDA graphs
+    with warnings.catch_warnings():
+        # torch's own use of its own deprecated name, when it first loads its compiler
+        warnings.filterwarnings("ignore", message=r".torch\.jit\.", category=DeprecationWarning)
+        compiled = torch.compile(network, dynamic=False, **how)
+
+    def run(frames: Tensor) -> Tensor:
+        given = frames.bfloat16().contiguous(memory_format=torch.channels_last)
+        missing = -len(given) % COMPILED_BATCH
+        padded = functional.pad(given, (0, 0, 0, 0, 0, 0, 0, missing))
+        padded = padded.contiguous(memory_format=torch.channels_last)
+        try:
+            # A CUDA graph writes into the same memory every time: float() copies what it made.
+            maps = [compiled(part).float() for part in padded.split(COMPILED_BATCH)]
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            raise EnvironmentFault(
+                f"torch could not compile the frame branch ({str(error).splitlines()[0][:120]})",
+                mend="install a C++ compiler (on a GPU, Triton), or take another frame backend",
+            ) from error
+        return torch.cat(maps)[: len(frames)]
+
+    return run
+
+
+def _onnx(network: nn.Module, calibration: Tensor | None, *, eight_bits: bool) -> Run:
+    if eight_bits and (calibration is None or not len(calibration)):
+        raise InputError("8 bits need frames to take their ranges from", mend="give calibration")
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory(prefix="sdcl_neuro_") as folder:
+        path = Path(folder) / "frames.onnx"
+        path.write_bytes(_exported(network))
+        if eight_bits and calibration is not None:
+            path = _quantised(path, calibration)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def run(frames: Tensor) -> Tensor:
+        (maps,) = session.run(None, {"frames": frames.float().numpy()})
+        return torch.from_numpy(maps)
+
+    return run
+
+
+def _exported(network: nn.Module) -> bytes:
+    free = ({0: torch.export.Dim("batch")},)
+    # Two frames: torch.export takes a batch of one for a constant.
+    given = (torch.zeros(2, 3, *FRAME_SIZE),)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's own uses of its own deprecated names
+        graph = torch.export.export(network, given, dynamic_shapes=free, strict=False)
+        program = torch.onnx.export(
+            graph, dynamo=True, input_names=["frames"], dynamic_shapes=free, verbose=False
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    data: bytes = program.model_proto.SerializeToString()
+    return data
+
+
+def _quantised(path: Path, calibration: Tensor) -> Path:
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Frames(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self.parts: Iterator[Any] = iter(calibration.float().split(CALIBRATION_BATCH))
+
+        def get_next(self) -> dict[str, Any] | None:
+            part = next(self.parts, None)
+            return None if part is None else {"frames": part.numpy()}
+
+    ready, done = path.with_name("ready.onnx"), path.with_name("int8.onnx")
+    quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+    quantization.quantize_static(
+        str(ready),
+        str(done),
+        Frames(),
+        per_channel=True,
+        # What the instructions of x86 multiply: unsigned by signed bytes.
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+    )
+    return done

@@ -1,0 +1,67 @@
+"""From camera frames to what the frame branch takes in."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sdcl_neuro.devices import moved
+from sdcl_neuro.errors import InputError
+
+FRAME_SIZE = (256, 128)  # (height, width), paper, input
+# Channel statistics of ImageNet on a scale of 0 to 1, RGB (torchvision's documentation).
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def normalise(frames: NDArray[np.uint8], device: torch.device | None = None) -> Tensor:
+    """Resize to 256x128 and normalise by ImageNet's statistics.
+
+    Resizing is bilinear between pixel centres without antialiasing (OpenCV's ``INTER_LINEAR``); a
+    frame of the right size is left as it is.
+
+    Args:
+        frames: uint8 ``[N, H, W, 3]``, RGB.
+        device: where to, else the frames' own; the bytes travel (a quarter of the floats), as
+            `devices.moved` has it.
+
+    Returns:
+        float32 ``[N, 3, 256, 128]``.
+
+    Raises:
+        InputError: another type or shape.
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
+        raise InputError(
+            f"frames are {frames.dtype} {frames.shape}",
+            where="normalise",
+            mend="give uint8 [N, H, W, 3], RGB, with at least one frame",
+        )
+    if frames.shape[1:3] != FRAME_SIZE:
+        frames = _resized(frames)
+    # np.require copies an array that may not be written: torch would warn of it.
+    given = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
+    if device is not None:
+        given = moved(given, device)
+    pixels = given.permute(0, 3, 1, 2).float() / 255
+    mean, std = _statistics(given.device)
+    return ((pixels - mean) / std).contiguous()
+
+
+@cache
+def _statistics(device: torch.device) -> tuple[Tensor, ...]:
+    """`MEAN` and `STD`, each ``[1, 3, 1, 1]``: sent once, since this thread waits for that."""
+    with torch.inference_mode(mode=False):
+        return tuple(torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+
+
+def _resized(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    import cv2
+
+    height, width = FRAME_SIZE
+    resized = [cv2.resize(f, (width, height), interpolation=cv2.INTER_LINEAR) for f in frames]
+    return np.stack(resized).astype(np.uint8, copy=False)

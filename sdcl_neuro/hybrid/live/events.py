@@ -1,0 +1,104 @@
+"""Events of each video interval, from a stream that is still being written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.events import EVENT_DTYPE, Events
+from sdcl_neuro.events.tracklets.event_source import Size
+from sdcl_neuro.events.tracklets.video import Frame
+
+from .follow import follow, lines, records
+from .stream import Stream, Streamed
+
+EventFormat = Literal["text", "records"]
+EVENT_FORMATS: tuple[str, ...] = get_args(EventFormat)
+
+
+class StreamedEvents(Streamed):
+    """Events that arrive; a `data.event_source.EventSource`, used within ``with``.
+
+    Two formats are read, both without a header. ``text``: lines ``t x y p``, microseconds, split by
+    blanks or commas. ``records``: 13 bytes an event, little-endian: t int64, x uint16, y uint16, p
+    uint8 (`EVENT_DTYPE`). An interval's events are complete when a later event has come; a silent
+    scene sends none, so after `patience_s` the interval is closed, and what comes after is late.
+
+    Args:
+        path: a growing file or a named pipe; ``-`` is standard input.
+        sensor: width and height.
+        kind: the format.
+        patience_s: how long to wait for an interval to be passed.
+        idle_s: see `follow`.
+    """
+
+    def __init__(
+        self, path: str, sensor: Size, *, kind: EventFormat, patience_s: float, idle_s: float
+    ) -> None:
+        self.path, self.sensor, self._kind, self._idle_s = path, sensor, kind, idle_s
+        self._stream = Stream(self._blocks, "t", patience_s=patience_s)
+
+    def interval(self, after_us: int, time_us: int, frame: Frame) -> Events:
+        """See `EventSource`; events before `after_us` belong to no frame."""
+        rows = self._stream.until(time_us)
+        array = np.empty(0, EVENT_DTYPE) if rows is None else rows
+        return Events(array, *self.sensor, "streamed").slice(after_us, time_us)
+
+    def _blocks(self, stop: threading.Event) -> Iterator[NDArray[Any]]:
+        chunks = follow(self.path, idle_s=self._idle_s, stop=stop)
+        if self._kind == "records":
+            for block in records(chunks, EVENT_DTYPE.itemsize):
+                yield self._checked(np.frombuffer(block, EVENT_DTYPE))
+            return
+        number = 0
+        for some in lines(chunks):
+            yield self._checked(self._parsed(some, number))
+            number += len(some)
+
+    def _parsed(self, some: list[bytes], before: int) -> NDArray[Any]:
+        """Lines to events; the first bad one is named by its number."""
+        rows = [line.replace(b",", b" ").split() for line in some]
+        kept = [row for row in rows if row and not row[0].startswith((b"#", b"%"))]
+        try:
+            table = np.array(kept, np.float64).reshape(-1, 4)
+            if not (np.isfinite(table).all() and (table == np.floor(table)).all()):
+                raise ValueError
+        except ValueError:
+            bad = next(k for k, row in enumerate(rows) if row and not _is_event(row))
+            raise InputError(
+                f"{some[bad][:60].decode(errors='replace')!r} is not four whole numbers",
+                where=f"{self.path}, line {before + bad + 1}",
+                mend="write t x y p, t in microseconds",
+            ) from None
+        events = np.empty(len(table), EVENT_DTYPE)
+        for name, column in zip("txyp", table.T, strict=True):
+            limit = np.iinfo(EVENT_DTYPE[name])
+            if len(column) and (column.min() < limit.min or column.max() > float(limit.max)):
+                raise self._refused(f"{name} from {column.min():g} to {column.max():g}")
+            events[name] = column
+        return events
+
+    def _checked(self, events: NDArray[Any]) -> NDArray[Any]:
+        for name, limit in (("x", self.sensor[0]), ("y", self.sensor[1]), ("p", 2)):
+            if len(events) and int(events[name].max()) >= limit:
+                raise self._refused(f"{name} = {int(events[name].max())}, at most {limit - 1}")
+        return events
+
+    def _refused(self, what: str) -> InputError:
+        return InputError(
+            f"an event with {what}",
+            where=self.path,
+            mend="give the right --sensor, or check format and order of the columns",
+        )
+
+
+def _is_event(row: list[bytes]) -> bool:
+    try:
+        return len(row) == 4 and all(float(word) == int(float(word)) for word in row)
+    except (ValueError, OverflowError):
+        return row[0].startswith((b"#", b"%"))

@@ -1,0 +1,137 @@
+"""Hybrid inference: dense frame branch and spiking event branch at once, fused by the bridge.
+
+The two branches share nothing until the bridge, so a worker thread drives the event backend
+(compiled code, or another process: both outside the interpreter's lock) while this thread drives
+the frame branch. The worker is one batch ahead, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.network.record import LayerActivity, Record
+from sdcl_neuro.profiling.counters import EnergyMeter
+from sdcl_neuro.profiling.ledger import Ledger
+
+from ..model import Sdcl
+from .dense import DenseSide
+from .worker import EventBackend, EventWorker
+
+
+@dataclass(frozen=True, eq=False)
+class HybridResult:
+    """What hybrid inference says of N tracklets.
+
+    Attributes:
+        names: of the tracklets, in order.
+        embeddings: float32 ``[N, D]``, of unit length: compare by cosine.
+        ledger: latency by stage, counts, and what counters of energy saw.
+        record: the event branch's counts over all tracklets; no spikes.
+    """
+
+    names: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+    ledger: Ledger
+    record: Record
+
+
+def infer(
+    model: Sdcl,
+    tracklets: Sequence[Tracklet],
+    event_backend: EventBackend,
+    *,
+    device: str | None = None,
+    batch: int = 8,
+    on_batch: Callable[[int], None] = lambda count: None,
+) -> HybridResult:
+    """Embed tracklets, the event branch on a backend of choice.
+
+    Args:
+        model: SDCL; its own event branch is not used.
+        tracklets: at least one, all of one shape.
+        event_backend: runs the event branch on spikes; see `EventBackend`.
+        device: of the dense side, as torch names it; None takes a GPU where there is one.
+        batch: tracklets at a time.
+        on_batch: called with the number of tracklets just done, for a progress bar.
+
+    Raises:
+        InputError: no tracklets, tracklets of different shapes, an unknown device.
+        EnvironmentFault: a GPU that is not there.
+    """
+    _check(tracklets, batch)
+    dense = DenseSide(model, device)
+    ledger = dense.new_ledger()
+    embeddings: list[Tensor] = []
+    records: list[Record] = []
+    chunks = [tracklets[start : start + batch] for start in range(0, len(tracklets), batch)]
+    with (
+        EnergyMeter() as meter,
+        torch.inference_mode(),
+        EventWorker(event_backend, ledger) as worker,
+    ):
+        ahead = worker.submit(chunks[0])
+        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+            events = ahead
+            if following is not None:
+                ahead = worker.submit(following)
+            if events.done():
+                events.result()  # a failure is told before more work is done
+            embedded, record = dense.embed(chunk, events, ledger)
+            embeddings.append(embedded)
+            records.append(replace(record, spikes={}))
+            on_batch(len(chunk))
+    merged = merge_records(records)
+    ledger.activity(merged.activity, backend=merged.backend)
+    ledger.readings(meter.readings)
+    return HybridResult(
+        tuple(tracklet.name for tracklet in tracklets),
+        torch.cat(embeddings).cpu().numpy(),
+        ledger,
+        merged,
+    )
+
+
+def merge_records(records: Sequence[Record]) -> Record:
+    """One record of batches that ran one after another: counts side by side, times summed."""
+    first = records[0]
+    elapsed = [record.elapsed_s for record in records]
+    layers_of = [record.activity for record in records]
+    return replace(
+        first,
+        samples=sum(record.samples for record in records),
+        spikes={},
+        activity=tuple(_merge(layers) for layers in zip(*layers_of, strict=True)),
+        elapsed_s=None if None in elapsed else sum(s for s in elapsed if s is not None),
+    )
+
+
+def _merge(layers: Sequence[LayerActivity]) -> LayerActivity:
+    def joined(name: str) -> Any:
+        parts = [getattr(layer, name) for layer in layers]
+        return None if any(part is None for part in parts) else np.concatenate(parts)
+
+    counts = [field.name for field in fields(LayerActivity)[4:]]
+    return replace(layers[0], **{name: joined(name) for name in counts})
+
+
+def _check(tracklets: Sequence[Tracklet], batch: int) -> None:
+    if batch < 1:
+        raise InputError(f"batches of {batch} tracklets", where="infer", mend="give at least 1")
+    if not tracklets:
+        raise InputError("no tracklets", where="infer", mend="give at least one")
+    shapes = {(tracklet.frames.shape, tracklet.spikes.shape) for tracklet in tracklets}
+    if len(shapes) > 1:
+        raise InputError(
+            f"tracklets of {len(shapes)} different shapes",
+            where="infer",
+            mend="cut all of them with the same frames, bins and size",
+        )

@@ -1,0 +1,90 @@
+"""What a run of a network leaves behind: the spikes of its layers and what they cost in counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .spec import Kind, Shape
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LayerActivity:
+    """Counts of one layer, each an int64 array ``[B]``, one entry per sample.
+
+    Attributes:
+        name, kind: of the layer.
+        neurons: size of its population.
+        synapses: existing synapses, borders and strides counted exactly, zero weights included
+            (Lava's Dense and Conv processes store them).
+        spikes_in: spikes received (a graded spike counts once).
+        spikes_out: spikes sent.
+        synops: spikes delivered to existing synapses, recurrent ones included.
+        updates: neuron updates, ``neurons`` times steps.
+        saturations: neuron steps in which the membrane was clipped; None if the backend
+            cannot see it.
+        wraps: neuron steps in which the current wrapped around; None if it cannot be seen.
+        accumulates: of `synops`, those at weights that are not zero, of spikes that arrive within
+            the run (a recurrent spike arrives a step later); None if it was not counted.
+        multiplies: the same where a step's input holds counts above one; such a step's operations
+            are all here and none in `accumulates`.
+        membrane_updates: neuron steps that changed the membrane, every neuron's first step
+            included; None if it cannot be seen.
+    """
+
+    name: str
+    kind: Kind
+    neurons: int
+    synapses: int
+    spikes_in: Counts
+    spikes_out: Counts
+    synops: Counts
+    updates: Counts
+    saturations: Counts | None = None
+    wraps: Counts | None = None
+    accumulates: Counts | None = None
+    multiplies: Counts | None = None
+    membrane_updates: Counts | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """The result of `run`.
+
+    Attributes:
+        backend: which backend ran, one of the names in `sdcl_neuro.conversion.backends.run`.
+        steps: number of time steps T.
+        samples: batch size B.
+        input_shape: of one step.
+        spikes: layer index to uint8 ``[T, B, *out_shape]``, aligned in time with the input
+            (the pipeline delay of one step per layer is taken out); only the layers asked for.
+        activity: one entry per layer, in order; empty if the backend gives no counts.
+        elapsed_s: wall-clock seconds of the run without set-up and read-out; None if unknown.
+        versions: library versions that took part.
+    """
+
+    backend: str
+    steps: int
+    samples: int
+    input_shape: Shape
+    spikes: Mapping[int, NDArray[np.uint8]]
+    activity: tuple[LayerActivity, ...] = ()
+    elapsed_s: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        head = f"{self.backend}: {self.steps} steps, {self.samples} sample(s)"
+        if not self.activity:
+            return head
+        width = max(len(layer.name) for layer in self.activity)
+        rows = [
+            f"  {layer.name:<{width}}  {int(layer.spikes_in.sum()):>12,} in "
+            f"{int(layer.spikes_out.sum()):>12,} out {int(layer.synops.sum()):>14,} synops"
+            for layer in self.activity
+        ]
+        return "\n".join([head, *rows])

@@ -1,0 +1,260 @@
+"""Spikes in files: ``.npz``, or ``.h5`` for long recordings.
+
+An input file has ``spikes``, uint8 ``[T, B, ...]``. An output file has ``layer_0``, ``layer_1``
+and so on, uint8 ``[T, B, *out_shape]``, for the layers that were asked for.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import atomic_path
+
+from .record import Record
+
+Spikes = NDArray[np.uint8]
+
+KEY = "spikes"
+MAX_BYTES = 8 << 30
+"""Files that declare more spikes than this are refused before anything is read."""
+_H5_CHUNK_BYTES = 1 << 20
+
+
+def read_spikes(path: Path | str) -> Spikes:
+    """Read the input spikes ``[T, B, ...]`` of a ``.npz`` or ``.h5`` file.
+
+    Raises:
+        InputError: the file is absent, of another kind, damaged, has no ``spikes``, or holds
+            something else than whole numbers from 0 to 255 of rank 3 (``[T, B, N]``) or
+            5 (``[T, B, C, H, W]``) with no empty axis.
+    """
+    path = Path(path)
+    ending = _ending(path)
+    if not path.is_file():
+        raise InputError("no such file", where=str(path), mend="give a spike file, .npz or .h5")
+    values = _read_npz(path) if ending == ".npz" else _read_h5(path)
+    return check_spikes(values, where=str(path))
+
+
+def write_spikes(
+    path: Path | str, source: Record | Mapping[int, NDArray[np.uint8]] | NDArray[np.uint8]
+) -> None:
+    """Write layers' spikes as ``layer_K``, or one array as ``spikes``; whole or not at all.
+
+    Args:
+        path: ends in ``.npz`` or ``.h5``.
+        source: a run's record, a mapping from layer index to spikes, or input spikes.
+    """
+    path = Path(path)
+    ending = _ending(path)
+    if isinstance(source, np.ndarray):
+        arrays = {KEY: check_spikes(source, where=str(path))}
+    else:
+        layers = source.spikes if isinstance(source, Record) else source
+        arrays = {f"layer_{index}": np.asarray(layers[index]) for index in sorted(layers)}
+    with atomic_path(path) as temporary:
+        if ending == ".npz":
+            with temporary.open("wb") as stream:
+                np.savez_compressed(stream, allow_pickle=False, **arrays)
+        else:
+            _write_h5(temporary, arrays)
+
+
+def write_spike_blocks(path: Path | str, blocks: Iterable[Spikes]) -> tuple[int, ...]:
+    """Write input spikes that come in blocks of steps to an ``.h5``; whole or not at all.
+
+    Memory is bounded by the largest block and `_H5_CHUNK_BYTES`.
+
+    Args:
+        path: ends in ``.h5``.
+        blocks: uint8 ``[t, B, ...]``, alike but for t; joined in their order.
+
+    Returns:
+        The shape of all of them together.
+
+    Raises:
+        InputError: another ending, or no blocks.
+    """
+    import h5py
+
+    path = Path(path)
+    if path.suffix.lower() != ".h5":
+        raise InputError(
+            f"spikes in blocks are not written as {path.suffix!r}",
+            where=str(path),
+            mend="use .h5",
+        )
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        dataset, held, count = None, [], 0
+        for block in blocks:
+            if dataset is None:
+                chunk = max(1, _H5_CHUNK_BYTES // max(1, block[:1].nbytes))
+                inner = block.shape[1:]
+                dataset = file.create_dataset(
+                    KEY,
+                    shape=(0, *inner),
+                    maxshape=(None, *inner),
+                    dtype=np.uint8,
+                    chunks=(chunk, *inner),
+                    compression="gzip",
+                    compression_opts=1,
+                )
+            held.append(block)
+            count += len(block)
+            if count >= chunk:  # whole chunks only: a part of one is compressed again later
+                whole = count - count % chunk
+                joined = np.concatenate(held)
+                _append(dataset, joined[:whole])
+                held, count = [joined[whole:].copy()], count - whole
+        if dataset is None:
+            raise InputError("no blocks of spikes", where=str(path), mend="give at least one")
+        _append(dataset, np.concatenate(held))
+        return tuple(dataset.shape)
+
+
+def _append(dataset: Any, values: Spikes) -> None:
+    before = dataset.shape[0]
+    dataset.resize(before + len(values), axis=0)
+    dataset[before:] = values
+
+
+def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
+    """Return `values` as uint8 ``[T, B, ...]``, or say what is wrong with them.
+
+    Booleans, whole numbers and floats that are whole are taken; negative values, values above
+    255, not-a-number, fractions, other ranks than 3 and 5, and empty axes are not.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "buif":
+        raise InputError(f"spikes are {array.dtype}, not numbers", where=where, mend="save uint8")
+    if array.ndim not in (3, 5):
+        raise InputError(
+            f"spikes of rank {array.ndim}, shape {list(array.shape)}",
+            where=where,
+            mend="give [T, B, N] or [T, B, C, H, W]",
+        )
+    if not array.size:
+        raise InputError(
+            f"spikes of shape {list(array.shape)} are empty", where=where, mend="give steps"
+        )
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8)
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high <= 255):
+        raise InputError(
+            f"spikes from {low} to {high}", where=where, mend="spikes are 0 or 1, counts up to 255"
+        )
+    spikes = array.astype(np.uint8)
+    if array.dtype.kind == "f" and not np.array_equal(spikes, array):
+        raise InputError("spikes are not whole numbers", where=where, mend="round or encode them")
+    return spikes
+
+
+def _ending(path: Path) -> str:
+    ending = path.suffix.lower()
+    if ending not in (".npz", ".h5"):
+        raise InputError(
+            f"unknown ending {path.suffix!r} of a spike file",
+            where=str(path),
+            mend="use .npz or .h5",
+        )
+    return ending
+
+
+def _missing(path: Path, names: object) -> InputError:
+    return InputError(f"no array {KEY!r} among {names}", where=str(path), mend=f"name it {KEY!r}")
+
+
+def _refuse_size(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
+    size = itemsize
+    for extent in shape:
+        size *= int(extent)
+    if size > MAX_BYTES:
+        raise InputError(
+            f"declares {size / 2**30:.1f} GiB of spikes, shape {list(shape)}",
+            where=str(path),
+            mend=f"split it below {MAX_BYTES >> 30} GiB",
+        )
+
+
+def _read_npz(path: Path) -> NDArray[np.generic]:
+    member = f"{KEY}.npy"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if member not in archive.namelist():
+                raise _missing(path, sorted(Path(name).stem for name in archive.namelist()))
+            with archive.open(member) as stream:
+                shape, dtype = _npy_header(stream)
+                _refuse_size(path, shape, dtype.itemsize)
+            with archive.open(member) as stream:
+                values: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
+                return values
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        EOFError,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
+        raise InputError(
+            f"not a readable .npz file ({error})", where=str(path), mend="write it again"
+        ) from error
+
+
+def _npy_header(stream: object) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    version = np.lib.format.read_magic(stream)  # type: ignore[arg-type]
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)  # type: ignore[arg-type]
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)  # type: ignore[arg-type]
+    return shape, dtype
+
+
+def _read_h5(path: Path) -> NDArray[np.generic]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            if not isinstance(file.get(KEY), h5py.Dataset):
+                raise _missing(path, sorted(file))
+            dataset = file[KEY]
+            if dataset.shape is None:
+                raise InputError(f"{KEY!r} is empty", where=str(path), mend="write spikes to it")
+            _refuse_size(path, dataset.shape, dataset.dtype.itemsize)
+            return np.asarray(dataset[()])
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"not a readable HDF5 file ({error})", where=str(path), mend="write it again"
+        ) from error
+
+
+def _write_h5(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            options = h5_layout(values.shape, values.itemsize) if values.size else {}
+            file.create_dataset(name, data=values, **options)
+
+
+def h5_layout(shape: tuple[int, ...], itemsize: int = 1) -> dict[str, Any]:
+    """Options of `h5py`'s ``create_dataset`` for spikes ``[T, B, ...]``.
+
+    A chunk holds many steps of few samples, so that a sample can be read without the others.
+    """
+    step_bytes = itemsize * prod(shape[2:])
+    steps = min(shape[0], max(1, _H5_CHUNK_BYTES // step_bytes))
+    samples = min(shape[1], max(1, _H5_CHUNK_BYTES // (step_bytes * steps)))
+    chunks = (steps, samples, *shape[2:])
+    return {"chunks": chunks, "compression": "gzip", "compression_opts": 1}

@@ -1,0 +1,128 @@
+"""Spikes in HDF5 files, piece by piece: what `spike_file` reads and writes, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import atomic_path
+
+from .spec import Shape
+from .spike_file import KEY, Spikes, check_spikes, h5_layout
+
+MAX_CHUNK_BYTES = 256 << 20
+"""HDF5 reads whole chunks; a file whose chunks are larger cannot be read in bounded memory."""
+_CACHE_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class SpikeReader:
+    """The spikes of an open file.
+
+    Attributes:
+        path: of the file.
+        shape: ``[T, B, ...]``.
+        samples_together: samples that share a chunk of the file.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    samples_together: int
+    _dataset: Any
+
+    def read(self, steps: slice, samples: slice) -> Spikes:
+        """Read some steps of some samples, uint8, checked as `spike_file.read_spikes` does."""
+        try:
+            values = np.asarray(self._dataset[steps, samples])
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
+            raise _unreadable(self.path, error) from error
+        return check_spikes(values, where=str(self.path))
+
+
+@contextmanager
+def read_pieces(path: Path | str) -> Iterator[SpikeReader]:
+    """Open a ``.h5`` file of input spikes.
+
+    Raises:
+        InputError: the file is absent, not HDF5, or has no numbers ``spikes`` of rank 3 or 5.
+    """
+    import h5py
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("no such file", where=str(path), mend="give a spike file, .h5")
+    try:
+        file = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    with file:
+        dataset = file.get(KEY)
+        if not isinstance(dataset, h5py.Dataset):
+            raise InputError(
+                f"no array {KEY!r} among {sorted(file)}", where=str(path), mend=f"name it {KEY!r}"
+            )
+        _check(dataset, path)
+        together = dataset.chunks[1] if dataset.chunks else 1
+        yield SpikeReader(path, tuple(dataset.shape), together, dataset)
+
+
+@dataclass(frozen=True)
+class SpikeWriter:
+    """Layers' spikes in an open file."""
+
+    _datasets: Mapping[int, Any]
+
+    def write(self, spikes: Mapping[int, Spikes], steps: slice, samples: slice) -> None:
+        """Write some steps of some samples of every layer, uint8 ``[T, B, *out_shape]``."""
+        for index, values in spikes.items():
+            self._datasets[index][steps, samples] = values
+
+
+@contextmanager
+def write_pieces(
+    path: Path | str, shapes: Mapping[int, Shape], *, steps: int, samples: int
+) -> Iterator[SpikeWriter]:
+    """Create a ``.h5`` file with ``layer_K`` ``[steps, samples, *shape]``; whole or not at all."""
+    import h5py
+
+    with (
+        atomic_path(path) as temporary,
+        h5py.File(temporary, "w", rdcc_nbytes=_CACHE_BYTES) as file,
+    ):
+        datasets = {}
+        for index, shape in sorted(shapes.items()):
+            whole = (steps, samples, *shape)
+            datasets[index] = file.create_dataset(
+                f"layer_{index}", shape=whole, dtype=np.uint8, **h5_layout(whole)
+            )
+        yield SpikeWriter(datasets)
+
+
+def _check(dataset: Any, path: Path) -> None:
+    """What can be said of the spikes before any is read."""
+    where = f"{path}, {KEY!r}"
+    if dataset.shape is None or dataset.dtype.kind not in "buif":
+        raise InputError(f"spikes are {dataset.dtype}, not numbers", where=where, mend="save uint8")
+    if len(dataset.shape) not in (3, 5) or 0 in dataset.shape:
+        raise InputError(
+            f"spikes of shape {list(dataset.shape)}",
+            where=where,
+            mend="give [T, B, N] or [T, B, C, H, W], none of them 0",
+        )
+    chunk = int(np.prod(dataset.chunks)) * dataset.dtype.itemsize if dataset.chunks else 0
+    if chunk > MAX_CHUNK_BYTES:
+        raise InputError(
+            f"chunks of {chunk / 2**20:.0f} MiB",
+            where=where,
+            mend=f"write it in chunks of at most {MAX_CHUNK_BYTES >> 20} MiB",
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"not a readable HDF5 file ({error})", where=str(path), mend="write it again")

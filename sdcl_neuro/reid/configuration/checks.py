@@ -1,0 +1,101 @@
+"""What the tables of a configuration say of each other, and what follows from them together."""
+
+from __future__ import annotations
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.hybrid.bridge import BridgeConfig
+from sdcl_neuro.hybrid.frame_branch import MAP_CHANNELS, map_size
+from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
+
+from .reading import Fault
+from .tables import Configuration
+
+WITHOUT_FRAMES = ("event-reid",)
+
+
+def bridge_config(configuration: Configuration, *, identities: int = 0) -> BridgeConfig:
+    """The bridge of a configuration.
+
+    Raises:
+        InputError: values that do not go together.
+    """
+    table, clip = configuration.bridge, configuration.clip
+    psta = configuration.model == "psta"
+    maps = MAP_CHANNELS.get(configuration.frame_branch.name, 1)
+    cells = map_size(configuration.frame_branch.name)
+    event_channels, *size = configuration.event_branch.description().output_shape(clip.size)
+    event_size = cells if table.inputs == "v" else (size[0], size[1])
+    if psta and table.inputs == "e":  # event voxels in place of frames
+        event_channels, event_size = maps, cells
+    return BridgeConfig(
+        channels=table.channels,
+        frame_channels=maps,
+        event_channels=event_channels,
+        event_size=event_size,
+        map_size=cells,
+        frames=clip.frames,
+        identities=identities,
+        inputs=table.inputs,
+        fusion="none" if psta else table.fusion,
+        direction=table.direction,
+        heads=table.heads,
+        points=table.points,
+        deformable_layers=table.deformable_layers,
+        kernel=table.kernel,
+        window=table.window,
+        pyramid="stam" if psta else table.pyramid,
+    )
+
+
+def frame_branch_name(configuration: Configuration) -> str | None:
+    """The network on frames, or on voxels in place of them; None if the model has none."""
+    used = configuration.bridge.inputs != "e" or configuration.model == "psta"
+    return configuration.frame_branch.name if used else None
+
+
+def clip_format(configuration: Configuration) -> ClipFormat:
+    """What a saved model says of its tracklets."""
+    clip, data = configuration.clip, configuration.data
+    mot = data.kind == "mot"
+    simulator = None
+    if data.kind == "generated":
+        simulator = data.generated.simulator
+    elif data.cache or (mot and not data.mot.events):
+        simulator = data.simulator
+    return ClipFormat(
+        frames=clip.frames,
+        bins=clip.bins,
+        size=clip.size,
+        stride=data.mot.stride if mot else 1,
+        simulator=simulator,
+        sensor_scale=data.mot.sensor_scale if mot else 1.0,
+    )
+
+
+def disagreements(configuration: Configuration) -> list[Fault]:
+    """Faults between tables that are each right by themselves."""
+    data, inputs = configuration.data, configuration.bridge.inputs
+    found = []
+    if frame_branch_name(configuration) == "none":
+        mend = "give one of resnet50, osnet_x1_0, osnet_x0_25, small, or set bridge.inputs"
+        found.append(Fault("frame_branch.name", "is none, and frames are an input", mend))
+    if inputs != "e" and data.kind in WITHOUT_FRAMES:
+        what = f"is {inputs}, and {data.kind} has no frames"
+        found.append(Fault("bridge.inputs", what, 'set "e", with bridge.fusion = "none"'))
+    if inputs != "v" and data.events == "none" and not data.cache:
+        what = f"is {inputs}, and data.events is none"
+        found.append(Fault("bridge.inputs", what, 'set "v", or give data.cache'))
+    if data.kind == "mars" and data.events == "auto" and not data.cache and inputs != "v":
+        mend = 'give the folder that holds bbox_train and bbox_test with .mat files, or "none"'
+        found.append(Fault("data.events", "is auto, which MARS has no place for", mend))
+    if data.kind == "mot" and not (data.mot.video and data.mot.tracks):
+        found.append(Fault("data.mot", "names no video or no tracks", "give both files"))
+    if min(configuration.event_branch.description().output_shape(configuration.clip.size)) < 1:
+        what = f"leaves nothing of events of size {list(configuration.clip.size)}"
+        found.append(Fault("event_branch", what, "give smaller kernels or strides"))
+        return found
+    try:
+        bridge_config(configuration)
+    except InputError as error:
+        found.append(Fault("bridge", error.what, error.mend))
+    return found

@@ -1,0 +1,40 @@
+"""Everything that is wrong with a data set's folder, in one error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sdcl_neuro.errors import InputError
+
+# So many are named, each with at most so many characters; the others are counted.
+SHOWN, LONGEST = 12, 200
+
+
+class Faults:
+    """Collects faults while a folder is read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.found: list[str] = []
+        self.count = 0
+
+    def add(self, what: str) -> None:
+        """One more; only the first few are kept as text."""
+        self.count += 1
+        if self.count <= SHOWN:
+            line = " ".join(what.split())
+            self.found.append(line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}...")
+
+    def missing(self, what: str, names: list[str]) -> None:
+        """Absent files of one kind, as one fault."""
+        if names:
+            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            self.add(f"{what}: {names[0]}{more} missing")
+
+    def check(self, mend: str) -> None:
+        """InputError with all of them, if there are any."""
+        if not self.count:
+            return
+        more = f" | and {self.count - SHOWN:,} more" if self.count > SHOWN else ""
+        many = "1 fault" if self.count == 1 else f"{self.count:,} faults"
+        raise InputError(f"{many}: {' | '.join(self.found)}{more}", where=str(self.root), mend=mend)

@@ -1,0 +1,77 @@
+"""Tracklets that are cut already, as a data set: your own video with its tracks, for example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.events.tracklets import Tracklet
+
+from .clip import Clip
+from .index import describe
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Tracklets in memory; see `index.DataSet` for what it offers.
+
+    Attributes:
+        entries: the tracklets themselves.
+        train, query, gallery: positions in `entries`.
+    """
+
+    entries: tuple[Tracklet, ...]
+    train: tuple[int, ...] = ()
+    query: tuple[int, ...] = ()
+    gallery: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for part in (self.train, self.query, self.gallery):
+            outside = [position for position in part if not 0 <= position < len(self.entries)]
+            if outside:
+                raise InputError(
+                    f"position {outside[0]} of {len(self.entries)} tracklets",
+                    mend="give positions in entries",
+                )
+
+    def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:
+        """The tracklet as it was cut; a seed changes nothing.
+
+        Raises:
+            InputError: it was cut to another shape than `clip`.
+        """
+        tracklet = self.entries[position]
+        cut = Clip(len(tracklet.times_us), tracklet.bins, tracklet.spikes.shape[2:4])
+        if cut != clip:
+            raise InputError(
+                f"was cut as {cut}, not {clip}",
+                where=f"tracklet {tracklet.name}",
+                mend="cut the video with these frames, bins and size",
+            )
+        return tracklet
+
+    def __str__(self) -> str:
+        return f"{len(self.entries)} tracklets; {describe(self)}"
+
+
+def hold_segments(
+    tracklets: Sequence[Tracklet], *, query: str = "arriving", gallery: str = "leaving"
+) -> Held:
+    """Split tracklets of `sdcl_neuro.events.tracklets.cut_tracklets` by segment.
+
+    Everything else is for neither; to train on them too, name their positions yourself.
+
+    Raises:
+        InputError: no tracklets of one of the two segments.
+    """
+    places = {
+        name: tuple(k for k, tracklet in enumerate(tracklets) if tracklet.segment == name)
+        for name in (query, gallery)
+    }
+    empty = [name for name, found in places.items() if not found]
+    if empty:
+        raise InputError(
+            f"no tracklets of segment {empty[0]!r}", mend="cut the video with by_segment=True"
+        )
+    return Held(tuple(tracklets), query=places[query], gallery=places[gallery])

@@ -1,0 +1,42 @@
+"""FAISS's index on disk: only a cache. The rows say what it must be, and it is checked by hash."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from sdcl_neuro.files import atomic_path
+
+from .engines import FaissEngine, faiss_module
+from .entries import Metric
+from .store import Cache
+
+
+def index_path(gallery: Path, metric: Metric) -> Path:
+    """Where a gallery's index lies: beside it."""
+    return gallery.with_name(f"{gallery.name}.{metric}.faiss")
+
+
+def read_index(gallery: Path, metric: Metric, cache: Cache) -> FaissEngine | None:
+    """The index, or None if it is not there or not the very one that the rows describe.
+
+    FAISS itself reads nothing of which the hash is not known.
+    """
+    try:
+        content = index_path(gallery, metric).read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(content).hexdigest() != cache.sha256:
+        return None
+    index = faiss_module().deserialize_index(np.frombuffer(content, np.uint8))
+    return FaissEngine(index, metric) if index.ntotal == cache.count else None
+
+
+def write_index(gallery: Path, metric: Metric, engine: FaissEngine) -> str:
+    """Write the index whole; its SHA-256."""
+    content = faiss_module().serialize_index(engine.index)
+    with atomic_path(index_path(gallery, metric)) as temporary:
+        temporary.write_bytes(content.data)
+    return hashlib.sha256(content.data).hexdigest()

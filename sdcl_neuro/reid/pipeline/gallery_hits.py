@@ -1,0 +1,178 @@
+"""A video's tracklets in a gallery: whom they are like, and, where asked, enrolled themselves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import file_sha256
+from sdcl_neuro.network.identity import path_sha256
+
+from ..gallery import Enrolled, Enrolment, Gallery, Hit, Where
+from .session import Session
+from .video import Footage
+
+SHOWN = 12  # tracks printed
+
+
+@dataclass(frozen=True)
+class GalleryUse:
+    """What a gallery is to be used for.
+
+    Attributes:
+        path: of the gallery.
+        enrol: add the tracklets to it; makes the file if there is none.
+        top: entries looked for, of each tracklet.
+        camera: enrolled with each tracklet.
+        start_us: of the video's first frame, in microseconds since 1970 (UTC); enrolled times
+            count from it, or from the video's first frame where it is None.
+    """
+
+    path: Path
+    enrol: bool = False
+    top: int = 5
+    camera: str | None = None
+    start_us: int | None = None
+
+    def check(self, checkpoint: Path, dimension: int) -> str:
+        """See that the gallery can be used; nothing is made yet.
+
+        Returns:
+            The model's name in the gallery, a hash of all the checkpoint's files.
+
+        Raises:
+            InputError: no gallery, or another model's.
+        """
+        if self.top < 1:
+            raise InputError(f"{self.top} entries", where="--top", mend="give 1 or more")
+        model = path_sha256(checkpoint)
+        there = self.path.exists()
+        if there or not self.enrol:
+            create = there and self.enrol  # an empty file, left by a kill, becomes a gallery
+            Gallery(self.path, model=model, dimension=dimension, create=create).close()
+        return model
+
+
+@dataclass(frozen=True, eq=False)
+class GalleryHits:
+    """What a gallery says of a video's tracklets; entries of the same video are left out.
+
+    Attributes:
+        use: as asked.
+        model: see `GalleryUse.check`.
+        entries: in the gallery before anything was enrolled.
+        persons: the tracklets' tracks, int64 ``[N]``.
+        hits: of each tracklet, nearest first, by cosine.
+        enrolled: what was added; None if that was not asked for.
+    """
+
+    use: GalleryUse
+    model: str
+    entries: int
+    persons: NDArray[np.int64]
+    hits: tuple[tuple[Hit, ...], ...]
+    enrolled: Enrolled | None
+
+    def by_track(self) -> dict[int, list[tuple[Hit, float]]]:
+        """Each track's best hit of each name over all its tracklets, and its cosine, best first."""
+        found: dict[int, list[tuple[Hit, float]]] = {}
+        for track in np.unique(self.persons).tolist():
+            best: dict[str, Hit] = {}
+            for n in np.flatnonzero(self.persons == track):
+                for hit in self.hits[n]:
+                    held = best.get(hit.entry.name)
+                    if held is None or hit.distance < held.distance:
+                        best[hit.entry.name] = hit
+            ordered = sorted(best.values(), key=lambda hit: (hit.distance, hit.entry.id))
+            found[track] = [(hit, 1.0 - hit.distance) for hit in ordered]
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; row n of `hits` is tracklet n."""
+        enrolled = self.enrolled
+        return {
+            "file": str(self.use.path),
+            "model": self.model,
+            "entries": self.entries,
+            "measure": "cosine",
+            "top": self.use.top,
+            "hits": [
+                [{**hit.entry.to_dict(), "cosine": 1.0 - hit.distance} for hit in row]
+                for row in self.hits
+            ],
+            "enrolled": None
+            if enrolled is None
+            else {"ids": list(enrolled.ids), "added": enrolled.added},
+        }
+
+    def lines(self) -> list[str]:
+        """For the terminal."""
+        done = "" if self.enrolled is None else f"; {self.enrolled}"
+        lines = [f"gallery {self.use.path}: {self.entries:,} entries{done}"]
+        tracks = self.by_track()
+        for track, found in list(tracks.items())[:SHOWN]:
+            best = ", ".join(f"{hit.entry.name} ({cosine:.3f})" for hit, cosine in found[:3])
+            lines.append(f"  track {track}: {best or 'nobody from another video'}")
+        if len(tracks) > SHOWN:
+            lines.append(f"  and {len(tracks) - SHOWN} more tracks, in infer.json")
+        return lines
+
+
+def look_up(
+    use: GalleryUse, model: str, footage: Footage, session: Session, *, backend: str
+) -> GalleryHits:
+    """Search a video's tracklets, then enrol them if that was asked.
+
+    A video that is given again, with the same tracks and events, is not enrolled again.
+
+    Raises:
+        InputError: see `GalleryUse.check`.
+    """
+    embeddings = session.result.embeddings
+    persons = np.array([tracklet.person for tracklet in session.tracklets], dtype=np.int64)
+    video = file_sha256(footage.source.video)
+    with Gallery(use.path, model=model, dimension=embeddings.shape[1], create=use.enrol) as gallery:
+        entries = len(gallery)
+        hits = gallery.search(embeddings, k=use.top, where=Where(not_sources=[video]))
+        enrolled = None
+        if use.enrol:
+            enrolled = gallery.enrol(_enrolments(use, footage, session, video, backend))
+    return GalleryHits(use, model, entries, persons, tuple(map(tuple, hits)), enrolled)
+
+
+def _enrolments(
+    use: GalleryUse, footage: Footage, session: Session, video: str, backend: str
+) -> Sequence[Enrolment]:
+    source = footage.source
+    events = "simulated" if source.events is None else file_sha256(source.events)
+    inputs = "/".join([video, file_sha256(source.tracks), events])
+    run = hashlib.sha256(inputs.encode()).hexdigest()[:32]
+    rows = []
+    for tracklet, embedding in zip(session.tracklets, session.result.embeddings, strict=True):
+        first, last = int(tracklet.indices[0]) + 1, int(tracklet.indices[-1]) + 1
+        rows.append(
+            Enrolment(
+                embedding=embedding,
+                label=f"{source.video.name}#{tracklet.person}",
+                camera=use.camera,
+                time_us=(use.start_us or 0) + int(tracklet.times_us[0]),
+                source=video,
+                key=f"{run}/{tracklet.person}/{first}-{last}",
+                metadata={
+                    "video": source.video.name,
+                    "track": tracklet.person,
+                    "first_frame": first,
+                    "last_frame": last,
+                    "backend": backend,
+                    "events": "simulated" if footage.simulated else "recorded",
+                },
+            )
+        )
+    return rows

@@ -1,0 +1,129 @@
+"""`compare_tracks`: a checkpoint and a user's own video in, a comparison of its tracks out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import atomic_folder, write_json
+
+from .comparison import Comparison
+from .gallery_hits import GalleryUse, look_up
+from .loading import check_means, load_hybrid
+from .session import hold_session
+from .video import Source, open_footage
+from .video_page import comparison_page
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Opens a progress bar, given a title and a total; the function it yields advances it."""
+
+
+@contextmanager
+def no_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar that nobody sees."""
+    yield lambda count: None
+
+
+EMBEDDINGS, DOCUMENT, REPORT = "embeddings.safetensors", "infer.json", "report.html"
+
+
+def compare_tracks(
+    checkpoint: Path | str,
+    source: Source,
+    *,
+    progress: Progress = no_progress,
+    say: Callable[[str], None] = lambda line: None,
+    backend: str = "loihi",
+    device: str | None = None,
+    frame_backend: str = "eager",
+    hardware: Sequence[str] = ("loihi1", "loihi2"),
+    gallery: GalleryUse | None = None,
+) -> Comparison:
+    """Cut a video's tracks into tracklets, embed them, and compare.
+
+    Args:
+        checkpoint: folder of a whole SDCL.
+        source: the video, its tracks and, where there are any, its events.
+        progress: makes progress bars.
+        say: prints one line about what begins.
+        backend: of the event branch.
+        device: of the dense side; None takes a GPU where there is one.
+        frame_backend: see `session.hold_session`.
+        hardware: profiles to price the event branch on.
+        gallery: to search, and to enrol in; what it says comes with the comparison.
+
+    Raises:
+        InputError: see `open_footage`; no whole SDCL in `checkpoint`, or one whose event branch
+            is not in a chip's integers; an unknown backend or device, a frame backend for another
+            device; another model's gallery.
+        EnvironmentFault: a backend that is not installed, a GPU that is not there.
+    """
+    # Everything that can be known to be wrong is looked at before minutes are spent.
+    checkpoint = Path(checkpoint)
+    check_means(backend, device, frame_backend)
+    loaded, events = load_hybrid(checkpoint)
+    channels = loaded.model.bridge.config.channels
+    maker = "" if gallery is None else gallery.check(checkpoint, channels)
+    footage = open_footage(source, loaded.clip)
+    planned = len(footage.plan.windows)
+    say(f"cutting {planned} tracklets of {len(footage.tracks)} tracks, {footage.origin}")
+    with progress("cutting", planned) as advance:
+        tracklets = footage.cut(on_tracklet=advance)
+    say(f"hybrid inference, event branch on {backend}")
+    with progress("hybrid inference", planned) as advance:
+        session = hold_session(
+            loaded.model,
+            events,
+            tracklets,
+            backend=backend,
+            device=device,
+            frame_backend=frame_backend,
+            hardware=hardware,
+            on_batch=advance,
+        )
+    hits = None
+    if gallery is not None:
+        hits = look_up(gallery, maker, footage, session, backend=backend)
+    return Comparison(footage, session, backend, hits)
+
+
+def check_folder(out: Path) -> None:
+    """See that `out` can become a folder of results without losing anything else.
+
+    Raises:
+        InputError: it is a file, or holds more than results of an earlier inference.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError("is no folder", where=str(out), mend="give another folder for --out")
+    other = sorted({path.name for path in out.iterdir()} - {EMBEDDINGS, DOCUMENT, REPORT})
+    if other:
+        raise InputError(
+            f"holds other files ({other[0]}), and the folder is replaced as a whole",
+            where=str(out),
+            mend="give a new or an empty folder for --out",
+        )
+
+
+def write_comparison(comparison: Comparison, out: Path) -> Path:
+    """Write embeddings, figures and the report to `out`, all or nothing.
+
+    Args:
+        comparison: what to write.
+        out: made if absent; results of an earlier inference in it are replaced.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        InputError: see `check_folder`.
+    """
+    check_folder(out)
+    with atomic_folder(out.resolve()) as folder:
+        comparison.write_embeddings(folder / EMBEDDINGS)
+        write_json(folder / DOCUMENT, comparison.to_dict())
+        (folder / REPORT).write_text(comparison_page(comparison), encoding="utf-8")
+    return out / REPORT

@@ -1,0 +1,195 @@
+"""The report of a user's own video: one page, no network."""
+
+from __future__ import annotations
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.profiling.interval import figure
+from sdcl_neuro.profiling.report import (
+    Match,
+    RankedRow,
+    Section,
+    Tile,
+    activity_section,
+    bullets,
+    constants_section,
+    energy_section,
+    heading,
+    join,
+    note,
+    page,
+    paragraph,
+    ranked_lists,
+)
+from sdcl_neuro.profiling.report.svg import WIDTH, chart, drawing, number, text
+from sdcl_neuro.profiling.text import Sources
+
+from .comparison import Comparison
+from .sections import gallery_section, ledger_section, pictures_section, ranked_section, thumbnail
+
+TRACKS_SHOWN = 24
+MATCHES_SHOWN = 8
+_CELL_MAX = 56.0
+_CELL_NUMBERED = 38.0  # smaller cells leave no room for a figure
+_LEFT = 90.0
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """The page's text."""
+    footage = comparison.footage
+    session, shown, sources = comparison.session, shown_tracklets(comparison), Sources()
+    sections = [
+        _alike(comparison),
+        pictures_section(
+            [session.tracklets[n] for n in shown],
+            lead=f"One frame of a tracklet of each track; {footage.origin}.",
+        ),
+        ranked_section(
+            session,
+            comparison.ranked_for(shown),
+            shown,
+            np.arange(len(session.tracklets)),
+            title="Nearest tracklets",
+            lead="Against all other tracklets. Green is the query's own track, as the file has it; "
+            "red is another track, which may still be the same person.",
+        ),
+        activity_section(session.profile),
+        ledger_section(session),
+        energy_section(session.profile, sources),
+        constants_section(session.profile, sources),
+    ]
+    if comparison.gallery is not None:
+        sections.insert(1, gallery_section(comparison.gallery))
+    if footage.left_out:
+        sections.append(Section("Left out", bullets(footage.left_out)))
+    return page(
+        "Which tracks are alike",
+        sections,
+        eyebrow="sdcl-neuro infer",
+        lead=(
+            f"{footage.source.video.name}, {footage.origin}. Similarity is a cosine between "
+            "embeddings, no proof of identity: how far it can be trusted depends on what the "
+            "network was trained on."
+        ),
+        tiles=_tiles(comparison),
+    )
+
+
+def shown_tracklets(comparison: Comparison) -> NDArray[np.int64]:
+    """The middle tracklet of each of the first tracks, as indices, int64."""
+    persons = comparison.persons
+    members = [np.flatnonzero(persons == track) for track in comparison.tracks[:TRACKS_SHOWN]]
+    return np.array([member[len(member) // 2] for member in members], dtype=np.int64)
+
+
+def _tiles(comparison: Comparison) -> list[Tile]:
+    profile, count = comparison.session.profile, len(comparison.session.tracklets)
+    totals = profile.totals
+    tiles = [
+        Tile("Tracks", f"{len(comparison.tracks):,}"),
+        Tile("Tracklets", f"{count:,}"),
+        Tile("Spikes of the event branch, per tracklet", figure(totals.spikes_out / count), "",
+             "emulated"),
+    ]  # fmt: skip
+    tiles += [
+        Tile(f"Energy on {name}, per tracklet", str(target.energy.uj), "µJ", "modelled")
+        for name, target in profile.targets.items()
+        if target.energy.uj is not None
+    ]
+    return tiles
+
+
+def _alike(comparison: Comparison) -> Section:
+    footage = comparison.footage
+    blocks = []
+    if footage.simulated:
+        blocks.append(note("No event camera was there: the events are simulated from the frames."))
+    if comparison.silent:
+        blocks.append(note(f"{comparison.silent} tracklet(s) have no event at all."))
+    if len(comparison.tracks) < 2:
+        blocks.append(paragraph("There is one track only: nothing to compare it with."))
+        return Section("Tracks side by side", join(*blocks))
+    blocks.append(similarity_map(comparison.tracks.tolist(), comparison.similarity))
+    if len(comparison.tracks) > TRACKS_SHOWN:
+        blocks.append(
+            paragraph(
+                f"The first {TRACKS_SHOWN} of {len(comparison.tracks)} tracks; infer.json has all."
+            )
+        )
+    blocks += [heading("Each track, and the others from the most alike on"), _rows(comparison)]
+    lead = "The cosine between the tracks' mean embeddings; 1 is the same direction."
+    return Section("Tracks side by side", join(*blocks), lead)
+
+
+def _rows(comparison: Comparison) -> Markup:
+    faces = {
+        comparison.session.tracklets[n].person: comparison.session.tracklets[n]
+        for n in np.unique(comparison.persons, return_index=True)[1]
+    }
+    for n in shown_tracklets(comparison):
+        faces[comparison.session.tracklets[n].person] = comparison.session.tracklets[n]
+    rows = [
+        RankedRow(
+            _face(faces[track]),
+            f"track {track}",
+            [
+                Match(_face(faces[other]), f"track {other}", None, cosine)
+                for other, cosine in others[:MATCHES_SHOWN]
+            ],
+        )
+        for track, others in list(comparison.nearest_tracks())[:TRACKS_SHOWN]
+    ]
+    return ranked_lists(rows)
+
+
+def _face(tracklet: Tracklet) -> NDArray[np.uint8]:
+    return thumbnail(tracklet.frames[len(tracklet.frames) // 2])
+
+
+def similarity_map(tracks: list[int], cosine: NDArray[np.float64]) -> Markup:
+    """A square of shaded cells, one for each pair of at most `TRACKS_SHOWN` tracks."""
+    tracks, cosine = tracks[:TRACKS_SHOWN], cosine[:TRACKS_SHOWN, :TRACKS_SHOWN]
+    cell = min(_CELL_MAX, (WIDTH - _LEFT) / len(tracks))
+    low = float(cosine.min())
+    reach = max(1.0 - low, 1e-9)
+    marks = []
+    for row, track in enumerate(tracks):
+        middle = (row + 0.5) * cell
+        marks.append(text(_LEFT - 10, middle, f"track {track}", anchor="end"))
+        marks.append(
+            text(_LEFT + middle, cell * len(tracks) + 13, str(track), anchor="middle", kind="tick")
+        )
+        for column, other in enumerate(tracks):
+            value = float(cosine[row, column])
+            marks.append(
+                _cell(
+                    row,
+                    column,
+                    cell,
+                    (value - low) / reach,
+                    said=f"tracks {track} and {other}: {value:.3f}",
+                )
+            )
+            if cell >= _CELL_NUMBERED:
+                at = _LEFT + (column + 0.5) * cell
+                marks.append(text(at, middle, f"{value:.2f}", anchor="middle"))
+    said = f"cosine similarity of {len(tracks)} tracks, from {low:.2f} (light) to 1 (dark)"
+    return chart(drawing(cell * len(tracks) + 26, said, marks), caption=said.capitalize())
+
+
+def _cell(row: int, column: int, side: float, strength: float, *, said: str) -> Markup:
+    """One shaded square; `strength` from 0 to 1. Never so dark that its figure cannot be read."""
+    return Markup(
+        '<rect x="{}" y="{}" width="{}" height="{}" rx="3" class="f1" fill-opacity="{:.2f}">'
+        "<title>{}</title></rect>"
+    ).format(
+        number(_LEFT + column * side + 1),
+        number(row * side + 1),
+        number(side - 2),
+        number(side - 2),
+        0.04 + 0.56 * strength,
+        said,
+    )

@@ -1,0 +1,193 @@
+"""Several processes that train as one: what they share of a batch, with exact gradients.
+
+`torchrun` starts the processes. Each holds its part of the joint batch; what couples the samples
+of a batch (batch-hard mining, the statistics of batch norm) sees all of them. Every process then
+computes the same loss L. All exchanges below have their true adjoint as backward pass, so the sum
+of a parameter's gradients over the processes is that of (number of processes) * L, and the mean,
+which DistributedDataParallel takes, is the gradient of one process with the joint batch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sdcl_neuro.errors import EnvironmentFault, InputError
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that train together: which one this is, and how many they are."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> slice:
+        """This process' part of a joint batch.
+
+        Raises:
+            InputError: a batch that cannot be shared evenly.
+        """
+        if batch % self.size:
+            raise InputError(
+                f"{batch} tracklets a batch cannot be shared among {self.size} processes",
+                where="training.persons and training.tracklets",
+                mend=f"give a product that is a multiple of {self.size}",
+            )
+        part = batch // self.size
+        return slice(self.rank * part, (self.rank + 1) * part)
+
+
+ALONE = Group()
+
+
+@contextmanager
+def process_group() -> Iterator[Group]:
+    """The group that `torchrun` made, if it did; gloo on CPUs, NCCL where there are GPUs.
+
+    Raises:
+        EnvironmentFault: the processes do not find each other.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield ALONE
+        return
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if backend == "nccl":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        distributed.init_process_group(backend)
+    except (RuntimeError, ValueError) as error:
+        raise EnvironmentFault(
+            f"the processes do not find each other: {' '.join(str(error).split())}",
+            mend="start them with torchrun",
+        ) from None
+    try:
+        yield Group(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()
+
+
+def gathered(part: Tensor, group: Group) -> Tensor:
+    """All processes' parts ``[b, ...]`` in the order of their ranks ``[size * b, ...]``."""
+    if group.size == 1:
+        return part
+    joint: Tensor = _Gather.apply(part, group)
+    return joint
+
+
+def summed(value: Tensor, group: Group) -> Tensor:
+    """The sum of all processes' values, in each of them."""
+    if group.size == 1:
+        return value
+    total: Tensor = _Sum.apply(value)
+    return total
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, group: Group) -> Tensor:
+        ctx.group, ctx.length = group, len(part)
+        parts = [torch.empty_like(part) for _ in range(group.size)]
+        distributed.all_gather(parts, part.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].clone()
+        distributed.all_reduce(total)
+        begin = ctx.group.rank * ctx.length
+        return total[begin : begin + ctx.length], None
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        distributed.all_reduce(total)
+        return total
+
+
+class JointBatchNorm(_BatchNorm):
+    """Batch norm over the parts of all processes, of equal sizes, on CPU and GPU alike.
+
+    The variance is taken around the joint mean, in two passes, as a single process does.
+    """
+
+    group: Group
+
+    @classmethod
+    def of(cls, norm: _BatchNorm, group: Group) -> JointBatchNorm:
+        """With the same parameters and buffers, not copies, as `norm`."""
+        joint = cls(norm.num_features, eps=norm.eps, momentum=norm.momentum, affine=norm.affine)
+        joint._parameters, joint._buffers = norm._parameters, norm._buffers
+        joint.training, joint.group = norm.training, group
+        return joint
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of dimensions is right."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise ``[B, C, ...]``."""
+        if not self.training:
+            return super().forward(input)
+        values = input.float()
+        places = [dimension for dimension in range(values.ndim) if dimension != 1]
+        count = self.group.size * values.numel() // values.shape[1]
+        mean = summed(values.sum(places), self.group) / count
+        shape = [1, -1, *[1] * (values.ndim - 2)]
+        centred = values - mean.view(shape)
+        variance = summed(centred.square().sum(places), self.group) / count
+        self._remember(mean.detach(), variance.detach() * (count / max(count - 1, 1)))
+        scale = torch.rsqrt(variance + self.eps)
+        scale = scale if self.weight is None else scale * self.weight
+        result = centred * scale.view(shape)
+        if self.bias is not None:
+            result = result + self.bias.view(shape)
+        return result.to(input.dtype)
+
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None:
+            return
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        weight = self.momentum
+        if weight is None:
+            weight = 1.0 / float(self.num_batches_tracked or 1)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), weight)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), weight)
+
+
+@contextmanager
+def joint_batch_norms(module: nn.Module, group: Group) -> Iterator[None]:
+    """While open, every batch norm inside `module` sees the joint batch."""
+    exchanged: list[tuple[nn.Module, str, nn.Module]] = []
+    if group.size > 1:
+        for parent in list(module.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, _BatchNorm):
+                    exchanged.append((parent, name, child))
+                    setattr(parent, name, JointBatchNorm.of(child, group))
+    try:
+        yield
+    finally:
+        for parent, name, child in exchanged:
+            child.train(getattr(parent, name).training)
+            setattr(parent, name, child)

@@ -1,0 +1,69 @@
+"""How training does on persons it does not learn: training identities that were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ..datasets import Clip, DataSet
+from ..metrics import distance_matrix, evaluate_ranking
+from .objective import Objective, stack
+from .samples import Sample
+
+_BATCH = 8
+
+
+def validate(
+    objective: Objective, data: DataSet, clip: Clip, positions: Sequence[int]
+) -> tuple[float, float]:
+    """mAP and rank-1 of `positions`, of which each person's first one in each camera asks.
+
+    Without random changes; the model's own state and mode stay as they are.
+
+    Raises:
+        InputError: no person among them is seen by two cameras.
+    """
+    embeddings = embed(objective, data, clip, positions)
+    entries = [data.entries[position] for position in positions]
+    persons = np.array([entry.person for entry in entries])
+    cameras = np.array([entry.camera for entry in entries])
+    _, asking = np.unique(np.stack([persons, cameras]), axis=1, return_index=True)
+    metrics = evaluate_ranking(
+        distance_matrix(embeddings[asking], embeddings),
+        persons[asking],
+        persons,
+        cameras[asking],
+        cameras,
+    )
+    return metrics.mean_ap, metrics.cmc[1]
+
+
+def embed(
+    objective: Objective, data: DataSet, clip: Clip, positions: Sequence[int]
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Embeddings ``[N, C]`` in evaluation mode, in float32."""
+    model = objective.model
+    modes = [(module, module.training) for module in model.modules()]
+    device, config = next(model.parameters()).device, model.bridge.config
+    found = []
+    model.eval()
+    try:
+        with torch.no_grad():
+            for begin in range(0, len(positions), _BATCH):
+                each = [data.load(p, clip) for p in positions[begin : begin + _BATCH]]
+                samples = [
+                    Sample(
+                        one.frames if config.uses_frames else None,
+                        one.spikes if config.uses_events else None,
+                    )
+                    for one in each
+                ]
+                batch = stack(samples, [0] * len(samples), device=device)
+                output, _ = objective.output(batch)
+                found.append(output.embedding.float().cpu().numpy())
+    finally:
+        for module, training in modes:
+            module.training = training
+    return np.concatenate(found)

@@ -1,0 +1,1 @@
+"""Spiking networks in torch: chip-exact neurons, the event branch, training through time."""

@@ -1,0 +1,207 @@
+"""What the chip-exact neurons of snnTorch share: their integers, and running whole sequences.
+
+The integers are those of lava-nc's ``PyLifModelBitAcc``, under the names of `fixed_point`: states
+carry 6 fractional bits, so a synaptic sum ``a`` and a bias ``b`` enter as ``64 a`` and ``64 b``::
+
+    u' = wrap(toward_zero(u (4096 - iDecay) / 4096) + 64 a)
+    v' = clip(toward_zero(v (4096 - vDecay) / 4096) + u' + 64 b, +-(2^23 - 1))
+    s  = v' > 64 vth,   v = 0 where s
+
+They are held in the float type of what comes in, float32 in training. With an instantaneous
+current everything is exact there: a sum of integer weights below 2^24 is, a multiple of 64 of it
+is, and a sum that leaves +-2^24 is clipped whichever way it is rounded. Only the products with
+(4096 - decay) have more bits, and are taken in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import snntorch as snn
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.fixed_point import (
+    DECAY_UNITY,
+    STATE_LIMIT,
+    THRESHOLD_MAX,
+    current_decay,
+    quantize_threshold,
+    voltage_decay,
+)
+from sdcl_neuro.network.spec import IntNeuron
+
+from .chip_ops import STATE_MAX, UNIT, decay, register, straight_through, wrap_current
+
+if TYPE_CHECKING:
+    from .bptt.scan import Leak, Wanted
+
+Mode = Literal["float", "int"]
+
+
+class ChipNeuron:
+    """Mixin in front of a snnTorch neuron that resets to zero.
+
+    Attributes:
+        mode: ``float`` computes as snnTorch does; ``int`` in the chip's integers.
+        scale: float64 buffer, integer weight per unit of float weight; 0 until it is chosen.
+    """
+
+    mode: Mode
+    scale: Tensor
+    alpha: Tensor
+    beta: Tensor
+    threshold: Tensor
+    init_hidden: bool
+    output: bool
+    spike_grad: Callable[[Tensor], Tensor]
+    register_buffer: Callable[..., None]
+
+    def _become_chip(self, *, mode: Mode, scale: float) -> None:
+        """Finish construction; raise InputError for a parameter that is not one number."""
+        if not self.init_hidden:
+            # snnTorch keeps every neuron in a class-wide list for `reset_hidden`: without a
+            # hidden state that list would only keep discarded networks alive.
+            snn.SpikingNeuron.instances.pop()
+        for name in ("alpha", "beta", "threshold"):
+            value = getattr(self, name, None)
+            if value is not None and value.numel() != 1:
+                raise InputError(
+                    f"{name} has {value.numel()} values where the chip has one per population",
+                    where=type(self).__name__,
+                    mend=f"give one {name} for the layer",
+                )
+        self.register_buffer("scale", torch.tensor(float(scale), dtype=torch.float64))
+        self.mode = mode
+
+    def integer_neuron(self) -> IntNeuron:
+        """The chip's parameters of this population at the present `scale`.
+
+        Raises:
+            InputError: if the scale is not chosen, or the threshold does not fit the chip.
+        """
+        scale = float(self.scale)
+        if not scale > 0:
+            raise InputError(
+                "no weight scale is chosen, so there are no chip integers yet",
+                where=type(self).__name__,
+                mend="call prepare_quantization first",
+            )
+        threshold = quantize_threshold(float(self.threshold.detach()), scale)
+        if not 0 <= threshold <= THRESHOLD_MAX:
+            raise InputError(
+                f"threshold {threshold} is not in 0 to {THRESHOLD_MAX}",
+                where=type(self).__name__,
+                mend="choose the scale again",
+            )
+        alpha = getattr(self, "alpha", None)
+        kept = 0.0 if alpha is None else float(alpha.detach().clamp(0, 1))
+        return IntNeuron(
+            current_decay=current_decay(kept),
+            voltage_decay=voltage_decay(float(self.beta.detach().clamp(0, 1))),
+            threshold=threshold,
+        )
+
+    def sequence(
+        self, sums: Tensor, bias: Tensor | None = None, *, recurrent: Tensor | None = None
+    ) -> Tensor:
+        """All steps from a clean state: ``[T, B, ...]`` to spikes of the same shape.
+
+        Args:
+            sums: what the synapse delivers; in ``int`` mode integer sums of integer weights.
+            bias: added to the membrane each step, broadcast to one step; in ``int`` mode an
+                integer.
+            recurrent: integer weights ``[N, N]`` from last step's spikes, in ``int`` mode.
+        """
+        if recurrent is None and (population := self.leak(sums)) is not None:
+            return self._scan(sums, bias, *population)
+        return self.step_by_step(sums, bias, recurrent=recurrent)
+
+    def step_by_step(
+        self, sums: Tensor, bias: Tensor | None = None, *, recurrent: Tensor | None = None
+    ) -> Tensor:
+        """The same as `sequence`, by torch's own operations, one step after another."""
+        if self.mode == "float":
+            return self._float_sequence(sums if bias is None else sums + bias)
+        neuron = self.integer_neuron()
+        offset = 0.0 if bias is None else bias * UNIT
+        if neuron.current_decay == DECAY_UNITY and recurrent is None:
+            return self._instantaneous(register(sums * UNIT), offset, neuron)
+        current = state = spike = torch.zeros_like(sums[0])
+        spikes = []
+        for step in sums.unbind(0):
+            if recurrent is not None:
+                step = step + functional.linear(spike, recurrent)
+            current = self._current_step(step, current, neuron)
+            spike, state = self._membrane_step(current + offset, state, neuron)
+            spikes.append(spike)
+        return torch.stack(spikes)
+
+    def leak(self, sums: Tensor) -> tuple[Leak, Wanted] | None:
+        """What `bptt` computes this population by, for an input like `sums`; None if it cannot."""
+        return None
+
+    def _scan(self, sums: Tensor, bias: Tensor | None, leak: Leak, wanted: Wanted) -> Tensor:
+        from .bptt.scan import scan
+
+        offset = bias if bias is None or self.mode == "float" else bias * UNIT
+        if self.mode == "float" and offset is not None:
+            sums, offset = sums + offset, None
+        return scan(sums, self.beta, self.threshold, offset, leak, wanted)
+
+    def _instantaneous(self, drive: Tensor, offset: Tensor | float, neuron: IntNeuron) -> Tensor:
+        if bool(drive.detach().abs().amax() >= STATE_LIMIT):
+            drive = wrap_current(drive)
+        state = torch.zeros_like(drive[0])
+        spikes = []
+        for step in (drive + offset if torch.is_tensor(offset) else drive).unbind(0):
+            spike, state = self._membrane_step(step, state, neuron)
+            spikes.append(spike)
+        return torch.stack(spikes)
+
+    def _current_step(self, sums: Tensor, current: Tensor, neuron: IntNeuron) -> Tensor:
+        if neuron.current_decay == DECAY_UNITY:
+            return wrap_current(register(sums * UNIT))
+        kept = decay(current, self.alpha, DECAY_UNITY - neuron.current_decay)
+        return wrap_current(register(kept + register(sums * UNIT)))
+
+    def _membrane_step(
+        self, drive: Tensor, state: Tensor, neuron: IntNeuron
+    ) -> tuple[Tensor, Tensor]:
+        """Spikes and membrane; a spike resets when the next step begins, as in snn.Leaky."""
+        limit = neuron.threshold * UNIT
+        # The reset is detached, as in snn.Leaky.
+        state = state.masked_fill(state.detach() > limit, 0.0)
+        kept = decay(state, self.beta, DECAY_UNITY - neuron.voltage_decay)
+        membrane = register(kept + drive).clamp(-STATE_MAX, STATE_MAX)
+        threshold: Tensor | float = limit
+        if self.threshold.requires_grad:
+            path = self.threshold * (float(self.scale) * UNIT)
+            threshold = straight_through(torch.full_like(path, limit), path)
+        spikes = self.spike_grad((membrane - threshold) / max(limit, UNIT))
+        return spikes.to(membrane.dtype), membrane
+
+    def _float_sequence(self, currents: Tensor) -> Tensor:
+        """snnTorch's own forward, step by step, with visible states."""
+        hidden, output = self.init_hidden, self.output
+        self.init_hidden, self.output = False, True
+        states = tuple(torch.zeros_like(currents[0]) for _ in range(self._float_states()))
+        spikes = []
+        try:
+            for current in currents.unbind(0):
+                result = self._float_step(current, *states)
+                # Leaky and Synaptic hand on what follows the spikes, RLeaky the spikes too.
+                states = tuple(result[-len(states) :])
+                spikes.append(result[0])
+        finally:
+            self.init_hidden, self.output = hidden, output
+        return torch.stack(spikes)
+
+    def _float_states(self) -> int:
+        raise NotImplementedError
+
+    def _float_step(self, current: Tensor, *states: Tensor) -> Any:
+        raise NotImplementedError
