@@ -106,19 +106,21 @@ def _dense(weight, *, neuron=None, bias=None, recurrent=None, delay=None):
     )
 
 
+@pytest.mark.parametrize("bits", [0, 8])
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("current_decay", [4096, 1, 3000])
-def test_wrapping_and_clipping_extremes(sign, current_decay):
+def test_wrapping_and_clipping_extremes(sign, current_decay, bits):
     """Inputs so large that the current wraps, the membrane clips and 32 bits overflow."""
-    weight = np.full((2, 900), 254 * sign, np.int32)
+    largest = 2**bits - 1 if bits else 1
+    weight = np.full((2, 900), 254 * sign * (255 // largest), np.int32)
     weight[1, ::3] *= -1
     bias = np.array([4095 * sign, -4096], np.int32)
     neuron = IntNeuron(current_decay, 3, 131071)
     layer = _dense(weight, neuron=neuron, bias=bias)
-    net = IntNetwork((900,), (layer,), message_bits=8)
+    net = IntNetwork((900,), (layer,), message_bits=bits)
     rng = np.random.default_rng(3)
-    spikes = rng.choice(np.array([0, 1, 255], np.uint8), (40, 4, 900))
-    spikes[:, 1] = 255
+    spikes = rng.choice(np.array([0, 1, largest], np.uint8), (40, 4, 900))
+    spikes[:, 1] = largest
     theirs = run_network(net, spikes)
     assert theirs.activity[0].wraps.sum() > 0
     assert theirs.activity[0].saturations.sum() > 0
@@ -179,15 +181,18 @@ def test_layers_and_bad_input():
         run_integer(Model(floating=dequantize(model.integer)), spikes)
 
 
-def test_a_convolutions_sum_wraps_to_24_bits():
+@pytest.mark.parametrize("bits", [0, 8])
+def test_a_convolutions_sum_wraps_to_24_bits(bits):
     """Counts of 255 over 400 inputs reach far beyond 2^23 before the shift."""
     rng = np.random.default_rng(0)
     weight = np.where(rng.random((3, 16, 5, 5)) < 0.8, 254, -256).astype(np.int32)
+    weight *= 1 if bits else 228
     neuron = IntNeuron(4096, 1000, 2000)
     geometry = Convolution(padding=(2, 2))
     layer = IntLayer("c", "conv", weight, neuron, (16, 6, 6), (3, 6, 6), None, geometry)
-    net = IntNetwork((16, 6, 6), (layer,), message_bits=8)
-    spikes = rng.integers(200, 256, (8, 2, 16, 6, 6)).astype(np.uint8)
+    net = IntNetwork((16, 6, 6), (layer,), message_bits=bits)
+    drawn = rng.integers(200, 256, (8, 2, 16, 6, 6))
+    spikes = (drawn if bits else drawn > 202).astype(np.uint8)
     theirs = run_network(net, spikes)
     assert 0 < theirs.spikes[0].mean() < 1
     ours = run_integer(Model(integer=net), spikes)
