@@ -45,12 +45,13 @@ class SourceCache(FunctionCache):
         )
 
 
-def stamp(file: Path, options: dict[str, Any]) -> str:
+def stamp(file: Path, options: dict[str, Any], *, package: Path = PACKAGE) -> str:
     """Hash all that a kernel's machine code follows from, besides its arguments and processor.
 
     Args:
         file: where the kernel stands.
         options: of `numba.njit`.
+        package: folder of the package, or of a copy in which the file stands.
 
     Raises:
         RuntimeError: a source cannot be read, or was written after this process loaded the
@@ -60,26 +61,27 @@ def stamp(file: Path, options: dict[str, Any]) -> str:
     settings = [getattr(numba.config, name, None) for name in _SETTINGS]
     versions = [numba.__version__, llvmlite.__version__, np.__version__]
     digest.update(repr([versions, settings, sorted(options.items())]).encode())
-    for source in sources_of(file):
-        content, written, _ = _read(source)
+    for source in sources_of(file, package=package):
+        content, written, _ = _read(source, package)
         if written > LOADED_AT:
             raise RuntimeError(f"{source} is newer than this process")
         digest.update(source.name.encode() + content)
     return digest.hexdigest()
 
 
-def sources_of(file: Path) -> list[Path]:
+def sources_of(file: Path, *, package: Path = PACKAGE) -> list[Path]:
     """List a file and the package's own sources that it imports, directly or through others.
 
     Args:
         file: a module's source, of this package or not.
+        package: folder of the package, or of a copy in which the file stands.
 
     Raises:
         RuntimeError: a source cannot be read.
     """
     found, waiting = {file}, [file]
     while waiting:
-        for source in _read(waiting.pop())[2]:
+        for source in _read(waiting.pop(), package)[2]:
             if source not in found:
                 found.add(source)
                 waiting.append(source)
@@ -87,31 +89,31 @@ def sources_of(file: Path) -> list[Path]:
 
 
 @cache
-def _read(file: Path) -> tuple[bytes, float, tuple[Path, ...]]:
+def _read(file: Path, package: Path) -> tuple[bytes, float, tuple[Path, ...]]:
     """Hash of a source, when it was written, and the sources it names in imports."""
     try:
         written, content = file.stat().st_mtime, file.read_bytes()
         tree = ast.parse(content)
     except (OSError, SyntaxError) as error:
         raise RuntimeError(f"{file} cannot be read: {error}") from error
-    imported = tuple(dict.fromkeys(_imported(file, tree)))
+    imported = tuple(dict.fromkeys(_imported(file, tree, package)))
     return hashlib.sha256(content).digest(), written, imported
 
 
-def _imported(file: Path, tree: ast.AST) -> Iterator[Path]:
-    """Sources of this package that a module's import statements name."""
+def _imported(file: Path, tree: ast.AST, package: Path) -> Iterator[Path]:
+    """Sources of the package that a module's import statements name."""
     for node in _executed(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top, *parts = alias.name.split(".")
                 if top == PACKAGE.name:
-                    yield from _source(PACKAGE.joinpath(*parts))
+                    yield from _source(package.joinpath(*parts))
         elif isinstance(node, ast.ImportFrom):
             parts = node.module.split(".") if node.module else []
             if node.level:
                 base = file.parents[node.level - 1]
             elif parts and parts[0] == PACKAGE.name:
-                base, parts = PACKAGE, parts[1:]
+                base, parts = package, parts[1:]
             else:
                 continue
             place = base.joinpath(*parts)

@@ -167,7 +167,7 @@ def test_the_main_engine_stands_on_these_sources() -> None:
 
 def test_each_source_changes_the_stamp(copy: Path, reread: Callable[[], None]) -> None:
     kernel = copy / "engine" / "event" / "kernels.py"
-    stamps, sources = [stamp(kernel, {})], sources_of(kernel)
+    stamps, sources = [stamp(kernel, {}, package=copy)], sources_of(kernel, package=copy)
     assert len(sources) > 8
     for source in sources:
         assert copy in source.parents
@@ -175,12 +175,12 @@ def test_each_source_changes_the_stamp(copy: Path, reread: Callable[[], None]) -
         source.write_bytes(content + b"\n")
         os.utime(source, ns=(written, written))
         reread()
-        stamps.append(stamp(kernel, {}))
+        stamps.append(stamp(kernel, {}, package=copy))
         source.write_bytes(content)
         os.utime(source, ns=(written, written))
     reread()
     assert len(set(stamps)) == len(stamps)
-    assert stamp(kernel, {}) == stamps[0]
+    assert stamp(kernel, {}, package=copy) == stamps[0]
 
 
 def test_options_libraries_and_settings_change_the_stamp(
