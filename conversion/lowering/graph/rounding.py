@@ -1,0 +1,329 @@
+"""A graph of units in float rounded to a chip's integers, and laid out as a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import NetworkRefused, Refusal
+from ....fixed_point import (
+    DECAY_UNITY,
+    THRESHOLD_MAX,
+    current_decay,
+    quantize_bias,
+    quantize_threshold,
+    quantize_weight,
+    voltage_decay,
+)
+from ....scales import CURRENT_MAX, choose_scale
+from ....spec import IntNeuron
+from .build import LONE, Chain, Level, build_chain
+from .prices import Cure, Price, price
+from .relays import RELAY_THRESHOLD_MAX
+from .schedule import Schedule, schedule
+from .units import Unit, Units
+
+HEADROOM = 1.5
+"""Currents and membranes may go so much further than on the calibration data."""
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """The chain of a graph, and how it came about.
+
+    Attributes:
+        units: the integer units, in the order of `Units.units`.
+        levels: what each layer holds.
+        chain: the layers.
+        notes: per unit, scale and errors, as `conversion.quantize` notes them for a layer.
+        prices: per layer that relays above its threshold, both cures; layers counted from 0.
+    """
+
+    units: tuple[Unit, ...]
+    levels: tuple[Level, ...]
+    chain: Chain
+    notes: tuple[Mapping[str, Any], ...]
+    prices: tuple[tuple[int, Price], ...]
+
+
+def round_units(
+    units: Units,
+    *,
+    peaks: Mapping[str, float] | None = None,
+    cure: Cure = "auto",
+    keep_outputs: bool = True,
+) -> Rounded:
+    """Round, schedule and build.
+
+    Args:
+        units: the reduced graph.
+        peaks: unit to the largest current or depth of its membrane met on calibration data, in
+            units of its weights; for a read-out, of its membrane; None bounds nothing by data.
+        cure: how relays pass thresholds above 253; see `prices`.
+        keep_outputs: see `schedule`.
+
+    Raises:
+        NetworkRefused: with every reason why the chip cannot hold it.
+    """
+    reasons = [reason for unit in units.units for reason in _reasons(unit)]
+    if reasons:
+        raise NetworkRefused(reasons)
+    plan = schedule(units, keep_outputs=keep_outputs)
+    members = [
+        [unit for unit, level in zip(units.units, plan.levels, strict=True) if level == k + 1]
+        for k in range(plan.depth)
+    ]
+    relays = [dict(relayed) for relayed in plan.relays]
+    prices: list[tuple[int, Price]] = []
+    scales: dict[str, tuple[float, str]] = {}
+    for index, group in enumerate(members):
+        found = _scale_group(group, peaks)
+        relaying = bool(relays[index]) or any(unit.kind == "or" for unit in group)
+        found = _cured(units, plan, index, group, found, relaying, cure, prices)
+        scales |= _unit_scales(group, *found)
+    rounded = {unit.name: _round(unit, scales[unit.name][0]) for unit in units.units}
+    levels = _levels(units, members, relays, rounded)
+    offset = len(levels) - plan.depth
+    chain = build_chain(units, levels)
+    notes = tuple(
+        _note(unit, rounded[unit.name], *scales[unit.name])
+        for unit in units.units
+        if unit.kind != "or"
+    )
+    return Rounded(
+        units=tuple(rounded[unit.name] for unit in units.units),
+        levels=levels,
+        chain=chain,
+        notes=notes,
+        prices=tuple((index + offset, found) for index, found in prices),
+    )
+
+
+def _reasons(unit: Unit) -> Iterator[Refusal]:
+    """Why a unit has no integers at all."""
+    where = f"node {unit.node}"
+    arrays = [a.weight for a in unit.afferents]
+    arrays += [a for a in (unit.bias, unit.recurrent) if a is not None]
+    if not all(np.isfinite(array).all() for array in arrays):
+        yield Refusal(where, "a weight or bias is not finite", "train it again")
+    beta, alpha = unit.neuron.beta, unit.neuron.alpha
+    if beta < 1 and voltage_decay(beta) == 0:
+        what = f"a membrane decay that rounds to nothing: beta {beta:.7g}, in steps of 1/4096"
+        yield Refusal(where, what, f"use at most {1 - 1 / DECAY_UNITY:.5f}, or 1 for no leak")
+    if unit.kind == "spiking" and voltage_decay(beta) >= DECAY_UNITY:
+        what = f"beta {beta:g}: vDecay {DECAY_UNITY} does not fit 12 bits"
+        yield Refusal(where, what, f"use at least {1 / DECAY_UNITY:.5f}")
+    if current_decay(alpha) == 0:
+        what = f"a current decay that rounds to nothing: alpha {alpha:.7g}"
+        yield Refusal(where, what, f"use at most {1 - 1 / DECAY_UNITY:.5f}")
+    if unit.scale is not None and not (np.isfinite(unit.scale) and unit.scale > 0):
+        yield Refusal(where, f"weight scale {unit.scale}", "give a positive one, or none")
+
+
+def _values(unit: Unit) -> NDArray[np.float64]:
+    """All its weights in one row."""
+    arrays = [a.weight.ravel() for a in unit.afferents]
+    if unit.recurrent is not None:
+        arrays.append(unit.recurrent.ravel())
+    return np.concatenate(arrays)
+
+
+def _scale_group(
+    group: Sequence[Unit], peaks: Mapping[str, float] | None
+) -> tuple[float, str]:
+    """One scale for all units of a layer, in units of the first one's weights.
+
+    Their float thresholds differ in general. The largest is everyone's, with weights multiplied
+    accordingly (`_gain`).
+    """
+    free = [unit for unit in group if unit.kind != "or" and unit.scale is None]
+    if not free:
+        return 1.0, "weights"
+    threshold = _common_threshold(free)
+    gains = [_gain(unit, threshold) for unit in free]
+    weights = np.concatenate([_values(u) * g for u, g in zip(free, gains, strict=True)])
+    biases = [u.bias.ravel() * g for u, g in zip(free, gains, strict=True) if u.bias is not None]
+    peak = None
+    if peaks is not None:
+        peak = HEADROOM * max(
+            peaks.get(u.name, 0.0) * g for u, g in zip(free, gains, strict=True)
+        )
+    scale = choose_scale(
+        weights,
+        threshold=threshold,
+        bias=np.concatenate(biases) if biases else None,
+        peak=peak,
+    )
+    return scale, "weights" if peaks is None else "calibration"
+
+
+def _unit_scales(
+    group: Sequence[Unit], scale: float, origin: str
+) -> dict[str, tuple[float, str]]:
+    """Each unit's own scale: that of the layer, times what makes its threshold everyone's."""
+    free = [unit for unit in group if unit.kind != "or" and unit.scale is None]
+    common = _common_threshold(free) if free else 0.0
+    found = {unit.name: (scale * _gain(unit, common), origin) for unit in free}
+    for unit in group:
+        if unit.scale is not None:
+            found[unit.name] = unit.scale, "training"
+        elif unit.kind == "or":
+            found[unit.name] = 1.0, "weights"
+    return found
+
+
+def _common_threshold(group: Sequence[Unit]) -> float:
+    return max(unit.neuron.threshold for unit in group)
+
+
+def _gain(unit: Unit, threshold: float) -> float:
+    own = unit.neuron.threshold
+    return threshold / own if own > 0 and unit.kind == "spiking" else 1.0
+
+
+def _cured(
+    units: Units,
+    plan: Schedule,
+    index: int,
+    group: Sequence[Unit],
+    found: tuple[float, str],
+    relaying: bool,
+    cure: Cure,
+    prices: list[tuple[int, Price]],
+) -> tuple[float, str]:
+    """The scale of a layer that relays, lowered where that is the cheaper cure."""
+    spiking = [unit for unit in group if unit.kind == "spiking"]
+    if not relaying or not spiking:
+        return found
+    fixed = [u for u in spiking if u.scale is not None]
+    if fixed:
+        scale = fixed[0].scale or 1.0
+        threshold, each = quantize_threshold(fixed[0].neuron.threshold, scale), fixed
+    else:
+        scale, each = found[0], spiking
+        threshold = quantize_threshold(_common_threshold(spiking), scale)
+    if threshold <= RELAY_THRESHOLD_MAX:
+        return found
+    common = _common_threshold(each)
+    gains = [1.0 if fixed else _gain(unit, common) for unit in each]
+    values = np.concatenate([_values(u) * g for u, g in zip(each, gains, strict=True)])
+    copied, synapses = _to_copy(units, plan, index, group)
+    slow = current_decay(spiking[0].neuron.alpha) != DECAY_UNITY
+    wanted: Cure = "copies" if fixed else "ceiling" if slow else cure
+    verdict = price(
+        threshold=threshold,
+        weights=int(np.count_nonzero(values)),
+        largest=float(np.abs(values).max()) * scale,
+        copied=copied,
+        synapses=synapses,
+        cure=wanted,
+    )
+    prices.append((index, verdict))
+    if verdict.chosen == "copies":
+        return found
+    lowered = np.float32(RELAY_THRESHOLD_MAX / common)
+    return float(lowered), f"{found[1]}, lowered for relays"
+
+
+def _to_copy(
+    units: Units, plan: Schedule, index: int, group: Sequence[Unit]
+) -> tuple[int, int]:
+    """Neurons of the layer before that copies would repeat, and the synapses they receive."""
+    lines = {(node, c) for node, cs in plan.relays[index].items() for c in cs}
+    lines |= {
+        (a.source, int(c)) for u in group if u.kind == "or" for a in u.afferents for c in a.of
+    }
+    neurons = sum(prod(units.senders[node].size[1:]) for node, _ in lines)
+    synapses = neurons
+    for unit, level in zip(units.units, plan.levels, strict=True):
+        if level != index:
+            continue
+        share = sum((unit.node, int(c)) in lines for c in unit.channels) / len(unit.channels)
+        each = sum(int(np.count_nonzero(a.weight)) for a in unit.afferents)
+        synapses += round(share * each * prod(unit.size))
+    return neurons, synapses
+
+
+def _round(unit: Unit, scale: float) -> Unit:
+    """The unit's integers; its neuron's threshold stays float, the level has the integer."""
+    if unit.kind == "or":
+        return unit
+    afferents = tuple(replace(a, weight=quantize_weight(a.weight, scale)) for a in unit.afferents)
+    return replace(
+        unit,
+        afferents=afferents,
+        bias=None if unit.bias is None else quantize_bias(unit.bias, scale),
+        recurrent=None if unit.recurrent is None else quantize_weight(unit.recurrent, scale),
+        scale=scale,
+    )
+
+
+def _levels(
+    units: Units,
+    members: Sequence[Sequence[Unit]],
+    relays: Sequence[dict[str, tuple[int, ...]]],
+    rounded: Mapping[str, Unit],
+) -> tuple[Level, ...]:
+    """Every layer with its neuron; a layer of copies in front where the first one needs them."""
+    levels = []
+    for group, relayed in zip(members, relays, strict=True):
+        integer = tuple(rounded[unit.name] for unit in group)
+        levels.append(Level(integer, relayed, _neuron(integer)))
+    first = levels[0]
+    if first.relaying and first.neuron.threshold > RELAY_THRESHOLD_MAX:
+        read: dict[str, set[int]] = {node: set(cs) for node, cs in first.relays.items()}
+        for unit in first.units:
+            for afferent in unit.afferents:
+                read.setdefault(afferent.source, set()).update(int(c) for c in afferent.of)
+        front = {node: tuple(sorted(channels)) for node, channels in read.items()}
+        levels.insert(0, Level((), front, LONE))
+    return tuple(levels)
+
+
+def _neuron(group: Sequence[Unit]) -> IntNeuron:
+    """The neuron of a layer: of its spiking units, or its read-outs, or of relays alone."""
+    for unit in group:
+        if unit.kind == "or":
+            continue
+        threshold = THRESHOLD_MAX
+        if unit.kind == "spiking":
+            threshold = quantize_threshold(unit.neuron.threshold, unit.scale or 1.0)
+        neuron = unit.neuron
+        return IntNeuron(current_decay(neuron.alpha), voltage_decay(neuron.beta), threshold)
+    return LONE
+
+
+def _note(unit: Unit, integer: Unit, scale: float, origin: str) -> dict[str, Any]:
+    """What rounding did to a unit, in float units; plain JSON."""
+    floats, whole = _values(unit), _values(integer)
+    errors = whole / scale - floats
+    bias_error = 0.0
+    if unit.bias is not None and integer.bias is not None:
+        bias_error = float(np.abs(integer.bias / scale - unit.bias).max(initial=0.0))
+    reach = sum(np.maximum(a.weight, 0).sum((1, 2, 3)) for a in integer.afferents)
+    below = sum(np.maximum(-a.weight, 0).sum((1, 2, 3)) for a in integer.afferents)
+    kept = current_decay(unit.neuron.alpha) / DECAY_UNITY
+    threshold = quantize_threshold(unit.neuron.threshold, scale)
+    return {
+        "name": unit.name,
+        "scale": float(scale),
+        "scale_from": origin,
+        "weight_error_max": float(np.abs(errors).max(initial=0.0)),
+        "weight_error_rms": float(np.sqrt(np.mean(errors**2))),
+        "weights_clipped": int((2 * np.rint(floats * scale / 2) != whole).sum()),
+        "beta_error": 1 - voltage_decay(unit.neuron.beta) / DECAY_UNITY - unit.neuron.beta,
+        "alpha_error": 1 - current_decay(unit.neuron.alpha) / DECAY_UNITY - unit.neuron.alpha,
+        "threshold_error": threshold / scale - unit.neuron.threshold,
+        "bias_error_max": bias_error,
+        "may_wrap": bool(np.maximum(reach, below).max() / kept > CURRENT_MAX),
+    }
+
+
+def price_notes(prices: Sequence[tuple[int, Price]]) -> list[dict[str, Any]]:
+    """The prices as plain JSON."""
+    return [{"layer": index, **asdict(found)} for index, found in prices]
