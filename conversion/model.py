@@ -15,6 +15,7 @@ from sdcl_neuro.network.spec import FloatNetwork, IntNetwork, Shape
 from sdcl_neuro.network.spec_convert import dequantize
 from sdcl_neuro.snn.checkpoint import load_checkpoint
 
+from .lowering.graph.nodes import FloatGraph
 from .quantisation.rounding import quantize
 from .sources.snntorch.source import from_snntorch
 
@@ -27,11 +28,13 @@ class Model:
         path: the file or folder it was read from; None if it was given as an object.
         floating: the float description.
         integer: the chip's integers; None as long as nothing fixed them.
+        graph: the float description of a network that is no chain; then there is no other.
     """
 
     path: Path | None = None
     floating: FloatNetwork | None = None
     integer: IntNetwork | None = None
+    graph: FloatGraph | None = None
 
     @property
     def where(self) -> str:
@@ -42,6 +45,11 @@ class Model:
     def input_shape(self) -> Shape:
         """Of one step's spikes."""
         known = self.integer or self.floating
+        if known is None and self.graph is not None:
+            if len(self.graph.inputs) == 1:
+                return self.graph.inputs[0].shape
+            names = ", ".join(node.name for node in self.graph.inputs)
+            raise InputError(f"it has several inputs: {names}", where=self.where, mend="name them")
         if known is None:
             raise InputError("a model without a network", where=self.where)
         return known.input_shape
@@ -119,7 +127,7 @@ def as_model(thing: object, *, sample: Tensor | NDArray[Any] | None = None) -> M
         return thing
     if isinstance(thing, IntNetwork):
         return Model(integer=thing)
-    if isinstance(thing, FloatNetwork):
+    if isinstance(thing, FloatNetwork | FloatGraph):
         return _with_integers(thing, None, trained=True)
     if isinstance(thing, str | Path):
         return load_model(thing)
@@ -138,7 +146,12 @@ def as_model(thing: object, *, sample: Tensor | NDArray[Any] | None = None) -> M
     return _with_integers(from_snntorch(thing, sample), None, trained=True)
 
 
-def _with_integers(net: FloatNetwork, path: Path | None, *, trained: bool) -> Model:
+def _with_integers(
+    net: FloatNetwork | FloatGraph, path: Path | None, *, trained: bool
+) -> Model:
     """Where training fixed every scale, the integers are known at once."""
+    if isinstance(net, FloatGraph):
+        fixed = all(node.scale is not None for node in (*net.populations, *net.readouts))
+        return Model(path, integer=quantize(net) if trained and fixed else None, graph=net)
     exact = trained and all(layer.scale is not None for layer in net.layers)
     return Model(path, net, quantize(net) if exact else None)

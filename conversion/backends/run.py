@@ -57,18 +57,30 @@ def run(
 
     Args:
         thing: a model, a network description, a user's snnTorch module, or the path of either.
-        spikes: uint8 ``[T, B, *input_shape]``; every sample starts from a clean state.
+        spikes: uint8 ``[T, B, *input_shape]``; every sample starts from a clean state. For a
+            network with several inputs, ``{name: spikes}``.
         backend: a name in `BACKENDS`.
         layers: indices of the layers whose spikes to keep; None keeps all.
         device: ``cpu`` or a GPU as torch names it; Lava knows the CPU only.
         options: what only this backend takes, for example ``timeout_s`` for Lava.
 
     Returns:
-        The record; its activity is counted wherever the spikes of all layers are known.
+        The record; its activity is counted wherever the spikes of all layers are known. Of a
+        graph, spikes and read-outs are those of its own layers, and the activity is that of the
+        chain's, which the chip has to bear.
     """
+    from .graph_run import graph_model, run_graph
+
     function = backend_function(backend)
+    known_graph = graph_model(thing)
+    if known_graph is not None:
+        return run_graph(
+            known_graph, spikes, backend=backend, layers=layers, device=device, **options
+        )
     values = check_spikes(spikes)
     model = _model(thing, values)
+    if graph_model(model) is not None:
+        return run_graph(model, values, backend=backend, layers=layers, device=device, **options)
     record = function(model, values, layers=layers, device=device, **options)
     known = model.integer
     if record.activity or known is None or len(record.spikes) < len(known.layers):

@@ -27,6 +27,8 @@ from sdcl_neuro.network.fixed_point import (
 from sdcl_neuro.network.scales import CURRENT_MAX, choose_scale
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork, IntNeuron
 
+from ..lowering.graph.nodes import FloatGraph
+from ..lowering.graph.prices import Cure
 from ..targets.netx.constraints import refusals
 from .peaks import measure_peaks
 
@@ -35,17 +37,25 @@ HEADROOM = 1.5
 _WEIGHT_MEND = "train the layer again, or remove it"
 
 
-def quantize(net: FloatNetwork, *, calibration: object = None, message_bits: int = 0) -> IntNetwork:
+def quantize(
+    net: FloatNetwork | FloatGraph,
+    *,
+    calibration: object = None,
+    message_bits: int = 0,
+    relays: Cure = "auto",
+    growth: float | None = None,
+) -> IntNetwork:
     """Round a network to what Loihi stores.
 
     Args:
-        net: the float description.
+        net: the float description, a chain or a graph.
         calibration: spikes ``[T, B, *input_shape]``, binary or counts, that show how far
             currents and membranes go; None bounds nothing by data.
         message_bits: 0 for binary input spikes; else input counts below 2 ** message_bits.
+        relays, growth: for a graph only; see `graphs.quantize_graph`.
 
     Returns:
-        The integer network. ``meta["quantisation"]`` has, per layer, the scale and where it came
+        The integer network; of a graph, the chain that computes it. ``meta["quantisation"]`` has, per layer, the scale and where it came
         from, the errors of weights, decays, threshold and bias in float units, the weights that
         were clipped, and whether some input could make the current wrap around.
 
@@ -53,6 +63,16 @@ def quantize(net: FloatNetwork, *, calibration: object = None, message_bits: int
         NetworkRefused: with every reason why the network does not fit.
         InputError: for calibration data of another shape.
     """
+    if isinstance(net, FloatGraph):
+        from .graphs import GROWTH_MAX, quantize_graph
+
+        return quantize_graph(
+            net,
+            calibration=calibration,
+            message_bits=message_bits,
+            relays=relays,
+            growth=GROWTH_MAX if growth is None else growth,
+        )
     reasons = [reason for place, layer in _places(net) for reason in _reasons(place, layer)]
     if reasons:
         raise NetworkRefused(reasons)

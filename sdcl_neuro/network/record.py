@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,11 @@ class Record:
         activity: one entry per layer, in order; empty if the backend gives no counts.
         elapsed_s: wall-clock seconds of the run without set-up and read-out; None if unknown.
         versions: library versions that took part.
+        readouts: read-out index to the membrane after each step, ``[T, B, *shape]``, aligned as
+            the spikes: int64 in the chip's integers, or float where the backend computes so.
+        readout_units: read-out index to how many of its integers make one unit of the model; 1
+            for a backend in float.
+        saturations: read-out index to neuron steps in which the membrane was clipped.
     """
 
     backend: str
@@ -76,9 +82,20 @@ class Record:
     activity: tuple[LayerActivity, ...] = ()
     elapsed_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    readouts: Mapping[int, NDArray[Any]] = field(default_factory=dict)
+    readout_units: Mapping[int, float] = field(default_factory=dict)
+    saturations: Mapping[int, int] = field(default_factory=dict)
+
+    def readout(self, index: int = 0) -> NDArray[np.float64]:
+        """A read-out's membrane after each step, ``[T, B, *shape]``, in units of the model."""
+        values: NDArray[np.float64] = self.readouts[index] / self.readout_units[index]
+        return values
 
     def __str__(self) -> str:
         head = f"{self.backend}: {self.steps} steps, {self.samples} sample(s)"
+        for index, count in self.saturations.items():
+            if count:
+                head += f"\n  readout_{index}: clipped in {count:,} neuron steps"
         if not self.activity:
             return head
         width = max(len(layer.name) for layer in self.activity)

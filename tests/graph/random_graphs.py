@@ -20,7 +20,7 @@ from sdcl_neuro.conversion.lowering.graph.nodes import (
     UpsampleNode,
 )
 from sdcl_neuro.conversion.lowering.graph.shapes import Misfit, _shape
-from sdcl_neuro.spec import Convolution
+from sdcl_neuro.network.spec import Convolution
 
 BETAS = [1 - d / 4096 for d in (0, 400, 1500, 4095)]
 
@@ -138,7 +138,8 @@ def random_graph(seed, *, blocks=None):
     for _ in range(int(d.rng.integers(2, 6)) if blocks is None else blocks):
         block(d)
     end(d)
-    graph = FloatGraph(tuple(d.nodes), outputs(d))
+    ends = outputs(d)
+    graph = FloatGraph(tuple(d.nodes), ends)
     steps, samples = 5, 1
     given = {
         n.name: (d.rng.random((steps, samples, *n.shape)) < 0.35).astype(np.uint8)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import InputError
-from ....spec import Shape
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.spec import Shape
 from .layout import Layout, Place
 from .rounding import Rounded, price_notes
 from .units import Units
@@ -45,12 +45,16 @@ class Tensor:
         size: ``(C, H, W)``.
         shape: as the user has it.
         parts: that together hold all channels.
+        scale: of a read-out: integer weight per unit of float weight.
+        bare: of a read-out: whether it is a synapse without neurons, which remembers nothing.
     """
 
     name: str
     size: tuple[int, int, int]
     shape: Shape
     parts: tuple[Part, ...]
+    scale: float = 1.0
+    bare: bool = False
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -101,6 +105,10 @@ def make_account(units: Units, rounded: Rounded) -> dict[str, Any]:
     ]
     layers = [_entry(units, name, chain.homes[name]) for name in units.populations]
     readouts = [_entry(units, name, chain.homes[name]) for name in units.readouts]
+    scales = {unit.node: unit.scale for unit in rounded.units}
+    for entry in readouts:
+        entry["scale"] = scales[entry["name"]]
+        entry["bare"] = entry["name"] in units.bare
     own = [0] * len(chain.layers)
     for unit in rounded.units:
         for layer, place in chain.homes[unit.node]:
@@ -118,12 +126,11 @@ def make_account(units: Units, rounded: Rounded) -> dict[str, Any]:
 
 
 def _entry(units: Units, name: str, homes: Sequence[tuple[int, Place]]) -> dict[str, Any]:
-    sender = units.senders.get(name)
-    size = _size(homes) if sender is None else sender.size
+    sender = units.senders[name]
     return {
         "name": name,
-        "size": list(size),
-        "shape": list(size if sender is None else sender.shape),
+        "size": list(sender.size),
+        "shape": list(sender.shape),
         "parts": [
             {
                 "layer": layer,
@@ -133,12 +140,6 @@ def _entry(units: Units, name: str, homes: Sequence[tuple[int, Place]]) -> dict[
             for layer, place in homes
         ],
     }
-
-
-def _size(homes: Sequence[tuple[int, Place]]) -> tuple[int, int, int]:
-    """Of a node that sends nothing, a read-out."""
-    place = homes[0][1]
-    return (len(place.channels), *place.size)
 
 
 def read_account(meta: Mapping[str, Any], shapes: Sequence[Shape]) -> Account | None:
@@ -187,7 +188,14 @@ def _tensor(entry: Mapping[str, Any], shapes: Sequence[Shape]) -> Tensor:
     shape = tuple(int(n) for n in entry["shape"])
     if sorted(found) != list(range(channels)) or prod(shape) != channels * height * width:
         raise ValueError(f"{entry['name']!r} is not whole")
-    return Tensor(str(entry["name"]), (channels, height, width), shape, tuple(parts))
+    return Tensor(
+        name=str(entry["name"]),
+        size=(channels, height, width),
+        shape=shape,
+        parts=tuple(parts),
+        scale=float(entry.get("scale", 1.0)),
+        bare=bool(entry.get("bare", False)),
+    )
 
 
 __all__ = ["KEY", "Account", "Part", "Tensor", "make_account", "read_account"]

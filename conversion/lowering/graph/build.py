@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import NetworkRefused, Refusal
-from ....fixed_point import DECAY_UNITY, THRESHOLD_MAX
-from ....spec import Convolution, IntLayer, IntNeuron
+from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.network.fixed_point import DECAY_UNITY, THRESHOLD_MAX
+from sdcl_neuro.network.spec import Convolution, IntLayer, IntNeuron
 from .kernels import Link, as_convolution, as_matrix
 from .layout import Layout, Place, lay_out
 from .relays import copies_needed, relay_weights

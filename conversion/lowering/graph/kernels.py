@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ....spec import Convolution
+from sdcl_neuro.network.spec import Convolution
 from ..folding import EXPANSION_MAX
 from .layout import Layout, Place
 from .shapes import Misfit

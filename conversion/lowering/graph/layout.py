@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....spec import Shape
+from sdcl_neuro.network.spec import Shape
 
 Indices = NDArray[np.int64]
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ....spec import Convolution, Pair, Shape
+from sdcl_neuro.network.spec import Convolution, Pair, Shape
 
 Array = NDArray[np.float64]
 PoolKind = Literal["sum", "average", "max"]
@@ -138,6 +138,7 @@ class PopulationNode(Node):
         recurrent: ``[N, N]`` of spikes one step later, in torch's flat order; None without.
         drive: added to the membranes in each step, past the current; broadcasts; None is zero.
         scale: integer weight per unit of float weight, if training fixed it.
+        hidden: whether it is no layer of the user's, but takes input counts apart.
     """
 
     beta: Array = field(default_factory=lambda: np.zeros(()))
@@ -146,6 +147,7 @@ class PopulationNode(Node):
     recurrent: Array | None = None
     drive: Array | None = None
     scale: float | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ class FloatGraph:
     @property
     def populations(self) -> tuple[PopulationNode, ...]:
         """The spiking layers, in order: ``layer_0``, ``layer_1`` and so on."""
-        return tuple(node for node in self.nodes if isinstance(node, PopulationNode))
+        return tuple(n for n in self.nodes if isinstance(n, PopulationNode) and not n.hidden)
 
     @property
     def readouts(self) -> tuple[ReadoutNode, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ....spec import FloatNeuron
+from sdcl_neuro.network.spec import FloatNeuron
 from ..pooling import window_axis
 from .forms import Form, Term
 from .lattice import common_lattice

@@ -9,8 +9,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ....fixed_point import current_decay, voltage_decay
-from ....spec import FloatNeuron, Shape
+from sdcl_neuro.network.fixed_point import current_decay, voltage_decay
+from sdcl_neuro.network.spec import FloatNeuron, Shape
 from . import forms
 from .forms import Form, Term
 from .lattice import common_lattice

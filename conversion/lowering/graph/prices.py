@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from math import log2
 from typing import Literal
 
-from ....fixed_point import WEIGHT_MAX
+from sdcl_neuro.network.fixed_point import WEIGHT_MAX
 from .relays import RELAY_THRESHOLD_MAX
 
 Cure = Literal["auto", "ceiling", "copies"]
+CURES: tuple[Cure, ...] = ("auto", "ceiling", "copies")
 
 NEURON_BITS = 48
 """Current and membrane, 24 bits each (`fixed_point`)."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import NetworkRefused, Refusal
-from ....spec import Shape
+from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.network.spec import Shape
 from ..pooling import PoolAxis, adaptive_axis, window_axis
 from . import forms
 from .forms import Flat, Form, Value
@@ -58,7 +58,12 @@ def reduce_graph(graph: FloatGraph) -> Units:
     """
     shapes = shapes_of(graph)
     done, refusals = _Reduction(shapes), []
+    readouts = {node.name for node in graph.readouts}
     for node in graph.nodes:
+        if readouts.intersection(node.inputs):
+            what = "reads the membranes of a read-out, which no synapse can send"
+            refusals.append(Refusal(where_of(node), what, "end the network there"))
+            continue
         if any(name not in done.values for name in node.inputs):
             continue  # it reads a node that was refused
         read = [done.values[name] for name in node.inputs]
@@ -77,6 +82,7 @@ def reduce_graph(graph: FloatGraph) -> Units:
         populations=tuple(node.name for node in graph.populations),
         readouts=tuple(node.name for node in graph.readouts),
         outputs=graph.outputs,
+        bare=tuple(node.name for node in graph.readouts if node.beta == node.alpha == 0),
         notes=tuple(done.notes),
     )
 
@@ -237,7 +243,7 @@ def _population(node: PopulationNode, read: list[Value], done: _Reduction) -> Va
 def _readout(node: ReadoutNode, read: list[Value], done: _Reduction) -> Value:
     form = _one_form(read[0])
     done.units.append(units_of_readout(node, form))
-    return form
+    return _send(node, form.shape, done)
 
 
 def _one_form(value: Value) -> Form:

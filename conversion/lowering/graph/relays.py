@@ -8,8 +8,8 @@ the threshold is proved here over every input, by following the bounds of both s
 
 from __future__ import annotations
 
-from ....fixed_point import DECAY_BITS, DECAY_UNITY, STATE_SHIFT, WEIGHT_MAX, WEIGHT_MIN
-from ....spec import IntNeuron
+from sdcl_neuro.network.fixed_point import DECAY_BITS, DECAY_UNITY, STATE_SHIFT, WEIGHT_MAX, WEIGHT_MIN
+from sdcl_neuro.network.spec import IntNeuron
 
 RELAY_THRESHOLD_MAX = WEIGHT_MAX - 1
 """Largest threshold that one weight exceeds."""

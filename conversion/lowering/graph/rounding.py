@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import NetworkRefused, Refusal
-from ....fixed_point import (
+from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.network.fixed_point import (
     DECAY_UNITY,
     THRESHOLD_MAX,
     current_decay,
@@ -20,8 +20,8 @@ from ....fixed_point import (
     quantize_weight,
     voltage_decay,
 )
-from ....scales import CURRENT_MAX, choose_scale
-from ....spec import IntNeuron
+from sdcl_neuro.network.scales import CURRENT_MAX, choose_scale
+from sdcl_neuro.network.spec import IntNeuron
 from .build import LONE, Chain, Level, build_chain
 from .prices import Cure, Price, price
 from .relays import RELAY_THRESHOLD_MAX

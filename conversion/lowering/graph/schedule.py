@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ....errors import NetworkRefused, Refusal
-from ....fixed_point import DECAY_UNITY, current_decay, quantize_threshold, voltage_decay
+from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.network.fixed_point import DECAY_UNITY, current_decay, quantize_threshold, voltage_decay
 from .units import Unit, Units
 
 Key = tuple[str, int, int, int]

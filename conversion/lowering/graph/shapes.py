@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import NetworkRefused, Refusal
-from ....spec import Pair, Shape
+from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.network.spec import Pair, Shape
 from ..pooling import window_axis
 from .nodes import (
     AddNode,

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ....spec import FloatNeuron, Shape
+from sdcl_neuro.network.spec import FloatNeuron, Shape
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -77,7 +77,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Sender:
-    """A node that sends spikes: an input, a population, a max pooling.
+    """A node that is given out: an input, a population, a max pooling, a read-out.
 
     Attributes:
         size: ``(C, H, W)``, flat ones ``(N, 1, 1)``.
@@ -99,6 +99,7 @@ class Units:
         units: in an order in which everything is read after it was sent.
         populations, readouts: names of the nodes, as `FloatGraph` orders them.
         outputs: names of the nodes that the network gives.
+        bare: read-outs that are synapses without neurons.
         notes: what was folded or expanded, in words.
     """
 
@@ -108,4 +109,5 @@ class Units:
     populations: tuple[str, ...]
     readouts: tuple[str, ...]
     outputs: tuple[str, ...]
+    bare: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -1,0 +1,183 @@
+"""A graph run as the chain that it became, its results under the user's own layers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.engine.readout import membranes
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.fixed_point import STATE_LIMIT, STATE_SHIFT, decay_towards_zero
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import IntNetwork
+
+from ..graph_modules import run_nodes
+from ..lowering.graph.account import Account, Tensor
+from ..lowering.graph.inputs import split_inputs, take_inputs
+from ..lowering.graph.nodes import FloatGraph, PopulationNode, ReadoutNode
+from ..quantisation.graphs import graph_of
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+FLOAT = "snntorch"
+NEEDS_FLOAT = ("norse",)
+
+
+def graph_model(thing: Any) -> Model | None:
+    """The model of a graph, given as a description or a chain; None for anything else."""
+    from ..model import Model, as_model
+
+    if isinstance(thing, FloatGraph):
+        return as_model(thing)
+    if isinstance(thing, IntNetwork) and graph_of(thing) is not None:
+        return Model(integer=thing)
+    if isinstance(thing, Model):
+        chain = thing.integer
+        if thing.graph is not None or (chain is not None and graph_of(chain) is not None):
+            return thing
+    return None
+
+
+def run_graph(
+    model: Model,
+    spikes: Any,
+    *,
+    backend: str,
+    layers: Sequence[int] | None = None,
+    device: str = "cpu",
+    **options: Any,
+) -> Record:
+    """Run a graph; arguments as for `run.run`.
+
+    Raises:
+        InputError: a layer that is not there, or a backend that knows chains only.
+    """
+    if backend == FLOAT and model.graph is not None:
+        return _run_float(model.graph, spikes, layers=layers, device=device)
+    if backend in (FLOAT, *NEEDS_FLOAT):
+        what = f"{backend} knows no graph of a network whose chain alone is left"
+        raise InputError(what, where=model.where, mend="use loihi, snntorch-int or lava")
+    net = model.need_integer()
+    account = graph_of(net)
+    assert account is not None
+    from .run import backend_function
+
+    packed = pack(account, spikes, net)
+    kept = _kept(layers, len(account.layers))
+    readouts = account.readouts if layers is None else ()
+    needed = {layer for k in kept for layer in account.layers[k].layers}
+    inner = {} if backend != "lava" else {"membranes": [t.parts[0].layer for t in readouts]}
+    if backend != "lava":
+        needed |= {tensor.parts[0].layer - 1 for tensor in readouts} - {-1}
+    else:
+        needed |= {tensor.parts[0].layer for tensor in readouts}
+    function = backend_function(backend)
+    chain = replace(model, graph=None) if model.graph is not None else model
+    record = function(
+        chain, packed, layers=sorted(needed), device=device, **{**options, **inner}
+    )
+    found = {k: account.layers[k].read(record.spikes) for k in kept}
+    given = dict(record.readouts)
+    values: dict[int, NDArray[np.int64]] = {}
+    clipped: dict[int, int] = {}
+    for index, tensor in enumerate(readouts):
+        values[index], clipped[index] = _readout(net, tensor, packed, record, given)
+    return replace(
+        record,
+        spikes=found,
+        readouts=values,
+        readout_units={k: t.scale * (1 << STATE_SHIFT) for k, t in enumerate(readouts)},
+        saturations=clipped,
+    )
+
+
+def pack(account: Account, spikes: Any, net: IntNetwork) -> NDArray[np.uint8]:
+    """The chain's input from the user's."""
+    shapes = {tensor.name: tensor.shape for tensor in account.inputs}
+    return account.pack(split_inputs(shapes, spikes, message_bits=net.message_bits))
+
+
+def _kept(layers: Sequence[int] | None, count: int) -> tuple[int, ...]:
+    if layers is None:
+        return tuple(range(count))
+    for index in layers:
+        if not 0 <= index < count:
+            mend = f"use 0 to {count - 1}"
+            raise InputError(f"there is no layer {index}", where="layers", mend=mend)
+    return tuple(sorted({int(index) for index in layers}))
+
+
+def _readout(
+    net: IntNetwork,
+    tensor: Tensor,
+    packed: NDArray[np.uint8],
+    record: Record,
+    given: Mapping[int, NDArray[np.int64]],
+) -> tuple[NDArray[np.int64], int]:
+    """A read-out's membranes ``[T, B, *shape]``, and how often one was clipped."""
+    layer = tensor.parts[0].layer
+    if layer in given:
+        whole = given[layer]
+        fired = tensor.read(record.spikes)
+        low = int((tensor.read({layer: whole}) <= 1 - STATE_LIMIT).sum())
+        clipped = int(fired.sum()) + low
+    else:
+        before = packed if layer == 0 else record.spikes[layer - 1]
+        whole, _ = membranes(net.layers[layer], before)
+        # One layer may hold several read-outs: what was clipped is counted in this one's part.
+        own = tensor.read({layer: whole})
+        clipped = int((np.abs(own) >= STATE_LIMIT - 1).sum())
+        fires = net.layers[layer].neuron.threshold << STATE_SHIFT
+        del fires
+    values = tensor.read({layer: whole})
+    if tensor.bare:
+        kept = decay_towards_zero(values[:-1], net.layers[layer].neuron.voltage_decay)
+        values = values.copy()
+        values[1:] -= kept
+    return values, clipped
+
+
+def _run_float(
+    graph: FloatGraph, spikes: Any, *, layers: Sequence[int] | None, device: str
+) -> Record:
+    """The graph itself in float, through snnTorch's neurons."""
+    import torch
+
+    from sdcl_neuro.devices import named_device, wait_for
+
+    place = named_device(device)
+    given = take_inputs(graph, spikes)
+    kept = _kept(layers, len(graph.populations))
+    names = [node.name for node in graph.populations]
+    inputs = {name: torch.from_numpy(v).float().to(place) for name, v in given.items()}
+    found: dict[int, NDArray[np.uint8]] = {}
+    values: dict[int, NDArray[Any]] = {}
+    begin = time.perf_counter()
+    with torch.no_grad():
+        for node, _, gave in run_nodes(graph, inputs):
+            if isinstance(node, PopulationNode) and node.name in names:
+                if names.index(node.name) in kept:
+                    found[names.index(node.name)] = gave.to(torch.uint8).cpu().numpy()
+            elif isinstance(node, ReadoutNode) and layers is None:
+                values[len(values)] = gave.double().cpu().numpy()
+    wait_for(place)
+    steps, samples = next(iter(given.values())).shape[:2]
+    first = graph.inputs[0].shape
+    return Record(
+        backend=FLOAT,
+        steps=steps,
+        samples=samples,
+        input_shape=first,
+        spikes=found,
+        elapsed_s=time.perf_counter() - begin,
+        versions={name: version(name) for name in ("snntorch", "torch")},
+        readouts=values,
+        readout_units=dict.fromkeys(values, 1.0),
+    )

@@ -1,0 +1,86 @@
+"""Input spikes given for a graph, by name or as one array, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.spec import Shape
+from sdcl_neuro.network.spike_file import check_spikes
+
+from .nodes import FloatGraph
+
+Spikes = NDArray[np.uint8]
+
+
+def take_inputs(
+    graph: FloatGraph, given: Any, *, where: str = "spikes", message_bits: int = 0
+) -> dict[str, Spikes]:
+    """Spikes ``[T, B, *shape]`` of every input; see `split_inputs`."""
+    shapes = {node.name: tuple(node.shape) for node in graph.inputs}
+    return split_inputs(shapes, given, where=where, message_bits=message_bits)
+
+
+def split_inputs(
+    shapes: Mapping[str, Shape], given: Any, *, where: str = "spikes", message_bits: int = 0
+) -> dict[str, Spikes]:
+    """Spikes by input.
+
+    Args:
+        shapes: of each input, in order.
+        given: ``{name: spikes}``; or one array, of the only input, or of all inputs' channels one
+            after another where their sizes agree.
+        where: how to call it in messages.
+        message_bits: 0 for binary spikes; else counts below 2 ** message_bits.
+
+    Raises:
+        InputError: an input that is missing or unknown, or spikes of another shape.
+    """
+    if isinstance(given, Mapping):
+        if set(given) != set(shapes):
+            what = f"spikes of {', '.join(map(str, given)) or 'nothing'}"
+            mend = f"give {', '.join(shapes)}"
+            raise InputError(what, where=where, mend=mend)
+        found = {name: check_spikes(given[name], where=f"{where} {name}") for name in shapes}
+    else:
+        found = _cut(shapes, check_spikes(given, where=where), where)
+    steps = {values.shape[:2] for values in found.values()}
+    if len(steps) > 1:
+        what = f"inputs of {', '.join(f'{t} steps, {b} samples' for t, b in sorted(steps))}"
+        raise InputError(what, where=where, mend="give all inputs the same steps and samples")
+    largest = max(1, 2**message_bits - 1)
+    for name, values in found.items():
+        if values.shape[2:] != shapes[name]:
+            raise InputError(
+                f"spikes of shape {list(values.shape)} for the input {name!r}, which takes "
+                f"[T, B, {', '.join(map(str, shapes[name]))}]",
+                where=where,
+                mend="encode them for this network",
+            )
+        if int(values.max()) > largest:
+            raise InputError(
+                f"a count of {int(values.max())} where the network takes at most {largest}",
+                where=where,
+                mend="make the spikes binary, or set the network's message_bits",
+            )
+    return found
+
+
+def _cut(shapes: Mapping[str, Shape], values: Spikes, where: str) -> dict[str, Spikes]:
+    """One array, cut along its channels if there are several inputs."""
+    if len(shapes) == 1:
+        return {name: values for name in shapes}
+    if len({shape[1:] for shape in shapes.values()}) > 1:
+        mend = f"give a mapping from {', '.join(shapes)} to spikes"
+        raise InputError("one array for inputs of several sizes", where=where, mend=mend)
+    wanted = sum(shape[0] for shape in shapes.values())
+    if values.shape[2] != wanted:
+        mend = f"give the channels of {', '.join(shapes)} one after another"
+        raise InputError(f"{values.shape[2]} channels, expected {wanted}", where=where, mend=mend)
+    ends = np.cumsum([shape[0] for shape in shapes.values()])[:-1]
+    parts = np.split(values, ends, axis=2)
+    return dict(zip(shapes, parts, strict=True))
