@@ -79,9 +79,12 @@ def _convolution(node: ConvolutionNode, read: list[Tensor], shape: Any) -> Tenso
     assert weight is not None
     common = (geometry.stride, geometry.padding)
     if node.transposed:
-        more = (node.output_padding, geometry.groups, geometry.dilation)
+        extra, groups, dilation = node.output_padding, geometry.groups, geometry.dilation
         return _folded(
-            read[0], lambda x: functional.conv_transpose2d(x, weight, bias, *common, *more)
+            read[0],
+            lambda x: functional.conv_transpose2d(
+                x, weight, bias, *common, extra, groups, dilation
+            ),
         )
     rest = (geometry.dilation, geometry.groups)
     return _folded(read[0], lambda x: functional.conv2d(x, weight, bias, *common, *rest))
@@ -102,13 +105,12 @@ def _upsample(node: UpsampleNode, read: list[Tensor], shape: Any) -> Tensor:
 
 def _pool(node: PoolNode, read: list[Tensor], shape: Any) -> Tensor:
     x, windows = read[0], (node.kernel, node.stride, node.padding)
-    if node.size is not None:
+    size = node.size
+    if size is not None:
         adaptive = (
-            functional.adaptive_max_pool2d
-            if node.kind == "max"
-            else functional.adaptive_avg_pool2d
+            functional.adaptive_max_pool2d if node.kind == "max" else functional.adaptive_avg_pool2d
         )
-        return _folded(x, lambda y: adaptive(y, node.size))
+        return _folded(x, lambda y: adaptive(y, size))
     if node.kind == "max":
         return _folded(
             x, lambda y: functional.max_pool2d(y, *windows, node.dilation, ceil_mode=node.ceil)
@@ -126,7 +128,8 @@ def _pool(node: PoolNode, read: list[Tensor], shape: Any) -> Tensor:
 
 def _norm(node: NormNode, read: list[Tensor], shape: Any) -> Tensor:
     gain, shift = _as(node.gain, read[0]), _as(node.shift, read[0])
-    assert gain is not None and shift is not None
+    assert gain is not None
+    assert shift is not None
     ones = [1] * (len(shape) - 1)
     return read[0] * gain.reshape(-1, *ones) + shift.reshape(-1, *ones)
 

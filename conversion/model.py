@@ -146,12 +146,12 @@ def as_model(thing: object, *, sample: Tensor | NDArray[Any] | None = None) -> M
     return _with_integers(from_snntorch(thing, sample), None, trained=True)
 
 
-def _with_integers(
-    net: FloatNetwork | FloatGraph, path: Path | None, *, trained: bool
-) -> Model:
+def _with_integers(net: FloatNetwork | FloatGraph, path: Path | None, *, trained: bool) -> Model:
     """Where training fixed every scale, the integers are known at once."""
     if isinstance(net, FloatGraph):
-        fixed = all(node.scale is not None for node in (*net.populations, *net.readouts))
+        scales = [node.scale for node in net.populations]
+        scales += [node.scale for node in net.readouts]
+        fixed = all(scale is not None for scale in scales)
         return Model(path, integer=quantize(net) if trained and fixed else None, graph=net)
     exact = trained and all(layer.scale is not None for layer in net.layers)
     return Model(path, net, quantize(net) if exact else None)

@@ -80,9 +80,7 @@ def run_graph(
         needed |= {tensor.parts[0].layer for tensor in readouts}
     function = backend_function(backend)
     chain = replace(model, graph=None) if model.graph is not None else model
-    record = function(
-        chain, packed, layers=sorted(needed), device=device, **{**options, **inner}
-    )
+    record = function(chain, packed, layers=sorted(needed), device=device, **{**options, **inner})
     found = {k: account.layers[k].read(record.spikes) for k in kept}
     given = dict(record.readouts)
     values: dict[int, NDArray[np.int64]] = {}
@@ -130,12 +128,8 @@ def _readout(
         clipped = int(fired.sum()) + low
     else:
         before = packed if layer == 0 else record.spikes[layer - 1]
-        whole, _ = membranes(net.layers[layer], before)
-        # One layer may hold several read-outs: what was clipped is counted in this one's part.
-        own = tensor.read({layer: whole})
-        clipped = int((np.abs(own) >= STATE_LIMIT - 1).sum())
-        fires = net.layers[layer].neuron.threshold << STATE_SHIFT
-        del fires
+        whole, at_limit = membranes(net.layers[layer], before)
+        clipped = int(tensor.read({layer: at_limit[None]}).sum())
     values = tensor.read({layer: whole})
     if tensor.bare:
         kept = decay_towards_zero(values[:-1], net.layers[layer].neuron.voltage_decay)

@@ -55,9 +55,10 @@ def quantize(
         relays, growth: for a graph only; see `graphs.quantize_graph`.
 
     Returns:
-        The integer network; of a graph, the chain that computes it. ``meta["quantisation"]`` has, per layer, the scale and where it came
-        from, the errors of weights, decays, threshold and bias in float units, the weights that
-        were clipped, and whether some input could make the current wrap around.
+        The integer network; of a graph, the chain that computes it. ``meta["quantisation"]``
+        has, per layer, the scale and where it came from, the errors of weights, decays,
+        threshold and bias in float units, the weights that were clipped, and whether some input
+        could make the current wrap around.
 
     Raises:
         NetworkRefused: with every reason why the network does not fit.

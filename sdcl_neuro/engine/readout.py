@@ -21,7 +21,7 @@ def membranes(layer: IntLayer, spikes: Spikes) -> tuple[Membranes, NDArray[np.in
 
     Returns:
         The membrane after each step, int64 ``[T, B, *out_shape]``, a weight of one being 2^6; and
-        per sample the neuron steps in which it was clipped, ``[B]``.
+        per neuron the steps in which it was clipped, or fired just below that, ``[B, *out_shape]``.
     """
     steps, samples = spikes.shape[:2]
     shape = (samples, *layer.out_shape)
@@ -30,14 +30,14 @@ def membranes(layer: IntLayer, spikes: Spikes) -> tuple[Membranes, NDArray[np.in
     if layer.bias is not None:
         bias = layer.bias.astype(np.int64).reshape(-1, *[1] * (len(layer.out_shape) - 1))
     kept = np.empty((steps, *shape), np.int64)
-    clipped = np.zeros(samples, np.int64)
+    clipped = np.zeros(shape, np.int64)
     for step in range(steps):
         state = neuron_step(
             current, voltage, _sums(layer, spikes[step]), neuron=layer.neuron, bias=bias
         )
         current, voltage = state.current, state.voltage
         kept[step] = voltage
-        clipped += state.saturated.reshape(samples, -1).sum(1)
+        clipped += state.saturated | state.spikes
     return kept, clipped
 
 

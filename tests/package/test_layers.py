@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"hybrid"},
     {"hybrid.live"},
     {"conversion.lowering"},
-    {"conversion.layer_modules", "conversion.targets"},
+    {"conversion.layer_modules", "conversion.graph_modules", "conversion.targets"},
     {"conversion.approximation", "conversion.quantisation"},
     {"conversion.sources"},
     {"conversion.model"},

@@ -1,1 +1,1 @@
-"""Networks that are graphs, not chains: described, and laid out as a chain that computes the same."""
+"""Networks that are graphs: described, and laid out as a chain that computes the same."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.spec import Shape
+
 from .layout import Layout, Place
 from .rounding import Rounded, price_notes
 from .units import Units
@@ -100,9 +101,7 @@ class Account:
 def make_account(units: Units, rounded: Rounded) -> dict[str, Any]:
     """The account of a chain as plain JSON."""
     chain = rounded.chain
-    inputs = [
-        _entry(units, place.node, [(-1, place)]) for place in chain.layouts[0].places
-    ]
+    inputs = [_entry(units, place.node, [(-1, place)]) for place in chain.layouts[0].places]
     layers = [_entry(units, name, chain.homes[name]) for name in units.populations]
     readouts = [_entry(units, name, chain.homes[name]) for name in units.readouts]
     scales = {unit.node: unit.scale for unit in rounded.units}

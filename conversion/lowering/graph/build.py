@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import NetworkRefused, Refusal
 from sdcl_neuro.network.fixed_point import DECAY_UNITY, THRESHOLD_MAX
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNeuron
+
 from .kernels import Link, as_convolution, as_matrix
 from .layout import Layout, Place, lay_out
 from .relays import copies_needed, relay_weights

@@ -197,9 +197,7 @@ def apply(form: Form, weight: Array, bias: Array | None, rows: Array, columns: A
     offset: Array | None = None if bias is None else bias.reshape(-1, 1, 1)
     if form.bias is not None:
         whole = np.broadcast_to(form.bias, form.shape)
-        passed = np.einsum(
-            "ocjl,yjh,xlw,chw->oyx", weight, rows, columns, whole, optimize=True
-        )
+        passed = np.einsum("ocjl,yjh,xlw,chw->oyx", weight, rows, columns, whole, optimize=True)
         offset = _narrow(passed if offset is None else passed + offset)
     return Form((outputs, len(rows), len(columns)), terms, offset)
 
@@ -268,10 +266,10 @@ def _as_channels(form: Form) -> Form:
         whole[term.into] = np.einsum(
             "ocjl,yjh,xlw->oyxchw", weight, term.rows, term.columns, optimize=True
         )
-        whole = whole.reshape(count, len(term.of), *size)
         each = np.arange(count)
         rows, columns = np.eye(size[0])[None], np.eye(size[1])[None]
-        terms.append(Term(term.source, term.of, each, whole, rows, columns))
+        flat = whole.reshape(count, len(term.of), *size)
+        terms.append(Term(term.source, term.of, each, flat, rows, columns))
     bias = None
     if form.bias is not None:
         bias = np.broadcast_to(form.bias, form.shape).reshape(-1, 1, 1)

@@ -73,7 +73,7 @@ def split_inputs(
 def _cut(shapes: Mapping[str, Shape], values: Spikes, where: str) -> dict[str, Spikes]:
     """One array, cut along its channels if there are several inputs."""
     if len(shapes) == 1:
-        return {name: values for name in shapes}
+        return dict.fromkeys(shapes, values)
     if len({shape[1:] for shape in shapes.values()}) > 1:
         mend = f"give a mapping from {', '.join(shapes)} to spikes"
         raise InputError("one array for inputs of several sizes", where=where, mend=mend)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.network.spec import Convolution
+
 from ..folding import EXPANSION_MAX
 from .layout import Layout, Place
 from .shapes import Misfit
@@ -199,9 +200,7 @@ def as_matrix(links: Sequence[Link], before: Layout, layer: Layout) -> Integers:
     return weight
 
 
-def _fill(
-    weight: Integers, link: Link, out: Indices, pick: Indices, sources: Indices
-) -> None:
+def _fill(weight: Integers, link: Link, out: Indices, pick: Indices, sources: Indices) -> None:
     for j in range(link.rows.shape[1]):
         rows = np.flatnonzero(link.rows[:, j] >= 0)
         for k in range(link.columns.shape[1]):

@@ -37,7 +37,7 @@ class Lattice:
 
 
 def common_lattice(tables: Sequence[Array]) -> Lattice:
-    """The smallest lattice on which all tables ``[outputs, J, inputs]`` lie; there is always one."""
+    """The smallest lattice on which all tables ``[outputs, J, inputs]`` lie; one always exists."""
     outputs, _, inputs = tables[0].shape
     for phases in range(1, outputs + 1):
         if outputs % phases:
@@ -55,14 +55,15 @@ def _strides(tables: Sequence[Array], phases: int) -> list[int]:
         return [max(1, tables[0].shape[2])]
     steps: dict[int, int] = {}
     for table in tables:
-        used = table.any(axis=1)  # [outputs, inputs]
+        used: NDArray[np.bool_] = np.asarray(table.any(axis=1))  # [outputs, inputs]
         for phase in range(phases):
             rows = used[phase::phases]
             # Both ends, since the border may have cut off the one or the other.
             ends = (rows.argmax(1), rows.shape[1] - 1 - rows[:, ::-1].argmax(1))
             for places in ends:
-                both = rows.any(1)[1:] & rows.any(1)[:-1]
-                for step in np.diff(places)[both]:
+                reads = np.flatnonzero(rows.any(1))
+                both = reads[1:][np.diff(reads) == 1]
+                for step in places[both] - places[both - 1]:
                     if step > 0:
                         steps[int(step)] = steps.get(int(step), 0) + 1
     return sorted(steps, key=lambda step: -steps[step]) or [1]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.network.spec import FloatNeuron
+
 from ..pooling import window_axis
 from .forms import Form, Term
 from .lattice import common_lattice
@@ -34,9 +35,7 @@ def windows_of(node: PoolNode, shape: tuple[int, int, int]) -> tuple[Array, Arra
                     size, kernel=span, stride=stride, padding=padding, ceil=node.ceil, divide="none"
                 ).matrix
             )
-            where = (
-                stride * np.arange(count)[:, None] - padding + dilation * np.arange(kernel)
-            )
+            where = stride * np.arange(count)[:, None] - padding + dilation * np.arange(kernel)
             table = (where[:, :, None] == np.arange(size)).astype(np.float64)
         tables.append(table)
     return tables[0], tables[1]
@@ -71,9 +70,7 @@ def any_of(node: PoolNode, form: Form, windows: tuple[Array, Array]) -> Unit:
         shape = (channels, len(of), lattices[0].hits.shape[1], lattices[1].hits.shape[1])
         weight = np.zeros(shape)
         for index, term in enumerate(terms):
-            taps = np.outer(
-                lattices[0].spreads[index].any(0), lattices[1].spreads[index].any(0)
-            )
+            taps = np.outer(lattices[0].spreads[index].any(0), lattices[1].spreads[index].any(0))
             weight[term.into, np.searchsorted(of, term.of)] += taps
         afferents.append(
             Afferent(source, of, (weight > 0).astype(float), lattices[0].hits, lattices[1].hits)

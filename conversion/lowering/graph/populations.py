@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.network.fixed_point import current_decay, voltage_decay
 from sdcl_neuro.network.spec import FloatNeuron, Shape
+
 from . import forms
 from .forms import Form, Term
 from .lattice import common_lattice
@@ -169,10 +170,10 @@ def _merge(channels: int, terms: Sequence[Term]) -> Afferent:
 
 def _without_zeros(afferent: Afferent, weight: Array) -> Afferent:
     """Only source channels that some weight reads, but at least one."""
-    used = weight.any(axis=(0, 2, 3))
-    used[0] |= not used.any()
+    used = np.flatnonzero(np.abs(weight).sum((0, 2, 3)))
+    kept = used if len(used) else np.zeros(1, np.int64)
     return Afferent(
-        afferent.source, afferent.of[used], weight[:, used], afferent.rows, afferent.columns
+        afferent.source, afferent.of[kept], weight[:, kept], afferent.rows, afferent.columns
     )
 
 

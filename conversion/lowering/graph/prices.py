@@ -13,6 +13,7 @@ from math import log2
 from typing import Literal
 
 from sdcl_neuro.network.fixed_point import WEIGHT_MAX
+
 from .relays import RELAY_THRESHOLD_MAX
 
 Cure = Literal["auto", "ceiling", "copies"]

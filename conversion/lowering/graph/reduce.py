@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import NetworkRefused, Refusal
 from sdcl_neuro.network.spec import Shape
+
 from ..pooling import PoolAxis, adaptive_axis, window_axis
 from . import forms
 from .forms import Flat, Form, Value

@@ -8,7 +8,13 @@ the threshold is proved here over every input, by following the bounds of both s
 
 from __future__ import annotations
 
-from sdcl_neuro.network.fixed_point import DECAY_BITS, DECAY_UNITY, STATE_SHIFT, WEIGHT_MAX, WEIGHT_MIN
+from sdcl_neuro.network.fixed_point import (
+    DECAY_BITS,
+    DECAY_UNITY,
+    STATE_SHIFT,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+)
 from sdcl_neuro.network.spec import IntNeuron
 
 RELAY_THRESHOLD_MAX = WEIGHT_MAX - 1
@@ -47,7 +53,7 @@ def relay_weights(neuron: IntNeuron) -> tuple[int, int] | None:
     for weight in weights:
         left = weight * (DECAY_UNITY - neuron.current_decay) / DECAY_UNITY
         for back in dict.fromkeys((-2 * round(left / 2), -2 * int(left // 2))):
-            if WEIGHT_MIN <= back and copies_exactly(neuron, weight, back):
+            if back >= WEIGHT_MIN and copies_exactly(neuron, weight, back):
                 return weight, back
     return None
 

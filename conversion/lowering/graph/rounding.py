@@ -22,6 +22,7 @@ from sdcl_neuro.network.fixed_point import (
 )
 from sdcl_neuro.network.scales import CURRENT_MAX, choose_scale
 from sdcl_neuro.network.spec import IntNeuron
+
 from .build import LONE, Chain, Level, build_chain
 from .prices import Cure, Price, price
 from .relays import RELAY_THRESHOLD_MAX
@@ -133,9 +134,7 @@ def _values(unit: Unit) -> NDArray[np.float64]:
     return np.concatenate(arrays)
 
 
-def _scale_group(
-    group: Sequence[Unit], peaks: Mapping[str, float] | None
-) -> tuple[float, str]:
+def _scale_group(group: Sequence[Unit], peaks: Mapping[str, float] | None) -> tuple[float, str]:
     """One scale for all units of a layer, in units of the first one's weights.
 
     Their float thresholds differ in general. The largest is everyone's, with weights multiplied
@@ -150,9 +149,7 @@ def _scale_group(
     biases = [u.bias.ravel() * g for u, g in zip(free, gains, strict=True) if u.bias is not None]
     peak = None
     if peaks is not None:
-        peak = HEADROOM * max(
-            peaks.get(u.name, 0.0) * g for u, g in zip(free, gains, strict=True)
-        )
+        peak = HEADROOM * max(peaks.get(u.name, 0.0) * g for u, g in zip(free, gains, strict=True))
     scale = choose_scale(
         weights,
         threshold=threshold,
@@ -162,9 +159,7 @@ def _scale_group(
     return scale, "weights" if peaks is None else "calibration"
 
 
-def _unit_scales(
-    group: Sequence[Unit], scale: float, origin: str
-) -> dict[str, tuple[float, str]]:
+def _unit_scales(group: Sequence[Unit], scale: float, origin: str) -> dict[str, tuple[float, str]]:
     """Each unit's own scale: that of the layer, times what makes its threshold everyone's."""
     free = [unit for unit in group if unit.kind != "or" and unit.scale is None]
     common = _common_threshold(free) if free else 0.0
@@ -230,9 +225,7 @@ def _cured(
     return float(lowered), f"{found[1]}, lowered for relays"
 
 
-def _to_copy(
-    units: Units, plan: Schedule, index: int, group: Sequence[Unit]
-) -> tuple[int, int]:
+def _to_copy(units: Units, plan: Schedule, index: int, group: Sequence[Unit]) -> tuple[int, int]:
     """Neurons of the layer before that copies would repeat, and the synapses they receive."""
     lines = {(node, c) for node, cs in plan.relays[index].items() for c in cs}
     lines |= {

@@ -11,7 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sdcl_neuro.errors import NetworkRefused, Refusal
-from sdcl_neuro.network.fixed_point import DECAY_UNITY, current_decay, quantize_threshold, voltage_decay
+from sdcl_neuro.network.fixed_point import (
+    DECAY_UNITY,
+    current_decay,
+    quantize_threshold,
+    voltage_decay,
+)
+
 from .units import Unit, Units
 
 Key = tuple[str, int, int, int]
@@ -163,9 +169,7 @@ class _Problem:
     def cost(self, levels: Levels) -> int:
         """Neurons that relay, with a penalty behind slower currents, and the depth."""
         slow = {
-            level
-            for level, key in zip(levels, self.keys, strict=True)
-            if key[2] != DECAY_UNITY
+            level for level, key in zip(levels, self.keys, strict=True) if key[2] != DECAY_UNITY
         }
         total = max(levels)
         for (name, _), (first, last) in self._spans(levels).items():

@@ -10,6 +10,7 @@ import numpy as np
 
 from sdcl_neuro.errors import NetworkRefused, Refusal
 from sdcl_neuro.network.spec import Pair, Shape
+
 from ..pooling import window_axis
 from .nodes import (
     AddNode,
@@ -174,7 +175,9 @@ def _pool(node: Any, before: list[Shape]) -> Shape:
                 divide="none",
             )
         except ValueError as error:
-            raise Misfit(f"cannot pool {list(before[0])}: {error}", "use a smaller window") from None
+            raise Misfit(
+                f"cannot pool {list(before[0])}: {error}", "use a smaller window"
+            ) from None
         found.append(len(windows.matrix))
     return channels, found[0], found[1]
 

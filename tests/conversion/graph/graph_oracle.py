@@ -38,7 +38,7 @@ class Neuron:
             self.u -= 2 * LIMIT
         elif self.u <= -LIMIT:
             self.u += 2 * LIMIT
-        self.v = towards_zero(self.v, self.voltage_decay) + self.u
+        self.v = towards_zero(self.v, self.voltage_decay) + self.u + self.bias * UNIT
         self.v = max(1 - LIMIT, min(LIMIT - 1, self.v))
         fires = self.threshold is not None and self.v > self.threshold * UNIT
         if fires:
@@ -50,7 +50,7 @@ def convolve(node, x):
     weight, g = node.weight, node.geometry
     if node.transposed:
         return convolve_transposed(node, x)
-    channels, height, width = x.shape
+    _, height, width = x.shape
     rows, columns = g.output_size((height, width), weight.shape[2:])
     out = np.zeros((len(weight), rows, columns), dtype=object)
     per_in, per_out = weight.shape[1], len(weight) // g.groups
@@ -72,7 +72,13 @@ def convolve_transposed(node, x):
     sizes = [
         (n - 1) * s - 2 * p + d * (k - 1) + e + 1
         for n, s, p, d, k, e in zip(
-            (height, width), g.stride, g.padding, g.dilation, weight.shape[2:], node.output_padding
+            (height, width),
+            g.stride,
+            g.padding,
+            g.dilation,
+            weight.shape[2:],
+            node.output_padding,
+            strict=True,
         )
     ]
     out = np.zeros((per_out * g.groups, *sizes), dtype=object)
@@ -124,9 +130,11 @@ class Population:
             )
             threshold = int(np.broadcast_to(node.threshold, shape)[place]) if spiking else None
             voltage = decay_of(beta) if spiking else min(4095, decay_of(beta))
-            self.neurons[place] = Neuron(decay_of(alpha), voltage, threshold)
+            drive = getattr(node, "drive", None)
+            drive = 0 if drive is None else int(np.broadcast_to(drive, shape)[place])
+            self.neurons[place] = Neuron(decay_of(alpha), voltage, threshold, drive)
 
-    def step(self, x, bias=None):
+    def step(self, x):
         total = x.copy()
         if getattr(self.node, "recurrent", None) is not None:
             back = self.node.recurrent.astype(int).astype(object) @ self.sent.ravel()
@@ -139,7 +147,10 @@ class Population:
 
     @property
     def membranes(self):
-        return np.vectorize(lambda neuron: neuron.v, otypes=[np.int64])(self.neurons)
+        # A synapse without neurons gives what it received in this step.
+        bare = not hasattr(self.node, "threshold") and self.node.beta == self.node.alpha == 0
+        state = (lambda neuron: neuron.u) if bare else (lambda neuron: neuron.v)
+        return np.vectorize(state, otypes=[np.int64])(self.neurons)
 
 
 def step_node(node, values, x, states):
@@ -176,7 +187,9 @@ def run(graph, inputs):
     for b in range(samples):
         states = {}
         for t in range(steps):
-            values = {name: given[t, b].astype(int).astype(object) for name, given in inputs.items()}
+            values = {
+                name: given[t, b].astype(int).astype(object) for name, given in inputs.items()
+            }
             for node in graph.nodes:
                 if node.name in values:
                     continue

@@ -31,7 +31,9 @@ class Drawing:
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
         self.nodes, self.shapes, self.spikes, self.counts = [], {}, [], {}
-        self.thresholds = self.rng.choice([10, 20, 40, 80, 250, 300, 700], 2, p=[0.15, 0.2, 0.2, 0.15, 0.1, 0.1, 0.1])
+        self.thresholds = self.rng.choice(
+            [10, 20, 40, 80, 250, 300, 700], 2, p=[0.15, 0.2, 0.2, 0.15, 0.1, 0.1, 0.1]
+        )
         self.betas = self.rng.choice(BETAS, 2, replace=False)
 
     def put(self, node_class, inputs, **fields):
@@ -77,8 +79,13 @@ class Drawing:
         if min(self.shapes[name][1:]) > 3 and self.chance(0.15):
             stride = int(self.rng.integers(1, 3))
             name = self.put(
-                PoolNode, [name], kind="sum", kernel=(2, 2), stride=(stride,) * 2,
-                padding=(int(self.rng.integers(0, 2)),) * 2, ceil=bool(self.chance(0.3)),
+                PoolNode,
+                [name],
+                kind="sum",
+                kernel=(2, 2),
+                stride=(stride,) * 2,
+                padding=(int(self.rng.integers(0, 2)),) * 2,
+                ceil=bool(self.chance(0.3)),
             )
         return name
 
@@ -86,7 +93,9 @@ class Drawing:
         shape = self.shapes[name]
         while True:
             kernel = tuple(int(k) for k in self.rng.integers(1, 4, 2))
-            stride = (1, 1) if self.chance(0.6) else tuple(int(s) for s in self.rng.integers(1, 3, 2))
+            stride = (
+                (1, 1) if self.chance(0.6) else tuple(int(s) for s in self.rng.integers(1, 3, 2))
+            )
             dilation = (1, 1) if self.chance(0.8) else (2, 1)
             padding = tuple(k // 2 for k in kernel)
             if self.chance(0.15):
@@ -104,8 +113,12 @@ class Drawing:
                 bias = self.rng.integers(-15, 16, outputs).astype(float)
             try:
                 return self.put(
-                    ConvolutionNode, [name], weight=self.even(shape_w), bias=bias,
-                    geometry=geometry, transposed=transposed,
+                    ConvolutionNode,
+                    [name],
+                    weight=self.even(shape_w),
+                    bias=bias,
+                    geometry=geometry,
+                    transposed=transposed,
                 )
             except (Misfit, ValueError):
                 continue
@@ -121,8 +134,13 @@ class Drawing:
         if recurrent:
             weight = self.even((int(np.prod(shape)),) * 2)
         name = self.put(
-            PopulationNode, [name], beta=beta, threshold=threshold,
-            alpha=np.asarray(alpha), recurrent=weight, scale=1.0,
+            PopulationNode,
+            [name],
+            beta=beta,
+            threshold=threshold,
+            alpha=np.asarray(alpha),
+            recurrent=weight,
+            scale=1.0,
         )
         self.spikes.append(name)
         return name
@@ -156,7 +174,11 @@ def block(d):
             stride = tuple(int(s) for s in d.rng.integers(1, 3, 2))
             d.spikes.append(
                 d.put(
-                    PoolNode, [name], kind="max", kernel=kernel, stride=stride,
+                    PoolNode,
+                    [name],
+                    kind="max",
+                    kernel=kernel,
+                    stride=stride,
                     padding=tuple(int(d.rng.integers(0, k // 2 + 1)) for k in kernel),
                     ceil=bool(d.chance(0.3)),
                 )
@@ -190,8 +212,11 @@ def end(d):
         dense = d.put(DenseNode, [joined], weight=weight, bias=None if slow else bias)
         if d.chance(0.35):
             d.put(
-                ReadoutNode, [dense], scale=1.0,
-                beta=float(d.pick([0.0, BETAS[0], BETAS[1]])), alpha=0.5 if slow else 0.0,
+                ReadoutNode,
+                [dense],
+                scale=1.0,
+                beta=float(d.pick([0.0, BETAS[0], BETAS[1]])),
+                alpha=0.5 if slow else 0.0,
             )
         else:
             d.population(dense, recurrent=d.chance(0.4), alpha=0.5 if slow else 0.0)
@@ -200,7 +225,8 @@ def end(d):
 def outputs(d):
     read = {name for node in d.nodes for name in node.inputs}
     ends = [
-        n.name for n in d.nodes
+        n.name
+        for n in d.nodes
         if isinstance(n, PopulationNode | ReadoutNode) and n.name not in read
     ]
     # Max pooling and sums that nobody reads are no output; the generator drops them.
