@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from sdcl_neuro.network.spike_file import check_spikes
 
 from ..sources.nir.graph import build_graph
 from ..sources.nir.values import DEFAULT_DT
+
+_INSTALL = "pip install 'sdcl-neuro[norse]'"
 
 
 def run(
@@ -69,6 +72,12 @@ def run(
     return Record("norse", steps, samples, net.input_shape, kept, (), elapsed, _versions())
 
 
+def require_norse() -> None:
+    """Raise EnvironmentFault if Norse is not installed."""
+    if find_spec("norse") is None:
+        raise EnvironmentFault("not installed", where="norse", mend=_INSTALL)
+
+
 def import_network(net: FloatNetwork, *, dt: float = DEFAULT_DT) -> Any:
     """Norse's own module for a float network, built by its NIR importer.
 
@@ -84,7 +93,7 @@ def import_network(net: FloatNetwork, *, dt: float = DEFAULT_DT) -> Any:
         raise EnvironmentFault(
             f"Norse cannot be imported ({error})",
             where="norse",
-            mend="pip install 'sdcl-neuro[norse]'",
+            mend=_INSTALL,
         ) from error
     problems = [
         Refusal(

@@ -1,15 +1,11 @@
-"""The backends, one vocabulary everywhere, and the one function that runs any of them.
-
-Exact pairs are snntorch-int, loihi and lava. norse and snntorch compute in float.
-"""
+"""Run a network on any backend of the table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,36 +15,17 @@ from sdcl_neuro.network.activity import count_activity
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spike_file import check_spikes
 
+from .table import BACKENDS, BASE, Backend, find_backend
+
 if TYPE_CHECKING:
     from ..model import Model
-
-# Name: "module:function", imported when it is asked for.
-BACKENDS: dict[str, str] = {
-    "snntorch": "snntorch_run:run_float",
-    "snntorch-int": "snntorch_run:run_integer",
-    "loihi": "loihi:run",
-    "lava": "lava.backend:run",
-    "norse": "norse:run",
-}
-
-
-def backend_function(name: str) -> Callable[..., Record]:
-    """The function behind a backend's name: ``run(model, spikes, *, layers, device)``.
-
-    Raises:
-        InputError: there is no such backend.
-    """
-    if name not in BACKENDS:
-        raise InputError(f"unknown backend {name!r}", mend=f"use one of {', '.join(BACKENDS)}")
-    module, function = BACKENDS[name].split(":")
-    return cast(Callable[..., Record], getattr(import_module(f".{module}", __package__), function))
 
 
 def run(
     thing: Any,
     spikes: object,
     *,
-    backend: str = "loihi",
+    backend: str = BASE,
     layers: Sequence[int] | None = None,
     device: str = "cpu",
     **options: Any,
@@ -59,7 +36,7 @@ def run(
         thing: a model, a network description, a user's snnTorch module, or the path of either.
         spikes: uint8 ``[T, B, *input_shape]``; every sample starts from a clean state. For a
             network with several inputs, ``{name: spikes}``.
-        backend: a name in `BACKENDS`.
+        backend: a name in `table.BACKENDS`.
         layers: indices of the layers whose spikes to keep; None keeps all.
         device: ``cpu`` or a GPU as torch names it; Lava knows the CPU only.
         options: what only this backend takes, for example ``timeout_s`` for Lava.
@@ -71,7 +48,9 @@ def run(
     """
     from .graph_run import graph_model, run_graph
 
-    function = backend_function(backend)
+    row = find_backend(backend)
+    _check_options(row, options)
+    function = row.load()
     known_graph = graph_model(thing)
     if known_graph is not None:
         return run_graph(
@@ -86,6 +65,20 @@ def run(
     if record.activity or known is None or len(record.spikes) < len(known.layers):
         return record
     return replace(record, activity=count_activity(known, values, record.spikes))
+
+
+def _check_options(row: Backend, options: dict[str, Any]) -> None:
+    """Refuse an option that this backend does not have."""
+    for name in options:
+        if name not in row.options:
+            others = [other.name for other in BACKENDS.values() if name in other.options]
+            what = f"option {name!r} is not one of the backend {row.name!r}"
+            if others:
+                hint = f"leave it out, or run on {' or '.join(others)}"
+            else:
+                known = ", ".join(("layers", "device", *row.options))
+                hint = f"give only {known}"
+            raise InputError(what, mend=hint)
 
 
 def _model(thing: Any, spikes: NDArray[np.uint8]) -> Model:

@@ -12,6 +12,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
+from ..backends.table import BACKENDS
 from ..model import Model
 from .cause import AGREES, faulty_membrane, find_cause
 from .certificate import FirstMismatch, LayerParity, PairKind, PairParity
@@ -19,9 +20,6 @@ from .layer_rules import membrane_at
 from .rounding import LayerRounding, explain_mismatches
 
 Spikes = NDArray[np.uint8]
-
-_SLOW = "lava"
-"""Reading a layer out of Lava costs seconds, so only the layers asked for are read."""
 
 
 class PairRuns:
@@ -49,7 +47,7 @@ class PairRuns:
     def record(self, backend: str) -> Record:
         """A backend's record, with all layers but where that is slow."""
         if backend not in self._records:
-            layers = self.layers if backend == _SLOW else None
+            layers = self.layers if BACKENDS[backend].slow_layers else None
             record = self._run(self.model, self.spikes, backend=backend, layers=layers)
             self._records[backend] = record
         return self._records[backend]

@@ -1,9 +1,9 @@
 """Prove backends equal on a network, spike for spike, and keep the certificate.
 
-Exact pairs: ``snntorch-int`` and ``lava`` against ``loihi``. A float pair: ``norse`` against
-``snntorch``, equal but for neurons within rounding of the threshold. Float against integers is a
-figure of agreement, never a verdict; so is everything in float on a ``.net``, whose float network
-is only what its integers mean.
+Exact pairs: every exact backend of the table against ``loihi``. Float pairs: every float backend
+against ``snntorch``, equal but for neurons within rounding of the threshold. Float against integers
+is a figure of agreement, never a verdict; so is everything in float on a ``.net``, whose float
+network is only what its integers mean.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from sdcl_neuro.network.identity import array_sha256, network_sha256, path_sha25
 from sdcl_neuro.network.spike_file import check_spikes
 
 from ..backends import run as backends_module
+from ..backends.table import BACKENDS, BASE
 from ..model import Model, as_model
 from .certificate import SCHEMA, Certificate, PairKind
 from .compare import PairRuns, compare
@@ -35,8 +36,8 @@ __all__ = ["BASE", "Certificate", "RandomInput", "verify"]
 Spikes = NDArray[np.uint8]
 Cache = Path | str | Literal[False] | None
 
-BASE = "loihi"
-EXACT = ("snntorch-int", "lava")
+FLOAT_BASE = "snntorch"
+"""What other float backends are compared with: the module as trained."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def verify(
     Args:
         thing: a model, a network, a module (with `spikes` as an array), or the path of one.
         spikes: uint8 ``[T, B, *input_shape]``; a `RandomInput`; None draws its defaults.
-        against: backends to compare: ``snntorch-int``, ``lava``, ``norse``, ``snntorch``.
+        against: names of `conversion.backends.table.BACKENDS` to compare.
         layers: indices of the layers to compare; None compares all.
         cache: folder of certificates; None is the user's cache folder; False keeps none.
 
@@ -112,7 +113,9 @@ def verify(
         "total": int(values.sum(dtype=np.int64)),
         "source": source,
     }
-    used, place = versions(), None
+    computed = {name for one, two, _ in pairs for name in (one, two)}
+    libraries = [name for row in computed for name in BACKENDS[row].libraries]
+    used, place = versions(sorted(libraries)), None
     if cache is not False:
         named = [sorted(set(layers)) if layers is not None else None, pairs, used, SCHEMA]
         key = [certified["network_sha256"], certified["sha256"], about["sha256"], named]
@@ -133,7 +136,7 @@ def verify(
 def _wanted(against: Iterable[str]) -> list[str]:
     names = [against] if isinstance(against, str) else list(against)
     wanted = list(dict.fromkeys(names))
-    allowed = [name for name in backends_module.BACKENDS if name != BASE]
+    allowed = [name for name in BACKENDS if name != BASE]
     for name in wanted:
         if name not in allowed:
             what = f"{BASE} is what others are compared with" if name == BASE else (
@@ -147,10 +150,10 @@ def _wanted(against: Iterable[str]) -> list[str]:
 
 def _pair(name: str, model: Model) -> tuple[str, str, PairKind]:
     """What a backend is compared with, and what the outcome is worth."""
-    if name in EXACT:
+    if BACKENDS[name].arithmetic == "exact":
         return BASE, name, "exact"
-    if name == "norse" and model.floating is not None:
-        return "snntorch", name, "float"
+    if name != FLOAT_BASE and model.floating is not None:
+        return FLOAT_BASE, name, "float"
     return BASE, name, "agreement"
 
 

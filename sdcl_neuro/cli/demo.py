@@ -6,11 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import CheckFailed, InputError
 
 from .progress import progress_bars
-
-BACKENDS = ("loihi", "lava", "snntorch-int")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "branch learns from the clip alone",
     )
     parser.add_argument(
-        "--backend", choices=BACKENDS, default="loihi", help="of the event branch in inference"
+        "--backend",
+        choices=[name for name, row in BACKENDS.items() if row.arithmetic == "exact"],
+        default=BASE,
+        help="of the event branch in inference",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

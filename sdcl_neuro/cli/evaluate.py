@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
 
 from .progress import progress_bars
@@ -27,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         metavar="NAMES",
-        help="of the event branch, with commas, the reference first: snntorch (float), "
-        "snntorch-int, loihi (read back from a .net file), lava, norse",
+        help=f"of the event branch, with commas, the reference first: {help_line(None)}",
     )
     parser.add_argument(
         "--data",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 
@@ -43,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--backend",
-        default="loihi",
-        help="of the event branch: loihi (default), snntorch-int, lava, snntorch or norse",
+        default=BASE,
+        help=f"of the event branch: {', '.join(BACKENDS)} (default: {BASE})",
     )
     parser.add_argument(
         "--device", help="of the dense side, as torch names it; a GPU where there is one"

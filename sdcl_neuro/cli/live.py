@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 
@@ -45,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="oldest",
         help="which tracklet is dropped when the queue is full; none holds the source up",
     )
-    how.add_argument("--backend", default="loihi", help="of the event branch (loihi)")
+    how.add_argument(
+        "--backend",
+        default=BASE,
+        help=f"of the event branch: {', '.join(BACKENDS)} (default: {BASE})",
+    )
     how.add_argument(
         "--device", help="of the dense side, as torch names it; a GPU where there is one"
     )

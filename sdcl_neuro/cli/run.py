@@ -8,13 +8,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from sdcl_neuro.conversion.backends.table import BACKENDS, BASE, find_backend, help_line
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import file_sha256, keep_apart, write_json
 from sdcl_neuro.network.record import LayerActivity, Record
 
 SCHEMA = {"name": "sdcl_neuro.run", "version": 1}
-BACKENDS = ("snntorch", "snntorch-int", "loihi", "lava", "norse")
 ENDINGS = (".npz", ".h5")
+OPTIONS = {"timeout_s": "--timeout", "run_cfg": "--run-cfg"}
+"""Options of single backends: keyword and spelling."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="OUT", type=Path, required=True, help=".npz or .h5, layer_0, layer_1, ..."
     )
-    parser.add_argument("--backend", choices=BACKENDS, default="loihi")
+    parser.add_argument("--backend", choices=list(BACKENDS), default=BASE, help=help_line())
     parser.add_argument(
         "--layers", metavar="I,J", help="layers to keep, counted from 0; all if left out"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default) or a GPU, as torch names it")
-    parser.add_argument("--timeout", metavar="S", type=float, help="lava only: give up after S s")
     parser.add_argument(
-        "--run-cfg", choices=("sim", "loihi2hw"), default="sim", help="lava only: where Lava runs"
+        "--timeout", metavar="S", type=float, dest="timeout_s", help="lava only: give up after S s"
+    )
+    parser.add_argument(
+        "--run-cfg", choices=("sim", "loihi2hw"), help="lava only: where Lava runs (sim)"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="counts and versions, as JSON")
 
@@ -48,7 +52,7 @@ def execute(args: argparse.Namespace) -> int:
     keep_apart(args.out, args.spikes)
     if not args.quiet:
         print(f"{args.backend}: running {args.model}", file=sys.stderr)
-    in_pieces = args.backend == "loihi" and {args.spikes.suffix, args.out.suffix} == {".h5"}
+    in_pieces = args.backend == BASE and {args.spikes.suffix, args.out.suffix} == {".h5"}
     record = _run_in_pieces(args, layers) if in_pieces else _run_at_once(args, layers)
     print(record)
     if args.json:
@@ -94,14 +98,16 @@ def _layers(text: str | None) -> list[int] | None:
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
-    """What only one backend takes; given to another it is a mistake."""
-    if args.backend == "lava":
-        return {"timeout_s": args.timeout, "run_cfg": args.run_cfg}
-    if args.timeout is not None or args.run_cfg != "sim":
-        raise InputError(
-            f"--timeout and --run-cfg are not for {args.backend}", mend="use --backend lava"
-        )
-    return {}
+    """Return the options that were given; InputError for one that the backend does not have."""
+    given = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
+    for name in given:
+        if name not in find_backend(args.backend).options:
+            having = [row.name for row in BACKENDS.values() if name in row.options]
+            raise InputError(
+                f"{OPTIONS[name]} is not an option of the backend {args.backend}",
+                mend=f"leave it out, or use --backend {' or '.join(having)}",
+            )
+    return given
 
 
 def _summary(record: Record, out: Path, layers: list[int] | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
 
 
@@ -17,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--against",
         metavar="NAME,...",
         default="lava",
-        help="backends: snntorch-int, lava (exact), norse (float), snntorch (a figure); "
-        "default: lava",
+        help=help_line("lava"),
     )
     parser.add_argument(
         "--spikes", metavar="IN", type=Path, help="input, .npz or .h5; random if left out"

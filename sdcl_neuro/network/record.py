@@ -58,7 +58,7 @@ class Record:
     """The result of `run`.
 
     Attributes:
-        backend: which backend ran, one of the names in `sdcl_neuro.conversion.backends.run`.
+        backend: which backend ran, a name in `sdcl_neuro.conversion.backends.table.BACKENDS`.
         steps: number of time steps T.
         samples: batch size B.
         input_shape: of one step.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sdcl_neuro.conversion import from_netx, quantize, to_netx
-from sdcl_neuro.conversion.backends.lava.installation import require_lava
-from sdcl_neuro.conversion.backends.run import backend_function, run
+from sdcl_neuro.conversion.backends.run import run
+from sdcl_neuro.conversion.backends.table import find_backend
 from sdcl_neuro.conversion.model import Model
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
@@ -24,9 +24,6 @@ from sdcl_neuro.snn.event_branch import EventBranch
 from .setting import Setting, apply_float, apply_integer
 from .signature import module_sha256
 
-IN_FLOAT = ("snntorch", "norse")
-FROM_FILE = ("loihi", "lava")
-"""Backends that run what was written to a ``.net`` file and read back from it."""
 FRAMES_ALONE, DENSE = "frames alone", "dense"
 """Arms of models without a spiking branch."""
 
@@ -99,7 +96,7 @@ def event_arm(
     """The event branch on a backend, at a setting.
 
     Args:
-        model: of the branch; with integers for every backend but `IN_FLOAT`.
+        model: of the branch; with integers for every exact backend.
         name: of the backend.
         setting: what differs from training.
         folder: where ``.net`` files are written, and read back from.
@@ -109,18 +106,18 @@ def event_arm(
         InputError: an unknown backend, or a setting that the network cannot take.
         EnvironmentFault: a backend that is not installed.
     """
-    backend_function(name)
-    if name == "lava":
-        require_lava()
-        device = "cpu"  # it knows no other
+    backend = find_backend(name)
+    backend.require()
+    if backend.cpu_only:
+        device = "cpu"
     note = ""
-    if name in IN_FLOAT:
+    if backend.arithmetic == "float":
         floating = apply_float(model.need_float(), setting)
         changed, digest = Model(floating=floating), network_sha256(floating)
         count = len(floating.layers)
     else:
         integer = apply_integer(model.need_integer(), model.floating, setting)
-        if name in FROM_FILE:
+        if backend.from_file:
             path = folder / f"{network_sha256(integer)[:16]}.net"
             sha256 = to_netx(integer, path)
             integer = from_netx(path)
@@ -138,6 +135,6 @@ def event_arm(
 def check_backends(names: Sequence[str]) -> None:
     """Raise InputError for a backend that is unknown or named twice."""
     for name in names:
-        backend_function(name)
+        find_backend(name)
     if len(set(names)) < len(names):
         raise InputError(f"backends {', '.join(names)}", mend="name each once")

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.conversion.backends.table import find_backend
 from sdcl_neuro.errors import InputError
 
 from ..datasets import Clip, DataSet, labels, tracklets
@@ -20,7 +21,7 @@ from ..datasets.index import Labels, Part
 from ..metrics import Ranking, ReRanking, changed_lists, distance_blocks, rank_blocks, rerank_blocks
 from ..metrics.distances import Metric
 from ..metrics.measures import CMC_RANKS
-from .arms import IN_FLOAT, Arm, check_backends, event_arm, unspiking_arm, with_integers
+from .arms import Arm, check_backends, event_arm, unspiking_arm, with_integers
 from .extraction import Embeddings, Extraction, extract
 from .result import Evaluation, Row
 from .setting import Setting
@@ -166,7 +167,7 @@ def _arms(
     assert model is not None  # only models without spikes have none
     chosen = tuple(backends) or (("snntorch",) if model.integer is None else ("loihi",))
     notes = []
-    if any(name not in IN_FLOAT for name in chosen):
+    if any(find_backend(name).arithmetic == "exact" for name in chosen):
         part: Part = "train" if data.train else "gallery"
         shown = islice(tracklets(data, part, trained.clip), CALIBRATION)
         model, note = with_integers(model, shown)
@@ -175,7 +176,8 @@ def _arms(
     arms = []
     for setting in settings:
         for name in chosen:
-            if name in IN_FLOAT and replace(setting, bits=Setting().bits) != setting:
+            floats = find_backend(name).arithmetic == "float"
+            if floats and replace(setting, bits=Setting().bits) != setting:
                 continue  # float weights have no bits
             arms.append(event_arm(model, name, setting, folder=folder, device=device))
     return arms, notes + [arm.note for arm in arms if arm.note and arm.setting.trained]

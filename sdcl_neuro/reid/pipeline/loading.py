@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sdcl_neuro.conversion.backends.lava.installation import require_lava
-from sdcl_neuro.conversion.backends.run import backend_function
+from sdcl_neuro.conversion.backends.table import find_backend
 from sdcl_neuro.conversion.model import Model, load_model
 from sdcl_neuro.devices import named_device
 from sdcl_neuro.errors import InputError
@@ -21,9 +20,7 @@ def check_means(backend: str, device: str | None, frame_backend: str = "eager") 
         InputError: an unknown name, a frame backend for another device.
         EnvironmentFault: a backend that is not installed, a GPU that is not there.
     """
-    backend_function(backend)
-    if backend == "lava":
-        require_lava()
+    find_backend(backend).require()
     check_kind(frame_backend, named_device(device or "cpu"))
 
 
