@@ -67,7 +67,7 @@ def run_graph(
     net = model.need_integer()
     account = graph_of(net)
     assert account is not None
-    from .run import backend_function
+    from .table import find_backend
 
     packed = pack(account, spikes, net)
     kept = _kept(layers, len(account.layers))
@@ -78,7 +78,7 @@ def run_graph(
         needed |= {tensor.parts[0].layer - 1 for tensor in readouts} - {-1}
     else:
         needed |= {tensor.parts[0].layer for tensor in readouts}
-    function = backend_function(backend)
+    function = find_backend(backend).load()
     chain = replace(model, graph=None) if model.graph is not None else model
     record = function(chain, packed, layers=sorted(needed), device=device, **{**options, **inner})
     found = {k: account.layers[k].read(record.spikes) for k in kept}
