@@ -5,7 +5,8 @@
     python run_on_loihi.py --board       on a Loihi 2 board (Loihi2HwCfg, spike adapters)
 
 It needs lava-dl and what that brings (Python 3.8 to 3.10); torch only if it is there anyway. The
-files are held against manifest.json first; the outcome goes to certificate.json. Exit code 0:
+files are held against manifest.json first; the outcome goes to certificate.json, the spikes of
+every layer to recorded.npz, for `sdcl-neuro verify NETWORK --recorded recorded.npz`. Exit code 0:
 every spike is equal; 1: not so; 2: a file is missing or altered; 3: Lava is missing or failed.
 """
 
@@ -31,9 +32,11 @@ except ImportError as missing:
     print(f"run_on_loihi: {missing}; install lava-dl", file=sys.stderr)
     raise SystemExit(3) from None
 
-BUNDLE = {"name": "sdcl_neuro.bundle", "version": 1}
-CERTIFICATE = {"name": "sdcl_neuro.certificate", "version": 1}
-CAUSE = "not sought here: sdcl-neuro verify finds causes by experiment"
+BUNDLE = {"name": "sdcl_neuro.bundle", "version": 2}
+CERTIFICATE = {"name": "sdcl_neuro.certificate", "version": 2}
+RECORDED = "recorded.npz"
+CAUSE = "not sought here: sdcl-neuro verify NETWORK --recorded recorded.npz finds it by experiment"
+SILENT = "no spikes on either side, so that equality proves little; give livelier input"
 
 
 class Refused(Exception):
@@ -192,7 +195,16 @@ def compared(layer: dict[str, Any], expected: Any, found: Any, other: str) -> di
         "mismatches": int(differ.sum()),
         "first": first,
         "rounding": None,
+        "shift": None,
     }
+
+
+def record(folder: Path, spikes: Any, layers: list[Any]) -> None:
+    """Write the input and what every layer sent, under the names that sdcl-neuro reads."""
+    arrays = {f"layer_{index}": layer for index, layer in enumerate(layers)}
+    with tempfile.TemporaryDirectory(prefix=".recorded_", dir=str(folder)) as name:
+        np.savez_compressed(Path(name) / RECORDED, spikes=spikes, **arrays)
+        (Path(name) / RECORDED).replace(folder / RECORDED)
 
 
 def certify(manifest: dict[str, Any], layers: list[Any], other: str) -> dict[str, Any]:
@@ -206,8 +218,15 @@ def certify(manifest: dict[str, Any], layers: list[Any], other: str) -> dict[str
         versions[name] = here.get(name)
     pair = {"backends": ["loihi", other], "kind": "exact", "holds": not wrong, "verdict": verdict}
     about = {"model": manifest["model"], "spikes": manifest["spikes"], "versions": versions}
-    pairs = [{**pair, "layers": layers}]
-    return {"schema": CERTIFICATE, "holds": not wrong, **about, "pairs": pairs}
+    silent = ["layer {index} ({name})".format(**e) for e in layers if not any(e["spikes"].values())]
+    notes = [{"what": what, "reason": SILENT} for what in silent]
+    rest = {
+        "pairs": [{**pair, "layers": layers}],
+        "recorded": None,
+        "not_checked": manifest["not_checked"] + notes,
+        "assumed": manifest["assumed"],
+    }
+    return {"schema": CERTIFICATE, "holds": not wrong, **about, **rest}
 
 
 def main() -> int:
@@ -222,6 +241,7 @@ def main() -> int:
         spikes = np.load(folder / "input.npz", allow_pickle=False)["spikes"]
         expected = np.load(folder / "expected.npz", allow_pickle=False)
         found = run(folder, manifest, spikes, board=args.board, late=args.late)
+        record(folder, spikes, found)
     except Refused as error:
         print(f"run_on_loihi: {error}", file=sys.stderr)
         return 2
@@ -240,7 +260,10 @@ def main() -> int:
             print(text.format(**entry["first"]))
     certificate, target = certify(manifest, layers, other), folder / "certificate.json"
     target.write_text(json.dumps(certificate, indent=2) + "\n", encoding="utf-8")
+    for note in certificate["not_checked"]:
+        print("not checked: {what}: {reason}".format(**note))
     print(f"loihi and {other}: {certificate['pairs'][0]['verdict']}; see {target}")
+    print(f"recorded: {folder / RECORDED}")
     return 0 if certificate["holds"] else 1
 
 

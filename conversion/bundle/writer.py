@@ -18,6 +18,7 @@ from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
 from sdcl_neuro.network.identity import array_sha256, network_sha256, versions
+from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, notes_of
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import check_spikes, write_spikes
 
@@ -26,7 +27,7 @@ from ..model import Model, as_model
 from ..parity.verify import RandomInput
 from ..targets.netx.file import from_netx, to_netx
 
-SCHEMA = {"name": "sdcl_neuro.bundle", "version": 1}
+SCHEMA = {"name": "sdcl_neuro.bundle", "version": 2}
 SCRIPT = "run_on_loihi.py"
 MANIFEST = "manifest.json"
 INPUT, EXPECTED = "input.npz", "expected.npz"
@@ -92,7 +93,7 @@ def to_bundle(
         (temporary / SCRIPT).write_bytes(Path(__file__).with_name(SCRIPT).read_bytes())
         files = {file: file_sha256(temporary / file) for file in (name, INPUT, EXPECTED, SCRIPT)}
         counts = [int(record.spikes[index].sum()) for index in range(len(net.layers))]
-        manifest = {
+        manifest: dict[str, Any] = {
             "schema": dict(SCHEMA),
             "network": {"file": name, **_network(net, counts)},
             "model": {
@@ -114,6 +115,8 @@ def to_bundle(
             },
             "files": files,
             "versions": versions(),
+            NOT_CHECKED: [note.to_json() for note in notes_of(net.meta, NOT_CHECKED)],
+            ASSUMED: [note.to_json() for note in notes_of(net.meta, ASSUMED)],
         }
         write_json(temporary / MANIFEST, manifest)
         digest = file_sha256(temporary / MANIFEST)
@@ -123,7 +126,8 @@ def to_bundle(
 def check_bundle_folder(folder: Path | str) -> None:
     """Refuse a place that holds anything but a bundle's own files.
 
-    A ``certificate.json`` is a board's answer: a folder with one is not replaced either.
+    ``certificate.json`` and ``recorded.npz`` are a board's answer: a folder with one of them is not
+    replaced either.
     """
     folder = Path(folder)
     if not folder.exists():

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.notes import Note
 
-SCHEMA = {"name": "sdcl_neuro.certificate", "version": 1}
+SCHEMA = {"name": "sdcl_neuro.certificate", "version": 2}
 
 PairKind = Literal["exact", "float", "agreement"]
 
@@ -50,6 +51,8 @@ class LayerParity:
         first: None if nothing differs.
         rounding: for a float pair that differs: neurons within rounding of the threshold, what
             follows from them, what neither explains (`rounding.LayerRounding`).
+        shift: steps by which the other side's spikes come later, already taken out; None where
+            nothing was aligned.
     """
 
     index: int
@@ -59,6 +62,7 @@ class LayerParity:
     mismatches: int
     first: FirstMismatch | None = None
     rounding: Mapping[str, float] | None = None
+    shift: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,11 @@ class Certificate:
         spikes: ``sha256``, ``shape`` ``[T, B, ...]``, ``total`` and where they came from.
         versions: of all libraries; None for what is not installed.
         pairs: one entry per pair of backends.
+        recorded: of spikes recorded elsewhere: ``name`` of the file if there is one, ``sha256``,
+            and ``shift``, the steps that the user stated, by layer; None where none were compared.
+        not_checked: what the verdicts do not cover, each with its reason; a reader or writer of
+            networks adds to it through `network.notes`.
+        assumed: what the source did not state and a default stands for, likewise.
         cached: whether it was read from the cache instead of computed.
     """
 
@@ -96,6 +105,9 @@ class Certificate:
     spikes: Mapping[str, Any]
     versions: Mapping[str, str | None]
     pairs: tuple[PairParity, ...]
+    recorded: Mapping[str, Any] | None = None
+    not_checked: tuple[Note, ...] = ()
+    assumed: tuple[Note, ...] = ()
     cached: bool = False
 
     @property
@@ -104,8 +116,13 @@ class Certificate:
         return all(pair.holds is not False for pair in self.pairs)
 
     @property
+    def complete(self) -> bool:
+        """Whether nothing is listed as not checked."""
+        return not self.not_checked
+
+    @property
     def exit_code(self) -> int:
-        """0 if every verdict holds, else 1."""
+        """0 if every verdict holds, else 1; what was not checked does not count."""
         return 0 if self.holds else 1
 
     def to_json(self) -> dict[str, Any]:
@@ -121,6 +138,9 @@ class Certificate:
             "spikes": dict(self.spikes),
             "versions": dict(self.versions),
             "pairs": pairs,
+            "recorded": None if self.recorded is None else dict(self.recorded),
+            "not_checked": [note.to_json() for note in self.not_checked],
+            "assumed": [note.to_json() for note in self.assumed],
         }
 
     @classmethod
@@ -134,7 +154,15 @@ class Certificate:
             if value["schema"] != SCHEMA:
                 raise InputError(f"schema {value['schema']} is not {SCHEMA}", mend="verify again")
             pairs = tuple(_pair(pair) for pair in value["pairs"])
-            return cls(value["model"], value["spikes"], value["versions"], pairs)
+            return cls(
+                value["model"],
+                value["spikes"],
+                value["versions"],
+                pairs,
+                recorded=value["recorded"],
+                not_checked=tuple(Note(**note) for note in value["not_checked"]),
+                assumed=tuple(Note(**note) for note in value["assumed"]),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"not a certificate ({error!r})", mend="verify again") from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from .layer_rules import membrane_at
 from .rounding import LayerRounding, explain_mismatches
 
 Spikes = NDArray[np.uint8]
+Windows = Mapping[int, tuple[int, int]]
 
 
 class PairRuns:
@@ -44,6 +45,10 @@ class PairRuns:
                 raise InputError(f"there is no layer {index}", where="layers", mend=mend)
         self._records: dict[str, Record] = {}
 
+    def keep(self, record: Record) -> None:
+        """Take spikes that were recorded elsewhere for the run of their backend."""
+        self._records[record.backend] = record
+
     def record(self, backend: str) -> Record:
         """A backend's record, with all layers but where that is slow."""
         if backend not in self._records:
@@ -53,28 +58,39 @@ class PairRuns:
         return self._records[backend]
 
 
-def compare(runs: PairRuns, one: str, two: str, kind: PairKind) -> PairParity:
-    """Compare two backends on the layers asked for; see `certificate.PairParity`."""
+def compare(
+    runs: PairRuns, one: str, two: str, kind: PairKind, *, windows: Windows | None = None
+) -> PairParity:
+    """Compare two backends on the layers asked for; see `certificate.PairParity`.
+
+    Args:
+        runs: of both.
+        one, two: the one compared with, and the other.
+        kind: what the outcome is worth.
+        windows: first step and the one after the last that the other has of a layer, and equals the
+            one compared with elsewhere; layers that are not named are left out. None is all steps.
+    """
     first, second = runs.record(one), runs.record(two)
     rounding: tuple[LayerRounding, ...] | None = None
     if kind == "float" and not _equal(runs.layers, first, second):
         net = runs.model.need_float()
         rounding = explain_mismatches(net, runs.spikes, first.spikes, second.spikes)
     layers = []
-    for index in runs.layers:
+    for index in runs.layers if windows is None else sorted(windows):
         ours, theirs = first.spikes[index], second.spikes[index]
+        start, stop = (0, len(ours)) if windows is None else windows[index]
         differ = ours != theirs
         mismatches = int(np.count_nonzero(differ))
         found = _first(differ, ours, theirs) if mismatches else None
         if found is not None and kind == "exact":
-            found = _explained(found, runs, index, first, second)
+            found = _explained(found, runs, index, first, second, windows)
         judged = asdict(rounding[index]) if rounding is not None and mismatches else None
         layers.append(
             LayerParity(
                 index=index,
                 name=runs.names[index],
-                spikes=(_count(ours), _count(theirs)),
-                compared=int(ours.size),
+                spikes=(_count(ours[start:stop]), _count(theirs[start:stop])),
+                compared=ours[0].size * (stop - start),
                 mismatches=mismatches,
                 first=found,
                 rounding=judged,
@@ -100,7 +116,12 @@ def _first(differ: NDArray[np.bool_], ours: Spikes, theirs: Spikes) -> FirstMism
 
 
 def _explained(
-    found: FirstMismatch, runs: PairRuns, index: int, first: Record, second: Record
+    found: FirstMismatch,
+    runs: PairRuns,
+    index: int,
+    first: Record,
+    second: Record,
+    windows: Windows | None,
 ) -> FirstMismatch:
     """With its cause, and both sides' membranes as far as they can be computed."""
     net = runs.model.integer
@@ -108,13 +129,26 @@ def _explained(
     if not isinstance(net, IntNetwork) or ours is None or theirs is None:
         return replace(found, cause="unknown")
     layer, place = net.layers[index], (found.step, found.sample, *found.neuron)
-    names = find_cause(layer, theirs, second.spikes[index])
+    stop = _recorded_until(index, windows)
+    ours, theirs, sent = ours[:stop], theirs[:stop], second.spikes[index][:stop]
+    if found.step >= len(theirs):
+        return replace(found, cause="unknown: what the layer received is not known so far")
+    names = find_cause(layer, theirs, sent)
     if names == (AGREES,):
         other: float | None = membrane_at(layer, theirs, place)
     else:
         other = faulty_membrane(names[0], layer, theirs, place)
     membranes = (membrane_at(layer, ours, place), other)
-    return replace(found, cause=_words(runs, index, names, second), membranes=membranes)
+    cause = _words(runs, index, names, second)
+    if windows is not None and index > 0 and index - 1 not in windows:
+        cause += f" (if layer {index - 1}, which was not recorded, sent what ours does)"
+    return replace(found, cause=cause, membranes=membranes)
+
+
+def _recorded_until(index: int, windows: Windows | None) -> int | None:
+    """The step up to which a layer and what it received were recorded; None is to the end."""
+    known = [] if windows is None else [windows[k][1] for k in (index - 1, index) if k in windows]
+    return min(known) if known else None
 
 
 def _received(runs: PairRuns, index: int, side: Record, otherwise: Record) -> Spikes | None:

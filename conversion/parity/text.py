@@ -23,9 +23,22 @@ def render(certificate: Certificate) -> str:
     ]
     for pair in certificate.pairs:
         lines += ["", *_table(pair)]
+    for title, notes in (
+        ("not checked", certificate.not_checked),
+        ("assumed", certificate.assumed),
+    ):
+        if notes:
+            lines += ["", title, *(f"  {note}" for note in notes)]
     if any(pair.holds is not None for pair in certificate.pairs):
-        lines += ["", "every verdict holds" if certificate.holds else "PARITY BROKEN"]
+        lines += ["", _verdict(certificate)]
     return "\n".join(lines)
+
+
+def _verdict(certificate: Certificate) -> str:
+    if not certificate.holds:
+        return "PARITY BROKEN"
+    count = len(certificate.not_checked)
+    return f"every verdict holds, {count} not checked" if count else "every verdict holds"
 
 
 def _table(pair: PairParity) -> list[str]:
@@ -48,6 +61,9 @@ def _table(pair: PairParity) -> list[str]:
 
 def _notes(pair: PairParity, layer: LayerParity) -> list[str]:
     notes = []
+    if layer.shift:
+        late = f"{abs(layer.shift)} step(s) {'late' if layer.shift > 0 else 'early'}"
+        notes.append(f"{pair.backends[1]} {late}, taken out")
     if layer.first is not None:
         first = layer.first
         values = ", ".join(f"{a} {b}" for a, b in zip(pair.backends, first.values, strict=True))
@@ -70,6 +86,4 @@ def _notes(pair: PairParity, layer: LayerParity) -> list[str]:
             f"{rounding['following']:.0f} mismatches following from them, "
             f"{rounding['unexplained']:.0f} unexplained"
         )
-    if not any(layer.spikes):
-        notes.append("no spikes on either side: this layer proves little, give livelier input")
     return notes

@@ -1,9 +1,9 @@
 """Prove backends equal on a network, spike for spike, and keep the certificate.
 
-Exact pairs: every exact backend of the table against ``loihi``. Float pairs: every float backend
-against ``snntorch``, equal but for neurons within rounding of the threshold. Float against integers
-is a figure of agreement, never a verdict; so is everything in float on a ``.net``, whose float
-network is only what its integers mean.
+Exact pairs: every exact backend of the table, and spikes ``recorded`` elsewhere, against ``loihi``.
+Float pairs: every float backend against ``snntorch``, equal but for neurons within rounding of the
+threshold. Float against integers is a figure of agreement, never a verdict; so is everything in
+float on a ``.net``, whose float network is only what its integers mean.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,13 +28,17 @@ from sdcl_neuro.network.spike_file import check_spikes
 from ..backends import run as backends_module
 from ..backends.table import BACKENDS, BASE
 from ..model import Model, as_model
-from .certificate import SCHEMA, Certificate, PairKind
+from .certificate import Certificate, PairKind
 from .compare import PairRuns, compare
+from .recorded import NAME as RECORDED
+from .recorded import Recording, Source, place, read_recording
+from .unchecked import assumed_before, not_checked_after, not_checked_before
 
 __all__ = ["BASE", "Certificate", "RandomInput", "verify"]
 
 Spikes = NDArray[np.uint8]
 Cache = Path | str | Literal[False] | None
+Pair = tuple[str, str, PairKind]
 
 FLOAT_BASE = "snntorch"
 """What other float backends are compared with: the module as trained."""
@@ -75,57 +79,65 @@ def verify(
     thing: Any,
     *,
     spikes: object = None,
-    against: Iterable[str] = ("lava",),
+    against: Iterable[str] | None = None,
     layers: Sequence[int] | None = None,
     cache: Cache = None,
+    recorded: Source | None = None,
+    recorded_shift: int | Sequence[int] | None = None,
 ) -> Certificate:
     """Run a network on several backends and compare every spike.
 
     Args:
         thing: a model, a network, a module (with `spikes` as an array), or the path of one.
-        spikes: uint8 ``[T, B, *input_shape]``; a `RandomInput`; None draws its defaults.
-        against: names of `conversion.backends.table.BACKENDS` to compare.
+        spikes: uint8 ``[T, B, *input_shape]``; a `RandomInput`; None takes the input that
+            `recorded` holds, or draws the defaults of `RandomInput` where nothing was recorded.
+        against: names of `conversion.backends.table.BACKENDS` to compare; None is ``lava``, or none
+            where `recorded` is given.
         layers: indices of the layers to compare; None compares all.
         cache: folder of certificates; None is the user's cache folder; False keeps none.
+        recorded: spikes recorded elsewhere on the same input, which our own run is compared with:
+            a file with ``layer_0``, ``layer_1``, ...; a record; layer index to array.
+        recorded_shift: steps by which they come late, of all layers or of each recorded one; None
+            finds it and says so.
 
     Returns:
-        The certificate; ``exit_code`` is 1 if a verdict does not hold.
+        The certificate; ``exit_code`` is 1 if a verdict does not hold, ``complete`` is False if
+        anything is listed in ``not_checked``.
 
     Raises:
         InputError: an unknown backend, or spikes or a network that cannot be used.
         EnvironmentFault: a backend is not installed, or failed.
     """
-    wanted = _wanted(against)
-    given = spikes if spikes is not None else RandomInput()
-    random = isinstance(given, RandomInput)
-    model = as_model(thing, sample=None if random else np.asarray(given))
-    if isinstance(given, RandomInput):
-        values, source = given.draw(model.input_shape), str(given)
-    else:
-        values, source = check_spikes(given), "given"
+    recording = _recording(recorded, recorded_shift)
+    wanted = _wanted(("lava",) if against is None and recording is None else against or ())
+    if not wanted and recording is None:
+        raise InputError("no backend to compare with", where="against", mend=", ".join(_others()))
+    model, values, source = _inputs(thing, spikes, recording)
     pairs = [_pair(name, model) for name in wanted]
-    if any(BASE in (one, two) for one, two, _ in pairs):
+    if recording is not None or any(BASE in (one, two) for one, two, _ in pairs):
         model.need_integer()
-    certified = _identity(model)
-    about = {
-        "sha256": array_sha256(values),
-        "shape": list(values.shape),
-        "total": int(values.sum(dtype=np.int64)),
-        "source": source,
-    }
     computed = {name for one, two, _ in pairs for name in (one, two)}
-    libraries = [name for row in computed for name in BACKENDS[row].libraries]
-    used, place = versions(sorted(libraries)), None
-    if cache is not False:
-        named = [sorted(set(layers)) if layers is not None else None, pairs, used, SCHEMA]
-        key = [certified["network_sha256"], certified["sha256"], about["sha256"], named]
-        place = _folder(cache) / f"{_digest(key)}.json"
-        found = _read(place)
-        if found is not None:
-            return found
+    libraries = sorted({name for row in computed for name in BACKENDS[row].libraries})
     runs = PairRuns(model, values, layers=layers, run=backends_module.run)
-    results = tuple(compare(runs, one, two, kind) for one, two, kind in pairs)
-    certificate = Certificate(certified, about, used, results)
+    started = Certificate(
+        _identity(model),
+        {
+            "sha256": array_sha256(values),
+            "shape": list(values.shape),
+            "total": int(values.sum(dtype=np.int64)),
+            "source": source,
+        },
+        versions(libraries),
+        (),
+        recorded=None if recording is None else recording.to_json(),
+        not_checked=not_checked_before(model, runs),
+        assumed=assumed_before(model),
+    )
+    place = None if cache is False else _folder(cache) / f"{_digest(started, runs, pairs)}.json"
+    kept = None if place is None else _read(place)
+    if kept is not None:
+        return kept
+    certificate = _compared(started, runs, pairs, recording)
     if place is not None:
         # A certificate that cannot be kept, on a full or read-only disk, is still one.
         with suppress(OSError):
@@ -133,19 +145,76 @@ def verify(
     return certificate
 
 
+def _recording(recorded: Source | None, shift: int | Sequence[int] | None) -> Recording | None:
+    if recorded is not None:
+        return read_recording(recorded, shift)
+    if shift is not None:
+        what = "a recorded shift without recorded spikes"
+        raise InputError(what, where="recorded_shift", mend="give recorded, too")
+    return None
+
+
+def _inputs(thing: Any, spikes: object, recording: Recording | None) -> tuple[Model, Spikes, str]:
+    """The model, its input and where that came from."""
+    given = spikes
+    if given is None and recording is not None:
+        given = recording.given
+        if given is None:
+            what = "holds no input ('spikes'), and without it there is nothing to compare with"
+            mend = "give the input that it was recorded on as spikes (--spikes IN)"
+            raise InputError(what, where=recording.where, mend=mend)
+    if given is None:
+        given = RandomInput()
+    if isinstance(given, RandomInput):
+        model = as_model(thing)
+        return model, given.draw(model.input_shape), str(given)
+    values = check_spikes(given)
+    known = None if recording is None or spikes is None else recording.given
+    if recording is not None and known is not None and not np.array_equal(values, known):
+        what = "was recorded on another input than the spikes given"
+        raise InputError(what, where=recording.where, mend="leave the spikes out")
+    source = "given" if spikes is not None else "as recorded"
+    return as_model(thing, sample=values), values, source
+
+
+def _compared(
+    started: Certificate, runs: PairRuns, pairs: list[Pair], recording: Recording | None
+) -> Certificate:
+    """The certificate with the outcome of every comparison."""
+    results = [compare(runs, one, two, kind) for one, two, kind in pairs]
+    not_checked, assumed = list(started.not_checked), list(started.assumed)
+    if recording is not None:
+        net, ours = runs.model.need_integer(), runs.record(BASE)
+        placed = place(recording, net, ours, runs.layers)
+        runs.keep(placed.record)
+        outcome = compare(runs, BASE, RECORDED, "exact", windows=placed.windows)
+        results.append(placed.name_shifts(outcome))
+        not_checked += placed.not_checked
+        assumed += placed.assumed
+    not_checked += not_checked_after(results)
+    return replace(
+        started,
+        pairs=tuple(results),
+        not_checked=tuple(dict.fromkeys(not_checked)),
+        assumed=tuple(dict.fromkeys(assumed)),
+    )
+
+
 def _wanted(against: Iterable[str]) -> list[str]:
     names = [against] if isinstance(against, str) else list(against)
     wanted = list(dict.fromkeys(names))
-    allowed = [name for name in BACKENDS if name != BASE]
+    allowed = _others()
     for name in wanted:
         if name not in allowed:
             what = f"{BASE} is what others are compared with" if name == BASE else (
                 f"unknown backend {name!r}"
             )  # fmt: skip
             raise InputError(what, where="against", mend=f"use {', '.join(allowed)}")
-    if not wanted:
-        raise InputError("no backend to compare with", where="against", mend=", ".join(allowed))
     return wanted
+
+
+def _others() -> list[str]:
+    return [name for name in BACKENDS if name != BASE]
 
 
 def _pair(name: str, model: Model) -> tuple[str, str, PairKind]:
@@ -172,7 +241,9 @@ def _folder(cache: Path | str | None) -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "sdcl_neuro" / "certificates"
 
 
-def _digest(key: object) -> str:
+def _digest(started: Certificate, runs: PairRuns, pairs: list[Pair]) -> str:
+    """A name for a certificate: a hash of all that it follows from."""
+    key = [started.to_json(), runs.layers, pairs]
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 

@@ -17,8 +17,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against",
         metavar="NAME,...",
-        default="lava",
-        help=help_line("lava"),
+        help=help_line("lava, or none with --recorded"),
+    )
+    parser.add_argument(
+        "--recorded",
+        metavar="FILE",
+        type=Path,
+        help="compare with spikes recorded elsewhere, on a board or in another simulator: .npz or "
+        ".h5 with layer_0, layer_1, ... as `run --out` writes, and the input as spikes or --spikes",
+    )
+    parser.add_argument(
+        "--recorded-shift",
+        metavar="N,...",
+        help="steps by which the recorded spikes come late, of all layers or of each recorded one; "
+        "found, and stated, if left out",
     )
     parser.add_argument(
         "--spikes", metavar="IN", type=Path, help="input, .npz or .h5; random if left out"
@@ -29,24 +41,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="S", type=int, help="of random input (0)")
     parser.add_argument("--layers", metavar="I,J", help="layers to compare, from 0; default: all")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the certificate as JSON")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 if anything is listed as not checked"
+    )
     parser.add_argument("--no-cache", action="store_true", help="compute it anew, keep no copy")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Verify, print the certificate, write it, and return 0, or 1 if a verdict does not hold."""
-    names = [name for name in (part.strip() for part in args.against.split(",")) if name]
-    layers = _layers(args.layers)
+    names = _names(args)
+    layers = _numbers(args.layers, "--layers")
+    shift = _numbers(args.recorded_shift, "--recorded-shift")
+    if shift is not None and args.recorded is None:
+        raise InputError("--recorded-shift without --recorded", mend="give --recorded FILE")
     spikes = _spikes(args)
     from sdcl_neuro.conversion.parity.verify import verify
 
     if not args.quiet:
-        print(f"comparing {args.model} in {', '.join(names)}", file=sys.stderr)
+        with_file = [] if args.recorded is None else [str(args.recorded)]
+        print(f"comparing {args.model} with {', '.join(names + with_file)}", file=sys.stderr)
     certificate = verify(
         args.model,
         spikes=spikes,
         against=names,
         layers=layers,
         cache=False if args.no_cache else None,
+        recorded=args.recorded,
+        recorded_shift=shift,
     )
     print(certificate)
     if args.json is not None:
@@ -60,7 +81,23 @@ def execute(args: argparse.Namespace) -> int:
             "see the first mismatch and its cause above",
             file=sys.stderr,
         )
+        return certificate.exit_code
+    if args.strict and not certificate.complete:
+        some = "; ".join(note.what for note in certificate.not_checked[:3])
+        more = "; ..." if len(certificate.not_checked) > 3 else ""
+        print(
+            f"sdcl-neuro: {args.model}: not checked: {some}{more}; see the reasons above",
+            file=sys.stderr,
+        )
+        return 1
     return certificate.exit_code
+
+
+def _names(args: argparse.Namespace) -> list[str]:
+    """The backends to compare; none of their own accord where spikes were recorded."""
+    if args.against is None:
+        return [] if args.recorded is not None else ["lava"]
+    return [name for name in (part.strip() for part in args.against.split(",")) if name]
 
 
 def _spikes(args: argparse.Namespace) -> Any:
@@ -77,15 +114,18 @@ def _spikes(args: argparse.Namespace) -> Any:
         from sdcl_neuro.network.spike_file import read_spikes
 
         return read_spikes(args.spikes)
+    if args.recorded is not None and not described:
+        return None  # the input that was recorded
     from sdcl_neuro.conversion.parity.verify import RandomInput
 
     return RandomInput(**described)
 
 
-def _layers(text: str | None) -> list[int] | None:
+def _numbers(text: str | None, option: str) -> list[int] | None:
     if text is None:
         return None
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{text!r} are no layers", where="--layers", mend="give 0,1") from None
+        what = f"expected whole numbers, got {text!r}"
+        raise InputError(what, where=option, mend=f"give {option} 0,1") from None

@@ -6,8 +6,7 @@ and so on, uint8 ``[T, B, *out_shape]``, for the layers that were asked for.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import re
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
@@ -20,12 +19,12 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
 
 from .record import Record
+from .spike_arrays import ending_of, read_arrays
 
 Spikes = NDArray[np.uint8]
 
 KEY = "spikes"
-MAX_BYTES = 8 << 30
-"""Files that declare more spikes than this are refused before anything is read."""
+LAYER = re.compile(r"layer_(0|[1-9][0-9]*)")
 _H5_CHUNK_BYTES = 1 << 20
 
 
@@ -37,12 +36,30 @@ def read_spikes(path: Path | str) -> Spikes:
             something else than whole numbers from 0 to 255 of rank 3 (``[T, B, N]``) or
             5 (``[T, B, C, H, W]``) with no empty axis.
     """
-    path = Path(path)
-    ending = _ending(path)
-    if not path.is_file():
-        raise InputError("no such file", where=str(path), mend="give a spike file, .npz or .h5")
-    values = _read_npz(path) if ending == ".npz" else _read_h5(path)
-    return check_spikes(values, where=str(path))
+    found, names = read_arrays(path, lambda name: name == KEY)
+    if KEY not in found:
+        what = f"no array {KEY!r} among {names}"
+        raise InputError(what, where=str(path), mend=f"name it {KEY!r}")
+    return check_spikes(found[KEY], where=str(path))
+
+
+def read_layers(path: Path | str) -> tuple[dict[int, Spikes], Spikes | None]:
+    """Read the layers' spikes of a ``.npz`` or ``.h5`` file, ``layer_0``, ``layer_1`` and so on.
+
+    Returns:
+        Layer index to spikes ``[T, B, *out_shape]``, and the input ``spikes`` if it is there, too.
+
+    Raises:
+        InputError: as `read_spikes`, for each array; no layer at all is an error as well.
+    """
+    found, names = read_arrays(path, lambda name: name == KEY or LAYER.fullmatch(name) is not None)
+    checked = {name: check_spikes(found[name], where=f"{path}: {name}") for name in found}
+    given = checked.pop(KEY, None)
+    if not checked:
+        what = f"no array 'layer_0', 'layer_1', ... among {names}"
+        raise InputError(what, where=str(path), mend="name each layer's spikes so, [T, B, ...]")
+    layers = {int(name.removeprefix("layer_")): values for name, values in checked.items()}
+    return dict(sorted(layers.items())), given
 
 
 def write_spikes(
@@ -55,7 +72,7 @@ def write_spikes(
         source: a run's record, a mapping from layer index to spikes, or input spikes.
     """
     path = Path(path)
-    ending = _ending(path)
+    ending = ending_of(path)
     if isinstance(source, np.ndarray):
         arrays = {KEY: check_spikes(source, where=str(path))}
     else:
@@ -159,84 +176,6 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
     if array.dtype.kind == "f" and not np.array_equal(spikes, array):
         raise InputError("spikes are not whole numbers", where=where, mend="round or encode them")
     return spikes
-
-
-def _ending(path: Path) -> str:
-    ending = path.suffix.lower()
-    if ending not in (".npz", ".h5"):
-        raise InputError(
-            f"unknown ending {path.suffix!r} of a spike file",
-            where=str(path),
-            mend="use .npz or .h5",
-        )
-    return ending
-
-
-def _missing(path: Path, names: object) -> InputError:
-    return InputError(f"no array {KEY!r} among {names}", where=str(path), mend=f"name it {KEY!r}")
-
-
-def _refuse_size(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
-    size = itemsize
-    for extent in shape:
-        size *= int(extent)
-    if size > MAX_BYTES:
-        raise InputError(
-            f"declares {size / 2**30:.1f} GiB of spikes, shape {list(shape)}",
-            where=str(path),
-            mend=f"split it below {MAX_BYTES >> 30} GiB",
-        )
-
-
-def _read_npz(path: Path) -> NDArray[np.generic]:
-    member = f"{KEY}.npy"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if member not in archive.namelist():
-                raise _missing(path, sorted(Path(name).stem for name in archive.namelist()))
-            with archive.open(member) as stream:
-                shape, dtype = _npy_header(stream)
-                _refuse_size(path, shape, dtype.itemsize)
-            with archive.open(member) as stream:
-                values: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
-                return values
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        EOFError,
-        zlib.error,
-        NotImplementedError,
-    ) as error:
-        raise InputError(
-            f"not a readable .npz file ({error})", where=str(path), mend="write it again"
-        ) from error
-
-
-def _npy_header(stream: object) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    version = np.lib.format.read_magic(stream)  # type: ignore[arg-type]
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)  # type: ignore[arg-type]
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)  # type: ignore[arg-type]
-    return shape, dtype
-
-
-def _read_h5(path: Path) -> NDArray[np.generic]:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            if not isinstance(file.get(KEY), h5py.Dataset):
-                raise _missing(path, sorted(file))
-            dataset = file[KEY]
-            if dataset.shape is None:
-                raise InputError(f"{KEY!r} is empty", where=str(path), mend="write spikes to it")
-            _refuse_size(path, dataset.shape, dataset.dtype.itemsize)
-            return np.asarray(dataset[()])
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise InputError(
-            f"not a readable HDF5 file ({error})", where=str(path), mend="write it again"
-        ) from error
 
 
 def _write_h5(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:

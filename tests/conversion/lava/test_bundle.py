@@ -15,7 +15,7 @@ import pytest
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx, to_bundle, to_netx
 from sdcl_neuro.conversion.parity.certificate import Certificate
-from sdcl_neuro.conversion.parity.verify import RandomInput
+from sdcl_neuro.conversion.parity.verify import RandomInput, verify
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import file_sha256
@@ -59,7 +59,7 @@ def test_what_is_in_it(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "b").iterdir()} == FILES
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     assert manifest == made.manifest
-    assert manifest["schema"] == {"name": "sdcl_neuro.bundle", "version": 1}
+    assert manifest["schema"] == {"name": "sdcl_neuro.bundle", "version": 2}
     assert manifest["files"].keys() == FILES - {"manifest.json"}
     for name, digest in manifest["files"].items():
         assert file_sha256(tmp_path / "b" / name) == digest
@@ -147,6 +147,20 @@ def test_lava_agrees(tmp_path: Path, kind: str, seed: int) -> None:
     assert certificate.pairs[0].backends == ("loihi", "lava")
     assert sum(layer.spikes[1] for layer in certificate.pairs[0].layers) > 10
     assert "Parity certificate" in str(certificate)
+    silent = [layer.index for layer in certificate.pairs[0].layers if not any(layer.spikes)]
+    assert len(certificate.not_checked) == len(silent)
+    # What it recorded holds at the desk, without Lava and without another file.
+    again = verify(folder / "network.net", recorded=folder / "recorded.npz", cache=False)
+    assert again.holds
+    assert again.spikes["sha256"] == certificate.spikes["sha256"]
+    assert [layer.spikes for layer in again.pairs[0].layers] == [
+        layer.spikes for layer in certificate.pairs[0].layers
+    ]
+    with pytest.raises(InputError, match="holds certificate"):
+        _bundle(folder, kind, seed)
+    (folder / "certificate.json").unlink()
+    with pytest.raises(InputError, match=r"holds recorded\.npz"):
+        _bundle(folder, kind, seed)
 
 
 @pytest.mark.lava
@@ -170,6 +184,8 @@ def test_a_planted_mismatch_is_one_with_its_place(tmp_path: Path) -> None:
     assert (first.step, first.sample, *first.neuron) == tuple(int(n) for n in place)
     assert first.values == (int(wrong[0][place]), 1 - int(wrong[0][place]))
     assert certificate.pairs[0].layers[1].first is None
+    # Lava was right, and so is what was recorded of it.
+    assert verify(folder / "network.net", recorded=folder / "recorded.npz", cache=False).holds
 
 
 @pytest.mark.lava

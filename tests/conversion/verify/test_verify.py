@@ -155,14 +155,25 @@ def test_float_on_a_net_file_is_a_figure_only(int_net, tmp_path):
     assert certificate.exit_code == 0
     assert "every verdict" not in str(certificate)
     assert certificate.model["name"] == "m.net"
+    assert [note.what for note in certificate.not_checked] == [
+        "norse against loihi", "snntorch against loihi",
+    ]  # fmt: skip
 
 
 def test_the_json_has_a_fixed_shape(int_net, tmp_path, monkeypatch):
     _replace_backend(monkeypatch, "lava", _on(1, lambda la: replace(la, weight=la.weight * 2)))
     certificate = verify(int_net, spikes=INPUT, against=["lava"], layers=[1], cache=tmp_path)
     value = json.loads(json.dumps(certificate.to_json()))
-    assert list(value) == ["schema", "holds", "model", "spikes", "versions", "pairs"]
-    assert value["schema"] == {"name": "sdcl_neuro.certificate", "version": 1}
+    assert list(value) == [
+        "schema", "holds", "model", "spikes", "versions", "pairs",
+        "recorded", "not_checked", "assumed",
+    ]  # fmt: skip
+    assert value["schema"] == {"name": "sdcl_neuro.certificate", "version": 2}
+    assert value["recorded"] is None
+    (left_out,) = value["not_checked"]
+    assert left_out["what"] == "layer 0 (first)"
+    assert "asked for" in left_out["reason"]
+    assert value["assumed"] == []
     assert set(value["model"]) == {"name", "sha256", "network_sha256"}
     assert set(value["spikes"]) == {"sha256", "shape", "total", "source"}
     assert value["spikes"]["shape"] == [12, 2, 2, 8, 7]
@@ -180,7 +191,9 @@ def test_the_json_has_a_fixed_shape(int_net, tmp_path, monkeypatch):
     (pair,) = value["pairs"]
     assert set(pair) == {"backends", "kind", "holds", "verdict", "layers"}
     (layer,) = pair["layers"]
-    assert list(layer) == ["index", "name", "spikes", "compared", "mismatches", "first", "rounding"]
+    assert list(layer) == [
+        "index", "name", "spikes", "compared", "mismatches", "first", "rounding", "shift",
+    ]  # fmt: skip
     assert set(layer["spikes"]) == {"loihi", "lava"}
     assert set(layer["first"]) == {
         "step", "sample", "neuron", "values", "cause", "membranes",
