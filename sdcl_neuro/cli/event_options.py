@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from ..events import MENDS
+from ..events import MENDS, Denoise
 from ..events.options import ReadingOptions
-from .event_values import pair, time_unit
+from .event_values import pair, time_span, time_unit
 
 
 def add_reading_arguments(
@@ -32,7 +33,32 @@ def add_reading_arguments(
     )
     parser.add_argument("--columns", metavar="ORDER", help="of text and N x 4 files, as xytp")
     parser.add_argument(
-        "--time-unit", metavar="UNIT", help="of files that do not fix it, as us, 100us, ms or s"
+        "--time-unit", metavar="UNIT", help="of files that do not fix it: ns, us, 100us, ms or s"
+    )
+    parser.add_argument(
+        "--stream",
+        metavar="NAME",
+        help="which recording of a file that holds several (AEDAT 4, ROS bags, HDF5): its number, "
+        "name, camera or camera/name, as `events info` lists them",
+    )
+    parser.add_argument(
+        "--between",
+        metavar="START,END",
+        help="take only the events of this time span, in the file's clock: 1.5s,2s or 0,40ms; a "
+        "number without a unit is microseconds",
+    )
+    parser.add_argument(
+        "--denoise",
+        metavar="FILTER,...",
+        help="take out noise, and count it: background[=US] (no event at the eight pixels around "
+        "within that time before it; 10000), refractory[=US] (too soon after its pixel's last; "
+        "500), hot[=FACTOR] (pixels that fire so many times as often as those around; 10)",
+    )
+    parser.add_argument(
+        "--rectify",
+        metavar="MAP",
+        type=Path,
+        help="move events by a rectification map, as DSEC's rectify_map.h5",
     )
 
 
@@ -47,4 +73,8 @@ def reading_of(args: argparse.Namespace) -> ReadingOptions:
         mend=tuple(name for name in args.mend.split(",") if name),
         columns=args.columns,
         time_unit_us=time_unit(args.time_unit),
+        stream=args.stream,
+        between_us=time_span(args.between),
+        denoise=None if args.denoise is None else Denoise.parse(args.denoise),
+        rectify=args.rectify,
     )

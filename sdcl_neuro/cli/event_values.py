@@ -9,7 +9,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.array import Box
 from sdcl_neuro.events.checks import Size
 
-UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6}
+UNITS_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
 NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
 
 
@@ -44,10 +44,29 @@ def rate(text: str) -> Fraction:
 
 
 def time_unit(text: str | None) -> float | None:
-    """Microseconds of ``us``, ``100us``, ``ms`` or ``s``; None stays None."""
+    """Microseconds of ``ns``, ``us``, ``100us``, ``ms`` or ``s``; None stays None."""
     if text is None:
         return None
-    found = re.fullmatch(rf"{NUMBER}?\s*(us|ms|s)", text.strip())
+    found = re.fullmatch(rf"{NUMBER}?\s*(ns|us|ms|s)", text.strip())
     if not found:
-        raise InputError(f"{text!r} is no time unit", where="--time-unit", mend="as us, 100us or s")
+        raise InputError(
+            f"{text!r} is not a time unit",
+            where="--time-unit",
+            mend="give ns, us, 100us, ms or s",
+        )
     return float(found[1] or 1) * UNITS_US[found[2]]
+
+
+def time_span(text: str | None) -> tuple[int, int] | None:
+    """Two times in microseconds, ``1.5s,2s`` or ``0,40000``; None stays None."""
+    if text is None:
+        return None
+    found = [re.fullmatch(rf"(-?){NUMBER}\s*(ns|us|ms|s)?", one.strip()) for one in text.split(",")]
+    if len(found) != 2 or not all(found):
+        raise InputError(
+            f"{text!r} is not a time span", where="--between", mend="give START,END, as 1.5s,2s"
+        )
+    times = [
+        round(float(one[1] + one[2]) * UNITS_US[one[3] or "us"]) for one in found if one is not None
+    ]
+    return times[0], times[1]

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from .array import EVENT_DTYPE, Events, concatenate
 from .checks import MENDS, events_from
 from .encoding import encode
-from .parts import read_parts
-from .reading import read_events
+from .denoising import Denoise
+from .frames import FrameRecording, holds_frames, open_frames
+from .reading import list_streams, read_events, read_parts
 from .streaming import StreamEncoder, encode_stream
+from .streams import StreamInfo
 from .times import EvenFrames
 from .writing import write_events
 
@@ -24,13 +26,19 @@ _LAZY = {"Simulator": "simulator", "SimulatorConfig": "pixels", "simulate": "sim
 __all__ = [
     "EVENT_DTYPE",
     "MENDS",
+    "Denoise",
     "EvenFrames",
     "Events",
+    "FrameRecording",
     "StreamEncoder",
+    "StreamInfo",
     "concatenate",
     "encode",
     "encode_stream",
     "events_from",
+    "holds_frames",
+    "list_streams",
+    "open_frames",
     "read_events",
     "read_parts",
     "write_events",

@@ -32,6 +32,8 @@ class Events:
         width, height: of the sensor in pixels; every x < width, every y < height.
         source: which format they were read from, for example ``evt3``; empty if made here.
         mended: what a reader was allowed to mend, and how many events that touched.
+        removed: filters that were asked for, and how many events each took out.
+        notes: what a reader assumed, or could not know, in words.
 
     Raises:
         InputError: an event outside the sensor, out of time order or without a polarity, with
@@ -43,6 +45,8 @@ class Events:
     height: int
     source: str = ""
     mended: Mapping[str, int] = field(default_factory=dict)
+    removed: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (0 < self.width <= SENSOR_MAX and 0 < self.height <= SENSOR_MAX):
@@ -52,8 +56,8 @@ class Events:
             )
         if self.array.dtype != EVENT_DTYPE or self.array.ndim != 1:
             raise InputError(
-                f"an array of {self.array.dtype} with {self.array.ndim} dimension(s) is no event "
-                f"array ({EVENT_DTYPE.descr})",
+                f"expected an event array of {EVENT_DTYPE.descr}, got {self.array.dtype} with "
+                f"{self.array.ndim} dimension(s)",
                 mend="build it with sdcl_neuro.events.events_from",
             )
         first_fault(self.array, self.width, self.height)
@@ -75,16 +79,19 @@ class Events:
 
     def __str__(self) -> str:
         size = f"{self.width}x{self.height}"
-        if not len(self):
-            return f"0 events, {size}"
-        on = int(np.count_nonzero(self.array["p"]))
-        start, end = int(self.array["t"][0]), int(self.array["t"][-1])
-        text = (
-            f"{len(self):,} events, {size}, {(end - start) / 1e6:.6f} s "
-            f"(t {start} to {end} us), {on:,} ON, {len(self) - on:,} OFF"
-        )
-        mended = ", ".join(f"{name} {count:,}" for name, count in self.mended.items())
-        return f"{text}; mended: {mended}" if mended else text
+        text = f"0 events, {size}"
+        if len(self):
+            on = int(np.count_nonzero(self.array["p"]))
+            start, end = int(self.array["t"][0]), int(self.array["t"][-1])
+            text = (
+                f"{len(self):,} events, {size}, {(end - start) / 1e6:.6f} s "
+                f"(t {start} to {end} us), {on:,} ON, {len(self) - on:,} OFF"
+            )
+        for label, counts in (("mended", self.mended), ("removed", self.removed)):
+            if counts:
+                listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+                text = f"{text}; {label}: {listed}"
+        return "; ".join([text, *self.notes])
 
     def slice(self, after_us: int, until_us: int) -> Events:
         """Events with ``after_us < t <= until_us``: what a frame at `until_us` owns."""
@@ -125,7 +132,9 @@ class Events:
         return self._with(array, size[1], size[0])
 
     def _with(self, array: NDArray[Any], width: int, height: int) -> Events:
-        return unchecked(array, width, height, self.source, self.mended)
+        return unchecked(
+            array, width, height, self.source, self.mended, self.removed, self.notes
+        )
 
 
 def unchecked(
@@ -134,12 +143,14 @@ def unchecked(
     height: int,
     source: str = "",
     mended: Mapping[str, int] | None = None,
+    removed: Mapping[str, int] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Events:
     """`Events` of an array that is right by construction: looking at each again takes its time."""
     events = object.__new__(Events)
     view = array.view()
     view.flags.writeable = False
-    values = (view, width, height, source, dict(mended or {}))
+    values = (view, width, height, source, dict(mended or {}), dict(removed or {}), notes)
     for item, value in zip(fields(Events), values, strict=True):
         object.__setattr__(events, item.name, value)
     return events
@@ -161,13 +172,13 @@ def first_fault(array: NDArray[Any], width: int, height: int) -> None:
             raise InputError(
                 f"event {index} has {axis} = {int(array[axis][index])}, outside the sensor of "
                 f"{width}x{height}",
-                mend="give the right sensor size, or mend with 'drop-outside'",
+                mend="give the right sensor size (--sensor), or mend=['drop-outside'] (--mend)",
             )
     if len(array) and int(array["p"].max()) > 1:
         index = int(np.argmax(array["p"] > 1))
         raise InputError(
             f"event {index} has polarity {int(array['p'][index])}, not 0 or 1",
-            mend="check the order of the fields, or mend with 'drop-polarity'",
+            mend="check the order of the fields (--columns), or give mend=['drop-polarity'] (--mend)",
         )
     late = array["t"][1:] < array["t"][:-1]
     if late.any():
@@ -175,7 +186,7 @@ def first_fault(array: NDArray[Any], width: int, height: int) -> None:
         raise InputError(
             f"event {index} at {int(array['t'][index])} us comes after one at "
             f"{int(array['t'][index - 1])} us",
-            mend="mend with 'sort', or check the order of the fields",
+            mend="give mend=['sort'] (--mend sort), or check the order of the fields (--columns)",
         )
 
 
@@ -199,3 +210,16 @@ def concatenate(parts: Sequence[Events]) -> Events:
                 mend="give the parts in order of time",
             )
     return parts[0]._with(np.concatenate([part.array for part in parts]), *sizes.pop())
+
+
+def with_sums(parts: Sequence[Events]) -> Events:
+    """Join the parts of one recording: their counts are added up, their notes kept once each."""
+    whole = concatenate(parts)
+    mended: dict[str, int] = {}
+    removed: dict[str, int] = {}
+    for part in parts:
+        for sums, counts in ((mended, part.mended), (removed, part.removed)):
+            for name, count in counts.items():
+                sums[name] = sums.get(name, 0) + count
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    return unchecked(whole.array, whole.width, whole.height, whole.source, mended, removed, notes)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from .array import EVENT_DTYPE, SENSOR_MAX, Events, unchecked
+from .units import TIME_LIMIT_US, integers, lost_microseconds, microseconds
 
-from .array import EVENT_DTYPE, SENSOR_MAX, Events
-from .units import integers, microseconds
+if TYPE_CHECKING:
+    from .denoising import Denoise, Denoiser
+    from .rectification import Rectification
 
 # What may be mended, and what is done then.
 MENDS: dict[str, str] = {
@@ -29,7 +33,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Columns:
-    """What a reader found, before it is checked.
+    """What a reader found, before it is checked: a whole file, or a part of one.
 
     Attributes:
         t, x, y, p: numbers of any type, one entry per event; t in the file's unit.
@@ -39,6 +43,8 @@ class Columns:
         order: the order of t, x, y, p in the file, if the file does not name its columns.
         usual: a size that is usual for the format or camera; used in advice only.
         tail: whether an incomplete last record was left out.
+        off: the polarity that means OFF, if the format fixes it; else the values tell.
+        notes: what the reader assumed or lost, in words.
     """
 
     t: NDArray[Any]
@@ -51,6 +57,8 @@ class Columns:
     order: str = ""
     usual: Size | None = None
     tail: bool = False
+    off: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,55 +69,184 @@ class Options:
     mend: Collection[str] = field(default_factory=tuple)
     order: str | None = None
     time_unit_us: float | None = None
+    stream: str | None = None
+    between_us: tuple[int, int] | None = None
+    rectify: Path | None = None
+    denoise: Denoise | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.mend) - set(MENDS))
         if unknown:
-            raise InputError(f"unknown mend {unknown}", mend=f"choose from {sorted(MENDS)}")
+            raise InputError(
+                f"unknown mend {unknown}", mend=f"give --mend with one of {', '.join(MENDS)}"
+            )
         if self.order is not None and sorted(self.order) != sorted("txyp"):
             raise InputError(
-                f"columns {self.order!r}", mend="give each of t, x, y and p once, such as 'xytp'"
+                f"columns {self.order!r}",
+                mend="give --columns each of t, x, y and p once, such as xytp",
             )
         unit = self.time_unit_us
         if unit is not None and not 1e-6 <= unit <= 1e9:  # also refuses NaN
-            raise InputError(f"a time unit of {unit} us", mend="give one from 1e-6 to 1e9")
+            raise InputError(f"a time unit of {unit} us", mend="give one from 1e-6 to 1e9 us")
+        if self.between_us is not None:
+            low, high = self.between_us
+            if not -TIME_LIMIT_US <= low < high <= TIME_LIMIT_US:
+                raise InputError(
+                    f"a time span from {low} to {high} us", mend="give an end after its start"
+                )
+
+    def allows(self, name: str) -> bool:
+        """Whether `name` of `MENDS` may be mended."""
+        return name in self.mend
+
+
+class Checker:
+    """Checks one part of a recording after another, and mends what may be mended.
+
+    Args:
+        options: what the caller says.
+
+    Attributes:
+        seen: events checked so far; errors count from the first of the recording.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options, self.seen = options, 0
+        self._off: int | None = None
+        self._last_us: int | None = None
+        self._denoiser: Denoiser | None = None
+        self._map: Rectification | None = None
+        self._ready = False
+
+    def check(self, columns: Columns) -> Events:
+        """Return the part's events, in whole microseconds.
+
+        Raises:
+            InputError: see `read_events`; the index counts from the recording's first event.
+        """
+        options = self.options
+        width, height = sensor_size(columns, options)
+        self._prepare(width, height)
+        lengths = {name: len(getattr(columns, name)) for name in "txyp"}
+        if len(set(lengths.values())) > 1:
+            raise InputError(f"fields of different lengths {lengths}", mend="check the file")
+        if self.seen + len(columns.t) > MAX_EVENTS and not self._last_us:
+            raise InputError(
+                f"{len(columns.t):,} events, at most {MAX_EVENTS:,} are read at once",
+                mend="read it in parts (read_parts), or a span of it (--between)",
+            )
+        mended = {"drop-tail": 1} if columns.tail else {}
+        array = self._array(columns, width, height, mended)
+        self._in_order(array)
+        self.seen += len(columns.t)
+        unit_us = columns.unit_us or self.options.time_unit_us or 1.0
+        lost = lost_microseconds(np.asarray(columns.t), unit_us)
+        notes = (*columns.notes, lost) if lost else columns.notes
+        found = unchecked(array, width, height, columns.source, mended, notes=notes)
+        if self._denoiser is not None:
+            found = self._denoiser.clean(found)
+        return found if self._map is None else self._map.apply(found)
+
+    def _prepare(self, width: int, height: int) -> None:
+        """Build what needs the sensor's size, once."""
+        if self._ready:
+            return
+        if self.options.denoise is not None:
+            from .denoising import Denoiser
+
+            self._denoiser = Denoiser(self.options.denoise, (width, height))
+        if self.options.rectify is not None:
+            from .rectification import read_rectification
+
+            self._map = read_rectification(self.options.rectify, (width, height))
+        self._ready = True
+
+    def _array(
+        self, columns: Columns, width: int, height: int, mended: dict[str, int]
+    ) -> NDArray[Any]:
+        """The part as an array of `EVENT_DTYPE`, cut to the time span asked for, sorted if allowed."""
+        options = self.options
+        x, y = (integers(getattr(columns, axis), axis, self.seen) for axis in "xy")
+        p = integers(columns.p, "p", self.seen)
+        t = microseconds(columns.t, columns.unit_us, options.time_unit_us, self.seen)
+        keep = np.ones(len(t), bool)
+        if options.between_us is not None:
+            keep = (t > options.between_us[0]) & (t <= options.between_us[1])
+        outside = (x < 0) | (x >= width) | (y < 0) | (y >= height)
+        self._drop(
+            "drop-outside", outside, keep, mended,
+            lambda i: f"event {self.seen + i} at (x, y) = ({x[i]}, {y[i]}) lies outside the sensor "
+            f"of {width}x{height}",
+        )  # fmt: skip
+        off = self._off_value(columns, p)
+        wrong = (p != off) & (p != 1)
+        self._drop(
+            "drop-polarity", wrong, keep, mended,
+            lambda i: f"event {self.seen + i} has polarity {p[i]}, in a file whose OFF is {off}",
+        )  # fmt: skip
+        array = np.empty(int(np.count_nonzero(keep)), EVENT_DTYPE)
+        array["t"], array["x"], array["y"] = t[keep], x[keep], y[keep]
+        array["p"] = p[keep] == 1
+        return _sorted(array, options, mended)
+
+    def _off_value(self, columns: Columns, p: NDArray[Any]) -> int:
+        """0 or -1: what the format fixes, else what was seen first."""
+        if columns.off is not None:
+            return columns.off
+        if self._off is None and len(p):
+            negative = bool((p < 0).any())
+            # A part of ON events alone leaves it open.
+            self._off = -1 if negative else 0 if bool((p == 0).any()) else None
+        return self._off or 0
+
+    def _drop(
+        self,
+        name: str,
+        wrong: NDArray[np.bool_],
+        keep: NDArray[np.bool_],
+        mended: dict[str, int],
+        say: Any,
+    ) -> None:
+        """Take `wrong` out of `keep` and count it if that may be mended, else raise for the first."""
+        wrong &= keep
+        if not wrong.any():
+            return
+        if not self.options.allows(name):
+            raise InputError(
+                say(int(np.argmax(wrong))),
+                mend=f"give mend=['{name}'] (--mend {name}) to {MENDS[name]}",
+            )
+        mended[name] = int(np.count_nonzero(wrong))
+        keep &= ~wrong
+
+    def _in_order(self, array: NDArray[Any]) -> None:
+        """Raise InputError for the first event that comes before one of an earlier part."""
+        if not len(array):
+            return
+        first = int(array["t"][0])
+        if self._last_us is not None and first < self._last_us:
+            raise InputError(
+                f"event {self.seen} at {first} us comes after one at {self._last_us} us",
+                mend="give mend=['sort'] (--mend sort) to sort by time",
+            )
+        late = np.flatnonzero(array["t"][1:] < array["t"][:-1])
+        if len(late):
+            i = int(late[0]) + 1
+            raise InputError(
+                f"event {self.seen + i} at {array['t'][i]} us comes after one at "
+                f"{array['t'][i - 1]} us",
+                mend="give mend=['sort'] (--mend sort) to sort by time, or check --columns",
+            )
+        self._last_us = int(array["t"][-1])
 
 
 def build(columns: Columns, options: Options) -> Events:
-    """Check what a reader found, mend what may be mended, and return it as `Events`.
+    """Check a whole recording and return it as `Events`.
 
     Raises:
         InputError: see `read_events`.
     """
-    width, height = sensor_size(columns, options)
-    lengths = {name: len(getattr(columns, name)) for name in "txyp"}
-    if len(set(lengths.values())) > 1:
-        raise InputError(f"fields of different lengths {lengths}", mend="check the file")
-    if len(columns.t) > MAX_EVENTS:
-        raise InputError(
-            f"{len(columns.t):,} events, at most {MAX_EVENTS:,} are read", mend="cut the file"
-        )
-    x, y = (integers(getattr(columns, axis), axis) for axis in "xy")
-    p = integers(columns.p, "p")
-    t = microseconds(columns.t, columns.unit_us, options.time_unit_us)
-    mended = {"drop-tail": 1} if columns.tail else {}
-    keep = np.ones(len(t), bool)
-    outside = (x < 0) | (x >= width) | (y < 0) | (y >= height)
-    _drop(
-        "drop-outside", outside, keep, options, mended,
-        lambda i: f"event {i} at (x, y) = ({x[i]}, {y[i]}) lies outside the sensor of "
-        f"{width}x{height}",
-    )  # fmt: skip
-    off = -1 if len(p) and bool((p < 0).any()) else 0
-    wrong = (p != off) & (p != 1)
-    _drop(
-        "drop-polarity", wrong, keep, options, mended,
-        lambda i: f"event {i} has polarity {p[i]}, in a file whose OFF is {off}",
-    )  # fmt: skip
-    array = np.empty(int(np.count_nonzero(keep)), EVENT_DTYPE)
-    array["t"], array["x"], array["y"] = t[keep], x[keep], y[keep]
-    array["p"] = p[keep] == 1
-    return Events(_sorted(array, options, mended), width, height, columns.source, mended)
+    return Checker(options).check(columns)
 
 
 def sensor_size(columns: Columns, options: Options) -> Size:
@@ -119,7 +256,7 @@ def sensor_size(columns: Columns, options: Options) -> Size:
         raise InputError(
             f"the file says its sensor has {stated[0]}x{stated[1]} pixels, "
             f"not {given[0]}x{given[1]}",
-            mend="leave the sensor size out",
+            mend="leave --sensor out",
         )
     size = stated or given
     if size is None:
@@ -136,31 +273,23 @@ def sensor_size(columns: Columns, options: Options) -> Size:
     return size
 
 
-def _drop(
-    name: str,
-    wrong: NDArray[np.bool_],
-    keep: NDArray[np.bool_],
-    options: Options,
-    mended: dict[str, int],
-    say: Any,
-) -> None:
-    """Take `wrong` out of `keep` and count it if that may be mended, else raise for the first."""
-    wrong &= keep
-    if not wrong.any():
-        return
-    if name not in options.mend:
-        raise InputError(say(int(np.argmax(wrong))), mend=f"mend with '{name}' to {MENDS[name]}")
-    mended[name] = int(np.count_nonzero(wrong))
-    keep &= ~wrong
-
-
 def _sorted(array: NDArray[Any], options: Options, mended: dict[str, int]) -> NDArray[Any]:
     late = int(np.count_nonzero(array["t"][1:] < array["t"][:-1]))
-    if not late or "sort" not in options.mend:
-        return array  # `Events` itself names the first event out of order
+    if not late or not options.allows("sort"):
+        return array
     mended["sort"] = late
     ordered: NDArray[Any] = array[np.argsort(array["t"], kind="stable")]
     return ordered
+
+
+def joined(parts: list[Columns]) -> Columns:
+    """All parts of a recording as one."""
+    if len(parts) == 1:
+        return parts[0]
+    t, x, y, p = (np.concatenate([getattr(part, name) for part in parts]) for name in "txyp")
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    tail = any(part.tail for part in parts)
+    return replace(parts[-1], t=t, x=x, y=y, p=p, tail=tail, notes=notes)
 
 
 def events_from(
@@ -171,7 +300,7 @@ def events_from(
     mend: Collection[str] = (),
     source: str = "",
 ) -> Events:
-    """`Events` from your own arrays, checked and, where allowed, mended.
+    """Build `Events` from your own arrays, checked and, where allowed, mended.
 
     Args:
         fields: t (whole microseconds), x, y, p (0 and 1, or -1 and 1), one entry per event: a

@@ -8,6 +8,7 @@ from typing import Any
 
 from .array import Events
 from .checks import Size
+from .denoising import Denoise
 from .reading import read_events
 
 
@@ -20,12 +21,20 @@ class ReadingOptions:
         mend: what may be repaired, see `checks.MENDS`.
         columns: order of the columns of text and N x 4 files.
         time_unit_us: microseconds per unit of time, where the format does not fix it.
+        stream: which recording of a file that holds several.
+        between_us: keep the events of this time span only.
+        denoise: filters to apply.
+        rectify: a rectification map to apply.
     """
 
     sensor: Size | None = None
     mend: tuple[str, ...] = ()
     columns: str | None = None
     time_unit_us: float | None = None
+    stream: str | None = None
+    between_us: tuple[int, int] | None = None
+    denoise: Denoise | None = None
+    rectify: Path | None = None
 
     def read(self, path: Path | str) -> Events:
         """Read a whole file; errors as `read_events`."""
@@ -37,4 +46,6 @@ class ReadingOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values of what was given; what was left out is absent."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        plain = {**asdict(self), "denoise": str(self.denoise or "")}
+        plain["rectify"] = str(self.rectify) if self.rectify else None
+        return {name: value for name, value in plain.items() if value not in (None, (), "")}

@@ -1,42 +1,23 @@
-"""Event files of every kind: the kind is found in the content, then one reader reads it."""
+"""Event files of every kind, whole or in parts: the kind is found in the content."""
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Callable, Collection
-from importlib import import_module
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING
 
-from sdcl_neuro.errors import InputError
+import numpy as np
 
-from .array import Events
-from .checks import Columns, Options, Size, build, sensor_size
+from sdcl_neuro.errors import EnvironmentFault, InputError, SdclNeuroError
+from .array import Events, with_sums
+from .checks import Checker, Columns, Options, Size, joined, sensor_size
+from .formats.table import KINDS, find_kind
+from .streams import StreamInfo
 
-# Kind: (what it is, module, function). A reader takes (path, options) and returns `Columns`.
-KINDS: dict[str, tuple[str, str, str]] = {
-    "aedat4": ("AEDAT 4 (iniVation)", "read_camera", "read_aedat4"),
-    "evt": ("EVT 2 and EVT 3 (Prophesee .raw)", "read_camera", "read_evt"),
-    "dat": ("DAT (Prophesee), also N-Cars' 2d events", "read_camera", "read_dat"),
-    "es": ("Event Stream (.es)", "read_camera", "read_es"),
-    "nmnist": ("N-MNIST and N-Caltech101 (.bin)", "read_table", "read_nmnist"),
-    "mat": ("MATLAB: SDCL's and ST-MNIST's (.mat)", "read_mat", "read_mat"),
-    "mat73": ("MATLAB 7.3: SDCL's (.mat)", "read_mat", "read_mat73"),
-    "npz": ("this package's .npz", "read_table", "read_npz"),
-    "npy": ("numpy: structured, or N x 4 (.npy)", "read_table", "read_npy"),
-    "text": ("text, four columns (.txt, .csv)", "read_table", "read_text"),
-}
-MAGICS: tuple[tuple[bytes, str], ...] = (
-    (b"#!AER-DAT4", "aedat4"),
-    (b"Event Stream", "es"),
-    (b"MATLAB 5.0 MAT-file", "mat"),
-    (b"MATLAB 7.3 MAT-file", "mat73"),
-    (b"\x89HDF\r\n\x1a\n", "mat73"),
-    (b"PK\x03\x04", "npz"),
-    (b"\x93NUMPY", "npy"),
-)
-PRINTABLE = frozenset(b"\t\n\r") | frozenset(range(32, 127))
-HEAD_BYTES = 4096
+if TYPE_CHECKING:
+    from .denoising import Denoise
+
+PART_EVENTS = 1 << 19
 
 
 def read_events(
@@ -46,8 +27,12 @@ def read_events(
     mend: Collection[str] = (),
     columns: str | None = None,
     time_unit_us: float | None = None,
+    stream: str | None = None,
+    between_us: tuple[int, int] | None = None,
+    denoise: Denoise | None = None,
+    rectify: Path | str | None = None,
 ) -> Events:
-    """Read one event file of any kind in `KINDS`.
+    """Read one event file of any kind in `formats.table.KINDS`.
 
     Args:
         path: the file; its kind is found by its content.
@@ -56,89 +41,175 @@ def read_events(
             error; with it, the number of events it touched is in `Events.mended`.
         columns: order of the columns of text and N x 4 files; ``txyp`` if left out.
         time_unit_us: microseconds per unit of time, where the format does not fix it (text,
-            .npy, .mat); needed if the file's times are not whole numbers. Times are then
-            rounded to the nearest microsecond.
+            .npy, .npz, HDF5, .mat); needed if the file's times are not whole numbers. Times are
+            then rounded to the nearest microsecond.
+        stream: which recording of a file that holds several: number, name, camera or camera/name.
+        between_us: keep events with ``start < t <= end`` only.
+        denoise: filters to apply; what each takes out is counted in `Events.removed`.
+        rectify: a rectification map as DSEC has it; see `rectification`.
 
     Raises:
         InputError: no such file, an unknown kind, damaged or truncated content, an unknown sensor
-            size, or an event outside the sensor, out of time order or without a polarity, with
-            the index and value of the first.
+            size, several streams and none chosen, or an event outside the sensor, out of time
+            order or without a polarity, with the index and value of the first.
+        EnvironmentFault: a package that this format needs is not installed.
     """
     path = Path(path)
-    try:
-        options = Options(sensor, tuple(mend), columns, time_unit_us)
-        kind = find_kind(path)
-        _, module, function = KINDS[kind]
-        reader = cast(
-            Callable[[Path, Options], Columns],
-            getattr(import_module(f".{module}", __package__), function),
-        )
-        found = reader(path, options)
-        if columns is not None and not found.order:
-            raise InputError(f"{kind} files name their fields", mend="leave the columns out")
-        sensor_size(found, options)
-        try:
-            return build(found, options)
-        except InputError as error:
-            raise _with_order(error, found) from None
-    except InputError as error:
-        if error.where:
-            raise
-        raise InputError(error.what, where=str(path), mend=error.mend) from error
+    options = _options(
+        path, sensor, mend, columns, time_unit_us, stream, between_us, denoise, rectify
+    )
+    with _placed(path):
+        found = joined(list(_found(path, options, PART_EVENTS)))
+        return _checked(Checker(options), found)
 
 
-def find_kind(path: Path) -> str:
-    """Which of `KINDS` a file is, by its first bytes; the ending helps only where nothing else can.
+def read_parts(
+    path: Path | str,
+    *,
+    sensor: Size | None = None,
+    mend: Collection[str] = (),
+    columns: str | None = None,
+    time_unit_us: float | None = None,
+    stream: str | None = None,
+    between_us: tuple[int, int] | None = None,
+    denoise: Denoise | None = None,
+    rectify: Path | str | None = None,
+    part_events: int = PART_EVENTS,
+) -> Iterator[Events]:
+    """The events of one file in order, in parts; put together, they are `read_events`'s.
+
+    Memory is bounded by the part, but for .mat, .npz of others and text whose columns have to be
+    guessed; a file that is to be sorted is read whole and comes as one part.
+
+    Args:
+        path, sensor, mend, columns, time_unit_us, stream, between_us, denoise, rectify: as for
+            `read_events`. `Events.mended` and `Events.removed` count what was done in the part.
+        part_events: events in a part, about.
 
     Raises:
-        InputError: it is none of them, or no regular file, or empty.
+        InputError: as `read_events` does, as soon as the fault is reached.
     """
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError("no such file", mend="give an event file") from None
-    if not stat.S_ISREG(mode):
-        raise InputError("not a regular file", mend="give an event file")
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-    if not head:
-        raise InputError("the file is empty", mend="give an event file")
-    for magic, kind in MAGICS:
-        if head.startswith(magic):
-            return kind
-    percent = _percent_kind(head)
-    if percent is not None:
-        return percent
-    ending = path.suffix.lower()
-    if PRINTABLE.issuperset(head) and not head.startswith(b"#!AER-DAT"):
-        return "text"
-    if ending == ".bin":
-        return "nmnist"
-    raise InputError(
-        "no event file of a known kind",
-        mend="give one of: " + "; ".join(text for text, _, _ in KINDS.values()),
+    path = Path(path)
+    options = _options(
+        path, sensor, mend, columns, time_unit_us, stream, between_us, denoise, rectify
     )
+    checker = Checker(options)
+    with _placed(path):
+        parts = _found(path, options, part_events)
+        if options.allows("sort") or (options.denoise and options.denoise.needs_whole):
+            parts = iter([joined(list(parts))])
+        for part in parts:
+            yield _checked(checker, part)
 
 
-def _percent_kind(head: bytes) -> str | None:
-    """EVT or DAT, by the header lines that begin with a percent sign."""
-    lines = [line.lower() for line in head.split(b"\n") if line.startswith(b"% ")]
-    if any(line.startswith((b"% evt ", b"% format evt")) for line in lines):
-        return "evt"
-    if any(line.startswith((b"% data file containing", b"% version ")) for line in lines):
-        return "dat"
-    return None
+def list_streams(path: Path | str) -> tuple[StreamInfo, ...]:
+    """Return all recordings within a file; none where its kind holds a single one.
+
+    Raises:
+        InputError: no such file, an unknown kind, or damaged content.
+    """
+    path = Path(path)
+    with _placed(path):
+        kind = KINDS[find_kind(path)]
+        return kind.lister()(path) if kind.streams else ()
+
+
+def join_parts(parts: Iterator[Events]) -> Events:
+    """All parts of a recording as one, their counts added up."""
+    return with_sums(list(parts))
+
+
+def _options(
+    path: Path,
+    sensor: Size | None,
+    mend: Collection[str],
+    columns: str | None,
+    time_unit_us: float | None,
+    stream: str | None,
+    between_us: tuple[int, int] | None,
+    denoise: Denoise | None,
+    rectify: Path | str | None,
+) -> Options:
+    with _placed(path):
+        return Options(
+            sensor,
+            tuple(mend),
+            columns,
+            time_unit_us,
+            stream,
+            between_us,
+            None if rectify is None else Path(rectify),
+            denoise,
+        )
+
+
+def _found(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
+    """What the kind's reader finds; options that the kind cannot have are refused."""
+    name = find_kind(path)
+    kind = KINDS[name]
+    if options.stream is not None and not kind.streams:
+        raise InputError(
+            f"{kind.text} holds a single recording, not a stream {options.stream!r}",
+            mend="leave --stream out",
+        )
+    for part in kind.reader()(path, options, part_events):
+        if options.order is not None and not part.order:
+            raise InputError(f"{kind.text} names its fields", mend="leave --columns out")
+        yield part
+
+
+def _checked(checker: Checker, found: Columns) -> Events:
+    sensor_size(found, checker.options)
+    try:
+        return checker.check(found)
+    except InputError as error:
+        raise _with_order(error, found) from None
+
+
+class _placed:
+    """Names the file in errors that do not say where they come from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InputError | EnvironmentFault) and not error.where:
+            placed: type[SdclNeuroError] = type(error)
+            raise placed(error.what, where=str(self.path), mend=error.mend) from error
 
 
 def _with_order(error: InputError, found: Columns) -> InputError:
     """Say so if the columns look as if they were in another order."""
-    from .read_table import likely_order
-
-    order = likely_order(found) if found.order else None
+    order = _likely_order(found) if found.order else None
     if order is None or order == found.order:
         return error
     return InputError(
         error.what,
         mend=f"the columns look like {order!r}, not {found.order!r}: give columns={order!r} "
         f"(--columns {order}) if so",
+    )
+
+
+def _likely_order(found: Columns) -> str | None:
+    """The order the columns seem to have, where exactly one fits; None if none or several do.
+
+    Polarity is the column of two values, time the one column that never falls and does not fit
+    a sensor; x is taken to come before y.
+    """
+    table = {place: getattr(found, name) for place, name in enumerate(found.order)}
+    two = [i for i, column in table.items() if {0, 1} >= set(np.unique(column[:1000]).tolist()) or
+           {-1, 1} >= set(np.unique(column[:1000]).tolist())]  # fmt: skip
+    rising = [
+        i
+        for i, column in table.items()
+        if i not in two and not (np.diff(column) < 0).any() and column.max(initial=0) >= 1 << 16
+    ]
+    if len(two) != 1 or len(rising) != 1:
+        return None
+    names = iter("xy")
+    return "".join(
+        "p" if i in two else "t" if i in rising else next(names) for i in range(len(table))
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 
 from .encoding import frame_times
-from .read_table import load_npy
+from .formats.npy import load_npy
 
 SECOND_US = 1_000_000
 FPS_MAX = 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
-
-from .checks import MAX_EVENTS, Columns, Options
+from ..checks import MAX_EVENTS, Columns, Options
 
 # SDCL's variables (Cao et al., CVPR 2023, published code), each 1 x N; coordinates from 1.
 SDCL_FIELDS = {
@@ -32,8 +31,8 @@ INFLATED_MAX_BYTES = 4 << 30
 Loader = Callable[[str], NDArray[Any]]
 
 
-def read_mat(path: Path, options: Options) -> Columns:
-    """A level 5 .mat file: SDCL's or ST-MNIST's, by its variables."""
+def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
+    """Yield a level 5 .mat file whole: SDCL's or ST-MNIST's, by its variables."""
     import scipy.io
 
     _check_inflated(path)
@@ -43,7 +42,7 @@ def read_mat(path: Path, options: Options) -> Columns:
         def load(name: str) -> NDArray[Any]:
             return np.asarray(scipy.io.loadmat(path, variable_names=[name])[name])
 
-        return _columns(shapes, load)
+        yield variables(shapes, load)
     except InputError:
         raise
     # SciPy raises whatever its parser trips over: KeyError, OverflowError, zlib.error and more.
@@ -51,27 +50,13 @@ def read_mat(path: Path, options: Options) -> Columns:
         raise InputError(f"a damaged .mat file ({_brief(error)})", mend="copy it again") from None
 
 
-def read_mat73(path: Path, options: Options) -> Columns:
-    """A MATLAB 7.3 .mat file, which is HDF5, with SDCL's variables."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            here = [
-                name
-                for name in file
-                if isinstance(file.get(name, getlink=True), h5py.HardLink)
-                and isinstance(file[name], h5py.Dataset)
-            ]
-            shapes = {name: tuple(file[name].shape) for name in here}
-            return _columns(shapes, lambda name: np.asarray(file[name][()]))
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"a damaged HDF5 file ({_brief(error)})", mend="copy it again") from None
+def is_sdcl(names: Collection[str]) -> bool:
+    """Whether SDCL's variables, or some of them, are among `names`."""
+    return bool(set(SDCL_FIELDS.values()) & set(names))
 
 
-def _columns(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
+def variables(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
+    """The events of SDCL's or ST-MNIST's variables; `load` reads one by its name."""
     if "spiketrain" in shapes:
         return _stmnist(shapes["spiketrain"], load)
     missing = sorted(set(SDCL_FIELDS.values()) - set(shapes))

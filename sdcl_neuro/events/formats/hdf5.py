@@ -1,0 +1,144 @@
+"""HDF5: the layouts of `hdf5_layouts`, read in parts, and MATLAB 7.3 with SDCL's variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.errors import InputError, SdclNeuroError
+from ..checks import Columns, Options
+from ..streams import StreamInfo, choose_stream
+from .hdf5_layouts import Layout, check_filters, find_layouts, listed
+from .mat import is_sdcl, variables
+from .names import ORDER
+
+MS_US = 1000
+
+
+def streams(path: Path) -> tuple[StreamInfo, ...]:
+    """Return every recording of the file; none for MATLAB's, which hold one; see `table`."""
+    with _opened(path) as file:
+        return _streams(find_layouts(file))
+
+
+def _streams(layouts: list[Layout]) -> tuple[StreamInfo, ...]:
+    return tuple(
+        StreamInfo(k, one.path or "/", "events", size=one.size) for k, one in enumerate(layouts)
+    )
+
+
+def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
+    """Yield the events of one recording in parts of `part_events`; see `table`."""
+    with _opened(path) as file:
+        if is_sdcl(list(file)):
+            yield _matlab(file)
+            return
+        layouts = find_layouts(file)
+        if not layouts:
+            raise InputError(
+                f"no events among its data sets: {listed(file)}",
+                mend="give t, x, y and p in one group, one data set of these fields, or an N x 4 "
+                "data set called events",
+            )
+        stream = choose_stream(_streams(layouts), options.stream, "events")
+        yield from _parts(file, layouts[stream.number], options, part_events)
+
+
+def _parts(file: Any, layout: Layout, options: Options, part_events: int) -> Iterator[Columns]:
+    item = file[layout.path] if layout.path else file
+    order = "".join(layout.names) if layout.form == "table" else ""
+    if layout.form == "table" and layout.source == "hdf5" and options.order:
+        order = options.order
+    fields: dict[str, Any] = {}
+    if layout.form == "columns":
+        fields = {key: item[layout.names[key]] for key in ORDER}
+        lengths = {key: len(field) for key, field in fields.items()}
+        if len(set(lengths.values())) > 1:
+            raise InputError(f"fields of different lengths {lengths}", mend="check the file")
+    for data in fields.values() or [item]:
+        check_filters(data)
+    count = len(fields["t"]) if fields else len(item)
+    begin, end = _span(file, layout, options, count)
+    notes = (f"t_offset of {layout.offset_us} us was added to the times",)
+    for first in range(begin, max(begin + 1, end), part_events):
+        rows = slice(first, min(first + part_events, end))
+        t, x, y, p = _rows(item, fields, layout, order, rows)
+        if layout.offset_us:
+            t = t.astype(np.int64) + layout.offset_us
+        yield Columns(
+            t,
+            x,
+            y,
+            p,
+            layout.size,
+            layout.source,
+            unit_us=layout.unit_us,
+            order=order if layout.source == "hdf5" else "",
+            usual=layout.usual,
+            notes=notes if layout.offset_us and first + part_events >= end else (),
+        )
+
+
+def _rows(
+    item: Any, fields: dict[str, Any], layout: Layout, order: str, rows: slice
+) -> tuple[NDArray[Any], ...]:
+    if fields:
+        return tuple(np.asarray(fields[key][rows]) for key in ORDER)
+    array = np.asarray(item[rows])
+    if layout.form == "records":
+        return tuple(array[layout.names[key]] for key in ORDER)
+    return tuple(array[:, order.index(key)] for key in ORDER)
+
+
+def _span(file: Any, layout: Layout, options: Options, count: int) -> tuple[int, int]:
+    """First and last event to read, by the index of milliseconds where a time span is asked for.
+
+    Raises:
+        InputError: an index that does not lie within the events.
+    """
+    if options.between_us is None or not layout.index:
+        return 0, count
+    index = np.asarray(file[layout.index][()]).astype(np.int64).reshape(-1)
+    if len(index) and (index.min() < 0 or index.max() > count or (np.diff(index) < 0).any()):
+        raise InputError(
+            f"{layout.index} does not ascend from 0 to the {count} events", mend="copy it again"
+        )
+    # Entry m is the first event at m milliseconds or later, before the offset.
+    low, high = (edge - layout.offset_us for edge in options.between_us)
+    first, last = low // MS_US, -(-high // MS_US) + 1
+    begin = int(index[min(max(first, 0), len(index) - 1)]) if len(index) and first >= 0 else 0
+    end = int(index[last]) if 0 <= last < len(index) else count
+    return (begin, max(begin, end)) if high > 0 else (0, 0)
+
+
+def _matlab(file: Any) -> Columns:
+    import h5py
+
+    here = [
+        name
+        for name in file
+        if isinstance(file.get(name, getlink=True), h5py.HardLink)
+        and isinstance(file[name], h5py.Dataset)
+    ]
+    shapes = {name: tuple(file[name].shape) for name in here}
+    return variables(shapes, lambda name: np.asarray(file[name][()]))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except SdclNeuroError:
+        raise
+    # h5py raises OSError, KeyError, RuntimeError and more for what is damaged.
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise InputError(f"a damaged HDF5 file ({reason})", mend="copy it again") from None

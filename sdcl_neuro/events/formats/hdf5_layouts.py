@@ -1,0 +1,200 @@
+"""Where events lie in an HDF5 file: the layouts of DSEC, M3ED, v2e, MVSEC, RPG, Metavision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sdcl_neuro.errors import EnvironmentFault, InputError
+from ..checks import Size
+from .names import ORDER, by_meaning
+
+OBJECTS_MAX, DEPTH_MAX = 20_000, 8
+ECF_FILTER = 0x8ECF
+"""Metavision's own compression of events, as registered with the HDF Group."""
+FILTER_NAMES = {32001: "Blosc", 32026: "Blosc2", 32004: "LZ4", 32015: "Zstandard", 32008: "Bitshuffle"}
+MVSEC = re.compile(r"davis/(left|right)/events")
+SECOND_US = 1e6
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One recording within a file.
+
+    Attributes:
+        path: of its group or data set.
+        form: ``columns`` (four data sets), ``records`` (one of four fields) or ``table`` (N x 4).
+        names: of t, x, y, p within it; of a table its order.
+        source: the layout's name.
+        unit_us: of t, if the layout fixes it.
+        size: of the sensor, if an attribute or data set says.
+        offset_us: what is to be added to t.
+        index: path of a data set ``ms_to_idx``; empty if there is none.
+        usual: a size that is usual for the layout.
+    """
+
+    path: str
+    form: str
+    names: dict[str, str]
+    source: str
+    unit_us: float | None = None
+    size: Size | None = None
+    offset_us: int = 0
+    index: str = ""
+    usual: Size | None = None
+
+
+def find_layouts(file: Any) -> list[Layout]:
+    """Every recording of an open file, in the order of their paths."""
+    found: list[Layout] = []
+    for path, item in _objects(file):
+        layout = _group(file, path, item) if hasattr(item, "keys") else _data_set(file, path, item)
+        if layout is not None:
+            found.append(layout)
+    return found
+
+
+def listed(file: Any) -> str:
+    """The first data sets of a file, for messages."""
+    names = [path for path, item in _objects(file) if not hasattr(item, "keys")]
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return (", ".join(names[:8]) or "none") + more
+
+
+def check_filters(item: Any) -> None:
+    """See that a data set can be decompressed here.
+
+    Raises:
+        InputError: Metavision's ECF, which no package decodes.
+        EnvironmentFault: a filter whose package is not installed.
+    """
+    import h5py
+
+    plist = item.id.get_create_plist()
+    numbers = [int(plist.get_filter(k)[0]) for k in range(plist.get_nfilters())]
+    if ECF_FILTER in numbers:
+        raise InputError(
+            f"{item.name} is compressed by Metavision's ECF, which no Python package decodes",
+            mend="convert it with Metavision's metavision_file_to_csv, or record .raw",
+        )
+    if all(h5py.h5z.filter_avail(number) for number in numbers):
+        return
+    try:
+        import hdf5plugin  # noqa: F401 registers its filters
+    except ImportError:
+        pass
+    lacking = [number for number in numbers if not h5py.h5z.filter_avail(number)]
+    if lacking:
+        name = FILTER_NAMES.get(lacking[0], "unknown to us")
+        raise EnvironmentFault(
+            f"{item.name} is compressed by HDF5 filter {lacking[0]} ({name}), which is missing",
+            mend="pip install hdf5plugin",
+        )
+
+
+def _objects(file: Any) -> Iterator[tuple[str, Any]]:
+    """Path and object of groups and data sets; links that lead elsewhere are not followed."""
+    import h5py
+
+    waiting, seen = [("", file)], 0
+    while waiting:
+        path, item = waiting.pop(0)
+        seen += 1
+        if seen > OBJECTS_MAX:
+            return
+        yield path, item
+        if not isinstance(item, h5py.Group) or path.count("/") >= DEPTH_MAX:
+            continue
+        for name in item:
+            if isinstance(item.get(name, getlink=True), h5py.HardLink):
+                waiting.append((f"{path}/{name}".strip("/"), item[name]))
+
+
+def _group(file: Any, path: str, group: Any) -> Layout | None:
+    import h5py
+
+    vectors = [
+        name
+        for name in group
+        if isinstance(group.get(name, getlink=True), h5py.HardLink)
+        and isinstance(group[name], h5py.Dataset)
+        and len(group[name].shape) == 1
+    ]
+    names, unit_us = by_meaning(vectors)
+    if len(names) < len(ORDER):
+        return None
+    around = [path, path.rpartition("/")[0], ""]
+    index = next(
+        (f"{one}/{name}".strip("/") for one in around for name in ("ms_to_idx", "ms_map_idx")
+         if f"{one}/{name}".strip("/") in file),
+        "",
+    )  # fmt: skip
+    offset = next(
+        (int(file[f"{one}/t_offset".strip("/")][()]) for one in around
+         if f"{one}/t_offset".strip("/") in file),
+        0,
+    )  # fmt: skip
+    if index or "t_offset" in file:
+        return Layout(
+            path, "columns", names, "hdf5-dsec", 1.0, _size(file, path), offset, index, (640, 480)
+        )
+    whole = group[names["t"]].dtype.kind in "iu"
+    usual_unit = unit_us if unit_us is not None else None
+    return Layout(
+        path, "columns", names, "hdf5", usual_unit if whole else unit_us, _size(file, path)
+    )
+
+
+def _data_set(file: Any, path: str, item: Any) -> Layout | None:
+    import h5py
+
+    if not isinstance(item, h5py.Dataset):
+        return None
+    if item.dtype.names is not None and len(item.shape) == 1:
+        names, unit_us = by_meaning(item.dtype.names)
+        if len(names) < len(ORDER):
+            return None
+        source = "hdf5-metavision" if path == "CD/events" else "hdf5"
+        fixed = 1.0 if source == "hdf5-metavision" else unit_us
+        return Layout(path, "records", names, source, fixed, _size(file, path))
+    if len(item.shape) != 2 or item.shape[1] != 4 or "event" not in path.rpartition("/")[2]:
+        return None
+    if item.dtype.kind not in "iuf":
+        return None
+    if MVSEC.fullmatch(path):
+        names = dict(zip("xytp", "xytp", strict=True))
+        return Layout(path, "table", names, "hdf5-mvsec", SECOND_US, _size(file, path),
+                      usual=(346, 260))  # fmt: skip
+    names = dict(zip(ORDER, ORDER, strict=True))
+    source = "hdf5-v2e" if path == "events" and item.dtype.kind in "iu" else "hdf5"
+    return Layout(path, "table", names, source, 1.0 if source == "hdf5-v2e" else None,
+                  _size(file, path), usual=(346, 260) if source == "hdf5-v2e" else None)  # fmt: skip
+
+
+def _size(file: Any, path: str) -> Size | None:
+    """Width and height: attributes here or above, or M3ED's calibration."""
+    above = path
+    while True:
+        item = file[above] if above else file
+        attributes = item.attrs
+        if "width" in attributes and "height" in attributes:
+            return int(attributes["width"]), int(attributes["height"])
+        if "geometry" in attributes:
+            sides = re.match(r"(\d+)x(\d+)", _words(attributes["geometry"]))
+            if sides:
+                return int(sides[1]), int(sides[2])
+        if "sensor_resolution" in attributes:  # RPG: height, then width
+            rows, columns = (int(n) for n in attributes["sensor_resolution"][:2])
+            return columns, rows
+        if f"{above}/calib/resolution".strip("/") in file:  # M3ED: width, then height
+            columns, rows = (int(n) for n in file[f"{above}/calib/resolution".strip("/")][:2])
+            return columns, rows
+        if not above:
+            return None
+        above = above.rpartition("/")[0]
+
+
+def _words(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,126 @@
+"""numpy's .npz: what `write_events` wrote, in parts; others' four arrays or one table, whole."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.errors import InputError
+from ..checks import Columns, Options, Size
+from .names import ORDER, by_meaning
+from .npy import head_of, load_npy, table_columns
+
+SIZE_KEYS = ("sensor", "sensor_size", "resolution")
+# What zipfile raises for a damaged archive; RuntimeError for one with a password.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+WRONG = "give t, x, y and p, one structured array, or one N x 4 table"
+
+
+def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
+    """Yield the events; see `table`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [one.removesuffix(".npy") for one in archive.namelist() if one[-4:] == ".npy"]
+            found, unit_us = by_meaning(names)
+            size = _size(archive, names)
+            if len(found) == len(ORDER):
+                yield from _parts(archive, found, size, unit_us, part_events)
+                return
+            yield _table(archive, names, size, options)
+    except InputError:
+        raise
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"a damaged .npz ({reason})", mend="write it again") from None
+
+
+def _parts(
+    archive: zipfile.ZipFile,
+    found: dict[str, str],
+    size: Size | None,
+    unit_us: float | None,
+    part_events: int,
+) -> Iterator[Columns]:
+    ours = size is not None and all(found[key] == key for key in ORDER)
+    with ExitStack() as stack:
+        members = [_Member(archive, found[key], stack) for key in ORDER]
+        lengths = {member.name: member.length for member in members}
+        if len(set(lengths.values())) > 1:
+            raise InputError(f"fields of different lengths {lengths}", mend="check the file")
+        length = members[0].length
+        # Whole numbers of ours are microseconds; what others mean is theirs to say.
+        whole = members[0].dtype.kind in "iu"
+        for first in range(0, max(1, length), part_events):
+            t, x, y, p = (member.read(min(part_events, length - first)) for member in members)
+            unit = 1.0 if ours and whole else unit_us
+            yield Columns(t, x, y, p, size, "npz", unit_us=unit)
+
+
+def _table(
+    archive: zipfile.ZipFile, names: list[str], size: Size | None, options: Options
+) -> Columns:
+    """The one array that holds all events."""
+    fitting = []
+    for name in names:
+        with archive.open(f"{name}.npy") as stream:
+            shape, dtype, _ = head_of(stream)
+        fields = by_meaning(dtype.names or ())[0]
+        if len(fields) == len(ORDER) or (len(shape) == 2 and shape[1] == 4):
+            fitting.append(name)
+    if len(fitting) != 1:
+        many = f"{len(fitting)} arrays that could be events" if fitting else "no events"
+        raise InputError(f"{many} among the arrays {', '.join(names[:8])}", mend=WRONG)
+    info = archive.getinfo(f"{fitting[0]}.npy")
+    with archive.open(info) as stream:
+        return table_columns(load_npy(stream, info.file_size), options.order, size, "npz")
+
+
+def _size(archive: zipfile.ZipFile, names: list[str]) -> Size | None:
+    """Width and height, if an array of two whole numbers says, or two that are called so."""
+    arrays = {}
+    for name in names:
+        if name in (*SIZE_KEYS, "width", "height"):
+            info = archive.getinfo(f"{name}.npy")
+            with archive.open(info) as stream:
+                arrays[name] = load_npy(stream, info.file_size)
+    for name in SIZE_KEYS:
+        if name in arrays:
+            sensor = arrays[name]
+            if sensor.shape != (2,) or sensor.dtype.kind not in "iu":
+                raise InputError(
+                    f"{name} is {sensor.dtype} of shape {sensor.shape}",
+                    mend="write width and height as two whole numbers",
+                )
+            return int(sensor[0]), int(sensor[1])
+    if "width" in arrays and "height" in arrays:
+        return int(arrays["width"].item()), int(arrays["height"].item())
+    return None
+
+
+class _Member:
+    """One array of an .npz, read from front to back."""
+
+    def __init__(self, archive: zipfile.ZipFile, name: str, stack: ExitStack) -> None:
+        self.name = name
+        self._stream = stack.enter_context(archive.open(f"{name}.npy"))
+        shape, self.dtype, _ = head_of(self._stream)
+        if len(shape) != 1 and int(np.prod(shape)) != max(shape, default=0):
+            raise InputError(
+                f"field {name} is {self.dtype} of shape {shape}", mend="give one number per event"
+            )
+        self.length = int(max(shape, default=0))
+
+    def read(self, count: int) -> NDArray[Any]:
+        """The next `count` values."""
+        wanted = count * self.dtype.itemsize
+        raw = self._stream.read(wanted)
+        if len(raw) < wanted:
+            raise EOFError("it ends early")
+        return np.frombuffer(raw, self.dtype)
