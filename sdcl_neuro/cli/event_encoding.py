@@ -17,36 +17,30 @@ from sdcl_neuro.events.encoding import MAX_BYTES
 from sdcl_neuro.events.times import EvenFrames
 from sdcl_neuro.network.spike_file import write_spike_blocks, write_spikes
 
+from .event_info import joined, summary
 
-def summary(events: Events) -> dict[str, Any]:
-    """What is in them, as JSON values."""
-    t = events.array["t"]
-    on = int(np.count_nonzero(events.array["p"]))
-    return {
-        "format": events.source,
-        "events": len(events),
-        "on": on,
-        "off": len(events) - on,
-        "width": events.width,
-        "height": events.height,
-        "first_us": int(t[0]) if len(t) else None,
-        "last_us": int(t[-1]) if len(t) else None,
-        "mended": dict(events.mended),
-    }
+# Sides may differ by this part, which rounding to whole pixels explains, before it is said.
+PROPORTION_SLACK = 0.02
 
 
-def joined(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """The summary of two parts that follow each other; the first may be empty of keys."""
-    if not before:
-        return after
-    added = {key: before[key] + after[key] for key in ("events", "on", "off")}
-    mended = {
-        key: before["mended"].get(key, 0) + after["mended"].get(key, 0)
-        for key in [*before["mended"], *(set(after["mended"]) - set(before["mended"]))]
-    }
-    first = after["first_us"] if before["first_us"] is None else before["first_us"]
-    last = before["last_us"] if after["last_us"] is None else after["last_us"]
-    return {**before, **added, "mended": mended, "first_us": first, "last_us": last}
+def stretched(part: tuple[float, float], size: tuple[int, int]) -> str:
+    """In words, how a part of `part` (width, height) changes its proportions on a grid of `size`.
+
+    Args:
+        part: of the sensor, in pixels.
+        size: rows and columns.
+
+    Returns:
+        Empty if the proportions stay, but for what rounding explains.
+    """
+    across, down = size[1] / part[0], size[0] / part[1]
+    if abs(across / down - 1) <= PROPORTION_SLACK + 0.5 / min(size):
+        return ""
+    times, side = max(across / down, down / across), "width" if across > down else "height"
+    return (
+        f"proportions change: {part[0]:g}x{part[1]:g} pixels become {size[1]}x{size[0]}, "
+        f"stretched {times:.2f} times in {side}"
+    )
 
 
 @dataclass
@@ -58,6 +52,7 @@ class Encoding:
         box, size: part of the sensor in pixels, and rows and columns to map it to.
         seen: `summary` of the events.
         spikes: their sum.
+        assumed: what is to be said of the encoding.
     """
 
     frame_times: NDArray[np.int64] | EvenFrames
@@ -68,6 +63,7 @@ class Encoding:
     size: tuple[int, int] | None
     seen: dict[str, Any] = field(default_factory=dict)
     spikes: int = 0
+    assumed: list[str] = field(default_factory=list)
 
     def write(self, out: Path, parts: Iterable[Events]) -> tuple[int, ...]:
         """Encode `parts` to ``.npz``, in memory, or ``.h5``, of any length; return the shape.
@@ -112,6 +108,9 @@ class Encoding:
         if isinstance(times, EvenFrames) and len(part):
             times = times.from_first(int(part.array["t"][0]))
         seen = self._cropped(part.slice(0, 0))
+        whole = (0.0, 0.0, float(part.width), float(part.height))
+        said = stretched((self.box or whole)[2:], (seen.height, seen.width))
+        self.assumed = [said] if said else []
         return StreamEncoder(
             (seen.width, seen.height),
             frame_times_us=times,

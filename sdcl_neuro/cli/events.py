@@ -19,7 +19,8 @@ from sdcl_neuro.events.times import EvenFrames, read_frame_times
 from sdcl_neuro.files import keep_apart, write_json
 
 from . import common_arguments
-from .event_encoding import Encoding, summary
+from .event_encoding import Encoding, stretched
+from .event_info import look, summary
 from .event_options import add_reading_arguments, reading_of
 from .event_values import box, pair, rate
 
@@ -96,8 +97,7 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    events = reading_of(args).read(args.file)
-    return f"{args.file} ({events.source}): {events}", summary(events)
+    return look(args.file, reading_of(args))
 
 
 def _encode(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -120,7 +120,13 @@ def _encode(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         f"{args.out}: {encoding.spikes:,} {'events counted' if args.counts else 'spikes'} in "
         f"{list(shape)} [T, B, 2, H, W], from {encoding.seen['events']:,} events"
     )
-    return text, {"input": encoding.seen, "shape": list(shape), "spikes": encoding.spikes}
+    said = [*encoding.assumed, *encoding.seen["assumed"]]
+    return "\n".join([text, *(f"  {line}" for line in said)]), {
+        "input": encoding.seen,
+        "shape": list(shape),
+        "spikes": encoding.spikes,
+        "assumed": encoding.assumed,
+    }
 
 
 def _simulate(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -134,7 +140,8 @@ def _simulate(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         chosen = {"threshold_on": args.threshold, "threshold_off": args.threshold, **chosen}
     config = SimulatorConfig(**chosen)
     simulator, parts, size = Simulator(config), [np.empty(0, EVENT_DTYPE)], (0, 0)
-    for index, (time_us, frame) in enumerate(_frames(args)):
+    said: list[str] = []
+    for index, (time_us, frame) in enumerate(_frames(args, said)):
         parts.append(simulator.advance(frame, time_us))
         size = (frame.shape[1], frame.shape[0])
         if not args.quiet and index % 100 == 0:
@@ -144,12 +151,15 @@ def _simulate(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     events = Events(np.concatenate(parts), *size, "simulated")
     write_events(args.out, events)
     settings = {name: getattr(config, name) for name in names}
-    result = {"frames": len(parts) - 1, "config": settings, **summary(events)}
-    return f"{args.out}: {events}", result
+    result = {"frames": len(parts) - 1, "config": settings, **summary(events), "assumed": said}
+    return "\n".join([f"{args.out}: {events}", *(f"  {line}" for line in said)]), result
 
 
-def _frames(args: argparse.Namespace) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Time in us and RGB picture of each frame, at the size that was asked for."""
+def _frames(args: argparse.Namespace, said: list[str]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Time in us and RGB picture of each frame, at the size that was asked for.
+
+    A change of proportions goes into `said`, once.
+    """
     size = pair(args.size, "--size")
     fps = rate(args.fps) if args.fps else None
     for time_us, frame in _folder(args.source, fps) if args.source.is_dir() else _video(
@@ -158,6 +168,9 @@ def _frames(args: argparse.Namespace) -> Iterator[tuple[int, NDArray[np.uint8]]]
         if size and frame.shape[:2] != size:
             import cv2
 
+            change = stretched((frame.shape[1], frame.shape[0]), size)
+            if change and change not in said:
+                said.append(change)
             small = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
             frame = np.asarray(small, dtype=np.uint8)
         yield time_us, frame

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from .array import EVENT_DTYPE, Events, concatenate
 from .checks import MENDS, events_from
-from .encoding import encode
 from .denoising import Denoise
+from .encoding import encode
 from .frames import FrameRecording, holds_frames, open_frames
 from .reading import list_streams, read_events, read_parts
 from .streaming import StreamEncoder, encode_stream

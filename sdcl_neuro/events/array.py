@@ -132,9 +132,7 @@ class Events:
         return self._with(array, size[1], size[0])
 
     def _with(self, array: NDArray[Any], width: int, height: int) -> Events:
-        return unchecked(
-            array, width, height, self.source, self.mended, self.removed, self.notes
-        )
+        return unchecked(array, width, height, self.source, self.mended, self.removed, self.notes)
 
 
 def unchecked(
@@ -178,7 +176,7 @@ def first_fault(array: NDArray[Any], width: int, height: int) -> None:
         index = int(np.argmax(array["p"] > 1))
         raise InputError(
             f"event {index} has polarity {int(array['p'][index])}, not 0 or 1",
-            mend="check the order of the fields (--columns), or give mend=['drop-polarity'] (--mend)",
+            mend="check --columns, or give mend=['drop-polarity'] (--mend drop-polarity)",
         )
     late = array["t"][1:] < array["t"][:-1]
     if late.any():

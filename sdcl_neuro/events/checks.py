@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from .array import EVENT_DTYPE, SENSOR_MAX, Events, unchecked
 from .units import TIME_LIMIT_US, integers, lost_microseconds, microseconds
 
@@ -164,7 +165,7 @@ class Checker:
     def _array(
         self, columns: Columns, width: int, height: int, mended: dict[str, int]
     ) -> NDArray[Any]:
-        """The part as an array of `EVENT_DTYPE`, cut to the time span asked for, sorted if allowed."""
+        """The part as an array of `EVENT_DTYPE`: of the time span asked for, sorted if allowed."""
         options = self.options
         x, y = (integers(getattr(columns, axis), axis, self.seen) for axis in "xy")
         p = integers(columns.p, "p", self.seen)
@@ -207,7 +208,7 @@ class Checker:
         mended: dict[str, int],
         say: Any,
     ) -> None:
-        """Take `wrong` out of `keep` and count it if that may be mended, else raise for the first."""
+        """Take `wrong` out of `keep` and count it if that is allowed, else raise for the first."""
         wrong &= keep
         if not wrong.any():
             return

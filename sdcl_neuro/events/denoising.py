@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from .array import Events, unchecked
 
 BACKGROUND_US = 10_000

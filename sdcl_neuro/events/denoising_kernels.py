@@ -1,4 +1,4 @@
-"""Compiled loops of `denoising`; what they do is told there. `events` are of `array.EVENT_DTYPE`."""
+"""Compiled loops of `denoising`; `events` are of `array.EVENT_DTYPE`."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from .checks import Options
 from .formats.table import KINDS, find_kind
 from .streams import Size, StreamInfo

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sdcl_neuro.errors import EnvironmentFault, InputError, SdclNeuroError
+
 from .array import Events, with_sums
 from .checks import Checker, Columns, Options, Size, joined, sensor_size
 from .formats.table import KINDS, find_kind

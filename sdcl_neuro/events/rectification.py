@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from .array import Events, unchecked
 
 MAP_NAME = "rectify_map"
@@ -53,7 +54,7 @@ def read_rectification(path: Path, size: tuple[int, int]) -> Rectification:
         )
     if found.shape[:2] != (size[1], size[0]):
         raise InputError(
-            f"a map of {found.shape[1]}x{found.shape[0]} pixels for a sensor of {size[0]}x{size[1]}",
+            f"a map of {found.shape[1]}x{found.shape[0]} pixels, expected {size[0]}x{size[1]}",
             where=str(path),
             mend="give the map of this camera",
         )

@@ -15,7 +15,7 @@ TELL_UNIT = "give time_unit_us, or --time-unit (for example us, 100us, ms, s, ns
 
 
 def integers(values: NDArray[Any], name: str, first: int = 0) -> NDArray[Any]:
-    """The values as signed integers; floats only if they are whole. `first` counts events before."""
+    """The values as integers; floats only if whole. `first` counts the events before them."""
     if values.ndim != 1 or values.dtype.kind not in "buif":
         raise InputError(
             f"field {name} is {values.dtype} of shape {values.shape}",
@@ -80,7 +80,7 @@ def microseconds(
 
 
 def _scaled(values: NDArray[np.int64], unit_us: float, first: int) -> NDArray[np.int64]:
-    """Whole numbers times a unit without passing through floats: nanoseconds of today have 61 bits."""
+    """Scale whole numbers without floats: nanoseconds of today have 61 bits."""
     ratio = Fraction(unit_us).limit_denominator(1_000_000)
     _check_range(values.astype(np.float64) * unit_us, first)
     over, under = ratio.numerator, ratio.denominator

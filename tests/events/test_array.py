@@ -51,7 +51,7 @@ def test_what_breaks_the_contract_cannot_be_built(
 
 def test_other_dtypes_and_sizes_are_refused() -> None:
     swapped = np.zeros(1, [("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "u1")])
-    with pytest.raises(InputError, match="no event array"):
+    with pytest.raises(InputError, match="expected an event array"):
         Events(swapped, 4, 4)
     with pytest.raises(InputError, match="0x4 pixels"):
         Events(np.zeros(0, EVENT_DTYPE), 0, 4)
@@ -124,7 +124,7 @@ def test_mending_is_asked_for_and_counted() -> None:
         events_from(fields, width=20, height=10)
     with pytest.raises(InputError, match=r"event 4 has polarity 7"):
         events_from(fields, width=20, height=10, mend=["drop-outside"])
-    with pytest.raises(InputError, match=r"comes after one at 30 us; mend with 'sort'"):
+    with pytest.raises(InputError, match=r"comes after one at 30 us; give mend=\['sort'\]"):
         events_from(fields, width=20, height=10, mend=["drop-outside", "drop-polarity"])
     mended = events_from(
         fields, width=20, height=10, mend=["drop-outside", "drop-polarity", "sort"]
@@ -149,7 +149,7 @@ def test_sorting_keeps_the_order_within_a_microsecond() -> None:
         ({"x": np.array([0.5, 1.0])}, r"event 0 has x = 0.5; x must be a whole number"),
         ({"x": np.array([0.0, np.nan])}, r"event 1 has x = nan"),
         ({"t": np.array([0.0, np.inf])}, r"event 1 has t = inf"),
-        ({"t": np.array([0.25, 1.0])}, r"event 0 has t = 0.25, no whole number of microseconds"),
+        ({"t": np.array([0.25, 1.0])}, r"event 0 has t = 0.25, not a whole number of microseconds"),
         ({"t": np.array([0, 1 << 63], np.uint64)}, r"event 1 has t ="),
         ({"p": np.array([-1, 0])}, r"event 1 has polarity 0, in a file whose OFF is -1"),
         ({"y": np.array(["a", "b"])}, r"field y is <U1"),

@@ -138,8 +138,8 @@ def test_simulate_a_folder_and_a_video(tmp_path: Path) -> None:
     [
         (["info", "IN", "--sensor", "64"], "--sensor: '64' is no size"),
         (["info", "IN", "--sensor", "32x48"], "not 32x48"),
-        (["info", "IN", "--columns", "xytp"], "leave the columns out"),
-        (["info", "IN", "--time-unit", "ns"], "no time unit"),
+        (["info", "IN", "--columns", "xytp"], "leave --columns out"),
+        (["info", "IN", "--time-unit", "fortnights"], "not a time unit"),
         (["info", "IN", "--mend", "all"], "unknown mend"),
         (["encode", "IN", "--out", "OUT", "--fps", "0", "--bins", "2"], "no frame rate"),
         (["encode", "IN", "--out", "OUT", "--fps", "9", "--bins", "-1"], "-1 bins"),

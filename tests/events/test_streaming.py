@@ -6,6 +6,7 @@ import itertools
 import json
 import tracemalloc
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ from sdcl_neuro.events import (
 from sdcl_neuro.network.spike_file import read_spikes, write_spike_blocks
 
 SIZE = (4, 3)
+needs_lz4 = pytest.mark.skipif(
+    find_spec("lz4") is None, reason="lz4 is not installed: run make again"
+)
 
 
 def make(rows: list[tuple[int, int, int, int]]) -> Events:
@@ -145,7 +149,7 @@ def test_threads_and_reused_memory_change_nothing(binary: bool, threads: int) ->
         ("expelliarmus_evt3_sample.raw", (1280, 720)),
         ("faery_evt2.raw", (1280, 720)),
         ("faery_dvs.es", None),
-        ("tonic_sample.aedat4", None),
+        pytest.param("tonic_sample.aedat4", None, marks=needs_lz4),
         ("tonic_sample_ncars.dat", (304, 240)),
         ("tonic_sample_nmnist.bin", None),
     ],
@@ -176,7 +180,7 @@ def test_parts_of_our_own_and_their_faults(tmp_path: Path) -> None:
     assert len(list(read_parts(tmp_path / "late.npz", mend=["sort"]))) == 1
     fields["t"], fields["x"][700] = array["t"], 9
     np.savez(tmp_path / "wide.npz", **fields, sensor=np.array(SIZE))
-    with pytest.raises(InputError, match=r"event 200 at .* lies outside.*from event 500"):
+    with pytest.raises(InputError, match=r"event 700 at .* lies outside"):
         list(read_parts(tmp_path / "wide.npz", part_events=250))
     mended = list(read_parts(tmp_path / "wide.npz", mend=["drop-outside"], part_events=250))
     assert sum(part.mended.get("drop-outside", 0) for part in mended) == 1

@@ -1,8 +1,8 @@
 """AEDAT 4 events; its frames are in `aedat4_frames`.
 
 Decoded here: faery takes the first event stream without a word and aborts its process on some
-damaged files, and `aedat` gives up at the first packet that is not whole. Tests compare with both and
-with dv-processing.
+damaged files, and `aedat` gives up at the first packet that is not whole. Tests compare with both
+and with dv-processing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import Columns, Options
 from ..streams import StreamInfo, choose_stream
 from .aedat4_container import COPY, examine, open_container
@@ -63,6 +64,4 @@ def _events(body: bytes, place: int) -> NDArray[np.void]:
 def _columns(held: list[NDArray[np.void]], stream: StreamInfo, *, tail: bool) -> Columns:
     array = np.concatenate(held) if held else np.empty(0, EVENT)
     x, y = array["x"], array["y"]
-    return Columns(
-        array["t"], x, y, array["p"], stream.size, "aedat4", tail=tail, off=0
-    )
+    return Columns(array["t"], x, y, array["p"], stream.size, "aedat4", tail=tail, off=0)

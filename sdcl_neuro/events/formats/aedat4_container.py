@@ -8,13 +8,14 @@ A recorder that was killed leaves no table and, mostly, an incomplete last packe
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
+
 from ..checks import Options
 from ..streams import StreamInfo
 from .flatbuffers import Table
@@ -150,9 +151,7 @@ def _described(xml: str) -> tuple[StreamInfo, ...]:
     try:
         root = ElementTree.fromstring(xml.strip().strip("\0"))
     except ElementTree.ParseError as error:
-        raise InputError(
-            f"a damaged description of the streams ({error})", mend=COPY
-        ) from None
+        raise InputError(f"a damaged description of the streams ({error})", mend=COPY) from None
     streams = []
     for node in root.iterfind("./node[@name='outInfo']/node"):
         number = node.get("name", "")
@@ -202,4 +201,4 @@ def _complete(unpacked: bytes, complete: bool) -> bytes:
     return unpacked
 
 
-_UNPACKERS = {"none": bytes, "lz4": _lz4, "zstd": _zstd}
+_UNPACKERS: dict[str, Callable[[bytes], bytes]] = {"none": bytes, "lz4": _lz4, "zstd": _zstd}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import Options
 from ..frames import FrameRecording, FrameStamp
 from ..streams import choose_stream

@@ -1,4 +1,4 @@
-"""DAT, Prophesee's older files: ``cd`` events, and the ``2d`` events of N-Cars, eight bytes each."""
+"""DAT, Prophesee's older files: ``cd`` events, and the ``2d`` events of N-Cars."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import Columns, Options
 from .headers import body_records, percent_header, stated_size
 
@@ -18,11 +19,13 @@ KIND_2D, KIND_CD = 0x00, 0x0C
 # Version 2: 14 bits of x, 14 of y, 4 of polarity, from the low end.
 Y_SHIFT, P_SHIFT, ADDRESS_MASK = 14, 28, (1 << 14) - 1
 TIME_BITS = 32
+# A step back of up to four minutes and a half is one; a longer one is the clock wrapping.
+BACK_US = 1 << 28
 N_CARS = (120, 100)
 
 
 def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
-    """Yield the events in parts of `part_events`; times go on where 32 bits of microseconds wrap."""
+    """Yield the events in parts of `part_events`; times continue where their 32 bits wrap."""
     from .evt_kernels import STATE_SIZE, WRAPS, unwrap_times
 
     header = percent_header(path)
@@ -39,8 +42,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
         )
         stamps, word = raw[0::2], raw[1::2]
         t = np.empty(len(stamps), np.int64)
-        # Half the clock: records carry their whole time, so a step back is what it seems.
-        unwrap_times(stamps, state, TIME_BITS, 1 << (TIME_BITS - 1), t)
+        unwrap_times(stamps, state, TIME_BITS, BACK_US, t)
         last = first + part_events >= count
         wraps = int(state[WRAPS])
         notes = (f"the 32-bit clock wrapped {wraps} time(s)",) if last and wraps else ()

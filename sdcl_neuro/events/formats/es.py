@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import Columns, Options
 
 # Signature (12 bytes), version (3), kind (1: DVS, 2: ATIS), width and height.

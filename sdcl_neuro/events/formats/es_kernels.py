@@ -31,7 +31,7 @@ def decode(
     y: Column,
     p: Column,
 ) -> tuple[int, int, int, int]:
-    """Decode whole events; return their number, the bytes used, the time, and crossings left out."""
+    """Decode whole events; return their number, bytes used, the time, and crossings left out."""
     place = count = crossings = 0
     while place < body.size:
         first = int(body[place])

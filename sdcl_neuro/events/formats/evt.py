@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import Columns, Options, Size
 from .headers import body_records, percent_header, stated_size
 
@@ -43,7 +44,8 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     version = stated.group(1) if stated else b""
     if version not in VERSIONS:
         raise InputError(
-            f"EVT version {version.decode() or '?'} is not read", mend="convert it to EVT 2 or EVT 3"
+            f"EVT version {version.decode() or '?'} is not read",
+            mend="convert it to EVT 2 or EVT 3",
         )
     name, word = VERSIONS[version]
     count, tail = body_records(path, len(header), word, options)

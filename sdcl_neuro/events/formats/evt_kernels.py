@@ -6,7 +6,7 @@ EVT 2 has 32-bit words with 28 bits of TIME_HIGH above six bits in each event.
 
 A camera repeats TIME_HIGH all the time; a file written by other programs may hold it only where it
 changes, so that a gap of seconds is one step. Steps back happen too, by a few units, where a word
-was delayed. So of the two ways round the clock, back is taken for at most `back` units, else forward.
+was delayed. Of the two ways round the clock, back is taken for at most `back` units, else forward.
 """
 
 from __future__ import annotations

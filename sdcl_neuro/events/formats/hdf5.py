@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError, SdclNeuroError
+
 from ..checks import Columns, Options
 from ..streams import StreamInfo, choose_stream
 from .hdf5_layouts import Layout, check_filters, find_layouts, listed

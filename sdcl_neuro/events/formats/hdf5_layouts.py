@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
+
 from ..checks import Size
 from .names import ORDER, by_meaning
 
 OBJECTS_MAX, DEPTH_MAX = 20_000, 8
 ECF_FILTER = 0x8ECF
 """Metavision's own compression of events, as registered with the HDF Group."""
-FILTER_NAMES = {32001: "Blosc", 32026: "Blosc2", 32004: "LZ4", 32015: "Zstandard", 32008: "Bitshuffle"}
+FILTER_NAMES = {
+    32001: "Blosc",
+    32026: "Blosc2",
+    32004: "LZ4",
+    32015: "Zstandard",
+    32008: "Bitshuffle",
+}
 MVSEC = re.compile(r"davis/(left|right)/events")
 SECOND_US = 1e6
 
@@ -81,10 +90,9 @@ def check_filters(item: Any) -> None:
         )
     if all(h5py.h5z.filter_avail(number) for number in numbers):
         return
-    try:
-        import hdf5plugin  # noqa: F401 registers its filters
-    except ImportError:
-        pass
+    # Importing it registers its filters.
+    if find_spec("hdf5plugin") is not None:
+        import_module("hdf5plugin")
     lacking = [number for number in numbers if not h5py.h5z.filter_avail(number)]
     if lacking:
         name = FILTER_NAMES.get(lacking[0], "unknown to us")
@@ -125,26 +133,23 @@ def _group(file: Any, path: str, group: Any) -> Layout | None:
     names, unit_us = by_meaning(vectors)
     if len(names) < len(ORDER):
         return None
-    around = [path, path.rpartition("/")[0], ""]
-    index = next(
-        (f"{one}/{name}".strip("/") for one in around for name in ("ms_to_idx", "ms_map_idx")
-         if f"{one}/{name}".strip("/") in file),
-        "",
-    )  # fmt: skip
-    offset = next(
-        (int(file[f"{one}/t_offset".strip("/")][()]) for one in around
-         if f"{one}/t_offset".strip("/") in file),
-        0,
-    )  # fmt: skip
-    if index or "t_offset" in file:
+    index = _near(file, path, "ms_to_idx") or _near(file, path, "ms_map_idx")
+    offset_at = _near(file, path, "t_offset")
+    offset = int(file[offset_at][()]) if offset_at else 0
+    if index or offset_at:
         return Layout(
             path, "columns", names, "hdf5-dsec", 1.0, _size(file, path), offset, index, (640, 480)
         )
-    whole = group[names["t"]].dtype.kind in "iu"
-    usual_unit = unit_us if unit_us is not None else None
-    return Layout(
-        path, "columns", names, "hdf5", usual_unit if whole else unit_us, _size(file, path)
-    )
+    return Layout(path, "columns", names, "hdf5", unit_us, _size(file, path))
+
+
+def _near(file: Any, path: str, name: str) -> str:
+    """The path of `name` in a group, in the one above or at the top; empty if it is not there."""
+    for place in (path, path.rpartition("/")[0], ""):
+        found = f"{place}/{name}".strip("/")
+        if found in file:
+            return found
+    return ""
 
 
 def _data_set(file: Any, path: str, item: Any) -> Layout | None:
@@ -164,13 +169,12 @@ def _data_set(file: Any, path: str, item: Any) -> Layout | None:
     if item.dtype.kind not in "iuf":
         return None
     if MVSEC.fullmatch(path):
-        names = dict(zip("xytp", "xytp", strict=True))
-        return Layout(path, "table", names, "hdf5-mvsec", SECOND_US, _size(file, path),
-                      usual=(346, 260))  # fmt: skip
+        names, size = dict(zip("xytp", "xytp", strict=True)), _size(file, path)
+        return Layout(path, "table", names, "hdf5-mvsec", SECOND_US, size, usual=(346, 260))
     names = dict(zip(ORDER, ORDER, strict=True))
-    source = "hdf5-v2e" if path == "events" and item.dtype.kind in "iu" else "hdf5"
-    return Layout(path, "table", names, source, 1.0 if source == "hdf5-v2e" else None,
-                  _size(file, path), usual=(346, 260) if source == "hdf5-v2e" else None)  # fmt: skip
+    v2e = path == "events" and item.dtype.kind in "iu"
+    source, unit_us, usual = ("hdf5-v2e", 1.0, (346, 260)) if v2e else ("hdf5", None, None)
+    return Layout(path, "table", names, source, unit_us, _size(file, path), usual=usual)
 
 
 def _size(file: Any, path: str) -> Size | None:

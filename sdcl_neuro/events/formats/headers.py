@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import Options, Size
 
 HEADER_MAX_BYTES = 1 << 16
@@ -24,7 +25,7 @@ def percent_header(path: Path) -> bytes:
 
 
 def stated_size(header: bytes) -> Size | None:
-    """Width and height: ``geometry 640x480``, ``width=640`` or ``Width 640``, whichever is there."""
+    """Width and height, as ``geometry 640x480``, ``width=640`` or ``Width 640``."""
     found = re.search(rb"^% geometry (\d{1,5})x(\d{1,5})\s*$", header, re.MULTILINE)
     if found:
         return int(found.group(1)), int(found.group(2))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import MAX_EVENTS, Columns, Options
 
 # SDCL's variables (Cao et al., CVPR 2023, published code), each 1 x N; coordinates from 1.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import Columns, Options, Size
 
 RECORD_BYTES = 5

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import MAX_EVENTS, Columns, Options, Size
 from .names import ORDER, by_meaning
 
@@ -20,7 +21,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     with path.open("rb") as stream:
         shape, dtype, stated = head_of(stream)
         begin, there = stream.tell(), size - stream.tell()
-        if not shape or stated != there and not (stated > there and options.allows("drop-tail")):
+        if not shape or (stated != there and not (stated > there and options.allows("drop-tail"))):
             stream.seek(0)
             load_npy(stream, size)  # says what is wrong
             raise InputError(f"an array of shape {shape}", mend="give one row an event")
@@ -77,8 +78,8 @@ def table_columns(
 
 
 def load_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
-    """Return an array of at most `MAX_EVENTS` events whose header agrees with its `size` in bytes."""
-    shape, dtype, stated = head_of(stream)
+    """Return an array of at most `MAX_EVENTS` events; its header must agree with `size` bytes."""
+    shape, _, stated = head_of(stream)
     if stated > MAX_EVENTS * 64:
         raise InputError(f"an array of shape {shape} is too large", mend="cut the file")
     if stated != size - stream.tell():

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import Columns, Options, Size
 from .names import ORDER, by_meaning
 from .npy import head_of, load_npy, table_columns

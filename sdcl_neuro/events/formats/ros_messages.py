@@ -88,9 +88,7 @@ class Cursor:
         # The last event's polarity is the end: what pads the next one is not there.
         return 0 if not count else PACKED_BYTES + PADDED_BYTES * (count - 1)
 
-    def _fill(
-        self, out: NDArray[Any], begin: int, offsets: dict[str, int], stride: int
-    ) -> None:
+    def _fill(self, out: NDArray[Any], begin: int, offsets: dict[str, int], stride: int) -> None:
         if not len(out):
             return
         kinds = {"x": "u2", "y": "u2", "sec": "u4", "nsec": "u4", "p": "u1"}

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import EnvironmentFault, InputError, SdclNeuroError
+
 from ..checks import Columns, Options, Size
 from ..streams import StreamInfo, choose_stream
 from .evt import EvtDecoder
@@ -37,8 +38,8 @@ def streams(path: Path) -> tuple[StreamInfo, ...]:
 
 def topics(reader: Any) -> tuple[StreamInfo, ...]:
     """Topics of an open bag in the order of their names."""
-    kinds = {one: "events" for one in (*EVENT_ARRAYS, *EVENT_PACKETS)}
-    kinds |= {one: "frames" for one in IMAGES}
+    kinds = dict.fromkeys((*EVENT_ARRAYS, *EVENT_PACKETS), "events")
+    kinds |= dict.fromkeys(IMAGES, "frames")
     found = sorted({(one.topic, one.msgtype) for one in reader.connections})
     return tuple(
         StreamInfo(k, topic, kinds.get(kind, kind), camera=_camera(topic))
@@ -84,13 +85,11 @@ def _array(cursor: Cursor) -> tuple[Columns, Size]:
     cursor.header()
     height, width = cursor.number("I"), cursor.number("I")
     found = cursor.events()
-    columns = (found[name] for name in "txyp")
-    return Columns(*columns, None, "rosbag", unit_us=NANOSECOND_US, off=0), (width, height)
+    t, x, y, p = (found[name] for name in "txyp")
+    return Columns(t, x, y, p, None, "rosbag", NANOSECOND_US, off=0), (width, height)
 
 
-def _packet(
-    cursor: Cursor, decoder: EvtDecoder | None
-) -> tuple[Columns, Size, EvtDecoder]:
+def _packet(cursor: Cursor, decoder: EvtDecoder | None) -> tuple[Columns, Size, EvtDecoder]:
     """The events of an EventPacket; the decoder goes on where the packet before ended."""
     cursor.header()
     height, width = cursor.number("I"), cursor.number("I")
@@ -113,7 +112,8 @@ def _packet(
 
 def _merged(held: list[Columns], size: Size | None) -> Columns:
     if not held:
-        return Columns(*(np.empty(0, np.int64) for _ in "txyp"), size, "rosbag", off=0)
+        none = np.empty(0, np.int64)
+        return Columns(none, none, none, none, size, "rosbag", off=0)
     t, x, y, p = (np.concatenate([getattr(one, name) for one in held]) for name in "txyp")
     return replace(held[0], t=t, x=x, y=y, p=p, size=size)
 

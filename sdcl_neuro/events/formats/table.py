@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import Columns, Options
 from ..streams import StreamInfo
 
@@ -77,13 +78,20 @@ KINDS: dict[str, Kind] = {
     "text": Kind("text, four columns (.txt, .csv)", "text"),
 }
 
+# What is recognised and not read, and what to do instead.
+REFUSED: dict[bytes, tuple[str, str]] = {
+    b"#!AER-DAT1": ("AEDAT 1 is not read", "convert it to AEDAT 4 with jAER and DV"),
+    b"#!AER-DAT2": ("AEDAT 2 is not read", "convert it to AEDAT 4 with jAER and DV"),
+    b"#!AER-DAT3": ("AEDAT 3 is not read", "convert it to AEDAT 4 with DV"),
+}
+
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _TEXT = frozenset(b"\t\n\r") | frozenset(range(32, 127)) | frozenset(range(128, 256))
 
 
 def find_kind(path: Path) -> str:
-    """Return which of `KINDS` a file is, by its first bytes; its ending only where they say nothing.
+    """Return which of `KINDS` a file is, by its first bytes, else by its ending.
 
     Raises:
         InputError: it is none of them, or no regular file, or empty.
@@ -107,6 +115,9 @@ def _kind_of(head: bytes, ending: str) -> str:
     for name, kind in KINDS.items():
         if head.startswith(kind.magics or (b"\0no magic",)):
             return name
+    for magic, (what, instead) in REFUSED.items():
+        if head.startswith(magic):
+            raise InputError(what, mend=instead)
     if head.startswith(b"% "):
         lines = [line.decode("latin-1").lower() for line in head.split(b"\n") if line[:2] == b"% "]
         for name, kind in KINDS.items():
@@ -127,8 +138,6 @@ def _kind_of(head: bytes, ending: str) -> str:
 
 def _is_text(head: bytes) -> bool:
     """Whether it reads as UTF-8 text that begins with something like a number or a name."""
-    if head.startswith(b"#!AER-DAT"):
-        return False
     body = head.removeprefix(UTF8_MARK)
     try:
         # The last character may be cut off.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
 from ..checks import MAX_EVENTS, Columns, Options, Size
 from .names import ORDER, by_meaning, meaning
 from .table import UTF8_MARK
@@ -68,8 +69,12 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
             total += len(part[0])
             if total > MAX_EVENTS and ended and total == len(part[0]):
                 raise InputError(f"more than {MAX_EVENTS:,} events", mend="cut the file")
+            t, x, y, p = part
             yield Columns(
-                *part,
+                t,
+                x,
+                y,
+                p,
                 layout.size,
                 "text",
                 unit_us=layout.unit_us,
@@ -159,7 +164,7 @@ def by_names(line: str) -> list[str]:
 
 def _named(names: list[str], options: Options, skip: int, lines: int) -> Layout:
     found, unit_us = by_meaning(names)
-    order = "".join(key for key in map(lambda name: meaning(name)[0], names) if key)
+    order = "".join(key for key in (meaning(name)[0] for name in names) if key)
     if options.order is not None and options.order != order:
         raise InputError(
             f"the file names its columns {order!r}, not {options.order!r}",

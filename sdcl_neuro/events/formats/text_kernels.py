@@ -37,7 +37,7 @@ def parse(
     """
     row, i, size = 0, 0, data.size
     while i < size:
-        begin, column, remark = i, 0, False
+        begin, column = i, 0
         while True:
             while i < size and (
                 data[i] == 32 or data[i] == 9 or data[i] == 13 or data[i] == 44 or data[i] == 59
@@ -46,7 +46,6 @@ def parse(
             if i >= size or data[i] == 10:
                 break
             if column == 0 and (data[i] == 35 or data[i] == 37):
-                remark = True
                 while i < size and data[i] != 10:
                     i += 1
                 break
@@ -59,17 +58,17 @@ def parse(
             column += 1
             i = ends
         i += 1
-        lines[0] += 1
         if column == columns:
             row += 1
-        elif column or (remark and column):
+        elif column:
             return row, begin, column
+        lines[0] += 1
     return row, -1, 0
 
 
 @compiled
 def number(data: Bytes, i: int) -> tuple[int, int, int]:
-    """End, mantissa and exponent of the number at `i`; also true, false, on, off; end -1 if none."""
+    """End, mantissa and exponent of the number or truth value at `i`; end -1 if it is neither."""
     word = word_value(data, i)
     if word[0] > 0:
         return word[0], word[1], 0
