@@ -16,6 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from . import display
+from .content import ByContent
+
 Kind = Literal["conv", "dense", "dense_rec"]
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
@@ -76,8 +79,8 @@ class IntNeuron:
     threshold: int
 
 
-@dataclass(frozen=True)
-class FloatLayer:
+@dataclass(frozen=True, eq=False, repr=False)
+class FloatLayer(ByContent):
     """One layer in float.
 
     Attributes:
@@ -105,9 +108,12 @@ class FloatLayer:
     recurrent_weight: NDArray[np.float32] | None = None
     scale: float | None = None
 
+    def __repr__(self) -> str:
+        return f"FloatLayer({self.name!r}, {self.kind}, {self.in_shape} -> {self.out_shape})"
 
-@dataclass(frozen=True)
-class IntLayer:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IntLayer(ByContent):
     """One layer in a chip's integers; fields as in `FloatLayer`, weights in units of one.
 
     Attributes:
@@ -129,6 +135,9 @@ class IntLayer:
     recurrent_weight: NDArray[np.int32] | None = None
     delay: NDArray[np.int32] | None = None
 
+    def __repr__(self) -> str:
+        return f"IntLayer({self.name!r}, {self.kind}, {self.in_shape} -> {self.out_shape})"
+
     @property
     def neurons(self) -> int:
         """Number of neurons in the layer's population."""
@@ -141,18 +150,41 @@ class IntLayer:
         return rows, columns
 
 
-@dataclass(frozen=True)
-class FloatNetwork:
-    """A chain of float layers; `meta` holds plain JSON values and never changes arithmetic."""
+class _Network(ByContent):
+    """How a network compares and shows itself."""
+
+    def __repr__(self) -> str:
+        return display.headline(self)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return display.text_table(self)  # type: ignore[arg-type]
+
+    def _repr_html_(self) -> str:
+        return display.html_table(self)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FloatNetwork(_Network):
+    """A chain of float layers.
+
+    Two are equal if they compute the same: names and `meta` do not count.
+
+    Attributes:
+        input_shape: of one step's spikes, ``(C, H, W)`` or ``(N,)``.
+        layers: in order; each reads the one before it.
+        meta: plain JSON values; never changes arithmetic.
+    """
 
     input_shape: Shape
     layers: tuple[FloatLayer, ...]
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class IntNetwork:
+@dataclass(frozen=True, eq=False, repr=False)
+class IntNetwork(_Network):
     """A chain of integer layers.
+
+    Two are equal if they compute the same: names and `meta` do not count.
 
     Attributes:
         input_shape: of one step's spikes, ``(C, H, W)`` or ``(N,)``.

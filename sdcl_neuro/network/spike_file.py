@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
@@ -21,7 +21,13 @@ from sdcl_neuro.files import atomic_path
 from .record import Record
 from .spike_arrays import ending_of, read_arrays
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Spikes = NDArray[np.uint8]
+SpikesLike: TypeAlias = "ArrayLike | Tensor | Path"
+"""Spikes as a user may give them: an array, a tensor or nested lists ``[T, B, ...]`` of whole
+numbers, or the path of a spike file."""
 
 KEY = "spikes"
 LAYER = re.compile(r"layer_(0|[1-9][0-9]*)")
@@ -148,16 +154,20 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
     """Return `values` as uint8 ``[T, B, ...]``, or say what is wrong with them.
 
     Booleans, whole numbers and floats that are whole are taken; negative values, values above
-    255, not-a-number, fractions, other ranks than 3 and 5, and empty axes are not.
+    255, not-a-number, fractions, other ranks than 3 and 5, and empty axes are not. A path is read.
     """
+    if isinstance(values, str | Path):
+        return read_spikes(values)
+    if hasattr(values, "detach"):  # a tensor, wherever it lies
+        values = values.detach().cpu()
     array = np.asarray(values)
     if array.dtype.kind not in "buif":
         raise InputError(f"spikes are {array.dtype}, not numbers", where=where, mend="save uint8")
     if array.ndim not in (3, 5):
         raise InputError(
-            f"spikes of rank {array.ndim}, shape {list(array.shape)}",
+            f"expected spikes [T, B, N] or [T, B, C, H, W], got shape {list(array.shape)}",
             where=where,
-            mend="give [T, B, N] or [T, B, C, H, W]",
+            mend="add the missing axis: spikes[:, None] for one sample, time stays first",
         )
     if not array.size:
         raise InputError(
@@ -174,7 +184,11 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
         )
     spikes = array.astype(np.uint8)
     if array.dtype.kind == "f" and not np.array_equal(spikes, array):
-        raise InputError("spikes are not whole numbers", where=where, mend="round or encode them")
+        raise InputError(
+            "spikes are not whole numbers",
+            where=where,
+            mend="encode the values as spikes (snntorch.spikegen.rate, or events encode)",
+        )
     return spikes
 
 
