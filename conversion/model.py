@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,8 +19,20 @@ from .lowering.graph.nodes import FloatGraph
 from .quantisation.rounding import quantize
 from .sources.snntorch.source import from_snntorch
 
+_WEIGHTS = (
+    "a torch file holds weights, not a network: build the module in Python, load the weights, then "
+    "conversion.to_netx(conversion.quantize(conversion.from_snntorch(module, sample)), 'm.net')"
+)
+_ADVICE = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin", ".safetensors"), _WEIGHTS),
+    ".onnx": "export the network from its own library to NIR, and give the .nir",
+    **dict.fromkeys((".h5", ".hdf5"), "a netx file ends in .net, a NIR file in .nir: rename it"),
+    **dict.fromkeys((".npz", ".npy"), "these are spikes: give them as --spikes, the model first"),
+}
+"""What leads on from common first tries, by ending."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Model:
     """A network with the descriptions that are known of it, at least one.
 
@@ -35,6 +47,20 @@ class Model:
     floating: FloatNetwork | None = None
     integer: IntNetwork | None = None
     graph: FloatGraph | None = None
+
+    def __repr__(self) -> str:
+        return f"Model({self.where})"
+
+    def __str__(self) -> str:
+        place = "" if self.path is None else f"{self.path}\n"
+        return f"{place}{self._known()}"
+
+    def _repr_html_(self) -> str:
+        known = self._known()
+        return known._repr_html_() if hasattr(known, "_repr_html_") else f"<pre>{known}</pre>"
+
+    def _known(self) -> FloatNetwork | IntNetwork | FloatGraph | str:
+        return self.integer or self.floating or self.graph or "a model without a network"
 
     @property
     def where(self) -> str:
@@ -107,10 +133,14 @@ def load_model(path: Path | str, *, approximate: object = None) -> Model:
             return Model(path, integer=net)
         return _with_integers(net, path, trained=True)
     raise InputError(
-        f"unknown ending {path.suffix!r} of a model",
+        f"expected a checkpoint folder, .nir or .net, got a file ending in {path.suffix!r}",
         where=str(path),
-        mend="give a checkpoint folder, .nir or .net",
+        mend=_ADVICE.get(path.suffix.lower(), "give a checkpoint folder, .nir or .net"),
     )
+
+
+ModelLike: TypeAlias = Model | FloatNetwork | IntNetwork | FloatGraph | nn.Module | str | Path
+"""A network in any form that a verb takes."""
 
 
 def as_model(thing: object, *, sample: Tensor | NDArray[Any] | None = None) -> Model:
@@ -132,16 +162,17 @@ def as_model(thing: object, *, sample: Tensor | NDArray[Any] | None = None) -> M
     if isinstance(thing, str | Path):
         return load_model(thing)
     if not isinstance(thing, nn.Module):
+        first = "the model comes first, the spikes second" if hasattr(thing, "shape") else (
+            "give a path, a network, a torch module or what load returned"
+        )  # fmt: skip
         raise InputError(
-            f"a {type(thing).__name__} is no model",
-            where="model",
-            mend="give a path, a network, a module or a Model",
+            f"expected a model, got a {type(thing).__name__}", where="model", mend=first
         )
     if sample is None:
         raise InputError(
             f"a {type(thing).__name__} does not know its input's size",
             where="model",
-            mend="give conversion.from_snntorch(module, sample)",
+            mend="give spikes, or conversion.from_snntorch(module, sample)",
         )
     return _with_integers(from_snntorch(thing, sample), None, trained=True)
 

@@ -12,8 +12,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sdcl_neuro import conversion as conversion
     from sdcl_neuro.conversion.backends.run import run as run
+    from sdcl_neuro.conversion.costs import profile as profile
+    from sdcl_neuro.conversion.model import load_model
     from sdcl_neuro.conversion.parity.verify import verify as verify
-    from sdcl_neuro.profiling import profile as profile
+    from sdcl_neuro.errors import CheckFailed as CheckFailed
+    from sdcl_neuro.errors import EnvironmentFault as EnvironmentFault
+    from sdcl_neuro.errors import InputError as InputError
+    from sdcl_neuro.errors import NetworkRefused as NetworkRefused
+    from sdcl_neuro.errors import SdclNeuroError as SdclNeuroError
+    from sdcl_neuro.network.record import Record as Record
+    from sdcl_neuro.network.spec import FloatNetwork as FloatNetwork
+    from sdcl_neuro.network.spec import IntNetwork as IntNetwork
+
+    load = load_model
 
 from . import _moved
 
@@ -24,11 +35,17 @@ differ from the code that runs."""
 
 _moved.install()
 
+_ERRORS = ("SdclNeuroError", "InputError", "NetworkRefused", "CheckFailed", "EnvironmentFault")
 _LAZY = {
-    "conversion": ("sdcl_neuro.conversion", None),
+    "load": ("sdcl_neuro.conversion.model", "load_model"),
     "run": ("sdcl_neuro.conversion.backends.run", "run"),
     "verify": ("sdcl_neuro.conversion.parity.verify", "verify"),
-    "profile": ("sdcl_neuro.profiling", "profile"),
+    "profile": ("sdcl_neuro.conversion.costs", "profile"),
+    "conversion": ("sdcl_neuro.conversion", None),
+    "FloatNetwork": ("sdcl_neuro.network.spec", "FloatNetwork"),
+    "IntNetwork": ("sdcl_neuro.network.spec", "IntNetwork"),
+    "Record": ("sdcl_neuro.network.record", "Record"),
+    **{name: ("sdcl_neuro.errors", name) for name in _ERRORS},
 }
 
 __all__ = ["__version__", *_LAZY]

@@ -42,6 +42,10 @@ class EnvironmentFault(SdclNeuroError):
     exit_code = 3
 
 
+class SuspiciousInput(UserWarning):
+    """Input that can be used as it is, but looks like a mistake."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """One reason why a network cannot go to a target.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, SuspiciousInput
 from sdcl_neuro.network.activity import count_activity
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spike_file import check_spikes
@@ -18,12 +19,14 @@ from sdcl_neuro.network.spike_file import check_spikes
 from .table import BACKENDS, BASE, Backend, find_backend
 
 if TYPE_CHECKING:
-    from ..model import Model
+    from sdcl_neuro.network.spike_file import SpikesLike
+
+    from ..model import Model, ModelLike
 
 
 def run(
-    thing: Any,
-    spikes: object,
+    model: ModelLike,
+    spikes: SpikesLike | Mapping[str, SpikesLike],
     *,
     backend: str = BASE,
     layers: Sequence[int] | None = None,
@@ -33,7 +36,7 @@ def run(
     """Run a network on spikes.
 
     Args:
-        thing: a model, a network description, a user's snnTorch module, or the path of either.
+        model: a network, a snnTorch module, what `load` returned, or the path of a model.
         spikes: uint8 ``[T, B, *input_shape]``; every sample starts from a clean state. For a
             network with several inputs, ``{name: spikes}``.
         backend: a name in `table.BACKENDS`.
@@ -48,23 +51,40 @@ def run(
     """
     from .graph_run import graph_model, run_graph
 
+    if hasattr(model, "ndim"):
+        kind = type(model).__name__
+        hint = "the model comes first, the spikes second"
+        raise InputError(f"expected a model, got a {kind}", where="run", mend=hint)
     row = find_backend(backend)
     _check_options(row, options)
     function = row.load()
-    known_graph = graph_model(thing)
+    known_graph = graph_model(model)
     if known_graph is not None:
         return run_graph(
             known_graph, spikes, backend=backend, layers=layers, device=device, **options
         )
     values = check_spikes(spikes)
-    model = _model(thing, values)
-    if graph_model(model) is not None:
-        return run_graph(model, values, backend=backend, layers=layers, device=device, **options)
-    record = function(model, values, layers=layers, device=device, **options)
-    known = model.integer
+    _doubt_order(values)
+    found = _model(model, values)
+    if graph_model(found) is not None:
+        return run_graph(found, values, backend=backend, layers=layers, device=device, **options)
+    record = function(found, values, layers=layers, device=device, **options)
+    known = found.integer
     if record.activity or known is None or len(record.spikes) < len(known.layers):
         return record
     return replace(record, activity=count_activity(known, values, record.spikes))
+
+
+def _doubt_order(spikes: NDArray[np.uint8]) -> None:
+    """Warn where time and samples look exchanged: one step of many samples."""
+    steps, samples = spikes.shape[:2]
+    if steps == 1 < samples:
+        warnings.warn(
+            f"spikes [T, B, ...] of shape {list(spikes.shape)} are 1 time step of {samples} "
+            "samples; if they are one sample, give spikes.swapaxes(0, 1)",
+            SuspiciousInput,
+            stacklevel=3,
+        )
 
 
 def _check_options(row: Backend, options: dict[str, Any]) -> None:
@@ -81,7 +101,7 @@ def _check_options(row: Backend, options: dict[str, Any]) -> None:
             raise InputError(what, mend=hint)
 
 
-def _model(thing: Any, spikes: NDArray[np.uint8]) -> Model:
+def _model(thing: object, spikes: NDArray[np.uint8]) -> Model:
     from ..model import Model, as_model
 
     if isinstance(thing, str | Path) and Path(thing).suffix == ".net":

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.network.fixed_point import (
     DECAY_UNITY,
     WEIGHT_MAX,
@@ -62,7 +62,7 @@ def quantize(
 
     Raises:
         NetworkRefused: with every reason why the network does not fit.
-        InputError: for calibration data of another shape.
+        InputError: for anything but a float network, or calibration data of another shape.
     """
     if isinstance(net, FloatGraph):
         from .graphs import GROWTH_MAX, quantize_graph
@@ -73,6 +73,14 @@ def quantize(
             message_bits=message_bits,
             relays=relays,
             growth=GROWTH_MAX if growth is None else growth,
+        )
+    if not isinstance(net, FloatNetwork):
+        raise InputError(
+            f"expected a FloatNetwork, got a {type(net).__name__}",
+            where="quantize",
+            mend="it is in chip integers already: use it as it is"
+            if isinstance(net, IntNetwork)
+            else "read it first: conversion.from_snntorch(module, sample), or from_nir(path)",
         )
     reasons = [reason for place, layer in _places(net) for reason in _reasons(place, layer)]
     if reasons:

@@ -88,7 +88,7 @@ def _integer(net: object) -> IntNetwork:
     if isinstance(net, str | Path):
         raise InputError(
             f"{str(net)!r} is a path, not a network",
-            mend="give sdcl_neuro.conversion.model.load_model(path)",
+            mend="call sdcl_neuro.profile, which takes paths, or give sdcl_neuro.load(path)",
         )
     found = net if isinstance(net, IntNetwork) else getattr(net, "integer", None)
     if not isinstance(found, IntNetwork):

@@ -37,8 +37,15 @@ def to_netx(net: IntNetwork, path: Path | str) -> str:
         SHA-256 of the file, in hexadecimal.
 
     Raises:
+        InputError: it is not in a chip's integers.
         NetworkRefused: with every reason why Lava could not run it exactly.
     """
+    if not isinstance(net, IntNetwork):
+        raise InputError(
+            f"expected an IntNetwork, got a {type(net).__name__}",
+            where="to_netx",
+            mend="quantise it first: conversion.quantize(net, calibration=spikes)",
+        )
     found = refusals(net)
     if found:
         raise NetworkRefused(found)

@@ -1,0 +1,55 @@
+"""`profile` for a model in any form: paths, networks and modules alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from sdcl_neuro.network.spike_file import SpikesLike, check_spikes
+from sdcl_neuro.profiling import profile as profile_network
+
+from .model import ModelLike, as_model
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from sdcl_neuro.network.record import Record
+    from sdcl_neuro.profiling import Profile
+    from sdcl_neuro.profiling.api import Hardware
+
+
+class ProfileOptions(TypedDict, total=False):
+    """Keywords of `sdcl_neuro.profiling.profile`, which describes them."""
+
+    hw: Hardware | Sequence[Hardware]
+    record: Record | None
+    step_us: float | None
+    rate_hz: float | None
+    device: str
+
+
+def profile(
+    model: ModelLike, spikes: SpikesLike | None = None, **options: Unpack[ProfileOptions]
+) -> Profile:
+    """Count what a network does on spikes, and model what that costs.
+
+    Args:
+        model: a network, a snnTorch module, what `load` returned, or the path of a model; its
+            chip integers are profiled.
+        spikes: uint8 ``[T, B, *input_shape]``, or the path of a spike file; not needed beside a
+            record.
+        options: targets ``hw`` (names as in ``sdcl-neuro hw list``), a ``record`` of an earlier
+            run, times of a step, the ``device``; see `sdcl_neuro.profiling.profile`.
+
+    Returns:
+        The profile, which prints itself; ``to_json()`` and ``to_html()`` write it.
+
+    Raises:
+        InputError: a network whose integers nothing has fixed, or input that cannot be used.
+    """
+    values = None if spikes is None else check_spikes(spikes)
+    found = as_model(model, sample=None if values is None else np.asarray(values))
+    found.need_integer()
+    return profile_network(found, values, **options)

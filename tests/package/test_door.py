@@ -1,0 +1,115 @@
+"""What a user meets first: the names at the top, and the most natural mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from snntorch import Leaky
+from torch import nn
+
+import sdcl_neuro
+from sdcl_neuro import conversion, load, profile, run, verify
+from sdcl_neuro.errors import InputError, SuspiciousInput
+from sdcl_neuro.testing import random_network, random_spikes
+
+NET = random_network(3)
+SPIKES = random_spikes(NET, 1)
+
+
+def _module() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Linear(6, 4, bias=False), Leaky(0.9, init_hidden=True, reset_mechanism="zero")
+    )
+
+
+def test_the_top_has_the_verbs_the_types_and_the_errors() -> None:
+    for name in sdcl_neuro.__all__:
+        assert getattr(sdcl_neuro, name) is not None
+    verbs = {"load", "run", "verify", "profile", "conversion"}
+    assert verbs <= set(dir(sdcl_neuro))
+
+
+def test_importing_the_package_imports_no_library() -> None:
+    code = "import sys, sdcl_neuro; print(sorted({'torch', 'numpy', 'numba'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_verb_takes_a_path_and_a_network_alike(tmp_path: Path) -> None:
+    path = tmp_path / "m.net"
+    conversion.to_netx(NET, path)
+    np.savez(tmp_path / "s.npz", spikes=SPIKES)
+    models = [NET, path, str(path), load(path)]
+    runs = [run(model, SPIKES) for model in models]
+    runs.append(run(NET, tmp_path / "s.npz"))
+    assert all(np.array_equal(one.spikes[0], runs[0].spikes[0]) for one in runs)
+    for model in models:
+        assert verify(model, spikes=SPIKES, against=["snntorch-int"], cache=False).holds
+        assert (
+            profile(model, SPIKES, hw="loihi1").layers == profile(NET, SPIKES, hw="loihi1").layers
+        )
+    assert str(load(path)).startswith(str(path))
+    assert "vThMant" in str(load(path))
+
+
+def _float_network() -> sdcl_neuro.FloatNetwork:
+    return conversion.from_snntorch(_module(), np.ones((3, 1, 6), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda folder: conversion.to_netx(_float_network(), folder / "m.net"),
+            r"to_netx: expected an IntNetwork, got a FloatNetwork; .*conversion\.quantize",
+        ),
+        (lambda _: conversion.quantize(NET), "quantize: .* got a IntNetwork; .* already"),
+        (lambda _: conversion.quantize(_module()), r"got a Sequential; .*from_snntorch"),
+        (lambda _: run(SPIKES, NET), "expected a model, got a ndarray; the model comes first"),
+        (lambda _: run(NET, SPIKES[:, 0]), r"expected spikes \[T, B, N\] .* got shape"),
+        (lambda _: run(NET, SPIKES * 0.5), "not whole numbers; encode"),
+        (lambda _: run(NET, SPIKES * 3), "message_bits"),
+        (lambda _: run(NET, SPIKES, backend="lohi"), "unknown backend 'lohi'"),
+        (lambda _: run(NET, SPIKES, sped=1), "option 'sped'"),
+        (lambda folder: load(folder / "net.pth"), "no such file"),
+    ],
+)
+def test_natural_mistakes_get_an_answer_that_leads_on(
+    call: object, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        call(tmp_path)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("net.pth", "holds weights, not a network"),
+        ("net.onnx", "to NIR"),
+        ("net.h5", "ends in .net"),
+        ("net.xyz", "give a checkpoint folder, .nir or .net"),
+    ],
+)
+def test_a_file_of_another_kind_is_answered_by_its_ending(
+    name: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=message):
+        load(tmp_path / name)
+
+
+def test_float_spikes_and_tensors_are_taken_if_they_are_whole() -> None:
+    expected = run(NET, SPIKES).spikes
+    for given in (SPIKES.astype(np.float32), torch.from_numpy(SPIKES), SPIKES.tolist()):
+        assert np.array_equal(run(NET, given).spikes[0], expected[0])
+
+
+def test_time_and_samples_exchanged_are_noticed() -> None:
+    with pytest.warns(SuspiciousInput, match=r"1 time step of 8 samples.*swapaxes"):
+        run(NET, SPIKES[:, :1].swapaxes(0, 1))
