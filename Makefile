@@ -3,19 +3,25 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 DEMO_OUT ?= demo-out
+# Rooms whose tests take seconds each, for `make fast`.
+FAST := tests/package tests/network tests/engine tests/events tests/profiling tests/hardware
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test test-full fast check format docs bench clean
 
 help:
-	@echo "make demo   the whole way on the packaged clip; writes $(DEMO_OUT)/report.html"
-	@echo "make test   lint, types and tests"
-	@echo "make bench  the benches, each beside its peer; writes bench/results/latest.json, docs/bench.md"
-	@echo "make clean  remove the environment, the demo's output and all compiled code"
+	@echo "make demo       the whole way on the packaged clip; writes $(DEMO_OUT)/report.html"
+	@echo "make test       lint, types and tests; Lava really runs"
+	@echo "make fast       tests without Lava, compilers and training: while you work"
+	@echo "make test-full  the tests of make test, and those that take minutes"
+	@echo "make format     format the code and sort the imports"
+	@echo "make docs       make the generated tables and golden files again"
+	@echo "make bench      the benches, each beside its peer; writes bench/results/latest.json, docs/bench.md"
+	@echo "make clean      remove the environment, the demo's output and all compiled code"
 
 $(STAMP): constraints.txt pyproject.toml tests/conversion/nir/peers.txt tests/profiling/peers.txt bench/peers.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[norse,onnx,gpu,lava,gallery,tensorboard,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[norse,onnx,gpu,lava,gallery,recordings,tensorboard,dev]'
 	$(BIN)/sdcl-neuro lava install --quiet
 	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/conversion/nir/peers.txt --requirement tests/profiling/peers.txt --requirement bench/peers.txt
 	@touch $@
@@ -27,10 +33,25 @@ demo: $(STAMP)
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
+test-full: check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "slow or not slow"
+
+fast: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup \
+		-m "not slow and not lava and not compiler" $(FAST)
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Each of these tests writes what it compares with; the comparison then holds.
+docs: $(STAMP)
+	SDCL_NEURO_OVERWRITE=1 $(BIN)/python -m pytest -q -m generated
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest bench --benchmark-only

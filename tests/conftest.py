@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,46 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real recordings and weights that may not be shipped; see the README on where to put them."""
-    folder = ROOT.parent / "shared" / "data"
+    named = os.environ.get("SDCL_NEURO_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("the folder shared/data is not beside the project")
+        pytest.skip("no real recordings and weights: name their folder in SDCL_NEURO_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def expect_page() -> Callable[[Path, str], None]:
+    """Compare a generated page with the stored one; SDCL_NEURO_OVERWRITE=1 stores it again."""
+
+    def check(path: Path, text: str) -> None:
+        if os.environ.get("SDCL_NEURO_OVERWRITE") == "1":
+            path.write_text(text, encoding="utf-8")
+        stored = path.read_text(encoding="utf-8")
+        assert stored == text, f"{path.name} is out of date: run `make docs` and look at the change"
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def expect_sections(
+    expect_page: Callable[[Path, str], None],
+) -> Callable[[Path, Mapping[str, str]], None]:
+    """Compare the parts of a page between ``<!-- name -->`` and ``<!-- end of name -->``."""
+
+    def check(path: Path, sections: Mapping[str, str]) -> None:
+        page = path.read_text(encoding="utf-8")
+        for name, text in sections.items():
+            begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+            before, rest = page.split(begin)
+            _, after = rest.split(end)
+            page = f"{before}{begin}{text}{end}{after}"
+        expect_page(path, page)
+
+    return check
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that compares with a golden file, for `make docs`."""
+    for item in items:
+        if "golden" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.generated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,46 @@ LAYERS: list[set[str]] = [
     {"demo"},
     {"cli", "__main__"},
 ]
+TITLES = {
+    "errors": "errors of few classes, with what, where and what to do",
+    "_moved": "old import paths, kept for one release",
+    "files": "files that appear whole or not at all; HDF5 from strangers",
+    "compiling": "numba with a cache that knows all its sources; vectors, threads",
+    "devices": "devices by name",
+    "network": "networks as plain data: layers, fixed-point arithmetic, spikes, records",
+    "events": "event files, simulation, encoding, and tracklets cut from videos",
+    "hardware": "profiles of chips",
+    "hw_profiles": "the profiles themselves, one TOML file each",
+    "testing": "random networks and spikes",
+    "engine": "the integer engine: event-driven on a CPU, dense on any device",
+    "snn": "chip-exact neurons, the event branch, training through time",
+    "hardware.placement": "which layer lies on which core, and what does not fit",
+    "profiling": "counts x prices: energy, time, reports",
+    "hybrid": "frame branch, bridge and event branch as one network, run and live",
+    "hybrid.bridge": "events mapped on frames, aligned, aggregated",
+    "hybrid.frame_branch": "networks of the dense side, eager and ahead of time",
+    "hybrid.model": "event branch, frame branch and bridge as one module",
+    "hybrid.voxels": "a dense network on event voxels, for comparison",
+    "hybrid.live": "a stream, as it comes",
+    "conversion.lowering": "layers of any library to the chain that a chip runs",
+    "conversion.targets": "files that are written: netx, ONNX and others",
+    "conversion.layer_modules": "a description as snnTorch modules, in float or integers",
+    "conversion.graph_modules": "the same of a graph",
+    "conversion.approximation": "what no chip computes exactly, as the nearest that it does",
+    "conversion.quantisation": "float to integers, and a report of the errors",
+    "conversion.quantisation.report": "the report",
+    "conversion.sources": "snnTorch modules and NIR files, read",
+    "conversion.model": "a model in any form",
+    "conversion.backends": "what runs a network: the table",
+    "conversion.parity": "backends compared, spike for spike, with the cause",
+    "reid.configuration": "one TOML file for data, model and training",
+    "reid.evaluation": "accuracy by backend, bits, steps and threshold",
+    "reid.pipeline": "whole runs: training, inference on a video, a live stream",
+    "conversion": "from a library's network to files, backends and certificates",
+    "reid": "the laboratory: data sets, training, evaluation, gallery",
+    "demo": "the demonstration",
+    "cli": "the command line",
+}
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 
@@ -84,6 +125,22 @@ def _imports(name: str, path: Path, modules: set[str]) -> set[str]:
                 if alias.name.startswith("sdcl_neuro.")
             )
     return imported
+
+
+def _table() -> str:
+    """Return the ranks as a table, the lowest first."""
+    rows = ["| rank | room | what it holds |", "|---:|---|---|"]
+    for rank, names in enumerate(LAYERS):
+        for name in sorted(names - {"__main__"}):
+            rows.append(f"| {rank} | `{name}` | {TITLES[name]} |")
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.generated
+def test_the_page_shows_the_ranks(
+    root: Path, expect_sections: Callable[[Path, Mapping[str, str]], None]
+) -> None:
+    expect_sections(root / "ARCHITECTURE.md", {"ranks": _table()})
 
 
 def test_every_module_has_a_layer(root: Path) -> None:

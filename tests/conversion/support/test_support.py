@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import nir
 import numpy as np
 import pytest
@@ -374,7 +372,6 @@ def test_every_entry_has_a_case():
     assert {name for name, row in ROWS.items() if row.nir != "-"} == NIR.keys()
 
 
-def test_the_page_is_that_of_the_table():
-    """Mended by ``python -m sdcl_neuro.conversion.support > docs/support.md``."""
-    docs = Path(__file__).parents[3] / "docs" / "support.md"
-    assert docs.read_text(encoding="utf-8") == page()
+@pytest.mark.generated
+def test_the_page_is_that_of_the_table(root, expect_page):
+    expect_page(root / "docs" / "support.md", page())

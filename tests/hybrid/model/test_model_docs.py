@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
 import torch
 
 from sdcl_neuro.hybrid.model_table import ModelTable, describe_model
@@ -87,15 +88,8 @@ def sections() -> dict[str, str]:
     }
 
 
-def test_the_tables_are_what_the_code_counts(root: Path) -> None:
-    """SDCL_NEURO_OVERWRITE=1 writes them anew (then look at them)."""
-    page = root / "docs" / "model.md"
-    expected = page.read_text(encoding="utf-8")
-    for name, text in sections().items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
-        before, rest = expected.split(begin)
-        _, after = rest.split(end)
-        expected = f"{before}{begin}{text}{end}{after}"
-    if os.environ.get("SDCL_NEURO_OVERWRITE") == "1":
-        page.write_text(expected, encoding="utf-8")
-    assert page.read_text(encoding="utf-8") == expected, "docs/model.md: a table is out of date"
+@pytest.mark.generated
+def test_the_tables_are_what_the_code_counts(
+    root: Path, expect_sections: Callable[[Path, Mapping[str, str]], None]
+) -> None:
+    expect_sections(root / "docs" / "model.md", sections())
