@@ -108,8 +108,8 @@ class ReferenceStream:
         return kept
 
     def totals(self) -> NDArray[np.int64]:
-        """int64 ``[layers, B, 8]`` of all pieces so far, the last axis as `COUNTED`."""
-        return np.stack([population.totals.cpu().numpy() for population in self._populations])
+        """int64 ``[layers, B, 9]`` of all pieces so far, the last axis as `COUNTED`."""
+        return np.stack([population.counts().cpu().numpy() for population in self._populations])
 
     def close(self) -> None:
         """Nothing is shared with other runs."""
@@ -131,7 +131,7 @@ class _Population:
     voltage: Tensor  # int64 [B, N]
     pending: Tensor  # int64 [slots, B, N], activations of the steps after the chunk
     spikes: Tensor  # uint8 [B, N], of the step before
-    totals: Tensor  # int64 [B, 8], as `COUNTED`
+    totals: Tensor  # int64 [B, 9], as `COUNTED`; the last is filled in by `counts`
     fresh: bool = True  # no step was run
 
     @classmethod
@@ -200,6 +200,14 @@ class _Population:
         self.totals[:, 2] += fired * recurrent_fan_out(self.layer)
         self._count_used(received.reshape(steps, samples, -1))
         return sent.reshape(steps, samples, *self.layer.out_shape)
+
+    def counts(self) -> Tensor:
+        """int64 ``[B, 9]`` so far, as `COUNTED`."""
+        counted = self.totals.clone()
+        # The last step's recurrent spikes arrive after the end, but read their weights.
+        late = (self.spikes * self.recurrent_used).sum(dim=1)
+        counted[:, 8] = counted[:, 6] + counted[:, 7] + late
+        return counted
 
     def _count_used(self, received: Tensor) -> None:
         """Operations at non-zero weights, uint8 ``[T, B, N_in]``; apart where a step has counts."""

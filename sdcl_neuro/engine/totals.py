@@ -13,7 +13,7 @@ from sdcl_neuro.network.spec import IntNetwork
 
 COUNTED = (
     "spikes_in", "spikes_out", "synops", "saturations", "wraps",
-    "membrane_updates", "accumulates", "multiplies",
+    "membrane_updates", "accumulates", "multiplies", "synops_nonzero",
 )  # fmt: skip
 """The order in which the paths count; the names are `LayerActivity`'s."""
 TOTALS = len(COUNTED)
@@ -25,7 +25,7 @@ class Outcome:
 
     Attributes:
         kept: layer index to uint8 ``[T, B, *out_shape]``.
-        totals: int64 ``[layers, B, 8]``, the last axis as `COUNTED`.
+        totals: int64 ``[layers, B, 9]``, the last axis as `COUNTED`.
         elapsed_s: wall-clock seconds of the steps, without set-up.
     """
 

@@ -3,8 +3,9 @@
 A synaptic operation is one spike that reaches one existing synapse. It is counted when the
 synapse receives the spike, also where an axonal delay or a recurrence lets its effect fall behind
 the end of the run: chips read the weight on arrival and only buffer the sum. A convolution's
-borders, strides, dilation and groups are exact; zero weights count, since Lava's Dense and Conv
-processes store them.
+borders, strides, dilation and groups are exact. There are two counts: `synops` has zero weights in
+it, since Lava's Dense and Conv processes store them; `synops_nonzero` has not, since a chip's
+compiler leaves them out (Loihi 2's counters say so, see docs/energy.md).
 """
 
 from __future__ import annotations
@@ -159,6 +160,8 @@ def count_activity(
     for index, layer in enumerate(net.layers):
         sent = _spikes_of(layer_spikes, index, layer, received.shape[:2])
         arrived, synops = count_spikes(received, fan_out(layer))
+        nonzero = count_spikes(received, nonzero_fan_out(layer))[1]
+        nonzero += count_spikes(sent, nonzero_recurrent_fan_out(layer))[1]
         fired = count_spikes(sent, np.ones(layer.out_shape, dtype=np.int64))[0]
         activity.append(
             layer_activity(
@@ -167,6 +170,7 @@ def count_activity(
                 spikes_in=arrived,
                 spikes_out=fired,
                 synops=synops + fired * recurrent_fan_out(layer),
+                synops_nonzero=nonzero,
             )
         )
         received = sent
@@ -180,6 +184,7 @@ def layer_activity(
     spikes_in: Counts,
     spikes_out: Counts,
     synops: Counts,
+    synops_nonzero: Counts | None = None,
     saturations: Counts | None = None,
     wraps: Counts | None = None,
     accumulates: Counts | None = None,
@@ -195,6 +200,7 @@ def layer_activity(
         spikes_in=spikes_in,
         spikes_out=spikes_out,
         synops=synops,
+        synops_nonzero=synops_nonzero,
         updates=np.full(len(spikes_in), layer.neurons * steps, dtype=np.int64),
         saturations=saturations,
         wraps=wraps,

@@ -26,6 +26,8 @@ class LayerActivity:
         spikes_in: spikes received (a graded spike counts once).
         spikes_out: spikes sent.
         synops: spikes delivered to existing synapses, recurrent ones included.
+        synops_nonzero: of `synops`, those at weights that are not zero, which is what a chip
+            counts; None if it was not counted.
         updates: neuron updates, ``neurons`` times steps.
         saturations: neuron steps in which the membrane was clipped; None if the backend
             cannot see it.
@@ -51,6 +53,7 @@ class LayerActivity:
     accumulates: Counts | None = None
     multiplies: Counts | None = None
     membrane_updates: Counts | None = None
+    synops_nonzero: Counts | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,14 @@ class Record:
         rows = [
             f"  {layer.name:<{width}}  {int(layer.spikes_in.sum()):>12,} in "
             f"{int(layer.spikes_out.sum()):>12,} out {int(layer.synops.sum()):>14,} synops"
+            f"{_nonzero(layer)}"
             for layer in self.activity
         ]
         return "\n".join([head, *rows])
+
+
+def _nonzero(layer: LayerActivity) -> str:
+    """The second count of synaptic operations, where it is known."""
+    if layer.synops_nonzero is None:
+        return ""
+    return f", {int(layer.synops_nonzero.sum()):,} at weights that are not zero"

@@ -86,13 +86,20 @@ def run_layer(layer, spikes):
     ]
     pending = defaultdict(int)
     sent = np.zeros((len(spikes), count), dtype=np.uint8)
-    counted = {"synops": 0, "accumulates": 0, "multiplies": 0, "membrane_updates": 0}
+    counted = {
+        "synops": 0,
+        "synops_nonzero": 0,
+        "accumulates": 0,
+        "multiplies": 0,
+        "membrane_updates": 0,
+    }
     before = [None] * count
     for t, values in enumerate(spikes):
         for source in np.flatnonzero(values):
             for target, weight, delay in outgoing[source]:
                 pending[t + delay, target] += weight * int(values[source])
                 counted["synops"] += 1
+                counted["synops_nonzero"] += int(weight != 0)
                 counted["multiplies" if max(values) > 1 else "accumulates"] += int(weight != 0)
         for n, neuron in enumerate(neurons):
             total = pending.pop((t, n), 0)
@@ -105,6 +112,7 @@ def run_layer(layer, spikes):
                 weight = int(layer.recurrent_weight[target, source])
                 pending[t + 1, target] += weight
                 counted["synops"] += 1
+                counted["synops_nonzero"] += int(weight != 0)
                 counted["accumulates"] += weight != 0 and t + 1 < len(spikes)
     return sent, {
         "spikes_in": int(np.count_nonzero(spikes)),

@@ -10,7 +10,7 @@ from sdcl_neuro.network.spec import IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
 COUNTS = (
-    "spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps",
+    "spikes_in", "spikes_out", "synops", "synops_nonzero", "updates", "saturations", "wraps",
     "accumulates", "multiplies", "membrane_updates",
 )  # fmt: skip
 PATHS = ("event", "reference")

@@ -15,7 +15,7 @@ from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
 COUNTS = (
-    "spikes_in", "spikes_out", "synops", "updates", "saturations", "wraps",
+    "spikes_in", "spikes_out", "synops", "synops_nonzero", "updates", "saturations", "wraps",
     "accumulates", "multiplies", "membrane_updates",
 )  # fmt: skip
 
@@ -147,7 +147,7 @@ def test_counts_from_spikes_alone_are_the_engines(kind):
     ):
         assert counted.saturations is None
         assert counted.wraps is None
-        for name in COUNTS[:4]:
+        for name in COUNTS[:5]:
             np.testing.assert_array_equal(getattr(counted, name), getattr(own, name))
         assert (counted.name, counted.kind, counted.synapses) == (own.name, own.kind, own.synapses)
 

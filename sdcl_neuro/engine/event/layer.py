@@ -68,7 +68,7 @@ class AnyLayer(Protocol):
         """
 
     def counts(self) -> NDArray[np.int64]:
-        """int64 ``[8]``, in the order of `totals.COUNTED`."""
+        """int64 ``[9]``, in the order of `totals.COUNTED`."""
 
 
 class Layer:
@@ -136,10 +136,10 @@ class Layer:
         return self._voltage.nbytes + self._current.nbytes
 
     def counts(self) -> NDArray[np.int64]:
-        """int64 ``[8]``, in the order of `totals.COUNTED`."""
+        """int64 ``[9]``, in the order of `totals.COUNTED`."""
         out, clipped, wrapped, moved = self.totals[:4].tolist()
         arrived, operations, used, echoed = self.totals[8:].tolist()
-        recurrent = 0
+        recurrent, nonzero = 0, used + echoed
         if self.plan.echo is not None:
             fans = self.plan.echo_fans
             recurrent = out * int(fans[0, 0, 0])
@@ -147,8 +147,11 @@ class Layer:
             # The last step's spikes arrive after the end.
             echoed -= int(fans[0, 1][late.reshape(-1)].sum())
         return np.array(
-            [arrived, out, operations + recurrent, clipped, wrapped, moved, used + echoed, 0]
-        )
+            [
+                arrived, out, operations + recurrent, clipped, wrapped, moved,
+                used + echoed, 0, nonzero,
+            ]
+        )  # fmt: skip
 
 
 class Scratch:

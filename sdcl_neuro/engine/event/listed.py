@@ -89,12 +89,14 @@ class ListedLayer:
         return self._current.nbytes + self._voltage.nbytes + self._ring.nbytes
 
     def counts(self) -> NDArray[np.int64]:
-        """int64 ``[8]``, in the order of `totals.COUNTED`."""
+        """int64 ``[9]``, in the order of `totals.COUNTED`."""
         counted = self._totals.copy()
+        accumulates = COUNTED.index("accumulates")
+        counted[COUNTED.index("synops_nonzero")] = counted[accumulates : accumulates + 2].sum()
         if self._plan.recurrent.size:
             # The last step's spikes arrive after the end.
             fired = self._flags[: len(self._voltage)].astype(bool)
-            counted[COUNTED.index("accumulates")] -= self._plan.recurrent_used[fired].sum()
+            counted[accumulates] -= self._plan.recurrent_used[fired].sum()
         return counted
 
 

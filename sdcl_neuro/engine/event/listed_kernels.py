@@ -209,7 +209,7 @@ def advance(  # type: ignore[no-untyped-def]
         flags, words: uint8, at least N, and the same memory as uint64: who fired in the step
             before; zeros at first.
         sent_starts, sent: as `starts` and `events`, written: the spikes sent.
-        totals: int64 ``[8]``, added to, as `totals.COUNTED`.
+        totals: int64 ``[9]``, added to, as `totals.COUNTED`; the last is not touched.
 
     Returns:
         The slot of the step after the last.

@@ -85,7 +85,7 @@ class Team:
             self.tail.run(self.bands[0].last[: len(spikes)], sample, later)
 
     def counts(self) -> NDArray[np.int64]:
-        """int64 ``[layers, 8]``, in the order of `totals.COUNTED`."""
+        """int64 ``[layers, 9]``, in the order of `totals.COUNTED`."""
         counted: NDArray[np.int64] = np.sum([band.counts() for band in self.bands], axis=0)
         return counted if self.tail is None else np.concatenate([counted, self.tail.counts()])
 

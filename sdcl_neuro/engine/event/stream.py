@@ -107,7 +107,7 @@ class EventStream:
         return _shaped(self._net, kept)
 
     def totals(self) -> NDArray[np.int64]:
-        """int64 ``[layers, B, 8]`` of all pieces so far, the last axis as `COUNTED`."""
+        """int64 ``[layers, B, 9]`` of all pieces so far, the last axis as `COUNTED`."""
         return np.stack([team.counts() for team in self._teams], axis=1)
 
     def close(self) -> None:
