@@ -109,7 +109,8 @@ def check_quantity(place: str, raw: Any, unit: str, sources: set[str], faults: F
     forms = {form for form in FORMS if form in raw}
     if len(forms) != 1 and forms != {"low", "high"}:
         faults.add(place, f"needs one of value, low/high, values, text, unknown; has {len(forms)}")
-    if raw.get("unit", "") != unit:
+    # Words in the place of a number ("contained in ...") have no unit.
+    if raw.get("unit", "") != unit and not (forms == {"text"} and "unit" not in raw):
         faults.add(place, f"unit must be '{unit}', is '{raw.get('unit', '')}'")
     _check_numbers(place, raw, faults)
     for form in forms & {"text", "unknown"}:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-KINDS = ("code", "published", "derived", "recalled")
+KINDS = ("code", "published", "derived", "recalled", "own measurement")
 FAMILIES = ("neuromorphic", "dense")
 
 # Key: (unit, meaning). A key with another unit is a fault, so that no reader converts units.
@@ -34,6 +34,10 @@ LIMITS: dict[str, tuple[str, str]] = {
     "synapses_per_chip": ("synapses", "synapses in one chip"),
     "memory_per_core": ("bytes", "all memory of one core"),
     "synapse_memory_per_core": ("bits", "memory of one core for synapses"),
+    "dense_synapse_bits": ("bits", "memory of one synapse of a dense layer, its index included"),
+    "conv_neurons_per_core": ("neurons", "neurons in one core of a convolution, by the compiler"),
+    "cutting": ("", "how the chip's compiler cuts layers over cores"),
+    "hangs_from_conv_input": ("neurons", "inputs of a first convolution that a board hung at"),
     "synapse_entry": ("", "how synapses are packed into that memory"),
     "neuron_memory": ("", "how neurons are packed into memory"),
     "kernel_memory": ("", "how kernels are packed into memory"),
@@ -94,6 +98,7 @@ ENERGY: dict[str, tuple[str, str]] = {
     "hop_east_west": ("pJ", "one hop of a spike message to the next tile, east or west"),
     "hop_north_south": ("pJ", "one hop of a spike message to the next tile, north or south"),
     "synchronisation": ("pJ", "one barrier"),
+    "model_factor": ("1", "what every energy of the set is multiplied with: its stated error"),
     "mac": ("pJ", "one multiply-accumulate, precision as the source has it"),
     "mac_int8": ("pJ", "one 8-bit multiply with accumulation"),
     "mac_fp16": ("pJ", "one FP16 multiply-accumulate"),
@@ -111,9 +116,12 @@ TIME: dict[str, tuple[str, str]] = {
     "barrier": ("ns", "one barrier on one chip"),
     "barrier_many_chips": ("ns", "one barrier over many chips"),
     "step": ("ns", "a fixed time step"),
+    "model_factor": ("1", "what the work of a core is multiplied with: the set's stated error"),
 }
 POWER: dict[str, tuple[str, str]] = {
     "static": ("mW", "power per chip with nothing to do"),
+    "running": ("mW", "power per chip at work, all in, where it hardly depends on the network"),
+    "host_step": ("us", "measured steps that the host feeds; it is shown, never added"),
     "maximum": ("mW", "greatest power of the whole system"),
 }
 VARIANT = {"energy": ENERGY, "time": TIME}

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import HardwareProfile, Quantity
-from .packing import SynapseFormat
+from .compiled import CompilerRule
+from .packing import DenseFormat, SynapseFormat
 from .usage import Core
 
 WIDEST_WEIGHT_BITS = 8
+COLUMNS = "columns by powers of two"
+"""The one rule of a compiler that a profile may name (`limits.cutting`)."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,14 @@ class Chip:
         cores: usable ones of a chip; None if unknown.
         chips: of the system that the profile describes.
         mesh: where its routers are; None if unknown.
+        rule: how its compiler cuts layers, where that is known; else the fewest cores are sought.
     """
 
     core: Core
     cores: int | None
     chips: int
     mesh: Mesh | None
+    rule: CompilerRule | None = None
 
 
 def capacity(quantity: Quantity | None) -> float | None:
@@ -90,11 +95,14 @@ def chip_of(hw: HardwareProfile, *, shared_kernels: bool | None = None) -> Chip:
     if indices is not None and indices.values:
         packing = SynapseFormat(weight_bits, tuple(int(value) for value in indices.values))
     can = shares_kernels(hw)
+    dense = hw.limits.get("dense_synapse_bits")
+    dense_bits = None if dense is None or dense.unknown else dense.bounds
     core = Core(
         limits,
         packing,
         shared=can if shared_kernels is None else shared_kernels and can,
         weight_bits=weight_bits,
+        dense_format=None if dense_bits is None else DenseFormat(dense_bits[0]),
     )
     cores = capacity(hw.chip.get("usable_cores")) or capacity(hw.chip.get("cores"))
     return Chip(
@@ -102,7 +110,16 @@ def chip_of(hw: HardwareProfile, *, shared_kernels: bool | None = None) -> Chip:
         None if cores is None else int(cores),
         int(capacity(hw.chip.get("chips")) or 1),
         _mesh(hw),
+        _rule(hw, dense_bits) if core.shared else None,
     )
+
+
+def _rule(hw: HardwareProfile, dense_bits: tuple[float, float] | None) -> CompilerRule | None:
+    """The compiler's rule, where the profile names it and its figures."""
+    rule, neurons = hw.limits.get("cutting"), capacity(hw.limits.get("conv_neurons_per_core"))
+    if rule is None or rule.text != COLUMNS or neurons is None or dense_bits is None:
+        return None
+    return CompilerRule(int(neurons), dense_bits, f"{rule.source}; {rule.note}")
 
 
 def _mesh(hw: HardwareProfile) -> Mesh | None:

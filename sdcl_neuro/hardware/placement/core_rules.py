@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
+<<<<<<< HEAD:sdcl_neuro/hardware/placement/core_rules.py
 from .. import HardwareProfile
 from .chip import Chip, most, why_unknown
+=======
+from ..hardware import HardwareProfile
+from .chip import Chip, capacity, most, why_unknown
+from .compiled import narrow
+>>>>>>> 556e319 (Place on Loihi 2 by its compiler's rule; sources and intervals of every profile's constants):sdcl_neuro/placement/core_rules.py
 from .findings import Broken, Unchecked
 from .geometry import Population
 from .result import Placement
+from .tiles import Cut
 from .usage import RESOURCES
 
 _NAMES = {
@@ -50,6 +58,37 @@ def target_rules(
             yield Broken(name, layers[flow.layer].name, value, allowed, unit, mend)
 
 
+def rule_notes(
+    hw: HardwareProfile, chip: Chip, layers: Sequence[Population], cuts: Sequence[Cut]
+) -> Iterator[str]:
+    """Where the compiler's rule comes from, where it was stretched, and what is known to hang."""
+    if chip.rule is not None:
+        yield f"layers are cut by the rule of one version of the compiler: {chip.rule.note}"
+        low, high = chip.rule.dense_bits
+        if any(layer.kind != "conv" for layer in layers):
+            yield (
+                f"a synapse of a dense layer takes {low:g} to {high:g} bits: the cores of such a "
+                "layer are an interval, the one shown is what the published log's rule gives"
+            )
+        stretched = [
+            layer.name for layer, cut in zip(layers, cuts, strict=True) if narrow(layer, cut)
+        ]
+        if stretched:
+            yield (
+                f"{', '.join(stretched)}: a single column is too large for a core, which no "
+                "published log shows; rows, then channels are cut there, by a guess"
+            )
+    hangs = capacity(hw.limits.get("hangs_from_conv_input"))
+    first = layers[0]
+    if hangs is not None and first.kind == "conv" and prod(first.in_box) >= hangs:
+        shape = "x".join(map(str, (*first.in_box[1:], first.in_box[0])))
+        yield (
+            f"a convolution reads an input of {shape}: a user's board hung without a word from "
+            f"one of {hw.limits['hangs_from_conv_input'].note} on "
+            f"({hw.limits['hangs_from_conv_input'].source}); try a smaller input first"
+        )
+
+
 def counting(hw: HardwareProfile, chip: Chip, layers: Sequence[Population]) -> Iterator[str]:
     """How things were counted, where that is not plain."""
     if "neurons" in chip.core.limits:
@@ -57,7 +96,8 @@ def counting(hw: HardwareProfile, chip: Chip, layers: Sequence[Population]) -> I
         if any(layer.kind == "conv" for layer in layers):
             shared = "once in a core" if chip.core.shared else "once for every neuron"
             yield f"a convolution's weights are stored {shared}"
-        if chip.core.synapse_format is None and "synapse_bits" in chip.core.limits:
+        bare = chip.core.synapse_format is None and chip.core.dense_format is None
+        if bare and "synapse_bits" in chip.core.limits:
             yield "memory counts bare weights, a lower bound: its layout is not published"
     if any(layer.planned for layer in layers):
         yield "weights are floats still, counted with the 8 bits that rounding will give them"

@@ -9,7 +9,8 @@ import numpy as np
 from .. import HardwareProfile
 from .chip import Chip, most, why_unknown
 from .classed import assign
-from .core_rules import counting, limit_name, target_rules, unknown_resources
+from .compiled import compile_layers, dense_cores
+from .core_rules import counting, limit_name, rule_notes, target_rules, unknown_resources
 from .findings import Broken, Unchecked
 from .geometry import Population
 from .links import arrivals, links
@@ -35,7 +36,8 @@ def on_cores(
     hw: HardwareProfile, chip: Chip, layers: Sequence[Population], message_bits: int
 ) -> Fit:
     """Chips of equal cores, several to a layer, each core with neurons of one layer only."""
-    done = split(layers, chip.core)
+    rule = chip.rule
+    done = split(layers, chip.core) if rule is None else compile_layers(layers, chip.core, rule)
     cuts = [entry.cut for entry in done]
     cores = sum(cut.count for cut in cuts)
     chips = None if chip.cores is None else -(-cores // chip.cores)
@@ -64,12 +66,21 @@ def on_cores(
         mend = f"take {chips} chips, a smaller input, or fewer channels"
         found.append(Broken("cores", "network", cores, chip.cores * chip.chips, "cores", mend))
     fitted = [
-        _layer_fit(layer, load, cut) for layer, cut, load in zip(layers, cuts, loads, strict=True)
+        _layer_fit(layer, load, cut, _core_range(chip, layer, cut))
+        for layer, cut, load in zip(layers, cuts, loads, strict=True)
     ]
     return _finish(
         hw, chip, layers, message_bits, found, fitted,
-        cores=cores, chips=chips, placement=placement,
+        cores=cores, chips=chips, placement=placement, notes=rule_notes(hw, chip, layers, cuts),
     )  # fmt: skip
+
+
+def _core_range(chip: Chip, layer: Population, cut: Cut) -> tuple[int, int]:
+    """Fewest and most cores of a layer, where the width of its synapses is an interval."""
+    if chip.rule is None or layer.kind == "conv":
+        return cut.count, cut.count
+    low, high = dense_cores(layer, chip.core, chip.rule.dense_bits)
+    return min(low, cut.count), max(high, cut.count)
 
 
 def in_classes(
@@ -136,6 +147,7 @@ def _finish(
     cores: int | None = None,
     chips: int | None = None,
     placement: Placement | None = None,
+    notes: Iterable[str] = (),
 ) -> Fit:
     """Add the limits that hold for every chip, and the verdict."""
     every = [*found, *layer_rules(hw, layers), *network_rules(hw, chip, layers, message_bits)]
@@ -155,7 +167,7 @@ def _finish(
         shared_kernels=chip.core.shared,
         broken=broken,
         unchecked=unchecked,
-        notes=(*counting(hw, chip, layers), *in_words(hw)),
+        notes=(*notes, *counting(hw, chip, layers), *in_words(hw)),
         placement=placement,
     )
 
@@ -223,7 +235,12 @@ def _most_loads(chip: Chip, entry: Split) -> dict[str, Load]:
     }
 
 
-def _layer_fit(layer: Population, loads: dict[str, Load], cut: Cut | None) -> LayerFit:
+def _layer_fit(
+    layer: Population,
+    loads: dict[str, Load],
+    cut: Cut | None,
+    cores: tuple[int, int] | None = None,
+) -> LayerFit:
     return LayerFit(
         layer.name,
         layer.kind,
@@ -233,4 +250,5 @@ def _layer_fit(layer: Population, loads: dict[str, Load], cut: Cut | None) -> La
         None if cut is None else cut.parts,
         None if cut is None else cut.largest,
         loads,
+        cores,
     )

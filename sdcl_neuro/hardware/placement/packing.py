@@ -44,6 +44,22 @@ class SynapseFormat:
         return full * _words(GROUP * each) + (_words(rest * each) if rest else 0)
 
 
+@dataclass(frozen=True)
+class DenseFormat:
+    """A dense layer's synapses in Loihi 2's memory: one axon after another, in whole words.
+
+    Attributes:
+        synapse_bits: of one synapse, its index included.
+    """
+
+    synapse_bits: float
+
+    def axon_bits(self, synapses: int, *, delayed: bool = False) -> int:
+        """Memory of one axon with so many synapses; a delay takes bits as on Loihi 1."""
+        each = self.synapse_bits + (DELAY_BITS if delayed else 0)
+        return _words(synapses * each)
+
+
 def _words(bits: float) -> int:
     return WORD_BITS * ceil((bits + HEAD_BITS) / WORD_BITS)
 

@@ -59,6 +59,8 @@ class LayerFit:
         parts: cuts along channels, rows, columns; None where it was not cut.
         largest: extent of its largest tile, ``(C, H, W)``; None likewise.
         loads: resource to what it takes; a resource that cannot be counted is absent.
+        core_range: fewest and most cores, where a figure behind them is an interval; None where
+            cores are unknown.
     """
 
     name: str
@@ -69,6 +71,7 @@ class LayerFit:
     parts: tuple[int, int, int] | None
     largest: tuple[int, int, int] | None
     loads: Mapping[str, Load]
+    core_range: tuple[int, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -78,6 +81,7 @@ class LayerFit:
             "neurons": self.neurons,
             "synapses": self.synapses,
             "cores": self.cores,
+            **_range_dict(self.core_range),
             "parts": None if self.parts is None else list(self.parts),
             "largest_tile": None if self.largest is None else list(self.largest),
             "utilisation": {name: load.to_dict() for name, load in self.loads.items()},
@@ -176,6 +180,14 @@ class Fit:
     placement: Placement | None = None
 
     @property
+    def core_range(self) -> tuple[int, int] | None:
+        """Fewest and most cores of all layers; None where cores are unknown."""
+        if self.cores is None:
+            return None
+        ranges = [layer.core_range or (layer.cores or 0,) * 2 for layer in self.layers]
+        return sum(low for low, _ in ranges), sum(high for _, high in ranges)
+
+    @property
     def reason(self) -> str:
         """Why it does not fit, or why nobody knows; empty if it fits."""
         if self.broken:
@@ -202,6 +214,7 @@ class Fit:
         found: dict[str, Any] = {
             "fits": self.fits,
             "cores": self.cores,
+            **_range_dict(self.core_range),
             "chips": self.chips,
             "chips_available": self.chips_available,
             "broken": [entry.to_dict() for entry in self.broken],
@@ -246,3 +259,8 @@ def _flow(flow: Flow) -> dict[str, Any]:
         for name in ("messages", "east_west", "north_south")
     }
     return {"layer": flow.layer, **ends, "between_chips": flow.between_chips}
+
+
+def _range_dict(cores: tuple[int, int] | None) -> dict[str, int | None]:
+    low, high = cores or (None, None)
+    return {"cores_low": low, "cores_high": high}

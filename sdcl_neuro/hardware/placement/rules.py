@@ -122,7 +122,7 @@ def network_rules(
 
 def in_words(hw: HardwareProfile) -> tuple[str, ...]:
     """Limits that are words: shown beside the verdict, not part of it."""
-    counted = {"synapse_entry", "neuron_memory", "kernel_memory", "convolution_sharing"}
+    counted = {"synapse_entry", "neuron_memory", "kernel_memory", "convolution_sharing", "cutting"}
     return tuple(
         f"{name.replace('_', ' ')}: {quantity.text}"
         for name, quantity in hw.limits.items()

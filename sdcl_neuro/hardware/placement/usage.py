@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import Population, Touch
-from .packing import SynapseFormat, population_slots
+from .packing import DELAY_BITS, DenseFormat, SynapseFormat, population_slots
 from .tiles import Cut, Range, seen_columns, seen_rows, targets
 
 RESOURCES: dict[str, str] = {
@@ -33,12 +33,18 @@ class Core:
         synapse_format: Loihi 1's packing, where the chip has it; else weights side by side.
         shared: whether a convolution's kernel is stored once in a core.
         weight_bits: of a stored weight.
+        dense_format: Loihi 2's packing of dense layers, where the chip has it.
     """
 
     limits: Mapping[str, float] = field(default_factory=dict)
     synapse_format: SynapseFormat | None = None
     shared: bool = False
     weight_bits: int = 8
+    dense_format: DenseFormat | None = None
+
+    def with_dense_bits(self, bits: float) -> Core:
+        """The same with another width of a dense layer's synapses."""
+        return replace(self, dense_format=DenseFormat(bits))
 
     def without(self, names: set[str]) -> Core:
         """The same without some limits."""
@@ -128,6 +134,9 @@ def _synapse_bits(
     """Memory of a tile's synapses; without Loihi's packing the weights alone, a lower bound."""
     packing = core.synapse_format
     each = min(box[0], population.outputs_per_group)
+    if core.dense_format is not None and population.kind != "conv":
+        axons = channels_in * len(seen[0].inputs) * len(seen[1].inputs) + own
+        return axons * core.dense_format.axon_bits(box[0], delayed=population.delay > 0)
     if packing is None:
         return core.weight_bits * _weights(population, core, box, seen, own=own)
     if packing.delay_bits != (delayed := _delay_bits(population)):
@@ -189,6 +198,4 @@ def _weights(
 
 
 def _delay_bits(population: Population) -> int:
-    from .packing import DELAY_BITS
-
     return DELAY_BITS if population.delay else 0
