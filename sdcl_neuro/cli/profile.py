@@ -25,6 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--step-us", metavar="US", type=float, help="time of a step, if known; else it is modelled"
     )
     parser.add_argument(
+        "--host-us", metavar="US", type=float,
+        help="what the host adds to every step, if known (0: the chip feeds itself); else unknown",
+    )  # fmt: skip
+    parser.add_argument(
         "--rate", metavar="HZ", type=float, help="inferences a second, for the mean power"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default) or a GPU, as torch names it")
@@ -49,7 +53,13 @@ def execute(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(f"profiling {args.model} on {', '.join(names)}", file=sys.stderr)
     result = profile(
-        net, spikes, hw=targets, step_us=args.step_us, rate_hz=args.rate, device=args.device
+        net,
+        spikes,
+        hw=targets,
+        step_us=args.step_us,
+        host_us=args.host_us,
+        rate_hz=args.rate,
+        device=args.device,
     )
     print(result)
     if args.json:

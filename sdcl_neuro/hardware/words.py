@@ -26,6 +26,7 @@ CHIP: dict[str, tuple[str, str]] = {
     "throughput_fp16": ("TFLOP/s", "dense FP16 throughput, a multiply-accumulate being two"),
     "throughput_int8": ("TOP/s", "INT8 throughput, a multiply-accumulate being two"),
     "bandwidth": ("TB/s", "memory bandwidth"),
+    "host_step": ("us", "measured steps that the host feeds; they are shown, never added"),
     "pipeline_latency": ("us", "latency of one published network, input to output"),
 }
 LIMITS: dict[str, tuple[str, str]] = {
@@ -121,7 +122,6 @@ TIME: dict[str, tuple[str, str]] = {
 POWER: dict[str, tuple[str, str]] = {
     "static": ("mW", "power per chip with nothing to do"),
     "running": ("mW", "power per chip at work, all in, where it hardly depends on the network"),
-    "host_step": ("us", "measured steps that the host feeds; it is shown, never added"),
     "maximum": ("mW", "greatest power of the whole system"),
 }
 VARIANT = {"energy": ENERGY, "time": TIME}

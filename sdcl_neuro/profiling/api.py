@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf, prod
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hardware import HardwareProfile, load_profile
-from sdcl_neuro.hardware.placement import fit
+from sdcl_neuro.hardware.placement import Fit, fit
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
 from .dense import REFERENCE, dense_energy, dense_twin
 from .energy import energy
-from .latency import Latency, latency
+from .latency import EVEN, Latency, latency, times_of
 from .neurobench import neurobench
 from .rate import check_rate, power
 from .result import Profile, Target, figures
-from .workload import Workload, workload
+from .steps import LayerLoads, layer_loads
+from .workload import Workload, estimated, workload
 
+KEPT_BYTES = 1 << 29
+"""Spikes of all layers that are kept to count the work core by core; beyond it is spread evenly."""
 Hardware = str | Path | HardwareProfile
 
 
@@ -38,6 +45,7 @@ def profile(
     hw: Hardware | Sequence[Hardware] = ("loihi1", "loihi2"),
     record: Record | None = None,
     step_us: float | None = None,
+    host_us: float | None = None,
     rate_hz: float | None = None,
     device: str = "cpu",
 ) -> Profile:
@@ -49,6 +57,7 @@ def profile(
         hw: targets: names (`sdcl_neuro.hardware.list_profiles`), TOML paths, or profiles.
         record: of a run of `net`, with counts; None runs the engine on `spikes`.
         step_us: time of one step in microseconds, if it is known; None models it.
+        host_us: what the host adds to every step in microseconds, if it is known.
         rate_hz: inferences (samples) a second, for the mean power; None leaves that out.
         device: where the engine runs, as torch names it.
 
@@ -60,11 +69,19 @@ def profile(
     targets = _targets(hw)
     if step_us is not None and not step_us > 0:
         raise InputError(f"a step of {step_us} us", where="step_us", mend="give a positive time")
+    if host_us is not None and not 0 <= host_us < inf:
+        raise InputError(
+            f"a host's time of {host_us} us a step",
+            where="host_us",
+            mend="give a time that is not negative",
+        )
     check_rate(rate_hz)
     if record is None:
         record = _run(integer, spikes, device)
     work = workload(integer, record)
-    priced = {target.name: _price(integer, work, target, step_us, rate_hz) for target in targets}
+    seen = _Seen(integer, spikes, record)
+    options = _Options(step_us, host_us, rate_hz)
+    priced = {target.name: _price(integer, work, target, seen, options) for target in targets}
     energies = {
         name: target.energy for name, target in priced.items() if target.hw.family == "neuromorphic"
     }
@@ -74,7 +91,11 @@ def profile(
         samples=record.samples,
         input_shape=tuple(integer.input_shape),
         input_spikes=int(record.activity[0].spikes_in.sum()),
-        layers=tuple(figures(activity) for activity in record.activity),
+        layers=tuple(
+            figures(layer, activity)
+            for layer, activity in zip(integer.layers, record.activity, strict=True)
+        ),
+        assumed=_assumed(integer, record, seen),
         targets=priced,
         neurobench=neurobench(integer, record),
         rate_hz=rate_hz,
@@ -116,26 +137,82 @@ def _run(net: IntNetwork, spikes: object, device: str) -> Record:
         raise InputError("neither spikes nor a record to profile", mend="give one of them")
     from sdcl_neuro.engine import run_network
 
-    return run_network(net, spikes, layers=(), device=device)
+    leading = tuple(getattr(spikes, "shape", ()))[:2]  # of anything else the engine judges
+    neurons = sum(layer.neurons for layer in net.layers)
+    kept = None if prod(leading) * neurons <= KEPT_BYTES else ()
+    return run_network(net, spikes, layers=kept, device=device)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What the caller knows of the target."""
+
+    step_us: float | None
+    host_us: float | None
+    rate_hz: float | None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The run that was counted: its spikes say what each core did in each step."""
+
+    net: IntNetwork
+    inputs: object
+    record: Record
+
+    @property
+    def complete(self) -> bool:
+        """Whether input and every layer's spikes are at hand."""
+        return self.inputs is not None and len(self.record.spikes) == len(self.net.layers)
+
+    def loads(self, placed: Fit) -> list[LayerLoads] | None:
+        """What each core did; None without spikes or cores."""
+        if not self.complete or placed.placement is None:
+            return None
+        inputs = np.asarray(self.inputs, dtype=np.uint8)
+        return layer_loads(self.net, inputs, self.record.spikes, placed.placement)
+
+
+def _assumed(net: IntNetwork, record: Record, seen: _Seen) -> tuple[str, ...]:
+    """What was taken for granted because the run does not say it."""
+    found = []
+    guessed = estimated(net, record)
+    if guessed:
+        found.append(
+            f"operations at weights that are not zero, in {', '.join(guessed)}: by their share, "
+            f"since the record of backend '{record.backend}' did not count them"
+        )
+    if not seen.complete:
+        found.append(f"times: {EVEN}, since no spikes of the layers were kept")
+    return tuple(found)
 
 
 def _price(
-    net: IntNetwork,
-    work: Workload,
-    hw: HardwareProfile,
-    step_us: float | None,
-    rate_hz: float | None,
+    net: IntNetwork, work: Workload, hw: HardwareProfile, seen: _Seen, options: _Options
 ) -> Target:
     if hw.family == "dense":
-        placed = None
         time = Latency(reason="a dense reference has no time per operation here")
-        cost = dense_energy(work, hw)
-    else:
-        placed = fit(net, hw)
-        time = latency(work, hw, step_us=step_us, fit=placed)
-        cost = energy(work, hw, time, fit=placed)
-    if rate_hz is None:
-        return Target(hw, cost, time, placed)
-    return Target(
-        hw, cost, time, placed, power=power(work, hw, cost, time, rate_hz=rate_hz, fit=placed)
+        return _with_power(work, Target(hw, dense_energy(work, hw), time), options)
+    placed = fit(net, hw)
+    loads = seen.loads(placed) if options.step_us is None and times_of(hw) else None
+    time = latency(
+        work, hw, step_us=options.step_us, host_us=options.host_us, fit=placed, loads=loads
     )
+    target = Target(
+        hw,
+        energy(work, hw, time, fit=placed),
+        time,
+        placed,
+        stream=energy(work, hw, time, fit=placed, stream=True),
+    )
+    return _with_power(work, target, options)
+
+
+def _with_power(work: Workload, target: Target, options: _Options) -> Target:
+    if options.rate_hz is None:
+        return target
+    found = power(
+        work, target.hw, target.energy, target.latency,
+        rate_hz=options.rate_hz, fit=target.fit, stream=target.stream,
+    )  # fmt: skip
+    return replace(target, power=found)

@@ -40,8 +40,10 @@ def find(table: Quantities, variant: str, *names: str) -> Constant | None:
 
 
 def why_not(table: Quantities, *names: str) -> str:
-    """Why none of `names` is known: the profile's own reason, else that it says nothing."""
-    reasons = [table[name].unknown for name in names if name in table and table[name].unknown]
+    """Why none of `names` is known: the profile's own words, else that it says nothing."""
+    said = [table[name] for name in names if name in table]
+    reasons = [quantity.unknown or quantity.text for quantity in said]
+    reasons = list(filter(None, reasons))
     return reasons[0] if reasons else f"the profile has no figure for {names[0]}"
 
 

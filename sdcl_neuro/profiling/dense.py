@@ -103,7 +103,7 @@ def dense_twin(
     twin = DenseTwin(work.synapses, arithmetic, memory, 1 - work.density)
     crossings: dict[str, dict[str, Crossing]] = {}
     if accumulate is not None:
-        spiking = accumulate.interval.scaled(sum(layer.synops for layer in work.layers))
+        spiking = accumulate.interval.scaled(sum(layer.chip_synops for layer in work.layers))
         spiking = spiking.scaled(1 / PJ_PER_UJ)
         same = crossing(work.density, spiking, Interval(0, 0), arithmetic.uj)
         crossings[REFERENCE] = {"arithmetic": same}
@@ -157,7 +157,9 @@ def _sparsity(density: float, spikes: float, budget: float) -> float | None:
 def _against(work: Workload, energy: Energy, dense: Interval) -> Crossing:
     if not energy.known:
         return Crossing(None, None, f"no energy: {energy.reason}")
-    parts = {name: part.uj for name, part in energy.parts.items() if name != "static"}
+    parts = {
+        name: part.uj for name, part in energy.parts.items() if name != "static" and not part.open
+    }
     return crossing(
         work.density,
         total(uj for name, uj in parts.items() if name in SPIKE_PARTS),

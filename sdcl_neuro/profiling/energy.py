@@ -1,12 +1,14 @@
 """Energy of one sample: counts times constants, as intervals, part by part.
 
 ``part = sum over layers of count * constant``. A profile with several sets of constants gives,
-for each part, the interval over all of them; the whole is the sum of the parts. What no source
-prices is listed as not modelled and is no part of the sum.
+for each part, the interval over all of them; the whole is the interval over each set's own sum,
+since constants of one set belong together, plus what all sets share. What no source prices is
+listed as not modelled and is no part of the sum; a barrier is: its energy is an open upper end.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from sdcl_neuro.hardware import HardwareProfile, Variant
@@ -14,7 +16,7 @@ from sdcl_neuro.hardware.placement import Fit
 
 from .cost import Constant, citations, find, messages, path, static_power, synop, why_not
 from .energy_result import Energy, Part, VariantEnergy, uj_dict
-from .interval import ZERO, Interval, figure, hull, total
+from .interval import ONE, ZERO, Interval, figure, hull, total
 from .latency import Latency
 from .placed import messages_between_chips, placed_hops, placed_messages
 from .workload import Workload
@@ -22,12 +24,19 @@ from .workload import Workload
 __all__ = ["PJ_PER_UJ", "SPIKE_PARTS", "Energy", "Part", "VariantEnergy", "energy", "uj_dict"]
 
 PJ_PER_UJ = 1e6
+OPEN = Interval(0.0, math.inf)
+"""A cost that is there and that nobody has published."""
 SPIKE_PARTS = ("synaptic_operations", "spike_traffic", "all_in")
 """The parts in proportion to the spikes."""
 
 
 def energy(
-    work: Workload, hw: HardwareProfile, latency: Latency, *, fit: Fit | None = None
+    work: Workload,
+    hw: HardwareProfile,
+    latency: Latency,
+    *,
+    fit: Fit | None = None,
+    stream: bool = False,
 ) -> Energy:
     """Energy of one sample on a neuromorphic target.
 
@@ -36,10 +45,19 @@ def energy(
         hw: the target's profile.
         latency: of the same work there; static power runs as long as it says.
         fit: of the network there; its placement says where spikes go, without one it is open.
+        stream: of a sample in a stream, whose pipeline is full, instead of one by itself: neurons
+            are updated, barriers passed and static power drawn for the steps that it costs there.
     """
-    variants = {name: _variant(variant, work, hw, fit) for name, variant in hw.variants.items()}
+    steps = work.stream_steps if stream else work.run_steps
+    us = latency.stream_us if stream else latency.us
+    lasting = work.over(steps)
+    variants = {name: _variant(variant, lasting, hw, fit) for name, variant in hw.variants.items()}
     known = {name: variant for name, variant in variants.items() if variant.parts}
     if not known:
+        running = _running(lasting, hw, us, fit)
+        if running is not None:
+            missing = {"host_transfer": _NO_HOST}
+            return Energy({"running": running}, {}, missing, steps=steps)
         missing = _reasons(variants)
         reason = next(iter(missing.values()), "the profile has no energy")
         return Energy({}, {}, {}, reason=reason)
@@ -48,7 +66,7 @@ def energy(
         name: _joined([v.parts[name] for v in known.values() if name in v.parts]) for name in names
     }
     missing = _reasons(known, but=parts)
-    static, why = _static(work, hw, latency, fit)
+    static, why = _static(lasting, hw, latency, us, fit)
     if static is None:
         missing["static"] = why
     else:
@@ -56,8 +74,11 @@ def energy(
     between = _between_chips(work, hw, fit)
     if between:
         missing["between_chips"] = between
-    missing["host_transfer"] = "no energy of moving spikes to and from the host is published"
-    return Energy(parts, known, missing, bound=_bound(work, hw))
+    missing["host_transfer"] = _NO_HOST
+    return Energy(parts, known, missing, bound=_bound(work, hw), steps=steps)
+
+
+_NO_HOST = "no energy of moving spikes to and from the host is published"
 
 
 def _reasons(
@@ -77,23 +98,22 @@ def _variant(
 ) -> VariantEnergy:
     all_in = find(variant.energy, variant.name, "synop_all_in")
     if all_in is not None:
-        count = sum(layer.synops for layer in work.layers)
-        return VariantEnergy(
-            variant.title, {"all_in": _part(all_in.interval.scaled(count), all_in)}
-        )
+        count = sum(layer.chip_synops for layer in work.layers)
+        whole = _with_error(_part(all_in.interval.scaled(count), all_in), variant)
+        return VariantEnergy(variant.title, {"all_in": whole})
     parts: dict[str, Part] = {}
     missing: dict[str, str] = {}
     for name, model in _PARTS.items():
         part = model(variant, work, hw, fit)
         if isinstance(part, Part):
-            parts[name] = part
+            parts[name] = _with_error(part, variant)
         else:
             missing[name] = part
     if "synaptic_operations" not in parts:
         return VariantEnergy(variant.title, {}, missing)
-    unknown_hops = variant.energy.get("hop_east_west")
-    if unknown_hops is not None and unknown_hops.unknown:
-        missing["mesh_hops"] = unknown_hops.unknown
+    hops = variant.energy.get("hop_east_west")
+    if hops is not None and (hops.unknown or hops.text):
+        missing["mesh_hops"] = hops.unknown or hops.text
     return VariantEnergy(variant.title, parts, missing)
 
 
@@ -103,7 +123,7 @@ def _synops(variant: Variant, work: Workload, *_: object) -> Part | str:
     if len(known) < len(priced):
         return why_not(variant.energy, "synop", "synop_conv", "synop_dense")
     return _part(
-        total(constant.interval.scaled(layer.synops) for layer, constant in known),
+        total(constant.interval.scaled(layer.chip_synops) for layer, constant in known),
         *dict.fromkeys(constant for _, constant in known),
     )
 
@@ -136,8 +156,10 @@ def _traffic(variant: Variant, work: Workload, hw: HardwareProfile, fit: Fit | N
         local = find(variant.energy, variant.name, "spike_in_tile")
         cost += way * outside + (ZERO if local is None else local.interval * inner)
         used = list(dict.fromkeys([*used, *used_hops]))
-    sent = sum(layer.spikes_out for layer in work.layers)
-    counts = {"spike_out": Interval(sent, sent), "axon_out": inner, "axon_in": outside + inner}
+    # A spike that comes in was sent by somebody: it pays what the others pay.
+    sent = work.layers[0].spikes_in + sum(layer.spikes_out for layer in work.layers)
+    every = outside + inner
+    counts = {"spike_out": Interval(sent, sent), "axon_out": every, "axon_in": every}
     for name, count in counts.items():
         constant = find(variant.energy, variant.name, name)
         if constant is not None:
@@ -147,10 +169,15 @@ def _traffic(variant: Variant, work: Workload, hw: HardwareProfile, fit: Fit | N
 
 
 def _synchronisation(variant: Variant, work: Workload, *_: object) -> Part | str:
+    """A barrier for each step; one whose energy is unknown leaves the upper end open."""
     barrier = find(variant.energy, variant.name, "synchronisation")
     if barrier is None:
-        return why_not(variant.energy, "synchronisation")
-    return _part(barrier.interval.scaled(work.run_steps), barrier)
+        reason = why_not(variant.energy, "synchronisation")
+        declared = variant.energy.get("synchronisation")
+        if declared is not None and declared.unknown:
+            return Part(OPEN, (), reason, reason=reason)
+        return reason
+    return _part(barrier.interval.scaled(work.lasting), barrier)
 
 
 _PARTS: dict[str, Callable[[Variant, Workload, HardwareProfile, Fit | None], Part | str]] = {
@@ -172,18 +199,34 @@ def _between_chips(work: Workload, hw: HardwareProfile, fit: Fit | None) -> str:
     return "spikes between chips need a placement" if many else ""
 
 
+def _running(
+    work: Workload, hw: HardwareProfile, us: Interval | None, fit: Fit | None
+) -> Part | None:
+    """Power at work over the time of a sample, for chips that publish it in place of energies."""
+    power = find(hw.power, "", "running")
+    if power is None or us is None:
+        return None
+    chips = (None if fit is None else fit.chips) or 1
+    source = f"{citations([power])}; over {us} us on {chips} chip(s)"
+    return Part((power.interval * us).scaled(chips * 1e-3), (power,), source)
+
+
 def _static(
-    work: Workload, hw: HardwareProfile, latency: Latency, fit: Fit | None
+    work: Workload,
+    hw: HardwareProfile,
+    latency: Latency,
+    us: Interval | None,
+    fit: Fit | None,
 ) -> tuple[Part | None, str]:
     """Static power of the chips over the run, 1 mW for 1 us being 1 nJ."""
     found = static_power(work, hw, placed=None if fit is None else fit.chips)
     if isinstance(found, str):
         return None, found
-    if latency.us is None:
+    if us is None:
         return None, f"no step time: {latency.reason}"
     power, chips = found
-    uj = (power.interval * latency.us).scaled(chips * 1e-3)
-    source = f"{citations([power])}; over the modelled run on {chips} chip(s)"
+    uj = (power.interval * us).scaled(chips * 1e-3)
+    source = f"{citations([power])}; over {work.lasting} steps on {chips} chip(s)"
     return Part(uj, (power,), source), ""
 
 
@@ -191,13 +234,26 @@ def _bound(work: Workload, hw: HardwareProfile) -> Part | None:
     constant = find(hw.bounds, "", "synop_all_in")
     if constant is None:
         return None
-    return _part(constant.interval.scaled(sum(layer.synops for layer in work.layers)), constant)
+    return _part(
+        constant.interval.scaled(sum(layer.chip_synops for layer in work.layers)), constant
+    )
 
 
 def _part(pj: Interval, *constants: Constant) -> Part:
     return Part(pj.scaled(1 / PJ_PER_UJ), constants, citations(constants))
 
 
+def _with_error(part: Part, variant: Variant) -> Part:
+    """A part of a set of constants with the set's stated error."""
+    factor = find(variant.energy, variant.name, "model_factor")
+    if factor is None or factor.interval == ONE:
+        return part
+    used = (*part.constants, factor) if part.constants else ()
+    return Part(part.uj * factor.interval, used, part.source, reason=part.reason)
+
+
 def _joined(parts: list[Part]) -> Part:
     constants = tuple(dict.fromkeys(constant for part in parts for constant in part.constants))
-    return Part(hull(part.uj for part in parts), constants, citations(constants))
+    open_ = next((part.reason for part in parts if part.reason), "")
+    source = citations(constants) or parts[0].source
+    return Part(hull(part.uj for part in parts), constants, source, reason=open_)

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .cost import Constant
-from .interval import Interval, finite, total
+from .interval import Interval, finite, hull, total
+
+_LOWER_BOUND = "the source gives a lower bound only"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of an energy, in microjoules, with the constants behind it."""
+    """One part of an energy in microjoules, its constants, and why an end is open (if it is)."""
 
     uj: Interval
     constants: tuple[Constant, ...]
     source: str
+    reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; an open end is null with a reason."""
-        return {**uj_dict(self.uj), "source": self.source, "tag": "modelled"}
+        return {**uj_dict(self.uj, reason=self.reason), "source": self.source, "tag": "modelled"}
+
+    @property
+    def open(self) -> bool:
+        """Whether nothing at all is known of it, only that it is there."""
+        return math.isinf(self.uj.high) and self.uj.low == 0
 
 
 @dataclass(frozen=True)
@@ -36,17 +45,25 @@ class VariantEnergy:
         """Sum of the parts."""
         return total(part.uj for part in self.parts.values())
 
+    @property
+    def bounded_uj(self) -> Interval:
+        """Sum of the parts but those whose upper end is open."""
+        return total(part.uj for part in self.parts.values() if not part.open)
+
 
 @dataclass(frozen=True)
 class Energy:
     """Energy of one sample on one target.
 
     Attributes:
-        parts: by name; they add up to `uj`.
-        dynamic_uj: the parts without static power.
+        parts: by name, each the interval over all sets of constants.
+        uj: the interval over each set's own sum, and what all sets share.
+        dynamic_uj: the same without static power.
+        bounded_uj: `uj` without the parts whose upper end is open.
         variants: each set of constants alone, narrower than their common interval.
         not_modelled: part to reason.
-        bound_uj: an all-in upper bound from outside the model, with its constant; or None.
+        bound: an all-in upper bound from outside the model, with its constant; or None.
+        steps: of the chip that they cover.
         reason: why there is no energy at all; empty if there is one.
     """
 
@@ -55,17 +72,45 @@ class Energy:
     not_modelled: Mapping[str, str]
     bound: Part | None = None
     reason: str = ""
+    steps: int = 0
 
     @property
     def uj(self) -> Interval | None:
-        """Sum of the parts; None if nothing is known."""
-        return total(part.uj for part in self.parts.values()) if self.known else None
+        """All parts together; None if nothing is known."""
+        return self._sum(static=True, open_ends=True) if self.known else None
 
     @property
     def dynamic_uj(self) -> Interval | None:
-        """Sum of the parts without static power; None if nothing is known."""
-        parts = [part.uj for name, part in self.parts.items() if name != "static"]
-        return total(parts) if self.known else None
+        """All parts but static power; None if nothing is known."""
+        return self._sum(static=False, open_ends=True) if self.known else None
+
+    @property
+    def bounded_uj(self) -> Interval | None:
+        """All parts but those whose upper end is open; None if nothing is known."""
+        return self._sum(static=True, open_ends=False) if self.known else None
+
+    @property
+    def bounded_dynamic_uj(self) -> Interval | None:
+        """As `bounded_uj`, without static power."""
+        return self._sum(static=False, open_ends=False) if self.known else None
+
+    @property
+    def open_parts(self) -> tuple[str, ...]:
+        """Parts whose upper end is open."""
+        return tuple(name for name, part in self.parts.items() if part.open)
+
+    def _sum(self, *, static: bool, open_ends: bool) -> Interval:
+        def kept(parts: Mapping[str, Part]) -> Interval:
+            return total(part.uj for part in parts.values() if open_ends or not part.open)
+
+        own = {name for variant in self.variants.values() for name in variant.parts}
+        shared = {
+            name: part
+            for name, part in self.parts.items()
+            if name not in own and (static or name != "static")
+        }
+        sets = [kept(variant.parts) for variant in self.variants.values()]
+        return kept(shared) + hull(sets) if sets else kept(shared)
 
     @property
     def known(self) -> bool:
@@ -75,10 +120,16 @@ class Energy:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         return {
-            **uj_dict(self.uj, reason=self.reason),
+            **uj_dict(self.uj, reason=self.reason or self.open_reason),
             "tag": "modelled",
+            "steps": self.steps,
             "parts": {name: part.to_dict() for name, part in self.parts.items()},
-            "dynamic": uj_dict(self.dynamic_uj, reason=self.reason),
+            "dynamic": uj_dict(self.dynamic_uj, reason=self.reason or self.open_reason),
+            "bounded": {
+                **uj_dict(self.bounded_uj, reason=self.reason),
+                "dynamic": uj_dict(self.bounded_dynamic_uj, reason=self.reason),
+                "without": list(self.open_parts),
+            },
             "variants": {
                 name: {
                     "title": variant.title,
@@ -96,6 +147,15 @@ class Energy:
         }
 
     @property
+    def open_reason(self) -> str:
+        """Why the upper end is open; empty if it is not."""
+        return "; ".join(
+            f"{name.replace('_', ' ')}: {part.reason or _LOWER_BOUND}"
+            for name, part in self.parts.items()
+            if math.isinf(part.uj.high)
+        )
+
+    @property
     def constants(self) -> tuple[Constant, ...]:
         """Every constant that went in, each once."""
         found = [constant for part in self.parts.values() for constant in part.constants]
@@ -108,5 +168,5 @@ def uj_dict(interval: Interval | None, *, reason: str = "") -> dict[str, Any]:
         return {"low_uj": None, "high_uj": None, "reason": reason}
     ends: dict[str, Any] = {"low_uj": interval.low, "high_uj": finite(interval.high)}
     if ends["high_uj"] is None:
-        ends["reason"] = "the source gives a lower bound only"
+        ends["reason"] = reason or _LOWER_BOUND
     return ends

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .energy import uj_dict
+from .interval import finite
 from .rate import Power
 from .result import COUNTS, NO_FIT, LayerFigures
 
@@ -23,6 +24,7 @@ UNITS = {
     "spikes_in": "spikes",
     "spikes_out": "spikes",
     "synops": "synops",
+    "synops_nonzero": "synops",
     "updates": "updates",
     "activation_sparsity": "1",
 }
@@ -88,10 +90,11 @@ def _counts(section: str, layer: LayerFigures) -> Iterator[dict[str, object]]:
             "section": section,
             "name": layer.name,
             "quantity": quantity,
-            "low": value,
-            "high": value,
+            "low": _blank(value),
+            "high": _blank(value),
             "unit": UNITS[quantity],
             "tag": "emulated",
+            "reason": "not counted by this record" if value is None else "",
         }
 
 
@@ -99,7 +102,12 @@ def _target(name: str, target: Target) -> Iterator[dict[str, object]]:
     energy, latency = target.energy, target.latency
     for part, value in energy.parts.items():
         yield _energy_row("energy", name, part, value.to_dict())
-    yield _energy_row("energy", name, "total", uj_dict(energy.uj, reason=energy.reason))
+    whole = uj_dict(energy.uj, reason=energy.reason or energy.open_reason)
+    yield _energy_row("energy", name, "total", whole)
+    if energy.open_parts:
+        yield _energy_row("energy", name, "bounded", uj_dict(energy.bounded_uj))
+    if target.stream is not None and energy.known:
+        yield _energy_row("energy", name, "stream", uj_dict(target.stream.bounded_uj))
     for part, reason in energy.not_modelled.items():
         yield _energy_row("energy", name, part, {"reason": reason})
     entry = latency.to_dict()
@@ -114,6 +122,17 @@ def _target(name: str, target: Target) -> Iterator[dict[str, object]]:
         "source": entry.get("source", ""),
         "reason": entry.get("reason", ""),
     }
+    if latency.throughput_hz is not None:
+        yield {
+            "section": "latency", "target": name, "quantity": "throughput",
+            "low": latency.throughput_hz.low, "high": _blank(finite(latency.throughput_hz.high)),
+            "unit": "Hz", "tag": "modelled", "source": entry.get("source", ""),
+        }  # fmt: skip
+    if not latency.host_known:
+        yield {
+            "section": "latency", "target": name, "quantity": "host", "unit": "us",
+            "tag": "modelled", "reason": latency.host_note or "a dense reference has no host",
+        }  # fmt: skip
     if target.power is not None:
         yield from _power(name, target.power)
     yield from _fit(name, target)

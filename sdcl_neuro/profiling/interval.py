@@ -32,6 +32,7 @@ class Interval:
 
 
 ZERO = Interval(0.0, 0.0)
+ONE = Interval(1.0, 1.0)
 
 
 def total(intervals: Iterable[Interval]) -> Interval:

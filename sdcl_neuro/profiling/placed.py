@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdcl_neuro.hardware import Quantities
+import numpy as np
+
+from sdcl_neuro.hardware import HardwareProfile, Quantities
 from sdcl_neuro.hardware.placement import Placement
 from sdcl_neuro.hardware.placement.mesh import Ends
 
-from .cost import Constant, find
+from .cost import Constant, destinations, find
 from .interval import ZERO, Interval, total
+from .steps import LayerLoads
 from .workload import Workload
 
 
@@ -75,7 +78,7 @@ def core_loads(work: Workload, placement: Placement, layer: int) -> list[CoreLoa
         into[link.target] += messages
         out[link.source] += messages
     own = work.layers[layer]
-    per_synapse = own.synops / (max(1, own.synapses) * work.steps)
+    per_synapse = own.chip_synops / (max(1, own.synapses) * work.steps)
     found = {
         CoreLoad(
             tile.neurons * own.updates / (own.neurons * work.steps),
@@ -92,3 +95,53 @@ def core_loads(work: Workload, placement: Placement, layer: int) -> list[CoreLoa
 
 def _bounds(ends: Ends) -> Interval:
     return Interval(ends.least, ends.most)
+
+
+def mean_loads(
+    work: Workload, hw: HardwareProfile, placement: Placement | None
+) -> list[LayerLoads]:
+    """What the cores of every layer do in a mean step, each array ``[1, 1, cores]``.
+
+    Without a placement a layer is spread over cores by its neurons, all of them alike.
+    """
+    found = []
+    for index in range(len(work.layers)):
+        cores = (
+            core_loads(work, placement, index)
+            if placement is not None
+            else [_share(work, hw, index)]
+        )
+        none = np.zeros((1, 1, len(cores)), dtype=np.float32)
+
+        def row(values: list[float]) -> np.typing.NDArray[np.float32]:
+            return np.array(values, dtype=np.float32).reshape(1, 1, -1)
+
+        found.append(
+            LayerLoads(
+                neurons=np.array([core.updates for core in cores], dtype=np.float32),
+                synops=row([core.synops for core in cores]),
+                heard=row([core.messages_in.low for core in cores]),
+                arriving=row([core.messages_in.high for core in cores]),
+                own_synops=none,
+                own_heard=none,
+                fired=row([core.spikes for core in cores]),
+                sent_least=row([core.messages_out.low for core in cores]),
+                sent=row([core.messages_out.high for core in cores]),
+            )
+        )
+    return found
+
+
+def _share(work: Workload, hw: HardwareProfile, index: int) -> CoreLoad:
+    """One core of a layer that is spread evenly."""
+    layer = work.layers[index]
+    share = 1 / ((layer.cores(hw) or 1) * work.steps)
+    last = index + 1 == len(work.layers)
+    sent_to = 1 if last else destinations(work.layers[index + 1], hw)
+    return CoreLoad(
+        layer.updates * share,
+        layer.chip_synops * share,
+        layer.spikes_out * share,
+        Interval(1, destinations(layer, hw)).scaled(layer.spikes_in * share),
+        Interval(1, sent_to).scaled(layer.spikes_out * share),
+    )

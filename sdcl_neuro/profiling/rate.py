@@ -2,7 +2,8 @@
 
 ``power = energy of an inference without static power x rate + static power``, the latter all the
 time, idle or not: no profile knows a power of its own for idling. A target keeps up if
-``latency x rate <= 1``: an inference starts when the one before it is done.
+``time of a sample in a stream x rate <= 1``: layers are a pipeline, so the next sample may enter
+before the one before has left. That is the chip alone: what a host adds is unknown unless given.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sdcl_neuro.hardware.placement import Fit
 
 from .cost import Constant, citations, static_power
 from .energy import Energy
-from .interval import Interval, figure, finite
+from .interval import Interval, figure, finite, hull
 from .latency import Latency
 from .workload import Workload
 
@@ -35,7 +36,8 @@ class Power:
         rate_hz: inferences a second; an inference is one sample.
         dynamic_uw: of the inferences, in microwatts; None if unknown.
         static_uw: of the chips with nothing to do, all the time; None if unknown.
-        busy: part of the time spent on inferences, latency x rate; None if unknown.
+        busy: part of the time spent on inferences in a stream; None if unknown.
+        host: what is not known of the host that feeds the chip; empty if its time was given.
         reasons: ``power``, ``dynamic``, ``static`` or ``feasible`` to why it is unknown.
         chips: that draw static power; None if unknown.
         constants: behind the static power.
@@ -48,6 +50,7 @@ class Power:
     reasons: Mapping[str, str] = field(default_factory=dict)
     chips: int | None = None
     constants: tuple[Constant, ...] = ()
+    host: str = ""
 
     @property
     def uw(self) -> Interval | None:
@@ -84,6 +87,10 @@ class Power:
             "tag": "modelled",
             "parts": {"dynamic": self._part("dynamic", self.dynamic_uw), "static": static},
             "feasible": self.feasible,
+            "feasible_with_host": self.feasible
+            if not self.host or self.feasible is False
+            else None,
+            **({"host_reason": self.host} if self.host else {}),
             **({"feasible_reason": self.reasons["feasible"]} if "feasible" in self.reasons else {}),
             "busy_low": None if self.busy is None else self.busy.low,
             "busy_high": None if self.busy is None else finite(self.busy.high),
@@ -110,7 +117,8 @@ class Power:
             return f"unknown: {self.reasons['feasible']}"
         busy = f"busy {self.busy.scaled(100)} % of the time"
         word = {True: "yes", False: "no", None: "open"}[self.feasible]
-        return f"{word}, {busy}; up to {self.greatest_hz} a second"
+        alone = ", the chip alone" if self.host else ""
+        return f"{word}{alone}, {busy}; up to {self.greatest_hz} a second"
 
 
 def check_rate(rate_hz: float | None) -> None:
@@ -135,16 +143,29 @@ def power(
     *,
     rate_hz: float,
     fit: Fit | None = None,
+    stream: Energy | None = None,
 ) -> Power:
-    """Mean power of a target at a rate; `energy` and `latency` are of one inference there."""
+    """Mean power of a target at a rate.
+
+    Args:
+        work: counts of one sample.
+        hw: the target's profile.
+        energy, latency: of one inference there.
+        rate_hz: inferences a second.
+        fit: of the network there.
+        stream: energy of an inference in a stream; the mean power lies between the two.
+    """
     reasons: dict[str, str] = {}
-    busy = None if latency.us is None else latency.us.scaled(rate_hz / US_PER_S)
+    sample = latency.stream_us
+    busy = None if sample is None else sample.scaled(rate_hz / US_PER_S)
     if busy is None:
         reasons["feasible"] = f"no latency: {latency.reason}"
     elif busy.low <= 1 < busy.high:
         due = figure(US_PER_S / rate_hz)
-        reasons["feasible"] = f"an inference takes {latency.us} us, the next one is due in {due} us"
-    dynamic = None if energy.dynamic_uj is None else energy.dynamic_uj.scaled(rate_hz)
+        reasons["feasible"] = f"an inference takes {sample} us, the next one is due in {due} us"
+    each = [cost.dynamic_uj for cost in (energy, stream) if cost is not None]
+    known = [uj for uj in each if uj is not None]
+    dynamic = hull(known).scaled(rate_hz) if known else None
     if dynamic is None:
         reasons["dynamic"] = f"no energy: {energy.reason}"
     if busy is not None and busy.low > 1:
@@ -157,11 +178,12 @@ def power(
     missing = [reasons[name] for name in ("dynamic", "static") if name in reasons]
     if missing:
         reasons["power"] = "; ".join(missing)
+    host = "" if latency.host_known else latency.host_note
     if isinstance(static, str):
-        return Power(rate_hz, dynamic, None, busy, reasons)
+        return Power(rate_hz, dynamic, None, busy, reasons, host=host)
     constant, chips = static
     drawn = constant.interval.scaled(chips * UW_PER_MW)
-    return Power(rate_hz, dynamic, drawn, busy, reasons, chips, (constant,))
+    return Power(rate_hz, dynamic, drawn, busy, reasons, chips, (constant,), host)
 
 
 def watts(uw: Interval) -> str:

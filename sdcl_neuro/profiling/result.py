@@ -11,6 +11,7 @@ from sdcl_neuro.files import atomic_path, write_json
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit
 from sdcl_neuro.network.record import LayerActivity
+from sdcl_neuro.network.spec import IntLayer
 
 from .dense import DenseTwin
 from .energy import Energy
@@ -20,14 +21,21 @@ from .rate import NO_RATE, Power
 
 SCHEMA = {"name": "sdcl_neuro.profile", "version": 1}
 NO_FIT = "a dense reference holds no neurons"
-COUNTS = ("neurons", "synapses", "spikes_in", "spikes_out", "synops", "updates")
+COUNTS = ("neurons", "synapses", "spikes_in", "spikes_out", "synops", "synops_nonzero", "updates")
 CONVENTIONS = {
     "synop": (
         "one spike delivered to one existing synapse; borders and strides of a convolution exact"
     ),
-    "zero_weights": "counted: Lava's dense and convolution processes store them",
+    "zero_weights": (
+        "synops: counted, as Lava's dense and convolution processes store them; synops_nonzero: "
+        "not, as a chip's compiler leaves them out; energy and time on hardware use the latter"
+    ),
     "activation_sparsity": "1 - spikes_out / updates",
-    "energy": "per sample; a part is a count times a constant, the whole is the sum of its parts",
+    "energy": (
+        "per sample by itself, over its steps and those of the pipeline; stream: per sample of a "
+        "stream whose pipeline is full. A part is a count times a constant, an interval over all "
+        "sets of constants; the whole is the interval over each set's own sum"
+    ),
     "tags": (
         "measured: a clock or a counter saw it; emulated: counted in the integer engine or Lava; "
         "modelled: counts times constants"
@@ -46,6 +54,7 @@ class LayerFigures:
     spikes_in: int
     spikes_out: int
     synops: int
+    synops_nonzero: int | None
     updates: int
 
     @property
@@ -74,6 +83,16 @@ class Target:
     latency: Latency
     fit: Fit | None = None
     power: Power | None = None
+    stream: Energy | None = None
+
+    def energy_dict(self) -> dict[str, Any]:
+        """The energy in plain JSON, that of a sample in a stream within it."""
+        found = self.energy.to_dict()
+        if self.stream is not None:
+            whole = self.stream.to_dict()
+            names = ("low_uj", "high_uj", "reason", "steps", "parts", "dynamic", "bounded")
+            found["stream"] = {name: whole[name] for name in names if name in whole}
+        return found
 
     def power_dict(self) -> dict[str, Any]:
         """The mean power in plain JSON; unknown is null with a reason."""
@@ -101,6 +120,7 @@ class Profile:
         ann: the same topology as a quantised dense network.
         elapsed_s: measured seconds of the run, None if not measured.
         versions: of the libraries that took part.
+        assumed: what the model took for granted since the run does not say it.
     """
 
     backend: str
@@ -115,18 +135,24 @@ class Profile:
     rate_hz: float | None = None
     elapsed_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
 
     @property
     def totals(self) -> LayerFigures:
-        """Sum of every column over the layers."""
-        sums = {name: sum(getattr(layer, name) for layer in self.layers) for name in COUNTS}
+        """Sum of every column over the layers; None where a layer's count is unknown."""
+        sums: dict[str, Any] = {}
+        for name in COUNTS:
+            column = [getattr(layer, name) for layer in self.layers]
+            sums[name] = None if None in column else sum(column)
         return LayerFigures(name="total", kind="", **sums)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON in the shape that `profile --json` promises."""
         totals = {k: v for k, v in self.totals.to_dict().items() if k not in ("name", "kind")}
-        spikes = ("spikes_in", "spikes_out", "synops", "updates")
-        per_sample = totals | {name: totals[name] / self.samples for name in spikes}
+        spikes = ("spikes_in", "spikes_out", "synops", "synops_nonzero", "updates")
+        per_sample = totals | {
+            name: None if totals[name] is None else totals[name] / self.samples for name in spikes
+        }
         return {
             "schema": SCHEMA,
             "backend": self.backend,
@@ -139,7 +165,7 @@ class Profile:
             "layers": [layer.to_dict() for layer in self.layers],
             "totals": totals,
             "per_sample": per_sample,
-            "energy": {name: target.energy.to_dict() for name, target in self.targets.items()},
+            "energy": {name: target.energy_dict() for name, target in self.targets.items()},
             "latency": {name: target.latency.to_dict() for name, target in self.targets.items()},
             "rate_hz": self.rate_hz,
             "power": {name: target.power_dict() for name, target in self.targets.items()},
@@ -147,6 +173,7 @@ class Profile:
             "neurobench": self.neurobench.to_dict(),
             "ann": self.ann.to_dict(),
             "conventions": CONVENTIONS,
+            "assumed": list(self.assumed),
             "versions": dict(self.versions),
         }
 
@@ -182,8 +209,14 @@ class Profile:
         return profile_text(self)
 
 
-def figures(activity: LayerActivity) -> LayerFigures:
+def figures(layer: IntLayer, activity: LayerActivity) -> LayerFigures:
     """A layer's counts, summed over the samples."""
+    counted = activity.synops_nonzero
+    weights = [layer.weight]
+    if layer.recurrent_weight is not None:
+        weights.append(layer.recurrent_weight)
+    if counted is None and all(array.all() for array in weights):
+        counted = activity.synops  # no weight is zero
     return LayerFigures(
         name=activity.name,
         kind=activity.kind,
@@ -192,6 +225,7 @@ def figures(activity: LayerActivity) -> LayerFigures:
         spikes_in=int(activity.spikes_in.sum()),
         spikes_out=int(activity.spikes_out.sum()),
         synops=int(activity.synops.sum()),
+        synops_nonzero=None if counted is None else int(counted.sum()),
         updates=int(activity.updates.sum()),
     )
 

@@ -14,10 +14,10 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ..activity import reach
-from ..placement import Placement
-from ..placement.tiles import Tile
-from ..spec import IntLayer, IntNetwork
+from sdcl_neuro.hardware.placement import Placement
+from sdcl_neuro.hardware.placement.tiles import Tile
+from sdcl_neuro.network.activity import reach
+from sdcl_neuro.network.spec import IntLayer, IntNetwork
 
 Counts = NDArray[np.float32]
 Spikes = NDArray[np.uint8]
@@ -37,7 +37,7 @@ class LayerLoads:
         arriving: spikes from there that reach the core at all.
         own_synops, own_heard: the same of the layer's own spikes, one step later.
         fired: spikes of the core's neurons.
-        sent: messages to cores that read them.
+        sent_least, sent: messages to cores that read them; the same where they are known.
     """
 
     neurons: NDArray[np.float32]
@@ -47,6 +47,7 @@ class LayerLoads:
     own_synops: Counts
     own_heard: Counts
     fired: Counts
+    sent_least: Counts
     sent: Counts
 
 
@@ -68,7 +69,8 @@ def layer_loads(
     tiles = _tiles_by_layer(placement, len(net.layers))
     received = inputs
     for index, layer in enumerate(net.layers):
-        own, sent = spikes[index], _targets(net, tiles, index)
+        own, targets = spikes[index], _targets(net, tiles, index)
+        sent = _in_tiles(tiles[index], layer, own, targets)
         readers = [_Reader(layer, tile) for tile in tiles[index]]
         synops, heard, arriving = _arrivals(readers, received)
         found.append(
@@ -78,7 +80,8 @@ def layer_loads(
                 heard=heard,
                 arriving=arriving,
                 fired=_in_tiles(tiles[index], layer, own, None),
-                sent=_in_tiles(tiles[index], layer, own, sent),
+                sent_least=sent,
+                sent=sent,
                 own_synops=_recurrent(layer, tiles[index], own, weights=True),
                 own_heard=_recurrent(layer, tiles[index], own, weights=False),
             )
@@ -111,6 +114,7 @@ def in_chip_steps(loads: Sequence[LayerLoads], *, stream: bool) -> Iterator[Laye
             own_synops=moved(load.own_synops, index + 1),
             own_heard=moved(load.own_heard, index + 1),
             fired=moved(load.fired, index + 1),
+            sent_least=moved(load.sent_least, index + 1),
             sent=moved(load.sent, index + 1),
         )
 
@@ -119,17 +123,19 @@ class _Reader:
     """One tile's share of its layer's synapses, as a table over the inputs that it sees.
 
     Attributes:
-        seen: index of those inputs in one step of the layer's input.
+        seen: index of a box around those inputs in one step of the layer's input.
+        reaches: float32 of the box's shape, 1 where an input has a synapse here at all.
         fan: synapses at weights that are not zero which each drives here, flat.
     """
 
     def __init__(self, layer: IntLayer, tile: Tile) -> None:
         self.shape = layer.in_shape
         if layer.convolution is None:
-            rows = slice(*tile.channels)
+            own = slice(*tile.channels)
             self.seen: tuple[slice, ...] = (slice(None),)
             self.shape = (prod(layer.in_shape),)
-            self.fan = np.count_nonzero(layer.weight[rows], axis=0).astype(np.float32)
+            self.fan = np.count_nonzero(layer.weight[own], axis=0).astype(np.float32)
+            self.reaches = np.ones_like(self.fan)
             return
         geometry = layer.convolution
         each_in = layer.weight.shape[1]
@@ -141,18 +147,20 @@ class _Reader:
             high = min(tile.channels[1], (group + 1) * each_out)
             used = np.count_nonzero(layer.weight[low:high], axis=0)
             taps[(group - first) * each_in : (group - first + 1) * each_in] = used
-        axes = [
-            _taps_of(layer, axis, part) for axis, part in enumerate((tile.rows, tile.columns))
-        ]
+        axes = [_taps_of(layer, axis, part) for axis, part in enumerate((tile.rows, tile.columns))]
         self.seen = (
             slice(first * each_in, (last + 1) * each_in), *(where for where, _ in axes),
         )  # fmt: skip
         self.fan = np.einsum("cab,ya,xb->cyx", taps, axes[0][1], axes[1][1]).reshape(-1)
+        rows, columns = ((table > 0).max(axis=1) for _, table in axes)
+        touched = np.outer(rows, columns).astype(np.float32)
+        self.reaches = np.broadcast_to(touched, (len(taps), *touched.shape))
 
     def inputs(self, spikes: Spikes) -> Counts:
         """float32 ``[steps, inputs]``: which of them spiked; `spikes` is ``[steps, *shape]``."""
         part = spikes.reshape(len(spikes), *self.shape)[(slice(None), *self.seen)]
-        return (part != 0).reshape(len(spikes), -1).astype(np.float32)
+        found: Counts = (part != 0).reshape(len(spikes), -1).astype(np.float32)
+        return found
 
 
 def _taps_of(
@@ -177,7 +185,7 @@ def _arrivals(readers: Sequence[_Reader], received: Spikes) -> tuple[Counts, Cou
     flat = received.reshape(steps * samples, *received.shape[2:])
     found = np.zeros((3, len(flat), len(readers)), dtype=np.float32)
     for tile, reader in enumerate(readers):
-        table = np.stack([reader.fan, reader.fan != 0, np.ones_like(reader.fan)], axis=1)
+        table = np.stack([reader.fan, reader.fan != 0, reader.reaches.reshape(-1)], axis=1)
         block = max(1, ELEMENTS // max(1, len(reader.fan)))
         for start in range(0, len(flat), block):
             part = reader.inputs(flat[start : start + block])
@@ -222,9 +230,7 @@ def _in_tiles(
     return found.reshape(steps, samples, len(tiles))
 
 
-def _targets(
-    net: IntNetwork, tiles: Sequence[Sequence[Tile]], index: int
-) -> NDArray[np.float32]:
+def _targets(net: IntNetwork, tiles: Sequence[Sequence[Tile]], index: int) -> NDArray[np.float32]:
     """Cores that read each neuron of a layer, over its ``(C, H, W)``; the host is none."""
     layer = net.layers[index]
     box = _box(layer)
@@ -234,8 +240,11 @@ def _targets(
     if index + 1 < len(net.layers):
         reader = net.layers[index + 1]
         for tile in tiles[index + 1]:
-            seen = _Reader(reader, tile).seen
-            count[seen if reader.convolution is not None else ...] += 1
+            found = _Reader(reader, tile)
+            if reader.convolution is None:
+                count += 1
+            else:
+                count[found.seen] += found.reaches
     return count
 
 

@@ -49,6 +49,8 @@ def profile_text(profile: Profile) -> str:
         "",
         "Activity over the whole file [emulated]",
         *_layers(profile),
+        "  nonzero: synops at weights that are not zero, which is what a chip counts",
+        *(line for note in profile.assumed for line in _wrapped(f"assumed: {note}")),
         "",
         *_neurobench(profile),
     ]
@@ -82,9 +84,12 @@ def amount(value: float, unit: str) -> str:
 
 
 def _layers(profile: Profile) -> list[str]:
-    head = ("layer", "kind", "neurons", "synapses", "in", "out", "synops", "updates", "sparsity")
+    head = (
+        "layer", "kind", "neurons", "synapses", "in", "out", "synops", "nonzero", "updates",
+        "sparsity",
+    )  # fmt: skip
     rows = [head, *(_layer(layer) for layer in (*profile.layers, profile.totals))]
-    return columns(rows, right=[False, False, *[True] * 7])
+    return columns(rows, right=[False, False, *[True] * 8])
 
 
 def _neurobench(profile: Profile) -> Iterator[str]:
@@ -101,10 +106,11 @@ def _neurobench(profile: Profile) -> Iterator[str]:
 def _layer(layer: LayerFigures) -> tuple[str, ...]:
     counts = (
         layer.neurons, layer.synapses, layer.spikes_in, layer.spikes_out, layer.synops,
-        layer.updates,
+        layer.synops_nonzero, layer.updates,
     )  # fmt: skip
     sparsity = f"{100 * layer.activation_sparsity:.2f} %"
-    return (layer.name, layer.kind, *(f"{count:,}" for count in counts), sparsity)
+    shown = ("unknown" if count is None else f"{count:,}" for count in counts)
+    return (layer.name, layer.kind, *shown, sparsity)
 
 
 def _target(target: Target, sources: Sources) -> Iterator[str]:
@@ -117,6 +123,14 @@ def _target(target: Target, sources: Sources) -> Iterator[str]:
         yield from _wrapped(
             f"latency: {latency.us} us ({latency.steps} steps, {made} {latency.step_us} us)"
         )
+        yield from _wrapped(
+            f"throughput: {latency.throughput_hz} samples a second in a stream "
+            f"({latency.stream_steps} steps a sample of {latency.stream_step_us} us)"
+        )
+        if latency.host_us is not None:
+            yield from _wrapped(f"host: {figure(latency.host_us)} us in every step, as stated")
+        elif not latency.host_known:
+            yield from _wrapped(f"host: {latency.host_note}")
     if target.power is not None:
         yield from _power(target.power)
     yield from _fit(target)
@@ -165,15 +179,25 @@ def _energy(target: Target, sources: Sources) -> Iterator[str]:
         yield from _wrapped(f"energy: unknown: {energy.reason}")
         return
     rows = [
-        (name.replace("_", " "), f"{part.uj} uJ", sources.cite(part.constants))
+        (
+            name.replace("_", " "),
+            f"unknown: {part.reason}" if part.open else f"{part.uj} uJ",
+            sources.cite(part.constants),
+        )
         for name, part in energy.parts.items()
     ]
-    rows.append(("energy, sum of the parts", f"{energy.uj} uJ", ""))
+    rows.append((f"energy of a sample by itself, {energy.steps} steps", f"{energy.uj} uJ", ""))
+    if energy.open_parts:
+        without = ", ".join(name.replace("_", " ") for name in energy.open_parts)
+        rows.append((f"  without {without}", f"{energy.bounded_uj} uJ", ""))
     if "static" in energy.parts:
-        rows.append(("  of which not static", f"{energy.dynamic_uj} uJ", ""))
+        rows.append(("  of which not static", f"{energy.bounded_dynamic_uj} uJ", ""))
+    if target.stream is not None and target.stream.steps != energy.steps:
+        name = f"energy in a stream, {target.stream.steps} steps a sample"
+        rows.append((name, f"{target.stream.bounded_uj} uJ", ""))
     if len(energy.variants) > 1:
         rows += [
-            (f"  by {name} alone, not static", f"{variant.uj} uJ", "")
+            (f"  by {name} alone, not static", f"{variant.bounded_uj} uJ", "")
             for name, variant in energy.variants.items()
         ]
     if energy.bound is not None:

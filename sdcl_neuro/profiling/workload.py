@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hardware import HardwareProfile
@@ -20,6 +22,8 @@ class LayerWork:
         widest_fan_out: the most synapses that one input spike reaches in this layer.
         recurrent: whether its own spikes come back to it.
         parameters: stored weights and biases, a kernel counted once.
+        synops_nonzero: of `synops`, those at weights that are not zero; None takes all.
+        delayed: whether its synapses have axonal delays.
     """
 
     name: str
@@ -33,6 +37,13 @@ class LayerWork:
     spikes_out: float
     synops: float
     updates: float
+    synops_nonzero: float | None = None
+    delayed: bool = False
+
+    @property
+    def chip_synops(self) -> float:
+        """Synaptic operations as a chip counts them: at weights that are not zero."""
+        return self.synops if self.synops_nonzero is None else self.synops_nonzero
 
     def cores(self, hw: HardwareProfile) -> int | None:
         """Cores by neurons alone; None if the profile does not say how many a core holds."""
@@ -49,11 +60,32 @@ class Workload:
     layers: tuple[LayerWork, ...]
     steps: int
     inputs: int
+    lasting: int = 0
+
+    def over(self, steps: int) -> Workload:
+        """The same spikes over so many steps of the chip, in each of which all neurons are updated.
+
+        `lasting` says how many, 0 as long as it is open.
+        """
+        layers = tuple(
+            replace(layer, updates=layer.updates * steps / self.steps) for layer in self.layers
+        )
+        return replace(self, layers=layers, lasting=steps)
 
     @property
     def run_steps(self) -> int:
         """Steps until the last output: every synapse delays its spikes by one step."""
         return self.steps + len(self.layers)
+
+    @property
+    def stream_steps(self) -> int:
+        """Steps that a sample costs in a stream, once the pipeline is full.
+
+        Recurrent and delayed spikes in flight outlive a reset (docs/lava.md): such a network has
+        to drain before the next sample.
+        """
+        drains = any(layer.recurrent or layer.delayed for layer in self.layers)
+        return self.run_steps if drains else self.steps
 
     @property
     def synapses(self) -> int:
@@ -128,4 +160,29 @@ def _layer_work(layer: IntLayer, entry: LayerActivity, samples: int) -> LayerWor
         spikes_out=int(entry.spikes_out.sum()) / samples,
         synops=int(entry.synops.sum()) / samples,
         updates=int(entry.updates.sum()) / samples,
+        synops_nonzero=nonzero_synops(layer, entry) / samples,
+        delayed=layer.delay is not None and bool(layer.delay.any()),
+    )
+
+
+def nonzero_synops(layer: IntLayer, entry: LayerActivity) -> float:
+    """Synaptic operations at weights that are not zero, over all samples.
+
+    A record that did not count them is taken at the share of such weights (`estimated` says so).
+    """
+    if entry.synops_nonzero is not None:
+        return int(entry.synops_nonzero.sum())
+    arrays = [layer.weight]
+    if layer.recurrent_weight is not None:
+        arrays.append(layer.recurrent_weight)
+    used = sum(int(np.count_nonzero(array)) for array in arrays)
+    return int(entry.synops.sum()) * used / max(1, sum(array.size for array in arrays))
+
+
+def estimated(net: IntNetwork, record: Record) -> tuple[str, ...]:
+    """Layers whose operations at weights that are not zero had to be estimated."""
+    return tuple(
+        layer.name
+        for layer, entry in zip(net.layers, record.activity, strict=True)
+        if entry.synops_nonzero is None and nonzero_synops(layer, entry) != entry.synops.sum()
     )

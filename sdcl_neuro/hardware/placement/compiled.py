@@ -41,8 +41,10 @@ def compile_layers(
     found: list[Split] = []
     reader: Reader | None = None
     for population in reversed(populations):
-        cut = _conv_cut(population, core, rule) if population.kind == "conv" else (
-            _dense_cut(population, core)
+        cut = (
+            _conv_cut(population, core, rule)
+            if population.kind == "conv"
+            else (_dense_cut(population, core))
         )
         most = most_of(population, core, cut, reader)
         broken = {
@@ -97,9 +99,7 @@ def _conv_cut(population: Population, core: Core, rule: CompilerRule) -> Cut:
     cut = whole(population)
     for block in _blocks(population):
         cut = Cut(*(ranges(n, size) for n, size in zip(population.out_box, block, strict=True)))
-        if prod(block) <= most and (
-            most_of(population, core, cut, None)["synapse_bits"] <= memory
-        ):
+        if prod(block) <= most and (most_of(population, core, cut, None)["synapse_bits"] <= memory):
             return cut
     return cut
 

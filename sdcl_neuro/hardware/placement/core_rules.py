@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import prod
 
-<<<<<<< HEAD:sdcl_neuro/hardware/placement/core_rules.py
 from .. import HardwareProfile
-from .chip import Chip, most, why_unknown
-=======
-from ..hardware import HardwareProfile
 from .chip import Chip, capacity, most, why_unknown
 from .compiled import narrow
->>>>>>> 556e319 (Place on Loihi 2 by its compiler's rule; sources and intervals of every profile's constants):sdcl_neuro/placement/core_rules.py
 from .findings import Broken, Unchecked
 from .geometry import Population
 from .result import Placement

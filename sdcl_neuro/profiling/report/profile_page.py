@@ -6,15 +6,14 @@ from markupsafe import Markup
 
 from ..dense import DenseTwin
 from ..interval import Interval, figure
-from ..result import CONVENTIONS, LayerFigures, Profile, Target
+from ..latency import Latency
+from ..result import CONVENTIONS, COUNTS, LayerFigures, Profile, Target
 from ..text import Sources
 from .charts import IntervalRow, bar_chart, interval_chart
 from .fits import fits_section
 from .metrics import neurobench_section, power_section
 from .page import Section, Tile, join, page
 from .tables import Cell, Number, Unknown, bullets, heading, paragraph, table
-
-_COUNTS = ("neurons", "synapses", "spikes_in", "spikes_out", "synops", "updates")
 
 
 def profile_page(profile: Profile) -> str:
@@ -41,7 +40,13 @@ def profile_page(profile: Profile) -> str:
         ),
         tiles=tiles(profile),
         footer=[
-            line for line in (CONVENTIONS["zero_weights"].capitalize() + ".", versions) if line
+            line
+            for line in (
+                CONVENTIONS["zero_weights"].capitalize() + ".",
+                *(f"Assumed: {note}." for note in profile.assumed),
+                versions,
+            )
+            if line
         ],
     )
 
@@ -62,9 +67,9 @@ def tiles(profile: Profile) -> list[Tile]:
         Tile("Activation sparsity", _percent(total.activation_sparsity), "", "emulated"),
     ]
     found += [
-        Tile(f"Energy on {name}, per sample", _short(target.energy.uj), "µJ", "modelled")
+        Tile(_energy_title(name, target), _short(bounded), "µJ", "modelled")
         for name, target in profile.targets.items()
-        if target.energy.uj is not None
+        if (bounded := target.energy.bounded_uj) is not None
     ]
     if profile.elapsed_s is not None:
         found.append(
@@ -75,13 +80,14 @@ def tiles(profile: Profile) -> list[Tile]:
 
 def activity_section(profile: Profile) -> Section:
     """Counts of every layer with their sums, and the share of active neurons."""
-    head = ["layer", "kind", *(name.replace("_", " ") for name in _COUNTS), "sparsity"]
+    head = ["layer", "kind", *(name.replace("_", " ") for name in COUNTS), "sparsity"]
     counted = table(
         head,
         [_layer(layer) for layer in profile.layers],
         total=_layer(profile.totals),
         tags=dict.fromkeys(
-            ("spikes in", "spikes out", "synops", "updates", "sparsity"), "emulated"
+            ("spikes in", "spikes out", "synops", "synops nonzero", "updates", "sparsity"),
+            "emulated",
         ),
         caption="Counts over the whole file, all samples together",
     )
@@ -99,7 +105,9 @@ def activity_section(profile: Profile) -> Section:
 def energy_section(profile: Profile, sources: Sources) -> Section:
     """All targets on one axis, then the parts of each."""
     rows = [
-        IntervalRow(name, target.energy.uj, "targets", target.energy.reason)
+        IntervalRow(
+            _bounded_name(name, target), target.energy.bounded_uj, "targets", target.energy.reason
+        )
         for name, target in profile.targets.items()
     ]
     rows += [
@@ -115,7 +123,7 @@ def energy_section(profile: Profile, sources: Sources) -> Section:
         IntervalRow(f"{name}: {part.replace('_', ' ')}", value.uj, name)
         for name, target in profile.targets.items()
         for part, value in target.energy.parts.items()
-        if len(target.energy.parts) > 1
+        if len(target.energy.parts) > 1 and not value.open
     ]
     if parts:
         blocks.append(
@@ -123,7 +131,11 @@ def energy_section(profile: Profile, sources: Sources) -> Section:
         )
     for name, target in profile.targets.items():
         blocks += _target(name, target, sources)
-    lead = "Counts times published constants, as intervals. The whole is the sum of its parts."
+    lead = (
+        "Counts times published constants, as intervals over all sets of them; the whole is the "
+        "interval over each set's own sum. Parts whose energy nobody has published leave the "
+        "upper end open; the charts show the rest."
+    )
     return Section("Energy", join(*blocks), lead)
 
 
@@ -134,17 +146,44 @@ def latency_section(profile: Profile) -> Section:
         latency = target.latency
         unknown = Unknown(latency.reason)
         how = "step stated by the caller" if latency.stated else latency.reason or "modelled step"
-        rows.append([name, latency.us or unknown, latency.step_us or unknown, how])
+        rows.append(
+            [
+                name, latency.us or unknown, latency.step_us or unknown,
+                latency.throughput_hz or unknown, how,
+            ]
+        )  # fmt: skip
     shown = table(
-        ["target", "latency (µs)", "step (µs)", "how"],
+        ["target", "latency (µs)", "step (µs)", "samples a second", "how"],
         rows,
-        tags={"latency (µs)": "modelled", "step (µs)": "modelled"},
+        tags=dict.fromkeys(("latency (µs)", "step (µs)", "samples a second"), "modelled"),
+    )
+    notes = bullets(
+        f"{name}: {line}."
+        for name, target in profile.targets.items()
+        for line in (target.latency.assumption, _host(target.latency))
+        if line
     )
     lead = (
-        "Barrier and slowest core of the placement, spikes even over a layer's neurons and over "
-        "the steps; one step more for every layer."
+        "Barrier and slowest core. A sample by itself takes its steps and one more for every "
+        "layer; in a stream the next one enters before it has left."
     )
-    return Section("Latency", shown, lead)
+    return Section("Latency and throughput", join(shown, notes), lead)
+
+
+def _host(latency: Latency) -> str:
+    if latency.host_us is not None:
+        return f"the host adds {figure(latency.host_us)} µs to every step, as stated"
+    return "" if latency.host_known else latency.host_note
+
+
+def _bounded_name(name: str, target: Target) -> str:
+    """A target's name, with what its figure leaves out."""
+    left_out = ", ".join(part.replace("_", " ") for part in target.energy.open_parts)
+    return f"{name}, without {left_out}" if left_out else name
+
+
+def _energy_title(name: str, target: Target) -> str:
+    return f"Energy on {_bounded_name(name, target)}, per sample"
 
 
 def dense_section(ann: DenseTwin, sources: Sources) -> Section:
@@ -208,7 +247,10 @@ def constants_section(profile: Profile, sources: Sources) -> Section:
 
 def _layer(layer: LayerFigures) -> list[Cell]:
     sparsity = layer.activation_sparsity
-    counts: list[Cell] = [getattr(layer, name) for name in _COUNTS]
+    counts: list[Cell] = [
+        Unknown("not counted by this record") if value is None else value
+        for value in (getattr(layer, name) for name in COUNTS)
+    ]
     return [layer.name, layer.kind, *counts, Number(sparsity, _percent(sparsity))]
 
 
@@ -218,21 +260,36 @@ def _target(name: str, target: Target, sources: Sources) -> list[Markup]:
     if energy.uj is None:
         return [*blocks, paragraph(f"Energy unknown: {energy.reason}.")]
     rows: list[list[Cell]] = [
-        [part.replace("_", " "), value.uj, sources.cite(value.constants)]
+        [
+            part.replace("_", " "),
+            Unknown(value.reason) if value.open else value.uj,
+            sources.cite(value.constants),
+        ]
         for part, value in energy.parts.items()
     ]
     parts = table(
         ["part", "µJ per sample", "source"],
         rows,
-        total=["sum", energy.uj, ""],
+        total=["together", energy.uj, ""],
         tags={"µJ per sample": "modelled"},
         sources=["source"],
     )
     lines = [
-        f"By {variant.title} alone, not static: {variant.uj} µJ."
+        f"By {variant.title} alone, not static: {variant.bounded_uj} µJ."
         for variant in energy.variants.values()
         if len(energy.variants) > 1
     ]
+    if energy.open_parts:
+        lines.insert(
+            0,
+            f"The upper end is open ({energy.open_reason}); without that {energy.bounded_uj} µJ.",
+        )
+    if target.stream is not None and target.stream.steps != energy.steps:
+        lines.insert(
+            0,
+            f"By itself, {energy.steps} steps; in a stream, {target.stream.steps} steps a sample: "
+            f"{target.stream.bounded_uj} µJ.",
+        )
     if energy.bound is not None:
         most = Interval(energy.bound.uj.high, energy.bound.uj.high)
         cite = sources.cite(energy.bound.constants)
