@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sdcl_neuro.files import write_json
+from sdcl_neuro.profiling import Profile
 from sdcl_neuro.profiling.interval import figure
 
 from .story import Story
@@ -41,13 +42,24 @@ def headline(story: Story) -> list[tuple[str, str, str, str]]:
             "",
             "emulated",
         ),
+        *_nonzero(profile),
         ("Hybrid inference, a tracklet", figure(1e3 * wall), "ms", "measured"),
     ]
     for name, target in profile.targets.items():
-        interval = target.energy.uj
+        interval = target.energy.bounded_uj
         if interval is not None:
-            found.append((f"Event branch on {name}, a tracklet", str(interval), "µJ", "modelled"))
+            label = f"Event branch on {name}, a tracklet{target.energy.left_out}"
+            found.append((label, str(interval), "µJ", "modelled"))
     return found
+
+
+def _nonzero(profile: Profile) -> list[tuple[str, str, str, str]]:
+    """The chip's count of synaptic operations, where it is known."""
+    count = profile.totals.synops_nonzero
+    if count is None:
+        return []
+    shown = figure(count / profile.samples)
+    return [("  of them at weights that are not zero", shown, "", "emulated")]
 
 
 def summary_text(story: Story) -> str:

@@ -147,6 +147,12 @@ class Energy:
         }
 
     @property
+    def left_out(self) -> str:
+        """What `bounded_uj` leaves out, to be put after a name; empty if nothing."""
+        names = ", ".join(name.replace("_", " ") for name in self.open_parts)
+        return f" without {names}" if names else ""
+
+    @property
     def open_reason(self) -> str:
         """Why the upper end is open; empty if it is not."""
         return "; ".join(

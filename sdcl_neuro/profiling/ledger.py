@@ -183,6 +183,7 @@ class Ledger:
                 "spikes in": (int(layer.spikes_in.sum()), "spikes"),
                 "spikes out": (sent, "spikes"),
                 "synaptic operations": (int(layer.synops.sum()), "synops"),
+                **_nonzero(layer),
                 "activation sparsity": (100 * (1 - sent / updates if updates else 1.0), "%"),
             }
             for name, (value, unit) in counts.items():
@@ -191,16 +192,17 @@ class Ledger:
     def costs(self, profile: Profile) -> None:
         """Enter a profile's modelled energy and latency per sample, target by target."""
         for name, target in profile.targets.items():
-            uj, us = target.energy.uj, target.latency.us
+            uj, us = target.energy.bounded_uj, target.latency.us
+            energy = f"energy per sample{target.energy.left_out}"
             for what, interval, unit, reason, used in (
-                ("energy", uj, "uJ", target.energy.reason, target.energy.constants),
-                ("latency", us, "us", target.latency.reason, target.latency.constants),
+                (energy, uj, "uJ", target.energy.reason, target.energy.constants),
+                ("latency per sample", us, "us", target.latency.reason, target.latency.constants),
             ):
                 low = None if interval is None else interval.low
                 high = None if interval is None else interval.high
                 source = "; ".join(dict.fromkeys(c.quantity.source for c in used))
                 self.enter(
-                    f"{what} per sample", low, high,
+                    what, low, high,
                     tag="modelled", unit=unit, group=name, source=source, reason=reason,
                 )  # fmt: skip
 
@@ -282,3 +284,11 @@ class Ledger:
         if synchronise and self._synchronise is not None:
             self._synchronise()
         return self._clock() - self._origin
+
+
+def _nonzero(layer: LayerActivity) -> dict[str, tuple[int, str]]:
+    """The chip's count of synaptic operations, where it is known."""
+    counted = layer.synops_nonzero
+    if counted is None:
+        return {}
+    return {"synaptic operations at weights that are not zero": (int(counted.sum()), "synops")}

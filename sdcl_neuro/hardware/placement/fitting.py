@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network.spec import FloatNetwork, IntNetwork, Pair
+from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork, Pair
 from sdcl_neuro.snn.branch_description import BranchDescription
 
 from .. import HardwareProfile, load_profile
@@ -14,6 +14,7 @@ from .chip import chip_of, shares_kernels
 from .geometry import Population
 from .layers import described, populations
 from .methods import by_totals, in_classes, on_cores
+from .own_pooling import unfold
 from .result import Fit
 
 
@@ -58,7 +59,7 @@ def fit(
             f"'{profile.name}' is a dense reference and holds no neurons",
             mend="give a neuromorphic profile (sdcl-neuro hw list)",
         )
-    layers, message_bits = _layers(net, size)
+    layers, message_bits, weights = _layers(net, size)
     if shared_kernels and not shares_kernels(profile):
         raise InputError(
             f"'{profile.name}' does not share kernels by its profile",
@@ -66,29 +67,34 @@ def fit(
         )
     chip = chip_of(profile, shared_kernels=shared_kernels)
     if profile.core_groups:
-        return in_classes(profile, chip, layers, message_bits)
+        windows = profile.limits.get("pooling")
+        own = unfold(weights, layers, windows.values) if windows and weights else None
+        return in_classes(profile, chip, layers, message_bits, own=own)
     if "neurons" in chip.core.limits:
         return on_cores(profile, chip, layers, message_bits)
     return by_totals(profile, chip, layers, message_bits)
 
 
-def _layers(net: Network, size: Pair | None) -> tuple[tuple[Population, ...], int]:
+def _layers(
+    net: Network, size: Pair | None
+) -> tuple[tuple[Population, ...], int, tuple[IntLayer | FloatLayer, ...]]:
+    """The layers' shapes, the width of input counts, and the layers with their weights, if any."""
     if isinstance(net, BranchDescription):
         if size is None:
             raise InputError(
                 "the description of an event branch without its input's size",
                 mend="give size=(height, width)",
             )
-        return described(net, size), 0
+        return described(net, size), 0, ()
     if size is not None:
         raise InputError("a network has its own input size", mend="leave the size out")
     found: object = net
     if not isinstance(net, IntNetwork | FloatNetwork):
         found = getattr(net, "integer", None) or getattr(net, "floating", None)
     if isinstance(found, IntNetwork):
-        return populations(found), found.message_bits
+        return populations(found), found.message_bits, found.layers
     if isinstance(found, FloatNetwork):
-        return populations(found), int(found.meta.get("message_bits", 0))
+        return populations(found), int(found.meta.get("message_bits", 0)), found.layers
     raise InputError(
         f"a {type(net).__name__} is no network",
         mend="give a network, a model, or an event branch's description with a size",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from .findings import Broken, Unchecked
 from .geometry import Population
 from .links import arrivals, links
 from .mesh import Seat, flows, seats
+from .own_pooling import Unfolded
 from .result import Fit, LayerFit, Load, Placement
-from .rules import in_words, layer_rules, network_rules
+from .rules import in_words, input_rule, layer_rules, network_rules
 from .split import Split, split
 from .tiles import Cut, whole
 from .usage import RESOURCES, Reader, Use, reader_of, use
@@ -84,12 +86,27 @@ def _core_range(chip: Chip, layer: Population, cut: Cut) -> tuple[int, int]:
 
 
 def in_classes(
-    hw: HardwareProfile, chip: Chip, layers: Sequence[Population], message_bits: int
+    hw: HardwareProfile,
+    chip: Chip,
+    layers: Sequence[Population],
+    message_bits: int,
+    *,
+    own: Sequence[Unfolded] | None = None,
 ) -> Fit:
-    """Chips whose cores take one whole layer each."""
-    done = assign(hw, layers)
+    """Chips whose cores take one whole layer each.
+
+    Args:
+        hw, chip: the profile, and what it says about placing.
+        layers: as they are, poolings folded in.
+        message_bits: of input counts.
+        own: the same with the chip's own poolings taken out; None leaves them folded in.
+    """
+    held = layers if own is None else [entry.population for entry in own]
+    pools = [1] * len(layers) if own is None else [entry.pool for entry in own]
+    done = assign(hw, held)
     fitted = []
-    for layer, core, needs, room in zip(layers, done.cores, done.entries, done.limits, strict=True):
+    for index, (layer, core) in enumerate(zip(layers, done.cores, strict=True)):
+        needs, room = done.entries[index], done.limits[index]
         loads = {
             "neurons": Load(layer.neurons, layer.neurons, None, "neurons"),
             "synapses": Load(layer.synapses, layer.synapses, None, "synapses"),
@@ -97,17 +114,26 @@ def in_classes(
         loads |= {
             name: Load(value, value, room.get(name), "entries") for name, value in needs.items()
         }
-        fitted.append(_layer_fit(layer, loads, None if core is None else whole(layer)))
+        cut = None if core is None else whole(layer)
+        fitted.append(_layer_fit(layer, loads, cut, own_pooling=pools[index]))
     placement = None
     if None not in done.cores:
         placement = _placement(
             chip, layers, [whole(layer) for layer in layers], [p.synapses for p in layers],
             seated=[Seat(0, core) for core in done.cores if core is not None],
         )  # fmt: skip
-    return _finish(
-        hw, chip, layers, message_bits, done.broken, fitted,
+    broken = [*done.broken, *input_rule(hw, layers[0], held[0])]
+    found = _finish(
+        hw, chip, held, message_bits, broken, fitted,
         cores=sum(core is not None for core in done.cores), chips=1, placement=placement,
+        notes=[
+            f"the chip's own {pool}x{pool} sum pooling stands before {layer.name}: taken out of "
+            "its weights again"
+            for layer, pool in zip(layers, pools, strict=True)
+            if pool > 1
+        ],
     )  # fmt: skip
+    return replace(found, input_shape=_input_shape(layers[0]))
 
 
 def by_totals(
@@ -154,12 +180,11 @@ def _finish(
     broken = tuple(entry for entry in every if isinstance(entry, Broken))
     unchecked = tuple(entry for entry in every if isinstance(entry, Unchecked))
     undecided = any(entry.decides for entry in unchecked)
-    first = layers[0].in_box
     return Fit(
         hw=hw.name,
         title=hw.title,
         fits=False if broken else None if undecided else True,
-        input_shape=first if first[1:] != (1, 1) else first[:1],
+        input_shape=_input_shape(layers[0]),
         layers=tuple(fitted),
         cores=cores,
         chips=chips,
@@ -170,6 +195,10 @@ def _finish(
         notes=(*notes, *counting(hw, chip, layers), *in_words(hw)),
         placement=placement,
     )
+
+
+def _input_shape(first: Population) -> tuple[int, ...]:
+    return first.in_box if first.in_box[1:] != (1, 1) else first.in_box[:1]
 
 
 def _placement(
@@ -240,6 +269,8 @@ def _layer_fit(
     loads: dict[str, Load],
     cut: Cut | None,
     cores: tuple[int, int] | None = None,
+    *,
+    own_pooling: int = 1,
 ) -> LayerFit:
     return LayerFit(
         layer.name,
@@ -251,4 +282,5 @@ def _layer_fit(
         None if cut is None else cut.largest,
         loads,
         cores,
+        own_pooling,
     )

@@ -61,6 +61,7 @@ class LayerFit:
         loads: resource to what it takes; a resource that cannot be counted is absent.
         core_range: fewest and most cores, where a figure behind them is an interval; None where
             cores are unknown.
+        own_pooling: side of the window that the chip itself sums before this layer; 1 for none.
     """
 
     name: str
@@ -72,6 +73,7 @@ class LayerFit:
     largest: tuple[int, int, int] | None
     loads: Mapping[str, Load]
     core_range: tuple[int, int] | None = None
+    own_pooling: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -82,6 +84,7 @@ class LayerFit:
             "synapses": self.synapses,
             "cores": self.cores,
             **_range_dict(self.core_range),
+            **({"own_pooling": self.own_pooling} if self.own_pooling > 1 else {}),
             "parts": None if self.parts is None else list(self.parts),
             "largest_tile": None if self.largest is None else list(self.largest),
             "utilisation": {name: load.to_dict() for name, load in self.loads.items()},

@@ -53,6 +53,14 @@ def layer_rules(
             yield from _convolution_rules(hw, population)
 
 
+def input_rule(hw: HardwareProfile, first: Population, held: Population) -> Iterator[Broken]:
+    """The limit on the input itself, where the chip pools it before the first layer reads it."""
+    allowed, value = most(hw.limits.get("input_size")), max(first.in_box[1:])
+    if allowed is not None and held != first and value > allowed:
+        unit, mend = hw.limits["input_size"].unit, _CONVOLUTION["input_size"][1]
+        yield Broken("input_size", first.name, value, allowed, unit, mend)
+
+
 def _convolution_rules(hw: HardwareProfile, population: Population) -> Iterator[Broken | Unchecked]:
     axes = {"vertical": population.rows, "horizontal": population.columns}
     strides = hw.limits.get("stride")

@@ -178,8 +178,7 @@ def _host(latency: Latency) -> str:
 
 def _bounded_name(name: str, target: Target) -> str:
     """A target's name, with what its figure leaves out."""
-    left_out = ", ".join(part.replace("_", " ") for part in target.energy.open_parts)
-    return f"{name}, without {left_out}" if left_out else name
+    return f"{name}{target.energy.left_out}"
 
 
 def _energy_title(name: str, target: Target) -> str:

@@ -192,7 +192,9 @@ class Comparison:
             for stage in session.result.ledger.stages
         ]
         prices = [
-            f"{name} {target.energy.uj} uJ" if target.energy.uj is not None else f"{name} unknown"
+            f"{name} unknown"
+            if target.energy.bounded_uj is None
+            else f"{name} {target.energy.bounded_uj} uJ{target.energy.left_out}"
             for name, target in session.profile.targets.items()
         ]
         return [

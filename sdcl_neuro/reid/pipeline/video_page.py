@@ -95,9 +95,14 @@ def _tiles(comparison: Comparison) -> list[Tile]:
              "emulated"),
     ]  # fmt: skip
     tiles += [
-        Tile(f"Energy on {name}, per tracklet", str(target.energy.uj), "µJ", "modelled")
+        Tile(
+            f"Energy on {name}, per tracklet{target.energy.left_out}",
+            str(target.energy.bounded_uj),
+            "µJ",
+            "modelled",
+        )
         for name, target in profile.targets.items()
-        if target.energy.uj is not None
+        if target.energy.bounded_uj is not None
     ]
     return tiles
 
