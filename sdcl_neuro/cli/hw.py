@@ -1,9 +1,11 @@
-"""Hardware profiles: which there are, what is in one, and what fits on one."""
+"""Hardware profiles: which there are, what is in one, what fits on one, and one to fill in."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +33,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "list": "name every profile that comes with the package",
         "show": "print one profile with the source of every figure",
         "fit": "place a network, trained or not, on a chip under every limit",
+        "template": "print a profile to fill in, for a chip of your own",
     }
     for name, summary in summaries.items():
         action = actions.add_parser(name, help=summary, description=summary)
         common_arguments(action)
+        if name == "template":
+            _template_arguments(action)
+            continue
         action.add_argument("--json", metavar="FILE", type=Path, help="the same, as JSON")
         if name == "fit":
             _fit_arguments(action)
         if name != "list":
             action.add_argument("name", metavar="NAME", help="a profile's name, or a .toml file")
+
+
+def _template_arguments(action: argparse.ArgumentParser) -> None:
+    action.add_argument(
+        "name", metavar="NAME", nargs="?", default="mychip", help="of the chip (default: mychip)"
+    )
+    action.add_argument(
+        "--out", metavar="FILE", type=Path, help="write it there instead, a .toml that is new"
+    )
 
 
 def _fit_arguments(action: argparse.ArgumentParser) -> None:
@@ -64,6 +79,8 @@ def execute(args: argparse.Namespace) -> int:
     """Print what was asked for; 0, or an error if a network does not fit."""
     if args.action == "fit":
         return _fit(args)
+    if args.action == "template":
+        return _template(args)
     if args.action == "show":
         profile = load_profile(args.name)
         print(profile)
@@ -76,6 +93,31 @@ def execute(args: argparse.Namespace) -> int:
         print(f"{profile.name:<{width}}  {profile.family:<12}  {profile.title}")
     if args.json:
         write_json(args.json, {"schema": SCHEMA, "profiles": [_brief(p) for p in profiles]})
+    return 0
+
+
+def _template(args: argparse.Namespace) -> int:
+    """Print a profile to fill in, or write it where nothing is yet."""
+    from sdcl_neuro.hardware.template import template
+
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", args.name):
+        raise InputError(
+            f"expected a name of letters, digits, '_', '-' and '.', got {args.name!r}",
+            where="NAME",
+            mend="give one such as mychip",
+        )
+    text = template(args.name)
+    if args.out is None:
+        print(text, end="")
+        return 0
+    if args.out.suffix != ".toml" or args.out.exists():
+        raise InputError(
+            "expected a .toml that does not exist yet", where=str(args.out), mend="name another"
+        )
+    with atomic_path(args.out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    if not args.quiet:
+        print(f"{args.out}: fill it in, then sdcl-neuro hw show {args.out}", file=sys.stderr)
     return 0
 
 

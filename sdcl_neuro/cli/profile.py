@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", metavar="HZ", type=float, help="inferences a second, for the mean power"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default) or a GPU, as torch names it")
+    parser.add_argument(
+        "--baseline", metavar="FILE", type=Path,
+        help="an earlier profile's JSON; exit code 1 where a figure moved beyond the tolerance",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tolerance", metavar="PERCENT", type=float, default=5.0,
+        help="for --baseline: change that passes, up or down (default: 5)",
+    )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", type=Path, help="the profile as JSON")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="every figure as a row")
     parser.add_argument("--html", metavar="FILE", type=Path, help="one page, no network needed")
@@ -43,11 +52,13 @@ def execute(args: argparse.Namespace) -> int:
     from sdcl_neuro.hardware import load_profile
     from sdcl_neuro.network.spike_file import read_spikes
     from sdcl_neuro.profiling import profile
+    from sdcl_neuro.profiling.baseline import compare, read_baseline
 
     names = [name.strip() for name in args.hw.split(",") if name.strip()]
     if not names:
         raise InputError("no hardware named", where="--hw", mend="see sdcl-neuro hw list")
     targets = [load_profile(name) for name in names]
+    baseline = read_baseline(args.baseline) if args.baseline else {}
     spikes = read_spikes(args.spikes)
     net = load_model(args.model).need_integer()
     if not args.quiet:
@@ -62,10 +73,19 @@ def execute(args: argparse.Namespace) -> int:
         device=args.device,
     )
     print(result)
+    compared = None
+    if args.baseline:
+        compared = compare(
+            result, baseline, path=str(args.baseline), tolerance=args.tolerance / 100
+        )
+        print("", compared, sep="\n")
     if args.json:
-        result.to_json(args.json)
+        extra = {} if compared is None else {"baseline": compared.to_dict()}
+        write_json(args.json, result.to_dict() | extra)
     if args.csv:
         result.to_csv(args.csv)
     if args.html:
         result.to_html(args.html)
+    if compared is not None:
+        compared.require()
     return 0

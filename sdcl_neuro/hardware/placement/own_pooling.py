@@ -2,7 +2,7 @@
 
 Lowering folds a pooling of spikes into the layer behind it, since Loihi cannot pool: the kernel
 grows by the window. A chip that sums windows of its own spikes (Speck) needs only the kernel that
-was there before. Whether weights hold such a pooling is seen in them: they are equal within windows.
+was there before. Whether weights hold a pooling is seen in them: they are equal within windows.
 """
 
 from __future__ import annotations
