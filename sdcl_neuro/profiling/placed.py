@@ -111,14 +111,14 @@ def mean_loads(
             if placement is not None
             else [_share(work, hw, index)]
         )
-        none = np.zeros((1, 1, len(cores)), dtype=np.float32)
+        none = np.zeros((1, 1, len(cores)))
 
-        def row(values: list[float]) -> np.typing.NDArray[np.float32]:
-            return np.array(values, dtype=np.float32).reshape(1, 1, -1)
+        def row(values: list[float]) -> np.typing.NDArray[np.float64]:
+            return np.array(values).reshape(1, 1, -1)
 
         found.append(
             LayerLoads(
-                neurons=np.array([core.updates for core in cores], dtype=np.float32),
+                neurons=np.array([core.updates for core in cores]),
                 synops=row([core.synops for core in cores]),
                 heard=row([core.messages_in.low for core in cores]),
                 arriving=row([core.messages_in.high for core in cores]),

@@ -118,7 +118,7 @@ def step_model(
     active = find(table, name, "neuron_update_active", "neuron_update")
     inactive = find(table, name, "neuron_update_inactive", "neuron_update")
     if active is None or inactive is None:
-        return _missing(variant, "neuron_update", "neuron_update_active")
+        return _missing(variant, "neuron_update_active", "neuron_update")
     barrier = find(table, name, "barrier")
     if barrier is None:
         return _missing(variant, "barrier")
@@ -152,6 +152,6 @@ def _missing(variant: Variant, *names: str) -> str:
     if any(name in variant.time for name in names):
         return reason
     return (
-        f"[variants.{variant.name}.time] has no '{' or '.join(names)}', which a step needs: "
+        f"[variants.{variant.name}.time] has no '{names[-1]}', which a step needs: "
         "add it, or give --step-us"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from sdcl_neuro.hardware.placement.tiles import Tile
 from sdcl_neuro.network.activity import reach
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
 
-Counts = NDArray[np.float32]
+Counts = NDArray[np.floating[Any]]
 Spikes = NDArray[np.uint8]
 
 ELEMENTS = 1 << 26
@@ -28,7 +29,7 @@ ELEMENTS = 1 << 26
 
 @dataclass(frozen=True)
 class LayerLoads:
-    """What the cores of one layer do, each float32 ``[T, B, cores]``, by the layer's own step.
+    """What the cores of one layer do, each ``[T, B, cores]``, by the layer's own step.
 
     Attributes:
         neurons: of each core, ``[cores]``: its updates in every chip step.
@@ -40,7 +41,7 @@ class LayerLoads:
         sent_least, sent: messages to cores that read them; the same where they are known.
     """
 
-    neurons: NDArray[np.float32]
+    neurons: Counts
     synops: Counts
     heard: Counts
     arriving: Counts
