@@ -242,7 +242,8 @@ def test_every_figure_has_a_tag(
     assert {entry["tag"] for entry in figures} == {"measured", "emulated", "modelled"}
     assert all(entry["low"] is not None or entry["reason"] for entry in figures)
     energy = next(e for e in figures if e["group"] == "loihi1" and e["unit"] == "uJ")
-    uj = hand_profile.targets["loihi1"].energy.uj
+    assert energy["name"] == "energy per sample without synchronisation"
+    uj = hand_profile.targets["loihi1"].energy.bounded_uj
     assert uj is not None
     assert (energy["low"], energy["high"]) == (uj.low, uj.high)
 

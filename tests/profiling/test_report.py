@@ -94,15 +94,22 @@ def test_golden_text(hand_profile: Profile, golden: Callable[[str, str], None]) 
 def test_the_printed_columns_sum_to_the_printed_totals(hand_profile: Profile) -> None:
     activity, _, *rest = parsed(hand_profile.to_html()).tables
     _, *layers, total = activity
-    for column in range(2, 8):
+    for column in range(2, 9):
         shown = [int(row[column][0].replace(",", "")) for row in layers]
         raw = [int(row[column][1]["data-value"] or "") for row in layers]
         assert shown == raw
         assert sum(raw) == int(total[column][1]["data-value"] or "")
-    parts = rest[0]
-    for end in ("data-low", "data-high"):
-        values = [float(row[1][1][end] or "") for row in parts[1:]]
-        assert sum(values[:-1]) == pytest.approx(values[-1])
+    # The whole is the interval over each set's own sum: within the parts' ends, and never beyond.
+    of_loihi2 = rest[1][1:]
+    sums = [sum(float(row[1][1][end] or "") for row in of_loihi2[:-1]) for end in
+            ("data-low", "data-high")]  # fmt: skip
+    low, high = (float(of_loihi2[-1][1][1][end] or "") for end in ("data-low", "data-high"))
+    assert sums[0] <= low < high <= sums[1]
+    whole = hand_profile.targets["loihi2"].energy.uj
+    assert whole == Interval(low, high)
+    # Loihi 1's barriers are unknown, and its upper end is open.
+    assert "data-high" not in rest[0][-1][1][1]
+    assert "unknown" in [row[1][0] for row in rest[0]]
 
 
 def test_nothing_from_outside_and_no_script(hand_profile: Profile) -> None:
@@ -278,8 +285,8 @@ def test_json_has_the_promised_shape(hand_profile: Profile, tmp_path: Path) -> N
     data = json.loads((tmp_path / "profile.json").read_text())
     assert data["schema"] == {"name": "sdcl_neuro.profile", "version": 1}
     keys = {
-        "name", "kind", "neurons", "synapses", "spikes_in", "spikes_out", "synops", "updates",
-        "activation_sparsity",
+        "name", "kind", "neurons", "synapses", "spikes_in", "spikes_out", "synops",
+        "synops_nonzero", "updates", "activation_sparsity",
     }  # fmt: skip
     assert all(set(layer) == keys for layer in data["layers"])
     for name, total in data["totals"].items():
@@ -287,9 +294,14 @@ def test_json_has_the_promised_shape(hand_profile: Profile, tmp_path: Path) -> N
             assert total == sum(layer[name] for layer in data["layers"])
     assert data["layers"][0]["activation_sparsity"] == 1 - 13 / 36
     for entry in data["energy"].values():
-        assert {"low_uj", "high_uj", "parts"} <= set(entry)
-        for end in ("low_uj", "high_uj"):
-            assert sum(p[end] for p in entry["parts"].values()) == pytest.approx(entry[end])
+        assert {"low_uj", "high_uj", "parts", "bounded", "stream", "steps"} <= set(entry)
+        known = [p for p in entry["parts"].values() if p["high_uj"] is not None]
+        assert all(p["reason"] for p in entry["parts"].values() if p not in known)
+        bounded = entry["bounded"]
+        assert sum(p["low_uj"] for p in known) <= bounded["low_uj"] * (1 + 1e-9)
+        assert sum(p["high_uj"] for p in known) >= bounded["high_uj"] * (1 - 1e-9)
+        assert (entry["high_uj"] is None) == bool(bounded["without"])
+        assert entry["stream"]["steps"] < entry["steps"]
         assert all(part["source"] for part in entry["parts"].values())
         assert all(part["reason"] for part in entry["not_modelled"].values())
         assert all(constant["source"] for constant in entry["constants"])
@@ -303,7 +315,16 @@ def test_csv_says_the_same_as_json(hand_profile: Profile, tmp_path: Path) -> Non
     assert [int(row["low"]) for row in synops] == [13, 26]
     energy = [r for r in rows if r["section"] == "energy" and r["target"] == "loihi1"]
     (total,) = (row for row in energy if row["name"] == "total")
-    parts = [row for row in energy if row["name"] != "total" and row["low"]]
-    assert sum(float(row["high"]) for row in parts) == pytest.approx(float(total["high"]))
+    data = hand_profile.to_dict()["energy"]["loihi1"]
+    assert float(total["low"]) == data["low_uj"]
+    assert total["high"] == ""
+    assert "barrier" in total["reason"]
+    (bounded,) = (row for row in energy if row["name"] == "bounded")
+    assert float(bounded["high"]) == data["bounded"]["high_uj"]
+    (stream,) = (row for row in energy if row["name"] == "stream")
+    assert float(stream["high"]) == data["stream"]["bounded"]["high_uj"]
+    latency = [r for r in rows if r["section"] == "latency" and r["target"] == "loihi2"]
+    assert {row["quantity"] for row in latency} == {"latency", "throughput", "host"}
+    assert [int(row["low"]) for row in rows if row["quantity"] == "synops_nonzero"] == [13, 26, 39]
     assert all(row["low"] or row["reason"] for row in rows)
     assert all(row["tag"] in ("measured", "emulated", "modelled", "") for row in rows)
