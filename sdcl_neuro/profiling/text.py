@@ -193,7 +193,7 @@ def _energy(target: Target, sources: Sources) -> Iterator[str]:
     if "static" in energy.parts:
         rows.append(("  of which not static", f"{energy.bounded_dynamic_uj} uJ", ""))
     if target.stream is not None and target.stream.steps != energy.steps:
-        name = f"energy in a stream, {target.stream.steps} steps a sample"
+        name = f"energy in a stream, {target.stream.steps} steps a sample{energy.left_out}"
         rows.append((name, f"{target.stream.bounded_uj} uJ", ""))
     if len(energy.variants) > 1:
         rows += [
