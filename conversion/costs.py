@@ -26,6 +26,7 @@ class ProfileOptions(TypedDict, total=False):
     hw: Hardware | Sequence[Hardware]
     record: Record | None
     step_us: float | None
+    host_us: float | None
     rate_hz: float | None
     device: str
 

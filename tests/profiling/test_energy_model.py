@@ -410,7 +410,7 @@ def test_every_profile_has_a_pinned_result(
 
 
 def test_float_networks_are_sent_to_convert() -> None:
-    with pytest.raises(InputError, match=r"'a.net' is a path.*load_model"):
+    with pytest.raises(InputError, match=r"'a.net' is a path.*takes paths"):
         profile("a.net", hw=["loihi1"])
     with pytest.raises(InputError, match="convert it first"):
         profile(FloatNetwork((1,), ()), np.zeros((1, 1, 1), dtype=np.uint8))  # type: ignore[arg-type]
