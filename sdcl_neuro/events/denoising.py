@@ -26,7 +26,10 @@ HOT_FACTOR = 10.0
 HOT_LEAST = 20
 """Fewer events never make a pixel hot, however silent those around it are."""
 HOT_REACH = 2
-"""A pixel is compared with the median of those at most so many rows and columns away."""
+"""A pixel is compared with those at most so many rows and columns away."""
+HOT_CLUSTER = 4
+"""So many hot pixels may lie together: the comparison is with the fourth busiest pixel around.
+A line through the pixel has as many there, so that edges and flickering bars stay."""
 NEVER_US = -(1 << 62)
 LONGEST_US = 1 << 40
 FILTERS = {"background": BACKGROUND_US, "refractory": REFRACTORY_US, "hot": HOT_FACTOR}
@@ -39,8 +42,7 @@ class Denoise:
     Attributes:
         background_us: support of the background activity filter; 0 leaves it out.
         refractory_us: refractory period; 0 leaves it out.
-        hot_factor: how many times the median of its surroundings makes a pixel hot; 0 leaves it
-            out.
+        hot_factor: how many times its surroundings a pixel must fire to be hot; 0 leaves it out.
 
     Raises:
         InputError: a value out of range.
@@ -164,14 +166,16 @@ def hot_pixels(counts: NDArray[np.int64], factor: float) -> NDArray[np.bool_]:
 
     Args:
         counts: events of each pixel, ``[H, W]``.
-        factor: times the median of the pixels within `HOT_REACH`, itself left out, at least 1.
+        factor: times the `HOT_CLUSTER`-th busiest pixel within `HOT_REACH`, itself left out.
 
     Returns:
         ``[H, W]``.
     """
     hot = counts >= HOT_LEAST
     rows, columns = np.nonzero(hot)
-    padded = np.pad(counts, HOT_REACH, mode="reflect" if min(counts.shape) > HOT_REACH else "edge")
+    # Mirrored, so that a line reaches on beyond the border.
+    mirrored = min(counts.shape) > HOT_REACH
+    padded = np.pad(counts, HOT_REACH, mode="reflect" if mirrored else "edge")
     side = 2 * HOT_REACH + 1
     around: list[NDArray[Any]] = [
         padded[rows + dy, columns + dx]
@@ -180,6 +184,6 @@ def hot_pixels(counts: NDArray[np.int64], factor: float) -> NDArray[np.bool_]:
         if (dy, dx) != (HOT_REACH, HOT_REACH)
     ]
     if len(rows):
-        usual = np.median(np.stack(around), axis=0)
+        usual = np.partition(np.stack(around), -HOT_CLUSTER, axis=0)[-HOT_CLUSTER]
         hot[rows, columns] = counts[rows, columns] > factor * np.maximum(usual, 1.0)
     return hot

@@ -37,7 +37,7 @@ from sdcl_neuro.events import Events, read_events
         ("a.txt", b"1 2 3\n4 5 6\n", "line 1 has 3 numbers, expected 4"),
         ("a.txt", b"1 2 3 1\n4 5 6", r"line 2 has 3 numbers.*--mend drop-tail"),
         ("a.txt", b"1 2 nan 1\n", r"something else than numbers.*.1 2 nan 1."),
-        ("a.txt", b"1e300 2 3 1\n", r"event 0 has t = 9.99\d*e\+299"),
+        ("a.txt", b"1e300 2 3 1\n", r"event 0 has t = 1e\+300"),
         ("a.json", b'{"t": [1, 2]}', "line 1 has something else than numbers"),
     ],
 )

@@ -25,7 +25,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
             stream.seek(0)
             load_npy(stream, size)  # says what is wrong
             raise InputError(f"an array of shape {shape}", mend="give one row an event")
-        if _in_columns(path):
+        if len(shape) > 1 and _in_columns(stream):
             stream.seek(0)
             yield table_columns(load_npy(stream, size), options.order, None, "npy")
             return
@@ -39,9 +39,12 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
         yield table_columns(array, options.order, None, "npy", tail=tail and last)
 
 
-def _in_columns(path: Path) -> bool:
+def _in_columns(stream: IO[bytes]) -> bool:
     """Whether the array lies in Fortran's order: then its rows are not one after another."""
-    return bool(np.load(path, mmap_mode="r", allow_pickle=False).flags.fnc)
+    stream.seek(0)
+    version = np.lib.format.read_magic(stream)
+    head = np.lib.format.read_array_header_1_0
+    return bool((head if version == (1, 0) else np.lib.format.read_array_header_2_0)(stream)[1])
 
 
 def table_columns(

@@ -133,8 +133,7 @@ def opened(path: Path) -> Iterator[tuple[Any, bool]]:
         EnvironmentFault: `rosbags` is not installed.
         InputError: a damaged bag.
     """
-    first = path.open("rb").read(8) if path.is_file() else b""
-    version_1 = first.startswith(b"#ROSBAG")
+    version_1 = path.is_file() and _begin(path).startswith(b"#ROSBAG")
     try:
         from rosbags.rosbag1 import Reader as Reader1
         from rosbags.rosbag2 import Reader as Reader2
@@ -155,3 +154,8 @@ def opened(path: Path) -> Iterator[tuple[Any, bool]]:
             mend="copy it again; a bag that was not closed is completed by 'rosbag reindex' or "
             "'ros2 bag reindex'",
         ) from None
+
+
+def _begin(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(8)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.compiling import compiled
 
-DIGITS_MAX = 18
-"""Decimal digits that always fit into 63 bits; what follows them is left out."""
+VALUE_MAX = (1 << 63) // 10 - 1
+"""A mantissa up to here takes one digit more; later ones are left out."""
 
 Bytes = NDArray[np.uint8]
 
@@ -75,16 +75,15 @@ def number(data: Bytes, i: int) -> tuple[int, int, int]:
     negative = data[i] == 45
     if negative or data[i] == 43:
         i += 1
-    value, power, digits, seen, point = 0, 0, 0, 0, False
+    value, power, seen, point = 0, 0, 0, False
     while i < data.size:
         c = int(data[i])
         if c == 46 and not point:
             point = True
         elif 48 <= c <= 57:
             seen += 1
-            if digits < DIGITS_MAX:
+            if value <= VALUE_MAX:
                 value = value * 10 + (c - 48)
-                digits += 1 if value else 0
                 power -= 1 if point else 0
             elif not point:
                 power += 1
@@ -113,7 +112,7 @@ def number(data: Bytes, i: int) -> tuple[int, int, int]:
         power += 1
     if value == 0:
         power = 0
-    while power > 0 and value < 100_000_000_000_000_000:
+    while power > 0 and value <= VALUE_MAX:
         value *= 10
         power -= 1
     return i, -value if negative else value, power
