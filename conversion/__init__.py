@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bundle.writer import to_bundle as to_bundle
+    from .quantisation.checked import quantize as quantize
+    from .quantisation.effect import QuantizationWarning as QuantizationWarning
     from .quantisation.report import quantization_report as quantization_report
-    from .quantisation.rounding import quantize as quantize
     from .sources.nir.graph import from_nir as from_nir
     from .sources.nir.graph import to_nir as to_nir
     from .sources.snntorch.deployable import make_deployable as make_deployable
@@ -26,7 +27,8 @@ _LAZY = {
     "make_deployable": "sources.snntorch.deployable",
     "prepare_quantization": "sources.snntorch.quantisation_aware",
     "quantization_report": "quantisation.report",
-    "quantize": "quantisation.rounding",
+    "quantize": "quantisation.checked",
+    "QuantizationWarning": "quantisation.effect",
     "to_bundle": "bundle.writer",
     "to_netx": "targets.netx.file",
     "to_nir": "sources.nir.graph",

@@ -18,6 +18,7 @@ from sdcl_neuro.network.spike_file import Spikes
 
 from .approximation import describe
 from .model import Model, load_model
+from .quantisation.effect import Effect, effect_of, measure_effect
 from .quantisation.report import QuantizationReport, quantization_report
 from .quantisation.rounding import quantize
 from .sources.nir.graph import to_nir
@@ -41,6 +42,8 @@ class Transfer:
             (``meta["approximate"]``).
         refused: why nothing was written.
         measured: both networks' spikes on the calibration data, if it was given.
+        effect: what each layer sends before and after rounding, on the calibration data or else on
+            random spikes; None if nothing was written.
         fit: on the hardware asked for; None if none was.
     """
 
@@ -54,7 +57,16 @@ class Transfer:
     approximated: tuple[Mapping[str, Any], ...] = ()
     refused: tuple[Refusal, ...] = ()
     measured: QuantizationReport | None = field(default=None, compare=False)
+    effect: Effect | None = None
     fit: Fit | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the outcome calls for attention, and what to do about it."""
+        if self.effect is None:
+            return ()
+        remedy = "give --calibrate SPIKES" if self.effect.random else "train on in integers"
+        return tuple(f"{complaint}; {remedy}" for complaint in self.effect.warnings)
 
     @property
     def report_path(self) -> Path:
@@ -75,6 +87,8 @@ class Transfer:
                 for reason in self.refused
             ],
             "measured": None if self.measured is None else self.measured.to_dict(),
+            "effect": None if self.effect is None else self.effect.to_json(),
+            "warnings": list(self.warnings),
             "fit": None if self.fit is None else {"hw": self.fit.hw, **self.fit.summary()},
             "versions": versions(),
         }
@@ -98,6 +112,9 @@ class Transfer:
                 )
         if not (self.folded or self.rounded or self.approximated):
             lines.append("  nothing was folded or rounded")
+        if self.effect is not None:
+            lines.append(f"  spikes   {self.effect}")
+        lines += [f"  warning  {text}" for text in self.warnings]
         if self.fit is not None:
             lines.append(f"  {self.fit.hw}: {verdict(self.fit)}")
         return "\n".join(lines if self.measured is None else [*lines, str(self.measured)])
@@ -184,9 +201,11 @@ def _prepare(
         layers = floating.layers
         if integer is None:
             layers = tuple(replace(layer, scale=None) for layer in layers)
-        return replace(floating, layers=layers), done
+        written = replace(floating, layers=layers)
+        return written, replace(done, effect=measure_effect(written, None, calibration))
     if floating is None:
-        return model.need_integer(), done
+        net = model.need_integer()
+        return net, replace(done, effect=measure_effect(None, net))
     if integer is None:
         bits = int(floating.meta.get("message_bits", 0))
         # Float training's last scales are not binding, the data's are.
@@ -194,7 +213,9 @@ def _prepare(
         floating = replace(floating, layers=plain)
         integer = quantize(floating, calibration=calibration, message_bits=bits)
     rounded = tuple(integer.meta.get("quantisation", ()))
-    measured = None
-    if calibration is not None:
-        measured = quantization_report(floating, integer, calibration)
-    return integer, replace(done, rounded=rounded, measured=measured)
+    if calibration is None:
+        effect = measure_effect(floating, integer)
+        return integer, replace(done, rounded=rounded, effect=effect)
+    measured = quantization_report(floating, integer, calibration)
+    effect = effect_of(measured, integer)
+    return integer, replace(done, rounded=rounded, measured=measured, effect=effect)

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 from sdcl_neuro.network.identity import array_sha256, network_sha256, path_sha256, versions
+from sdcl_neuro.network.random_input import RandomInput
 from sdcl_neuro.network.spike_file import check_spikes
 
 from ..backends import run as backends_module
@@ -42,37 +43,6 @@ Pair = tuple[str, str, PairKind]
 
 FLOAT_BASE = "snntorch"
 """What other float backends are compared with: the module as trained."""
-
-
-@dataclass(frozen=True)
-class RandomInput:
-    """Independent random input spikes.
-
-    Attributes:
-        steps, samples: T and B.
-        rate: probability of a spike per input and step.
-        seed: of numpy's default generator.
-    """
-
-    steps: int = 16
-    samples: int = 1
-    rate: float = 0.1
-    seed: int = 0
-
-    def draw(self, input_shape: Sequence[int]) -> Spikes:
-        """uint8 ``[T, B, *input_shape]``."""
-        if self.steps < 1 or self.samples < 1:
-            raise InputError(
-                f"{self.steps} steps of {self.samples} samples", mend="give at least 1"
-            )
-        if not 0 <= self.rate <= 1:
-            raise InputError(f"the rate {self.rate} is no probability", mend="give it in [0, 1]")
-        shape = (self.steps, self.samples, *input_shape)
-        chosen = np.random.default_rng(self.seed).random(shape, dtype=np.float32) < self.rate
-        return chosen.astype(np.uint8)
-
-    def __str__(self) -> str:
-        return f"random, rate {self.rate:g}, seed {self.seed}"
 
 
 def verify(

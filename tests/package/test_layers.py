@@ -27,7 +27,12 @@ LAYERS: list[set[str]] = [
     {"conversion.sources"},
     {"conversion.model"},
     {"conversion.backends"},
-    {"conversion.quantisation.report", "conversion.parity"},
+    {
+        "conversion.quantisation.report",
+        "conversion.quantisation.effect",
+        "conversion.quantisation.checked",
+        "conversion.parity",
+    },
     {"conversion"},
     {"reid"},
     {"reid.configuration"},
