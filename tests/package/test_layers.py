@@ -68,6 +68,8 @@ TITLES = {
     "conversion.approximation": "what no chip computes exactly, as the nearest that it does",
     "conversion.quantisation": "float to integers, and a report of the errors",
     "conversion.quantisation.report": "the report",
+    "conversion.quantisation.effect": "spikes before and after rounding, and when to warn",
+    "conversion.quantisation.checked": "rounding with that warning",
     "conversion.sources": "snnTorch modules and NIR files, read",
     "conversion.model": "a model in any form",
     "conversion.backends": "what runs a network: the table",
