@@ -153,6 +153,14 @@ def _parity_section(story: Story) -> Section:
                 [row for pair in certificate.pairs for row in _rows(pair)],
                 sha256=str(certificate.model["sha256"] or certificate.model["network_sha256"]),
             ),
+            *(
+                table([title, "reason"], [[entry.what, entry.reason] for entry in notes])
+                for title, notes in (
+                    ("not checked", certificate.not_checked),
+                    ("assumed", certificate.assumed),
+                )
+                if notes
+            ),
         ]
     blocks.append(
         note(

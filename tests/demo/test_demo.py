@@ -62,7 +62,7 @@ def test_the_report_is_one_file_and_tells_the_whole_story(out: Path) -> None:
     assert "<script" not in text
     for title in (
         "Frames and events", "Training", "Conversion", "Parity", "Spikes", "Activity",
-        "Latency on this machine", "Latency",
+        "Latency on this machine", "Latency and throughput",
         "Energy", "Ranked lists", "Constants and sources",
     ):  # fmt: skip
         assert f">{title}</h2>" in text, title
