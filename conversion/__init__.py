@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from .quantisation.effect import QuantizationWarning as QuantizationWarning
     from .quantisation.report import quantization_report as quantization_report
     from .sources.nir.graph import from_nir as from_nir
-    from .sources.nir.graph import to_nir as to_nir
     from .sources.snntorch.deployable import make_deployable as make_deployable
     from .sources.snntorch.quantisation_aware import prepare_quantization as prepare_quantization
     from .sources.snntorch.source import from_snntorch as from_snntorch
     from .targets.netx.file import from_netx as from_netx
     from .targets.netx.file import to_netx as to_netx
+    from .targets.nir.writer import to_nir as to_nir
 
 # Name: module. The verbs of the Python interface; no module may have a verb's name, since
 # importing it would put the module in the verb's place.
@@ -31,7 +31,7 @@ _LAZY = {
     "QuantizationWarning": "quantisation.effect",
     "to_bundle": "bundle.writer",
     "to_netx": "targets.netx.file",
-    "to_nir": "sources.nir.graph",
+    "to_nir": "targets.nir.writer",
 }
 
 __all__ = list(_LAZY)

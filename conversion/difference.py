@@ -20,7 +20,7 @@ from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwo
 from sdcl_neuro.network.spec_convert import dequantize
 
 from .model import Model, as_model
-from .sources.nir.weights import spread
+from .targets.nir.weights import spread
 
 SCHEMA = {"name": "sdcl_neuro.difference", "version": 1}
 Layer = FloatLayer | IntLayer

@@ -21,8 +21,8 @@ from .model import Model, load_model
 from .quantisation.effect import Effect, effect_of, measure_effect
 from .quantisation.report import QuantizationReport, quantization_report
 from .quantisation.rounding import quantize
-from .sources.nir.graph import to_nir
 from .targets.netx.file import to_netx
+from .targets.nir.writer import to_nir
 
 SCHEMA = {"name": "sdcl_neuro.convert", "version": 1}
 ENDINGS = (".net", ".nir")

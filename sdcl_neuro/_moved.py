@@ -34,6 +34,7 @@ MOVED = {
     "conversion.modules.layers": "conversion.layer_modules",
     "conversion.netx": "conversion.targets.netx",
     "conversion.nir_format": "conversion.sources.nir",
+    "conversion.nir_format.weights": "conversion.targets.nir.weights",
     "conversion.norse": "conversion.backends.norse",
     "conversion.onnx_export": "conversion.targets.onnx_export",
     "conversion.parity.identity": "network.identity",

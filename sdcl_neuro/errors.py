@@ -5,8 +5,27 @@ Every message is one line that names what is wrong, where, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+
+_ON_COMMAND_LINE: ContextVar[bool] = ContextVar("on_command_line", default=False)
+
+
+@contextmanager
+def command_line() -> Iterator[None]:
+    """Have hints name the command line's options while the body runs."""
+    token = _ON_COMMAND_LINE.set(True)
+    try:
+        yield
+    finally:
+        _ON_COMMAND_LINE.reset(token)
+
+
+def spelled(*, python: str, command: str) -> str:
+    """Return a remedy as the interface that reports it spells it."""
+    return command if _ON_COMMAND_LINE.get() else python
 
 
 class SdclNeuroError(Exception):
@@ -65,8 +84,17 @@ class Refusal:
 
 
 class NetworkRefused(InputError):
-    """A network that cannot be lowered, with every reason at once in `refusals`."""
+    """A network that cannot be lowered, with every reason at once in `refusals`.
 
-    def __init__(self, refusals: Sequence[Refusal], *, where: str = "") -> None:
-        self.refusals = tuple(refusals)
+    Args:
+        refusals: the reasons.
+        where: the network.
+        layers: descriptions of those layers that could be lowered all the same, in which a target
+            may find more reasons.
+    """
+
+    def __init__(
+        self, refusals: Sequence[Refusal], *, where: str = "", layers: Sequence[object] = ()
+    ) -> None:
+        self.refusals, self.layers = tuple(refusals), tuple(layers)
         super().__init__(" | ".join(str(refusal) for refusal in refusals), where=where)

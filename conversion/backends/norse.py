@@ -22,8 +22,8 @@ from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
 from sdcl_neuro.network.spec_convert import dequantize
 from sdcl_neuro.network.spike_file import check_spikes
 
-from ..sources.nir.graph import build_graph
-from ..sources.nir.values import DEFAULT_DT
+from ..targets.nir.forms import DEFAULT_STEP_S
+from ..targets.nir.writer import build_graph
 
 _INSTALL = "pip install 'sdcl-neuro[norse]'"
 
@@ -78,7 +78,7 @@ def require_norse() -> None:
         raise EnvironmentFault("not installed", where="norse", mend=_INSTALL)
 
 
-def import_network(net: FloatNetwork, *, dt: float = DEFAULT_DT) -> Any:
+def import_network(net: FloatNetwork, *, dt: float = DEFAULT_STEP_S) -> Any:
     """Norse's own module for a float network, built by its NIR importer.
 
     Each call of the module takes one step ``[B, *input_shape]`` and the state, and returns the
@@ -106,7 +106,7 @@ def import_network(net: FloatNetwork, *, dt: float = DEFAULT_DT) -> Any:
     ]
     if problems:
         raise NetworkRefused(problems)
-    graph = build_graph(net, dt=dt, batched=True)
+    graph = build_graph(net, dt=dt, reader="norse")
     with warnings.catch_warnings():
         # Norse 1.1.0 calls nirtorch's older entry point, which says so on each call.
         warnings.filterwarnings("ignore", message="nirtorch.load is being deprecated")

@@ -72,6 +72,7 @@ def close_layer(
     weight = whole.weight * gains.reshape(-1, *[1] * (whole.weight.ndim - 1))
     bias = None if bias is None or not bias.any() else bias * gains
     departure, bias = _filtered(population, bias, name, approximate=approximate)
+    bias = _driven(bias, _drive_per_row(whole, shape, population.drive), gains)
     recurrent = None if matrix is None else _single(matrix * gains[:, None])
     layer = FloatLayer(
         name=name,
@@ -199,21 +200,37 @@ def _one_threshold(
     return common, gains
 
 
-def _per_row(threshold: Array, shape: Shape, rows: int) -> Array:
-    """Thresholds ``[rows]``; a population of declared size is never laid out in memory."""
-    padded = threshold.reshape((1,) * (len(shape) - threshold.ndim) + threshold.shape)
+def _per_row(values: Array, shape: Shape, rows: int, *, what: str = "threshold") -> Array:
+    """Constants ``[rows]``; a population of declared size is never laid out in memory."""
+    padded = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
     if any(have not in (1, want) for have, want in zip(padded.shape, shape, strict=False)) or (
         padded.ndim != len(shape)
     ):
-        what = f"a threshold of shape {list(threshold.shape)} for neurons {list(shape)}"
-        raise Unsupported([(what, "make the shapes chain")])
+        said = f"a {what} of shape {list(values.shape)} for neurons {list(shape)}"
+        raise Unsupported([(said, "make the shapes chain")])
     if rows == prod(shape):
         return np.broadcast_to(padded, shape).reshape(rows)
     each = padded.reshape(len(padded), -1)
     if (each != each[:, :1]).any():
-        what = "threshold differs between neurons of one channel"
-        raise Unsupported([(what, f"give one per channel, of shape [{rows}, 1, 1], or one in all")])
+        said = f"{what} differs between neurons of one channel"
+        raise Unsupported([(said, f"give one per channel, of shape [{rows}, 1, 1], or one in all")])
     return np.broadcast_to(each[:, 0], (rows,))
+
+
+def _drive_per_row(whole: Synapse, shape: Shape, drive: Array | None) -> Array | None:
+    """What each step adds to the membranes of a row or channel; None for nothing."""
+    if drive is None or not drive.any():
+        return None
+    if drive.size == 1:
+        return np.full(len(whole.weight), float(drive.reshape(-1)[0]))
+    return _per_row(drive, shape, len(whole.weight), what="v_leak (or v_reset)")
+
+
+def _driven(bias: Array | None, drive: Array | None, gains: Array) -> Array | None:
+    """The bias with a drive that goes straight to the membrane."""
+    if drive is None:
+        return bias
+    return (0.0 if bias is None else bias) + drive * gains
 
 
 def _filtered(

@@ -49,6 +49,7 @@ class Population:
     Attributes:
         threshold: as stored; broadcasts to the population.
         departure: how it differs from the chip's neuron; None if it does not.
+        drive: what each step adds straight to the membrane; broadcasts to the population.
     """
 
     beta: float
@@ -57,3 +58,4 @@ class Population:
     scale: float | None = None
     recurrence: Recurrence | None = None
     departure: Approximation | None = None
+    drive: Array | None = None

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sdcl_neuro.network.spec import Convolution, Kind, Pair, Shape
 
 from .populations import Unsupported
+from .same_padding import pad_kernel_same
 
 Array = NDArray[np.float64]
 _CHAIN_MEND = "make the shapes chain"
@@ -36,22 +37,18 @@ def read_convolution(name: str, module: nn.Conv2d, shape: Shape) -> Synapse:
     """The synapse that `module` is for an input of `shape`; `Unsupported` if it is none."""
     if module.padding_mode != "zeros":
         raise Unsupported([(f"padding mode {module.padding_mode!r}", "pad with zeros")])
-    geometry = Convolution(
-        stride=_pair(module.stride),
-        padding=_padding(module),
-        dilation=_pair(module.dilation),
-        groups=module.groups,
-    )
+    weight, padding, dilation = _kernel(module)
+    geometry = Convolution(_pair(module.stride), padding, dilation, module.groups)
     if len(shape) != 3 or shape[0] != module.in_channels:
         what = f"takes {module.in_channels} channels, receives {list(shape)}"
         raise Unsupported([(what, _CHAIN_MEND)])
-    size = geometry.output_size((shape[1], shape[2]), _pair(module.kernel_size))
+    size = geometry.output_size((shape[1], shape[2]), (weight.shape[2], weight.shape[3]))
     if min(size) < 1:
         raise Unsupported([(f"its kernel is larger than its input {list(shape)}", "pad it")])
     return Synapse(
         name,
         "conv",
-        _double(module.weight),
+        weight,
         shape,
         (module.out_channels, *size),
         None if module.bias is None else _double(module.bias),
@@ -93,15 +90,12 @@ def fold_norm(synapse: Synapse, module: nn.BatchNorm1d | nn.BatchNorm2d) -> Syna
     return replace(synapse, weight=synapse.weight * columns, bias=bias)
 
 
-def _padding(module: nn.Conv2d) -> Pair:
-    if not isinstance(module.padding, str):
-        return _pair(module.padding)
-    if module.padding == "valid":
-        return 0, 0
-    spans = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
-    if any(span % 2 for span in spans):
-        raise Unsupported([("'same' padding of an even kernel is lopsided", "use an odd kernel")])
-    return spans[0] // 2, spans[1] // 2
+def _kernel(module: nn.Conv2d) -> tuple[Array, Pair, Pair]:
+    """Kernel, padding and dilation, with padding in words put into numbers."""
+    weight, dilation = _double(module.weight), _pair(module.dilation)
+    if module.padding == "same":
+        return pad_kernel_same(weight, dilation)
+    return weight, (0, 0) if module.padding == "valid" else _pair(module.padding), dilation
 
 
 def _pair(value: Any) -> Pair:

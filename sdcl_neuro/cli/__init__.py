@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from sdcl_neuro import __version__
-from sdcl_neuro.errors import SdclNeuroError
+from sdcl_neuro.errors import SdclNeuroError, command_line
 
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
 VERBS: dict[str, tuple[str, str]] = {
@@ -83,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        code = cast(int, args.execute(args))
+        with command_line():
+            code = cast(int, args.execute(args))
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

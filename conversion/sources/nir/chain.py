@@ -1,7 +1,6 @@
 """A NIR graph as the chain of layers it has to be: synapse, neurons, synapse, neurons.
 
-Subgraphs are put in place of their node (snnTorch writes a recurrent population as one), then the
-graph is walked from its input. Every fault found is kept, so that one answer names them all.
+The graph is walked from its input. Every fault found is kept, so that one answer names them all.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from dataclasses import dataclass
 
 from sdcl_neuro.errors import Refusal
 
-from .file import Tree
-from .inline import PASS, Node, contract, inline
+from .inline import PASS, Node
 
 SYNAPSES = ("Conv2d", "Linear", "Affine")
 NEURONS = ("LIF", "IF", "CubaLIF")
@@ -61,22 +59,27 @@ class Chain:
     problems: tuple[Refusal, ...]
 
 
-def read_chain(tree: Tree) -> Chain:
-    """Put a graph in order, as far as it is one chain; see `Chain`."""
-    problems: list[Refusal] = []
-    nodes, edges = inline(tree, "", problems)
+def read_chain(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> Chain:
+    """Put a graph in order, as far as it is one chain.
+
+    Args:
+        nodes, edges: of a graph whose subgraphs are in place.
+
+    Returns:
+        The chain. Walking goes on after a fault, so that one answer names them all.
+    """
+    problems = []
     for node in nodes.values():
         if node.type not in _KNOWN:
-            mend = _MENDS.get(node.type, _MEND_OTHER)
-            problems.append(Refusal(node.where, f"{node.type} is not supported", mend))
-    edges = contract(nodes, edges)
-    if problems:
-        return Chain(None, (), tuple(problems))
-    return _Walk(nodes, edges).run()
+            hint = _MENDS.get(node.type, _MEND_OTHER)
+            problems.append(Refusal(node.where, f"{node.type} is not supported", hint))
+    walk = _Walk(nodes, edges)
+    chain = walk.run()
+    return Chain(chain.source, chain.stages, (*problems, *chain.problems))
 
 
 class _Walk:
-    """Walks a graph from its input to its output."""
+    """Walks a graph from its input to its output, past what is wrong with it."""
 
     def __init__(self, nodes: Mapping[str, Node], edges: Iterable[tuple[str, str]]) -> None:
         self.nodes = nodes
@@ -91,30 +94,44 @@ class _Walk:
         self.flattened = False
         self.pools: list[Node] = []
         self.synapse: Node | None = None
+        self.known = True
 
     def run(self) -> Chain:
         source = self._only("Input")
         self._only("Output")
-        if not self.problems and source is not None:
+        if source is not None:
             node: Node | None = source
             while node is not None:
                 self.visited.add(node.name)
                 node = self._next(node)
-            left = sorted(self.nodes.keys() - self.visited)
-            if left and not self.problems:
-                what = f"not on the way from input to output: {', '.join(left[:5])}"
-                self.problems.append(Refusal("graph", what, "remove or connect them"))
+            self._expect_all_visited(source.name)
         return Chain(source, tuple(self.stages), tuple(self.problems))
+
+    def _expect_all_visited(self, source: str) -> None:
+        """Refuse nodes that no path from the input reaches, unless a branch is refused anyway."""
+        reached, waiting = {source}, [source]
+        while waiting:
+            for name in self.behind[waiting.pop()]:
+                if name not in reached:
+                    reached.add(name)
+                    waiting.append(name)
+        left = sorted(self.nodes.keys() - (self.visited if not self.problems else reached))
+        outputs = {node.name for node in self.nodes.values() if node.type == "Output"}
+        left = [name for name in left if not self.problems or name not in outputs]
+        if left:
+            more = "" if len(left) <= 5 else f" and {len(left) - 5} more"
+            what = f"not on the way from input to output: {', '.join(left[:5])}{more}"
+            self.problems.append(Refusal("graph", what, "remove or connect them"))
 
     def _only(self, kind: str) -> Node | None:
         found = [node for node in self.nodes.values() if node.type == kind]
         if len(found) != 1:
             what = f"it has {len(found)} nodes of type {kind}"
             self.problems.append(Refusal("graph", what, "give it exactly one"))
-        return found[0] if len(found) == 1 else None
+        return found[0] if found else None
 
-    def _refuse(self, node: Node, what: str, mend: str) -> None:
-        self.problems.append(Refusal(node.where, what, mend))
+    def _refuse(self, node: Node, what: str, hint: str) -> None:
+        self.problems.append(Refusal(node.where, what, hint))
 
     def _recurrent(self, name: str) -> list[str]:
         """Synapses from a population to itself and nowhere else."""
@@ -127,38 +144,35 @@ class _Walk:
         ]
 
     def _next(self, node: Node) -> Node | None:
-        """The node behind one, checked and taken up; None at the end, or where it goes wrong."""
+        """The node behind one, checked and taken up; None at the end."""
         loops = self._recurrent(node.name) if node.type in NEURONS else []
         targets = [name for name in self.behind[node.name] if name not in loops]
         if len(targets) != 1:
             reached = ", ".join(targets) or "nothing"
-            self._refuse(
-                node, f"it leads to {len(targets)} nodes ({reached}), not one", _MEND_CHAIN
-            )
+            what = f"it leads to {len(targets)} nodes ({reached}), not one"
+            self._refuse(node, what, _MEND_CHAIN)
+        fresh = [name for name in targets if name not in self.visited]
+        if targets and not fresh:
+            what = f"a cycle leads back to it from {node.name}"
+            self._refuse(self.nodes[targets[0]], what, _MEND_CHAIN)
+        if not fresh:
             return None
-        target = self.nodes[targets[0]]
-        if target.name in self.visited:
-            self._refuse(target, f"a cycle leads back to it from {node.name}", _MEND_CHAIN)
-            return None
+        target = self.nodes[fresh[0]]
         loops = self._recurrent(target.name) if target.type in NEURONS else []
         sources = [name for name in self.before[target.name] if name not in loops]
         if len(sources) != 1 or len(loops) > 1:
             names = ", ".join(self.before[target.name])
             self._refuse(target, f"it has several inputs ({names})", _MEND_CHAIN)
-            return None
         return self._take(target, [self.nodes[name] for name in loops])
 
     def _take(self, node: Node, loops: list[Node]) -> Node | None:
         """Add a node to the chain."""
+        if node.type not in _KNOWN:
+            # It has been refused; whatever it was, it ends what stood before it.
+            self.synapse, self.flattened, self.pools, self.known = None, False, [], False
+            return node
         if node.type == "Output":
-            if self.synapse is not None:
-                self._refuse(self.synapse, "no neurons stand behind it", _READOUT)
-            elif self.pools:
-                mend = "leave it out and pool the spikes that are read"
-                self._refuse(self.pools[-1], "no synapse stands behind it", mend)
-            elif not self.stages:
-                self._refuse(node, "the network has no layers", "export a network with neurons")
-            self.visited.add(node.name)
+            self._end(node)
             return None
         if node.type == "Flatten":
             if self.synapse is not None:
@@ -166,20 +180,37 @@ class _Walk:
             self.flattened = True
         elif node.type in POOLS:
             if self.synapse is not None or self.flattened:
-                mend = "put it behind the neurons and before the Flatten"
-                self._refuse(node, "it pools neither neurons nor the input", mend)
+                hint = "put it behind the neurons and before the Flatten"
+                self._refuse(node, "it pools neither neurons nor the input", hint)
             self.pools.append(node)
         elif node.type in SYNAPSES:
             if self.synapse is not None:
                 what = f"it follows the synapse {self.synapse.name} without neurons between"
                 self._refuse(node, what, "put neurons between them or multiply them into one")
             self.synapse = node
-        elif self.synapse is None:
-            self._refuse(node, "neurons without a synapse before them", "put a synapse before them")
+        elif node.type in NEURONS:
+            self._close(node, loops)
+        return node
+
+    def _close(self, node: Node, loops: list[Node]) -> None:
+        """End a stage in its neurons."""
+        self.visited.update(loop.name for loop in loops)
+        if self.synapse is None:
+            if self.known:
+                self._refuse(node, "neurons without a synapse before them", "put a synapse first")
         else:
-            self.visited.update(loop.name for loop in loops)
             recurrent = loops[0] if loops else None
             pools = tuple(self.pools)
             self.stages.append(Stage(self.synapse, node, recurrent, self.flattened, pools))
-            self.synapse, self.flattened, self.pools = None, False, []
-        return node
+        self.synapse, self.flattened, self.pools, self.known = None, False, [], True
+
+    def _end(self, node: Node) -> None:
+        """Refuse what stands before the output without being a layer."""
+        self.visited.add(node.name)
+        if self.synapse is not None:
+            self._refuse(self.synapse, "no neurons stand behind it", _READOUT)
+        elif self.pools:
+            hint = "leave it out and pool the spikes that are read"
+            self._refuse(self.pools[-1], "no synapse stands behind it", hint)
+        elif not self.stages and self.known and not self.problems:
+            self._refuse(node, "the network has no layers", "export a network with neurons")

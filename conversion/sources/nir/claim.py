@@ -1,19 +1,14 @@
-"""What NIR has no words for, kept in a graph's metadata, and held against the graph on reading.
+"""The network that a file of ours claims in its metadata, held against its graph.
 
-The graph alone is what every reader understands: float32, constants per neuron. The metadata adds
-what makes a file give back the very same network: names, decays and thresholds in full precision,
-scales, and for an integer network its integers. A value that stands in both places and differs
-is refused, because nothing says which of the two was meant.
-
-Keys: ``dt``, the step in seconds; ``sdcl_neuro``, JSON text; ``sdcl_neuro_<field>_<layer>``,
-arrays. Everything is flat, since older readers of NIR take no nested metadata.
+A value that stands in both places and differs is refused, because nothing says which of the two
+was meant. `targets.nir.claim` has what the metadata holds.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,102 +22,76 @@ from sdcl_neuro.network.spec import (
     IntLayer,
     IntNetwork,
     IntNeuron,
+    Shape,
 )
 from sdcl_neuro.network.spec_convert import dequantize
 
-from .reader import RawLayer, RawNetwork
-from .values import Array
-from .weights import blocks_of, gain_of, spread, stored_weight
+from ...targets.nir.claim import KEY, VERSION
+from ...targets.nir.forms import FORMS, OWN, Form
+from ...targets.nir.populations import rate_of
+from ...targets.nir.weights import Array, blocks_of, gain_of, spread, stored_weight
+from .file import Tree
+from .reader import RawLayer, read_raw
 
-KEY = "sdcl_neuro"
-VERSION = 1
-_INT_ARRAYS = ("weight", "bias", "recurrent_weight", "delay")
-_TOLERANCE = 1e-6  # float32 keeps a value to 6e-8; some are the outcome of three roundings
-
-
-def make_claim(net: FloatNetwork | IntNetwork, *, dt: float) -> dict[str, Any]:
-    """The metadata of a network."""
-    claim: dict[str, Any] = {"dt": float(dt)}
-    layers: list[dict[str, Any]] = []
-    sequence: Sequence[FloatLayer | IntLayer] = net.layers
-    for index, layer in enumerate(sequence):
-        entry: dict[str, Any] = {"name": layer.name, "kind": layer.kind}
-        entry |= asdict(layer.neuron)
-        if layer.convolution is not None:
-            entry["groups"] = layer.convolution.groups
-        if isinstance(layer, FloatLayer):
-            entry["scale"] = layer.scale
-            arrays = _corrections(layer)
-        else:
-            arrays = {name: getattr(layer, name) for name in _INT_ARRAYS}
-        entry["has"] = [name for name in _INT_ARRAYS if getattr(layer, name, None) is not None]
-        layers.append(entry)
-        for name, values in arrays.items():
-            if values is not None:
-                claim[f"{KEY}_{name}_{index}"] = values
-    body: dict[str, Any] = {"version": VERSION, "layers": layers, "meta": dict(net.meta)}
-    body["arithmetic"] = "float" if isinstance(net, FloatNetwork) else "integer"
-    if isinstance(net, IntNetwork):
-        body["message_bits"] = net.message_bits
-    try:
-        claim[KEY] = json.dumps(body, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the network's meta is not plain JSON ({error})") from error
-    return claim
+_TOLERANCE = 1e-6
+"""float32 keeps a value to 6e-8; some are the outcome of three roundings."""
 
 
-def _corrections(layer: FloatLayer) -> dict[str, Array]:
-    """What reading back is off by, in steps of float32; only arrays that are off are kept.
+def read_claim(tree: Tree, *, where: str) -> FloatNetwork | IntNetwork:
+    """Read the network that a file of ours claims, if its graph says the same.
 
-    A bias behind a synaptic current stands in the graph as ``v_leak``, one value for each neuron,
-    and is kept here as it is.
-    """
-    gain = gain_of(layer.neuron)
-    found: dict[str, Array] = {}
-    for name in ("weight", "bias", "recurrent_weight"):
-        values = getattr(layer, name)
-        if values is None:
-            continue
-        if name == "bias" and layer.neuron.alpha > 0:
-            found[name] = np.asarray(values, dtype=np.float32)
-            continue
-        exact = np.ascontiguousarray(values, dtype=np.float32)
-        read = (stored_weight(exact, gain).astype(np.float64) * gain).astype(np.float32)
-        steps = exact.view(np.int32).astype(np.int64) - read.view(np.int32)
-        if steps.any():
-            found[f"{name}_steps"] = steps.astype(np.int8)
-    return found
+    Args:
+        tree: the file, with our metadata.
+        where: how to call it in messages.
 
-
-def check_claim(raw: RawNetwork, metadata: Mapping[str, Any]) -> FloatNetwork | IntNetwork:
-    """The network that the metadata claims, if the graph says the same.
+    Returns:
+        The network as it was written; its meta says for which step, ``dt_s``.
 
     Raises:
+        NetworkRefused: the graph cannot be read.
         InputError: the metadata is damaged, or it and the graph disagree.
     """
+    metadata = tree["metadata"]
     try:
         body = json.loads(metadata[KEY])
-        if body["version"] != VERSION:
-            raise _damaged(f"its version is {body['version']}, not {VERSION}")
-        if any(layer.pool is not None for layer in raw.layers):
-            raise _damaged("the graph pools, which its writer never does")
-        integer = body["arithmetic"] == "integer"
-        entries = body["layers"]
-        if len(entries) != len(raw.layers):
-            raise _damaged(f"it has {len(entries)} layers, the graph {len(raw.layers)}")
-        pairs = [(_grouped(r, e), e) for r, e in zip(raw.layers, entries, strict=True)]
-        raw = replace(raw, layers=tuple(layer for layer, _ in pairs))
-        if not integer:
-            exact = [_float_layer(r, e, i, metadata) for i, (r, e) in enumerate(pairs)]
-            net = FloatNetwork(raw.input_shape, tuple(exact), body["meta"])
-            _agree(raw, net)
-            return net
-        layers = tuple(_int_layer(r, e, i, metadata) for i, (r, e) in enumerate(pairs))
-        bits = int(body["message_bits"])
-        chip = IntNetwork(raw.input_shape, layers, message_bits=bits, meta=body["meta"])
+        form = OWN if body.get("reader") is None else FORMS[body["reader"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(f"{type(error).__name__}: {error}"[:200]) from error
+    raw = read_raw(tree, writer=form.reads_as, where=where)
+    shape, layers, step = raw.checked(where)
+    try:
+        net = _claimed(body, metadata, shape, layers, form)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _damaged(f"{type(error).__name__}: {error}"[:200]) from error
-    _agree(raw, dequantize(chip))
+    meta = {**net.meta, "dt_s": step.seconds, "dt_source": step.source}
+    return replace(net, meta=meta)
+
+
+def _claimed(
+    body: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    shape: Shape,
+    layers: tuple[RawLayer, ...],
+    form: Form,
+) -> FloatNetwork | IntNetwork:
+    """The network of the metadata, once its graph was found to agree."""
+    if body["version"] != VERSION:
+        raise _damaged(f"its version is {body['version']}, not {VERSION}")
+    if any(layer.pool is not None for layer in layers):
+        raise _damaged("the graph pools, which its writer never does")
+    entries = body["layers"]
+    if len(entries) != len(layers):
+        raise _damaged(f"it has {len(entries)} layers, the graph {len(layers)}")
+    layers = tuple(_grouped(raw, entry) for raw, entry in zip(layers, entries, strict=True))
+    pairs = list(enumerate(zip(layers, entries, strict=True)))
+    if body["arithmetic"] != "integer":
+        exact = [_float_layer(r, e, i, metadata, form) for i, (r, e) in pairs]
+        net = FloatNetwork(shape, tuple(exact), body["meta"])
+        _agree(layers, net, form)
+        return net
+    whole = tuple(_int_layer(r, e, i, metadata) for i, (r, e) in pairs)
+    chip = IntNetwork(shape, whole, message_bits=int(body["message_bits"]), meta=body["meta"])
+    _agree(layers, dequantize(chip), form)
     return chip
 
 
@@ -143,8 +112,8 @@ def _grouped(raw: RawLayer, entry: Mapping[str, Any]) -> RawLayer:
 
 
 def _damaged(reason: str) -> InputError:
-    mend = f"convert the network again, or delete the metadata {KEY!r} to read the graph alone"
-    return InputError(f"metadata {KEY!r} is damaged: {reason}", mend=mend)
+    what = f"metadata {KEY!r} is damaged: {reason}"
+    return InputError(what, mend="convert the network again")
 
 
 def _array(metadata: Mapping[str, Any], key: str, shape: tuple[int, ...], kinds: str) -> Array:
@@ -155,12 +124,12 @@ def _array(metadata: Mapping[str, Any], key: str, shape: tuple[int, ...], kinds:
 
 
 def _float_layer(
-    raw: RawLayer, entry: Mapping[str, Any], index: int, metadata: Mapping[str, Any]
+    raw: RawLayer, entry: Mapping[str, Any], index: int, metadata: Mapping[str, Any], form: Form
 ) -> FloatLayer:
     neuron = FloatNeuron(
         beta=float(entry["beta"]), threshold=float(entry["threshold"]), alpha=float(entry["alpha"])
     )
-    gain = gain_of(neuron)
+    gain = gain_of(neuron, form)
 
     def exact(name: str, stored: Array | None, shape: tuple[int, ...]) -> Array | None:
         if name not in entry["has"]:
@@ -222,20 +191,20 @@ def _int_layer(
     )
 
 
-def _agree(raw: RawNetwork, net: FloatNetwork) -> None:
+def _agree(layers: tuple[RawLayer, ...], net: FloatNetwork, form: Form) -> None:
     """Refuse a graph that says something else than the network claimed."""
-    for index, (graph, layer) in enumerate(zip(raw.layers, net.layers, strict=True)):
-        neuron, gain = layer.neuron, gain_of(layer.neuron)
+    for index, (graph, layer) in enumerate(zip(layers, net.layers, strict=True)):
+        neuron, gain = layer.neuron, gain_of(layer.neuron, form)
         filtered = neuron.alpha > 0
         bias = None if layer.bias is None or filtered else stored_weight(layer.bias, gain)
         drive = np.zeros(1)
         if layer.bias is not None and filtered:
             with np.errstate(all="ignore"):
-                drive = layer.bias.astype(np.float64) / (1 - neuron.beta)
+                drive = layer.bias.astype(np.float64) / rate_of(neuron, form)
         recurrent = layer.recurrent_weight
         leak = np.broadcast_to(graph.neurons.leak, layer.out_shape).reshape(len(drive), -1)
         said: dict[str, tuple[Any, Any]] = {
-            "beta": (1 - graph.neurons.beta, 1 - neuron.beta),
+            "beta": (1 - graph.neurons.beta, rate_of(neuron, form)),
             "alpha": (1 - graph.neurons.alpha, 1 - neuron.alpha),
             "threshold": (graph.neurons.threshold, neuron.threshold),
             "v_reset": (graph.neurons.reset, 0.0),
@@ -253,9 +222,8 @@ def _agree(raw: RawNetwork, net: FloatNetwork) -> None:
             with np.errstate(all="ignore"):
                 same = np.allclose(in_graph, claimed, rtol=_TOLERANCE, atol=0)
             if not same:
-                mend = f"convert the network again, or delete the metadata {KEY!r}"
                 what = f"the graph and its metadata disagree on the {name} of layer {index}"
-                raise InputError(what, where=graph.where, mend=mend)
+                raise InputError(what, where=graph.where, mend="convert the network again")
 
 
 def _or_zero(values: Array | None) -> Array:

@@ -1,55 +1,109 @@
-"""Graphs of writers that mean something else than NIR's words, put into NIR's words.
+"""A writer's constants put into NIR's own words, which forward Euler steps::
 
-A NIR file does not say who wrote it, so the reader has to be told. Sinabs (3.1.3, ``sinabs/nir.py``
-and ``sinabs/layers/lif.py``): a LIF's tau counts steps, and its membrane keeps beta =
-exp(-1 / tau) of itself, where NIR's equation stepped by Euler keeps 1 - dt / tau. It takes
-1 - beta of its input, as r = 1 says in NIR, or, with ``norm_input=False``, the input whole: the
-file does not tell these two apart either.
+    LIF      v[t] = v[t-1] + dt / tau (v_leak - v[t-1] + r x[t])
+    CubaLIF  i[t] = i[t-1] + dt / tau_syn (w_in x[t] - i[t-1]), and v as above with i for x
+
+A decay ``k`` per step is ``tau = dt / (1 - k)``; an input that counts ``g`` is ``r = g tau / dt``,
+so that one that counts whole before the decay, ``g = k``, is ``r = tau / dt - 1``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import lambertw
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, spelled
 
-from .file import Tree
+from .inline import Node
+from .writers import OWN_WORDS, WRITERS, Gain, Writer
 
-WRITERS = ("nir", "sinabs", "sinabs-unnormed")
-"""NIR's own words, as Norse, snnTorch and SpikingJelly write them; Sinabs with its layers' default
-``norm_input=True``; and with False, as its own importer takes every file."""
+Array = NDArray[np.float64]
 
 
-def translate(tree: Tree, writer: str, *, dt: float) -> Tree:
-    """A graph in NIR's words.
-
-    Args:
-        tree: a graph, as `file.read_tree` gives it.
-        writer: one of `WRITERS`.
-        dt: length of one step in seconds.
+def row_of(writer: str | None) -> Writer:
+    """Return a writer's row; NIR's own words for None.
 
     Raises:
-        InputError: there is no such writer, or a constant of it has no meaning.
+        InputError: there is no such writer.
     """
-    if writer not in WRITERS:
-        raise InputError(f"unknown writer {writer!r}", where="from_nir", mend=f"use {WRITERS}")
-    if writer == "nir" or not isinstance(tree.get("nodes"), dict):
-        return tree
-    return {**tree, "nodes": {k: _node(v, writer, dt) for k, v in tree["nodes"].items()}}
+    name = OWN_WORDS if writer is None else writer
+    if name not in WRITERS:
+        what = f"unknown writer {name!r}"
+        raise InputError(what, where=spelled(python="writer", command="--writer"), mend=names())
+    return WRITERS[name]
 
 
-def _node(node: Any, writer: str, dt: float) -> Any:
-    if not isinstance(node, dict):
+def names() -> str:
+    """Name all writers, for hints."""
+    return f"use one of {', '.join(WRITERS)}"
+
+
+def translate(node: Node, row: Writer, dt: float) -> Node:
+    """Return a population's node with its constants in NIR's own words, in float64.
+
+    Args:
+        node: any node; all but LIF and CubaLIF come back as they are.
+        row: who wrote it.
+        dt: length of one step in seconds.
+    """
+    if node.type not in ("LIF", "CubaLIF"):
         return node
-    if node.get("type") == "NIRGraph":
-        return translate(node, writer, dt=dt)
-    if node.get("type") != "LIF" or "tau" not in node:
-        return node
-    steps = np.asarray(node["tau"], dtype=np.float64)
-    if not (steps > 0).all():
-        mend = "give tau in steps, above zero"
-        raise InputError("tau is no number of steps", where="sinabs LIF", mend=mend)
-    tau = dt / -np.expm1(-1.0 / steps)
-    return {**node, "tau": tau, "r": tau / dt if writer == "sinabs-unnormed" else node.get("r")}
+    fields = dict(node.fields)
+    if node.type == "LIF":
+        _rewrite(fields, "tau", "r", row.gain, row=row, dt=dt)
+    else:
+        _rewrite(fields, "tau_mem", "r", row.gain, row=row, dt=dt)
+        _rewrite(fields, "tau_syn", "w_in", row.current_gain, row=row, dt=dt)
+    return Node(node.name, node.type, fields)
+
+
+def _rewrite(
+    fields: dict[str, Any], time: str, factor: str, gain: Gain, *, row: Writer, dt: float
+) -> None:
+    """Rewrite a time constant and the factor of its input; what is as NIR has it stays as it is."""
+    stored = _numbers(fields, time)
+    if stored is None:
+        return
+    tau = stored
+    if (row.tau, row.decay) != ("seconds", "euler"):
+        tau = fields[time] = _tau(stored, row, dt)
+    if gain != "stored":
+        fields[factor] = tau / dt - (1.0 if gain == "before decay" else 0.0)
+
+
+def _tau(stored: Array, row: Writer, dt: float) -> Array:
+    """Return the time constant that Euler needs for the decay that is meant."""
+    with np.errstate(all="ignore"):
+        tau = stored
+        if row.tau == "steps":
+            tau = stored * dt
+        elif row.tau == "seconds times the step":
+            tau = stored / dt
+        if row.decay == "exponential":
+            # Below a step nothing is kept: exp(-dt / 0) is zero, so that tau is dt.
+            tau = np.where(tau > 0, dt / -np.expm1(-dt / tau), tau)
+    return tau
+
+
+def step_in_r(nodes: list[Node]) -> Array:
+    """Return the steps that Rockpool's ``r = tau exp(-dt / tau) / dt`` holds, one a neuron.
+
+    With ``x = dt / tau`` it is ``x exp(x) = 1 / r``, Lambert's W. Empty without a population.
+    """
+    found: list[Array] = []
+    for node in nodes:
+        tau, r = _numbers(node.fields, "tau_mem"), _numbers(node.fields, "r")
+        if node.type == "CubaLIF" and tau is not None and r is not None and tau.shape == r.shape:
+            with np.errstate(all="ignore"):
+                found.append((tau * lambertw(1.0 / r).real).reshape(-1))
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def _numbers(fields: Mapping[str, Any], key: str) -> Array | None:
+    """Return a field as float64; None where it is missing or holds none, which the reader refuses."""
+    value = np.asarray(fields.get(key))
+    return value.astype(np.float64) if value.dtype.kind in "biuf" and value.size else None

@@ -1,19 +1,18 @@
 """A graph's layers as the float network they mean, exact, or approximate where that is asked for.
 
-Neurons that a spike sets to ``v_reset`` = r instead of zero are the chip's in ``v - r``: the
-threshold is lower by r, and a constant drive takes ``(1 - beta) r`` off in each step. Only the
-start differs, at zero in the one and at r in the other, which is why it is an approximation.
+Neurons that a spike sets to ``v_reset`` = r are the chip's in ``v - r``: the threshold is lower by
+r, and the membrane is driven by ``(1 - beta) (v_leak - r)`` in each step. That is exact if the
+membrane starts at r, and approximate if it starts elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.errors import NetworkRefused, Refusal, spelled
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, Shape
 
 from ...approximation import recalibrate
@@ -21,68 +20,69 @@ from ...lowering.approximate import Approximation
 from ...lowering.closing import close_layer
 from ...lowering.populations import Population, Recurrence, Unsupported
 from ...lowering.synapses import Synapse
-from .reader import SNNTORCH_EXPORT, RawLayer, RawNetwork
-from .values import Refuse
+from .reader import RawLayer, RawNetwork
+from .writers import WRITERS, Start, Writer
 
 Rounding = Callable[[float], float]
+Array = NDArray[np.float64]
 
 
 def plain_network(raw: RawNetwork, *, where: str, calibration: object = None) -> FloatNetwork:
-    """The float network that a graph means, whoever wrote it.
+    """Give the float network that a graph means, whoever wrote it.
 
     Args:
         raw: the graph.
         where: how to call it in messages.
-        calibration: spikes ``[T, B, *input_shape]``; given, another reset and a bias before a
-            current are approximated.
+        calibration: spikes ``[T, B, *input_shape]``; given, a membrane that does not start at its
+            reset, a reset by subtraction and a bias before a current are approximated.
 
     Raises:
-        NetworkRefused: with every reason why it cannot be lowered.
+        NetworkRefused: with every reason why it cannot be lowered, those of reading included;
+            ``layers`` holds what could be lowered, for whoever looks for more reasons.
     """
-    problems: list[Refusal] = []
+    problems = list(raw.problems)
     # snnTorch's decays were float32 before they became time constants: rounding brings them back.
     rounding: Rounding = float
-    if raw.dt_source == SNNTORCH_EXPORT:
+    if raw.row is WRITERS["snntorch"]:
         rounding = lambda value: float(np.float32(value))  # noqa: E731
     layers: list[FloatLayer] = []
     departures: list[Approximation | None] = []
     notes: list[str] = []
     sent = raw.input_shape
     for layer in raw.layers:
+        if layer is None or sent is None:
+            sent = None
+            continue
         try:
-            _refuse_leak(layer, problems.append)
             closed = close_layer(
                 _synapse(layer),
-                _population(layer, rounding),
+                _population(layer, raw.row, rounding, approximate=calibration is not None),
                 pool=layer.pool,
                 image=layer.in_shape,
                 sent=sent,
                 approximate=calibration is not None,
             )
         except Unsupported as unfit:
-            problems += [Refusal(layer.where, what, mend) for what, mend in unfit.reasons]
+            problems += [Refusal(layer.where, what, hint) for what, hint in unfit.reasons]
             sent = layer.out_shape
             continue
-        layers.append(_at_rest(closed.layer, layer.neurons.reset))
+        layers.append(closed.layer)
         departures.append(closed.departure)
-        notes += closed.notes
+        notes += [*_remarks(layer), *closed.notes]
         sent = closed.layer.out_shape
     if problems:
-        raise NetworkRefused(problems, where=where)
-    meta = {"source": "nir", "dt_s": raw.dt, "dt_source": raw.dt_source}
-    net = FloatNetwork(raw.input_shape, tuple(layers), {**meta, "lowered": notes})
+        raise NetworkRefused(problems, where=where, layers=layers)
+    shape, _, step = raw.checked(where)
+    meta = {"source": "nir", "dt_s": step.seconds, "dt_source": step.source}
+    meta |= {"assumed": list(raw.assumed), "lowered": notes}
+    net = FloatNetwork(shape, tuple(layers), meta)
     return recalibrate(net, departures, calibration) if any(departures) else net
 
 
-def _refuse_leak(layer: RawLayer, refuse: Refuse) -> None:
-    if layer.neurons.leak.any():
-        mend = "write the resting potential as zero, a constant drive as the bias before"
-        refuse(Refusal(layer.where, "v_leak is not zero", mend))
-    neurons = layer.neurons
-    differ = neurons.threshold.min() != neurons.threshold.max()
-    if neurons.reset and (neurons.alpha > 0 or differ):
-        what = "v_reset is not zero, beside a synaptic current or thresholds that differ"
-        refuse(Refusal(layer.where, what, "use a reset to zero"))
+def _remarks(layer: RawLayer) -> list[str]:
+    if layer.neurons.gain == 0:
+        return [f"{layer.where}: its time constant is infinite, so that no input ever reaches it"]
+    return []
 
 
 def _synapse(layer: RawLayer) -> Synapse:
@@ -101,7 +101,9 @@ def _synapse(layer: RawLayer) -> Synapse:
     )
 
 
-def _population(layer: RawLayer, rounding: Rounding) -> Population:
+def _population(
+    layer: RawLayer, row: Writer, rounding: Rounding, *, approximate: bool
+) -> Population:
     neurons, recurrence = layer.neurons, None
     if layer.recurrent_weight is not None:
         bias = layer.recurrent_bias
@@ -110,24 +112,59 @@ def _population(layer: RawLayer, rounding: Rounding) -> Population:
             _scaled(layer.recurrent_weight, neurons.gain),
             None if bias is None else _scaled(bias, neurons.gain),
         )
-    threshold = neurons.threshold.astype(np.float64) - neurons.reset
+    leak, reset = neurons.leak.astype(np.float64), neurons.reset.astype(np.float64)
+    threshold = _single(neurons.threshold.astype(np.float64) - reset)
+    if row.inclusive:
+        # Float32 membranes that reach the threshold are those above its predecessor.
+        threshold = np.nextafter(threshold, np.float32(-np.inf))
     return Population(
         beta=rounding(neurons.beta),
-        threshold=threshold,
+        threshold=threshold.astype(np.float64),
         alpha=rounding(neurons.alpha),
         recurrence=recurrence,
-        departure=Approximation(rest=neurons.reset) if neurons.reset else None,
+        departure=_departure(leak, reset, row, approximate=approximate),
+        drive=(1.0 - neurons.beta) * (leak - reset),
     )
 
 
-def _at_rest(layer: FloatLayer, reset: float) -> FloatLayer:
-    """A layer in ``v - reset``, whose threshold has been lowered already."""
-    drive = (1 - layer.neuron.beta) * reset
-    if drive == 0:
-        return layer
-    bias = np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
-    return replace(layer, bias=(bias.astype(np.float64) - drive).astype(np.float32))
+def _departure(
+    leak: Array, reset: Array, row: Writer, *, approximate: bool
+) -> Approximation | None:
+    """How a population differs from the chip's; `Unsupported` where that was not asked for."""
+    reasons, rest = [], 0.0
+    if not _starts_at_reset(leak, reset, row.start):
+        rest = float(reset.reshape(-1)[0])
+        if row.start == "v_leak" or reset.min() != reset.max():
+            what = "its membranes start at a potential that is not v_reset"
+            reasons.append((what, "use one v_reset of zero, and a v_leak of zero"))
+        elif not approximate:
+            reasons.append(("v_reset is not zero", _hint("use a reset to zero")))
+    if row.reset == "subtracts" and not approximate:
+        what = f"{row.library}'s neurons reset by subtraction"
+        reasons.append((what, _hint("train with a reset to zero")))
+    if reasons:
+        raise Unsupported(reasons)
+    subtracts = row.reset == "subtracts"
+    return Approximation(subtracts=subtracts, rest=rest) if subtracts or rest else None
 
 
-def _scaled(values: NDArray[np.generic], gain: float) -> NDArray[np.float64]:
+def _starts_at_reset(leak: Array, reset: Array, start: Start) -> bool:
+    if start == "v_reset":
+        return True
+    same = bool((leak == reset).all())
+    return same or (start == "rest" and not reset.any())
+
+
+def _hint(otherwise: str) -> str:
+    return otherwise + spelled(
+        python=", or from_nir(path, approximate=True, calibration=spikes)",
+        command=", or sdcl-neuro convert MODEL OUT --approximate --calibrate SPIKES",
+    )
+
+
+def _scaled(values: NDArray[np.generic], gain: float) -> Array:
     return values.astype(np.float64) * gain
+
+
+def _single(values: Array) -> NDArray[np.float32]:
+    return values.astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -11,26 +12,21 @@ from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.network.spec import Convolution, Kind, Shape
 
 from ...lowering.pooling import Pool
-from .chain import Chain, Stage, read_chain
+from .assumed import assumptions
+from .chain import NEURONS, SYNAPSES, Stage, read_chain
+from .dialects import row_of, translate
 from .file import Tree
-from .inline import Node
+from .inline import Node, contract, inline
+from .neurons import Neurons, read_neurons
 from .pools import read_pools
-from .values import (
-    DEFAULT_DT,
-    SNNTORCH_DT,
-    Array,
-    Neurons,
-    Refuse,
-    Synapse,
-    numbers,
-    read_neurons,
-    read_synapse,
-    step_of_snntorch,
-)
+from .signatures import check_signature
+from .step import Step, find_step
+from .synapses import Synapse, read_synapse
+from .values import Array, Refuse, numbers
+from .writers import Writer
 
 MAX_NEURONS = 1 << 28
 """Elements of one layer's shape; a declared shape costs nothing to write and much to run."""
-SNNTORCH_EXPORT = "snnTorch's export, r = tau / 1e-4"
 
 
 @dataclass(frozen=True)
@@ -61,56 +57,85 @@ class RawLayer:
 
 @dataclass(frozen=True)
 class RawNetwork:
-    """All layers of a graph, the step in seconds they were read for, and where that comes from."""
+    """All layers of a graph, as far as they can be read.
 
-    input_shape: Shape
-    layers: tuple[RawLayer, ...]
-    dt: float
-    dt_source: str
+    Attributes:
+        input_shape: of one step; None if it cannot be read.
+        layers: None where one was refused.
+        step: the step they were read for; None if there is none, which is a refusal.
+        row: who wrote the graph.
+        assumed: what was taken by default, in words.
+        problems: every refusal; `checked` raises them.
+    """
+
+    input_shape: Shape | None
+    layers: tuple[RawLayer | None, ...]
+    step: Step | None
+    row: Writer
+    assumed: tuple[str, ...] = ()
+    problems: tuple[Refusal, ...] = ()
+
+    def checked(self, where: str) -> tuple[Shape, tuple[RawLayer, ...], Step]:
+        """Return shape, layers and step if nothing was refused.
+
+        Raises:
+            NetworkRefused: with every reason.
+        """
+        layers = [layer for layer in self.layers if layer is not None]
+        whole = len(layers) == len(self.layers)
+        if self.problems or self.input_shape is None or self.step is None or not whole:
+            raise NetworkRefused(self.problems, where=where)
+        return self.input_shape, tuple(layers), self.step
 
 
-def read_raw(tree: Tree, *, dt: float | None, where: str, any_reset: bool = False) -> RawNetwork:
-    """Read a graph as far as any reader can; see `graph.from_nir` for the errors."""
+def read_raw(
+    tree: Tree, *, dt: float | None = None, writer: str | None = None, where: str
+) -> RawNetwork:
+    """Read a graph as far as any reader can, with all that is wrong with it.
+
+    Args:
+        tree: as `file.read_tree` or `memory.tree_of` give it.
+        dt: length of one step in seconds, if it was given.
+        writer: who wrote it, a name in `writers.WRITERS`; None for NIR's own words.
+        where: how to call it in messages.
+
+    Raises:
+        InputError: not a graph, an unknown writer, a step that is none.
+    """
     if tree.get("type") != "NIRGraph":
         raise InputError(f"the root is {tree.get('type')!r}, not a graph", where=where)
-    chain = read_chain(tree)
-    problems = list(chain.problems)
-    if chain.source is None:
-        raise NetworkRefused(problems, where=where)
-    step, source = _step(tree, chain, dt, where)
-    shape = _input_shape(chain.source, problems.append)
-    input_shape = shape
-    layers: list[RawLayer] = []
-    for stage in chain.stages:
-        neurons = read_neurons(stage.neurons, step, problems.append, any_reset=any_reset)
-        layer = _read_layer(stage, shape, neurons, problems.append)
-        if layer is None:
-            shape = None
-        else:
-            layers.append(layer)
-            shape = layer.out_shape
-    if problems or input_shape is None:
-        raise NetworkRefused(problems, where=where)
-    return RawNetwork(input_shape, tuple(layers), step, source)
-
-
-def _step(tree: Tree, chain: Chain, dt: float | None, where: str) -> tuple[float, str]:
-    """The time step in seconds and where it comes from."""
+    row, problems = row_of(writer), _Once()
+    nodes, edges = inline(tree, "", problems.items)
+    edges = contract(nodes, edges)
     metadata = tree.get("metadata")
-    stored = metadata.get("dt") if isinstance(metadata, dict) else None
-    if dt is not None:
-        value, source = dt, "given"
-    elif stored is not None:
-        array = np.asarray(stored)
-        value = float(array.reshape(-1)[0]) if array.dtype.kind in "iuf" and array.size else 0.0
-        source = "stored in the file"
-    elif step_of_snntorch([stage.neurons for stage in chain.stages]):
-        value, source = SNNTORCH_DT, SNNTORCH_EXPORT
-    else:
-        value, source = DEFAULT_DT, "assumed, the file states none"
-    if not 0 < value < float("inf"):
-        raise InputError(f"the step dt of {value} s is not positive", where=where, mend="give dt")
-    return value, source
+    found = find_step(nodes.values(), metadata, dt=dt, writer=writer, refuse=problems.add)
+    step = Step(None, "unknown") if found is None else found
+    if found is not None:
+        check_signature(nodes.values(), writer, step, problems.add)
+    read = _Reader({n: translate(node, row, step.nominal) for n, node in nodes.items()}, problems)
+    read.all_nodes(step if found is not None else None)
+    chain = read_chain(read.nodes, edges)
+    for problem in chain.problems:
+        problems.add(problem)
+    shape = None if chain.source is None else _input_shape(chain.source, problems.add)
+    layers, sent = [], shape
+    for stage in chain.stages:
+        layer, sent = read.layer(stage, sent)
+        layers.append(layer)
+    words = assumptions(nodes, row, step, writer=writer)
+    found_all = tuple(problems.items)
+    return RawNetwork(shape, tuple(layers), found, row, words, found_all)
+
+
+class _Once:
+    """Refusals in the order they came, each once."""
+
+    def __init__(self) -> None:
+        self.items: list[Refusal] = []
+
+    def add(self, problem: Refusal) -> None:
+        if problem not in self.items:
+            self.items.append(problem)
 
 
 def _input_shape(node: Node, refuse: Refuse) -> Shape | None:
@@ -127,38 +152,88 @@ def _input_shape(node: Node, refuse: Refuse) -> Shape | None:
     return shape
 
 
-def _read_layer(
-    stage: Stage, in_shape: Shape | None, neurons: Neurons | None, refuse: Refuse
-) -> RawLayer | None:
-    """One layer, or None after refusing it; without `in_shape` only its constants are looked at."""
-    synapse = read_synapse(stage.synapse, refuse)
-    recurrent = read_synapse(stage.recurrent, refuse) if stage.recurrent is not None else None
-    if synapse is None or neurons is None or in_shape is None:
+class _Reader:
+    """Reads every node once, then follows shapes along the chain."""
+
+    def __init__(self, nodes: dict[str, Node], problems: _Once) -> None:
+        self.nodes = nodes
+        self.synapses: dict[str, Synapse | None] = {}
+        self.neurons: dict[str, Neurons | None] = {}
+        self._bad: set[str] = set()
+        self._problems = problems
+
+    def all_nodes(self, step: Step | None) -> None:
+        """Read the values of every node; a population only where there is a step."""
+        for name, node in self.nodes.items():
+            before = len(self._problems.items)
+            if node.type in SYNAPSES:
+                self.synapses[name] = read_synapse(node, self._problems.add)
+            elif node.type in NEURONS:
+                self.neurons[name] = self._population(node, step)
+            elif node.type == "Flatten":
+                _check_flatten(node, self._problems.add)
+            if len(self._problems.items) > before:
+                self._bad.add(name)
+
+    def _population(self, node: Node, step: Step | None) -> Neurons | None:
+        if step is not None:
+            return read_neurons(node, step.nominal, self._problems.add, whole=step.whole)
+        # Without a step its numbers can be looked at all the same.
+        for key in ("v_threshold", "v_leak", "v_reset"):
+            if node.fields.get(key) is not None:
+                numbers(node, key, self._problems.add)
         return None
-    if stage.recurrent is not None and recurrent is None:
-        return None
-    pool = read_pools(stage.pools, in_shape, refuse)
-    if stage.pools and pool is None:
-        return None
-    pooled = in_shape if pool is None else (in_shape[0], *pool.size)
-    out_shape = _out_shape(stage, synapse, pooled, refuse)
-    if out_shape is None or not _fits(stage, neurons, recurrent, out_shape, refuse):
-        return None
-    kind: Kind = "dense_rec" if recurrent is not None else "dense"
-    return RawLayer(
-        name=stage.synapse.name,
-        kind="conv" if synapse.convolution is not None else kind,
-        weight=synapse.weight,
-        bias=synapse.bias,
-        recurrent_weight=None if recurrent is None else recurrent.weight,
-        recurrent_bias=None if recurrent is None else recurrent.bias,
-        convolution=synapse.convolution,
-        neurons=neurons,
-        in_shape=in_shape,
-        out_shape=out_shape,
-        where=stage.neurons.where,
-        pool=pool,
-    )
+
+    def layer(self, stage: Stage, in_shape: Shape | None) -> tuple[RawLayer | None, Shape | None]:
+        """One layer, or None where it was refused, and its shape if that can be followed."""
+        refuse = self._problems.add
+        synapse = self.synapses[stage.synapse.name]
+        if synapse is None or in_shape is None:
+            return None, None
+        pool = read_pools(stage.pools, in_shape, refuse)
+        if stage.pools and pool is None:
+            return None, None
+        pooled = in_shape if pool is None else (in_shape[0], *pool.size)
+        shape = _out_shape(stage, synapse, pooled, refuse)
+        if shape is None:
+            return None, None
+        neurons, recurrent = self.neurons[stage.neurons.name], self._loop(stage)
+        fits = _fits(stage, neurons, recurrent, shape, refuse)
+        names = {stage.synapse.name, stage.recurrent.name if stage.recurrent else ""}
+        if neurons is None or not fits or names & self._bad:
+            return None, shape
+        kind: Kind = "dense_rec" if recurrent is not None else "dense"
+        layer = RawLayer(
+            name=stage.synapse.name,
+            kind="conv" if synapse.convolution is not None else kind,
+            weight=synapse.weight,
+            bias=synapse.bias,
+            recurrent_weight=None if recurrent is None else recurrent.weight,
+            recurrent_bias=None if recurrent is None else recurrent.bias,
+            convolution=synapse.convolution,
+            neurons=neurons,
+            in_shape=in_shape,
+            out_shape=shape,
+            where=stage.neurons.where,
+            pool=pool,
+        )
+        return layer, shape
+
+    def _loop(self, stage: Stage) -> Synapse | None:
+        return None if stage.recurrent is None else self.synapses[stage.recurrent.name]
+
+
+def _check_flatten(node: Node, refuse: Refuse) -> None:
+    """Refuse to flatten some axes only."""
+    ends = [_whole(node.fields, "start_dim", 0), _whole(node.fields, "end_dim", -1)]
+    if ends[0] not in (0, 1) or ends[1] not in (-1, 2, 3):
+        what = f"it flattens the axes {ends[0]} to {ends[1]} only"
+        refuse(Refusal(node.where, what, "flatten all axes, from 0 to -1"))
+
+
+def _whole(fields: Mapping[str, object], key: str, default: int) -> int | None:
+    value = np.asarray(default if fields.get(key) is None else fields[key])
+    return int(value.reshape(-1)[0]) if value.dtype.kind in "iu" and value.size == 1 else None
 
 
 def _out_shape(stage: Stage, synapse: Synapse, in_shape: Shape, refuse: Refuse) -> Shape | None:
@@ -190,16 +265,22 @@ def _out_shape(stage: Stage, synapse: Synapse, in_shape: Shape, refuse: Refuse) 
 
 
 def _fits(
-    stage: Stage, neurons: Neurons, recurrent: Synapse | None, shape: Shape, refuse: Refuse
+    stage: Stage,
+    neurons: Neurons | None,
+    recurrent: Synapse | None,
+    shape: Shape,
+    refuse: Refuse,
 ) -> bool:
-    """Whether constants and recurrence have the population's shape; else it is refused."""
-    for stored in neurons.shapes:
+    """Whether constants and recurrence have the population's shape; else they are refused."""
+    fits = True
+    for stored in () if neurons is None else dict.fromkeys(neurons.shapes):
         if prod(stored) != 1 and not _broadcasts(stored, shape):
             what = f"a constant has the shape {list(stored)}, the population {list(shape)}"
-            refuse(Refusal(stage.neurons.where, what, "give one value, or one for each neuron"))
-            return False
+            hint = "give one value, or one for each neuron"
+            refuse(Refusal(stage.neurons.where, what, hint))
+            fits = False
     if recurrent is None or stage.recurrent is None:
-        return True
+        return fits and stage.recurrent is None
     if recurrent.convolution is not None or len(shape) != 1:
         what = "a convolution is recurrent"
         refuse(Refusal(stage.recurrent.where, what, "use a dense layer with a Linear recurrence"))
@@ -208,7 +289,7 @@ def _fits(
         what = f"its weight is {list(recurrent.weight.shape)}, the population {list(shape)}"
         refuse(Refusal(stage.recurrent.where, what, "make it square"))
         return False
-    return True
+    return fits
 
 
 def _broadcasts(stored: tuple[int, ...], shape: Shape) -> bool:

@@ -1,0 +1,210 @@
+"""The length of a step: stated by the file or given, never assumed.
+
+NIR has none. The same file means other networks at other steps, so that without a step a graph is
+refused, unless nothing in it depends on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from sdcl_neuro.errors import InputError, Refusal, spelled
+
+from .dialects import step_in_r
+from .inline import Node
+from .values import Array, Refuse
+from .writers import OWN_WORDS, WRITERS, Writer
+
+EXAMPLES = (1e-4, 1e-3)
+"""Steps at which a refusal shows what a file would mean; the two that known exporters use."""
+_SAME = 1e-4
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step and where it comes from.
+
+    Attributes:
+        seconds: its length; None where nothing depends on it.
+        source: where it comes from, in words.
+        assumed: what was taken by default, in words; None if nothing was.
+        whole: whether integrate-and-fire neurons take their input whole, whatever their r.
+    """
+
+    seconds: float | None
+    source: str
+    assumed: str | None = None
+    whole: bool = False
+
+    @property
+    def nominal(self) -> float:
+        """The length to compute with; any will do where nothing depends on it."""
+        return 1.0 if self.seconds is None else self.seconds
+
+
+def find_step(
+    nodes: Iterable[Node],
+    metadata: object,
+    *,
+    dt: float | None,
+    writer: str | None,
+    refuse: Refuse,
+) -> Step | None:
+    """Find the step of a graph; None after refusing the graph for want of one.
+
+    Args:
+        nodes: all of the graph's, its subgraphs' too.
+        metadata: the graph's; its ``dt`` states a step.
+        dt: the step as given, in seconds.
+        writer: a name in `WRITERS`, or None.
+        refuse: takes the refusal.
+
+    Raises:
+        InputError: a step that is not positive, or two steps that contradict each other.
+    """
+    neurons = [node for node in nodes if node.type in ("LIF", "IF", "CubaLIF")]
+    row = WRITERS[writer or OWN_WORDS]
+    stored = stored_step(metadata)
+    if dt is not None:
+        _check(dt, "the step that was given")
+        if row.step == "fixed":
+            _agree(dt, row, writer)
+        said = (
+            ""
+            if stored is None or same_step(dt, stored)
+            else f" (its metadata states {stored:g} s)"
+        )
+        return Step(dt, f"given{said}")
+    if stored is not None:
+        _check(stored, "the step in the file's metadata")
+        if row.step == "fixed":
+            _agree(stored, row, writer)
+        return Step(stored, "stated by the file's metadata")
+    return _from_writer(neurons, row, refuse) if writer else _from_graph(neurons, refuse)
+
+
+def _from_writer(neurons: Sequence[Node], row: Writer, refuse: Refuse) -> Step | None:
+    if row.step == "fixed":
+        return Step(row.step_s, f"{row.library}, whose exporter always writes for it")
+    if row.step == "default":
+        what = f"a step of {row.step_s:g} s, the default of {row.exporter}; files do not state it"
+        return Step(row.step_s, f"{row.library}'s default", assumed=what)
+    if row.step == "none":
+        return Step(None, f"none needed, {row.library} counts time in steps", whole=True)
+    if row.step == "in r":
+        found = step_in_r(list(neurons))
+        if found.size and np.isfinite(found).all() and np.ptp(found) <= _SAME * found.max():
+            return Step(float(np.median(found)), "stated by the file, r = tau exp(-dt / tau) / dt")
+        what = f"its r holds no one step, as a file of {row.library} does"
+        refuse(Refusal("graph", what, _hint()))
+        return None
+    return _from_graph(neurons, refuse)
+
+
+def _from_graph(neurons: Sequence[Node], refuse: Refuse) -> Step | None:
+    """A step is needed, unless all neurons are integrators whose input counts whole."""
+    leaky = [node for node in neurons if node.type != "IF" and not _endless(node)]
+    plain = [node for node in neurons if node.type == "IF"]
+    factors = np.unique(np.concatenate([values(node, "r") for node in plain] or [np.ones(1)]))
+    if not leaky and (factors == 1).all():
+        return Step(None, "none needed, integrate-and-fire neurons only")
+    if not leaky and len(factors) == 1:
+        for step in EXAMPLES:
+            if abs(factors[0] * step - 1) <= _SAME:
+                what = f"inputs count whole, since r = {factors[0]:g} is 1 / dt at a step of {step:g} s"
+                source = "none needed, integrate-and-fire neurons only"
+                return Step(None, source, f"{what} (SpikingJelly's way of writing)", whole=True)
+    what = "the file states no step, and what it computes depends on one: "
+    refuse(Refusal("graph", what + _shown(leaky or plain) + _signed(leaky), _hint()))
+    return None
+
+
+def _shown(nodes: Sequence[Node]) -> str:
+    """What the fastest population would do in a step of either length."""
+    if nodes[0].type == "IF":
+        factor = float(values(nodes[0], "r").max(initial=1.0))
+        counts = [f"{factor * step:.4g} times at {step:g} s" for step in EXAMPLES]
+        return f"an input of {nodes[0].where} counts {' and '.join(counts)}"
+    tau, node = min(((float(_tau(node).min(initial=np.inf)), node) for node in nodes), key=_first)
+    if not tau > 0:
+        return f"{node.where} has the time constant {tau:g} s"
+    kept = [f"{max(0.0, 1 - step / tau):.4g} in a step of {step:g} s" for step in EXAMPLES]
+    return f"the membrane of {node.where} keeps {' and '.join(kept)}"
+
+
+def _first(pair: tuple[float, Node]) -> float:
+    return pair[0]
+
+
+def _signed(nodes: Sequence[Node]) -> str:
+    """Who writes files like this one, where its r tells."""
+    for step in EXAMPLES:
+        if nodes and all(_implies(node, step) for node in nodes):
+            who = " (r is tau / 1e-4 throughout, as snnTorch writes it)"
+            return (
+                who if step == WRITERS["snntorch"].step_s else f" (r is tau / {step:g} throughout)"
+            )
+    return ""
+
+
+def _implies(node: Node, step: float) -> bool:
+    r, tau = values(node, "r"), _tau(node)
+    if not r.size or r.shape != tau.shape:
+        return False
+    return bool(np.allclose(r * step, tau, rtol=1e-5, atol=0))
+
+
+def _hint() -> str:
+    known = [name for name in WRITERS if name != OWN_WORDS]
+    return spelled(
+        python=f"give dt=SECONDS, or writer= one of {', '.join(known)}",
+        command=f"give --dt SECONDS, or --writer {'|'.join(known)}",
+    )
+
+
+def _endless(node: Node) -> bool:
+    tau = _tau(node)
+    return node.type == "LIF" and bool(tau.size) and bool(np.isposinf(tau).all())
+
+
+def _tau(node: Node) -> Array:
+    return values(node, "tau_mem" if node.type == "CubaLIF" else "tau")
+
+
+def values(node: Node, key: str) -> Array:
+    """Return a field as float64, flat; empty where it holds no numbers, which the reader refuses."""
+    value = np.asarray(node.fields.get(key))
+    return (value.astype(np.float64) if value.dtype.kind in "biuf" else np.zeros(0)).reshape(-1)
+
+
+def stored_step(metadata: object) -> float | None:
+    """Return the step in a graph's metadata; zero, which is refused, for what is not a number."""
+    found: Any = metadata.get("dt") if isinstance(metadata, Mapping) else None
+    if found is None:
+        return None
+    array = np.asarray(found)
+    return float(array.reshape(-1)[0]) if array.dtype.kind in "iuf" and array.size else 0.0
+
+
+def _check(dt: object, what: str) -> None:
+    if isinstance(dt, bool) or not isinstance(dt, int | float | np.number):
+        raise InputError(f"{what} is {dt!r}", where="dt", mend="give a time in seconds")
+    if not (isfinite(dt) and dt > 0):
+        raise InputError(f"{what} is {dt:g} s", where="dt", mend="give a positive time in seconds")
+
+
+def _agree(dt: float, row: Writer, writer: str | None) -> None:
+    if row.step_s is not None and not same_step(dt, row.step_s):
+        what = f"a step of {dt:g} s for {writer}, whose exporter always writes for {row.step_s:g} s"
+        hint = "leave one of the two out"
+        raise InputError(what, where=spelled(python="dt", command="--dt"), mend=hint)
+
+
+def same_step(one: float, two: float) -> bool:
+    """Tell whether two steps are the same but for rounding."""
+    return abs(one - two) <= _SAME * max(abs(one), abs(two))

@@ -1,0 +1,1 @@
+"""NIR graphs, written: in the form that the library named reads right."""
