@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwo
 from sdcl_neuro.network.spec_convert import dequantize
 
 from .model import Model, as_model
+from .sources.nir.graph import states_its_step
 from .targets.nir.weights import spread
 
 SCHEMA = {"name": "sdcl_neuro.difference", "version": 1}
@@ -97,13 +99,20 @@ class Difference:
         return "\n".join(lines)
 
 
-def difference(one: Any, two: Any) -> Difference:
+def difference(
+    one: Any, two: Any, *, dt: float | None = None, writer: str | None = None
+) -> Difference:
     """Compare two models, networks, or paths of either.
+
+    Args:
+        one, two: what to compare.
+        dt, writer: step and writer of every ``.nir`` among them that does not state its own; see
+            `conversion.from_nir`.
 
     Raises:
         InputError: one of them cannot be read.
     """
-    first, second = as_model(one), as_model(two)
+    first, second = _models(one, two, dt, writer)
     arithmetic, pairs = _pairs(first, second)
     changes: list[Change] = []
     for left, right in pairs:
@@ -118,6 +127,26 @@ def difference(one: Any, two: Any) -> Difference:
         changes=tuple(dict.fromkeys(changes)),
         described=tuple(_described(*known)),
     )
+
+
+def _models(one: Any, two: Any, dt: float | None, writer: str | None) -> tuple[Model, Model]:
+    """Both as models; step and writer go to those that need them, and one of them has to."""
+    needy = [_needs_step(thing) for thing in (one, two)]
+    if not any(needy):
+        needy = [True, True]  # whose complaint it is, if they are given
+    first, second = (
+        as_model(thing, dt=dt, writer=writer) if needs else as_model(thing)
+        for thing, needs in zip((one, two), needy, strict=True)
+    )
+    return first, second
+
+
+def _needs_step(thing: Any) -> bool:
+    """Whether something is a NIR graph that does not state its step."""
+    if not isinstance(thing, str | Path):
+        return type(thing).__name__ == "NIRGraph"
+    path = Path(thing)
+    return path.suffix == ".nir" and path.is_file() and not states_its_step(path)
 
 
 def _pairs(one: Model, two: Model) -> tuple[str, list[tuple[Network, Network]]]:

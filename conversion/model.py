@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,10 +10,12 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, spelled
 from sdcl_neuro.hybrid.sdcl_checkpoint import event_branch_folder, is_sdcl_checkpoint
+from sdcl_neuro.network.notes import ASSUMED, Note, notes_of
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork, Shape
 from sdcl_neuro.network.spec_convert import dequantize
+from sdcl_neuro.network.step import Step, step_of
 from sdcl_neuro.snn.checkpoint import load_checkpoint
 
 from .lowering.graph.nodes import FloatGraph
@@ -80,6 +83,21 @@ class Model:
             raise InputError("a model without a network", where=self.where)
         return known.input_shape
 
+    @property
+    def step(self) -> Step | None:
+        """The length of a step in seconds and its origin; None where nothing speaks of one."""
+        return step_of(self._meta)
+
+    @property
+    def assumed(self) -> tuple[Note, ...]:
+        """What its source did not state and a default stands for."""
+        return notes_of(self._meta, ASSUMED)
+
+    @property
+    def _meta(self) -> Mapping[str, Any]:
+        known = self.floating or self.integer or self.graph
+        return {} if known is None else known.meta
+
     def need_integer(self) -> IntNetwork:
         """The integers, or InputError where none are fixed."""
         if self.integer is None:
@@ -97,17 +115,28 @@ class Model:
         return dequantize(self.need_integer())
 
 
-def load_model(path: Path | str, *, approximate: object = None) -> Model:
+def load_model(
+    path: Path | str,
+    *,
+    approximate: object = None,
+    dt: float | None = None,
+    writer: str | None = None,
+) -> Model:
     """Read a model; a folder is a checkpoint, a file is what its ending says.
 
     Args:
         path: of the model.
         approximate: calibration spikes; given, a ``.nir`` may hold what is only approximated.
+        dt: length of a ``.nir``'s step in seconds, where it does not state it.
+        writer: whose exporter wrote a ``.nir``; see `conversion.from_nir`.
 
     Raises:
-        InputError: if it is none of these, or damaged.
+        InputError: if it is none of these, or damaged; a step or writer for anything but a
+            ``.nir``; none for a ``.nir`` that needs one.
     """
     path = Path(path)
+    if path.suffix != ".nir" or path.is_dir():
+        _no_step(dt, writer, str(path))
     if path.is_dir():
         checkpoint = load_checkpoint(
             event_branch_folder(path) if is_sdcl_checkpoint(path) else path
@@ -128,10 +157,9 @@ def load_model(path: Path | str, *, approximate: object = None) -> Model:
     if path.suffix == ".nir":
         from .sources.nir.graph import from_nir
 
-        net = from_nir(path, approximate=approximate is not None, calibration=approximate)
-        if isinstance(net, IntNetwork):
-            return Model(path, integer=net)
-        return _with_integers(net, path, trained=True)
+        loose = approximate is not None
+        net = from_nir(path, dt=dt, writer=writer, approximate=loose, calibration=approximate)
+        return _read(net, path)
     raise InputError(
         f"expected a checkpoint folder, .nir or .net, got a file ending in {path.suffix!r}",
         where=str(path),
@@ -143,24 +171,37 @@ ModelLike: TypeAlias = Model | FloatNetwork | IntNetwork | FloatGraph | nn.Modul
 """A network in any form that a verb takes."""
 
 
-def as_model(thing: object, *, sample: Tensor | NDArray[Any] | None = None) -> Model:
+def as_model(
+    thing: object,
+    *,
+    sample: Tensor | NDArray[Any] | None = None,
+    dt: float | None = None,
+    writer: str | None = None,
+) -> Model:
     """Take a model in any of its forms.
 
     Args:
-        thing: a `Model`, an integer or float network, a path, or a ``nn.Module``.
+        thing: a `Model`, an integer or float network, a path, a ``nir.NIRGraph``, or a
+            ``nn.Module``.
         sample: one input ``[T, B, ...]``, which a module needs.
+        dt, writer: of a ``.nir`` or graph, as for `load_model`.
 
     Raises:
-        InputError: for anything else, or a module without a sample.
+        InputError: for anything else, a module without a sample, or as `load_model` does.
     """
+    if isinstance(thing, str | Path):
+        return load_model(thing, dt=dt, writer=writer)
+    if type(thing).__name__ == "NIRGraph":
+        from .sources.nir.graph import from_nir
+
+        return _read(from_nir(thing, dt=dt, writer=writer), None)
+    _no_step(dt, writer, f"a {type(thing).__name__}")
     if isinstance(thing, Model):
         return thing
     if isinstance(thing, IntNetwork):
         return Model(integer=thing)
     if isinstance(thing, FloatNetwork | FloatGraph):
         return _with_integers(thing, None, trained=True)
-    if isinstance(thing, str | Path):
-        return load_model(thing)
     if not isinstance(thing, nn.Module):
         first = "the model comes first, the spikes second" if hasattr(thing, "shape") else (
             "give a path, a network, a torch module or what load returned"
@@ -175,6 +216,25 @@ def as_model(thing: object, *, sample: Tensor | NDArray[Any] | None = None) -> M
             mend="give spikes, or conversion.from_snntorch(module, sample)",
         )
     return _with_integers(from_snntorch(thing, sample), None, trained=True)
+
+
+def _no_step(dt: float | None, writer: str | None, where: str) -> None:
+    """Refuse options that only a NIR graph has a use for."""
+    given = [
+        spelled(python=name, command=f"--{name}")
+        for name, value in (("dt", dt), ("writer", writer))
+        if value is not None
+    ]
+    if given:
+        what = f"{' and '.join(given)} for a model that is not a .nir file"
+        raise InputError(what, where=where, mend="leave it out")
+
+
+def _read(net: FloatNetwork | IntNetwork, path: Path | None) -> Model:
+    """What a NIR graph was found to be."""
+    if isinstance(net, IntNetwork):
+        return Model(path, integer=net)
+    return _with_integers(net, path, trained=True)
 
 
 def _with_integers(net: FloatNetwork | FloatGraph, path: Path | None, *, trained: bool) -> Model:

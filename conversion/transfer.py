@@ -7,22 +7,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal, spelled
 from sdcl_neuro.files import atomic_path, keep_apart, write_json
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit, fit
 from sdcl_neuro.hardware.placement.text import verdict
 from sdcl_neuro.network.identity import path_sha256, versions
-from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
+from sdcl_neuro.network.notes import Note
+from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntNetwork
 from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.step import Step
 
 from .approximation import describe
 from .model import Model, load_model
 from .quantisation.effect import Effect, effect_of, measure_effect
 from .quantisation.report import QuantizationReport, quantization_report
-from .quantisation.rounding import quantize
+from .quantisation.rounding import layer_refusals, quantize
 from .targets.netx.file import to_netx
-from .targets.nir.writer import to_nir
+from .targets.nir.forms import ASSUMED_STEP, FORMS, form_of
+from .targets.nir.writer import to_nir, written_step
 
 SCHEMA = {"name": "sdcl_neuro.convert", "version": 1}
 ENDINGS = (".net", ".nir")
@@ -45,6 +48,11 @@ class Transfer:
         effect: what each layer sends before and after rounding, on the calibration data or else on
             random spikes; None if nothing was written.
         fit: on the hardware asked for; None if none was.
+        step: the length of a step that the model was read for, and its origin; None where nothing
+            speaks of one.
+        written_step: that of a ``.nir`` that was written.
+        afterwards: what the reader of a ``.nir`` has to do once it has read it.
+        assumed: what was taken by default, in reading and in writing.
     """
 
     model: Path
@@ -59,6 +67,10 @@ class Transfer:
     measured: QuantizationReport | None = field(default=None, compare=False)
     effect: Effect | None = None
     fit: Fit | None = None
+    step: Step | None = None
+    written_step: Step | None = None
+    afterwards: tuple[str, ...] = ()
+    assumed: tuple[Note, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -79,6 +91,10 @@ class Transfer:
             "schema": dict(SCHEMA),
             "model": {"name": self.model.name, "sha256": self.model_sha256},
             "out": {"name": self.out.name, "sha256": self.out_sha256, "kind": self.kind},
+            "step": None if self.step is None else self.step.to_json(),
+            "written_step": None if self.written_step is None else self.written_step.to_json(),
+            "afterwards": list(self.afterwards),
+            "assumed": [note.to_json() for note in self.assumed],
             "folded": list(self.folded),
             "rounded": [dict(entry) for entry in self.rounded],
             "approximate": [dict(entry) for entry in self.approximated],
@@ -97,6 +113,11 @@ class Transfer:
         lines = [
             f"{self.model} -> {self.out} ({self.kind}), sha256 {(self.out_sha256 or '-')[:16]}"
         ]
+        lines += [] if self.step is None else [f"  step     {self.step}"]
+        if self.written_step is not None:
+            lines.append(f"  written for a step of {self.written_step}")
+        lines += [f"  then     {text}" for text in self.afterwards]
+        lines += [f"  assumed  {note}" for note in self.assumed]
         lines += [f"  folded   {note}" for note in self.folded]
         lines += [f"  approximate  {line}" for line in describe(self.approximated)]
         for entry in self.rounded:
@@ -127,6 +148,9 @@ def transfer(
     calibration: Spikes | None = None,
     approximate: bool = False,
     hw: HardwareProfile | None = None,
+    dt: float | None = None,
+    writer: str | None = None,
+    reader: str | None = None,
 ) -> Transfer:
     """Convert a model file.
 
@@ -139,6 +163,8 @@ def transfer(
         calibration: spikes ``[T, B, *input_shape]`` that choose the scales of a float network.
         approximate: take what is listed as approximate, set and measured on `calibration`.
         hw: a target whose limits the network must keep, else nothing is written.
+        dt, writer: step and writer of a ``.nir``; see `conversion.from_nir`.
+        reader: the library that is to read the ``.nir`` that is written; see `conversion.to_nir`.
 
     Raises:
         CheckFailed: a limit of `hw` is exceeded, every one in the message.
@@ -147,12 +173,16 @@ def transfer(
     """
     source, out = Path(source), Path(out)
     _check_paths(source, out)
+    if reader is not None and out.suffix != ".nir":
+        where = spelled(python="reader", command="--for")
+        raise InputError(f"{reader} reads NIR", where=where, mend="name the output OUT.nir")
     if approximate and calibration is None:
         what = "an approximation is set and measured on data, and there is none"
         raise InputError(what, where="--approximate", mend="give --calibrate SPIKES")
     try:
-        model = load_model(source, approximate=calibration if approximate else None)
-        done = Transfer(source, out, path_sha256(source))
+        known = calibration if approximate else None
+        model = load_model(source, approximate=known, dt=dt, writer=writer)
+        done = Transfer(source, out, path_sha256(source), step=model.step, assumed=model.assumed)
         net, done = _prepare(model, done, calibration)
         if hw is not None:
             done = replace(done, fit=fit(net, hw).require())
@@ -160,15 +190,45 @@ def transfer(
             if isinstance(net, IntNetwork) and out.suffix == ".net":
                 digest = to_netx(net, temporary)
             else:
-                digest = to_nir(net, temporary)
+                digest = to_nir(net, temporary, reader=reader)
+                done = _written(done, net, reader)
             kind = "integer" if isinstance(net, IntNetwork) else "float"
             done = replace(done, out_sha256=digest, kind=kind)
             write_json(done.report_path, done.to_json())
     except NetworkRefused as error:
+        error = _with_limits(error, out)
         refused = Transfer(source, out, path_sha256(source), refused=error.refusals)
         write_json(refused.report_path, refused.to_json())
-        raise
+        raise error from None
     return done
+
+
+def _written(done: Transfer, net: FloatNetwork | IntNetwork, reader: str | None) -> Transfer:
+    """The account of a ``.nir``, with the step that it was written for."""
+    seconds, source = written_step(net, reader=reader)
+    assumed = done.assumed
+    if source == ASSUMED_STEP:
+        known = ", ".join(FORMS)
+        hint = spelled(python=f"give reader= one of {known}", command=f"give --for {known}")
+        note = Note(f"the step that is written: {seconds:g} s", f"nothing states one; {hint}")
+        assumed = (*assumed, note)
+    return replace(
+        done,
+        written_step=Step(seconds, source),
+        afterwards=form_of(reader).afterwards,
+        assumed=assumed,
+    )
+
+
+def _with_limits(error: NetworkRefused, out: Path) -> NetworkRefused:
+    """Add what the chip's integers would refuse of the layers that could be read."""
+    known = [layer for layer in error.layers if isinstance(layer, FloatLayer)]
+    if out.suffix != ".net" or not known:
+        return error
+    more = [reason for layer in known for reason in layer_refusals(f"layer {layer.name}", layer)]
+    if not more:
+        return error
+    return NetworkRefused([*error.refusals, *more], where=error.where)
 
 
 def _check_paths(source: Path, out: Path) -> None:

@@ -31,6 +31,8 @@ def run(
     backend: str = BASE,
     layers: Sequence[int] | None = None,
     device: str = "cpu",
+    dt: float | None = None,
+    writer: str | None = None,
     **options: Any,
 ) -> Record:
     """Run a network on spikes.
@@ -42,6 +44,7 @@ def run(
         backend: a name in `table.BACKENDS`.
         layers: indices of the layers whose spikes to keep; None keeps all.
         device: ``cpu`` or a GPU as torch names it; Lava knows the CPU only.
+        dt, writer: step and writer of a ``.nir``; see `conversion.from_nir`.
         options: what only this backend takes, for example ``timeout_s`` for Lava.
 
     Returns:
@@ -65,7 +68,7 @@ def run(
         )
     values = check_spikes(spikes)
     _doubt_order(values)
-    found = _model(model, values)
+    found = model_for(model, values, dt=dt, writer=writer)
     if graph_model(found) is not None:
         return run_graph(found, values, backend=backend, layers=layers, device=device, **options)
     record = function(found, values, layers=layers, device=device, **options)
@@ -101,12 +104,20 @@ def _check_options(row: Backend, options: dict[str, Any]) -> None:
             raise InputError(what, mend=hint)
 
 
-def _model(thing: object, spikes: NDArray[np.uint8]) -> Model:
+def model_for(
+    thing: object,
+    spikes: NDArray[np.uint8],
+    *,
+    dt: float | None = None,
+    writer: str | None = None,
+) -> Model:
+    """Take a model in any of its forms, to be run on these spikes; arguments as for `run`."""
     from ..model import Model, as_model
 
-    if isinstance(thing, str | Path) and Path(thing).suffix == ".net":
+    plain = dt is None and writer is None
+    if plain and isinstance(thing, str | Path) and Path(thing).suffix == ".net":
         from ..targets.netx.reader import from_netx
 
         # Files without an input layer do not say what they take; the spikes do.
         return Model(Path(thing), integer=from_netx(thing, input_shape=spikes.shape[2:]))
-    return as_model(thing, sample=spikes)
+    return as_model(thing, sample=spikes, dt=dt, writer=writer)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sdcl_neuro.network.step import Step
+
 if TYPE_CHECKING:
     from .certificate import Certificate, LayerParity, PairParity
 
@@ -16,6 +18,7 @@ def render(certificate: Certificate) -> str:
         "Parity certificate" + (" (kept from an earlier run)" if certificate.cached else ""),
         f"  model   {model['name'] or 'network'}  sha256 {(model['sha256'] or '-')[:16]}"
         f"  network {model['network_sha256'][:16]}",
+        *([] if not model.get("step") else [f"  step    {Step(**model['step'])}"]),
         f"  spikes  {steps} steps, {samples} sample(s), {spikes['total']:,} spikes, "
         f"{spikes['source']}  sha256 {spikes['sha256'][:16]}",
         "  with    "

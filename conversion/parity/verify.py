@@ -54,6 +54,8 @@ def verify(
     cache: Cache = None,
     recorded: Source | None = None,
     recorded_shift: int | Sequence[int] | None = None,
+    dt: float | None = None,
+    writer: str | None = None,
 ) -> Certificate:
     """Run a network on several backends and compare every spike.
 
@@ -69,6 +71,7 @@ def verify(
             a file with ``layer_0``, ``layer_1``, ...; a record; layer index to array.
         recorded_shift: steps by which they come late, of all layers or of each recorded one; None
             finds it and says so.
+        dt, writer: step and writer of a ``.nir``; see `conversion.from_nir`.
 
     Returns:
         The certificate; ``exit_code`` is 1 if a verdict does not hold, ``complete`` is False if
@@ -78,6 +81,8 @@ def verify(
         InputError: an unknown backend, or spikes or a network that cannot be used.
         EnvironmentFault: a backend is not installed, or failed.
     """
+    if dt is not None or writer is not None:
+        thing = as_model(thing, dt=dt, writer=writer)
     recording = _recording(recorded, recorded_shift)
     wanted = _wanted(("lava",) if against is None and recording is None else against or ())
     if not wanted and recording is None:
@@ -201,6 +206,7 @@ def _identity(model: Model) -> dict[str, Any]:
         "name": None if model.path is None else model.path.name,
         "sha256": None if model.path is None else path_sha256(model.path),
         "network_sha256": network_sha256(model.floating, model.integer),
+        "step": None if model.step is None else model.step.to_json(),
     }
 
 

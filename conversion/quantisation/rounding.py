@@ -82,7 +82,7 @@ def quantize(
             if isinstance(net, IntNetwork)
             else "read it first: conversion.from_snntorch(module, sample), or from_nir(path)",
         )
-    reasons = [reason for place, layer in _places(net) for reason in _reasons(place, layer)]
+    reasons = [reason for place, layer in _places(net) for reason in layer_refusals(place, layer)]
     if reasons:
         raise NetworkRefused(reasons)
     peaks: list[float | None] = [None] * len(net.layers)
@@ -108,8 +108,8 @@ def _places(net: FloatNetwork) -> Iterator[tuple[str, FloatLayer]]:
         yield f"layer {index} ({layer.name})", layer
 
 
-def _reasons(place: str, layer: FloatLayer) -> Iterator[Refusal]:
-    """Why a layer has no integers at all; what the format cannot hold is found afterwards."""
+def layer_refusals(place: str, layer: FloatLayer) -> Iterator[Refusal]:
+    """Say why a layer has no integers at all; what the format cannot hold is found afterwards."""
     arrays = (layer.weight, layer.recurrent_weight, layer.bias)
     numbers = (layer.neuron.beta, layer.neuron.alpha, layer.neuron.threshold)
     if not all(np.isfinite(a).all() for a in (*arrays, numbers) if a is not None):

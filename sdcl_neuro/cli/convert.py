@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 
 from sdcl_neuro.errors import InputError, NetworkRefused
 
+from .nir_options import add_nir_options, nir_options
+
 if TYPE_CHECKING:
     from sdcl_neuro.conversion.bundle.writer import Bundle
+
+_OF_NIR = {"dt": "dt", "writer": "writer", "reader": "for"}
+"""Options that concern a ``.nir`` only, by their names in the code."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +65,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write nothing: say how the models MODEL and OUT differ, in meaning; 1 if they do",
     )
+    parser.add_argument(
+        "--for",
+        metavar="LIBRARY",
+        dest="reader",
+        help="write OUT.nir so that this library reads it right, its step included: snntorch, "
+        "norse, spikingjelly, sinabs (docs/nir.md); else NIR's own words",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the result as JSON")
+    add_nir_options(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -83,7 +96,13 @@ def execute(args: argparse.Namespace) -> int:
         print(f"converting {args.model}", file=sys.stderr)
     try:
         done = transfer(
-            args.model, args.out, calibration=calibration, approximate=args.approximate, hw=hw
+            args.model,
+            args.out,
+            calibration=calibration,
+            approximate=args.approximate,
+            hw=hw,
+            reader=args.reader,
+            **nir_options(args),
         )
     except NetworkRefused as error:
         for reason in error.refusals:
@@ -103,9 +122,9 @@ def execute(args: argparse.Namespace) -> int:
 
 def _dense(args: argparse.Namespace) -> int:
     """Write a part of the dense side as ONNX, print how it compares with torch, return 0."""
-    for name in ("calibrate", "approximate", "hw", "bundle", "spikes"):
+    for name in ("calibrate", "approximate", "hw", "bundle", "spikes", *_OF_NIR):
         if getattr(args, name):
-            what = f"--{name} with the dense side, which has no spikes"
+            what = f"--{_OF_NIR.get(name, name)} with the dense side, which has no spikes"
             raise InputError(what, mend="leave it out, or name the output OUT.net or OUT.nir")
     if args.part is None:
         raise InputError(
@@ -130,12 +149,13 @@ def _dense(args: argparse.Namespace) -> int:
 
 def _diff(args: argparse.Namespace) -> int:
     """Compare two models; 0 if they compute the same, 1 if not."""
-    for name in ("calibrate", "approximate", "hw", "bundle", "spikes", "part"):
+    for name in ("calibrate", "approximate", "hw", "bundle", "spikes", "part", "reader"):
         if getattr(args, name):
-            raise InputError(f"--{name} with --diff, which writes nothing", mend="leave one out")
+            what = f"--{_OF_NIR.get(name, name)} with --diff, which writes nothing"
+            raise InputError(what, mend="leave one out")
     from sdcl_neuro.conversion.difference import difference
 
-    found = difference(args.model, args.out)
+    found = difference(args.model, args.out, **nir_options(args))
     print(found)
     if args.json is not None:
         from sdcl_neuro.files import write_json

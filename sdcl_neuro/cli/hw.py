@@ -16,6 +16,7 @@ from sdcl_neuro.network.spec import Pair
 from sdcl_neuro.snn.branch_description import COMPACT, PAPER, BranchDescription
 
 from . import common_arguments
+from .nir_options import add_nir_options, open_model, print_provenance
 
 if TYPE_CHECKING:
     from sdcl_neuro.conversion.model import Model
@@ -73,6 +74,7 @@ def _fit_arguments(action: argparse.ArgumentParser) -> None:
         help="store a convolution's weights for every neuron, not once in a core",
     )
     action.add_argument("--html", metavar="FILE", type=Path, help="one page with the picture")
+    add_nir_options(action)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -125,13 +127,16 @@ def _fit(args: argparse.Namespace) -> int:
     """Print and write the fit; CheckFailed afterwards if a limit is exceeded."""
     from sdcl_neuro.hardware.placement import fit
 
+    network = _model(args)
     found = fit(
-        _model(args.model, args.size),
+        network,
         args.name,
         size=None if args.size is None else _size(args.size),
         shared_kernels=False if args.unshared else None,
     )
     print(found)
+    if not isinstance(network, BranchDescription):
+        print_provenance(network)
     if args.json:
         found.to_json(args.json)
     if args.html:
@@ -143,16 +148,18 @@ def _fit(args: argparse.Namespace) -> int:
     return 0
 
 
-def _model(name: str, size: str | None) -> Model | BranchDescription:
+def _model(args: argparse.Namespace) -> Model | BranchDescription:
     """A model's file, or with a size the description of a branch."""
-    if size is None:
+    name = args.model
+    if args.size is None:
         if name in BRANCHES:
             raise InputError(
                 f"'{name}' is a branch without an input size", mend="add --size, such as 256x128"
             )
-        from sdcl_neuro.conversion.model import load_model
-
-        return load_model(name)
+        return open_model(args)
+    if args.dt is not None or args.writer is not None:
+        what = "--dt and --writer are for a .nir file"
+        raise InputError(what, where=name, mend="leave them or --size out")
     if name in BRANCHES:
         return BRANCHES[name]
     path = Path(name)

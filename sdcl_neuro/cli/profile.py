@@ -9,6 +9,8 @@ from pathlib import Path
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 
+from .nir_options import add_nir_options, open_model, print_provenance
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -44,11 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="the profile as JSON")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="every figure as a row")
     parser.add_argument("--html", metavar="FILE", type=Path, help="one page, no network needed")
+    add_nir_options(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Run, price, print, write what was asked for, and return 0."""
-    from sdcl_neuro.conversion.model import load_model
     from sdcl_neuro.hardware import load_profile
     from sdcl_neuro.network.spike_file import read_spikes
     from sdcl_neuro.profiling import profile
@@ -60,7 +62,8 @@ def execute(args: argparse.Namespace) -> int:
     targets = [load_profile(name) for name in names]
     baseline = read_baseline(args.baseline) if args.baseline else {}
     spikes = read_spikes(args.spikes)
-    net = load_model(args.model).need_integer()
+    model = open_model(args)
+    net = model.need_integer()
     if not args.quiet:
         print(f"profiling {args.model} on {', '.join(names)}", file=sys.stderr)
     result = profile(
@@ -73,6 +76,7 @@ def execute(args: argparse.Namespace) -> int:
         device=args.device,
     )
     print(result)
+    print_provenance(model)
     compared = None
     if args.baseline:
         compared = compare(

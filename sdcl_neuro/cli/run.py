@@ -6,12 +6,17 @@ import argparse
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro.conversion.backends.table import BACKENDS, BASE, find_backend, help_line
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import file_sha256, keep_apart, write_json
 from sdcl_neuro.network.record import LayerActivity, Record
+
+from .nir_options import add_nir_options, nir_options, print_provenance, provenance_json
+
+if TYPE_CHECKING:
+    from sdcl_neuro.conversion.model import Model
 
 SCHEMA = {"name": "sdcl_neuro.run", "version": 1}
 ENDINGS = (".npz", ".h5")
@@ -40,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--run-cfg", choices=("sim", "loihi2hw"), help="lava only: where Lava runs (sim)"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="counts and versions, as JSON")
+    add_nir_options(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -53,38 +59,42 @@ def execute(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(f"{args.backend}: running {args.model}", file=sys.stderr)
     in_pieces = args.backend == BASE and {args.spikes.suffix, args.out.suffix} == {".h5"}
-    record = _run_in_pieces(args, layers) if in_pieces else _run_at_once(args, layers)
+    record, model = (_run_in_pieces if in_pieces else _run_at_once)(args, layers)
     print(record)
+    print_provenance(model)
     if args.json:
-        write_json(args.json, _summary(record, args.out, layers))
+        write_json(args.json, {**_summary(record, args.out, layers), **provenance_json(model)})
     return 0
 
 
-def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> Record:
+def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> tuple[Record, Model]:
     """Through any backend, all spikes in memory."""
-    from sdcl_neuro.conversion.backends.run import run
+    from sdcl_neuro.conversion.backends.run import model_for, run
     from sdcl_neuro.network.spike_file import read_spikes, write_spikes
 
+    spikes = read_spikes(args.spikes)
+    model = model_for(args.model, spikes, **nir_options(args))
     record = run(
-        args.model,
-        read_spikes(args.spikes),
+        model,
+        spikes,
         backend=args.backend,
         layers=layers,
         device=args.device,
         **_options(args),
     )
     write_spikes(args.out, record)
-    return record
+    return record, model
 
 
-def _run_in_pieces(args: argparse.Namespace, layers: list[int] | None) -> Record:
+def _run_in_pieces(args: argparse.Namespace, layers: list[int] | None) -> tuple[Record, Model]:
     """Through the engine, from one ``.h5`` file into another, in bounded memory."""
     from sdcl_neuro.conversion.backends import loihi
-    from sdcl_neuro.conversion.model import as_model
+    from sdcl_neuro.conversion.model import load_model
 
     _options(args)
-    model = as_model(args.model)
-    return loihi.run_file(model, args.spikes, args.out, layers=layers, device=args.device)
+    model = load_model(args.model, **nir_options(args))
+    done = loihi.run_file(model, args.spikes, args.out, layers=layers, device=args.device)
+    return done, model
 
 
 def _layers(text: str | None) -> list[int] | None:

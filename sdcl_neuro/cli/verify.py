@@ -10,6 +10,8 @@ from typing import Any
 from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
 
+from .nir_options import add_nir_options, nir_options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -44,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="exit with 1 if anything is listed as not checked"
     )
+    add_nir_options(parser)
     parser.add_argument("--no-cache", action="store_true", help="compute it anew, keep no copy")
 
 
@@ -68,6 +71,7 @@ def execute(args: argparse.Namespace) -> int:
         cache=False if args.no_cache else None,
         recorded=args.recorded,
         recorded_shift=shift,
+        **nir_options(args),
     )
     print(certificate)
     if args.json is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import numpy as np
+from sdcl_neuro.network.notes import Note
 
 from .inline import Node
 from .step import Step, values
@@ -19,12 +19,13 @@ _GEOMETRY = {
 }
 _NEURONS = ("LIF", "IF", "CubaLIF")
 _SYNAPSES = ("Linear", "Affine", "Conv2d")
+_UNSTATED = "the file states none"
 
 
 def assumptions(
     nodes: Mapping[str, Node], row: Writer, step: Step, *, writer: str | None
-) -> tuple[str, ...]:
-    """List in words what a graph does not state and what was taken instead.
+) -> tuple[Note, ...]:
+    """List what a graph does not state and what was taken instead.
 
     Args:
         nodes: as stored.
@@ -32,85 +33,77 @@ def assumptions(
         step: the step that was found.
         writer: as given; None if nobody was named.
     """
-    return tuple(_lines(list(nodes.values()), row, step, writer))
+    return tuple(dict.fromkeys(_notes(list(nodes.values()), row, step, writer)))
 
 
-def _lines(nodes: list[Node], row: Writer, step: Step, writer: str | None) -> Iterator[str]:
+def _notes(nodes: list[Node], row: Writer, step: Step, writer: str | None) -> Iterator[Note]:
     neurons = [node for node in nodes if node.type in _NEURONS]
     if step.assumed is not None:
         yield step.assumed
     if writer is None and any(node.type != "IF" for node in neurons):
-        yield (
-            "NIR's own words, since no writer was named: forward Euler, an input counts "
-            "r dt / tau, a membrane above v_threshold fires"
-        )
-    if any(node.type == "IF" and (values(node, "r") == 1).all() for node in neurons):
-        yield "an integrate-and-fire neuron with r = 1 takes its input whole"
+        what = "NIR's own words: forward Euler, an input counts r dt / tau, above v_threshold fires"
+        yield Note(what, "no writer was named")
+    if not step.whole and any(_is_one(node) for node in neurons):
+        what = "inputs of integrate-and-fire neurons with r = 1: counted whole"
+        yield Note(what, "as Norse, Sinabs and Spyx mean it; in NIR's words they count dt")
     yield from _resets(neurons, row)
-    yield from _unsaid(nodes, neurons, row)
+    yield from _left_out(nodes, neurons, row)
     yield from _missing(nodes)
     for node in nodes:
         shape = values(node, "shape")
         if node.type == "Input" and len(shape) in (2, 4) and shape[0] == 1:
-            yield f"{node.where}: its first axis, of size 1, is the batch"
+            yield Note(f"{node.where}: its first axis is the batch", "it has the size 1")
         if node.type == "Flatten" and (values(node, "start_dim") == 1).any():
-            yield f"{node.where}: its axis 0 is the batch, all others are flattened"
+            yield Note(f"{node.where}: all axes but the batch", "it starts at axis 1")
 
 
-def _resets(neurons: list[Node], row: Writer) -> Iterator[str]:
+def _is_one(node: Node) -> bool:
+    return node.type == "IF" and bool((values(node, "r") == 1).all())
+
+
+def _resets(neurons: list[Node], row: Writer) -> Iterator[Note]:
     absent = [node.name for node in neurons if node.fields.get("v_reset") is None]
     if absent:
-        yield f"a reset to 0: {_names(absent)} without v_reset"
+        yield Note(f"v_reset of {_names(absent)}: 0", _UNSTATED)
     if row.reset == "unsaid" and neurons:
-        does = "its neurons subtract the threshold by default" if row.default_reset != "zero" else (
-            "its neurons reset to zero by default"
-        )  # fmt: skip
-        yield (
-            f"a reset to zero: {row.library} writes v_reset = 0 whatever its neurons do ({does})"
+        usual = "subtracts the threshold" if row.default_reset == "subtraction" else "is to zero"
+        yield Note(
+            f"the reset of {_names([node.name for node in neurons])}: to zero",
+            f"{row.library} writes v_reset = 0 whatever its neurons do; their default {usual}",
         )
     if row.several and neurons and row.reset != "subtracts":
-        yield (
-            f"at most one spike a neuron and step: {row.library} does not write how many its "
-            "neurons may send (several by default)"
-        )
+        why = f"{row.library} does not write how many its neurons may send; several by default"
+        yield Note("spikes of a neuron in one step: at most one", why)
     yield from _starts(neurons, row)
 
 
-def _starts(neurons: Iterable[Node], row: Writer) -> Iterator[str]:
+def _starts(neurons: Iterable[Node], row: Writer) -> Iterator[Note]:
     """Where a membrane starts matters, and is unsaid, where it rests or resets elsewhere."""
     for node in neurons:
         leak, reset = values(node, "v_leak"), values(node, "v_reset")
         if not (leak.any() or reset.any()) or row.start != "rest":
             continue
-        same = leak.size and reset.size and np.array_equal(*np.broadcast_arrays(leak, reset))
+        same = leak.size in (1, reset.size) and bool((leak == reset).all())
         place = "v_leak, which is v_reset" if same else "0"
-        yield f"{node.where}: its membranes start at {place}"
+        yield Note(f"where the membranes of {node.name} start: {place}", "NIR does not state it")
 
 
-def _unsaid(nodes: list[Node], neurons: list[Node], row: Writer) -> Iterator[str]:
+def _left_out(nodes: list[Node], neurons: list[Node], row: Writer) -> Iterator[Note]:
     """What the writer's files leave out, where it bears on this graph."""
-    if not neurons:
-        return
     kinds = {node.type for node in nodes}
-    for what in row.unsaid:
-        if "AvgPool2d" in what:
-            if "AvgPool2d" in kinds:
-                yield f"no padding of AvgPool2d, which {row.library} does not write"
-        elif "reset_delay" in what:
-            if "CubaLIF" in kinds:
-                yield f"an immediate reset: {row.library} does not write {what}"
-        else:
-            yield f"none of what {row.library} does not write: {what}"
+    for missing in row.unsaid if neurons else ():
+        if missing.only is None or missing.only in kinds:
+            yield Note(f"{missing.what}: {missing.taken}", f"{row.library} does not write it")
 
 
-def _missing(nodes: list[Node]) -> Iterator[str]:
+def _missing(nodes: list[Node]) -> Iterator[Note]:
     bare = [n.name for n in nodes if n.type in _SYNAPSES and n.fields.get("bias") is None]
     if bare:
-        yield f"a bias of 0: {_names(bare)} without one"
+        yield Note(f"the bias of {_names(bare)}: 0", _UNSTATED)
     for node in nodes:
         for key, default in _GEOMETRY.get(node.type, ()):
             if node.fields.get(key) is None:
-                yield f"{node.where}: {key} = {default}, since it states none"
+                yield Note(f"{key} of {node.name}: {default}", _UNSTATED)
 
 
 def _names(names: list[str]) -> str:

@@ -104,6 +104,6 @@ def step_in_r(nodes: list[Node]) -> Array:
 
 
 def _numbers(fields: Mapping[str, Any], key: str) -> Array | None:
-    """Return a field as float64; None where it is missing or holds none, which the reader refuses."""
+    """Return a field as float64; None where it holds no numbers."""
     value = np.asarray(fields.get(key))
     return value.astype(np.float64) if value.dtype.kind in "biuf" and value.size else None

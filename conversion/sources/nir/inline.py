@@ -45,7 +45,8 @@ def inline(
         kind = str(fields.get("type", "?")) if isinstance(fields, dict) else "?"
         if kind != "NIRGraph":
             passing = prefix and kind in ("Input", "Output")
-            found = {full: Node(full, PASS if passing else kind, fields)}
+            held = fields if isinstance(fields, dict) else {}
+            found = {full: Node(full, PASS if passing else kind, held)}
             into[full] = out_of[full] = full
         else:
             found, inner = inline(fields, f"{full}.", problems)

@@ -7,12 +7,14 @@ membrane starts at r, and approximate if it starts elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import NetworkRefused, Refusal, spelled
+from sdcl_neuro.network.notes import ASSUMED, with_notes
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, Shape
 
 from ...approximation import recalibrate
@@ -20,6 +22,7 @@ from ...lowering.approximate import Approximation
 from ...lowering.closing import close_layer
 from ...lowering.populations import Population, Recurrence, Unsupported
 from ...lowering.synapses import Synapse
+from .neurons import Neurons
 from .reader import RawLayer, RawNetwork
 from .writers import WRITERS, Start, Writer
 
@@ -70,13 +73,24 @@ def plain_network(raw: RawNetwork, *, where: str, calibration: object = None) ->
         departures.append(closed.departure)
         notes += [*_remarks(layer), *closed.notes]
         sent = closed.layer.out_shape
+    problems += _loose_refusals(raw, approximate=calibration is not None)
     if problems:
         raise NetworkRefused(problems, where=where, layers=layers)
     shape, _, step = raw.checked(where)
-    meta = {"source": "nir", "dt_s": step.seconds, "dt_source": step.source}
-    meta |= {"assumed": list(raw.assumed), "lowered": notes}
+    meta: dict[str, Any] = {"source": "nir", "dt_s": step.seconds, "dt_source": step.source}
+    meta = with_notes({**meta, "lowered": notes}, ASSUMED, raw.assumed)
     net = FloatNetwork(shape, tuple(layers), meta)
     return recalibrate(net, departures, calibration) if any(departures) else net
+
+
+def _loose_refusals(raw: RawNetwork, *, approximate: bool) -> Iterator[Refusal]:
+    """What would be refused of populations whose layers were refused for something else."""
+    for where, neurons in raw.loose:
+        try:
+            _departure(neurons, raw.row, approximate=approximate)
+        except Unsupported as unfit:
+            for what, hint in unfit.reasons:
+                yield Refusal(where, what, hint)
 
 
 def _remarks(layer: RawLayer) -> list[str]:
@@ -112,7 +126,7 @@ def _population(
             _scaled(layer.recurrent_weight, neurons.gain),
             None if bias is None else _scaled(bias, neurons.gain),
         )
-    leak, reset = neurons.leak.astype(np.float64), neurons.reset.astype(np.float64)
+    reset = neurons.reset.astype(np.float64)
     threshold = _single(neurons.threshold.astype(np.float64) - reset)
     if row.inclusive:
         # Float32 membranes that reach the threshold are those above its predecessor.
@@ -122,15 +136,14 @@ def _population(
         threshold=threshold.astype(np.float64),
         alpha=rounding(neurons.alpha),
         recurrence=recurrence,
-        departure=_departure(leak, reset, row, approximate=approximate),
-        drive=(1.0 - neurons.beta) * (leak - reset),
+        departure=_departure(neurons, row, approximate=approximate),
+        drive=(1.0 - neurons.beta) * (neurons.leak.astype(np.float64) - reset),
     )
 
 
-def _departure(
-    leak: Array, reset: Array, row: Writer, *, approximate: bool
-) -> Approximation | None:
+def _departure(neurons: Neurons, row: Writer, *, approximate: bool) -> Approximation | None:
     """How a population differs from the chip's; `Unsupported` where that was not asked for."""
+    leak, reset = neurons.leak.astype(np.float64), neurons.reset.astype(np.float64)
     reasons, rest = [], 0.0
     if not _starts_at_reset(leak, reset, row.start):
         rest = float(reset.reshape(-1)[0])

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.network.notes import Note
 from sdcl_neuro.network.spec import Convolution, Kind, Shape
 
 from ...lowering.pooling import Pool
@@ -19,14 +20,12 @@ from .file import Tree
 from .inline import Node, contract, inline
 from .neurons import Neurons, read_neurons
 from .pools import read_pools
+from .shapes import MAX_NEURONS, fits, out_shape
 from .signatures import check_signature
 from .step import Step, find_step
 from .synapses import Synapse, read_synapse
 from .values import Array, Refuse, numbers
 from .writers import Writer
-
-MAX_NEURONS = 1 << 28
-"""Elements of one layer's shape; a declared shape costs nothing to write and much to run."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,19 @@ class RawNetwork:
     Attributes:
         input_shape: of one step; None if it cannot be read.
         layers: None where one was refused.
+        loose: populations without a layer, since that was refused, each with its place.
         step: the step they were read for; None if there is none, which is a refusal.
         row: who wrote the graph.
-        assumed: what was taken by default, in words.
+        assumed: what was taken by default.
         problems: every refusal; `checked` raises them.
     """
 
     input_shape: Shape | None
     layers: tuple[RawLayer | None, ...]
+    loose: tuple[tuple[str, Neurons], ...]
     step: Step | None
     row: Writer
-    assumed: tuple[str, ...] = ()
+    assumed: tuple[Note, ...] = ()
     problems: tuple[Refusal, ...] = ()
 
     def checked(self, where: str) -> tuple[Shape, tuple[RawLayer, ...], Step]:
@@ -123,8 +124,8 @@ def read_raw(
         layer, sent = read.layer(stage, sent)
         layers.append(layer)
     words = assumptions(nodes, row, step, writer=writer)
-    found_all = tuple(problems.items)
-    return RawNetwork(shape, tuple(layers), found, row, words, found_all)
+    loose = read.loose([layer for layer in layers if layer is not None])
+    return RawNetwork(shape, tuple(layers), loose, found, row, words, tuple(problems.items))
 
 
 class _Once:
@@ -175,6 +176,16 @@ class _Reader:
             if len(self._problems.items) > before:
                 self._bad.add(name)
 
+    def loose(self, layers: list[RawLayer]) -> tuple[tuple[str, Neurons], ...]:
+        """Populations that stand in none of the layers."""
+        placed = {layer.where for layer in layers}
+        places = {name: self.nodes[name].where for name in self.neurons}
+        return tuple(
+            (places[name], neurons)
+            for name, neurons in self.neurons.items()
+            if neurons is not None and places[name] not in placed
+        )
+
     def _population(self, node: Node, step: Step | None) -> Neurons | None:
         if step is not None:
             return read_neurons(node, step.nominal, self._problems.add, whole=step.whole)
@@ -194,13 +205,13 @@ class _Reader:
         if stage.pools and pool is None:
             return None, None
         pooled = in_shape if pool is None else (in_shape[0], *pool.size)
-        shape = _out_shape(stage, synapse, pooled, refuse)
+        shape = out_shape(stage, synapse, pooled, refuse)
         if shape is None:
             return None, None
         neurons, recurrent = self.neurons[stage.neurons.name], self._loop(stage)
-        fits = _fits(stage, neurons, recurrent, shape, refuse)
+        whole = fits(stage, neurons, recurrent, shape, refuse)
         names = {stage.synapse.name, stage.recurrent.name if stage.recurrent else ""}
-        if neurons is None or not fits or names & self._bad:
+        if neurons is None or not whole or names & self._bad:
             return None, shape
         kind: Kind = "dense_rec" if recurrent is not None else "dense"
         layer = RawLayer(
@@ -234,65 +245,3 @@ def _check_flatten(node: Node, refuse: Refuse) -> None:
 def _whole(fields: Mapping[str, object], key: str, default: int) -> int | None:
     value = np.asarray(default if fields.get(key) is None else fields[key])
     return int(value.reshape(-1)[0]) if value.dtype.kind in "iu" and value.size == 1 else None
-
-
-def _out_shape(stage: Stage, synapse: Synapse, in_shape: Shape, refuse: Refuse) -> Shape | None:
-    """The shape behind a synapse, or None after refusing what does not chain."""
-    weight, where = synapse.weight, stage.synapse.where
-    shape: Shape | None
-    if synapse.convolution is None:
-        if len(in_shape) == 3 and not stage.flattened:
-            what = f"no Flatten stands between the shape {list(in_shape)} and it"
-            refuse(Refusal(where, what, "put a Flatten before it"))
-            return None
-        wanted, given, shape = weight.shape[1], prod(in_shape), weight.shape[:1]
-    elif len(in_shape) != 3 or stage.flattened:
-        refuse(Refusal(where, f"it reads the flat shape {list(in_shape)}", "give it (C, H, W)"))
-        return None
-    else:
-        geometry = synapse.convolution
-        wanted, given = weight.shape[1] * geometry.groups, in_shape[0]
-        size = geometry.output_size(in_shape[1:], weight.shape[2:])
-        shape = (weight.shape[0], *size)
-    if wanted != given:
-        what = f"it reads {wanted} inputs or channels, but {given} come, shape {list(in_shape)}"
-        refuse(Refusal(where, what, "make the shapes follow one another"))
-        return None
-    if min(shape) < 1 or prod(shape) > MAX_NEURONS:
-        refuse(Refusal(where, f"its output has the shape {list(shape)}", "change its geometry"))
-        return None
-    return shape
-
-
-def _fits(
-    stage: Stage,
-    neurons: Neurons | None,
-    recurrent: Synapse | None,
-    shape: Shape,
-    refuse: Refuse,
-) -> bool:
-    """Whether constants and recurrence have the population's shape; else they are refused."""
-    fits = True
-    for stored in () if neurons is None else dict.fromkeys(neurons.shapes):
-        if prod(stored) != 1 and not _broadcasts(stored, shape):
-            what = f"a constant has the shape {list(stored)}, the population {list(shape)}"
-            hint = "give one value, or one for each neuron"
-            refuse(Refusal(stage.neurons.where, what, hint))
-            fits = False
-    if recurrent is None or stage.recurrent is None:
-        return fits and stage.recurrent is None
-    if recurrent.convolution is not None or len(shape) != 1:
-        what = "a convolution is recurrent"
-        refuse(Refusal(stage.recurrent.where, what, "use a dense layer with a Linear recurrence"))
-        return False
-    if recurrent.weight.shape != (*shape, *shape):
-        what = f"its weight is {list(recurrent.weight.shape)}, the population {list(shape)}"
-        refuse(Refusal(stage.recurrent.where, what, "make it square"))
-        return False
-    return fits
-
-
-def _broadcasts(stored: tuple[int, ...], shape: Shape) -> bool:
-    return len(stored) <= len(shape) and all(
-        a in (1, b) for a, b in zip(reversed(stored), reversed(shape), strict=False)
-    )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sdcl_neuro.errors import InputError, Refusal, spelled
+from sdcl_neuro.network.notes import Note
 
 from .dialects import step_in_r
 from .inline import Node
@@ -23,6 +24,7 @@ from .writers import OWN_WORDS, WRITERS, Writer
 EXAMPLES = (1e-4, 1e-3)
 """Steps at which a refusal shows what a file would mean; the two that known exporters use."""
 _SAME = 1e-4
+_NO_STEP = "none needed, integrate-and-fire neurons only"
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,13 @@ class Step:
     Attributes:
         seconds: its length; None where nothing depends on it.
         source: where it comes from, in words.
-        assumed: what was taken by default, in words; None if nothing was.
+        assumed: what was taken by default; None if nothing was.
         whole: whether integrate-and-fire neurons take their input whole, whatever their r.
     """
 
     seconds: float | None
     source: str
-    assumed: str | None = None
+    assumed: Note | None = None
     whole: bool = False
 
     @property
@@ -92,8 +94,9 @@ def _from_writer(neurons: Sequence[Node], row: Writer, refuse: Refuse) -> Step |
     if row.step == "fixed":
         return Step(row.step_s, f"{row.library}, whose exporter always writes for it")
     if row.step == "default":
-        what = f"a step of {row.step_s:g} s, the default of {row.exporter}; files do not state it"
-        return Step(row.step_s, f"{row.library}'s default", assumed=what)
+        why = f"the default of {row.exporter}, whose files do not state it; {_other_step()}"
+        assumed = Note(f"the step: {row.step_s:g} s", why)
+        return Step(row.step_s, f"{row.library}'s default", assumed=assumed)
     if row.step == "none":
         return Step(None, f"none needed, {row.library} counts time in steps", whole=True)
     if row.step == "in r":
@@ -112,13 +115,13 @@ def _from_graph(neurons: Sequence[Node], refuse: Refuse) -> Step | None:
     plain = [node for node in neurons if node.type == "IF"]
     factors = np.unique(np.concatenate([values(node, "r") for node in plain] or [np.ones(1)]))
     if not leaky and (factors == 1).all():
-        return Step(None, "none needed, integrate-and-fire neurons only")
+        return Step(None, _NO_STEP)
     if not leaky and len(factors) == 1:
         for step in EXAMPLES:
             if abs(factors[0] * step - 1) <= _SAME:
-                what = f"inputs count whole, since r = {factors[0]:g} is 1 / dt at a step of {step:g} s"
-                source = "none needed, integrate-and-fire neurons only"
-                return Step(None, source, f"{what} (SpikingJelly's way of writing)", whole=True)
+                why = f"r = {factors[0]:g} is 1 / dt at {step:g} s, as SpikingJelly writes it"
+                assumed = Note("inputs of integrate-and-fire neurons: counted whole", why)
+                return Step(None, _NO_STEP, assumed, whole=True)
     what = "the file states no step, and what it computes depends on one: "
     refuse(Refusal("graph", what + _shown(leaky or plain) + _signed(leaky), _hint()))
     return None
@@ -159,6 +162,10 @@ def _implies(node: Node, step: float) -> bool:
     return bool(np.allclose(r * step, tau, rtol=1e-5, atol=0))
 
 
+def _other_step() -> str:
+    return spelled(python="for another give dt=SECONDS", command="for another give --dt SECONDS")
+
+
 def _hint() -> str:
     known = [name for name in WRITERS if name != OWN_WORDS]
     return spelled(
@@ -177,7 +184,7 @@ def _tau(node: Node) -> Array:
 
 
 def values(node: Node, key: str) -> Array:
-    """Return a field as float64, flat; empty where it holds no numbers, which the reader refuses."""
+    """Return a field as float64, flat; empty where it holds no numbers."""
     value = np.asarray(node.fields.get(key))
     return (value.astype(np.float64) if value.dtype.kind in "biuf" else np.zeros(0)).reshape(-1)
 

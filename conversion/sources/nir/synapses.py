@@ -76,7 +76,8 @@ def _convolution(node: Node, weight: Array, bias: Array | None, refuse: Refuse) 
     groups = pair(node, "groups", 1, refuse)
     text = node.fields.get("padding")
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    padding = (0, 0) if isinstance(text, str) else pair(node, "padding", 0, refuse)
+    text = text if isinstance(text, str) else None
+    padding = (0, 0) if text is not None else pair(node, "padding", 0, refuse)
     if stride is None or dilation is None or groups is None or padding is None:
         return None
     if weight.shape[0] % groups[0]:
@@ -89,7 +90,7 @@ def _convolution(node: Node, weight: Array, bias: Array | None, refuse: Refuse) 
             refuse(Refusal(node.where, what, "give the padding in numbers"))
             return None
         weight, padding, dilation = pad_kernel_same(weight, dilation)
-    elif isinstance(text, str) and text != "valid":
+    elif text not in (None, "valid"):
         refuse(Refusal(node.where, f"padding is {text[:40]!r}", "use 'same', 'valid' or numbers"))
         return None
     return Synapse(weight, bias, Convolution(stride, padding, dilation, groups[0]))

@@ -31,6 +31,21 @@ always subtract the threshold."""
 
 
 @dataclass(frozen=True)
+class Unsaid:
+    """Something that a writer's files leave out.
+
+    Attributes:
+        what: the thing.
+        taken: what is taken for it.
+        only: the NIR type of the nodes that it bears on; None for any.
+    """
+
+    what: str
+    taken: str
+    only: str | None = None
+
+
+@dataclass(frozen=True)
 class Writer:
     """One library's exporter.
 
@@ -45,7 +60,7 @@ class Writer:
         inclusive: whether a membrane that just reaches the threshold fires.
         reset, default_reset: what ``v_reset`` is worth, and what its neurons do by default.
         several: whether its neurons may send several spikes in a step, which a file cannot say.
-        unsaid: what else its files leave out, in words.
+        unsaid: what else its files leave out.
         proof: how the row is known.
         source: where to look.
     """
@@ -63,7 +78,7 @@ class Writer:
     reset: Reset = "stored"
     default_reset: Literal["zero", "subtraction"] = "zero"
     several: bool = False
-    unsaid: tuple[str, ...] = ()
+    unsaid: tuple[Unsaid, ...] = ()
     proof: Literal["run", "published", "definition"] = "run"
     source: str = ""
 
@@ -85,7 +100,10 @@ WRITERS: dict[str, Writer] = {
         step_s=1e-4,
         reset="unsaid",
         default_reset="subtraction",
-        unsaid=("the delay of a reset (reset_delay)", "the padding of AvgPool2d"),
+        unsaid=(
+            Unsaid("when CubaLIF neurons reset (reset_delay)", "at once", "CubaLIF"),
+            Unsaid("the padding of AvgPool2d", "0", "AvgPool2d"),
+        ),
         source="snntorch/export_nir.py: dt = 1e-4, r = tau / dt, v_reset = 0",
     ),
     "norse": Writer(
@@ -118,7 +136,7 @@ WRITERS: dict[str, Writer] = {
         reset="unsaid",
         default_reset="subtraction",
         several=True,
-        unsaid=("the lower bound of the membrane (min_v_mem)",),
+        unsaid=(Unsaid("the lower bound of the membranes (min_v_mem)", "none"),),
         source="sinabs/nir.py, sinabs/layers/functional/lif.py: alpha = exp(-1 / tau)",
     ),
     "sinabs-unnormed": Writer(
@@ -132,7 +150,7 @@ WRITERS: dict[str, Writer] = {
         reset="unsaid",
         default_reset="subtraction",
         several=True,
-        unsaid=("the lower bound of the membrane (min_v_mem)",),
+        unsaid=(Unsaid("the lower bound of the membranes (min_v_mem)", "none"),),
         source="sinabs/nir.py, sinabs/layers/functional/lif.py: alpha = exp(-1 / tau)",
     ),
     "rockpool": Writer(
@@ -146,7 +164,10 @@ WRITERS: dict[str, Writer] = {
         reset="subtracts",
         default_reset="subtraction",
         several=True,
-        unsaid=("recurrent weights", "the bias of LIFTorch"),
+        unsaid=(
+            Unsaid("recurrent weights of LIFTorch", "none"),
+            Unsaid("the bias of LIFTorch", "0"),
+        ),
         proof="published",
         source="rockpool/nn/modules/torch/nir.py, lif_torch.py: r = tau exp(-dt / tau) / dt",
     ),
@@ -159,7 +180,7 @@ WRITERS: dict[str, Writer] = {
         current_gain="whole",
         reset="subtracts",
         default_reset="subtraction",
-        unsaid=("that a spike and its reset come one step late",),
+        unsaid=(Unsaid("when spikes are sent", "in the step of their input, not one later"),),
         proof="published",
         source="spyx/nir.py, spyx/nn.py: tau = dt / (1 - beta), r = beta, V = beta V + x - s th",
     ),

@@ -13,6 +13,7 @@ from sdcl_neuro.errors import InputError, spelled
 
 DEFAULT_STEP_S = 1e-3
 """Norse's step (norse 1.1.0, ``from_nir``), written where nothing says another."""
+ASSUMED_STEP = "assumed, since nothing states one"
 ENDLESS = 2.0**30
 """Time constant of an integrator written as a LIF, in steps: its decay is 1 in float32."""
 
@@ -123,7 +124,9 @@ def step_for(form: Form, dt: float | None, known: float | None) -> tuple[float, 
     """
     if form.fixed and form.step_s is not None:
         if dt is not None and abs(dt - form.step_s) > 1e-9 * form.step_s:
-            what = f"a step of {dt:g} s for {form.library}, which reads every file at {form.step_s:g} s"
+            what = (
+                f"a step of {dt:g} s for {form.library}, which always reads for {form.step_s:g} s"
+            )
             raise InputError(what, where="dt", mend="leave the step out")
         return form.step_s, f"that of {form.library}"
     if dt is not None:
@@ -132,4 +135,4 @@ def step_for(form: Form, dt: float | None, known: float | None) -> tuple[float, 
         return form.step_s, f"the default of {form.library}"
     if known is not None:
         return known, "that of the network"
-    return DEFAULT_STEP_S, "assumed, since nothing states one"
+    return DEFAULT_STEP_S, ASSUMED_STEP

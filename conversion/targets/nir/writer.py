@@ -68,8 +68,9 @@ def written_step(
 ) -> tuple[float, str]:
     """Return the step in seconds that `to_nir` writes for, and where it comes from."""
     known = net.meta.get("dt_s")
-    usable = isinstance(known, int | float) and not isinstance(known, bool) and 0 < known < np.inf
-    return step_for(form_of(reader), dt, float(known) if usable else None)
+    if not isinstance(known, float) or not 0 < known < np.inf:
+        known = None
+    return step_for(form_of(reader), dt, known)
 
 
 def build_graph(

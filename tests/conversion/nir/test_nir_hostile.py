@@ -200,7 +200,7 @@ LINE = [("in", "w"), ("w", "n"), ("n", "w2"), ("w2", "n2"), ("n2", "out")]
 def test_graphs_that_are_no_chain(edges, said, tmp_path):
     graph = nir.NIRGraph(dict(NODES), edges, metadata={}, type_check=False)
     with pytest.raises(NetworkRefused, match=said):
-        from_nir(graph)
+        from_nir(graph, dt=1e-3)
 
 
 def test_two_inputs_or_none():
@@ -211,7 +211,7 @@ def test_two_inputs_or_none():
         edges = [edge for edge in LINE if edge[0] in nodes]
         graph = nir.NIRGraph(nodes, edges, metadata={}, type_check=False)
         with pytest.raises(NetworkRefused, match="nodes of type Input"):
-            from_nir(graph)
+            from_nir(graph, dt=1e-3)
 
 
 def test_shapes_that_do_not_follow():
@@ -220,7 +220,7 @@ def test_shapes_that_do_not_follow():
     for nodes, said in [(wide, "reads 5 inputs"), (flat, "no Flatten stands between")]:
         graph = nir.NIRGraph(nodes, LINE, metadata={}, type_check=False)
         with pytest.raises(NetworkRefused, match=said):
-            from_nir(graph)
+            from_nir(graph, dt=1e-3)
 
 
 def test_convolutions_that_do_not_fit():
@@ -247,7 +247,7 @@ def test_convolutions_that_do_not_fit():
         (graph(ones[0]), "not rank 4"),
     ]:
         with pytest.raises(NetworkRefused, match=said):
-            from_nir(made)
+            from_nir(made, dt=1e-3)
 
 
 def test_a_long_chain_is_read_in_linear_time():
@@ -258,7 +258,7 @@ def test_a_long_chain_is_read_in_linear_time():
         last = f"n{index}"
     nodes["out"] = nir.Output(np.array([2]))
     graph = nir.NIRGraph(nodes, [*edges, (last, "out")], metadata={}, type_check=False)
-    assert len(from_nir(graph).layers) == 2000
+    assert len(from_nir(graph, dt=1e-3).layers) == 2000
 
 
 def test_a_failed_write_leaves_the_older_file(good, random_float, monkeypatch):

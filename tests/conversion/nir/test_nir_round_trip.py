@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdcl_neuro.conversion import from_nir, to_nir
-from sdcl_neuro.conversion.sources.nir.weights import spread
+from sdcl_neuro.conversion.targets.nir.weights import spread
 from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.files import file_sha256
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, FloatNeuron, IntNetwork
@@ -56,7 +56,7 @@ def test_the_graph_alone_means_the_same_network(seed, tmp_path, random_float):
         for key in [key for key in file["node/metadata"] if key.startswith("sdcl_neuro")]:
             del file["node/metadata"][key]
     alone = from_nir(path)
-    assert alone.meta["dt_source"] == "stored in the file"
+    assert alone.meta["dt_source"] == "stated by the file's metadata"
     for one, two in zip(net.layers, alone.layers, strict=True):
         groups = one.convolution.groups if one.convolution else 1
         if groups > 1:

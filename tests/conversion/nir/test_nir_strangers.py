@@ -69,8 +69,8 @@ def test_snntorchs_own_export_means_the_module(tmp_path):
     )
     graph = export_to_nir(net, torch.zeros(1, 2, 6, 5), ignore_dims=[0])
     nir.write(tmp_path / "s.nir", graph)
-    read = from_nir(tmp_path / "s.nir")
-    assert read.meta["dt_source"].startswith("snnTorch's export")
+    read = from_nir(tmp_path / "s.nir", writer="snntorch")
+    assert (read.meta["dt_s"], read.meta["dt_source"][:8]) == (1e-4, "snnTorch")
     assert read.input_shape == (2, 6, 5)
     first, second = read.layers
     assert (first.kind, first.convolution.padding) == ("conv", (1, 1))
@@ -80,7 +80,7 @@ def test_snntorchs_own_export_means_the_module(tmp_path):
     assert np.array_equal(first.weight, net[0].weight.detach().numpy())
     assert np.array_equal(first.bias, net[0].bias.detach().numpy())
     assert np.array_equal(second.weight, net[3].weight.detach().numpy())
-    from_memory = from_nir(graph)
+    from_memory = from_nir(graph, writer="snntorch")
     assert np.array_equal(from_memory.layers[0].weight, first.weight)
 
 
@@ -95,7 +95,7 @@ def test_snntorchs_recurrent_export(tmp_path):
     )
     graph = export_to_nir(net, torch.zeros(1, 5), ignore_dims=[0])
     nir.write(tmp_path / "s.nir", graph)
-    (layer,) = from_nir(tmp_path / "s.nir").layers
+    (layer,) = from_nir(tmp_path / "s.nir", writer="snntorch").layers
     recurrent = net[1].recurrent
     assert layer.kind == "dense_rec"
     assert layer.neuron.beta == pytest.approx(0.8, rel=1e-7)
@@ -117,14 +117,14 @@ def test_snntorchs_synaptic_export(tmp_path):
         ),
     )
     graph = export_to_nir(net, torch.zeros(1, 5), ignore_dims=[0])
-    (layer,) = from_nir(graph).layers
+    (layer,) = from_nir(graph, writer="snntorch").layers
     assert layer.neuron.alpha == float(np.float32(0.7))
     assert layer.neuron.beta == float(np.float32(0.9))
     assert np.array_equal(layer.weight, net[0].weight.detach().numpy())
 
 
-def test_norses_own_export_needs_its_step_named():
-    """Norse 1.1.0 exports tau = dt tau (not tau), which only its own dt squared undoes."""
+def test_norses_own_export_needs_its_writer_named():
+    """Norse 1.1.0 exports tau = dt tau (not tau)."""
     import warnings
 
     with warnings.catch_warnings():
@@ -135,8 +135,8 @@ def test_norses_own_export_needs_its_step_named():
         module = nt.SequentialState(torch.nn.Linear(6, 5), nt.LIFBoxCell())
         graph = norse_to_nir(module, torch.zeros(1, 6))
     with pytest.raises(NetworkRefused, match=r"shorter than the step of 0\.001 s; give the step"):
-        from_nir(graph)
-    read = from_nir(graph, dt=1e-6)
+        from_nir(graph, dt=1e-3)
+    read = from_nir(graph, writer="norse")
     (layer,) = read.layers
     # Norse's default: tau_mem_inv 100 / s at 1 ms, so a tenth leaks in each step.
     assert layer.neuron.beta == pytest.approx(0.9)
@@ -154,12 +154,16 @@ def test_r_used_or_not_is_the_same_network(tmp_path):
         np.testing.assert_allclose(net.layers[0].weight, [[2, 1]], rtol=1e-6)
 
 
-def test_the_step_is_given_stored_or_assumed(tmp_path):
+def test_the_step_is_given_or_stated_and_never_assumed(tmp_path):
     path = _dense(tmp_path, _lif((1,), 4e-3))
-    assumed = from_nir(path)
-    assert assumed.layers[0].neuron.beta == pytest.approx(0.75)
-    assert assumed.meta["dt_source"] == "assumed, the file states none"
-    assert from_nir(path, dt=2e-3).layers[0].neuron.beta == pytest.approx(0.5)
+    with pytest.raises(NetworkRefused, match=r"keeps 0\.975 in a step of 0\.0001 s and 0\.75 in"):
+        from_nir(path)
+    given = from_nir(path, dt=2e-3)
+    assert given.layers[0].neuron.beta == pytest.approx(0.5)
+    assert (given.meta["dt_s"], given.meta["dt_source"]) == (2e-3, "given")
+    stated = from_nir(_dense(tmp_path, _lif((1,), 4e-3), metadata={"dt": 1e-3}))
+    assert stated.layers[0].neuron.beta == pytest.approx(0.75)
+    assert stated.meta["dt_source"] == "stated by the file's metadata"
 
 
 @pytest.mark.parametrize(("r", "dt"), [(1.0, 1e-3), (1000.0, 1e-3), (10000.0, 1e-4)])
@@ -174,7 +178,7 @@ def test_scalars_stand_for_whole_populations(tmp_path):
     scalar = np.float32
     neurons = nir.LIF(*(np.array([v], scalar) for v in (2e-3, 1.0, 0.0, 1.5, 0.0)))
     path = _dense(tmp_path, neurons, weight=np.ones((3, 2)))
-    (layer,) = from_nir(path).layers
+    (layer,) = from_nir(path, dt=1e-3).layers
     assert (layer.out_shape, layer.neuron.threshold) == ((3,), 1.5)
 
 
@@ -191,7 +195,7 @@ def test_paddings_in_words(padding, wanted, tmp_path):
         _lif((1, *size), 2e-3),
         nir.Output(np.array([1, *size])),
     )
-    (layer,) = from_nir(path).layers
+    (layer,) = from_nir(path, dt=1e-3).layers
     assert layer.convolution.padding == wanted
     assert layer.out_shape == (1, *size)
 
@@ -219,7 +223,7 @@ def test_a_read_network_runs_as_norse_runs_the_graph(tmp_path):
             for frame in spikes:
                 fired, state = module(torch.from_numpy(frame).float(), state)
                 out.append(fired.numpy())
-    ours = norse.run(from_nir(path), spikes).spikes[0]
+    ours = norse.run(from_nir(path, dt=1e-3), spikes).spikes[0]
     assert 50 < ours.sum() < ours.size
     assert np.array_equal(ours, np.stack(out).astype(np.uint8))
 
@@ -227,12 +231,10 @@ def test_a_read_network_runs_as_norse_runs_the_graph(tmp_path):
 LIF1 = _lif((1,), 4e-3)
 REFUSED = {
     "v_reset is not zero": _lif((1,), 4e-3, v_reset=-0.5),
-    "v_leak is not zero": _lif((1,), 4e-3, v_leak=0.5),
     "shorter than the step": _lif((1,), 2e-4),
     "LI is not supported; end the network": nir.LI(*(np.ones(1, np.float32) for _ in range(3))),
     "Threshold is not supported": nir.Threshold(np.ones(1, np.float32)),
     "v_threshold holds not-a-number": _lif((1,), 4e-3, threshold=np.nan),
-    "tau holds infinite": _lif((1,), np.inf),
     "the gain": _lif((1,), 4e-3, r=-1.0),
     "a constant has the shape": _lif((4,), 4e-3),
 }
@@ -241,7 +243,7 @@ REFUSED = {
 @pytest.mark.parametrize("said", REFUSED)
 def test_neurons_that_cannot_be_lowered(said, tmp_path):
     with pytest.raises(NetworkRefused, match=said):
-        from_nir(_dense(tmp_path, REFUSED[said]))
+        from_nir(_dense(tmp_path, REFUSED[said]), dt=1e-3)
 
 
 @pytest.mark.parametrize("key", ["tau", "r"])
@@ -249,7 +251,7 @@ def test_constants_that_differ_between_neurons(key, tmp_path):
     neurons = _lif((2,), 4e-3)
     setattr(neurons, key, np.array([1.0, 2.0], np.float32))
     with pytest.raises(NetworkRefused, match=f"{key} differs between neurons, from 1 to 2; give"):
-        from_nir(_dense(tmp_path, neurons, weight=np.ones((2, 2))))
+        from_nir(_dense(tmp_path, neurons, weight=np.ones((2, 2))), dt=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -284,9 +286,10 @@ def test_all_refusals_come_at_once(tmp_path):
         nir.Output(np.array([1])),
     )
     with pytest.raises(NetworkRefused) as caught:
-        from_nir(path)
+        from_nir(path, dt=1e-3)
     said = [str(refusal) for refusal in caught.value.refusals]
-    assert len(said) == 3
+    assert len(said) == 4
+    assert "it reads 9 inputs" in "".join(said)
     assert "weight holds not-a-number" in "".join(said)
     assert "v_reset is not zero" in "".join(said)
     assert "shorter than the step" in "".join(said)

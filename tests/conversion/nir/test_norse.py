@@ -193,7 +193,7 @@ def test_torchvision_is_not_imported():
     import sys
 
     code = (
-        "import sys, numpy as np; from sdcl_neuro.conversion import norse;"
+        "import sys, numpy as np; from sdcl_neuro.conversion.backends import norse;"
         "from sdcl_neuro.network.spec import *;"
         "n = FloatNetwork((1,), (FloatLayer('a', 'dense', np.ones((1, 1), np.float32),"
         " FloatNeuron(0.5, 0.5), (1,), (1,)),));"

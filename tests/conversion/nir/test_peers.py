@@ -21,7 +21,7 @@ from sdcl_neuro.conversion.backends.run import run
 from sdcl_neuro.conversion.model import Model
 from sdcl_neuro.conversion.parity.rounding import explain_mismatches
 from sdcl_neuro.conversion.parity.verify import verify
-from sdcl_neuro.errors import InputError, NetworkRefused
+from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, FloatNeuron
 
 WHERE = "tests/conversion/nir/peers.txt says how to install it"
@@ -250,7 +250,7 @@ def test_leaky_neurons_of_sinabs_are_read_in_its_words(writer, sinabs):
     betas = [layer.neuron.beta for layer in read.layers]
     assert betas == pytest.approx([np.exp(-1 / 6), np.exp(-1 / 2.5)], rel=1e-6)
     _explained(read, spikes, theirs)
-    plain = run(Model(floating=from_nir(graph)), spikes, backend="snntorch").spikes
+    plain = run(Model(floating=from_nir(graph, dt=1.0)), spikes, backend="snntorch").spikes
     assert not np.array_equal(plain[0], theirs[0])
     with pytest.raises(InputError, match="unknown writer"):
         from_nir(graph, writer="sinab")
@@ -316,11 +316,18 @@ def test_ours_in_sinabs(sinabs, tmp_path):
     _explained(net, spikes, _run_sinabs(sinabs, read, spikes))
 
 
-def test_what_spikingjelly_resets_otherwise_is_refused(jelly, tmp_path):
-    parts = [jelly.layer.Linear(3, 2), jelly.neuron.LIFNode(tau=2.0, v_reset=-0.5)]
-    jelly.write(nn.Sequential(*parts), torch.zeros(1, 3), tmp_path / "peer.nir", dt=DT)
-    with pytest.raises(NetworkRefused, match="v_reset is not zero"):
-        from_nir(tmp_path / "peer.nir", dt=DT)
+@pytest.mark.parametrize("decay_input", [True, False])
+def test_what_spikingjelly_resets_to_another_potential(decay_input, jelly, tmp_path):
+    """It rests, starts and resets there: exactly the chip's neuron, counted from there."""
+    torch.manual_seed(3)
+    neurons = jelly.neuron.LIFNode(tau=4.0, v_reset=-0.5, decay_input=decay_input)
+    net = _strong(nn.Sequential(jelly.layer.Linear(12, 8), neurons), 9.0 if decay_input else 3.0)
+    spikes = _spikes((12,))
+    jelly.write(net, torch.from_numpy(spikes[0]).float(), tmp_path / "peer.nir", dt=DT)
+    for options in ({"dt": DT}, {"writer": "spikingjelly"}):
+        read = from_nir(tmp_path / "peer.nir", **options)
+        neurons.reset()
+        _explained(read, spikes, _run_jelly(jelly, net, spikes))
 
 
 def test_torchvision_is_not_imported():

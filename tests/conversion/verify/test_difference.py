@@ -12,7 +12,7 @@ from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx, from_nir, to_netx, to_nir
 from sdcl_neuro.conversion.difference import difference
 from sdcl_neuro.conversion.quantisation.rounding import quantize
-from sdcl_neuro.conversion.sources.nir.weights import spread
+from sdcl_neuro.conversion.targets.nir.weights import spread
 from sdcl_neuro.network.spec import Convolution, FloatLayer, FloatNetwork, FloatNeuron
 from sdcl_neuro.testing import random_network
 

@@ -174,7 +174,7 @@ def test_the_json_has_a_fixed_shape(int_net, tmp_path, monkeypatch):
     assert left_out["what"] == "layer 0 (first)"
     assert "asked for" in left_out["reason"]
     assert value["assumed"] == []
-    assert set(value["model"]) == {"name", "sha256", "network_sha256"}
+    assert set(value["model"]) == {"name", "sha256", "network_sha256", "step"}
     assert set(value["spikes"]) == {"sha256", "shape", "total", "source"}
     assert value["spikes"]["shape"] == [12, 2, 2, 8, 7]
     assert value["spikes"]["source"] == "random, rate 0.3, seed 1"
