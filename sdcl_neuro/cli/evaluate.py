@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
 
+from .alignment_options import add_alignment_arguments, alignment_overrides
+from .event_options import add_reading_arguments, reading_overrides
 from .progress import progress_bars
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--query", metavar="LIST", type=Path, help="of Event-ReId: windows that ask"
     )
     parser.add_argument("--gallery", metavar="LIST", type=Path, help="windows that are searched")
+    add_reading_arguments(parser.add_argument_group("the event file of a video (mot)"))
+    add_alignment_arguments(parser)
     parser.add_argument("--distance", choices=("cosine", "euclidean"))
     parser.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking, too")
     parser.add_argument(
@@ -95,7 +99,7 @@ def execute(args: argparse.Namespace) -> int:
         root=args.root,
         query=args.query,
         gallery=args.gallery,
-        overrides=args.overrides,
+        overrides=[*reading_overrides(args), *alignment_overrides(args), *args.overrides],
     )
     conditions = _conditions(args.degrade)
     # A video is cut when it is opened: once for figures and picture.

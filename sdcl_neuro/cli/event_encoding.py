@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import Events, StreamEncoder
-from sdcl_neuro.events.array import Box
+from sdcl_neuro.events.alignment import (
+    Alignment,
+    EventSpan,
+    Fitted,
+    FrameSpan,
+    fit,
+    read_frame_stamps,
+)
+from sdcl_neuro.events.array import Box, unchecked
+from sdcl_neuro.events.checks import Size
 from sdcl_neuro.events.encoding import MAX_BYTES
 from sdcl_neuro.events.times import EvenFrames
 from sdcl_neuro.network.spike_file import write_spike_blocks, write_spikes
@@ -43,16 +52,41 @@ def stretched(part: tuple[float, float], size: tuple[int, int]) -> str:
     )
 
 
+def encoding_times(alignment: Alignment) -> NDArray[np.int64] | EvenFrames:
+    """Frame times that an alignment states.
+
+    Raises:
+        InputError: neither times nor a rate, or an offset for frames that are laid over the events.
+    """
+    if alignment.frame_times is not None:
+        stamps = read_frame_stamps(alignment.frame_times, unit_us=alignment.frame_time_unit_us)
+        return stamps.times_us + alignment.shift_of_stamps_us
+    if alignment.fps is None:
+        raise InputError("nothing says when the frames are", mend="give --frame-times or --fps")
+    if alignment.offset_us or alignment.event_clock != "frame":
+        raise InputError(
+            "frames of --fps are laid over the events, whatever their clock",
+            where="--event-offset or --event-clock",
+            mend="give --frame-times, or leave it out",
+        )
+    return EvenFrames(alignment.fps)
+
+
 @dataclass
 class Encoding:
     """How to encode, and then what was seen and how many spikes came out of it.
 
     Attributes:
         frame_times, bins, start_us, binary: see `StreamEncoder`.
-        box, size: part of the sensor in pixels, and rows and columns to map it to.
+        box, size: part in pixels, of the sensor or, where a view is stated, of the frame; and rows
+            and columns to map it to.
+        alignment: of the events' clock and view to the frames.
+        picture: width and height of the frames, where a view is stated.
         seen: `summary` of the events.
         spikes: their sum.
-        assumed: what is to be said of the encoding.
+        assumed: what nothing states, in words.
+        said: what a user should know besides.
+        fitted: how the recording lies to the frames, as soon as its first event is known.
     """
 
     frame_times: NDArray[np.int64] | EvenFrames
@@ -61,6 +95,10 @@ class Encoding:
     binary: bool
     box: Box | None
     size: tuple[int, int] | None
+    alignment: Alignment = field(default_factory=Alignment)
+    picture: Size | None = None
+    said: tuple[str, ...] = ()
+    fitted: Fitted | None = None
     seen: dict[str, Any] = field(default_factory=dict)
     spikes: int = 0
     assumed: list[str] = field(default_factory=list)
@@ -95,22 +133,26 @@ class Encoding:
         for part in parts:
             self.seen = joined(self.seen, summary(part))
             if encoder is None or not begun:
+                self.fitted = self._fitted(part)
                 encoder, begun = self._encoder(part), len(part) > 0
             yield from map(self._counted, encoder.add(self._cropped(part)))
         if encoder is None:
             raise InputError("no events to encode", mend="give a recording")
-        encoder.reach(self.seen["last_us"])
+        last = self.seen["last_us"]
+        encoder.reach(None if last is None or self.fitted is None else last + self.fitted.shift_us)
         yield from map(self._counted, encoder.finish())
 
     def _encoder(self, part: Events) -> StreamEncoder:
         """Even frames lie over all events of a recording, also those that a crop leaves out."""
         times = self.frame_times
         if isinstance(times, EvenFrames) and len(part):
-            times = times.from_first(int(part.array["t"][0]))
+            shift = 0 if self.fitted is None else self.fitted.shift_us
+            times = times.from_first(int(part.array["t"][0]) + shift)
         seen = self._cropped(part.slice(0, 0))
         whole = (0.0, 0.0, float(part.width), float(part.height))
-        said = stretched((self.box or whole)[2:], (seen.height, seen.width))
-        self.assumed = [said] if said else []
+        viewed = self.alignment.mapping is not None or self.alignment.crop is not None
+        said = "" if viewed else stretched((self.box or whole)[2:], (seen.height, seen.width))
+        self.assumed += [said] if said else []
         return StreamEncoder(
             (seen.width, seen.height),
             frame_times_us=times,
@@ -119,7 +161,44 @@ class Encoding:
             binary=self.binary,
         )
 
+    def _fitted(self, part: Events) -> Fitted:
+        """How the recording lies to the frames, as soon as its first event is known."""
+        even = isinstance(self.frame_times, EvenFrames)
+        sensor = (part.width, part.height)
+        viewed = self.alignment.mapping is not None or self.alignment.crop is not None
+        mapping = self.alignment.mapping
+        picture = self.picture or (None if mapping is None else mapping.frame_size)
+        if viewed and picture is None:
+            raise InputError(
+                "nothing says how large the frames are that events are mapped to",
+                where="--homography or --crop",
+                mend="give --frame-size WxH",
+            )
+        first = int(part.array["t"][0]) if len(part) else None
+        begun = 0 if even or first is None else int(np.asarray(self.frame_times)[0])
+        before = begun if self.start_us is None else self.start_us
+        frames = FrameSpan(picture or sensor, before, begun, None, "--frame-times", True)
+        if even and first is not None:  # the frames are laid over the events
+            frames = FrameSpan(picture or sensor, first - 1, first, None, "--fps", True)
+        fitted = fit(self.alignment, frames, EventSpan(sensor, first, None))
+        clock = (line for line in fitted.assumed if not (even and "clock" in line))
+        self.assumed = [line for line in clock if viewed or "same view" not in line]
+        self.said = fitted.said
+        return fitted
+
     def _cropped(self, events: Events) -> Events:
+        fitted = self.fitted
+        if fitted is not None and fitted.shift_us:
+            array = events.array.copy()
+            array["t"] += fitted.shift_us
+            events = unchecked(array, events.width, events.height, events.source, events.mended)
+        stated = self.alignment.mapping or self.alignment.crop
+        if fitted is not None and stated is not None:
+            mapping = self.alignment.mapping
+            picture = self.picture or (None if mapping is None else mapping.frame_size)
+            whole = (0.0, 0.0, *map(float, picture or (events.width, events.height)))
+            part = self.box or (whole[0], whole[1], whole[2], whole[3])
+            return fitted.view.crop(events, part, self.size or (round(part[3]), round(part[2])))
         if not (self.box or self.size):
             return events
         part = self.box or (0.0, 0.0, float(events.width), float(events.height))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..events import MENDS, Denoise
-from ..events.options import ReadingOptions
+from sdcl_neuro.events import MENDS, Denoise
+from sdcl_neuro.events.options import ReadingOptions
+
 from .event_values import pair, time_span, time_unit
 
 
@@ -78,3 +79,19 @@ def reading_of(args: argparse.Namespace) -> ReadingOptions:
         denoise=None if args.denoise is None else Denoise.parse(args.denoise),
         rectify=args.rectify,
     )
+
+
+def reading_overrides(args: argparse.Namespace) -> list[str]:
+    """The same as ``KEY=VALUE`` of a configuration's ``[data.reading]``."""
+    options = reading_of(args)  # a value that cannot be read is told in the option's name
+    given = {
+        "sensor": None if options.sensor is None else list(options.sensor),
+        "mend": list(options.mend) or None,
+        "columns": options.columns,
+        "time_unit": args.time_unit,
+        "stream": args.stream and f'"{args.stream}"',
+        "between_us": None if options.between_us is None else list(options.between_us),
+        "denoise": args.denoise,
+        "rectify": None if options.rectify is None else str(options.rectify.resolve()),
+    }
+    return [f"data.reading.{name}={value}" for name, value in given.items() if value is not None]

@@ -6,11 +6,14 @@ import re
 from fractions import Fraction
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.events.alignment.written_times import (
+    NUMBER,
+    UNITS_US,
+    frame_rate,
+    unit_microseconds,
+)
 from sdcl_neuro.events.array import Box
 from sdcl_neuro.events.checks import Size
-
-UNITS_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
-NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
 
 
 def pair(text: str | None, name: str) -> Size | None:
@@ -23,38 +26,23 @@ def pair(text: str | None, name: str) -> Size | None:
     return int(found[1]), int(found[2])
 
 
-def box(text: str) -> Box:
+def box(text: str, *, name: str = "--box") -> Box:
     """Four numbers, ``X,Y,W,H``."""
     try:
         x, y, width, height = (float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"{text!r} is no box", where="--box", mend="give X,Y,W,H") from None
+        raise InputError(f"{text!r} is not a box", where=name, mend="give X,Y,W,H") from None
     return x, y, width, height
 
 
 def rate(text: str) -> Fraction:
     """Frames a second, ``25`` or ``30000/1001``."""
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not 0 < rate <= 1_000_000 or rate.denominator > 1_000_000:
-        raise InputError(f"{text!r} is no frame rate", where="--fps", mend="as 25 or 30000/1001")
-    return rate
+    return frame_rate(text)
 
 
 def time_unit(text: str | None) -> float | None:
-    """Microseconds of ``ns``, ``us``, ``100us``, ``ms`` or ``s``; None stays None."""
-    if text is None:
-        return None
-    found = re.fullmatch(rf"{NUMBER}?\s*(ns|us|ms|s)", text.strip())
-    if not found:
-        raise InputError(
-            f"{text!r} is not a time unit",
-            where="--time-unit",
-            mend="give ns, us, 100us, ms or s",
-        )
-    return float(found[1] or 1) * UNITS_US[found[2]]
+    """Microseconds of ``us``, ``100us``, ``ms`` or ``s``; None stays None."""
+    return None if text is None else unit_microseconds(text)
 
 
 def time_span(text: str | None) -> tuple[int, int] | None:

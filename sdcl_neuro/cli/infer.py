@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.events.alignment.written_times import unix_microseconds
 from sdcl_neuro.files import write_json
 
-from .event_values import pair
+from .alignment_options import add_alignment_arguments, alignment_of
+from .event_options import add_reading_arguments, reading_of
 from .progress import progress_bars
 
 if TYPE_CHECKING:
@@ -25,22 +26,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint", metavar="CHECKPOINT", type=Path, help="the folder of a whole SDCL"
     )
     parser.add_argument(
-        "--video", metavar="FILE", type=Path, required=True, help="of a camera that stands still"
+        "--video",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="of a camera that stands still: a file, or a folder of pictures",
     )
     parser.add_argument(
         "--tracks", metavar="MOT.txt", type=Path, required=True, help="in MOTChallenge format"
     )
     parser.add_argument(
-        "--events",
-        metavar="FILE",
-        type=Path,
-        help="of the same view, 0 us at the video's first frame; else they are simulated",
+        "--events", metavar="FILE", type=Path, help="a recording; else they are simulated"
     )
-    parser.add_argument(
-        "--sensor",
-        metavar="WxH",
-        help="of the event file where it does not say; without --events the size to simulate at "
-        "(the video's own)",
+    add_reading_arguments(
+        parser,
+        sensor_help="of the event file where it does not say; without --events the size to "
+        "simulate at (the video's own)",
     )
     parser.add_argument(
         "--backend",
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", metavar="N", type=int, help="at most N tracklets of each track, spread evenly"
     )
+    add_alignment_arguments(parser)
     _gallery_arguments(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("infer-out"))
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
@@ -79,17 +81,15 @@ def _gallery_arguments(parser: argparse.ArgumentParser) -> None:
         "--top", metavar="K", type=int, help="entries looked for, of each tracklet (5)"
     )
     parser.add_argument("--camera", metavar="NAME", help="enrolled with them")
-    parser.add_argument(
-        "--start",
-        metavar="TIME",
-        help="of the video's first frame, enrolled with them: 2026-11-22T10:30:00+01:00; UTC where "
-        "no zone is given",
-    )
 
 
 def execute(args: argparse.Namespace) -> int:
     """Compare the video's tracks; print the summary and where the report is."""
-    from sdcl_neuro.reid.pipeline.infer_video import check_folder, compare_tracks, write_comparison
+    from sdcl_neuro.reid.pipeline.infer_video import (
+        check_folder,
+        compare_tracks,
+        write_comparison,
+    )
     from sdcl_neuro.reid.pipeline.video import Source
 
     check_folder(args.out)
@@ -104,7 +104,8 @@ def execute(args: argparse.Namespace) -> int:
         video=args.video,
         tracks=args.tracks,
         events=args.events,
-        sensor=pair(args.sensor, "--sensor"),
+        reading=reading_of(args),
+        alignment=alignment_of(args),
         clip_boxes=args.clip_boxes,
         limit=args.limit,
     )
@@ -136,14 +137,13 @@ def _gallery(args: argparse.Namespace) -> GalleryUse | None:
     from sdcl_neuro.reid.pipeline.gallery_hits import GalleryUse
 
     if args.gallery is None:
-        for name in ("enrol", "top", "camera", "start"):
+        for name in ("enrol", "top", "camera"):
             given = getattr(args, name)
             if given is not None and given is not False:
                 raise InputError(f"--{name} without a gallery", mend="give --gallery FILE, too")
         return None
-    for name in ("camera", "start"):
-        if getattr(args, name) is not None and not args.enrol:
-            raise InputError(f"--{name} is enrolled, and nothing is", mend="give --enrol, too")
+    if args.camera is not None and not args.enrol:
+        raise InputError("--camera is enrolled, and nothing is", mend="give --enrol, too")
     if args.out.resolve() in args.gallery.resolve().parents:
         raise InputError(
             f"{args.gallery} lies in the folder of the results, which is replaced as a whole",
@@ -155,17 +155,5 @@ def _gallery(args: argparse.Namespace) -> GalleryUse | None:
         enrol=args.enrol,
         top=5 if args.top is None else args.top,
         camera=args.camera,
-        start_us=None if args.start is None else _microseconds(args.start),
+        start_us=None if args.start is None else unix_microseconds(args.start),
     )
-
-
-def _microseconds(text: str) -> int:
-    """Microseconds since 1970 (UTC) of a time in ISO 8601."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(
-            f"{text!r} is no time", where="--start", mend="write it as 2026-11-22T10:30:00+01:00"
-        ) from None
-    zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return (zoned - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

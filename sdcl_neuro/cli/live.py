@@ -16,6 +16,8 @@ from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 
+from .alignment_options import add_alignment_arguments, alignment_of
+from .event_options import add_reading_arguments, reading_of
 from .event_values import pair
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint", metavar="CHECKPOINT", type=Path, help="the folder of a whole SDCL"
     )
     _add_sources(parser)
+    add_alignment_arguments(parser, rate=False)
     how = parser.add_argument_group("how")
     how.add_argument(
         "--mode",
@@ -83,12 +86,14 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         choices=("text", "records"),
         help="--events is being written: lines 't x y p', or 13-byte records (see docs/live.md)",
     )
-    sources.add_argument("--sensor", metavar="WxH", help="of the events")
+    add_reading_arguments(sources)
     sources.add_argument(
         "--growing", action="store_true", help="--tracks is a pipe or is still being written"
     )
     sources.add_argument("--size", metavar="WxH", help="of raw pictures")
-    sources.add_argument("--fps", type=float, help="of raw pictures")
+    sources.add_argument(
+        "--fps", type=float, help="of raw pictures; of a video, frames are evenly spaced"
+    )
     sources.add_argument(
         "--speed", type=float, default=1.0, help="of a video file; 0 for no pause (1)"
     )
@@ -120,7 +125,8 @@ def execute(args: argparse.Namespace) -> int:
         growing=args.growing,
         raw_size=pair(args.size, "--size"),
         fps=args.fps,
-        sensor=pair(args.sensor, "--sensor"),
+        reading=reading_of(args),
+        alignment=alignment_of(args),
         event_format=args.event_format,
         speed=args.speed,
         patience_s=args.patience / 1e3,
@@ -133,6 +139,11 @@ def execute(args: argparse.Namespace) -> int:
         policy="block" if args.drop == "none" else args.drop,
         device=args.device,
     )
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(line, file=sys.stderr, flush=True)
+
     with _opened(args.out) as lines, _stopped_by_interrupt() as stop:
 
         def on_seen(seen: Seen, embedding: NDArray[np.float32]) -> None:
@@ -148,6 +159,7 @@ def execute(args: argparse.Namespace) -> int:
             settings=settings,
             on_seen=on_seen,
             stop=stop,
+            say=say,
         )
     if args.json is not None:
         write_json(args.json, report.to_dict())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sdcl_neuro.files import write_json
 
+from .alignment_options import add_alignment_arguments, alignment_overrides
+from .event_options import add_reading_arguments, reading_overrides
 from .progress import progress_bars
 
 
@@ -25,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", type=Path, required=True, help="of state, log and model"
     )
     parser.add_argument("--root", metavar="DIR", type=Path, help="where the data set lies")
+    add_reading_arguments(parser.add_argument_group("the event file of a video (mot)"))
+    add_alignment_arguments(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="check and print what would be trained, no more"
     )
@@ -36,7 +40,10 @@ def execute(args: argparse.Namespace) -> int:
     from sdcl_neuro.reid.configuration import load_configuration
     from sdcl_neuro.reid.pipeline.training_run import plan_training, run_training
 
-    configuration = load_configuration(args.configuration, args.overrides)
+    configuration = load_configuration(
+        args.configuration,
+        [*reading_overrides(args), *alignment_overrides(args), *args.overrides],
+    )
     if args.dry_run:
         plan = plan_training(configuration, args.root)
         if args.json is not None:

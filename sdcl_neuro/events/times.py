@@ -1,45 +1,15 @@
-"""Frame times for encoding: from a file, or evenly spaced over a recording."""
+"""Frame times for encoding, evenly spaced over a recording."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
-
-from .encoding import frame_times
-from .formats.npy import load_npy
 
 SECOND_US = 1_000_000
 FPS_MAX = 1_000_000
 MAX_FRAMES = 10_000_000
-
-
-def read_frame_times(path: Path) -> NDArray[np.int64]:
-    """Frame times ``[F]`` in us: a .npy array, or text with one whole number a line.
-
-    Raises:
-        InputError: no such file, something else than whole numbers, or times that do not ascend.
-    """
-    try:
-        if not path.is_file():
-            raise InputError("no such file", mend="give one time in microseconds per frame")
-        if path.suffix.lower() == ".npy":
-            with path.open("rb") as stream:
-                return frame_times(load_npy(stream, path.stat().st_size))
-        lines = path.read_bytes()[: MAX_FRAMES * 20].decode("ascii", "replace").split()
-        try:
-            return frame_times(np.array([int(line) for line in lines[:MAX_FRAMES]], np.int64))
-        except (ValueError, OverflowError):
-            raise InputError(
-                "not a list of whole numbers", mend="give one time in microseconds per line"
-            ) from None
-    except InputError as error:
-        raise InputError(error.what, where=str(path), mend=error.mend) from None
 
 
 @dataclass(frozen=True)

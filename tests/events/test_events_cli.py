@@ -92,6 +92,31 @@ def test_encode_by_times_is_the_function(
     assert "300 events counted in [12, 1, 2, 48, 64]" in capsys.readouterr().out
 
 
+def test_encode_into_the_frames_view_and_clock(
+    recording: tuple[Path, Events], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The events of a camera upside down and ahead of the frames, brought back by options."""
+    path, events = recording
+    times = [1_050_000, 1_100_000, 1_200_000]
+    (tmp_path / "times.txt").write_text("".join(f"{t + 5}\n" for t in times))
+    (tmp_path / "h.txt").write_text("-1 0 63 0 -1 47 0 0 1")
+    out = tmp_path / "spikes.npz"
+    common = ("--frame-times", tmp_path / "times.txt", "--bins", 2, "--start-us", 1_000_005)
+    code = run("encode", path, "--out", out, *common, "--event-offset", 5,
+               "--homography", tmp_path / "h.txt", "--frame-size", "64x48")  # fmt: skip
+    assert code == 0
+    with np.load(out, allow_pickle=False) as archive:
+        spikes = archive["spikes"][:, 0]
+    expected = encode(events, frame_times_us=times, bins=2, start_us=1_000_000)
+    np.testing.assert_array_equal(spikes, expected[:, :, ::-1, ::-1])
+    assert expected.any()
+    code = run("encode", path, "--out", out, *common, "--homography", tmp_path / "h.txt")
+    assert code == 2
+    assert "--frame-size" in capsys.readouterr().err
+    assert run("encode", path, "--out", out, "--fps", 9, "--bins", 2, "--event-offset", 5) == 2
+    assert "laid over the events" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fps", ["25", "30000/1001", "7.3", "100000"])
 def test_encode_by_rate_owns_every_event(
     recording: tuple[Path, Events], tmp_path: Path, fps: str
@@ -139,16 +164,19 @@ def test_simulate_a_folder_and_a_video(tmp_path: Path) -> None:
         (["info", "IN", "--sensor", "64"], "--sensor: '64' is no size"),
         (["info", "IN", "--sensor", "32x48"], "not 32x48"),
         (["info", "IN", "--columns", "xytp"], "leave --columns out"),
-        (["info", "IN", "--time-unit", "fortnights"], "not a time unit"),
+        (["info", "IN", "--time-unit", "fortnights"], "not a unit of time"),
         (["info", "IN", "--mend", "all"], "unknown mend"),
-        (["encode", "IN", "--out", "OUT", "--fps", "0", "--bins", "2"], "no frame rate"),
+        (["encode", "IN", "--out", "OUT", "--fps", "0", "--bins", "2"], "not a frame rate"),
         (["encode", "IN", "--out", "OUT", "--fps", "9", "--bins", "-1"], "-1 bins"),
         (["encode", "IN", "--out", "OUT.txt", "--fps", "9", "--bins", "1"], "written as .npz"),
-        (["encode", "IN", "--out", "OUT", "--frame-times", "IN", "--bins", "2"], "whole numbers"),
-        (["encode", "IN", "--out", "OUT", "--fps", "9", "--bins", "2", "--box", "1,2"], "no box"),
+        (["encode", "IN", "--out", "OUT", "--frame-times", "IN", "--bins", "2"], "the first has 1"),
+        (
+            ["encode", "IN", "--out", "OUT", "--fps", "9", "--bins", "2", "--box", "1,2"],
+            "not a box",
+        ),
         (["simulate", "IN", "--out", "OUT"], "not a video"),
         (["encode", "IN", "--out", "IN", "--fps", "25", "--bins", "4"], "is the input, too"),
-        (["simulate", "DIR", "--out", "OUT"], "no pictures"),
+        (["simulate", "DIR", "--out", "OUT"], "without pictures"),
         (["simulate", "IN", "--out", "OUT", "--threshold", "-1"], "threshold_on is -1"),
     ],
 )

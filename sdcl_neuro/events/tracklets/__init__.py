@@ -5,7 +5,7 @@ from .event_source import simulate_video
 from .mot import Track, read_mot, write_mot
 from .plan import Plan, Window, plan_chunks, plan_segments, standing_span
 from .tracklet import Tracklet
-from .video import Video
+from .video import Video, open_video
 
 __all__ = [
     "Plan",
@@ -16,6 +16,7 @@ __all__ = [
     "cut_plan",
     "cut_tracklets",
     "iterate_tracklets",
+    "open_video",
     "plan_chunks",
     "plan_segments",
     "read_mot",

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 
 from .. import Events, concatenate, encode
+from ..alignment import View
+from .frame_files import Frame
 from .mot import Box
 from .tracklet import CROP_SIZE, Tracklet
-from .video import Frame
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,16 @@ def whole_box(box: Box, picture: tuple[int, int], *, where: str) -> NDArray[np.i
 
 
 def crop_person(
-    frame: Frame, events: Events, box: NDArray[np.int64], size: tuple[int, int]
+    frame: Frame, events: Events, box: NDArray[np.int64], size: tuple[int, int], view: View
 ) -> Crop:
     """Cut a person out of a frame and out of the events of the interval before it.
 
     Args:
         frame: uint8 RGB ``[H, W, 3]``.
-        events: of the whole picture, on a sensor of any size that shows the same view.
+        events: of the whole sensor.
         box: from `whole_box`.
         size: rows and columns of the spike tensor.
+        view: how the sensor lies to the frame.
     """
     import cv2
 
@@ -75,9 +77,8 @@ def crop_person(
         CROP_SIZE[::-1],
         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
     )
-    across, down = events.width / frame.shape[1], events.height / frame.shape[0]
-    seen = (left * across, top * down, width * across, height * down)
-    return Crop(box, np.asarray(picture, dtype=np.uint8), events.crop(seen, size))
+    seen = view.crop(events, (left, top, width, height), size)
+    return Crop(box, np.asarray(picture, dtype=np.uint8), seen)
 
 
 def assemble(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from sdcl_neuro.errors import InputError
 
 from .. import Events
+from ..alignment import Alignment
 from ..simulator import SimulatorConfig
 from .crop import Crop, assemble, crop_person, whole_box
 from .event_source import event_source
@@ -35,20 +36,21 @@ def cut_tracklets(
     stride: int = 1,
     by_segment: bool = True,
     sensor: Size | None = None,
+    alignment: Alignment | None = None,
 ) -> list[Tracklet]:
     """Plan windows and cut them: by segment (`plan_segments`), else in chunks (`plan_chunks`).
 
     Args:
         video: the fixed camera's frames.
         tracks: boxes in the video's pixels.
-        events: of the same view and clock (microseconds from the video's first frame), or a
-            simulator that makes them from the frames.
+        events: recorded, or a simulator that makes them from the frames.
         frames: F of each tracklet.
         bins: K, time steps per frame.
         size: rows and columns of the spike tensor.
         stride: video frames per tracklet frame.
         by_segment: split tracks in arriving, standing and leaving.
         sensor: width and height at which to simulate; the video's own if left out.
+        alignment: of recorded events; the same clock and view if left out.
 
     Returns:
         Tracklets in the order of the plan.
@@ -58,7 +60,7 @@ def cut_tracklets(
     """
     planner = plan_segments if by_segment else plan_chunks
     plan = planner(tracks, frames=frames, stride=stride)
-    return cut_plan(video, plan, events, bins=bins, size=size, sensor=sensor)
+    return cut_plan(video, plan, events, bins=bins, size=size, sensor=sensor, alignment=alignment)
 
 
 def cut_plan(
@@ -69,6 +71,7 @@ def cut_plan(
     bins: int = 4,
     size: Size = (64, 32),
     sensor: Size | None = None,
+    alignment: Alignment | None = None,
     on_tracklet: Callable[[int], None] = lambda count: None,
 ) -> list[Tracklet]:
     """All tracklets of a plan, in its order; arguments and errors as `iterate_tracklets`.
@@ -77,7 +80,9 @@ def cut_plan(
         on_tracklet: called with 1 after each, for a progress bar.
     """
     found = {}
-    for tracklet in iterate_tracklets(video, plan, events, bins=bins, size=size, sensor=sensor):
+    for tracklet in iterate_tracklets(
+        video, plan, events, bins=bins, size=size, sensor=sensor, alignment=alignment
+    ):
         found[tracklet.name] = tracklet
         on_tracklet(1)
     return [found[window.name] for window in plan.windows]
@@ -91,31 +96,33 @@ def iterate_tracklets(
     bins: int = 4,
     size: Size = (64, 32),
     sensor: Size | None = None,
+    alignment: Alignment | None = None,
 ) -> Iterator[Tracklet]:
     """Yield tracklets as the video passes by; only windows under way are held in memory.
 
     Raises:
-        InputError: events of other proportions than the video or of another time, a box outside
-            the picture, or a video that ends before the last window does.
+        InputError: events that the alignment does not lay on the video, a box outside the picture,
+            or a video that ends before the last window does.
     """
-    source = event_source(video, events, sensor=sensor)
+    source = event_source(video, events, sensor=sensor, alignment=alignment)
     waiting = sorted(plan.windows, key=lambda window: int(window.span[0]))[::-1]
     active: list[_Cutting] = []
-    index = -1
+    index, before_us = -1, video.before_us
     for index, time_us, frame in video:
-        seen = source.interval(video.time_us(index - 1), time_us, frame)
+        seen = source.interval(before_us, time_us, frame)
         while waiting and int(waiting[-1].span[0]) == index:
-            active.append(_Cutting(waiting.pop(), video.time_us(index - 1)))
+            active.append(_Cutting(waiting.pop(), before_us))
         crops: dict[int, Crop] = {}
         for cutting in active:
             track = cutting.window.track
             if track.identity not in crops:
                 box = whole_box(track.box(index), video.size, where=_place(track, index))
-                crops[track.identity] = crop_person(frame, seen, box, size)
+                crops[track.identity] = crop_person(frame, seen, box, size, source.view)
             cutting.crops.append((time_us, crops[track.identity]))
         for cutting in [c for c in active if c.complete]:
             active.remove(cutting)
             yield cutting.finish(bins)
+        before_us = time_us
         if not waiting and not active:
             return
     if waiting or active:

@@ -9,8 +9,11 @@ import numpy as np
 from sdcl_neuro.errors import InputError
 
 from .. import Events, concatenate
+from ..alignment import Alignment, EventSpan, Fitted, StretchedView, View, fit
+from ..array import unchecked
 from ..simulator import Simulator, SimulatorConfig
-from .video import Frame, Video
+from .frame_files import Frame
+from .video import Video
 
 Size = tuple[int, int]
 
@@ -18,8 +21,12 @@ Size = tuple[int, int]
 class EventSource(Protocol):
     """Events of a video, one interval after another."""
 
+    @property
+    def view(self) -> View:
+        """Cuts boxes of the frame out of the events."""
+
     def interval(self, after_us: int, time_us: int, frame: Frame) -> Events:
-        """Events with ``after_us < t <= time_us``, of the whole picture.
+        """Events with ``after_us < t <= time_us``, of the whole sensor.
 
         Args:
             after_us: time of the frame before; a time before the video for its first frame.
@@ -29,20 +36,40 @@ class EventSource(Protocol):
 
 
 class RecordedEvents:
-    """Events that exist already, of the same view and clock as the video.
+    """Events that exist already, laid on the video's clock and view by an alignment.
 
     Raises:
-        InputError: other proportions than the video's, or not one event during it.
+        InputError: see `events.alignment.fit`.
     """
 
-    def __init__(self, video: Video, events: Events) -> None:
-        check_view(video.size, (events.width, events.height), where=str(video.path))
+    def __init__(self, video: Video, events: Events, alignment: Alignment | None = None) -> None:
         self.events = events
-        _check_clock(video, events)
+        times = events.array["t"]
+        span = EventSpan(
+            (events.width, events.height),
+            int(times[0]) if len(times) else None,
+            int(times[-1]) if len(times) else None,
+        )
+        self.fitted: Fitted = fit(alignment or Alignment(), video.span(), span)
+
+    @property
+    def view(self) -> View:
+        """See `EventSource`."""
+        return self.fitted.view
 
     def interval(self, after_us: int, time_us: int, frame: Frame) -> Events:
         """See `EventSource`."""
-        return self.events.slice(after_us, time_us)
+        return shifted_slice(self.events, after_us, time_us, self.fitted.shift_us)
+
+
+def shifted_slice(events: Events, after_us: int, until_us: int, shift_us: int) -> Events:
+    """Events with ``after_us < t + shift_us <= until_us``, their times shifted."""
+    part = events.slice(after_us - shift_us, until_us - shift_us)
+    if not shift_us:
+        return part
+    array = part.array.copy()
+    array["t"] += shift_us
+    return unchecked(array, part.width, part.height, part.source, part.mended)
 
 
 class SimulatedEvents:
@@ -51,10 +78,12 @@ class SimulatedEvents:
     Args:
         config: of the simulated pixels.
         sensor: width and height at which to simulate.
+        picture: width and height of the frames; those of the sensor if None.
     """
 
-    def __init__(self, config: SimulatorConfig, sensor: Size) -> None:
+    def __init__(self, config: SimulatorConfig, sensor: Size, picture: Size | None = None) -> None:
         self.width, self.height = sensor
+        self.view: View = StretchedView(sensor, picture or sensor)
         self.simulator = Simulator(config)
 
     def interval(self, after_us: int, time_us: int, frame: Frame) -> Events:
@@ -69,45 +98,27 @@ class SimulatedEvents:
 
 
 def event_source(
-    video: Video, events: Events | SimulatorConfig, *, sensor: Size | None = None
-) -> EventSource:
+    video: Video,
+    events: Events | SimulatorConfig,
+    *,
+    sensor: Size | None = None,
+    alignment: Alignment | None = None,
+) -> RecordedEvents | SimulatedEvents:
     """A recording's events, or simulated ones at `sensor` (width, height; the video's own)."""
     if isinstance(events, SimulatorConfig):
-        return SimulatedEvents(events, sensor or video.size)
-    return RecordedEvents(video, events)
+        return SimulatedEvents(events, sensor or video.size, video.size)
+    return RecordedEvents(video, events, alignment)
 
 
 def simulate_video(
     video: Video, config: SimulatorConfig | None = None, *, sensor: Size | None = None
 ) -> Events:
     """All events of a video, simulated frame by frame at `sensor` (width, height) pixels."""
-    source = SimulatedEvents(config or SimulatorConfig(), sensor or video.size)
-    return concatenate(
-        [source.interval(video.time_us(index - 1), time, frame) for index, time, frame in video]
-    )
-
-
-def check_view(picture: Size, sensor: Size, *, where: str) -> None:
-    """InputError unless both, width and height, have the same proportions to 2 %."""
-    wide = sensor[0] * picture[1] - sensor[1] * picture[0]
-    if abs(wide) > 0.02 * sensor[1] * picture[0]:
-        raise InputError(
-            f"events of {sensor[0]}x{sensor[1]} do not show the same view as a video "
-            f"of {picture[0]}x{picture[1]}",
-            where=where,
-            mend="crop one of them to the other's proportions",
-        )
-
-
-def _check_clock(video: Video, events: Events) -> None:
-    """InputError if not one event falls into the video: another clock would look like silence."""
-    if not len(events):
-        return
-    first, last = int(events.array["t"][0]), int(events.array["t"][-1])
-    end = last if video.count is None else video.time_us(video.count)
-    if last <= video.time_us(-1) or first > end:
-        raise InputError(
-            f"events from {first} to {last} us, but the video lasts from 0 to {end} us",
-            where=str(video.path),
-            mend="shift the events so that the video's first frame is at 0 us",
-        )
+    source = SimulatedEvents(config or SimulatorConfig(), sensor or video.size, video.size)
+    parts, before = [], video.before_us
+    for _, time, frame in video:
+        parts.append(source.interval(before, time, frame))
+        before = time
+    if not parts:
+        raise InputError("no frames", where=str(video.path), mend="give another video")
+    return concatenate(parts)

@@ -2,55 +2,102 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
-Frame = NDArray[np.uint8]
+from ..alignment import Alignment, FrameSpan, FrameStamps, read_frame_stamps
+from .frame_files import Frame, open_frames
+
 FPS_MAX = 100_000.0
+_TIMES_ADVICE = "give --frame-times FILE, or --fps N if the frames are evenly spaced"
 
 
 class Video:
-    """A video file; iterate over it for ``(index, time_us, frame)``, as often as you like.
+    """A video file or a folder of pictures; iterate over it for ``(index, time_us, frame)``.
 
-    `index` counts from 0, `time_us` is ``round(index * 1e6 / fps)`` with the container's rate (a
-    variable rate is taken as its mean), `frame` is uint8 RGB ``[height, width, 3]``.
+    `index` counts from 0, `frame` is uint8 RGB ``[height, width, 3]``, `time_us` is the file's own
+    presentation timestamp from the first frame on, or what `fps` or `stamps` say.
+
+    Args:
+        path: of the file or folder.
+        fps: frames a second: frame f is at ``round(f * 1e6 / fps)``, whatever the file says.
+        stamps: one time for each frame.
+        shift_us: added to all times.
 
     Attributes:
-        path: the file.
         width, height: in pixels.
-        fps: frames a second.
-        count: frames as the container claims, or None if it does not say.
+        fps: frames a second, the mean where frames are not evenly spaced.
+        count: frames as the container claims, or None if it does not say; see `length`.
+        timing: where the times come from, in words.
+        assumed: what the file does not state and was taken for granted, in words.
 
     Raises:
-        InputError: the file is missing, empty, or holds no video that can be decoded.
+        InputError: nothing there, nothing that can be decoded, or frames without times.
     """
 
-    def __init__(self, path: Path | str, *, fps: float | None = None) -> None:
-        self.path = Path(path)
-        import cv2
-
-        with _opened(self.path) as capture:
-            count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-            claimed = float(capture.get(cv2.CAP_PROP_FPS))
-            good, first = capture.read()
-        if not good:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        fps: float | None = None,
+        stamps: FrameStamps | None = None,
+        shift_us: int = 0,
+    ) -> None:
+        self.path, self._given, self._shift = Path(path), stamps, shift_us
+        self.reader = open_frames(self.path)
+        if fps is not None and not 0 < fps <= FPS_MAX:
+            raise InputError(
+                f"a rate of {fps:g} frames a second", where=str(self.path), mend="give fps"
+            )
+        self._rate = fps
+        begun = list(islice(self.reader.pictures(), 2))
+        if not begun:
             raise InputError(
                 "no frame of it can be decoded", where=str(self.path), mend="give another video"
             )
-        self.height, self.width = int(first.shape[0]), int(first.shape[1])
-        self.fps = claimed if fps is None else fps
-        if not 0 < self.fps <= FPS_MAX:
-            raise InputError(
-                f"a rate of {self.fps:g} frames a second", where=str(self.path), mend="give fps"
+        self.height, self.width = map(int, begun[0][1].shape[:2])
+        self._begun = [stamp for stamp, _ in begun]
+        origin = self.reader.origin_us
+        self._origin = self._begun[0] if origin is None else origin
+        self.count = self.reader.count
+        self.assumed: tuple[str, ...] = ()
+        self.timing = self._timing()
+        self.fps = self._mean_rate()
+
+    def _timing(self) -> str:
+        where = str(self.path)
+        if self._given is not None:
+            return f"a file with {self._given.layout} for each frame"
+        if self._rate is not None:
+            return f"{self._rate:g} frames/s, as given"
+        if self.reader.timing == "none":
+            raise InputError("its frames have no times", where=where, mend=_TIMES_ADVICE)
+        if self.reader.timing == "rate":
+            fps = self.reader.fps
+            if fps is None or fps > FPS_MAX:
+                raise InputError("its frames have no times", where=where, mend=_TIMES_ADVICE)
+            self.assumed = (
+                f"{self.path.name} states a rate and no times: its frames are evenly spaced at "
+                f"{fps:g} frames/s (--frame-times, --fps)",
             )
-        self.count = count if count > 0 else None
+            return f"the container's rate of {fps:g} frames/s"
+        return "presentation timestamps of the file"
+
+    def _mean_rate(self) -> float:
+        if self._rate is not None:
+            return self._rate
+        if self._given is not None:
+            times = self._given.times_us
+            span = int(times[-1] - times[0])
+            return 1e6 * (len(times) - 1) / span if span else 0.0
+        return self.reader.fps or 0.0
 
     def __str__(self) -> str:
         count = "?" if self.count is None else str(self.count)
@@ -62,55 +109,115 @@ class Video:
         """Width and height."""
         return self.width, self.height
 
+    @cached_property
+    def times_us(self) -> NDArray[np.int64]:
+        """Time of every frame there really is, int64 ``[F]``; reads the file once."""
+        stamps = [self._stamped(k, stamp) for k, stamp in enumerate(self.reader.stamps())]
+        for index in range(1, len(stamps)):
+            self._check_order(index, stamps[index - 1], stamps[index])
+        self._check_count(len(stamps))
+        return np.array(stamps, np.int64)
+
+    @property
+    def length(self) -> int:
+        """Frames that can be decoded, which the container's claim may miss; reads the file once."""
+        return len(self.times_us)
+
+    @property
+    def first_us(self) -> int:
+        """Time of the first frame."""
+        return self._stamped(0, self._begun[0])
+
+    @property
+    def before_us(self) -> int:
+        """Where the first frame's interval begins: as long before it as the second is after it."""
+        if self._rate is not None:
+            return round(-1e6 / self._rate) + self._shift
+        if len(self._begun) > 1:
+            second = self._stamped(1, self._begun[1])
+            self._check_order(1, self.first_us, second)
+            return 2 * self.first_us - second
+        return self.first_us - (round(1e6 / self.fps) if 0 < self.fps <= FPS_MAX else 1)
+
     def time_us(self, index: int) -> int:
-        """Time of frame `index` (also a negative one) in microseconds."""
-        return round(index * 1e6 / self.fps)
+        """Time of frame `index`; -1 is the time before the first frame, see `before_us`."""
+        return self.before_us if index < 0 else int(self.times_us[index])
+
+    def span(self) -> FrameSpan:
+        """What an alignment has to know; reads the file once."""
+        middles = self._given is not None and self._given.exposure_us is not None
+        return FrameSpan(
+            self.size,
+            self.before_us,
+            self.first_us,
+            int(self.times_us[-1]),
+            str(self.path),
+            middles,
+        )
 
     def __iter__(self) -> Iterator[tuple[int, int, Frame]]:
-        import cv2
+        index, before = -1, None
+        for index, (stamp, frame) in enumerate(self.reader.pictures()):
+            if frame.shape[:2] != (self.height, self.width):
+                raise InputError(
+                    f"frame {index} has {frame.shape[1]}x{frame.shape[0]} pixels, the "
+                    f"first has {self.width}x{self.height}",
+                    where=str(self.path),
+                    mend="re-encode it to one size",
+                )
+            time = self._stamped(index, stamp)
+            if before is not None:
+                self._check_order(index, before, time)
+            before = time
+            yield index, time, frame
+        self._check_count(index + 1)
 
-        index = 0
-        with _opened(self.path) as capture:
-            while True:
-                good, picture = capture.read()
-                if not good:
-                    return
-                if picture.shape[:2] != (self.height, self.width):
-                    raise InputError(
-                        f"frame {index} has {picture.shape[1]}x{picture.shape[0]} pixels, the "
-                        f"first has {self.width}x{self.height}",
-                        where=str(self.path),
-                        mend="re-encode it to one size",
-                    )
-                frame = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-                yield index, self.time_us(index), frame
-                index += 1
+    def _stamped(self, index: int, stamp: float) -> int:
+        """Time of a frame with the reader's `stamp`."""
+        if self._given is not None:
+            if index >= len(self._given.times_us):
+                raise self._miscounted(f"more than {index}")
+            return int(self._given.times_us[index]) + self._shift
+        if self._rate is not None:
+            return round(index * 1e6 / self._rate) + self._shift
+        return round(stamp - self._origin) + self._shift
 
-
-class _opened:
-    """A capture that is released at the end; InputError if the file cannot be one."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Any:
-        import cv2
-
-        if not self.path.is_file():
-            raise InputError("no such file", where=str(self.path), mend="give a video file")
-        if self.path.stat().st_size == 0:
-            raise InputError("is empty", where=str(self.path), mend="give a video file")
-        # A damaged video is told of in our own words; FFmpeg would write dozens of its own.
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        self.capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
-        if not self.capture.isOpened():
-            self.capture.release()
+    def _check_order(self, index: int, before: int, time: int) -> None:
+        if time <= before:
             raise InputError(
-                "is not a video that OpenCV can read",
+                f"frame {index} at {time} us does not come after frame {index - 1} at {before} us",
                 where=str(self.path),
-                mend="give MP4, AVI, MKV or the like",
+                mend=_TIMES_ADVICE,
             )
-        return self.capture
 
-    def __exit__(self, *_: object) -> None:
-        self.capture.release()
+    def _check_count(self, count: int) -> None:
+        if self._given is not None and count != len(self._given.times_us):
+            raise self._miscounted(str(count))
+
+    def _miscounted(self, count: str) -> InputError:
+        stated = 0 if self._given is None else len(self._given.times_us)
+        return InputError(
+            f"{stated} frame times for {count} frames",
+            where=str(self.path),
+            mend="give one time for each frame",
+        )
+
+
+def open_video(path: Path | str, alignment: Alignment) -> Video:
+    """A video with the frame times that an alignment states, of the middle of the exposure.
+
+    Raises:
+        InputError: see `Video` and `read_frame_stamps`; a stamp together with a file that gives
+            start and end of each exposure.
+    """
+    stamps = None
+    if alignment.frame_times is not None:
+        stamps = read_frame_stamps(alignment.frame_times, unit_us=alignment.frame_time_unit_us)
+        if stamps.exposure_us is not None and alignment.stamp is not None:
+            raise InputError(
+                "the file of frame times gives start and end of each exposure",
+                where=str(alignment.frame_times),
+                mend="leave --stamp out",
+            )
+    fps = None if alignment.fps is None else float(alignment.fps)
+    return Video(path, fps=fps, stamps=stamps, shift_us=alignment.shift_of_stamps_us)

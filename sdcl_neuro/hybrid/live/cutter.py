@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.events import Events
+from sdcl_neuro.events.alignment import View
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.crop import Crop, assemble, crop_person, whole_box
+from sdcl_neuro.events.tracklets.frame_files import Frame
 from sdcl_neuro.events.tracklets.mot import Box, inside_picture
-from sdcl_neuro.events.tracklets.video import Frame
 
 from ..sdcl_checkpoint import ClipFormat
 
@@ -49,6 +50,7 @@ class LiveCutter:
         frame: Frame,
         events: Events,
         boxes: Mapping[int, Box],
+        view: View,
     ) -> list[Tracklet]:
         """Take one frame in; return the tracklets that it completes.
 
@@ -56,8 +58,9 @@ class LiveCutter:
             index: of the frame, from 0.
             after_us, time_us: of the frame before and of this one.
             frame: uint8 RGB ``[H, W, 3]``.
-            events: of the interval between the two, of the whole picture.
+            events: of the interval between the two, of the whole sensor.
             boxes: by track, in the frame's pixels; cut to the picture where they reach over it.
+            view: how the events' sensor lies to the frame.
         """
         for track in [track for track in self._windows if track not in boxes]:
             self._give_up(track)
@@ -69,7 +72,8 @@ class LiveCutter:
                 continue
             window = self._windows.setdefault(track, _Window(after_us))
             window.indices.append(index)
-            window.crops.append((time_us, crop_person(frame, events, whole, self.clip.size)))
+            crop = crop_person(frame, events, whole, self.clip.size, view)
+            window.crops.append((time_us, crop))
             if len(window.crops) == self.clip.frames * self.clip.stride:
                 done.append(self._finish(track, self._windows.pop(track)))
         return done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import EVENT_DTYPE, Events
-from sdcl_neuro.events.tracklets.event_source import Size
-from sdcl_neuro.events.tracklets.video import Frame
+from sdcl_neuro.events.alignment import Alignment, StretchedView, View
+from sdcl_neuro.events.alignment.fitting import UNIX_US
+from sdcl_neuro.events.tracklets.event_source import Size, shifted_slice
+from sdcl_neuro.events.tracklets.frame_files import Frame
 
+from .clock import ClockWatch
 from .follow import follow, lines, records
+from .frames import FrameSource
 from .stream import Stream, Streamed
 
 EventFormat = Literal["text", "records"]
@@ -35,19 +39,63 @@ class StreamedEvents(Streamed):
         kind: the format.
         patience_s: how long to wait for an interval to be passed.
         idle_s: see `follow`.
+        alignment: of clocks; views are `view`'s.
+        view: cuts boxes of the frame out of the events; frames like the sensor if None.
+        frames: whose clock the events are brought to; one that begins at 0 if None.
+        say: told in one line if the events are on another clock.
     """
 
     def __init__(
-        self, path: str, sensor: Size, *, kind: EventFormat, patience_s: float, idle_s: float
+        self,
+        path: str,
+        sensor: Size,
+        *,
+        kind: EventFormat,
+        patience_s: float,
+        idle_s: float,
+        alignment: Alignment | None = None,
+        view: View | None = None,
+        frames: FrameSource | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.path, self.sensor, self._kind, self._idle_s = path, sensor, kind, idle_s
+        self.view: View = view or StretchedView(sensor, sensor)
+        self._alignment, self._frames = alignment or Alignment(), frames
+        self._shift_us: int | None = None
+        self.clock = ClockWatch(path, say)
         self._stream = Stream(self._blocks, "t", patience_s=patience_s)
 
     def interval(self, after_us: int, time_us: int, frame: Frame) -> Events:
         """See `EventSource`; events before `after_us` belong to no frame."""
-        rows = self._stream.until(time_us)
+        shift = self._shift()
+        if shift is None:  # nothing has come yet that would say where the events' clock begins
+            self.clock.look(time_us, 0, None)
+            return Events(np.empty(0, EVENT_DTYPE), *self.sensor, "streamed")
+        rows = self._stream.until(time_us - shift)
         array = np.empty(0, EVENT_DTYPE) if rows is None else rows
-        return Events(array, *self.sensor, "streamed").slice(after_us, time_us)
+        found = Events(array, *self.sensor, "streamed")
+        events = shifted_slice(found, after_us, time_us, shift)
+        seen = self._stream.seen
+        self.clock.look(
+            time_us, len(events), None if seen is None else (seen[0] + shift, seen[1] + shift)
+        )
+        return events
+
+    def _shift(self) -> int | None:
+        """Added to event times; None as long as it cannot be known."""
+        if self._shift_us is None:
+            alignment = self._alignment
+            match alignment.event_clock:
+                case "frame":
+                    self._shift_us = alignment.offset_us
+                case "unix":
+                    self._shift_us = alignment.offset_us - unix_of_zero(alignment, self._frames)
+                case "first":
+                    first = self._stream.first()
+                    if first is not None:
+                        begun = 0 if self._frames is None else self._frames.first_us
+                        self._shift_us = alignment.offset_us + begun - first
+        return self._shift_us
 
     def _blocks(self, stop: threading.Event) -> Iterator[NDArray[Any]]:
         chunks = follow(self.path, idle_s=self._idle_s, stop=stop)
@@ -95,6 +143,27 @@ class StreamedEvents(Streamed):
             where=self.path,
             mend="give the right --sensor, or check format and order of the columns",
         )
+
+
+def unix_of_zero(alignment: Alignment, frames: FrameSource | None) -> int:
+    """Unix time in us at which the frames' clock shows 0; 0 where it shows Unix time itself.
+
+    Raises:
+        InputError: nothing says it.
+    """
+    first_us = 0 if frames is None else frames.first_us
+    start_us = alignment.start_us
+    if start_us is None and first_us >= UNIX_US:
+        return 0
+    if start_us is None and frames is not None:
+        start_us = frames.unix_start_us
+    if start_us is None:
+        raise InputError(
+            f"events in Unix time, but the first frame is at {first_us} us",
+            where="--event-clock",
+            mend="give --start TIME of the first frame, or --event-clock first",
+        )
+    return start_us - first_us
 
 
 def _is_event(row: list[bytes]) -> bool:

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
-from sdcl_neuro.events.tracklets.video import Frame, Video
+from sdcl_neuro.events.tracklets.frame_files import Frame
+from sdcl_neuro.events.tracklets.video import Video
 from sdcl_neuro.network.spec import Pair
 
 from .follow import follow, records
@@ -33,6 +34,14 @@ class FrameSource(Protocol):
     @property
     def start_us(self) -> int:
         """Where the first frame's interval begins: the time of the frame before it."""
+
+    @property
+    def first_us(self) -> int:
+        """Time of the first frame."""
+
+    @property
+    def unix_start_us(self) -> int | None:
+        """When the first frame came, in us since 1970; None where nothing says it."""
 
     def frames(self, stop: threading.Event) -> Iterator[Timed]:
         """Frames as they come, until the source ends or `stop` is set."""
@@ -57,14 +66,24 @@ class PacedVideo:
     @property
     def start_us(self) -> int:
         """See `FrameSource`."""
-        return self.video.time_us(-1)
+        return self.video.before_us
+
+    @property
+    def first_us(self) -> int:
+        """See `FrameSource`."""
+        return self.video.first_us
+
+    @property
+    def unix_start_us(self) -> int | None:
+        """See `FrameSource`; when it is read says nothing on when it was taken."""
+        return None
 
     def frames(self, stop: threading.Event) -> Iterator[Timed]:
-        """See `FrameSource`; frame g comes ``time(g) / speed`` after the first."""
+        """See `FrameSource`; frame g comes ``(time(g) - time(0)) / speed`` after the first."""
         begun = time.perf_counter()
         for index, time_us, frame in self.video:
             if self.speed:
-                left = begun + time_us / 1e6 / self.speed - time.perf_counter()
+                left = begun + (time_us - self.first_us) / 1e6 / self.speed - time.perf_counter()
                 if left > 0 and stop.wait(left):
                     return
             if stop.is_set():
@@ -72,7 +91,7 @@ class PacedVideo:
             yield index, time_us, frame
 
 
-@dataclass(frozen=True)
+@dataclass
 class RawFrames:
     """Raw RGB pictures of `size`, 24 bits a pixel, from a pipe, as FFmpeg's ``rawvideo`` writes.
 
@@ -83,6 +102,8 @@ class RawFrames:
     size: Pair
     fps: float
     idle_s: float
+    unix_start_us: int | None = None
+    first_us: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 1e6 or min(self.size) < 1:
@@ -104,6 +125,8 @@ class RawFrames:
         chunks = follow(self.path, idle_s=self.idle_s, stop=stop)
         for block in records(chunks, bytes_each):
             for start in range(0, len(block), bytes_each):
+                if self.unix_start_us is None:
+                    self.unix_start_us = time.time_ns() // 1000
                 picture = np.frombuffer(block, np.uint8, bytes_each, start)
                 yield index, round(index * 1e6 / self.fps), picture.reshape(height, width, 3)
                 index += 1
@@ -112,14 +135,19 @@ class RawFrames:
 class Camera:
     """A camera or network stream that OpenCV opens: a number, a device, ``rtsp://``.
 
-    Times are those of arrival, by this machine's clock from the first frame.
+    Times are those of arrival, by this machine's clock from the first frame: late by what exposure
+    and transfer take.
 
     Raises:
         EnvironmentFault: it cannot be opened, or sends nothing.
     """
 
+    first_us = 0
+
     def __init__(self, name: str) -> None:
         import cv2
+
+        self.unix_start_us: int | None = None
 
         self._name = name
         self._capture: Any = cv2.VideoCapture(int(name) if name.isdecimal() else name)
@@ -142,6 +170,8 @@ class Camera:
                 good, picture = self._capture.read()
                 if not good:
                     return
+                if self.unix_start_us is None:
+                    self.unix_start_us = time.time_ns() // 1000
                 last_us = max(last_us + 1, round((time.perf_counter() - begun) * 1e6))
                 yield index, last_us, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
                 index += 1

@@ -70,6 +70,8 @@ class LiveReport:
         deepest: most tracklets that ever waited.
         latencies_s: the last embedded tracklets' latencies, `LATENCIES_KEPT` at most.
         ledger: latency by stage.
+        assumed: what neither sources nor options state, and was taken for granted.
+        notes: what a user should know of how events and frames lie to each other.
     """
 
     mode: str
@@ -89,6 +91,8 @@ class LiveReport:
     deepest: int
     latencies_s: Sequence[float]
     ledger: Ledger
+    assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def latency_ms(self, percent: float) -> float | None:
         """A percentile of the latency in milliseconds; None if nothing was embedded."""
@@ -109,6 +113,7 @@ class LiveReport:
                 for p in PERCENTILES
             ]
             lines.append("latency, frame to embedding: " + ", ".join(parts) + " [measured]")
+        lines += [*(f"assumed: {line}" for line in self.assumed), *self.notes]
         lines.append(
             f"queue: at most {self.deepest} of {self.queue} waiting; {self.interrupted} windows "
             f"interrupted, {self.mended} boxes mended, {self.late_events} late events, "

@@ -158,7 +158,8 @@ class _Session:
                 with self.ledger.stage("cutting", synchronise=False):
                     seen = self._events.interval(after_us, time_us, frame)
                     boxes = self._boxes.boxes(index)
-                    done = self._cutter.add(index, after_us, time_us, frame, seen, boxes)
+                    view = self._events.view
+                    done = self._cutter.add(index, after_us, time_us, frame, seen, boxes, view)
                 after_us, self._count = time_us, index + 1
                 for tracklet in done:
                     self._cut += 1

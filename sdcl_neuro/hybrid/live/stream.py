@@ -42,6 +42,7 @@ class Stream:
         self._condition = threading.Condition()
         self._stop = threading.Event()
         self._waiting: list[Rows] = []
+        self._first: int | None = None
         self._seen: int | None = None
         self._taken: int | None = None
         self._ended, self._late = False, 0
@@ -67,6 +68,26 @@ class Stream:
     def late(self) -> int:
         """Rows that were left out because they came too late."""
         return self._late
+
+    @property
+    def seen(self) -> tuple[int, int] | None:
+        """Least and greatest mark of all rows so far; None without any."""
+        if self._first is None or self._seen is None:
+            return None
+        return self._first, self._seen
+
+    def first(self) -> int | None:
+        """Least mark of the first rows, waited for as `until` waits; None if nothing comes."""
+        deadline = time.monotonic() + self._patience_s
+        with self._condition:
+            while not (self._first is not None or self._ended or self._error):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._condition.wait(left)
+            if self._error is not None:
+                raise self._error
+            return self._first
 
     def until(self, mark: int) -> Rows | None:
         """Take all rows up to and with `mark`, by mark; None if there are none.
@@ -119,7 +140,9 @@ class Stream:
                 self._late += int(np.count_nonzero(late))
                 rows = rows[~late]
             self._waiting.append(rows)
-            self._seen = max(int(marks.max()), self._seen or 0)
+            last, first = int(marks.max()), int(marks.min())
+            self._seen = last if self._seen is None else max(last, self._seen)
+            self._first = first if self._first is None else min(first, self._first)
             self._condition.notify_all()
             while sum(map(len, self._waiting)) > self._most and not self._stop.is_set():
                 self._condition.wait(0.05)

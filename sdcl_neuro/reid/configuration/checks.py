@@ -8,9 +8,11 @@ from sdcl_neuro.hybrid.frame_branch import MAP_CHANNELS, map_size
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 
 from .reading import Fault
+from .recording_tables import AlignmentTable, ReadingTable
 from .tables import Configuration
 
 WITHOUT_FRAMES = ("event-reid",)
+WITH_RECORDING = ("mot",)
 
 
 def bridge_config(configuration: Configuration, *, identities: int = 0) -> BridgeConfig:
@@ -88,6 +90,10 @@ def disagreements(configuration: Configuration) -> list[Fault]:
     if data.kind == "mars" and data.events == "auto" and not data.cache and inputs != "v":
         mend = 'give the folder that holds bbox_train and bbox_test with .mat files, or "none"'
         found.append(Fault("data.events", "is auto, which MARS has no place for", mend))
+    for name, table in (("reading", ReadingTable), ("alignment", AlignmentTable)):
+        if data.kind not in WITH_RECORDING and getattr(data, name) != table():
+            what = f"is set, and {data.kind} has no recording that belongs to a video"
+            found.append(Fault(f"data.{name}", what, f"give {', '.join(WITH_RECORDING)}"))
     if data.kind == "mot" and not (data.mot.video and data.mot.tracks):
         found.append(Fault("data.mot", "names no video or no tracks", "give both files"))
     if min(configuration.event_branch.description().output_shape(configuration.clip.size)) < 1:

@@ -145,14 +145,14 @@ def _event_reid(table: DataTable, root: Path) -> DataSet:
 
 def _mot(configuration: Configuration, root: Path) -> DataSet:
     """Tracklets of a video, all of them held; who leaves is asked of who arrived."""
-    from sdcl_neuro.events import read_events
-    from sdcl_neuro.events.tracklets import Video, cut_tracklets, read_mot
+    from sdcl_neuro.events.tracklets import cut_tracklets, open_video, read_mot
 
     from ..datasets import hold_segments
 
-    own, clip = configuration.data.mot, configuration.clip
-    video = Video(root / own.video)
-    events = configuration.data.simulator if not own.events else read_events(root / own.events)
+    table, clip = configuration.data, configuration.clip
+    own, alignment = table.mot, table.alignment.build(root)
+    video = open_video(root / own.video, alignment)
+    events = table.reading.options(root).read(root / own.events) if own.events else table.simulator
     found = cut_tracklets(
         video,
         read_mot(root / own.tracks),
@@ -162,5 +162,6 @@ def _mot(configuration: Configuration, root: Path) -> DataSet:
         size=clip.size,
         stride=own.stride,
         sensor=clip_format(configuration).sensor(video.size),
+        alignment=alignment,
     )
     return hold_segments(found)

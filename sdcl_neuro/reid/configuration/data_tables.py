@@ -11,6 +11,7 @@ from sdcl_neuro.events import SimulatorConfig
 from ..datasets.degradations import KINDS, SEVERITIES
 from ..datasets.generated import GeneratedConfig
 from ..datasets.pairing import EventFiles
+from .recording_tables import AlignmentTable, ReadingTable
 
 Kind = Literal["prid2011", "ilidsvid", "mars", "event-reid", "generated", "mot"]
 Part = Literal["test", "all"]
@@ -79,7 +80,8 @@ class MotTable:
 
     Attributes:
         video, tracks: files below the root.
-        events: an event file of the same view and clock; empty simulates them.
+        events: an event file; empty simulates them. How it is read and lies to the video say
+            `data.reading` and `data.alignment`.
         stride: video frames per tracklet frame.
         sensor_scale: pixels of the simulated sensor per pixel of the video, along a side.
     """
@@ -113,6 +115,7 @@ class DataTable:
         simulator: the pixels of simulated events, in a cache or of a video; the generated set has
             its own.
         degradation: of the frames.
+        reading, alignment: of the recording that belongs to a video (`mot`).
     """
 
     kind: Kind = "prid2011"
@@ -127,6 +130,8 @@ class DataTable:
     event_reid: EventReidTable = field(default_factory=EventReidTable)
     generated: GeneratedConfig = field(default_factory=GeneratedConfig)
     mot: MotTable = field(default_factory=MotTable)
+    reading: ReadingTable = field(default_factory=ReadingTable)
+    alignment: AlignmentTable = field(default_factory=AlignmentTable)
 
     def __post_init__(self) -> None:
         at_least(self, split=0)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.files import atomic_path
+from sdcl_neuro.network.identity import path_sha256
 from sdcl_neuro.profiling.interval import figure
 
 from ..metrics import RankedLists, distance_matrix, rank
@@ -112,12 +113,18 @@ class Comparison:
                 "width": video.width,
                 "height": video.height,
                 "fps": video.fps,
+                "frame_times": video.timing,
             },
+            "assumed": list(footage.assumed),
+            "alignment": None
+            if footage.fitted is None
+            else {**source.alignment.to_dict(), **footage.fitted.to_dict()},
             "tracks": {**_file(source.tracks), "count": len(footage.tracks)},
             "events": {
                 "origin": footage.origin,
                 "simulated": footage.simulated,
                 "recording": events,
+                "reading": source.reading.to_dict(),
                 "simulator": simulator,
             },
             "backend": self.backend,
@@ -166,7 +173,8 @@ class Comparison:
             f"{footage.source.video}: {len(self.tracks)} track(s), {count} tracklet(s) of "
             f"{footage.clip.frames} frames, {footage.origin}"
         ]
-        lines += [f"left out: {line}" for line in footage.left_out]
+        lines += [f"assumed: {line}" for line in footage.assumed]
+        lines += [*footage.said, *(f"left out: {line}" for line in footage.left_out)]
         if self.silent:
             lines.append(f"{self.silent} tracklet(s) have no event at all")
         hits = [] if self.gallery is None else self.gallery.lines()
@@ -206,4 +214,4 @@ class Comparison:
 
 
 def _file(path: Path) -> dict[str, str]:
-    return {"file": str(path), "sha256": file_sha256(path)}
+    return {"file": str(path), "sha256": path_sha256(path)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.events.alignment import Alignment
+from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.files import file_sha256
 from sdcl_neuro.network.identity import path_sha256
 
 from ..gallery import Enrolled, Enrolment, Gallery, Hit, Where
 from .session import Session
-from .video import Footage
+from .video import Footage, Source
 
 SHOWN = 12  # tracks printed
 
@@ -137,7 +140,7 @@ def look_up(
     """
     embeddings = session.result.embeddings
     persons = np.array([tracklet.person for tracklet in session.tracklets], dtype=np.int64)
-    video = file_sha256(footage.source.video)
+    video = path_sha256(footage.source.video)
     with Gallery(use.path, model=model, dimension=embeddings.shape[1], create=use.enrol) as gallery:
         entries = len(gallery)
         hits = gallery.search(embeddings, k=use.top, where=Where(not_sources=[video]))
@@ -152,7 +155,7 @@ def _enrolments(
 ) -> Sequence[Enrolment]:
     source = footage.source
     events = "simulated" if source.events is None else file_sha256(source.events)
-    inputs = "/".join([video, file_sha256(source.tracks), events])
+    inputs = "/".join([video, file_sha256(source.tracks), events, *_stated(source)])
     run = hashlib.sha256(inputs.encode()).hexdigest()[:32]
     rows = []
     for tracklet, embedding in zip(session.tracklets, session.result.embeddings, strict=True):
@@ -176,3 +179,14 @@ def _enrolments(
             )
         )
     return rows
+
+
+def _stated(source: Source) -> list[str]:
+    """What was said of clocks, views and reading, where anything was: it changes the spikes."""
+    alignment = source.alignment
+    if alignment.event_clock != "unix":  # the time of day alone changes nothing
+        alignment = replace(alignment, start_us=None)
+    if alignment == Alignment() and source.reading == ReadingOptions():
+        return []
+    stated = {**alignment.to_dict(), **source.reading.to_dict()}
+    return [json.dumps(stated, sort_keys=True)]

@@ -1,11 +1,12 @@
-"""A checkpoint and the sources of a stream, opened and checked, for `sdcl_neuro.hybrid.live`."""
+"""A checkpoint and the sources of a stream, opened and checked, for `sdcl_neuro.live`."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.events import SimulatorConfig, read_events
-from sdcl_neuro.events.tracklets import Video
-from sdcl_neuro.events.tracklets.event_source import (
-    EventSource,
-    RecordedEvents,
-    SimulatedEvents,
-    check_view,
-)
+from sdcl_neuro.events import SimulatorConfig
+from sdcl_neuro.events.alignment import Alignment, view_of
+from sdcl_neuro.events.options import ReadingOptions
+from sdcl_neuro.events.tracklets import open_video
+from sdcl_neuro.events.tracklets.event_source import EventSource, RecordedEvents, SimulatedEvents
 from sdcl_neuro.hybrid.live import LiveReport, LiveSettings, Seen, run_live
 from sdcl_neuro.hybrid.live.boxes import BoxSource, RecordedBoxes, StreamedBoxes
 from sdcl_neuro.hybrid.live.events import EventFormat, StreamedEvents
@@ -43,7 +41,8 @@ class LiveSource:
         events: a recording, or what a camera is writing (with `event_format`); None simulates.
         growing: tracks and raw frames are files or pipes that are still being written.
         raw_size, fps: of raw frames.
-        sensor: width and height of the events' sensor.
+        reading: how a recording of events is to be read; its sensor is that of a stream, too.
+        alignment: how events and frames lie to each other.
         event_format: of a stream of events; None for a recording that any reader reads.
         speed: of a recorded video, as `PacedVideo` has it.
         patience_s: how long a frame waits for its events and boxes.
@@ -56,7 +55,8 @@ class LiveSource:
     growing: bool = False
     raw_size: Pair | None = None
     fps: float | None = None
-    sensor: Pair | None = None
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
+    alignment: Alignment = field(default_factory=Alignment)
     event_format: EventFormat | None = None
     speed: float = 1.0
     patience_s: float = 0.1
@@ -81,10 +81,6 @@ class LiveSource:
                 where="--idle",
                 mend="give more than 0 s, up to a day",
             )
-        if self.fps is not None and self.raw_size is None:
-            raise InputError(
-                "only raw pictures are told their rate", where="--fps", mend="give --size, too"
-            )
         if self.event_format is not None and self.events is None:
             raise InputError(
                 "there is no stream of events", where="--event-format", mend="give --events, too"
@@ -97,6 +93,14 @@ class _Opened:
     events: EventSource
     boxes: BoxSource
     contexts: list[AbstractContextManager[Any]] = field(default_factory=list)
+    assumed: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+
+    def notes(self) -> tuple[str, ...]:
+        """What was said before the session, and of the events' clock in its course."""
+        events = self.events
+        clock = tuple(events.clock.notes) if isinstance(events, StreamedEvents) else ()
+        return (*self.said, *clock)
 
 
 def watch(
@@ -107,6 +111,7 @@ def watch(
     settings: LiveSettings | None = None,
     on_seen: Callable[[Seen, NDArray[np.float32]], None] = lambda seen, embedding: None,
     stop: threading.Event | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> LiveReport:
     """Run hybrid inference on a stream until it ends or `stop` is set.
 
@@ -117,6 +122,7 @@ def watch(
         settings: see `LiveSettings`.
         on_seen: called with each tracklet and its embedding as it is done.
         stop: ends the session in good order.
+        say: told in one line what is assumed, and whether the events are on another clock.
 
     Raises:
         InputError: a source that cannot be opened or used, an unknown backend or device.
@@ -125,11 +131,13 @@ def watch(
     settings = settings or LiveSettings()
     check_means(backend, settings.device)
     loaded, events = load_hybrid(checkpoint)
-    opened = _open(source, loaded.clip)
+    opened = _open(source, loaded.clip, say)
+    for line in (*(f"assumed: {one}" for one in opened.assumed), *opened.said):
+        say(line)
     with ExitStack() as stack:
         for context in opened.contexts:
             stack.enter_context(context)
-        return run_live(
+        report = run_live(
             loaded.model,
             loaded.clip,
             event_backend(events, backend),
@@ -140,34 +148,59 @@ def watch(
             on_seen=on_seen,
             stop=stop,
         )
+        return replace(report, assumed=opened.assumed, notes=opened.notes())
 
 
-def _open(source: LiveSource, clip: ClipFormat) -> _Opened:
+def _open(source: LiveSource, clip: ClipFormat, say: Callable[[str], None]) -> _Opened:
     frames = _frames(source)
-    waits = {"patience_s": source.patience_s, "idle_s": source.idle_s}
     contexts: list[AbstractContextManager[Any]] = []
     boxes: BoxSource
     if source.growing or source.tracks == STDIN:
-        boxes = streamed = StreamedBoxes(source.tracks, **waits)
+        boxes = streamed = StreamedBoxes(
+            source.tracks, patience_s=source.patience_s, idle_s=source.idle_s
+        )
         contexts.append(streamed)
     else:
         boxes = RecordedBoxes(Path(source.tracks))
-    events: EventSource
     if source.event_format is not None and source.events is not None:
-        if source.sensor is None:
-            raise InputError(
-                "a stream of events does not say its size",
-                where=source.events,
-                mend="give --sensor WxH",
-            )
-        check_view(frames.size, source.sensor, where=source.events)
-        events = arriving = StreamedEvents(
-            source.events, source.sensor, kind=source.event_format, **waits
-        )
-        contexts.append(arriving)
+        opened = _arriving(source, frames, boxes, say)
+        contexts.append(opened.contexts.pop())
     else:
-        events = _recorded_or_simulated(source, frames, clip)
-    return _Opened(frames, events, boxes, contexts)
+        opened = _recorded_or_simulated(source, frames, boxes, clip)
+    opened.contexts += contexts
+    if isinstance(frames, PacedVideo):
+        opened.assumed = (*frames.video.assumed, *opened.assumed)
+    return opened
+
+
+def _arriving(
+    source: LiveSource, frames: FrameSource, boxes: BoxSource, say: Callable[[str], None]
+) -> _Opened:
+    """With events that are still being written."""
+    if source.reading.sensor is None or source.events is None or source.event_format is None:
+        raise InputError(
+            "a stream of events does not say its size",
+            where=source.events or "--events",
+            mend="give --sensor WxH",
+        )
+    assumed: list[str] = []
+    said: list[str] = []
+    alignment, sensor = source.alignment, source.reading.sensor
+    view = view_of(alignment, frames.size, sensor, assumed, said, where=source.events)
+    if alignment.event_clock == "frame" and alignment.offset_us == 0:
+        assumed.append("events and frames share one clock (--event-clock, --event-offset)")
+    arriving = StreamedEvents(
+        source.events,
+        sensor,
+        kind=source.event_format,
+        alignment=alignment,
+        view=view,
+        frames=frames,
+        patience_s=source.patience_s,
+        idle_s=source.idle_s,
+        say=say,
+    )
+    return _Opened(frames, arriving, boxes, [arriving], tuple(assumed), tuple(said))
 
 
 def _frames(source: LiveSource) -> FrameSource:
@@ -176,6 +209,7 @@ def _frames(source: LiveSource) -> FrameSource:
             raise InputError(
                 "raw frames do not say their rate", where=source.frames, mend="give --fps"
             )
+        _refuse_frame_times(source)
         return RawFrames(source.frames, source.raw_size, source.fps, source.idle_s)
     if source.frames == STDIN:
         raise InputError(
@@ -184,21 +218,40 @@ def _frames(source: LiveSource) -> FrameSource:
             mend="give --size WxH and --fps",
         )
     if is_camera(source.frames):
+        _refuse_frame_times(source)
         return Camera(source.frames)
-    return PacedVideo(Video(source.frames), source.speed)
+    alignment = source.alignment
+    if source.fps is not None:
+        alignment = replace(alignment, fps=Fraction(source.fps).limit_denominator(1_000_000))
+    return PacedVideo(open_video(source.frames, alignment), source.speed)
+
+
+def _refuse_frame_times(source: LiveSource) -> None:
+    """InputError where frames have the times of their arrival, and others are stated."""
+    alignment = source.alignment
+    for name in ("frame_times", "fps", "stamp", "exposure_us"):
+        if getattr(alignment, name) is not None:
+            raise InputError(
+                f"{name} for frames whose times are those of their arrival",
+                where=source.frames,
+                mend="leave it out, or say the difference with --event-offset",
+            )
 
 
 def _recorded_or_simulated(
-    source: LiveSource, frames: FrameSource, clip: ClipFormat
-) -> EventSource:
+    source: LiveSource, frames: FrameSource, boxes: BoxSource, clip: ClipFormat
+) -> _Opened:
     if source.events is None:
         config = clip.simulator or SimulatorConfig()
-        return SimulatedEvents(config, source.sensor or clip.sensor(frames.size))
-    recorded = read_events(source.events, sensor=source.sensor)
+        sensor = source.reading.sensor or clip.sensor(frames.size)
+        said = ("no events: they are simulated from the frames",)
+        return _Opened(frames, SimulatedEvents(config, sensor, frames.size), boxes, assumed=said)
     if not isinstance(frames, PacedVideo):
         raise InputError(
             "a recording of events needs the recorded video it belongs to",
             where=source.events,
             mend="give a video file for --frames, or say --event-format for a stream",
         )
-    return RecordedEvents(frames.video, recorded)
+    recorded = source.reading.read(source.events)
+    events = RecordedEvents(frames.video, recorded, source.alignment)
+    return _Opened(frames, events, boxes, assumed=events.fitted.assumed, said=events.fitted.said)

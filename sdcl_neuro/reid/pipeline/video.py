@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.events import Events, SimulatorConfig, read_events
+from sdcl_neuro.events import Events, SimulatorConfig
+from sdcl_neuro.events.alignment import Alignment, Fitted
+from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.events.tracklets import (
     Plan,
     Track,
     Tracklet,
     Video,
     cut_plan,
+    open_video,
     plan_chunks,
     read_mot,
 )
+from sdcl_neuro.events.tracklets.event_source import RecordedEvents
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 from sdcl_neuro.network.spec import Pair
 
@@ -26,11 +30,12 @@ class Source:
     """What a user has.
 
     Attributes:
-        video: of a camera that stands still.
+        video: of a camera that stands still: a file, or a folder of pictures.
         tracks: in MOTChallenge format.
-        events: of the same view and clock; None simulates them from the frames.
-        sensor: width and height of the event file's sensor, where it does not say; without an
-            event file those at which to simulate, what the model was trained at if None.
+        events: a recording; None simulates them from the frames.
+        reading: how the event file is to be read. Without one, its sensor is the size at which to
+            simulate; what the model was trained at if None.
+        alignment: how events and frames lie to each other, and the frames' times.
         clip_boxes: cut boxes that reach over the picture's border.
         limit: at most so many tracklets of each track; None takes all.
     """
@@ -38,7 +43,8 @@ class Source:
     video: Path
     tracks: Path
     events: Path | None = None
-    sensor: Pair | None = None
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
+    alignment: Alignment = field(default_factory=Alignment)
     clip_boxes: bool = False
     limit: int | None = None
 
@@ -54,6 +60,7 @@ class Footage:
         events: read, or how they will be simulated.
         plan: the tracklets, and in words what gave none.
         clip: what a tracklet looks like.
+        fitted: how recorded events lie to the frames; None where they are simulated.
     """
 
     source: Source
@@ -62,6 +69,7 @@ class Footage:
     events: Events | SimulatorConfig
     plan: Plan
     clip: ClipFormat
+    fitted: Fitted | None = None
 
     @property
     def simulated(self) -> bool:
@@ -74,6 +82,21 @@ class Footage:
         if isinstance(self.events, SimulatorConfig):
             return "events simulated from the frames"
         return f"events from {self.source.events}"
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What neither files nor options state, and was taken for granted."""
+        if not isinstance(self.events, Events) or self.fitted is None:
+            return (*self.video.assumed, "no event file: events are simulated from the frames")
+        return (*self.video.assumed, *self.events.notes, *self.fitted.assumed)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What a user should know of how events and frames lie to each other."""
+        if not isinstance(self.events, Events) or self.fitted is None:
+            return ()
+        changed = [f"events, {name}: {count:,}" for name, count in self.events.mended.items()]
+        return (*self.fitted.said, *changed)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -98,11 +121,12 @@ class Footage:
             bins=self.clip.bins,
             size=self.clip.size,
             sensor=self._simulated_sensor() if self.simulated else None,
+            alignment=self.source.alignment,
             on_tracklet=on_tracklet,
         )
 
     def _simulated_sensor(self) -> Pair:
-        return self.source.sensor or self.clip.sensor(self.video.size)
+        return self.source.reading.sensor or self.clip.sensor(self.video.size)
 
 
 def open_footage(source: Source, clip: ClipFormat) -> Footage:
@@ -112,13 +136,8 @@ def open_footage(source: Source, clip: ClipFormat) -> Footage:
         InputError: a file that is missing, damaged or does not go with the video, or tracks all
             shorter than a tracklet.
     """
-    video = Video(source.video)
-    tracks = read_mot(
-        source.tracks,
-        frame_size=video.size,
-        frame_count=video.count,
-        clip_boxes=source.clip_boxes,
-    )
+    video = open_video(source.video, source.alignment)
+    tracks = _tracks(source, video)
     plan = plan_chunks(tracks, frames=clip.frames, stride=clip.stride, limit=source.limit)
     if not plan.windows:
         raise InputError(
@@ -126,8 +145,18 @@ def open_footage(source: Source, clip: ClipFormat) -> Footage:
             where=str(source.tracks),
             mend=f"give tracks of at least {clip.frames * clip.stride} frames without a gap",
         )
-    if source.events is not None:
-        events: Events | SimulatorConfig = read_events(source.events, sensor=source.sensor)
-    else:
-        events = clip.simulator or SimulatorConfig()
-    return Footage(source, video, tuple(tracks), events, plan, clip)
+    if source.events is None:
+        simulator = clip.simulator or SimulatorConfig()
+        return Footage(source, video, tuple(tracks), simulator, plan, clip)
+    events = source.reading.read(source.events)
+    fitted = RecordedEvents(video, events, source.alignment).fitted
+    return Footage(source, video, tuple(tracks), events, plan, clip, fitted)
+
+
+def _tracks(source: Source, video: Video) -> list[Track]:
+    """All tracks; the frames are counted where the container's claim does not cover them."""
+    found = read_mot(source.tracks, frame_size=video.size, clip_boxes=source.clip_boxes)
+    last = max(int(track.indices[-1]) for track in found)
+    if (video.count is None or last >= video.count) and last >= video.length:
+        read_mot(source.tracks, frame_count=video.length)  # names the line that reaches beyond
+    return found

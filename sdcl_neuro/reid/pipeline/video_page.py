@@ -28,7 +28,13 @@ from sdcl_neuro.profiling.report.svg import WIDTH, chart, drawing, number, text
 from sdcl_neuro.profiling.text import Sources
 
 from .comparison import Comparison
-from .sections import gallery_section, ledger_section, pictures_section, ranked_section, thumbnail
+from .sections import (
+    gallery_section,
+    ledger_section,
+    pictures_section,
+    ranked_section,
+    thumbnail,
+)
 
 TRACKS_SHOWN = 24
 MATCHES_SHOWN = 8
@@ -63,6 +69,9 @@ def comparison_page(comparison: Comparison) -> str:
     ]
     if comparison.gallery is not None:
         sections.insert(1, gallery_section(comparison.gallery))
+    stated = [*(f"Assumed: {line}" for line in footage.assumed), *footage.said]
+    if stated:
+        sections.append(Section("What was assumed", bullets(stated)))
     if footage.left_out:
         sections.append(Section("Left out", bullets(footage.left_out)))
     return page(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 import pytest
 
+from sdcl_neuro.cli.alignment_options import add_alignment_arguments, alignment_overrides
+from sdcl_neuro.cli.event_options import add_reading_arguments, reading_overrides
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
-from sdcl_neuro.events.tracklets import Video, cut_tracklets, read_mot
+from sdcl_neuro.events.tracklets import Video, cut_tracklets, read_mot, simulate_video
 from sdcl_neuro.reid.configuration import build_data, load_configuration
 from sdcl_neuro.reid.datasets import Held
 
@@ -48,3 +52,41 @@ def test_a_video(film, tracks):
     assert np.array_equal(loaded.spikes, expected[data.query[0]].spikes)
     with pytest.raises(InputError, match="lies in a folder"):
         build_data(configuration)
+
+
+def test_its_events_are_read_and_aligned_as_the_configuration_says(film, tracks):
+    """Events on a sensor of their own, in seconds, on another clock; from the verbs' options."""
+    video = Video(film)
+    recorded = simulate_video(video, SimulatorConfig(seed=3))
+    array = recorded.array
+    lines = [f"{x + 5} {y + 3} {p} {(t + 77_000_000) / 1e6:.6f}\n" for t, x, y, p in array.tolist()]
+    (tracks.parent / "events.txt").write_text("".join(lines))
+    parser = argparse.ArgumentParser()
+    add_reading_arguments(parser)
+    add_alignment_arguments(parser)
+    width, height = video.size
+    args = parser.parse_args(
+        [
+            *("--sensor", f"{width + 10}x{height + 10}", "--columns", "xypt", "--time-unit", "s"),
+            *("--event-offset", "-77000000", "--crop", f"5,3,{width},{height}"),
+        ]
+    )
+    overrides = [
+        "data.kind=mot",
+        f"data.mot.video={film}",
+        f"data.mot.tracks={tracks}",
+        "data.mot.events=events.txt",
+        "clip.frames=2",
+        "clip.bins=2",
+        *reading_overrides(args),
+        *alignment_overrides(args),
+    ]
+    configuration = load_configuration("generated-small", overrides)
+    data = build_data(configuration, tracks.parent)
+    expected = cut_tracklets(video, read_mot(tracks), recorded, frames=2, bins=2)
+    for position in range(len(expected)):
+        loaded = data.load(position, configuration.clip)
+        assert np.array_equal(loaded.spikes, expected[position].spikes)
+    assert any(one.spikes.any() for one in expected)
+    with pytest.raises(InputError, match="prid2011 has no recording"):
+        load_configuration("prid2011", alignment_overrides(args))

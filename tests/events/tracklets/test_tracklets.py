@@ -10,6 +10,7 @@ import pytest
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import EVENT_DTYPE, Events, SimulatorConfig
+from sdcl_neuro.events.alignment import Alignment
 from sdcl_neuro.events.tracklets import (
     Plan,
     Track,
@@ -83,7 +84,8 @@ def test_spikes_equal_the_slow_oracle(video, track, frames, bins, stride):
 def test_events_of_a_smaller_sensor_are_matched_by_proportion(video, track):
     events = random_events(160, 144)
     plan = plan_chunks([track], frames=4)
-    (first, *_) = iterate_tracklets(video, plan, events, bins=4, size=(25, 9))
+    same = Alignment(assume_same_view=True)
+    (first, *_) = iterate_tracklets(video, plan, events, bins=4, size=(25, 9), alignment=same)
     expected = slow_spikes(
         events,
         track,
@@ -94,8 +96,8 @@ def test_events_of_a_smaller_sensor_are_matched_by_proportion(video, track):
         scale=(0.5, 0.5),
     )
     np.testing.assert_array_equal(first.spikes, expected)
-    with pytest.raises(InputError, match="same view"):
-        next(iterate_tracklets(video, plan, random_events(144, 160), size=(25, 9)))
+    with pytest.raises(InputError, match=r"same view.*--homography.*--assume-same-view"):
+        next(iterate_tracklets(video, plan, events, size=(25, 9)))
 
 
 @pytest.mark.parametrize("shift_us", [-10_000_000, 10**15])
@@ -104,7 +106,7 @@ def test_events_of_another_clock_are_not_taken_for_silence(video, track, shift_u
     array = events.array.copy()
     array["t"] += shift_us
     shifted = Events(array, *video.size)
-    with pytest.raises(InputError, match="shift the events"):
+    with pytest.raises(InputError, match="--event-offset"):
         cut_tracklets(video, [track], shifted, by_segment=False)
 
 
@@ -129,7 +131,8 @@ def test_simulating_on_the_way_equals_simulating_before(video, track):
     config = SimulatorConfig(threshold_on=0.3, threshold_off=0.25)
     before = simulate_video(video, config, sensor=(160, 144))
     assert len(before) > 1000
-    ahead = cut_tracklets(video, [track], before, by_segment=False)
+    same = Alignment(assume_same_view=True)
+    ahead = cut_tracklets(video, [track], before, by_segment=False, alignment=same)
     on_the_way = cut_tracklets(video, [track], config, by_segment=False, sensor=(160, 144))
     for one, other in zip(ahead, on_the_way, strict=True):
         np.testing.assert_array_equal(one.spikes, other.spikes)

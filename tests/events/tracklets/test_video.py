@@ -38,7 +38,7 @@ def test_it_can_be_read_twice_and_another_rate_be_told(film):
 def test_files_that_are_no_video(tmp_path, film):
     with pytest.raises(InputError, match="no such file"):
         Video(tmp_path / "missing.mp4")
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="a folder without pictures"):
         Video(tmp_path)
     empty = tmp_path / "empty.mp4"
     empty.touch()

@@ -12,6 +12,7 @@ import pytest
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import EVENT_DTYPE
+from sdcl_neuro.events.alignment import Alignment
 from sdcl_neuro.hybrid.live.boxes import StreamedBoxes
 from sdcl_neuro.hybrid.live.events import StreamedEvents
 from sdcl_neuro.hybrid.live.follow import follow, lines, records
@@ -175,3 +176,86 @@ def test_tracks_are_compared_by_their_mean_and_forgotten_in_turn() -> None:
     third = tracks.compare(seen(3), vector(1, 0))  # forgets track 1
     assert third.nearest == 2
     assert tracks.compare(seen(1), vector(1, 0)).nearest == 3
+
+
+class Frames:
+    """A clock to bring events to."""
+
+    first_us, unix_start_us = 7_000, 1_700_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("alignment", "shift_us"),
+    [
+        (Alignment(), 0),
+        (Alignment(offset_us=-5_000), 5_000),
+        (Alignment(event_clock="first"), None),
+        (Alignment(event_clock="first", offset_us=250), None),
+        (Alignment(event_clock="unix"), 1_700_000_000_000_000 - 7_000),
+        (Alignment(event_clock="unix", start_us=5 * 10**15), 5 * 10**15 - 7_000),
+    ],
+)
+def test_a_stream_on_another_clock_is_brought_to_the_frames(
+    tmp_path: Path, alignment: Alignment, shift_us: int | None
+) -> None:
+    events = random_events(2_000, 5)
+    moved = events.copy()
+    if shift_us is None:  # the first event is at the first frame, plus the offset
+        shift_us = int(events["t"][0]) - Frames.first_us - alignment.offset_us
+    else:
+        moved["t"] += shift_us
+    path = tmp_path / "events"
+    path.write_bytes(moved.tobytes())
+    read = StreamedEvents(
+        str(path), (64, 48), kind="records", patience_s=5, idle_s=0.05,
+        alignment=alignment, frames=Frames(),
+    )  # fmt: skip
+    with read:
+        parts = [read.interval(t - 10_000, t, NOTHING) for t in range(10_000, 120_001, 10_000)]
+    got = np.concatenate([part.array for part in parts])
+    wanted = moved.copy()
+    wanted["t"] -= shift_us
+    assert np.array_equal(got, wanted[wanted["t"] > 0])
+    assert read.clock.notes == []
+
+
+def test_another_clock_is_said_at_once_and_refused_after_a_second(tmp_path: Path) -> None:
+    events, said = random_events(100, 5), []
+    events["t"] += 1_700_000_000_000_000
+    path = tmp_path / "events"
+    path.write_bytes(events.tobytes())
+    read = StreamedEvents(
+        str(path), (64, 48), kind="records", patience_s=5, idle_s=0.05, say=said.append
+    )
+    with read:
+        read.interval(-100_000, 0, NOTHING)
+        assert "another clock" in said[0]
+        assert "--event-clock" in said[0]
+        for time_us in range(100_000, 1_000_000, 100_000):
+            assert not len(read.interval(time_us - 100_000, time_us, NOTHING))
+        assert len(said) == 1
+        with pytest.raises(InputError, match=r"1700000000.*another clock.*--event-offset"):
+            read.interval(900_000, 1_000_000, NOTHING)
+
+
+@pytest.mark.parametrize("shift_us", [3_000_000, -2_000_000, None])
+def test_a_second_without_events_is_said_and_goes_on(tmp_path: Path, shift_us: int | None) -> None:
+    events, said = random_events(0 if shift_us is None else 100, 5), []
+    events["t"] += shift_us or 0
+    path = tmp_path / "events"
+    path.write_bytes(events.tobytes())
+    read = StreamedEvents(
+        str(path), (64, 48), kind="records", patience_s=0.05, idle_s=0.05, say=said.append
+    )
+    with read:
+        for time_us in range(0, 1_000_000, 100_000):
+            read.interval(time_us - 100_000, time_us, NOTHING)
+        assert said == []
+        read.interval(900_000, 1_000_000, NOTHING)
+        assert "no event in the frames' first 1.0 s" in said[0]
+        assert ("none has come" in said[0]) == (shift_us is None)
+        got = sum(
+            len(read.interval(t - 100_000, t, NOTHING))
+            for t in range(1_100_000, 4_000_000, 100_000)
+        )
+    assert got == (100 if shift_us == 3_000_000 else 0)

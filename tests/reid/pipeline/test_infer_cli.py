@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from markupsafe import escape
 from safetensors.numpy import load_file
 
 from sdcl_neuro.cli import main
 from sdcl_neuro.events import Events, write_events
+from sdcl_neuro.events.alignment import Alignment, write_alignment
 from sdcl_neuro.events.tracklets import Video, simulate_video
+from sdcl_neuro.hybrid.checkpoint import save_checkpoint
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat, load_sdcl, save_sdcl
-from sdcl_neuro.snn.checkpoint import save_checkpoint
 
 OUTPUTS = ["embeddings.safetensors", "infer.json", "report.html"]
 TRACKLETS = {7: 5, 2: 4, 5: 5}  # nine frames give four pairs and one that overlaps
@@ -146,6 +148,70 @@ def test_recorded_events_give_what_simulated_ones_did(
     assert np.abs(before - after).max() < 1e-6
 
 
+UNIX = 1_795_339_800_000_000  # 2026-11-22T10:30:00+01:00
+
+
+def _moved(events: Events, folder: Path, case: str) -> list[str]:
+    """The same events by another camera: the file, and the options that bring them back."""
+    array, width, height = events.array.copy(), events.width, events.height
+    path, options = folder / "moved.npz", ["--start", "2026-11-22T10:30:00+01:00"]
+    if case == "unix, upside down":
+        array["t"] += UNIX
+        array["x"], array["y"] = width - 1 - array["x"], height - 1 - array["y"]
+        rows = f"-1 0 {width - 1}\n0 -1 {height - 1}\n0 0 1\n"
+        (folder / "h.txt").write_text(rows)
+        options += ["--event-clock", "unix", "--homography", str(folder / "h.txt")]
+    elif case == "offset, part of a larger sensor":
+        array["t"] -= 123_456
+        array["x"] += 40
+        array["y"] += 7
+        options += ["--event-offset", "123456", "--crop", f"40,7,{width},{height}"]
+        width, height = width + 60, height + 20
+    else:  # from a file
+        array["t"] += UNIX
+        write_alignment(
+            folder / "alignment.toml",
+            Alignment(event_clock="first", offset_us=int(events.array["t"][0])),
+        )
+        options += ["--alignment", str(folder / "alignment.toml")]
+    write_events(path, Events(array, width, height))
+    return [*("--events", str(path)), *options]
+
+
+@pytest.mark.parametrize(
+    "case", ["unix, upside down", "offset, part of a larger sensor", "from a file"]
+)
+def test_another_clock_and_view_give_the_same_when_stated(
+    result: Path, material, checkpoint: Path, tmp_path: Path, case: str
+) -> None:
+    config = load_sdcl(checkpoint).clip.simulator
+    moved = _moved(simulate_video(Video(material.video), config), tmp_path, case)
+    out = tmp_path / "out"
+    assert main([*material.arguments(checkpoint, out), *moved, "--quiet"]) == 0
+    before, after = (
+        load_file(folder / "embeddings.safetensors")["embeddings"] for folder in (result, out)
+    )
+    assert np.abs(before - after).max() < 1e-6
+    told = json.loads((out / "infer.json").read_text())
+    assert told["alignment"]["coverage"] > 0.8
+    assert not any("share one clock" in line for line in told["assumed"])
+
+
+def test_what_is_assumed_is_printed_and_stored(
+    material, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_events(tmp_path / "events.npz", simulate_video(Video(material.video)))
+    out = tmp_path / "out"
+    arguments = [*material.arguments(checkpoint, out), "--events", str(tmp_path / "events.npz")]
+    assert main([*arguments, "--quiet"]) == 0
+    assumed = json.loads((out / "infer.json").read_text())["assumed"]
+    assert len(assumed) == 4  # the rate of an AVI, one view, the stamps, one clock
+    said, page = capsys.readouterr().out, (out / "report.html").read_text()
+    for line in assumed:
+        assert f"assumed: {line}" in said
+        assert str(escape(line)) in page
+
+
 def test_from_python_in_silence(
     result: Path, material, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,7 +301,7 @@ BAD = {
     "a box outside": (_tracks("1,2,150,4,28,64\n2,2,150,4,28,64\n"), "line 1: box"),
     "a frame too late": (_tracks("1,2,3,4,5,6\n99,2,3,4,5,6\n"), "line 2: frame 99 is beyond"),
     "tracks too short": (_tracks("1,2,3,4,5,6\n3,2,3,4,5,6\n"), "no track gives a tracklet"),
-    "another clock": (_events(10**12), "first frame is at 0 us"),
+    "another clock": (_events(10**12), "--event-offset US"),
     "another view": (_events(0, width=96), "same view"),
     "no events": (_extra("--events", "nowhere.raw"), "no such file"),
     "a wrong sensor": (_extra("--sensor", "160"), "--sensor"),

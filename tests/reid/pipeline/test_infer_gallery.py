@@ -74,7 +74,7 @@ BAD = {
     "a gallery that is not there": (["--gallery", "GALLERY"], "no such gallery"),
     "none to be found": (["--gallery", "GALLERY", "--enrol", "--top", "0"], "--top: 0 entries"),
     "a camera for nobody": (["--gallery", "GALLERY", "--camera", "x"], "give --enrol, too"),
-    "no time": (["--gallery", "GALLERY", "--enrol", "--start", "noon"], "'noon' is no time"),
+    "no time": (["--gallery", "GALLERY", "--enrol", "--start", "noon"], "'noon' is not a time"),
     "in the results": (["--gallery", "GALLERY/../out/g", "--enrol"], "folder of the results"),
     "no tracks": (["--gallery", "GALLERY", "--enrol", "--tracks", "nowhere"], "cannot be read"),
 }

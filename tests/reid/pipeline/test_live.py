@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ import pytest
 from sdcl_neuro.cli import main
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig, write_events
+from sdcl_neuro.events.alignment import Alignment, Mapping
+from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.events.tracklets import Video, plan_chunks, read_mot, simulate_video
 from sdcl_neuro.events.tracklets.cut import cut_plan
 from sdcl_neuro.hybrid.live import LiveSettings, run_live
@@ -102,7 +105,7 @@ def test_pipes_give_the_same_as_files(material, checkpoint, wanted, tmp_path: Pa
         growing=True,
         raw_size=video.size,
         fps=video.fps,
-        sensor=video.size,
+        reading=ReadingOptions(sensor=video.size),
         event_format="records",
         patience_s=20,
     )
@@ -172,7 +175,7 @@ def test_the_command_line(material, checkpoint, tmp_path: Path, capsys) -> None:
     captured = capsys.readouterr()
     assert "11 frames in" in captured.out
     assert "[measured]" in captured.out
-    assert captured.err.count("\n") == 13
+    assert captured.err.count("\n") == 13 + 2  # and what is assumed of times and events
     assert "most like track" in captured.err
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["name"] for row in rows].count("t7-f1") == 1
@@ -240,6 +243,7 @@ def test_an_interrupt_ends_in_good_order(material, checkpoint, tmp_path: Path) -
     writer = threading.Thread(target=os.write, args=(held, pictures), daemon=True)
     writer.start()
     assert process.stderr is not None
+    assert process.stderr.readline().startswith("assumed: no events: they are simulated")
     seen = process.stderr.readline()
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
@@ -256,7 +260,6 @@ def test_an_interrupt_ends_in_good_order(material, checkpoint, tmp_path: Path) -
     [
         (["--patience", "-5"], "--patience: frames wait -5 ms; give 0 to 60000 ms"),
         (["--idle", "0"], "--idle: a growing file may rest for 0 s; give more than 0 s"),
-        (["--fps", "25"], "--fps: only raw pictures are told their rate; give --size, too"),
         (["--event-format", "text"], "--event-format: there is no stream of events"),
     ],
 )
@@ -277,3 +280,35 @@ def test_events_of_a_recording_are_taken_too(material, checkpoint, wanted, tmp_p
     )
     _, found = seen_by(checkpoint, source)
     assert_same(found, wanted)
+
+
+def test_a_stream_of_another_clock_and_view(material, checkpoint, wanted, tmp_path: Path) -> None:
+    """Upside down and a day late, as records that a camera writes; stated, it is the same."""
+    loaded, _ = load_hybrid(checkpoint)
+    recorded = simulate_video(Video(material.video), loaded.clip.simulator)
+    array = recorded.array.copy()
+    array["t"] += 86_400_000_000
+    width, height = recorded.width, recorded.height
+    array["x"], array["y"] = width - 1 - array["x"], height - 1 - array["y"]
+    array.tofile(tmp_path / "events")
+    rows = ((-1.0, 0.0, width - 1.0), (0.0, -1.0, height - 1.0), (0.0, 0.0, 1.0))
+    source = LiveSource(
+        str(material.video),
+        str(material.tracks),
+        str(tmp_path / "events"),
+        reading=ReadingOptions(sensor=(width, height)),
+        alignment=Alignment(offset_us=-86_400_000_000, mapping=Mapping(rows)),
+        event_format="records",
+        speed=0,
+        idle_s=0.2,
+        patience_s=5,
+    )
+    report, found = seen_by(checkpoint, source)
+    assert_same(found, wanted)
+    assert report.notes == ()
+    lost = replace(source, alignment=Alignment(), patience_s=0.01)
+    report, _ = seen_by(checkpoint, lost)
+    (note,) = report.notes
+    assert "another clock" in note
+    assert note in str(report)
+    assert note in report.to_dict()["notes"]

@@ -1,0 +1,180 @@
+"""Files that hold frames, opened by their content: video files, and folders of pictures.
+
+To add a kind, write a `FrameReader` and a row in `READERS`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.errors import InputError
+
+Frame = NDArray[np.uint8]
+Timing = Literal["stamps", "rate", "none"]
+"""What a file says of its frames' times: each one's own, a steady rate, or nothing."""
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+# Containers that state a rate and no times (RIFF AVI, YUV4MPEG2).
+RATE_ONLY = (b"RIFF", b"YUV4MPEG2")
+# Elementary streams carry neither: FFmpeg invents 25 frames/s for them.
+NO_TIMES = (b"\xff\xd8\xff", b"\x00\x00\x00\x01", b"\x00\x00\x01\xb3", b"\x00\x00\x01\xb0")
+
+
+class FrameReader(Protocol):
+    """Frames of a file, in order, each with its stamp in microseconds."""
+
+    timing: Timing
+    count: int | None
+    """As the file claims; None if it does not say."""
+    fps: float | None
+    """As the file claims; the mean where frames have times of their own."""
+    origin_us: float | None
+    """Stamp that counts as 0; None takes the first frame's."""
+
+    def pictures(self) -> Iterator[tuple[float, Frame]]:
+        """Stamp and uint8 RGB ``[H, W, 3]`` of each frame, from the first on."""
+
+    def stamps(self) -> Iterator[float]:
+        """The same stamps without the pictures."""
+
+
+def open_frames(path: Path) -> FrameReader:
+    """A reader for what lies at `path`.
+
+    Raises:
+        InputError: nothing there, or nothing that has frames.
+    """
+    for fits, reader in READERS:
+        if fits(path):
+            return reader(path)
+    raise InputError("no such file", where=str(path), mend="give a video file")
+
+
+class VideoFile:
+    """A video that OpenCV decodes through FFmpeg; see `FrameReader`."""
+
+    origin_us: float | None = None
+
+    def __init__(self, path: Path) -> None:
+        import cv2
+
+        self.path = path
+        if path.stat().st_size == 0:
+            raise InputError("is empty", where=str(path), mend="give a video file")
+        with path.open("rb") as stream:
+            head = stream.read(12)
+        self.timing: Timing = "stamps"
+        if head.startswith(NO_TIMES):
+            self.timing = "none"
+        elif head.startswith(RATE_ONLY):
+            self.timing = "rate"
+        with _Opened(path) as capture:
+            count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+            fps = float(capture.get(cv2.CAP_PROP_FPS))
+        self.count = count if count > 0 else None
+        self.fps = fps if np.isfinite(fps) and fps > 0 else None
+
+    def pictures(self) -> Iterator[tuple[float, Frame]]:
+        """See `FrameReader`."""
+        import cv2
+
+        with _Opened(self.path) as capture:
+            while True:
+                good, picture = capture.read()
+                if not good:
+                    return
+                stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e3
+                yield stamp, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def stamps(self) -> Iterator[float]:
+        """See `FrameReader`."""
+        import cv2
+
+        with _Opened(self.path) as capture:
+            while capture.grab():
+                yield float(capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e3
+
+
+class PictureFolder:
+    """A folder of pictures in the order of their names, numbers by value; see `FrameReader`."""
+
+    timing: Timing = "none"
+    fps: float | None = None
+    origin_us: float | None = 0.0
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files = sorted(
+            (item for item in path.iterdir() if item.suffix.lower() in PICTURES),
+            key=lambda item: _natural(item.name),
+        )
+        if not self.files:
+            raise InputError(
+                f"a folder without pictures ({', '.join(sorted(PICTURES))})",
+                where=str(path),
+                mend="give a video file or a folder of pictures",
+            )
+        self.count: int | None = len(self.files)
+
+    def pictures(self) -> Iterator[tuple[float, Frame]]:
+        """See `FrameReader`; there are no stamps, so each is 0."""
+        import cv2
+
+        for file in self.files:
+            picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
+            if picture is None:
+                raise InputError("not a picture", where=str(file), mend="remove or replace it")
+            yield 0.0, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def stamps(self) -> Iterator[float]:
+        """See `pictures`."""
+        return iter([0.0] * len(self.files))
+
+
+READERS: list[tuple[Callable[[Path], bool], Callable[[Path], FrameReader]]] = [
+    (Path.is_dir, PictureFolder),
+    (Path.is_file, VideoFile),
+]
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Sorts ``frame2`` before ``frame10``."""
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+class _Opened:
+    """A capture that is released at the end; InputError if the file cannot be one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Any:
+        import cv2
+
+        # A damaged video is told of in our own words; OpenCV and FFmpeg would write their own.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            self.capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+        if not self.capture.isOpened():
+            self.capture.release()
+            raise InputError(
+                "is not a video that OpenCV can read",
+                where=str(self.path),
+                mend="give MP4, AVI, MKV or the like",
+            )
+        return self.capture
+
+    def __exit__(self, *_: object) -> None:
+        self.capture.release()
