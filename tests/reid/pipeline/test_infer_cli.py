@@ -18,9 +18,9 @@ from sdcl_neuro.cli import main
 from sdcl_neuro.events import Events, write_events
 from sdcl_neuro.events.alignment import Alignment, write_alignment
 from sdcl_neuro.events.tracklets import Video, simulate_video
-from sdcl_neuro.hybrid.checkpoint import save_checkpoint
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat, load_sdcl, save_sdcl
+from sdcl_neuro.snn.checkpoint import save_checkpoint
 
 OUTPUTS = ["embeddings.safetensors", "infer.json", "report.html"]
 TRACKLETS = {7: 5, 2: 4, 5: 5}  # nine frames give four pairs and one that overlaps

@@ -1,0 +1,149 @@
+"""What frames and events say of the same thing: the change of log intensity, signed.
+
+Between two frames the change of log intensity is, up to a pixel's threshold, its ON events less its
+OFF events. Both are made here on coarse grids: cells of the whole recording for the first search,
+small pictures of chosen intervals for the fine one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..array import Events
+from ..light import linear_of_srgb
+
+Floats = NDArray[np.float32]
+LOG_EPS = 1e-2
+"""Added to linear intensity (0 to 1): what a frame's last grey levels say is mostly noise."""
+CELLS = (12, 16)  # rows and columns of the first search
+FINE_WIDTH = 192  # columns of the fine search's pictures
+
+
+def log_grey(frame: NDArray[np.uint8], size: tuple[int, int]) -> Floats:
+    """Log of the linear intensity of an sRGB frame, averaged over cells, ``size = (H, W)``."""
+    import cv2
+
+    table = linear_of_srgb().astype(np.float32) / 65535.0
+    linear = table[frame] @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    small = cv2.resize(linear, size[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(np.log(small + LOG_EPS), np.float32)
+
+
+def fine_size(width: int, height: int) -> tuple[int, int]:
+    """Rows and columns of the fine search's picture of a plane of `width` x `height` pixels."""
+    columns = min(FINE_WIDTH, width)
+    return max(2, round(columns * height / width)), columns
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """The change of log intensity of each frame interval in `CELLS`.
+
+    Attributes:
+        times_us: int64 ``[F]``, of the frames.
+        cells: float32 ``[F - 1, rows, columns]``; entry k is of ``(t[k], t[k + 1]]``.
+    """
+
+    times_us: NDArray[np.int64]
+    cells: Floats
+
+    @property
+    def motion(self) -> Floats:
+        """Mean square of each interval's change, ``[F - 1]``."""
+        return np.asarray((self.cells**2).mean((1, 2)), np.float32)
+
+
+def changes_of(frames: Iterable[tuple[int, int, NDArray[np.uint8]]]) -> Changes:
+    """Read a video once; only its cells are kept."""
+    times: list[int] = []
+    cells: list[Floats] = []
+    before: Floats | None = None
+    for _, time_us, frame in frames:
+        now = log_grey(frame, CELLS)
+        if before is not None:
+            cells.append(now - before)
+        times.append(time_us)
+        before = now
+    empty = np.empty((0, *CELLS), np.float32)
+    return Changes(np.array(times, np.int64), np.stack(cells) if cells else empty)
+
+
+def event_cells(events: Events, start_us: int, bin_us: float, bins: int) -> Floats:
+    """ON less OFF events in `CELLS` and time bins, ``[bins, rows, columns]``."""
+    array = events.array
+    rows, columns = CELLS
+    time = ((array["t"] - start_us) / bin_us).astype(np.int64)
+    row = array["y"].astype(np.int64) * rows // events.height
+    column = array["x"].astype(np.int64) * columns // events.width
+    inside = (time >= 0) & (time < bins)
+    place = ((time * rows + row) * columns + column)[inside]
+    sign = array["p"][inside].astype(np.float32) * 2 - 1
+    total = np.bincount(place, sign, bins * rows * columns)
+    return total.reshape(bins, rows, columns).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """Chosen frame intervals in fine pictures.
+
+    Attributes:
+        edges_us: int64 ``[N, 2]``, times of the frame before and of the frame.
+        changes: float32 ``[N, h, w]``, change of log intensity.
+    """
+
+    edges_us: NDArray[np.int64]
+    changes: Floats
+
+    def pick(self, which: slice) -> Intervals:
+        """Some of them."""
+        return Intervals(self.edges_us[which], self.changes[which])
+
+
+def fine_intervals(
+    frames: Iterable[tuple[int, int, NDArray[np.uint8]]],
+    chosen: NDArray[np.int64],
+    size: tuple[int, int],
+) -> Intervals:
+    """Read a video once more and keep the intervals that end with frame ``chosen + 1``."""
+    wanted = {int(k) for k in chosen}
+    edges, pictures = [], []
+    before: tuple[int, Floats] | None = None
+    for index, time_us, frame in frames:
+        needed = index in wanted or index - 1 in wanted
+        now = (time_us, log_grey(frame, size)) if needed else None
+        if now is not None and before is not None and index - 1 in wanted:
+            edges.append((before[0], time_us))
+            pictures.append(now[1] - before[1])
+        before = now
+    return Intervals(np.array(edges, np.int64), np.stack(pictures))
+
+
+class EventPictures:
+    """Signed pictures of the events of any interval, on the sensor's own plane.
+
+    Args:
+        events: the recording.
+        size: rows and columns of a picture.
+        most: events looked at in one interval; of more, every n-th.
+    """
+
+    def __init__(self, events: Events, size: tuple[int, int], *, most: int = 60_000) -> None:
+        self.events, self.size, self.most = events, size, most
+
+    def of(self, edges_us: NDArray[np.int64], offset_us: float) -> Floats:
+        """ON less OFF events, ``[N, h, w]``; an event at t is at ``t + offset_us`` for frames."""
+        rows, columns = self.size
+        found = np.zeros((len(edges_us), rows, columns), np.float32)
+        for k, (after, until) in enumerate(edges_us.tolist()):
+            part = self.events.slice(round(after - offset_us), round(until - offset_us)).array
+            step = -(-len(part) // self.most) if len(part) else 1
+            part = part[::step]
+            place = (part["y"].astype(np.int64) * rows // self.events.height) * columns
+            place += part["x"].astype(np.int64) * columns // self.events.width
+            sign = (part["p"].astype(np.float32) * 2 - 1) * step
+            found[k] = np.bincount(place, sign, rows * columns).reshape(rows, columns)
+        return found
