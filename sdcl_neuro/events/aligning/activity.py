@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ Floats = NDArray[np.float32]
 LOG_EPS = 1e-2
 """Added to linear intensity (0 to 1): what a frame's last grey levels say is mostly noise."""
 CELLS = (12, 16)  # rows and columns of the first search
-FINE_WIDTH = 192  # columns of the fine search's pictures
+FINE_WIDTH = 160  # columns of the fine search's pictures
 
 
 def log_grey(frame: NDArray[np.uint8], size: tuple[int, int]) -> Floats:
@@ -77,13 +78,18 @@ def event_cells(events: Events, start_us: int, bin_us: float, bins: int) -> Floa
     array = events.array
     rows, columns = CELLS
     time = ((array["t"] - start_us) / bin_us).astype(np.int64)
-    row = array["y"].astype(np.int64) * rows // events.height
-    column = array["x"].astype(np.int64) * columns // events.width
+    row, column = _cell(array["y"], events.height, rows), _cell(array["x"], events.width, columns)
     inside = (time >= 0) & (time < bins)
     place = ((time * rows + row) * columns + column)[inside]
     sign = array["p"][inside].astype(np.float32) * 2 - 1
     total = np.bincount(place, sign, bins * rows * columns)
     return total.reshape(bins, rows, columns).astype(np.float32)
+
+
+def _cell(pixels: NDArray[Any], length: int, cells: int) -> NDArray[np.int64]:
+    """The cell in which each pixel's centre lies, of an axis of `length` pixels."""
+    found: NDArray[np.int64] = (2 * pixels.astype(np.int64) + 1) * cells // (2 * length)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,22 +134,54 @@ class EventPictures:
     Args:
         events: the recording.
         size: rows and columns of a picture.
+        interval_us: of the frames; a change that lasts longer is not followed back.
         most: events looked at in one interval; of more, every n-th.
     """
 
-    def __init__(self, events: Events, size: tuple[int, int], *, most: int = 60_000) -> None:
+    def __init__(
+        self, events: Events, size: tuple[int, int], *, interval_us: float, most: int = 60_000
+    ) -> None:
         self.events, self.size, self.most = events, size, most
+        self.array = centred(events, longest_us=interval_us)
 
     def of(self, edges_us: NDArray[np.int64], offset_us: float) -> Floats:
         """ON less OFF events, ``[N, h, w]``; an event at t is at ``t + offset_us`` for frames."""
         rows, columns = self.size
         found = np.zeros((len(edges_us), rows, columns), np.float32)
-        for k, (after, until) in enumerate(edges_us.tolist()):
-            part = self.events.slice(round(after - offset_us), round(until - offset_us)).array
+        times = self.array["t"]
+        bounds = np.searchsorted(times, np.rint(edges_us - offset_us).astype(np.int64), "right")
+        for k, (low, high) in enumerate(bounds.tolist()):
+            part = self.array[low:high]
             step = -(-len(part) // self.most) if len(part) else 1
             part = part[::step]
-            place = (part["y"].astype(np.int64) * rows // self.events.height) * columns
-            place += part["x"].astype(np.int64) * columns // self.events.width
+            place = _cell(part["y"], self.events.height, rows) * columns
+            place += _cell(part["x"], self.events.width, columns)
             sign = (part["p"].astype(np.float32) * 2 - 1) * step
             found[k] = np.bincount(place, sign, rows * columns).reshape(rows, columns)
         return found
+
+
+def centred(events: Events, *, longest_us: float) -> NDArray[Any]:
+    """The events, each in the middle of the time during which its change came about.
+
+    A pixel sends an event when its level has moved by a whole threshold since the last one, so that
+    an event comes late by half the time since then, milliseconds where the picture changes slowly.
+    That time is taken from the pixel's own events of the same polarity, before or after; where it
+    has none within `longest_us`, it is the recording's median.
+    """
+    array = events.array.copy()
+    if not len(array):
+        return array
+    pixel = array["y"].astype(np.int64) * events.width + array["x"]
+    order = np.lexsort((array["t"], pixel))
+    time, sign, place = array["t"][order], array["p"][order], pixel[order]
+    apart = np.diff(time).astype(np.float64)
+    follows = (np.diff(place) == 0) & (np.diff(sign) == 0) & (apart <= longest_us)
+    since = np.full(len(time), np.nan)
+    since[:-1][follows] = apart[follows]  # until the next one, where there is none before
+    since[1:][follows] = apart[follows]
+    known = np.isfinite(since)
+    usual = float(np.median(since[known])) if known.any() else 0.0
+    late = np.where(known, np.nan_to_num(since), usual) / 2
+    array["t"][order] = time - np.rint(late).astype(np.int64)
+    return array[np.argsort(array["t"], kind="stable")]

@@ -20,8 +20,10 @@ from .search import TURNS, Candidate, candidates
 
 SCHEMA = {"name": "sdcl_neuro.events-align", "version": 1}
 LEAST_FRAMES = 8
-CLOSE_LOOK = 32  # intervals of the first look at a candidate
-FINE_LOOK = 72  # intervals of the last fit
+CLOSE_LOOK = 16  # intervals of the first look at a candidate
+FINE_LOOK = 56  # intervals of the last fit
+KEPT = 0.5
+"""Candidates below this part of the best one's score are not looked at."""
 BLURS = (6.0, 3.0, 1.6)  # pixels of the fine pictures, coarse to fine
 LEAST_GAIN = 0.002
 """A freer view must raise the correlation on the other half of the recording by this much."""
@@ -166,8 +168,8 @@ class _Fine:
         self.video_size, self.events = video.size, events
         self.size = fine_size(*video.size)
         self.sensor_size = fine_size(events.width, events.height)
-        self.pictures = EventPictures(events, self.sensor_size)
         self.interval_us = float(np.median(np.diff(changes.times_us)))
+        self.pictures = EventPictures(events, self.sensor_size, interval_us=self.interval_us)
         picks = {id(one): _chosen(changes, events, one.offset_us, FINE_LOOK) for one in found}
         union = np.unique(np.concatenate(list(picks.values())))
         self._all = fine_intervals(video, union, self.size)
@@ -185,22 +187,23 @@ class _Fine:
 
     def best(self, found: list[Candidate], *, same_view: bool) -> tuple[State, Candidate]:
         """The candidate whose refined state agrees best, at the coarse blurs."""
-        results = []
+        freedom = 0 if same_view else 4
+        results: list[tuple[State, Candidate]] = []
         for candidate in found:
-            if id(candidate) not in self._rows:
+            if id(candidate) not in self._rows or candidate.score < KEPT * found[0].score:
                 continue
-            look = self._of(candidate, CLOSE_LOOK)
+            refiner = Refiner(self._of(candidate, CLOSE_LOOK), self.pictures, BLURS[0])
             for corners in self._beginnings(candidate.turn, same_view):
                 state = State(candidate.offset_us, corners)
-                for blur in BLURS[:2]:
-                    freedom = 0 if same_view else 4
-                    state = Refiner(look, self.pictures, blur).refine(
-                        state, freedom=freedom, steps=12
-                    )
-                results.append((state.score, state, candidate))
+                results.append((refiner.refine(state, freedom=freedom, steps=6), candidate))
         if not results:
             raise _cannot("events and frames share too little time with motion")
-        _, state, candidate = max(results, key=lambda one: one[0])
+        results.sort(key=lambda one: -one[0].score)
+        finer = []
+        for state, candidate in results[:2]:
+            refiner = Refiner(self._of(candidate, CLOSE_LOOK), self.pictures, BLURS[1])
+            finer.append((refiner.refine(state, freedom=freedom, steps=12), candidate))
+        state, candidate = max(finer, key=lambda one: one[0].score)
         self._intervals = self._of(candidate, FINE_LOOK)
         return state, candidate
 
@@ -209,7 +212,7 @@ class _Fine:
         rows, columns = self.sensor_size
         whole = frame_corners(self.sensor_size)
         if TURNS[turn][0]:
-            whole = whole[::-1][[1, 0, 3, 2]] if False else whole[[3, 2, 1, 0]]
+            whole = whole[[3, 2, 1, 0]]
         if TURNS[turn][1]:
             whole = whole[[1, 0, 3, 2]]
         found = [whole]
@@ -217,9 +220,8 @@ class _Fine:
         ratio = columns / rows
         if not same_view and abs(ratio / frame_ratio - 1) > 0.02:
             middle = whole.mean(0)
-            wide = np.array([frame_ratio / ratio, 1.0])
-            found += [middle + (whole - middle) * wide, middle + (whole - middle) / wide[::-1] ** 1]
-            found[-1] = middle + (whole - middle) * np.array([1.0, ratio / frame_ratio])
+            for stretch in ((frame_ratio / ratio, 1.0), (1.0, ratio / frame_ratio)):
+                found.append(middle + (whole - middle) * np.array(stretch))
         return found
 
     def model(self, state: State, *, same_view: bool, turned: bool) -> tuple[int, State]:
@@ -234,9 +236,7 @@ class _Fine:
                 continue
             begun = whole if freedom == 0 else (best[2] if best and best[0] else state)
             fitted = [one.refine(begun, freedom=freedom) for one in refiners]
-            crossed = float(
-                np.mean([refiners[1 - k].score(one) for k, one in enumerate(fitted)])
-            )
+            crossed = float(np.mean([refiners[1 - k].score(one) for k, one in enumerate(fitted)]))
             # Of two equal views the plainer one; different sizes need a mapping anyway.
             least = LEAST_GAIN if same_size or freedom > 2 else 0.0
             if best is None or crossed > best[1] + least:
@@ -313,9 +313,7 @@ class _Fine:
         return float(np.hypot(*(ends[0] - ends[1]).T).mean())
 
 
-def _chosen(
-    changes: Changes, events: Events, offset_us: float, most: int
-) -> NDArray[np.int64]:
+def _chosen(changes: Changes, events: Events, offset_us: float, most: int) -> NDArray[np.int64]:
     """Intervals inside the events' time, one of most motion in each of `most` equal parts."""
     times = changes.times_us
     first = events.array["t"][0] + offset_us
