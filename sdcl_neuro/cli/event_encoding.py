@@ -20,7 +20,7 @@ from sdcl_neuro.events.alignment import (
     fit,
     read_frame_stamps,
 )
-from sdcl_neuro.events.array import Box, unchecked
+from sdcl_neuro.events.array import Box
 from sdcl_neuro.events.checks import Size
 from sdcl_neuro.events.encoding import MAX_BYTES
 from sdcl_neuro.events.times import EvenFrames
@@ -191,7 +191,7 @@ class Encoding:
         if fitted is not None and fitted.shift_us:
             array = events.array.copy()
             array["t"] += fitted.shift_us
-            events = unchecked(array, events.width, events.height, events.source, events.mended)
+            events = events.with_array(array)
         stated = self.alignment.mapping or self.alignment.crop
         if fitted is not None and stated is not None:
             mapping = self.alignment.mapping

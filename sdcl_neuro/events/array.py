@@ -131,6 +131,10 @@ class Events:
         array["x"], array["y"] = x[keep], y[keep]
         return self._with(array, size[1], size[0])
 
+    def with_array(self, array: NDArray[Any]) -> Events:
+        """The same recording with another array, which must be right by construction."""
+        return self._with(array, self.width, self.height)
+
     def _with(self, array: NDArray[Any], width: int, height: int) -> Events:
         return unchecked(array, width, height, self.source, self.mended, self.removed, self.notes)
 

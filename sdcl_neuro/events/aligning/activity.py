@@ -139,7 +139,7 @@ class EventPictures:
     """
 
     def __init__(
-        self, events: Events, size: tuple[int, int], *, interval_us: float, most: int = 60_000
+        self, events: Events, size: tuple[int, int], *, interval_us: float, most: int = 25_000
     ) -> None:
         self.events, self.size, self.most = events, size, most
         self.array = centred(events, longest_us=interval_us)

@@ -29,7 +29,7 @@ LEAST_GAIN = 0.002
 """A freer view must raise the correlation on the other half of the recording by this much."""
 LEAST_SCORE = 0.2
 LARGEST_RIVAL = 0.6
-"""Correlation at wrong offsets, over that at the found one, up to which it can be told from them."""
+"""Correlation at wrong offsets over that at the found one, above which it is refused."""
 LARGEST_SPREAD = 0.25
 """Frame intervals by which the two halves of the recording may disagree."""
 LARGEST_SHIFT = 0.03

@@ -1,8 +1,8 @@
 """The fine search: offset and view together, by Gauss-Newton steps on signed pictures.
 
-What is sought maximises the correlation between the frames' change of log intensity and the events'
-signed pictures, warped to the frame. The view is four points: where the frame's corners lie on the
-sensor. Fewer of their eight coordinates may be free: a shift has 2, a similarity 4, an affine map 6.
+It maximises the correlation between the frames' change of log intensity and the events' signed
+pictures, warped to the frame. The view is four points: where the frame's corners lie on the sensor.
+Fewer of their eight coordinates may be free: a shift has 2, a similarity 4, an affine map 6.
 """
 
 from __future__ import annotations
@@ -191,11 +191,11 @@ def _basis(freedom: int, corners: Array) -> Array:
 
 def _scale(matrix: Array, size: tuple[int, int]) -> float:
     """Pixels of the event picture per pixel of the frame picture, in the middle."""
-    middle = np.array([size[1] / 2, size[0] / 2, 1.0])
-    points = [middle, middle + (1, 0, 0), middle + (0, 1, 0)]
-    mapped = [(matrix @ point)[:2] / (matrix @ point)[2] for point in points]
-    area = abs(np.cross(np.append(mapped[1] - mapped[0], 0), np.append(mapped[2] - mapped[0], 0)))
-    return float(np.sqrt(max(area[2], 1e-6)))
+    x, y = size[1] / 2, size[0] / 2
+    points = matrix @ np.array([[x, x + 1, x], [y, y, y + 1], [1.0, 1.0, 1.0]])
+    (x0, x1, x2), (y0, y1, y2) = points[:2] / points[2]
+    area = abs((x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0))
+    return float(np.sqrt(max(area, 1e-6)))
 
 
 def _correlation(target: Floats, warped: Floats, seen: NDArray[np.bool_]) -> float:

@@ -70,7 +70,9 @@ def _value(value: Any) -> str:
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        return json.dumps(value)
+    return repr(int(value) if isinstance(value, int) else float(value))
 
 
 def read_alignment(path: Path | str) -> Alignment:

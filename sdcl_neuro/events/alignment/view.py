@@ -87,4 +87,12 @@ class MappedView:
         keep = (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
         kept: NDArray[Any] = array[keep]
         kept["x"], kept["y"] = column[keep], row[keep]
-        return unchecked(kept, empty.width, empty.height, events.source, events.mended)
+        return unchecked(
+            kept,
+            empty.width,
+            empty.height,
+            events.source,
+            events.mended,
+            events.removed,
+            events.notes,
+        )

@@ -10,7 +10,6 @@ from sdcl_neuro.errors import InputError
 
 from .. import Events, concatenate
 from ..alignment import Alignment, EventSpan, Fitted, StretchedView, View, fit
-from ..array import unchecked
 from ..simulator import Simulator, SimulatorConfig
 from .frame_files import Frame
 from .video import Video
@@ -69,7 +68,7 @@ def shifted_slice(events: Events, after_us: int, until_us: int, shift_us: int) -
         return part
     array = part.array.copy()
     array["t"] += shift_us
-    return unchecked(array, part.width, part.height, part.source, part.mended)
+    return events.with_array(array)
 
 
 class SimulatedEvents:

@@ -95,7 +95,8 @@ class Footage:
         """What a user should know of how events and frames lie to each other."""
         if not isinstance(self.events, Events) or self.fitted is None:
             return ()
-        changed = [f"events, {name}: {count:,}" for name, count in self.events.mended.items()]
+        counts = {**self.events.mended, **self.events.removed}
+        changed = [f"events, {name}: {count:,}" for name, count in counts.items()]
         return (*self.fitted.said, *changed)
 
     @property
