@@ -325,7 +325,8 @@ def _chosen(changes: Changes, events: Events, offset_us: float, most: int) -> ND
     picked = [part[np.argmax(motion[part])] for part in np.array_split(inside, most) if len(part)]
     moving = np.array(picked, np.int64)
     # Parts in which nothing moves add only noise.
-    return moving[motion[moving] > 0.05 * motion[moving].max()]
+    kept: NDArray[np.int64] = moving[motion[moving] > 0.05 * motion[moving].max()]
+    return kept
 
 
 def _grown(picture: tuple[int, int], whole: tuple[int, int]) -> Array:

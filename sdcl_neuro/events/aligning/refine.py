@@ -207,4 +207,4 @@ def _correlation(target: Floats, warped: Floats, seen: NDArray[np.bool_]) -> flo
     if own <= 0 or other <= 0:
         return 0.0
     # Frames' changes that no event could see cost a little: else a corner of the view would do.
-    return product / np.sqrt(own * other) * (0.7 + 0.3 * own / whole)
+    return float(product / np.sqrt(own * other) * (0.7 + 0.3 * own / whole))
