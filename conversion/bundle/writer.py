@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sdcl_neuro.engine import run_network
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
 from sdcl_neuro.network.identity import array_sha256, network_sha256, versions
 from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, notes_of
@@ -26,6 +26,7 @@ from ..backends.lava.backend import clears, needs_fresh_network
 from ..model import Model, as_model
 from ..parity.verify import RandomInput
 from ..targets.netx.file import from_netx, to_netx
+from ..targets.netx.input_neurons import drive
 
 SCHEMA = {"name": "sdcl_neuro.bundle", "version": 2}
 SCRIPT = "run_on_loihi.py"
@@ -80,6 +81,17 @@ def to_bundle(
     check_bundle_folder(folder)
     model = thing if isinstance(thing, Model) else as_model(thing)
     net = model.need_integer()
+    if drive(net) is not None:
+        raise NetworkRefused(
+            [
+                Refusal(
+                    "layer 0 (input)",
+                    "a bundle's script feeds spikes, and input neurons take counts as their bias",
+                    "bundle what lies behind them: skip_input=True, or --skip-input",
+                )
+            ],
+            where=model.where,
+        )
     given = RandomInput() if spikes is None else spikes
     random = isinstance(given, RandomInput)
     values = given.draw(net.input_shape) if isinstance(given, RandomInput) else check_spikes(given)

@@ -25,6 +25,7 @@ from sdcl_neuro.network.record import LayerActivity, Record
 from sdcl_neuro.network.spec import IntNetwork
 
 from ...targets.netx.file import from_netx, to_netx
+from ...targets.netx.input_neurons import drive
 from .child import run_worker
 from .installation import require_lava
 
@@ -150,6 +151,7 @@ class _Job:
             "samples": samples,
             "input_shape": self.net.input_shape,
             "message_bits": self.net.message_bits,
+            "drive": drive(self.net),
             "sinks": sinks,
             "fresh": needs_fresh_network(self.net),
             "clear": list(clears(self.net)),
@@ -200,23 +202,29 @@ def clears(net: IntNetwork) -> Iterator[tuple[int, int, str]]:
     Until its first input arrives, at step k + 2, layer k may spike of its own biases. Its own
     recurrence, and a delay behind it, would carry these spikes past the reset.
     """
+    driven = drive(net) is not None  # no synapse before the first layer: all is a step earlier
     biased = False
     for index, layer in enumerate(net.layers):
+        arrival = index if driven else index + 1
         if layer.delay is not None and biased:
-            yield index, index, "synapse"
-        biased = biased or (layer.bias is not None and bool((layer.bias > 0).any()))
+            yield arrival - 1, index, "synapse"
+        if not (driven and index == 0):
+            biased = biased or (layer.bias is not None and bool((layer.bias > 0).any()))
         if layer.kind == "dense_rec" and biased:
-            yield index + 1, index, "synapse_rec"
+            yield arrival, index, "synapse_rec"
 
 
 def _network(model: Model | IntNetwork | str | Path) -> tuple[IntNetwork, Path | None]:
-    """The integer network, and the netx file that holds it, if there is one."""
+    """The integer network, and the netx file to run: None where one has to be written."""
     if isinstance(model, IntNetwork):
         return model, None
     if isinstance(model, str | Path):
         return from_netx(model), Path(model)
     net: IntNetwork = model.need_integer()
-    return net, model.path if model.path is not None and model.path.suffix == ".net" else None
+    if model.path is None or model.path.suffix != ".net" or drive(net) is not None:
+        return net, None  # of input neurons Lava takes weight and bias as scalars only
+    # Read on behind input neurons, the file holds more than the network.
+    return net, model.path if from_netx(model.path, input_shape=net.input_shape) == net else None
 
 
 def versions() -> dict[str, str]:

@@ -18,6 +18,8 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.lif.models import PyLifResetModelBitAcc
+from lava.proc.lif.process import LIFReset
 
 
 class FileSource(AbstractProcess):
@@ -50,6 +52,36 @@ class FileSink(AbstractProcess):
     ) -> None:
         super().__init__(shape=shape, path=path, first=first, count=count, delay=delay)
         self.a_in = InPort(shape=shape)
+
+
+def drive_from_file(
+    neurons: AbstractProcess, *, path: str, first: int, count: int, weight: int, bias: int
+) -> None:
+    """Let input neurons be driven by a file; see `PyFileDriven`."""
+    given = {"path": path, "first": first, "count": count, "weight": weight, "bias": bias}
+    neurons.proc_params["drive"] = given
+
+
+@implements(proc=LIFReset, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyFileDriven(PyLifResetModelBitAcc):
+    """Runs Lava's neurons, their bias set in each step to ``weight * x + bias`` of a file's row."""
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._drive = proc_params["drive"]
+        self._inputs = np.load(self._drive["path"], mmap_mode="r")
+
+    def run_spk(self) -> None:
+        """Set the bias of this step, then step; the first step is 1."""
+        step = self.time_step - 1
+        row = np.zeros(self._inputs.shape[1:], np.int32)
+        if step < self._drive["count"]:
+            row = self._inputs[self._drive["first"] + step].astype(np.int32)
+        # Lava's axes run backwards.
+        self.bias_mant = self._drive["weight"] * row.T + self._drive["bias"]
+        super().run_spk()
 
 
 @implements(proc=FileSource, protocol=LoihiProtocol)

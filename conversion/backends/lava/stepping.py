@@ -13,7 +13,14 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
 
-from .io import FileSink, FileSource, PyFileSink, PyFileSource
+from .io import (
+    FileSink,
+    FileSource,
+    PyFileDriven,
+    PyFileSink,
+    PyFileSource,
+    drive_from_file,
+)
 from .models import Models
 
 # Messages a channel can hold; Lava takes 64, which for one full-size layer is 17 MB of shared
@@ -42,26 +49,34 @@ def _run_rows(
     job: Mapping[str, Any], folder: Path, run_cfg: str, *, first: int, count: int
 ) -> float:
     """Run rows ``first`` to ``first + count`` of the input through a fresh network."""
-    shape = job["input_shape"]
+    shape, drive = job["input_shape"], job["drive"]
     net = hdf5.Network(
         net_config=job["net"],
         input_message_bits=job["message_bits"],
         input_shape=tuple(shape[::-1]) if len(shape) == 3 else None,
         reset_interval=job["steps"],
-        reset_offset=1,
+        # Input neurons are driven in the first step; what comes through a synapse, in the second.
+        reset_offset=1 if drive is None else 0,
     )
-    source = FileSource(
-        shape=net.inp.shape, path=str(folder / job["spikes"]), first=first, count=count
-    )
+    rows = {"path": str(folder / job["spikes"]), "first": first, "count": count}
     board = run_cfg == "loihi2hw"
-    into = "PyToN3ConvAdapter" if len(net.inp.shape) == 3 else "PyToNxAdapter"
-    _connect(source.s_out, net.inp, into if board else "", bits=job["message_bits"])
-    models: dict[AbstractProcess, type] = {source: PyFileSource}
+    models: dict[AbstractProcess, type] = {}
+    if drive is None:
+        source = FileSource(shape=net.inp.shape, **rows)
+        into = "PyToN3ConvAdapter" if len(net.inp.shape) == 3 else "PyToNxAdapter"
+        _connect(source.s_out, net.inp, into if board else "", bits=job["message_bits"])
+        models[source] = PyFileSource
+    else:
+        weight, bias = drive
+        drive_from_file(net.in_layer.neuron, **rows, weight=weight, bias=bias)
+        models[net.in_layer.neuron] = PyFileDriven
+    synapses = 1 if drive is None else 0
     for index, path in job["sinks"]:
         out = net.layers[index].out
-        # Layer k answers k + 1 steps after its input: each synapse takes one.
+        # Layer k answers as many steps after its input as there are synapses on the way.
+        delay = index + synapses
         sink = FileSink(
-            shape=out.shape, path=str(folder / path), first=first, count=count, delay=index + 1
+            shape=out.shape, path=str(folder / path), first=first, count=count, delay=delay
         )
         _connect(out, sink.a_in, "NxToPyAdapter" if board else "")
         models[sink] = PyFileSink

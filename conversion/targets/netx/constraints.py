@@ -25,6 +25,7 @@ from sdcl_neuro.network.fixed_point import (
 )
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
 
+from . import input_neurons
 from .weight_exponent import lost_weights
 
 KINDS = ("conv", "dense", "dense_rec")
@@ -45,9 +46,14 @@ def refusals(net: IntNetwork) -> list[Refusal]:
             what = f"{times} layers are called {name!r}"
             found.append(Refusal("network", what, "give each layer its own name"))
     shape = net.input_shape
+    driven = input_neurons.drive(net) is not None
     for index, layer in enumerate(net.layers):
         where = f"layer {index} ({layer.name})"
-        found += layer_refusals(layer, where=where, before=shape)
+        if index == 0 and driven:  # no synapse: its weight has the width of a bias
+            found += [Refusal(where, what, mend) for what, mend in _neuron_reasons(layer)]
+            found += input_neurons.refusals(net, where)
+        else:
+            found += layer_refusals(layer, where=where, before=shape)
         shape = layer.out_shape
     return found
 

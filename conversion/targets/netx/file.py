@@ -20,6 +20,7 @@ from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.files import atomic_path, file_sha256
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
 
+from . import input_neurons
 from .constraints import refusals
 from .reader import MAX_TEXT, SCHEMA, VERSION, from_netx
 
@@ -75,9 +76,15 @@ def _attributes(net: IntNetwork) -> dict[str, Any]:
 
 def _write_layers(group: h5py.Group, net: IntNetwork) -> None:
     """Fill the group ``layer``: the input, then the layers, with a flatten where one is needed."""
-    _write_layer(group.create_group("0"), "input", net.input_shape)
+    driven = input_neurons.drive(net)
+    first = group.create_group("0")
+    _write_layer(first, "input", net.input_shape)
+    if driven is not None:
+        for name, value in zip(("weight", "bias"), driven, strict=True):
+            _write(first, name, np.int64(value))
+        _write_neuron(first, net.layers[0])
     shape = net.input_shape
-    for layer in net.layers:
+    for layer in net.layers if driven is None else net.layers[1:]:
         if layer.kind != "conv" and len(shape) == 3:
             _write_layer(group.create_group(str(len(group))), "flatten", (prod(shape),))
         target = group.create_group(str(len(group)))

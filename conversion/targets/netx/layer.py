@@ -17,6 +17,7 @@ from sdcl_neuro.errors import Refusal
 from sdcl_neuro.files.hdf5_guard import Guard
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNeuron, Kind, Pair, Shape
 
+from . import input_neurons
 from .constraints import KINDS, MAX_ELEMENTS, not_whole
 
 Integers = NDArray[np.int32]
@@ -54,9 +55,33 @@ class LayerReader:
         """The shape that an input layer declares, or None."""
         if not first_layer:
             self._refuse("an input layer behind others", "move it to the front")
-        if self._guard.group(self._group, "neuron") is not None:
-            self._refuse("input neurons, which do not run in Lava", "encode the input to spikes")
         return self._shape()
+
+    def input_neurons(self, name: str, shape: Shape | None) -> IntLayer | None:
+        """Return an input layer's population, driven through its bias; None if it has none.
+
+        Args:
+            name: its name.
+            shape: that the layer declares.
+        """
+        if self._guard.group(self._group, "neuron") is None:
+            return None
+        neuron = self._neuron()
+        weight = self._optional("weight", input_neurons.DEFAULT_WEIGHT)
+        bias = self._optional("bias", input_neurons.DEFAULT_BIAS)
+        if neuron is None or weight is None or bias is None or shape is None:
+            return None
+        if len(shape) == 1 and shape[0] > input_neurons.MAX_MATRIX:
+            self._refuse(
+                f"{shape[0]} input neurons in a row, beyond {input_neurons.MAX_MATRIX}",
+                "give them the shape (C, H, W), or read on behind them with skip_input",
+            )
+            return None
+        return input_neurons.input_layer(name, shape, weight=weight, bias=bias, neuron=neuron)
+
+    def _optional(self, key: str, default: int) -> int | None:
+        """Return one integer of the layer, or the default where the file has none."""
+        return self._scalar(self._group, key) if key in self._group else default
 
     def layer(self, name: str, before: Shape | None, *, flat: bool) -> IntLayer | None:
         """The layer as described, or None if it cannot be put into words.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 
-from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.files.hdf5_guard import Guard, open_guarded
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
 
+from . import input_neurons
 from .constraints import MAX_LAYERS, layer_refusals, network_refusals
 from .layer import LayerReader
 
@@ -22,7 +24,11 @@ MAX_TEXT = 60_000  # HDF5 keeps an attribute below 64 KiB
 
 
 def from_netx(
-    path: Path | str, *, input_shape: Shape | None = None, message_bits: int | None = None
+    path: Path | str,
+    *,
+    input_shape: Shape | None = None,
+    message_bits: int | None = None,
+    skip_input: bool = False,
 ) -> IntNetwork:
     """Read a netx file and check everything that Lava does not.
 
@@ -31,7 +37,9 @@ def from_netx(
         input_shape: ``(C, H, W)`` or ``(N,)`` for a file without an input layer, since a
             convolution's input shape cannot be told from its output; others say it themselves.
         message_bits: bits of an input count, which only our own files store; None takes the
-            file's, else 0 (binary spikes).
+            file's, else 0 (binary spikes); with input neurons the most, up to 8, at which
+            what drives them fits the chip's 13 bits.
+        skip_input: leave input neurons out, so that the network takes their spikes.
 
     Raises:
         NetworkRefused: with every reason why Lava could not run it exactly.
@@ -44,19 +52,46 @@ def from_netx(
         group = guard.group(file, "layer")
         if group is None:
             raise guard.error("no group 'layer'", "give a file that netx can read")
-        layers, shape, found = _chain(group, guard, input_shape, head["layer_names"])
-    first = shape or (layers[0].in_shape if layers else (1,))
-    found = [*network_refusals(first, len(layers), bits), *found]
+        chain = _chain(group, guard, input_shape, head["layer_names"])
+    net = IntNetwork(chain.first, tuple(chain.layers), bits, head["meta"])
+    if chain.driven:
+        stated = message_bits is not None or head["ours"]
+        net = input_neurons.skipped(net) if skip_input else input_neurons.noted(net, stated=stated)
+    elif skip_input:
+        raise InputError("no input neurons to skip", where=str(path), mend="leave --skip-input out")
+    found = [
+        *network_refusals(net.input_shape, len(net.layers), net.message_bits),
+        *input_neurons.refusals(net, "layer 0 (input)"),
+        *chain.refusals,
+    ]
     if found:
         raise NetworkRefused(found, where=str(path))
-    return IntNetwork(first, tuple(layers), bits, head["meta"])
+    return net
 
 
-def _chain(
-    group: h5py.Group, guard: Guard, shape: Shape | None, names: list[str]
-) -> tuple[list[IntLayer], Shape | None, list[Refusal]]:
-    """Layers in order, the network's input shape, and what is wrong with either."""
+@dataclass
+class _Chain:
+    """What the groups of a file say together.
+
+    Attributes:
+        first: the network's input shape.
+        driven: the first layer is a population of input neurons.
+    """
+
+    layers: list[IntLayer]
+    refusals: list[Refusal]
+    shape: Shape | None
+    driven: bool = False
+
+    @property
+    def first(self) -> Shape:
+        return self.shape or (self.layers[0].in_shape if self.layers else (1,))
+
+
+def _chain(group: h5py.Group, guard: Guard, shape: Shape | None, names: list[str]) -> _Chain:
+    """Read the layers in order, the network's input shape, and what is wrong with either."""
     layers: list[IntLayer] = []
+    driven = False
     found: list[Refusal] = []
     first = shape
     flat = False  # a flatten stands between `shape` and the next layer
@@ -74,6 +109,10 @@ def _chain(
         if reader.kind == "input":
             shape = reader.input_shape(first_layer=index == 0) or shape
             first = shape
+            driving = reader.input_neurons(names[0] if names else "input", shape)
+            if driving is not None and index == 0:
+                layers.append(driving)
+                driven = True
         elif reader.kind == "flatten":
             flat = True
         else:
@@ -85,12 +124,12 @@ def _chain(
                 first = first or layer.in_shape
             shape, flat = reader.out_shape, False
         found += reader.refusals
-    return layers, first, found
+    return _Chain(layers, found, first, driven)
 
 
 def _head(file: h5py.File, guard: Guard) -> dict[str, Any]:
     """What our own files keep in the root's attributes; empty values for others."""
-    empty: dict[str, Any] = {"layer_names": [], "meta": {}, "message_bits": 0}
+    empty: dict[str, Any] = {"layer_names": [], "meta": {}, "message_bits": 0, "ours": False}
     if _attribute(file, guard, "schema") != SCHEMA:
         return empty
     version = _attribute(file, guard, "version")
@@ -102,6 +141,7 @@ def _head(file: h5py.File, guard: Guard) -> dict[str, Any]:
             "layer_names": json.loads(_attribute(file, guard, "layer_names")),
             "meta": json.loads(_attribute(file, guard, "meta")),
             "message_bits": int(_attribute(file, guard, "message_bits")),
+            "ours": True,
         }
     except (ValueError, TypeError, RecursionError) as error:
         raise guard.error(f"broken root attributes ({error})") from error

@@ -213,7 +213,7 @@ def put(place: str, value: Any) -> Edit:
     [
         (put("1/neuron/type", "SDNN"), "layer 1 (conv): neurons of type 'SDNN'"),
         (put("3/neuron/type", "RF"), "layer 3 (dense): neurons of type 'RF'"),
-        (put("0/neuron/type", "CUBA"), "layer 0 (input): input neurons"),
+        (put("0/neuron/type", "CUBA"), "layer 0 (input): no vThMant"),
         (put("1/delay", np.zeros(2)), "layer 1 (conv): a delay on a convolution"),
         (put("3/neuron/iDecay", np.array([1, 2, 2])), "unequal values of iDecay"),
         (put("3/neuron/vDecay", np.array([2, 2, 2])), "several values of vDecay"),
