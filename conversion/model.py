@@ -121,6 +121,9 @@ def load_model(
     approximate: object = None,
     dt: float | None = None,
     writer: str | None = None,
+    input_shape: Shape | None = None,
+    skip_input: bool = False,
+    sample_shape: Shape | None = None,
 ) -> Model:
     """Read a model; a folder is a checkpoint, a file is what its ending says.
 
@@ -129,6 +132,9 @@ def load_model(
         approximate: calibration spikes; given, a ``.nir`` may hold what is only approximated.
         dt: length of a ``.nir``'s step in seconds, where it does not state it.
         writer: whose exporter wrote a ``.nir``; see `conversion.from_nir`.
+        input_shape: of a ``.net`` that begins with a convolution and has no input layer.
+        skip_input: start behind a ``.net``'s input neurons; see `conversion.from_netx`.
+        sample_shape: shape of one step of the spikes at hand; taken where the file states none.
 
     Raises:
         InputError: if it is none of these, or damaged; a step or writer for anything but a
@@ -137,6 +143,8 @@ def load_model(
     path = Path(path)
     if path.suffix != ".nir" or path.is_dir():
         _no_step(dt, writer, str(path))
+    if path.suffix != ".net" or path.is_dir():
+        _no_shape(input_shape, skip_input, str(path))
     if path.is_dir():
         checkpoint = load_checkpoint(
             event_branch_folder(path) if is_sdcl_checkpoint(path) else path
@@ -153,7 +161,15 @@ def load_model(
     if path.suffix == ".net":
         from .targets.netx.file import from_netx
 
-        return Model(path, integer=from_netx(path))
+        taken = input_shape or sample_shape
+        chip = from_netx(path, input_shape=taken, skip_input=skip_input)
+        if input_shape is not None and chip.input_shape != tuple(input_shape):
+            raise InputError(
+                f"its input is {chip.input_shape}, not {tuple(input_shape)}",
+                where=str(path),
+                mend=f"leave {spelled(python='input_shape', command='--input-shape')} out",
+            )
+        return Model(path, integer=chip)
     if path.suffix == ".nir":
         from .sources.nir.graph import from_nir
 
@@ -177,6 +193,8 @@ def as_model(
     sample: Tensor | NDArray[Any] | None = None,
     dt: float | None = None,
     writer: str | None = None,
+    input_shape: Shape | None = None,
+    skip_input: bool = False,
 ) -> Model:
     """Take a model in any of its forms.
 
@@ -184,13 +202,21 @@ def as_model(
         thing: a `Model`, an integer or float network, a path, a ``nir.NIRGraph``, or a
             ``nn.Module``.
         sample: one input ``[T, B, ...]``, which a module needs.
-        dt, writer: of a ``.nir`` or graph, as for `load_model`.
+        dt, writer, input_shape, skip_input: as for `load_model`.
 
     Raises:
         InputError: for anything else, a module without a sample, or as `load_model` does.
     """
     if isinstance(thing, str | Path):
-        return load_model(thing, dt=dt, writer=writer)
+        return load_model(
+            thing,
+            dt=dt,
+            writer=writer,
+            input_shape=input_shape,
+            skip_input=skip_input,
+            sample_shape=None if sample is None else tuple(sample.shape[2:]),
+        )
+    _no_shape(input_shape, skip_input, f"a {type(thing).__name__}")
     if type(thing).__name__ == "NIRGraph":
         from .sources.nir.graph import from_nir
 
@@ -227,6 +253,18 @@ def _no_step(dt: float | None, writer: str | None, where: str) -> None:
     ]
     if given:
         what = f"{' and '.join(given)} for a model that is not a .nir file"
+        raise InputError(what, where=where, mend="leave it out")
+
+
+def _no_shape(input_shape: Shape | None, skip_input: bool, where: str) -> None:
+    """Refuse options that only a ``.net`` has a use for."""
+    given = [
+        spelled(python=name, command=f"--{name.replace('_', '-')}")
+        for name, value in (("input_shape", input_shape), ("skip_input", skip_input))
+        if value
+    ]
+    if given:
+        what = f"{' and '.join(given)} for a model that is not a .net file"
         raise InputError(what, where=where, mend="leave it out")
 
 

@@ -14,7 +14,7 @@ from sdcl_neuro.hardware.placement import Fit, fit
 from sdcl_neuro.hardware.placement.text import verdict
 from sdcl_neuro.network.identity import path_sha256, versions
 from sdcl_neuro.network.notes import Note
-from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntNetwork
+from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntNetwork, Shape
 from sdcl_neuro.network.spike_file import Spikes
 from sdcl_neuro.network.step import Step
 
@@ -150,6 +150,8 @@ def transfer(
     hw: HardwareProfile | None = None,
     dt: float | None = None,
     writer: str | None = None,
+    input_shape: Shape | None = None,
+    skip_input: bool = False,
     reader: str | None = None,
 ) -> Transfer:
     """Convert a model file.
@@ -163,7 +165,7 @@ def transfer(
         calibration: spikes ``[T, B, *input_shape]`` that choose the scales of a float network.
         approximate: take what is listed as approximate, set and measured on `calibration`.
         hw: a target whose limits the network must keep, else nothing is written.
-        dt, writer: step and writer of a ``.nir``; see `conversion.from_nir`.
+        dt, writer, input_shape, skip_input: how to read `source`; see `model.load_model`.
         reader: the library that is to read the ``.nir`` that is written; see `conversion.to_nir`.
 
     Raises:
@@ -181,7 +183,15 @@ def transfer(
         raise InputError(what, where="--approximate", mend="give --calibrate SPIKES")
     try:
         known = calibration if approximate else None
-        model = load_model(source, approximate=known, dt=dt, writer=writer)
+        model = load_model(
+            source,
+            approximate=known,
+            dt=dt,
+            writer=writer,
+            input_shape=input_shape,
+            skip_input=skip_input,
+            sample_shape=None if calibration is None else tuple(calibration.shape[2:]),
+        )
         done = Transfer(source, out, path_sha256(source), step=model.step, assumed=model.assumed)
         net, done = _prepare(model, done, calibration)
         if hw is not None:

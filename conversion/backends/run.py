@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from .table import BACKENDS, BASE, Backend, find_backend
 if TYPE_CHECKING:
     from sdcl_neuro.network.spike_file import SpikesLike
 
-    from ..model import Model, ModelLike
+    from ..model import ModelLike
 
 
 def run(
@@ -52,6 +51,7 @@ def run(
         graph, spikes and read-outs are those of its own layers, and the activity is that of the
         chain's, which the chip has to bear.
     """
+    from ..model import as_model
     from .graph_run import graph_model, run_graph
 
     if hasattr(model, "ndim"):
@@ -68,7 +68,7 @@ def run(
         )
     values = check_spikes(spikes)
     _doubt_order(values)
-    found = model_for(model, values, dt=dt, writer=writer)
+    found = as_model(model, sample=values, dt=dt, writer=writer)
     if graph_model(found) is not None:
         return run_graph(found, values, backend=backend, layers=layers, device=device, **options)
     record = function(found, values, layers=layers, device=device, **options)
@@ -102,22 +102,3 @@ def _check_options(row: Backend, options: dict[str, Any]) -> None:
                 known = ", ".join(("layers", "device", *row.options))
                 hint = f"give only {known}"
             raise InputError(what, mend=hint)
-
-
-def model_for(
-    thing: object,
-    spikes: NDArray[np.uint8],
-    *,
-    dt: float | None = None,
-    writer: str | None = None,
-) -> Model:
-    """Take a model in any of its forms, to be run on these spikes; arguments as for `run`."""
-    from ..model import Model, as_model
-
-    plain = dt is None and writer is None
-    if plain and isinstance(thing, str | Path) and Path(thing).suffix == ".net":
-        from ..targets.netx.reader import from_netx
-
-        # Files without an input layer do not say what they take; the spikes do.
-        return Model(Path(thing), integer=from_netx(thing, input_shape=spikes.shape[2:]))
-    return as_model(thing, sample=spikes, dt=dt, writer=writer)

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 
 from sdcl_neuro.errors import InputError, NetworkRefused
 
-from .nir_options import add_nir_options, nir_options
+from .model_options import add_model_options, model_options
 
 if TYPE_CHECKING:
     from sdcl_neuro.conversion.bundle.writer import Bundle
 
-_OF_NIR = {"dt": "dt", "writer": "writer", "reader": "for"}
+_READING = {
+    "dt": "dt",
+    "writer": "writer",
+    "reader": "for",
+    "input_shape": "input-shape",
+    "skip_input": "skip-input",
+}
+"""Options on reading and for whom to write, with their spelling."""
 """Options that concern a ``.nir`` only, by their names in the code."""
 
 
@@ -73,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "norse, spikingjelly, sinabs (docs/nir.md); else NIR's own words",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the result as JSON")
-    add_nir_options(parser)
+    add_model_options(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -102,7 +109,7 @@ def execute(args: argparse.Namespace) -> int:
             approximate=args.approximate,
             hw=hw,
             reader=args.reader,
-            **nir_options(args),
+            **model_options(args),
         )
     except NetworkRefused as error:
         for reason in error.refusals:
@@ -122,9 +129,9 @@ def execute(args: argparse.Namespace) -> int:
 
 def _dense(args: argparse.Namespace) -> int:
     """Write a part of the dense side as ONNX, print how it compares with torch, return 0."""
-    for name in ("calibrate", "approximate", "hw", "bundle", "spikes", *_OF_NIR):
+    for name in ("calibrate", "approximate", "hw", "bundle", "spikes", *_READING):
         if getattr(args, name):
-            what = f"--{_OF_NIR.get(name, name)} with the dense side, which has no spikes"
+            what = f"--{_READING.get(name, name)} with the dense side, which has no spikes"
             raise InputError(what, mend="leave it out, or name the output OUT.net or OUT.nir")
     if args.part is None:
         raise InputError(
@@ -149,13 +156,23 @@ def _dense(args: argparse.Namespace) -> int:
 
 def _diff(args: argparse.Namespace) -> int:
     """Compare two models; 0 if they compute the same, 1 if not."""
-    for name in ("calibrate", "approximate", "hw", "bundle", "spikes", "part", "reader"):
+    for name in (
+        "calibrate",
+        "approximate",
+        "hw",
+        "bundle",
+        "spikes",
+        "part",
+        "reader",
+        "input_shape",
+        "skip_input",
+    ):
         if getattr(args, name):
-            what = f"--{_OF_NIR.get(name, name)} with --diff, which writes nothing"
+            what = f"--{_READING.get(name, name)} with --diff, which writes nothing"
             raise InputError(what, mend="leave one out")
     from sdcl_neuro.conversion.difference import difference
 
-    found = difference(args.model, args.out, **nir_options(args))
+    found = difference(args.model, args.out, dt=args.dt, writer=args.writer)
     print(found)
     if args.json is not None:
         from sdcl_neuro.files import write_json

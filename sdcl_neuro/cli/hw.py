@@ -16,7 +16,7 @@ from sdcl_neuro.network.spec import Pair
 from sdcl_neuro.snn.branch_description import COMPACT, PAPER, BranchDescription
 
 from . import common_arguments
-from .nir_options import add_nir_options, open_model, print_provenance
+from .model_options import add_model_options, open_model, options_given, print_provenance
 
 if TYPE_CHECKING:
     from sdcl_neuro.conversion.model import Model
@@ -74,7 +74,7 @@ def _fit_arguments(action: argparse.ArgumentParser) -> None:
         help="store a convolution's weights for every neuron, not once in a core",
     )
     action.add_argument("--html", metavar="FILE", type=Path, help="one page with the picture")
-    add_nir_options(action)
+    add_model_options(action)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -157,8 +157,8 @@ def _model(args: argparse.Namespace) -> Model | BranchDescription:
                 f"'{name}' is a branch without an input size", mend="add --size, such as 256x128"
             )
         return open_model(args)
-    if args.dt is not None or args.writer is not None:
-        what = "--dt and --writer are for a .nir file"
+    if given := options_given(args):
+        what = f"{' and '.join(given)} for a branch that is not built yet"
         raise InputError(what, where=name, mend="leave them or --size out")
     if name in BRANCHES:
         return BRANCHES[name]

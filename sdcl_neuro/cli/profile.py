@@ -9,7 +9,7 @@ from pathlib import Path
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 
-from .nir_options import add_nir_options, open_model, print_provenance
+from .model_options import add_model_options, open_model, print_provenance
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="the profile as JSON")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="every figure as a row")
     parser.add_argument("--html", metavar="FILE", type=Path, help="one page, no network needed")
-    add_nir_options(parser)
+    add_model_options(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -62,7 +62,7 @@ def execute(args: argparse.Namespace) -> int:
     targets = [load_profile(name) for name in names]
     baseline = read_baseline(args.baseline) if args.baseline else {}
     spikes = read_spikes(args.spikes)
-    model = open_model(args)
+    model = open_model(args, spikes)
     net = model.need_integer()
     if not args.quiet:
         print(f"profiling {args.model} on {', '.join(names)}", file=sys.stderr)

@@ -13,7 +13,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import file_sha256, keep_apart, write_json
 from sdcl_neuro.network.record import LayerActivity, Record
 
-from .nir_options import add_nir_options, nir_options, print_provenance, provenance_json
+from .model_options import add_model_options, open_model, print_provenance, provenance_json
 
 if TYPE_CHECKING:
     from sdcl_neuro.conversion.model import Model
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--run-cfg", choices=("sim", "loihi2hw"), help="lava only: where Lava runs (sim)"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="counts and versions, as JSON")
-    add_nir_options(parser)
+    add_model_options(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -69,11 +69,11 @@ def execute(args: argparse.Namespace) -> int:
 
 def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> tuple[Record, Model]:
     """Through any backend, all spikes in memory."""
-    from sdcl_neuro.conversion.backends.run import model_for, run
+    from sdcl_neuro.conversion.backends.run import run
     from sdcl_neuro.network.spike_file import read_spikes, write_spikes
 
     spikes = read_spikes(args.spikes)
-    model = model_for(args.model, spikes, **nir_options(args))
+    model = open_model(args, spikes)
     record = run(
         model,
         spikes,
@@ -89,10 +89,9 @@ def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> tuple[Re
 def _run_in_pieces(args: argparse.Namespace, layers: list[int] | None) -> tuple[Record, Model]:
     """Through the engine, from one ``.h5`` file into another, in bounded memory."""
     from sdcl_neuro.conversion.backends import loihi
-    from sdcl_neuro.conversion.model import load_model
 
     _options(args)
-    model = load_model(args.model, **nir_options(args))
+    model = open_model(args)
     done = loihi.run_file(model, args.spikes, args.out, layers=layers, device=args.device)
     return done, model
 

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
 
-from .nir_options import add_nir_options, nir_options
+from .model_options import add_model_options, open_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="exit with 1 if anything is listed as not checked"
     )
-    add_nir_options(parser)
+    add_model_options(parser)
     parser.add_argument("--no-cache", action="store_true", help="compute it anew, keep no copy")
 
 
@@ -64,14 +66,13 @@ def execute(args: argparse.Namespace) -> int:
         with_file = [] if args.recorded is None else [str(args.recorded)]
         print(f"comparing {args.model} with {', '.join(names + with_file)}", file=sys.stderr)
     certificate = verify(
-        args.model,
+        open_model(args, spikes if isinstance(spikes, np.ndarray) else None),
         spikes=spikes,
         against=names,
         layers=layers,
         cache=False if args.no_cache else None,
         recorded=args.recorded,
         recorded_shift=shift,
-        **nir_options(args),
     )
     print(certificate)
     if args.json is not None:

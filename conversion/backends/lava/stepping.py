@@ -58,7 +58,7 @@ def _run_rows(
         # Input neurons are driven in the first step; what comes through a synapse, in the second.
         reset_offset=1 if drive is None else 0,
     )
-    rows = {"path": str(folder / job["spikes"]), "first": first, "count": count}
+    rows: dict[str, Any] = {"path": str(folder / job["spikes"]), "first": first, "count": count}
     board = run_cfg == "loihi2hw"
     models: dict[AbstractProcess, type] = {}
     if drive is None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from sdcl_neuro.errors import Refusal
 from sdcl_neuro.network.fixed_point import BIAS_MAX, BIAS_MIN, DECAY_UNITY
+from sdcl_neuro.network.notes import ASSUMED, Note, with_notes
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron, Shape
 
 META = "input_neurons"
@@ -99,8 +100,14 @@ def noted(net: IntNetwork, *, stated: bool) -> IntNetwork:
     """
     first = net.layers[0]
     weight, bias = _drive_of(first)
-    bits = net.message_bits if stated else largest_count_bits(weight, bias)
-    return replace(net, message_bits=bits, meta={**net.meta, META: True})
+    meta = {**net.meta, META: True}
+    if stated:
+        return replace(net, meta=meta)
+    bits = largest_count_bits(weight, bias)
+    counts = f"counts of the input neurons below {1 << max(1, bits)}"
+    reason = "the file does not state them; no larger ones fit the chip's 13-bit bias"
+    meta = with_notes(meta, ASSUMED, [Note(counts, reason)])
+    return replace(net, message_bits=bits, meta=meta)
 
 
 def skipped(net: IntNetwork) -> IntNetwork:

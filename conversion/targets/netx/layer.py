@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import Refusal
+from sdcl_neuro.errors import Refusal, spelled
 from sdcl_neuro.files.hdf5_guard import Guard
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNeuron, Kind, Pair, Shape
 
@@ -116,7 +116,13 @@ class LayerReader:
         if self._has_delay():
             self._refuse("a delay on a convolution, which netx ignores", "remove it")
         if before is None:
-            self._refuse("its input shape is unknown", "give input_shape=(C, H, W)")
+            self._refuse(
+                "its input shape is unknown",
+                spelled(
+                    python="give input_shape=(C, H, W), or spikes",
+                    command="give --input-shape C,H,W, or --spikes to the verbs that take them",
+                ),
+            )
         while weight.ndim > 4 and weight.shape[-1] == 1:
             weight = weight[..., 0]
         if geometry is None or neuron is None or before is None or self.out_shape is None:

@@ -23,6 +23,7 @@ from sdcl_neuro.conversion.targets.netx.input_neurons import (
 )
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError, NetworkRefused
+from sdcl_neuro.network.notes import ASSUMED, notes_of
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.network.spike_file import write_spikes
 
@@ -123,7 +124,11 @@ def test_files_of_lava_dl_are_read_and_written_again(arrays: bool, tmp_path: Pat
 def test_the_count_that_the_bias_can_hold_is_taken_where_none_is_stated(tmp_path: Path) -> None:
     net = _pilotnet(NARROW, (66, 200))
     _by_lava_dl(net, tmp_path / "m.net")
-    assert from_netx(tmp_path / "m.net").message_bits == 6  # 36 * 63 + 34 is below 4096
+    read = from_netx(tmp_path / "m.net")
+    assert read.message_bits == 6  # 36 * 63 + 34 is below 4096
+    (note,) = notes_of(read.meta, ASSUMED)
+    assert note.what == "counts of the input neurons below 64"
+    assert not notes_of(from_netx(tmp_path / "m.net", message_bits=5).meta, ASSUMED)
     assert largest_count_bits(36, 34) == 6
     assert largest_count_bits(4095, 0) == 0
     assert largest_count_bits(1, 0) == 8
@@ -245,4 +250,4 @@ def test_every_verb_takes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert from_netx(tmp_path / "again.net") == from_netx(path)
     rest = ["run", path, "--spikes", given, "--out", out, "--skip-input"]
     assert main(rest) == 2
-    assert "above 1" in capsys.readouterr().err
+    assert "takes at most 1" in capsys.readouterr().err

@@ -10,10 +10,13 @@ import h5py
 import numpy as np
 import pytest
 
+from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx, to_netx
 from sdcl_neuro.errors import NetworkRefused
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.network.spike_file import write_spikes
 
+NO_CACHE = "--no-cache"
 Maker = Callable[..., IntLayer]
 Chain = Callable[..., IntNetwork]
 
@@ -203,3 +206,35 @@ def test_message_bits_are_the_callers_where_the_file_has_none(
     to_netx(chain(dense("a", (3,), 2), message_bits=4), tmp_path / "a.net")
     assert from_netx(tmp_path / "a.net").message_bits == 4
     assert from_netx(tmp_path / "a.net", message_bits=8).message_bits == 8
+
+
+@pytest.mark.parametrize("verb", ["run", "verify", "profile", "convert", "hw"])
+def test_every_verb_takes_a_convolution_without_an_input_layer(
+    verb: str, slayer_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = slayer_files / "conv.net"
+    net = from_netx(path, input_shape=(2, 9, 7))
+    given, out = str(tmp_path / "in.npz"), str(tmp_path / "out.npz")
+    write_spikes(given, np.ones((3, 1, 2, 9, 7), np.uint8))
+    again = tmp_path / "again.net"
+    shape = ["--input-shape", "2,9,7"]
+    calls = {
+        "run": ["run", str(path), "--spikes", given, "--out", out],
+        "verify": ["verify", str(path), "--spikes", given, "--against", "snntorch-int", NO_CACHE],
+        "profile": ["profile", str(path), "--spikes", given, "--hw", "loihi2"],
+        "convert": ["convert", str(path), str(again), *shape],
+        "hw": ["hw", "fit", str(path), "loihi2", *shape],
+    }
+    assert main(calls[verb]) == 0
+    if verb == "convert":
+        assert from_netx(again) == net
+    if verb in {"run", "verify", "profile"}:
+        assert main([*calls[verb], *shape]) == 0
+    capsys.readouterr()
+    bare = [word for word in calls[verb] if word not in shape]
+    wrong = [*bare, "--input-shape", "2,8,8"]
+    assert main(wrong) == 2
+    assert "(4, 9, 7)" in capsys.readouterr().err
+    if verb in {"convert", "hw"}:
+        assert main(bare) == 2
+        assert "--input-shape C,H,W" in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""Options on reading a model, shared by every verb that takes one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from sdcl_neuro.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sdcl_neuro.conversion.model import Model
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what a ``.nir`` or ``.net`` may leave open."""
+    options = parser.add_argument_group(
+        "reading a .nir", "a file of another program does not state its step; give one of these"
+    )
+    options.add_argument(
+        "--dt",
+        metavar="SECONDS",
+        type=float,
+        help="length of a step of the .nir, such as 1e-4",
+    )
+    options.add_argument(
+        "--writer",
+        metavar="NAME",
+        help="whose exporter wrote the .nir: nir (its own words), snntorch, norse, spikingjelly, "
+        "sinabs, sinabs-unnormed, rockpool, spyx; says its step, decays and resets (docs/nir.md)",
+    )
+
+    options = parser.add_argument_group("reading a .net")
+    options.add_argument(
+        "--input-shape",
+        metavar="C,H,W",
+        help="of a file that begins with a convolution and has no input layer; spikes say it, too",
+    )
+    options.add_argument(
+        "--skip-input",
+        action="store_true",
+        help="start behind the file's input neurons, and take their spikes",
+    )
+
+
+def model_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options as keyword arguments of `load_model`."""
+    return {
+        "dt": args.dt,
+        "writer": args.writer,
+        "input_shape": _shape(args.input_shape),
+        "skip_input": args.skip_input,
+    }
+
+
+def options_given(args: argparse.Namespace) -> list[str]:
+    """Return the names of those that were given, as the command line spells them."""
+    given = {name: value for name, value in model_options(args).items() if value}
+    return [f"--{name.replace('_', '-')}" for name in given]
+
+
+def open_model(args: argparse.Namespace, spikes: NDArray[np.uint8] | None = None) -> Model:
+    """Read the model of a verb that has these options; spikes say what its file leaves open."""
+    from sdcl_neuro.conversion.model import as_model
+
+    return as_model(args.model, sample=spikes, **model_options(args))
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.lower().replace("x", ",").split(",")
+    if len(parts) not in (1, 3) or not all(part.strip().isdecimal() for part in parts):
+        raise InputError(
+            f"expected C,H,W or N, got {text!r}", where="--input-shape", mend="give one as 2,34,34"
+        )
+    return tuple(int(part) for part in parts)
+
+
+def print_provenance(model: Model) -> None:
+    """Print for which step a model was read, and what was assumed of it."""
+    if model.step is not None:
+        print(f"step     {model.step}")
+    for note in model.assumed:
+        print(f"assumed  {note}")
+
+
+def provenance_json(model: Model) -> dict[str, Any]:
+    """Return the same as plain values."""
+    return {
+        "step": None if model.step is None else model.step.to_json(),
+        "assumed": [note.to_json() for note in model.assumed],
+    }
