@@ -57,7 +57,7 @@ def close_layer(
     """
     notes: list[str] = []
     shape, name = synapse.out_shape, synapse.name
-    matrix, feedback = _recurrent_matrix(population.recurrence, shape)
+    matrix, feedback = recurrent_matrix(population.recurrence, shape)
     whole = _with_pool(
         synapse, pool, image, notes, flat=sent != image, recurrent=matrix is not None
     )
@@ -133,7 +133,7 @@ def _growth(what: str, before: Synapse, after: Synapse) -> str:
     )
 
 
-def _recurrent_matrix(
+def recurrent_matrix(
     recurrence: Recurrence | None, shape: Shape
 ) -> tuple[Array | None, Array | None]:
     """A recurrence as a matrix ``[N, N]`` and what it adds in every step; None for zero."""

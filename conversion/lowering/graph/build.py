@@ -107,6 +107,12 @@ def _grid(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     return rows, columns
 
 
+def _grids(sizes: Sequence[tuple[int, int]], before: Layout) -> list[tuple[int, int]]:
+    """What the nodes of a layer share; then, where one is enlarged, that of the layer before."""
+    coarse = _grid([*sizes, (before.shape[1], before.shape[2])])
+    return list(dict.fromkeys((_grid(sizes), coarse)))
+
+
 def copies_in(levels: Sequence[Level], index: int) -> int:
     """How many copies the layer after `index` reads of what it relays."""
     if index + 1 >= len(levels) or not levels[index + 1].relaying:
@@ -130,11 +136,13 @@ def _add_layer(building: _Building, index: int) -> None:
     forward, back = weights
     flat = before.flat or recurrent or back != 0 or _grid(sizes) == (1, 1)
     made = None
-    if not flat:
-        layout = lay_out(wanted, _grid(sizes))
+    for grid in () if flat else _grids(sizes, before):
+        layout = lay_out(wanted, grid)
         links = _links(building, index, layout, copied, forward)
         bias = _bias(level.units, layout)
         made = None if bias is None else as_convolution(links, before, layout)
+        if made is not None:
+            break
     if made is None:
         layout = lay_out(wanted, None)
         links = _links(building, index, layout, copied, forward)

@@ -45,9 +45,9 @@ def split_inputs(
             what = f"spikes of {', '.join(map(str, given)) or 'nothing'}"
             mend = f"give {', '.join(shapes)}"
             raise InputError(what, where=where, mend=mend)
-        found = {name: check_spikes(given[name], where=f"{where} {name}") for name in shapes}
+        found = {name: _checked(given[name], f"{where} {name}") for name in shapes}
     else:
-        found = _cut(shapes, check_spikes(given, where=where), where)
+        found = _cut(shapes, _checked(given, where), where)
     steps = {values.shape[:2] for values in found.values()}
     if len(steps) > 1:
         what = f"inputs of {', '.join(f'{t} steps, {b} samples' for t, b in sorted(steps))}"
@@ -68,6 +68,12 @@ def split_inputs(
                 mend="make the spikes binary, or set the network's message_bits",
             )
     return found
+
+
+def _checked(values: Any, where: str) -> Spikes:
+    """The spikes as uint8; along a line, ``[T, B, C, L]``, they get a height of one."""
+    array = np.asarray(values)
+    return check_spikes(array[:, :, :, None] if array.ndim == 4 else array, where=where)
 
 
 def _cut(shapes: Mapping[str, Shape], values: Spikes, where: str) -> dict[str, Spikes]:

@@ -14,6 +14,8 @@ from sdcl_neuro.errors import NetworkRefused, Refusal
 from sdcl_neuro.network.fixed_point import (
     DECAY_UNITY,
     THRESHOLD_MAX,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
     current_decay,
     quantize_bias,
     quantize_threshold,
@@ -122,8 +124,20 @@ def _reasons(unit: Unit) -> Iterator[Refusal]:
     if current_decay(alpha) == 0:
         what = f"a current decay that rounds to nothing: alpha {alpha:.7g}"
         yield Refusal(where, what, f"use at most {1 - 1 / DECAY_UNITY:.5f}")
-    if unit.scale is not None and not (np.isfinite(unit.scale) and unit.scale > 0):
+    if unit.scale is None:
+        return
+    if not (np.isfinite(unit.scale) and unit.scale > 0):
         yield Refusal(where, f"weight scale {unit.scale}", "give a positive one, or none")
+        return
+    scaled = np.rint(_values(unit) * unit.scale)
+    low, high = scaled.min(initial=0), scaled.max(initial=0)
+    if low < WEIGHT_MIN - 1 or high > WEIGHT_MAX + 1:
+        worst = low if low < WEIGHT_MIN - 1 else high
+        what = (
+            f"weights on one synapse add up to {worst:g} at the scale of training, "
+            f"{unit.scale:g}; the chip holds {WEIGHT_MIN} to {WEIGHT_MAX}"
+        )
+        yield Refusal(where, what, "train at a lower scale, or pool less before it")
 
 
 def _values(unit: Unit) -> NDArray[np.float64]:
@@ -213,7 +227,7 @@ def _cured(
     verdict = price(
         threshold=threshold,
         weights=int(np.count_nonzero(values)),
-        largest=float(np.abs(values).max()) * scale,
+        largest=float(np.abs(values).max(initial=0)) * scale,
         copied=copied,
         synapses=synapses,
         cure=wanted,
@@ -307,7 +321,7 @@ def _note(unit: Unit, integer: Unit, scale: float, origin: str) -> dict[str, Any
         "scale": float(scale),
         "scale_from": origin,
         "weight_error_max": float(np.abs(errors).max(initial=0.0)),
-        "weight_error_rms": float(np.sqrt(np.mean(errors**2))),
+        "weight_error_rms": float(np.sqrt(np.mean(errors**2))) if errors.size else 0.0,
         "weights_clipped": int((2 * np.rint(floats * scale / 2) != whole).sum()),
         "beta_error": 1 - voltage_decay(unit.neuron.beta) / DECAY_UNITY - unit.neuron.beta,
         "alpha_error": 1 - current_decay(unit.neuron.alpha) / DECAY_UNITY - unit.neuron.alpha,

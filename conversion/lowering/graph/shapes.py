@@ -63,7 +63,7 @@ def shapes_of(graph: FloatGraph) -> dict[str, Shape]:
             refusals.append(Refusal(where, what, "put nodes behind those they read"))
         elif all(name in shapes for name in node.inputs):
             try:
-                shapes[node.name] = _shape(node, [shapes[name] for name in node.inputs])
+                shapes[node.name] = shape_behind(node, [shapes[name] for name in node.inputs])
             except Misfit as misfit:
                 refusals.append(Refusal(where, *misfit.args))
     refusals += _end(graph)
@@ -91,7 +91,8 @@ def _end(graph: FloatGraph) -> list[Refusal]:
     return found
 
 
-def _shape(node: Node, before: list[Shape]) -> Shape:
+def shape_behind(node: Node, before: list[Shape]) -> Shape:
+    """The shape behind a node that reads the shapes `before`; `Misfit` if it does not fit them."""
     count = _INPUTS.get(type(node), 1)
     if count is not None and len(before) != count:
         raise Misfit(f"reads {len(before)} nodes, expected {count}", "add them up first")

@@ -9,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.network.spec import FloatNetwork, Shape
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from ...approximation import recalibrate
+from ...lowering.graph.nodes import FloatGraph
 from .chain import lower_chain
+from .graph_source import graph_instead, graph_of_module
 from .tracing import Call, Steps, expect_same_spikes, trace_chain
 
 __all__ = ["from_snntorch"]
@@ -26,15 +28,17 @@ def from_snntorch(
     *,
     approximate: bool = False,
     calibration: object = None,
-) -> FloatNetwork:
+) -> FloatNetwork | FloatGraph:
     """Describe `module` in float, as it computes in ``eval()``.
 
     Args:
         module: an `EventBranch`; an ``nn.Sequential`` (nested ones too) of Conv2d, Linear,
             BatchNorm, AvgPool, Flatten, Dropout and snnTorch's Leaky, Synaptic and RLeaky, that is
             applied to one time step after another; or a module of your own whose ``forward``
-            applies those one after another, in a loop over time or to one step. What it does
-            with the last layer's spikes is not part of the network.
+            applies those one after another, in a loop over time or to one step; or a graph of
+            them, with sums, concats, slices of channels, max pooling of spikes, upsampling,
+            decays per channel, layers along a line. What it does with the last layer's spikes is
+            not part of the network.
         sample: one input ``[T, B, ...]``. A module of your own is run on its first sample, and
             its spikes compared with the description's; for the others only its shape counts.
         approximate: take neurons that no chip computes exactly (reset by subtraction, a delayed
@@ -43,13 +47,16 @@ def from_snntorch(
         calibration: spikes ``[T, B, *input_shape]``, for `approximate` only.
 
     Returns:
-        The description; ``meta["lowered"]`` says what was folded, expanded or left out. Scales
-        that training fixed go with it, so that `quantize` gives the very integers it trained with.
+        The description, of a chain a `FloatNetwork`, of a graph a `FloatGraph`;
+        ``meta["lowered"]`` says what was folded, expanded or left out. Scales that training fixed
+        go with it, so that `quantize` gives the very integers it trained with.
 
     Raises:
         NetworkRefused: with every reason why the network cannot be described.
         InputError: for a sample of the wrong rank, or a module of another kind.
     """
+    if sample.ndim == 4:
+        return graph_of_module(module, sample)
     shape = input_shape(sample)
     if approximate != (calibration is not None):
         what = "approximate=True needs calibration data" if approximate else "calibration is unused"
@@ -57,8 +64,11 @@ def from_snntorch(
         raise InputError(what, where="from_snntorch", mend=mend)
     if isinstance(module, EventBranch):
         return _from_branch(module, shape)
-    steps, passes = chain_of(module, sample)
-    lowered = lower_chain(steps, shape, approximate=approximate)
+    try:
+        steps, passes = chain_of(module, sample)
+        lowered = lower_chain(steps, shape, approximate=approximate)
+    except NetworkRefused as refused:
+        return graph_instead(module, sample, refused, approximate=approximate)
     note = None if passes is None else expect_same_spikes(lowered, passes, _floats(sample))
     net = _named(lowered.net, type(module).__name__, note)
     if not any(lowered.departures):

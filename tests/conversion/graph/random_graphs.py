@@ -19,7 +19,7 @@ from sdcl_neuro.conversion.lowering.graph.nodes import (
     SliceNode,
     UpsampleNode,
 )
-from sdcl_neuro.conversion.lowering.graph.shapes import Misfit, _shape
+from sdcl_neuro.conversion.lowering.graph.shapes import Misfit, shape_behind
 from sdcl_neuro.network.spec import Convolution
 
 BETAS = [1 - d / 4096 for d in (0, 400, 1500, 4095)]
@@ -39,7 +39,7 @@ class Drawing:
     def put(self, node_class, inputs, **fields):
         name = f"{node_class.__name__.removesuffix('Node').lower()}{len(self.nodes)}"
         node = node_class(name, tuple(inputs), **fields)
-        self.shapes[name] = _shape(node, [self.shapes[i] for i in inputs])
+        self.shapes[name] = shape_behind(node, [self.shapes[i] for i in inputs])
         self.nodes.append(node)
         return name
 

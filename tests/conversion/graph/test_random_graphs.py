@@ -10,7 +10,7 @@ from random_graphs import random_graph
 from sdcl_neuro import conversion, run
 from sdcl_neuro.errors import NetworkRefused
 
-REFUSED = ("decays slowly", "takes the maximum of a sum", "no weight exponent")
+REFUSED = ("decays slowly", "takes the maximum of a sum", "no weight exponent", "add up to")
 """What a random graph may be refused for: everything else has to be laid out."""
 
 

@@ -1,0 +1,390 @@
+"""The graph inside a user's own ``forward``, found by following every tensor while it runs.
+
+Modules of torch, snnTorch and SpikingJelly are read as a whole; whatever else a forward does,
+``+``, ``torch.cat``, slices of channels, functional pooling, is seen operation by operation
+(`graph_operations`). An operation that has no place in a graph loses its result, and that is
+refused only where a layer would read it: what is done with the spikes that come out is no part of
+the network. What a forward does with a neuron's state shows in the neuron's own spikes, which are
+compared with the description's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.network.spec import Shape
+
+from ...graph_modules import run_nodes
+from ...lowering.graph.nodes import (
+    ConvolutionNode,
+    DenseNode,
+    FloatGraph,
+    Input,
+    Node,
+    PopulationNode,
+    ReadoutNode,
+)
+from ...lowering.graph.shapes import Misfit
+from .graph_layers import is_layer, is_neuron, many_steps, node_of
+from .graph_operations import apply_operation, known
+from .graph_values import Recording, Value
+
+DIFFERENT_MAX = 0.002
+"""Folding batch norm moves membranes by rounding, and few of them across the threshold."""
+STEPS, SAMPLES, RATE = 3, 2, 0.4
+_STATES = ("mem", "syn", "spk", "reset")
+_QUIET = ("__get__", "__set__", "dim", "size", "numel", "__len__", "is_floating_point", "device")
+Drive = Callable[[nn.Module, Tensor], None]
+
+
+@dataclass
+class _Watch(TorchFunctionMode):
+    """Follows operations outside of layers.
+
+    Attributes:
+        recording: the graph so far.
+        inside: how many layers are being run.
+        at: the layer that ran last, for messages.
+        spikes: neuron's name to what it sent, call by call.
+        users: neuron to the nodes that it was given.
+    """
+
+    recording: Recording
+    inside: int = 0
+    at: str = "input"
+    spikes: dict[str, list[Tensor]] = field(default_factory=dict)
+    users: dict[str, set[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        out = func(*args, **given)
+        name = getattr(func, "__name__", str(func))
+        if self.inside or name in _QUIET or name.startswith("__set"):
+            return out
+        tensors = [each for each in _tensors(args, given) if self.recording.of(each) is not None]
+        if tensors:
+            self._note(name, args, given, out, tensors)
+        return out
+
+    def _note(self, name: str, args: Any, kwargs: Any, out: Any, tensors: Sequence[Tensor]) -> None:
+        r = self.recording
+        lost = next((v for t in tensors if isinstance(v := r.of(t), str)), None)
+        outs = [out] if isinstance(out, Tensor) else list(_tensors((out,), {}))
+        start = 0
+        for index, each in enumerate(outs):
+            if lost is not None:
+                r.set(each, lost)
+                continue
+            more = dict(kwargs)
+            asked = name
+            if len(outs) > 1 or name in ("unbind", "chunk", "split", "tensor_split"):
+                asked, more = _one_of(name, args, kwargs, index, start)
+                start += each.shape[more.get("axis", 0)] if "axis" in more else 0
+            try:
+                positional = (args[0], index) if asked == "__getitem__" else args
+                r.set(each, apply_operation(r, asked, positional, more, each))
+            except Misfit as misfit:
+                key = f"behind {self.at}: {misfit.args[0]}"
+                r.refusals.setdefault(key, Refusal(f"behind {self.at}", *misfit.args))
+                r.set(each, key)
+
+    def layer(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
+        """Note a call of a layer."""
+        r, received = self.recording, next(_tensors(args, {}), None)
+        gave = next(_tensors((output,), {}), None)
+        if received is None or gave is None:
+            raise TypeError(f"{name} does not take and give a tensor")
+        value = r.of(received)
+        if value is None:
+            return  # nothing of the input reaches it
+        where = f"module {name} ({type(module).__name__})"
+        try:
+            found = self._layer(name, module, received, gave)
+            r.set(gave, found)
+            for state in list(_tensors((output,), {}))[1:]:
+                r.set(state, Value(found.node, found.step, state=True))
+        except Misfit as misfit:
+            if not isinstance(value, str):
+                r.refusals[f"! {name}: {misfit.args[0]}"] = Refusal(where, *misfit.args)
+            elif value in r.refusals:
+                r.refusals[f"! {value}"] = r.refusals[value]
+            r.set(gave, f"! {name}")
+        self.at = name
+
+    def _layer(self, name: str, module: nn.Module, received: Tensor, gave: Tensor) -> Value:
+        r, value = self.recording, known(self.recording, received)
+        if value.stacked:
+            raise Misfit("reads a stack of tensors", "join them along the channels")
+        read = value.node
+        if is_neuron(module):
+            self.users.setdefault(name, set()).add(read)
+            if len(self.users[name]) > 1:
+                what = "is used twice in a step, with one state"
+                raise Misfit(what, "give each use its own neurons")
+            if (value.step is None) != many_steps(module):
+                what = "is given all steps at once" if value.step is None else "takes all steps"
+                raise Misfit(what, "loop over the steps, or use step_mode='m'")
+            self.spikes.setdefault(name, []).append(gave.clone())
+        node = node_of(r, name, module, read, received, gave)
+        found = r.laid_out(
+            Value(node, value.step, batch_first=value.batch_first), tuple(gave.shape)
+        )
+        if found is None or found.node != node:
+            raise Misfit(f"gives a tensor of shape {list(gave.shape)}", "keep steps and samples")
+        return found
+
+
+def _one_of(
+    name: str, args: Any, kwargs: Any, index: int, start: int
+) -> tuple[str, dict[str, Any]]:
+    """One result of several: a step of `unbind`, a part of `chunk` or `split`."""
+    if name == "unbind" and not kwargs.get("dim", args[1] if len(args) > 1 else 0):
+        return "__getitem__", {}
+    if name in ("chunk", "split"):
+        axis = kwargs.get("dim", args[2] if len(args) > 2 else 0)
+        return name, {"start": start, "axis": axis % args[0].ndim}
+    return f"{name}, which gives several tensors,", {}
+
+
+def _tensors(args: Any, kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
+    for each in (*args, *kwargs.values()):
+        if isinstance(each, Tensor):
+            yield each
+        elif isinstance(each, tuple | list):
+            yield from _tensors(each, {})
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What was found.
+
+    Attributes:
+        graph: the description.
+        drive: how the module takes all steps.
+        plain: whether it is a chain of modules, with nothing between them.
+    """
+
+    graph: FloatGraph
+    drive: Drive
+    plain: bool
+
+
+def trace_graph(module: nn.Module, sample: Tensor) -> Traced:
+    """Find the graph of a module.
+
+    Args:
+        module: takes ``[T, B, ...]``, ``[B, T, ...]`` or one step ``[B, ...]``.
+        sample: float ``[T, B, ...]``; its own spikes are compared on its first sample.
+
+    Raises:
+        NetworkRefused: what would be lost, every reason at once.
+        InputError: the forward does not run in any of these ways.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = tuple(sample.shape[2:])
+    probe = (torch.rand((STEPS, SAMPLES, *shape), generator=generator) < RATE).to(sample)
+    faults, refused = [], None
+    for drive in (_sequence, _batch_first, _steps):
+        try:
+            recording, _ = _watch(module, probe, drive)
+        except Exception as error:
+            faults.append(f"{type(error).__name__}: {error}".splitlines()[0][:100])
+            continue
+        hard = [refusal for key, refusal in recording.refusals.items() if key.startswith("!")]
+        neurons = (PopulationNode, ReadoutNode)
+        if not hard and any(isinstance(n, neurons) for n in recording.nodes.values()):
+            graph = _graph(recording, module)
+            return Traced(graph, drive, _is_plain(graph))
+        if refused is None or len(recording.nodes) > refused[0]:
+            refused = len(recording.nodes), hard
+    where = type(module).__name__
+    if refused is not None and refused[1]:
+        raise NetworkRefused(list(dict.fromkeys(refused[1])))
+    what = f"its forward runs neither on all steps nor on one ({'; '.join(faults)})"
+    raise InputError(what, where=where, mend="give a module whose forward takes the spikes alone")
+
+
+def _sequence(module: nn.Module, given: Tensor) -> None:
+    module(given)
+
+
+def _batch_first(module: nn.Module, given: Tensor) -> None:
+    module(given.transpose(0, 1).contiguous())
+
+
+def _steps(module: nn.Module, given: Tensor) -> None:
+    for step in given:
+        module(step.clone())
+
+
+def _watch(module: nn.Module, given: Tensor, drive: Drive) -> tuple[Recording, _Watch]:
+    """Run a module and follow its input."""
+    steps, samples, *rest = given.shape
+    recording = Recording(steps, samples)
+    shape: Shape = tuple(rest) if len(rest) != 2 else (rest[0], 1, rest[1])
+    recording.nodes["input"] = Input("input", (), shape)
+    recording.shapes["input"] = shape
+    watch = _Watch(recording)
+    with _as_deployed(module), _hooked(module, watch), torch.no_grad():
+        if drive is _steps:
+            for index, step in enumerate(given):
+                own = step.clone()
+                recording.set(own, Value("input", index))
+                with watch:
+                    module(own)
+        else:
+            own = given.clone() if drive is _sequence else given.transpose(0, 1).contiguous()
+            recording.set(own, Value("input", None, batch_first=drive is _batch_first))
+            with watch:
+                module(own)
+    return recording, watch
+
+
+@contextmanager
+def _hooked(module: nn.Module, watch: _Watch) -> Iterator[None]:
+    hooks = []
+    for name, layer in _layers(module):
+        if layer._forward_hooks or layer._forward_pre_hooks:
+            what = "has hooks, which may change what it computes"
+            watch.recording.refusals[f"! {name}"] = Refusal(name, what, "remove its hooks")
+        hooks.append(layer.register_forward_pre_hook(_enter(watch), prepend=True))
+        hooks.append(layer.register_forward_hook(_leave(watch, name)))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    if is_layer(module):
+        yield name or type(module).__name__.lower(), module
+        return
+    for key, child in module.named_children():
+        yield from _layers(child, f"{name}.{key}" if name else key)
+
+
+def _enter(watch: _Watch) -> Any:
+    def hook(module: nn.Module, args: Any) -> None:
+        del module, args
+        watch.inside += 1
+
+    return hook
+
+
+def _leave(watch: _Watch, name: str) -> Any:
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        watch.inside -= 1
+        if not watch.inside:
+            watch.inside += 1  # what is looked at here is no operation of the forward's
+            try:
+                watch.layer(name, module, args, output)
+            finally:
+                watch.inside -= 1
+
+    return hook
+
+
+@contextmanager
+def _as_deployed(module: nn.Module) -> Iterator[None]:
+    """In ``eval()`` and from clean states; everything is given back."""
+    training = {child: child.training for child in module.modules()}
+    kept: list[tuple[nn.Module, str, Any]] = []
+    for child in module.modules():
+        if not is_neuron(child):
+            continue
+        memories = getattr(child, "_memories", None)
+        if memories is not None:
+            kept.append((child, "_memories", dict(memories)))
+            child.reset()  # type: ignore[operator]
+            continue
+        for name in _STATES:
+            state = getattr(child, name, None)
+            if isinstance(state, Tensor):
+                kept.append((child, name, state))
+                setattr(child, name, torch.zeros_like(state))
+    module.eval()
+    try:
+        yield
+    finally:
+        for child, mode in training.items():
+            child.training = mode
+        for child, name, state in kept:
+            setattr(child, name, state)
+
+
+def _graph(recording: Recording, module: nn.Module) -> FloatGraph:
+    """The nodes that lead to neurons; a synapse at the end becomes a read-out."""
+    nodes = list(recording.nodes.values())
+    read = {name for node in nodes for name in node.inputs}
+    ends: list[Node] = []
+    for node in nodes:
+        if node.name not in read and isinstance(node, ConvolutionNode | DenseNode):
+            name = f"{node.name}.readout"
+            ends.append(ReadoutNode(name, (node.name,)))
+    nodes += ends
+    kept = {n.name for n in nodes if isinstance(n, PopulationNode | ReadoutNode | Input)}
+    for node in reversed(nodes):
+        if node.name in kept:
+            kept.update(node.inputs)
+    left = [node.name for node in nodes if node.name not in kept]
+    nodes = [node for node in nodes if node.name in kept]
+    read = {name for node in nodes for name in node.inputs}
+    outputs = [
+        node.name
+        for node in nodes
+        if isinstance(node, PopulationNode | ReadoutNode) and node.name not in read
+    ]
+    notes = [f"{name}: left to whoever reads the spikes" for name in left]
+    meta = {"source": f"snntorch {type(module).__name__}", "lowered": notes}
+    return FloatGraph(tuple(nodes), tuple(outputs), meta)
+
+
+def _is_plain(graph: FloatGraph) -> bool:
+    """Whether every node reads the one before it."""
+    names = [node.name for node in graph.nodes]
+    return all(node.inputs == (names[k],) for k, node in enumerate(graph.nodes[1:]))
+
+
+def expect_same_spikes(traced: Traced, module: nn.Module, sample: Tensor) -> str:
+    """Compare the description's spikes with the module's own, step by step; say what was compared.
+
+    Raises:
+        NetworkRefused: populations whose spikes differ by more than rounding.
+    """
+    given = sample[:, :1]
+    _, watch = _watch(module, given, traced.drive)
+    graph, refusals, spikes = traced.graph, [], 0
+    shape = graph.inputs[0].shape
+    values = {"input": given.double().reshape(len(given), 1, *shape)}
+    with torch.no_grad():
+        for node, _, gave in run_nodes(graph, values):
+            own = watch.spikes.get(node.name)
+            if own is None or not isinstance(node, PopulationNode):
+                continue
+            sent = own[0] if len(own) == 1 else torch.stack(own)
+            if sent.numel() != gave.numel():
+                what = "the order of its modules changes from step to step"
+                refusals.append(Refusal(node.name, what, "run every module in every step"))
+                continue
+            sent = sent.reshape(gave.shape)
+            different = int((sent.cpu() != gave.to(sent)).sum())
+            spikes += int(sent.sum())
+            if different > DIFFERENT_MAX * gave.numel():
+                what = f"its spikes differ from its description's, {different} of {gave.numel()}"
+                mend = "leave the neurons' states to the neurons, starting at zero"
+                refusals.append(Refusal(node.name, what, mend))
+    if refusals:
+        raise NetworkRefused(refusals)
+    return f"{spikes} spikes of the module itself compared on one sample"
