@@ -32,6 +32,11 @@ class Support:
     remark: str
 
 
+def _graph(remark: str, *, nir: Verdict = "-") -> Support:
+    """A row that a chain with relays carries; NIR is not written of it."""
+    return Support("exact", nir, "exact", "refused", "exact", remark)
+
+
 def _all(snntorch: Verdict, nir: Verdict, remark: str) -> Support:
     """A row whose targets hold whatever was read, exactly if that was exact."""
     read: Verdict = "exact" if "exact" in (snntorch, nir) else "-"
@@ -44,12 +49,15 @@ LAYERS: dict[str, Support] = {
     "Conv2d: strides, padding, dilation, groups": _all("exact", "exact", "a convolution"),
     "Conv2d, padded otherwise than with zeros": _all("refused", "-", "pad with zeros"),
     "Linear; NIR's Affine": _all("exact", "exact", "a dense layer; its bias stays a bias"),
-    "Conv1d": _all("refused", "refused", "use Conv2d with a height of one"),
-    "transposed convolution": _all("refused", "-", "use a convolution, or a Linear"),
+    "Conv1d, BatchNorm1d, pooling along a line": _graph(
+        "with a height of one; spikes are [T, B, C, L]", nir="refused"
+    ),
+    "transposed convolution": _graph("a convolution of phases (space to depth), or a matrix"),
+    "nearest upsampling": _graph("a convolution of phases (space to depth), or a matrix"),
     "batch norm between synapse and neuron": _all(
         "exact", "-", "folded, with its running statistics"
     ),
-    "batch norm of spikes": _all("refused", "-", "put it between a synapse and its neuron"),
+    "batch norm of spikes": _graph("folded into the weights and biases behind it"),
     "LayerNorm, GroupNorm": _all("refused", "-", "use batch norm"),
     "Dropout, Identity": _all("exact", "-", "left out"),
     "Flatten": _all("exact", "exact", "nothing: matrices read in (c, y, x) order"),
@@ -64,10 +72,17 @@ LAYERS: dict[str, Support] = {
         "exact", "refused", "folded into the kernel before it, if no padding or ceil_mode"
     ),
     "AdaptiveAvgPool2d": _all("exact", "-", "as average pooling"),
-    "pooling at the end": _all("refused", "refused", "leave it out, pool the spikes read"),
-    "max pooling": _all("refused", "-", "use average pooling or a strided convolution"),
+    "pooling at the end": Support(
+        "exact", "refused", "exact", "refused", "exact", "left to whoever reads the spikes"
+    ),
+    "max pooling of spikes": _graph("neurons that fire where any spike in their window does"),
+    "max pooling of sums": _all("refused", "-", "pool behind the neuron, or use average pooling"),
     "ReLU and other activations": _all("refused", "-", "the neuron is the only non-linearity"),
-    "skip connection, branch": _all("refused", "refused", "a chain of layers only"),
+    "skip connection, branch, sum, concat, slice of channels": _graph(
+        "joined kernels; spikes are relayed past the layers between", nir="refused"
+    ),
+    "product of spikes or sums": _all("refused", "-", "use a sum (ADD), not a product"),
+    "several synapses one behind another": _graph("multiplied into one"),
     "Scale, Delay": _all("-", "refused", "multiply it into the weights; remove it"),
 }
 
@@ -75,13 +90,22 @@ NEURONS: dict[str, Support] = {
     "Leaky, reset to zero; LIF": _all("exact", "exact", "the chip's neuron"),
     "Leaky with beta 1; IF": _all("exact", "exact", "no decay"),
     "threshold per channel or row": _all("exact", "exact", "folded into weights and biases"),
-    "thresholds within one channel": _all("refused", "refused", "give one per channel"),
-    "decays that differ in one layer": _all("refused", "refused", "give the layer one"),
+    "thresholds within one channel": _graph(
+        "folded into weights, expanded into a matrix", nir="refused"
+    ),
+    "decays that differ between channels": _graph(
+        "one layer for each; the others are relayed past it", nir="refused"
+    ),
+    "decays that differ in a recurrent population": _all(
+        "refused", "refused", "give it one beta and one alpha"
+    ),
     "reset by subtraction": _all(
         "approximate", "-", "or make_deployable and train a little more; NIR cannot say it"
     ),
     "reset to another potential": _all("-", "approximate", "counted from there; the start differs"),
-    "no reset": _all("refused", "-", "use reset_mechanism='zero'"),
+    "read-out: no reset, or a synapse without neurons": _graph(
+        "the membrane is read, its threshold is out of reach"
+    ),
     "Synaptic, reset to zero at once; CubaLIF": _all("exact", "exact", "a current that decays"),
     "Synaptic or RLeaky, delayed reset": _all("approximate", "-", "use reset_delay=False"),
     "bias before a current": _all("approximate", "approximate", "the constant it tends to"),

@@ -28,6 +28,7 @@ from ...lowering.graph.nodes import (
 )
 from ...lowering.graph.shapes import Misfit
 from ...lowering.populations import Unsupported
+from ...lowering.same_padding import pad_kernel_same
 from .graph_operations import pool_fields, upsample
 from .graph_values import CHAIN_MEND, Recording
 from .inventory import REFUSED
@@ -154,19 +155,16 @@ def _maker(module: Any, kind: type, shape: tuple[int, ...]) -> Maker:
 def _convolution(module: Any) -> Maker:
     if module.padding_mode != "zeros":
         raise Misfit(f"padding mode {module.padding_mode!r}", "pad with zeros")
-    dilation, kernel = _two(module.dilation, 1), _two(module.kernel_size, 1)
+    weight, bias = _four(_double(module.weight)), _maybe(module.bias)
+    dilation = _two(module.dilation, 1)
     padding: Pair
     if module.padding == "valid":
         padding = (0, 0)
     elif module.padding == "same":
-        spans = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        if any(span % 2 for span in spans):
-            raise Misfit("'same' padding of an even kernel is lopsided", "use an odd kernel")
-        padding = (spans[0] // 2, spans[1] // 2)
+        weight, padding, dilation = pad_kernel_same(weight, dilation)
     else:
         padding = _two(module.padding, 0)
     geometry = Convolution(_two(module.stride, 1), padding, dilation, module.groups)
-    weight, bias = _four(_double(module.weight)), _maybe(module.bias)
     return lambda name, inputs: ConvolutionNode(
         name, inputs, weight=weight, bias=bias, geometry=geometry
     )
@@ -218,7 +216,7 @@ def _pool(module: Any, kind: str, shape: tuple[int, ...]) -> Maker:
         module, nn.AvgPool1d | nn.MaxPool1d | nn.AdaptiveAvgPool1d | nn.AdaptiveMaxPool1d
     ):
         given = {
-            name: _two(value, 0 if name == "padding" else 1)
+            name: _along(value, 0 if name == "padding" else 1)
             if name in ("kernel_size", "stride", "padding", "dilation", "output_size")
             else value
             for name, value in given.items()
@@ -332,6 +330,11 @@ def _two(value: Any, other: int) -> Pair:
     if len(value) == 1:
         return other, int(value[0])
     return int(value[0]), int(value[1])
+
+
+def _along(value: Any, other: int) -> tuple[Any, Any]:
+    """(vertical, horizontal) of a number or a tuple of one, along a line."""
+    return other, value[0] if isinstance(value, tuple | list) else value
 
 
 def _four(weight: Array) -> Array:

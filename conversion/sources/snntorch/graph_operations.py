@@ -274,13 +274,19 @@ def _parts(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Te
     return replace(value, node=_slice(r, value.node, tuple(range(start, stop))))
 
 
-def _pool(kind: str, *, adaptive: bool = False) -> Handler:
+def _pool(kind: str, *, adaptive: bool = False, line: bool = False) -> Handler:
     def handler(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
         names = ["input", "kernel_size", "stride", "padding"]
         names += ["dilation", "ceil_mode"] if kind == "max" else ["ceil_mode", "count_include_pad"]
         if adaptive:
             names = ["input", "output_size"]
         given = {**dict(zip(names, args, strict=False)), **kwargs}
+        if line:
+            given |= {
+                key: _line(value, 0 if key == "padding" else 1)
+                for key, value in given.items()
+                if key in ("kernel_size", "stride", "padding", "dilation", "output_size")
+            }
         value = known(r, given["input"])
         fields = pool_fields(kind, given, r.shapes[value.node])
         key = (kind, tuple(sorted(fields.items())))
@@ -322,6 +328,13 @@ def _pair(value: Any, other: int) -> tuple[Any, Any]:
     if isinstance(value, tuple | list):
         return (other, value[0]) if len(value) == 1 else (value[0], value[1])
     return value, value
+
+
+def _line(value: Any, other: int) -> Any:
+    """(vertical, horizontal) along a line; what is left out stays so."""
+    if value in (None, [], ()):
+        return value
+    return other, value[0] if isinstance(value, tuple | list) else value
 
 
 def _interpolate(
@@ -367,11 +380,13 @@ _HANDLERS: dict[str, Handler] = {
     "stack": _stack,
     "sum": _sum_over,
     **dict.fromkeys(("chunk", "split"), _parts),
-    **dict.fromkeys(("max_pool2d", "max_pool1d", "boolean_dispatch"), _pool("max")),
-    **dict.fromkeys(("avg_pool2d", "avg_pool1d"), _pool("average")),
-    **dict.fromkeys(
-        ("adaptive_avg_pool2d", "adaptive_avg_pool1d"), _pool("average", adaptive=True)
-    ),
-    **dict.fromkeys(("adaptive_max_pool2d", "adaptive_max_pool1d"), _pool("max", adaptive=True)),
+    "max_pool2d": _pool("max"),
+    "max_pool1d": _pool("max", line=True),
+    "avg_pool2d": _pool("average"),
+    "avg_pool1d": _pool("average", line=True),
+    "adaptive_avg_pool2d": _pool("average", adaptive=True),
+    "adaptive_avg_pool1d": _pool("average", adaptive=True, line=True),
+    "adaptive_max_pool2d": _pool("max", adaptive=True),
+    "adaptive_max_pool1d": _pool("max", adaptive=True, line=True),
     "interpolate": _interpolate,
 }

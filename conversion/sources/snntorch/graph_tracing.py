@@ -41,7 +41,23 @@ DIFFERENT_MAX = 0.002
 """Folding batch norm moves membranes by rounding, and few of them across the threshold."""
 STEPS, SAMPLES, RATE = 3, 2, 0.4
 _STATES = ("mem", "syn", "spk", "reset")
-_QUIET = ("__get__", "__set__", "dim", "size", "numel", "__len__", "is_floating_point", "device")
+_NEW = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like")
+"""Their results take a shape from the input, and no values."""
+_QUIET = (
+    *_NEW,
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_empty",
+    "__get__",
+    "__set__",
+    "dim",
+    "size",
+    "numel",
+    "__len__",
+    "is_floating_point",
+    "device",
+)
 Drive = Callable[[nn.Module, Tensor], None]
 
 
@@ -92,7 +108,7 @@ class _Watch(TorchFunctionMode):
                 asked, more = _one_of(name, args, kwargs, index, start)
                 start += each.shape[more.get("axis", 0)] if "axis" in more else 0
             try:
-                positional = (args[0], index) if asked == "__getitem__" else args
+                positional = (args[0], index) if name == "unbind" else args
                 r.set(each, apply_operation(r, asked, positional, more, each))
             except Misfit as misfit:
                 key = f"behind {self.at}: {misfit.args[0]}"

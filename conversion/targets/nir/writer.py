@@ -22,6 +22,7 @@ from sdcl_neuro.files import atomic_path, file_sha256
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntNetwork
 from sdcl_neuro.network.spec_convert import dequantize
 
+from ...lowering.graph.nodes import FloatGraph
 from .claim import make_claim
 from .forms import Form, form_of, step_for
 from .populations import population
@@ -79,6 +80,9 @@ def build_graph(
     """Return the ``nir.NIRGraph`` of a network; arguments and errors as for `to_nir`."""
     import nir
 
+    if isinstance(net, FloatGraph):
+        what = "a graph of layers, which is not written as NIR"
+        raise NetworkRefused([Refusal("network", what, "write OUT.net, which holds its chain")])
     form = form_of(reader)
     step, _ = written_step(net, dt=dt, reader=reader)
     if not (isfinite(step) and step > 0):
