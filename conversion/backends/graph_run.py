@@ -73,7 +73,9 @@ def run_graph(
     kept = _kept(layers, len(account.layers))
     readouts = account.readouts if layers is None else ()
     needed = {layer for k in kept for layer in account.layers[k].layers}
-    inner = {} if backend != "lava" else {"membranes": [t.parts[0].layer for t in readouts]}
+    inner: dict[str, Any] = {}
+    if backend == "lava" and readouts:
+        inner = {"membranes": sorted({tensor.parts[0].layer for tensor in readouts})}
     if backend != "lava":
         needed |= {tensor.parts[0].layer - 1 for tensor in readouts} - {-1}
     else:

@@ -45,6 +45,7 @@ def run(
     device: str = "cpu",
     timeout_s: float | None = None,
     run_cfg: RunConfig = "sim",
+    membranes: Sequence[int] = (),
 ) -> Record:
     """Run a network in Lava; every sample starts from a clean state.
 
@@ -57,6 +58,7 @@ def run(
         timeout_s: seconds after which Lava is ended; None waits for ever.
         run_cfg: ``sim`` is ``Loihi2SimCfg(select_tag="fixed_pt")``; ``loihi2hw`` is
             ``Loihi2HwCfg``, which needs Intel's extension and a board.
+        membranes: layers whose membranes to keep after each step, in ``Record.readouts``.
 
     Returns:
         The record; `elapsed_s` covers stepping only. Activity is counted if all layers are read.
@@ -66,7 +68,12 @@ def run(
         EnvironmentFault: Lava is missing, failed or timed out.
     """
     (record,) = run_many(
-        [(model, spikes)], layers=layers, device=device, timeout_s=timeout_s, run_cfg=run_cfg
+        [(model, spikes)],
+        layers=layers,
+        device=device,
+        timeout_s=timeout_s,
+        run_cfg=run_cfg,
+        membranes=membranes,
     )
     return record
 
@@ -78,12 +85,14 @@ def run_many(
     device: str = "cpu",
     timeout_s: float | None = None,
     run_cfg: RunConfig = "sim",
+    membranes: Sequence[int] = (),
 ) -> list[Record]:
     """Run several networks one after another in one child; start-up is paid once.
 
     Args:
         pairs: model and spikes, as `run` takes them.
-        layers, device, timeout_s, run_cfg: as in `run`; the timeout is for all together.
+        layers, device, timeout_s, run_cfg, membranes: as in `run`; the timeout is for all
+            together.
     """
     if device != "cpu":
         raise InputError(f"device {device!r}", where="lava", mend="Lava runs on the CPU: use cpu")
@@ -91,11 +100,21 @@ def run_many(
         raise InputError(f"run_cfg {run_cfg!r}", mend=f"use one of {', '.join(RUN_CONFIGS)}")
     if timeout_s is not None and not timeout_s > 0:
         raise InputError(f"timeout_s {timeout_s}", where="lava", mend="give seconds, above 0")
+    if membranes and run_cfg != "sim":
+        what = "membranes are read in simulation only; a board needs a probe of its own"
+        raise InputError(what, where="lava", mend="use run_cfg='sim', or end in spiking neurons")
     require_lava()
     with tempfile.TemporaryDirectory(prefix="sdcl_neuro_lava_") as name:
         folder = Path(name)
         jobs = [
-            _Job.prepare(model, spikes, layers=layers, folder=folder, name=f"job{index}")
+            _Job.prepare(
+                model,
+                spikes,
+                layers=layers,
+                membranes=membranes,
+                folder=folder,
+                name=f"job{index}",
+            )
             for index, (model, spikes) in enumerate(pairs)
         ]
         request = {"run_cfg": run_cfg, "jobs": [job.request(folder) for job in jobs]}
@@ -113,6 +132,7 @@ class _Job:
     path: Path
     spikes: Spikes
     layers: tuple[int, ...]
+    membranes: tuple[int, ...] = ()
 
     @classmethod
     def prepare(
@@ -121,6 +141,7 @@ class _Job:
         spikes: object,
         *,
         layers: Sequence[int] | None,
+        membranes: Sequence[int],
         folder: Path,
         name: str,
     ) -> _Job:
@@ -130,7 +151,8 @@ class _Job:
             path = folder / f"{name}.net"
             to_netx(net, path)
         values = check_input(net, spikes)
-        return cls(name, net, path, values, check_layers(net, layers))
+        kept = check_layers(net, tuple(membranes))
+        return cls(name, net, path, values, check_layers(net, layers), kept)
 
     def request(self, folder: Path) -> dict[str, Any]:
         """Write the input and reserve the outputs; return what the worker is told."""
@@ -143,6 +165,10 @@ class _Job:
             width = -(-self.net.layers[index].neurons // 8)
             with (folder / file).open("wb") as stream:
                 stream.truncate(steps * samples * width)
+        states = [(index, f"{self.name}_{index}.v") for index in self.membranes]
+        for index, file in states:
+            with (folder / file).open("wb") as stream:
+                stream.truncate(steps * samples * self.net.layers[index].neurons * 4)
         return {
             "name": self.name,
             "net": str(self.path.resolve()),
@@ -153,6 +179,7 @@ class _Job:
             "message_bits": self.net.message_bits,
             "drive": drive(self.net),
             "sinks": sinks,
+            "membranes": states,
             "fresh": needs_fresh_network(self.net),
             "clear": list(clears(self.net)),
         }
@@ -171,7 +198,15 @@ class _Job:
             activity=self._activity(kept),
             elapsed_s=result["elapsed_s"],
             versions=versions(),
+            readouts={index: self._read_membranes(folder, index) for index in self.membranes},
         )
+
+    def _read_membranes(self, folder: Path, index: int) -> NDArray[np.int64]:
+        """Membranes of one layer, int64 ``[T, B, *out_shape]``."""
+        steps, samples = self.spikes.shape[:2]
+        values = np.fromfile(folder / f"{self.name}_{index}.v", np.int32).astype(np.int64)
+        rows = values.reshape(samples, steps, *self.net.layers[index].out_shape)
+        return np.ascontiguousarray(rows.swapaxes(0, 1))
 
     def _read(self, folder: Path, index: int) -> Spikes:
         """Spikes of one layer, uint8 ``[T, B, *out_shape]``."""

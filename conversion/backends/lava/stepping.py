@@ -21,6 +21,7 @@ from .io import (
     PyFileSource,
     drive_from_file,
 )
+from .membranes import write_membranes
 from .models import Models
 
 # Messages a channel can hold; Lava takes 64, which for one full-size layer is 17 MB of shared
@@ -80,6 +81,11 @@ def _run_rows(
         )
         _connect(out, sink.a_in, "NxToPyAdapter" if board else "")
         models[sink] = PyFileSink
+    for index, path in job["membranes"]:
+        neuron = net.layers[index].neuron
+        models[neuron] = write_membranes(
+            neuron, path=str(folder / path), first=first, count=count, delay=index + 1
+        )
     config = _configuration(models, board=board)
     return _step(net, config, job, steps=count + len(net.layers))
 

@@ -52,3 +52,16 @@ def test_dozens():
 @pytest.mark.timeout(3600)
 def test_a_thousand():
     check(range(1000))
+
+
+@pytest.mark.lava
+def test_a_few_in_lava():
+    """Four graphs, two of them with read-outs."""
+    check((0, 2, 5, 11), backend="lava")
+
+
+@pytest.mark.lava
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_forty_in_lava():
+    check(range(2000, 2046), backend="lava")
