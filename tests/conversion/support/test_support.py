@@ -17,6 +17,10 @@ from sdcl_neuro.conversion.support import LAYERS, NEURONS, page
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import NetworkRefused
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sdcl_neuro.conversion.quantisation.effect.QuantizationWarning"
+)
+"""Networks that were never trained lose spikes by rounding."""
 ROWS = {**LAYERS, **NEURONS}
 IMAGE, ROW, LINE, DT = (2, 6, 6), (3, 8), (8,), 1e-3
 ZERO = {"reset_mechanism": "zero", "init_hidden": True}
