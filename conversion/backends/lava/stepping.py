@@ -84,7 +84,7 @@ def _run_rows(
     for index, path in job["membranes"]:
         neuron = net.layers[index].neuron
         models[neuron] = write_membranes(
-            neuron, path=str(folder / path), first=first, count=count, delay=index + 1
+            neuron, path=str(folder / path), first=first, count=count, delay=index + synapses
         )
     config = _configuration(models, board=board)
     return _step(net, config, job, steps=count + len(net.layers))
