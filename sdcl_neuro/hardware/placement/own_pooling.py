@@ -2,7 +2,8 @@
 
 Lowering folds a pooling of spikes into the layer behind it, since Loihi cannot pool: the kernel
 grows by the window. A chip that sums windows of its own spikes (Speck) needs only the kernel that
-was there before. Whether weights hold a pooling is seen in them: they are equal within windows.
+was there before. Whether weights hold a pooling is seen in them: they are equal within windows. A
+convolution that had to be written as a matrix is found again the same way (`matrices`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.network.spec import FloatLayer, IntLayer
 
-from .geometry import Axis, Population
+from .geometry import Axis, Box, Population
+from .matrices import as_convolution
 
 Weights = NDArray[np.generic]
 
@@ -45,11 +47,20 @@ def unfold(
         populations: the same layers.
         windows: sides of the square windows that the chip sums.
     """
-    sides = sorted((int(side) for side in windows if side > 1), reverse=True)
-    return tuple(
-        _unfold(layer, population, sides)
-        for layer, population in zip(layers, populations, strict=True)
-    )
+    sides = sorted({1, *(int(side) for side in windows)}, reverse=True)
+    found: list[Unfolded] = []
+    for layer, population in zip(layers, populations, strict=True):
+        read = population
+        if found and population.in_box != found[-1].population.out_box:
+            read = _reading(population, found[-1].population.out_box)
+        found.append(_unfold(layer, read, sides))
+    return tuple(found)
+
+
+def _reading(population: Population, box: Box) -> Population:
+    """A dense layer that reads a layer whose shape has been found again."""
+    rows, columns = (Axis(extent, extent) for extent in box[1:])
+    return replace(population, in_box=box, rows=rows, columns=columns)
 
 
 def _unfold(layer: IntLayer | FloatLayer, population: Population, sides: list[int]) -> Unfolded:
@@ -66,21 +77,33 @@ def _pooled(layer: IntLayer | FloatLayer, population: Population, side: int) -> 
     if min(height, width) < side or population.delay:
         return None
     left = height // side, width // side
-    if population.kind != "conv":
-        weight = layer.weight.reshape(len(layer.weight), channels, height, width)
-        kept = weight[:, :, : left[0] * side, : left[1] * side]
-        # What lies beyond the last whole window is dropped by the chip: it must not be read.
-        if np.count_nonzero(weight) != np.count_nonzero(kept) or not _equal(kept, side):
-            return None
-        rows, columns = (Axis(extent, extent) for extent in left)
-        return replace(population, in_box=(channels, *left), rows=rows, columns=columns)
+    if population.kind == "conv":
+        return population if side == 1 else _pooled_kernel(layer, population, side, left)
+    weight = layer.weight.reshape(len(layer.weight), channels, height, width)
+    kept = weight[:, :, : left[0] * side, : left[1] * side]
+    # What lies beyond the last whole window is dropped by the chip: it must not be read.
+    if np.count_nonzero(weight) != np.count_nonzero(kept) or not _equal(kept, side):
+        return None
+    smaller = _reading(population, (channels, *left))
+    kernel = None if population.recurrent else as_convolution(kept[:, :, ::side, ::side])
+    if kernel is None:
+        return smaller
+    return replace(
+        smaller, kind="conv", out_box=kernel.out_box, rows=kernel.rows, columns=kernel.columns
+    )
+
+
+def _pooled_kernel(
+    layer: IntLayer | FloatLayer, population: Population, side: int, left: tuple[int, int]
+) -> Population | None:
     axes = [
         _axis(axis, side, extent)
         for axis, extent in zip((population.rows, population.columns), left, strict=True)
     ]
     if axes[0] is None or axes[1] is None or not _equal(layer.weight, side):
         return None
-    return replace(population, in_box=(channels, *left), rows=axes[0], columns=axes[1])
+    in_box = population.in_box[0], *left
+    return replace(population, in_box=in_box, rows=axes[0], columns=axes[1])
 
 
 def _axis(axis: Axis, side: int, left: int) -> Axis | None:

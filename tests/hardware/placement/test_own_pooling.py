@@ -11,6 +11,7 @@ from sdcl_neuro.conversion import from_snntorch, quantize
 from sdcl_neuro.hardware import load_profile
 from sdcl_neuro.hardware.placement import Fit, fit
 from sdcl_neuro.hardware.placement.layers import populations
+from sdcl_neuro.hardware.placement.matrices import as_convolution
 from sdcl_neuro.hardware.placement.own_pooling import unfold
 from sdcl_neuro.network.spec import FloatNetwork
 
@@ -120,3 +121,49 @@ def test_other_chips_get_the_folded_network() -> None:
         nn.Conv2d(4, 4, 3, padding=1, bias=False), spiking(),
     )  # fmt: skip
     assert "own_pooling" not in str(fit(net, "loihi1").to_dict())
+
+
+def test_odd_sizes_under_padding_come_back_from_their_matrices() -> None:
+    """As in Sinabs' own example for N-MNIST: 17 columns pooled to 8, a padded convolution."""
+    net = lowered(
+        nn.Conv2d(2, 8, 3, padding=1, bias=False), spiking(), nn.AvgPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1, bias=False), spiking(), nn.AvgPool2d(2),
+        nn.Conv2d(16, 8, 3, padding=1, bias=False), spiking(), nn.AvgPool2d(2), nn.Flatten(),
+        nn.Linear(8 * 4 * 4, 10, bias=False), spiking(), size=(2, 34, 34),
+    )  # fmt: skip
+    assert net.layers[2].kind == "dense"  # lowering has no kernel for it
+    for found in (fit(net, "speck2f"), fit(quantize(net), "speck2f")):
+        assert found.fits is True
+        assert [layer.own_pooling for layer in found.layers] == [1, 2, 2, 2]
+        assert entries(found, "kernel_entries") == [
+            2 * 2 ** (4 + 3), 8 * 2 ** (4 + 4), 16 * 2 ** (4 + 3), 8 * 2 ** (4 + 4),
+        ]  # fmt: skip
+        assert entries(found, "neuron_entries")[2] == 8 * 2 ** (3 + 3)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_matrices_are_the_convolutions_they_were(seed: int) -> None:
+    import torch
+    from torch.nn import functional
+
+    rng = np.random.default_rng(seed)
+    kernel, stride = int(rng.integers(1, 6)), int(rng.choice([1, 2, 4]))
+    padding, size = int(rng.integers(0, kernel)), rng.integers(6, 12, 2)
+    weight = torch.from_numpy(rng.normal(size=(3, 2, kernel, kernel)))
+    eye = torch.eye(int(2 * size.prod()), dtype=torch.float64).reshape(-1, 2, *map(int, size))
+    out = functional.conv2d(eye, weight, stride=stride, padding=padding)
+    matrix = out.reshape(len(eye), -1).T.reshape(-1, 2, *map(int, size)).numpy()
+    found = as_convolution(matrix)
+    if out.shape[2:] == (1, 1):
+        assert found is None
+        return
+    assert found is not None
+    assert found.out_box == tuple(out.shape[1:])
+    assert (found.rows.kernel, found.rows.stride, found.rows.padding) == (kernel, stride, padding)
+    assert found.columns.size == size[1]
+    # One weight that differs, and it is none.
+    spot = tuple(np.argwhere(matrix)[len(np.argwhere(matrix)) // 2])
+    broken = matrix.copy()
+    broken[spot] += 1
+    other = as_convolution(broken)
+    assert other is None or (other.rows.kernel, other.out_box) != (kernel, found.out_box)
