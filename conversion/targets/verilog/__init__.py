@@ -1,0 +1,1 @@
+"""A network as SystemVerilog: event-driven layers with weights in memories and a handshake."""
