@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...engine.check import largest_sum
-from ...fixed_point import (
+from sdcl_neuro.engine.check import largest_sum
+from sdcl_neuro.network.fixed_point import (
     CONVOLUTION_BITS,
     DECAY_UNITY,
     STATE_LIMIT,
     STATE_SHIFT,
 )
-from ...spec import IntLayer
+from sdcl_neuro.network.spec import IntLayer
 
 INT32 = 1 << 31
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...spec import IntLayer
+from sdcl_neuro.network.spec import IntLayer
 
 Integers = NDArray[np.int64]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ...engine import run_network
-from ...engine.check import largest_input
-from ...spec import IntNetwork
-from ...spike_file import Spikes
+from sdcl_neuro.engine import run_network
+from sdcl_neuro.engine.check import largest_input
+from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spike_file import Spikes
 
 MAX_WORDS = 200_000
 """Vectors are cut to as many whole steps as stay below this, so that a compiler takes them."""

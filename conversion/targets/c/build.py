@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from ....errors import EnvironmentFault
+from sdcl_neuro.errors import EnvironmentFault
 
 COMPILERS = ("cc", "gcc", "clang")
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")

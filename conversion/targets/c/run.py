@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .... import __version__
-from ....engine.check import check_input, check_layers, check_network
-from ....errors import EnvironmentFault, InputError
-from ....record import Record
-from ....spec import IntNetwork
-from ....spike_file import Spikes
+from sdcl_neuro import __version__
+from sdcl_neuro.engine.check import check_input, check_layers, check_network
+from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spike_file import Spikes
+
 from .build import TIMEOUT_S, compile_c, find_compiler
 from .source import check_program, header, source
 from .writer import refuse_size
 
 if TYPE_CHECKING:
-    from ...model_file import Model
+    from ...model import Model
 
 NAME = "event"
 

@@ -8,9 +8,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from ....engine.check import largest_input
-from ....fixed_point import DECAY_UNITY
-from ....spec import IntNetwork
+from sdcl_neuro.engine.check import largest_input
+from sdcl_neuro.network.fixed_point import DECAY_UNITY
+from sdcl_neuro.network.spec import IntNetwork
+
 from ..bounds import bounds
 from ..scatter import stored, width_of
 

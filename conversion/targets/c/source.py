@@ -11,11 +11,12 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from .... import __version__
-from ....engine.check import largest_input
-from ....fixed_point import DECAY_UNITY, STATE_SHIFT
-from ....spec import IntLayer, IntNetwork
-from ...parity.identity import network_sha256
+from sdcl_neuro import __version__
+from sdcl_neuro.engine.check import largest_input
+from sdcl_neuro.network.fixed_point import DECAY_UNITY, STATE_SHIFT
+from sdcl_neuro.network.identity import network_sha256
+from sdcl_neuro.network.spec import IntLayer, IntNetwork
+
 from ..bounds import bounds
 from ..scatter import Stored, by_input, stored, width_of
 

@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from shutil import which
 
-from ....atomic import atomic_path, file_sha256
-from ....engine.check import check_network
-from ....errors import EnvironmentFault, InputError
-from ....spec import IntNetwork
-from ....spike_file import Spikes
+from sdcl_neuro.engine.check import check_network
+from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spike_file import Spikes
+
 from ..vectors import expected, sample_spikes
 from ..written import Written
 from .build import compile_c, find_compiler

@@ -8,10 +8,11 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from .... import __version__
-from ....engine.check import largest_input
-from ....spec import IntNetwork
-from ...parity.identity import network_sha256
+from sdcl_neuro import __version__
+from sdcl_neuro.engine.check import largest_input
+from sdcl_neuro.network.identity import network_sha256
+from sdcl_neuro.network.spec import IntNetwork
+
 from .builder import BATCH, UINT8, Builder, value
 from .step import SPIKES, outputs, states, step_graph
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .... import __version__
-from ....engine.check import check_input, check_layers, check_network
-from ....errors import InputError
-from ....record import Record
-from ....spec import IntNetwork
+from sdcl_neuro import __version__
+from sdcl_neuro.engine.check import check_input, check_layers, check_network
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.record import Record
+from sdcl_neuro.network.spec import IntNetwork
+
 from .writer import NEEDED, refuse_size, require_onnx, session
 
 if TYPE_CHECKING:
-    from ...model_file import Model
+    from ...model import Model
 
 CHUNK_ELEMENTS = 1 << 26
 """Bytes of all layers' spikes in one call, so that memory stays bounded."""

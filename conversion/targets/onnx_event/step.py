@@ -16,9 +16,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from ....engine.check import largest_input
-from ....fixed_point import CONVOLUTION_BITS, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
-from ....spec import IntLayer, IntNetwork
+from sdcl_neuro.engine.check import largest_input
+from sdcl_neuro.network.fixed_point import CONVOLUTION_BITS, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
+from sdcl_neuro.network.spec import IntLayer, IntNetwork
+
 from ..bounds import Bounds, bounds
 from .builder import BATCH, INT32, INT64, UINT8, Builder, value
 

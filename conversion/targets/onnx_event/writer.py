@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ....atomic import atomic_path, file_sha256
-from ....engine import run_network
-from ....engine.check import check_network
-from ....errors import CheckFailed, EnvironmentFault, InputError
-from ....spec import IntNetwork
-from ....spike_file import Spikes
+from sdcl_neuro.engine import run_network
+from sdcl_neuro.engine.check import check_network
+from sdcl_neuro.errors import CheckFailed, EnvironmentFault, InputError
+from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spike_file import Spikes
+
 from ..vectors import sample_spikes
 from ..written import Written
 

@@ -12,12 +12,13 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from .... import __version__
-from ....activity import reach
-from ....engine.check import largest_input, largest_sum
-from ....fixed_point import DECAY_UNITY, STATE_SHIFT
-from ....spec import IntLayer, IntNetwork, Shape
-from ...parity.identity import network_sha256
+from sdcl_neuro import __version__
+from sdcl_neuro.engine.check import largest_input, largest_sum
+from sdcl_neuro.network.activity import reach
+from sdcl_neuro.network.fixed_point import DECAY_UNITY, STATE_SHIFT
+from sdcl_neuro.network.identity import network_sha256
+from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
+
 from ..bounds import bounds
 from ..scatter import by_input, stored
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ....errors import EnvironmentFault
-from ....spec import IntNetwork
-from ....spike_file import Spikes
+from sdcl_neuro.errors import EnvironmentFault
+from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spike_file import Spikes
 
 TIMEOUT_S = 3600.0
 OPTIONS = ("--binary", "--timing", "-O3", "-Wno-fatal", "--top-module", "testbench")
