@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from .sources.snntorch.deployable import make_deployable as make_deployable
     from .sources.snntorch.quantisation_aware import prepare_quantization as prepare_quantization
     from .sources.snntorch.source import from_snntorch as from_snntorch
+    from .targets.c.writer import to_c as to_c
     from .targets.netx.file import from_netx as from_netx
     from .targets.netx.file import to_netx as to_netx
     from .targets.nir.writer import to_nir as to_nir
+    from .targets.onnx_event.writer import to_onnx as to_onnx
+    from .targets.verilog.writer import to_verilog as to_verilog
 
 # Name: module. The verbs of the Python interface; no module may have a verb's name, since
 # importing it would put the module in the verb's place.
@@ -30,8 +33,11 @@ _LAZY = {
     "quantize": "quantisation.checked",
     "QuantizationWarning": "quantisation.effect",
     "to_bundle": "bundle.writer",
+    "to_c": "targets.c.writer",
     "to_netx": "targets.netx.file",
     "to_nir": "targets.nir.writer",
+    "to_onnx": "targets.onnx_event.writer",
+    "to_verilog": "targets.verilog.writer",
 }
 
 __all__ = list(_LAZY)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal, spelled
-from sdcl_neuro.files import atomic_path, keep_apart, write_json
+from sdcl_neuro.files import write_json
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit, fit
 from sdcl_neuro.hardware.placement.text import verdict
@@ -23,12 +23,13 @@ from .model import Model, load_model
 from .quantisation.effect import Effect, effect_of, measure_effect
 from .quantisation.report import QuantizationReport, quantization_report
 from .quantisation.rounding import layer_refusals, quantize
-from .targets.netx.file import to_netx
 from .targets.nir.forms import ASSUMED_STEP, FORMS, form_of
-from .targets.nir.writer import to_nir, written_step
+from .targets.nir.writer import written_step
+from .targets.place import check_place, refuse_foreign, report_path, staged
+from .targets.table import Target, find_target
+from .targets.written import Written
 
 SCHEMA = {"name": "sdcl_neuro.convert", "version": 1}
-ENDINGS = (".net", ".nir")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Transfer:
         written_step: that of a ``.nir`` that was written.
         afterwards: what the reader of a ``.nir`` has to do once it has read it.
         assumed: what was taken by default, in reading and in writing.
+        target: what was written for, by name.
+        written: the files, and what the target says of them; None if nothing was written.
     """
 
     model: Path
@@ -71,6 +74,8 @@ class Transfer:
     written_step: Step | None = None
     afterwards: tuple[str, ...] = ()
     assumed: tuple[Note, ...] = ()
+    target: str = "netx"
+    written: Written | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -82,8 +87,8 @@ class Transfer:
 
     @property
     def report_path(self) -> Path:
-        """Where the account is stored: the output's name with ``.json`` behind it."""
-        return self.out.with_name(self.out.name + ".json")
+        """Where the account is stored: beside the output, or in its folder."""
+        return report_path(self.out, find_target(self.out, self.target))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -91,6 +96,9 @@ class Transfer:
             "schema": dict(SCHEMA),
             "model": {"name": self.model.name, "sha256": self.model_sha256},
             "out": {"name": self.out.name, "sha256": self.out_sha256, "kind": self.kind},
+            "target": self.target,
+            "files": [] if self.written is None else [path.name for path in self.written.files],
+            "facts": {} if self.written is None else dict(self.written.facts),
             "step": None if self.step is None else self.step.to_json(),
             "written_step": None if self.written_step is None else self.written_step.to_json(),
             "afterwards": list(self.afterwards),
@@ -138,6 +146,10 @@ class Transfer:
         lines += [f"  warning  {text}" for text in self.warnings]
         if self.fit is not None:
             lines.append(f"  {self.fit.hw}: {verdict(self.fit)}")
+        if self.written is not None and len(self.written.files) > 1:
+            lines.append(f"  files    {', '.join(path.name for path in self.written.files)}")
+        if self.written is not None:
+            lines += [f"  {line}" for line in self.written.lines]
         return "\n".join(lines if self.measured is None else [*lines, str(self.measured)])
 
 
@@ -153,6 +165,8 @@ def transfer(
     input_shape: Shape | None = None,
     skip_input: bool = False,
     reader: str | None = None,
+    target: str | None = None,
+    vectors: Spikes | None = None,
 ) -> Transfer:
     """Convert a model file.
 
@@ -161,12 +175,15 @@ def transfer(
 
     Args:
         source: a checkpoint folder, ``.nir`` or ``.net``.
-        out: ends in ``.net`` (the chip's integers) or ``.nir``.
+        out: its ending says the target (`targets.table`): ``.net``, ``.nir``, ``.c``, ``.onnx``.
         calibration: spikes ``[T, B, *input_shape]`` that choose the scales of a float network.
         approximate: take what is listed as approximate, set and measured on `calibration`.
         hw: a target whose limits the network must keep, else nothing is written.
         dt, writer, input_shape, skip_input: how to read `source`; see `model.load_model`.
         reader: the library that is to read the ``.nir`` that is written; see `conversion.to_nir`.
+        target: name of the target; None takes it from the ending. ``verilog`` fills a folder.
+        vectors: spikes ``[T, B, *input_shape]`` of the test vectors, for targets that have them;
+            None draws random ones.
 
     Raises:
         CheckFailed: a limit of `hw` is exceeded, every one in the message.
@@ -174,10 +191,14 @@ def transfer(
         NetworkRefused: the network cannot be said in that format, every reason at once.
     """
     source, out = Path(source), Path(out)
-    _check_paths(source, out)
-    if reader is not None and out.suffix != ".nir":
+    row = find_target(out, target)
+    check_place(out, row, source)
+    if reader is not None and "reader" not in row.options:
         where = spelled(python="reader", command="--for")
         raise InputError(f"{reader} reads NIR", where=where, mend="name the output OUT.nir")
+    if vectors is not None and not row.vectors:
+        what = f"{row.name} holds no test vectors"
+        raise InputError(what, where="--spikes", mend="leave them out")
     if approximate and calibration is None:
         what = "an approximation is set and measured on data, and there is none"
         raise InputError(what, where="--approximate", mend="give --calibrate SPIKES")
@@ -192,24 +213,45 @@ def transfer(
             skip_input=skip_input,
             sample_shape=None if calibration is None else tuple(calibration.shape[2:]),
         )
-        done = Transfer(source, out, path_sha256(source), step=model.step, assumed=model.assumed)
-        net, done = _prepare(model, done, calibration)
+        done = Transfer(
+            source,
+            out,
+            path_sha256(source),
+            step=model.step,
+            assumed=model.assumed,
+            target=row.name,
+        )
+        net, done = _prepare(model, done, calibration, row)
         if hw is not None:
             done = replace(done, fit=fit(net, hw).require())
-        with atomic_path(out) as temporary:
-            if isinstance(net, IntNetwork) and out.suffix == ".net":
-                digest = to_netx(net, temporary)
-            else:
-                digest = to_nir(net, temporary, reader=reader)
-                done = _written(done, net, reader)
-            kind = "integer" if isinstance(net, IntNetwork) else "float"
-            done = replace(done, out_sha256=digest, kind=kind)
-            write_json(done.report_path, done.to_json())
+        if "reader" in row.options:
+            done = _written(done, net, reader)
+        options = {"reader": reader} if "reader" in row.options else {}
+        return _write(net, done, row, spikes=vectors, **options)
     except NetworkRefused as error:
-        error = _with_limits(error, out)
-        refused = Transfer(source, out, path_sha256(source), refused=error.refusals)
-        write_json(refused.report_path, refused.to_json())
+        error = _with_limits(error, row)
+        refused = Transfer(
+            source, out, path_sha256(source), refused=error.refusals, target=row.name
+        )
+        if row.ending or not out.exists():
+            write_json(refused.report_path, refused.to_json())
         raise error from None
+
+
+def _write(
+    net: FloatNetwork | IntNetwork, done: Transfer, row: Target, **options: Any
+) -> Transfer:
+    """Write the output, its companions and the account: all of them, or none."""
+    kind = "integer" if isinstance(net, IntNetwork) else "float"
+    with staged(done.out, row) as place:
+        written = row.write()(net, place, **options)
+        names = tuple(path.name for path in written.files)
+        if row.ending:
+            refuse_foreign(done.out, names, row)
+        folder = done.out.parent if row.ending else done.out
+        written = replace(written, out=done.out, files=tuple(folder / name for name in names))
+        done = replace(done, out_sha256=written.sha256, kind=kind, written=written)
+        write_json(report_path(place, row), done.to_json())
     return done
 
 
@@ -230,10 +272,10 @@ def _written(done: Transfer, net: FloatNetwork | IntNetwork, reader: str | None)
     )
 
 
-def _with_limits(error: NetworkRefused, out: Path) -> NetworkRefused:
+def _with_limits(error: NetworkRefused, target: Target) -> NetworkRefused:
     """Add what the chip's integers would refuse of the layers that could be read."""
     known = [layer for layer in error.layers if isinstance(layer, FloatLayer)]
-    if out.suffix != ".net" or not known:
+    if not target.integer or not known:
         return error
     more = [reason for layer in known for reason in layer_refusals(f"layer {layer.name}", layer)]
     if not more:
@@ -241,32 +283,20 @@ def _with_limits(error: NetworkRefused, out: Path) -> NetworkRefused:
     return NetworkRefused([*error.refusals, *more], where=error.where)
 
 
-def _check_paths(source: Path, out: Path) -> None:
-    if out.suffix not in ENDINGS:
-        raise InputError(
-            f"unknown ending {out.suffix!r} of an output",
-            where=str(out),
-            mend=f"use {' or '.join(ENDINGS)}",
-        )
-    if out.is_dir():
-        raise InputError("the output is a folder", where=str(out), mend="give a file's name")
-    keep_apart(out, source)
-
-
 def _prepare(
-    model: Model, done: Transfer, calibration: Spikes | None
+    model: Model, done: Transfer, calibration: Spikes | None, target: Target
 ) -> tuple[FloatNetwork | IntNetwork, Transfer]:
     """The network to write, and the account of how it came about."""
     floating, integer = model.floating, model.integer
     notes = () if floating is None else tuple(floating.meta.get("approximate", ()))
     done = replace(done, approximated=notes)
-    scaled = floating is not None and done.out.suffix == ".net"
+    scaled = floating is not None and target.integer
     if calibration is not None and not scaled and not notes:
-        what = "there is nothing to calibrate, only a float network going to .net is scaled"
+        what = "there is nothing to calibrate, only a float network going to integers is scaled"
         raise InputError(what, where="--calibrate", mend="leave it out")
     folded = () if floating is None else tuple(map(str, floating.meta.get("lowered", ())))
     done = replace(done, folded=folded)
-    if done.out.suffix == ".nir" and floating is not None:
+    if not target.integer and floating is not None:
         # Scales that training has not fixed are no part of the network.
         layers = floating.layers
         if integer is None:

@@ -37,6 +37,8 @@ class Backend:
         check: ``module:function`` below `sdcl_neuro.conversion` that raises `EnvironmentFault`
             where the backend cannot run; called before long work. None if it always can.
         libraries: distributions that compute, for certificates.
+        programs: ``module:function`` below `sdcl_neuro.conversion` that returns the programs that
+            compute and their versions, for certificates; None if there are none.
         extra: of the package, that brings them; None if nothing does.
         options: keywords of its function besides ``layers`` and ``device``.
     """
@@ -51,6 +53,7 @@ class Backend:
     cpu_only: bool = False
     check: str | None = None
     libraries: tuple[str, ...] = ()
+    programs: str | None = None
     extra: str | None = None
     options: tuple[str, ...] = ()
 
@@ -62,6 +65,10 @@ class Backend:
         """Raise `EnvironmentFault` if it cannot run on this machine."""
         if self.check is not None:
             _imported(self.check)()
+
+    def program_versions(self) -> dict[str, str]:
+        """Return the programs that compute, with their versions."""
+        return {} if self.programs is None else dict(_imported(self.programs)())
 
 
 ROWS = (
@@ -95,6 +102,37 @@ ROWS = (
         libraries=("lava-nc", "lava-dl"),
         extra="lava",
         options=("timeout_s", "run_cfg"),
+    ),
+    Backend(
+        name="onnx",
+        title="ONNX (onnxruntime)",
+        function="targets.onnx_event.run:run",
+        arithmetic="exact",
+        help="the ONNX file, run by onnxruntime",
+        cpu_only=True,
+        check="targets.onnx_event.writer:require_onnx",
+        libraries=("onnx", "onnxruntime"),
+        extra="onnx",
+    ),
+    Backend(
+        name="c",
+        title="C99",
+        function="targets.c.run:run",
+        arithmetic="exact",
+        help="the C file, compiled here and run",
+        cpu_only=True,
+        check="targets.c.build:find_compiler",
+        programs="targets.c.run:programs",
+    ),
+    Backend(
+        name="verilog",
+        title="SystemVerilog (Verilator)",
+        function="targets.verilog.run:run",
+        arithmetic="exact",
+        help="the SystemVerilog design, simulated by Verilator",
+        cpu_only=True,
+        check="targets.verilog.simulate:find_verilator",
+        programs="targets.verilog.simulate:programs",
     ),
     Backend(
         name="snntorch",

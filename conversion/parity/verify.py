@@ -102,7 +102,7 @@ def verify(
             "total": int(values.sum(dtype=np.int64)),
             "source": source,
         },
-        versions(libraries),
+        versions(libraries) | _programs(computed),
         (),
         recorded=None if recording is None else recording.to_json(),
         not_checked=not_checked_before(model, runs),
@@ -173,6 +173,14 @@ def _compared(
         not_checked=tuple(dict.fromkeys(not_checked)),
         assumed=tuple(dict.fromkeys(assumed)),
     )
+
+
+def _programs(backends: Iterable[str]) -> dict[str, str]:
+    """Versions of the programs outside of Python that compute."""
+    found: dict[str, str] = {}
+    for name in sorted(backends):
+        found |= BACKENDS[name].program_versions()
+    return found
 
 
 def _wanted(against: Iterable[str]) -> list[str]:

@@ -29,13 +29,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("model", metavar="MODEL", help="a checkpoint folder, .nir or .net")
     parser.add_argument(
-        "out", metavar="OUT", help="a .net file (chip integers), a .nir file, or .onnx with --part"
+        "out",
+        metavar="OUT",
+        nargs="?",
+        help="a .net file (chip integers), .nir, .c (C99), or .onnx with --part; none with --hdl",
     )
     parser.add_argument(
         "--part",
         metavar="NAME",
-        help="frame-branch or bridge: write this part of the dense side of a whole SDCL to "
-        "OUT.onnx, checked in onnxruntime",
+        help="what to write to OUT.onnx, checked in onnxruntime: event, the spiking network in "
+        "chip integers; frame-branch or bridge, of the dense side of a whole SDCL",
+    )
+    parser.add_argument(
+        "--hdl",
+        metavar="DIR",
+        type=Path,
+        help="instead of OUT: a folder of SystemVerilog with its testbench; simulated where "
+        "Verilator is installed, counted where yosys is",
     )
     parser.add_argument(
         "--calibrate",
@@ -65,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--spikes",
         metavar="IN",
         type=Path,
-        help="the bundle's input, .npz or .h5; random if left out",
+        help="input of the bundle or of the test vectors, .npz or .h5; random if left out",
     )
     parser.add_argument(
         "--diff",
@@ -87,12 +97,18 @@ def execute(args: argparse.Namespace) -> int:
     """Convert, print what was folded, rounded or refused, and return 0; or compare."""
     if args.diff:
         return _diff(args)
-    if args.part is not None or Path(args.out).suffix == ".onnx":
+    target = _target(args)
+    if args.part is not None and target is None:
         return _dense(args)
     from sdcl_neuro.conversion.transfer import transfer
     from sdcl_neuro.hardware import load_profile
 
     _check_bundle(args)
+    vectors = None
+    if args.spikes is not None and args.bundle is None:
+        from sdcl_neuro.network.spike_file import read_spikes
+
+        vectors = read_spikes(args.spikes)
     hw = None if args.hw is None else load_profile(args.hw)
     calibration = None
     if args.calibrate is not None:
@@ -104,11 +120,13 @@ def execute(args: argparse.Namespace) -> int:
     try:
         done = transfer(
             args.model,
-            args.out,
+            args.out if args.hdl is None else args.hdl,
             calibration=calibration,
             approximate=args.approximate,
             hw=hw,
             reader=args.reader,
+            target=target,
+            vectors=vectors,
             **model_options(args),
         )
     except NetworkRefused as error:
@@ -127,18 +145,36 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
+def _target(args: argparse.Namespace) -> str | None:
+    """The target's name where the ending alone does not say it; None where it does."""
+    if args.hdl is not None:
+        if args.out is not None or args.part is not None:
+            what = "--hdl DIR stands instead of OUT and --part"
+            raise InputError(what, mend="give one of them, once each")
+        return "verilog"
+    if args.out is None:
+        raise InputError("where to?", where="convert", mend="give OUT, or --hdl DIR")
+    if args.part == "event":
+        if Path(args.out).suffix != ".onnx":
+            raise InputError(
+                "--part event is written as ONNX", where=args.out, mend="name the output OUT.onnx"
+            )
+        return "onnx"
+    if args.part is None and Path(args.out).suffix == ".onnx":
+        raise InputError(
+            "which part?",
+            where=args.out,
+            mend="give --part event, --part frame-branch or --part bridge",
+        )
+    return None
+
+
 def _dense(args: argparse.Namespace) -> int:
     """Write a part of the dense side as ONNX, print how it compares with torch, return 0."""
     for name in ("calibrate", "approximate", "hw", "bundle", "spikes", *_READING):
         if getattr(args, name):
             what = f"--{_READING.get(name, name)} with the dense side, which has no spikes"
             raise InputError(what, mend="leave it out, or name the output OUT.net or OUT.nir")
-    if args.part is None:
-        raise InputError(
-            "which part of the dense side?",
-            where=args.out,
-            mend="give --part frame-branch or --part bridge",
-        )
     from sdcl_neuro.conversion.targets.onnx_export import export_onnx
 
     if not args.quiet:
@@ -166,10 +202,13 @@ def _diff(args: argparse.Namespace) -> int:
         "reader",
         "input_shape",
         "skip_input",
+        "hdl",
     ):
         if getattr(args, name):
             what = f"--{_READING.get(name, name)} with --diff, which writes nothing"
             raise InputError(what, mend="leave one out")
+    if args.out is None:
+        raise InputError("--diff compares two models", mend="give both: MODEL OTHER")
     from sdcl_neuro.conversion.difference import difference
 
     found = difference(args.model, args.out, dt=args.dt, writer=args.writer)
@@ -186,11 +225,10 @@ def _diff(args: argparse.Namespace) -> int:
 def _check_bundle(args: argparse.Namespace) -> None:
     """Find what would stop the bundle before anything is written."""
     if args.bundle is None:
-        if args.spikes is not None:
-            raise InputError("--spikes are a bundle's input", mend="give --bundle DIR, too")
         return
-    if Path(args.out).suffix != ".net":
-        raise InputError("a bundle holds a .net", where=args.out, mend="name the output OUT.net")
+    if args.out is None or Path(args.out).suffix != ".net":
+        where = args.out or "--hdl"
+        raise InputError("a bundle holds a .net", where=where, mend="name the output OUT.net")
     from sdcl_neuro.conversion.bundle.writer import check_bundle_folder
 
     check_bundle_folder(args.bundle)

@@ -63,7 +63,7 @@ def run(
         input_shape=net.input_shape,
         spikes=_unpacked(net, output, values.shape[:2], keep),
         elapsed_s=elapsed_s,
-        versions={"sdcl-neuro": __version__, "compiler": compiler_version()},
+        versions={"sdcl-neuro": __version__} | programs(),
     )
 
 
@@ -77,12 +77,12 @@ def build(net: IntNetwork, folder: Path, *, options: Sequence[str] = ("-O2",)) -
     return folder / NAME
 
 
-def compiler_version() -> str:
-    """What the compiler says of itself, its first line."""
+def programs() -> dict[str, str]:
+    """Return the compiler and what it says of itself, in its first line."""
     done = subprocess.run(
         [find_compiler(), "--version"], capture_output=True, text=True, check=False
     )
-    return (done.stdout.splitlines() or ["unknown"])[0]
+    return {"compiler": (done.stdout.splitlines() or ["unknown"])[0]}
 
 
 def _execute(program: Path, given: bytes, *, steps: int) -> tuple[bytes, float]:

@@ -94,11 +94,11 @@ def measure(net: IntNetwork, path: Path) -> Sizes:
 
 def _name(out: Path) -> str:
     if out.suffix != ".c":
-        raise InputError("not the name of a C file", where=str(out), mend="name it OUT.c")
+        raise InputError("not the name of a C file", where=out.name, mend="name it OUT.c")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", out.stem):
         raise InputError(
             f"{out.stem!r} is the prefix of the functions and not a C identifier",
-            where=str(out),
+            where=out.name,
             mend="use letters, digits and _, such as event.c",
         )
     return out.stem

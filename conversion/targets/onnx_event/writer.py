@@ -41,7 +41,7 @@ def to_onnx(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -
     """
     out = Path(out)
     if out.suffix != ".onnx":
-        raise InputError("not the name of an ONNX file", where=str(out), mend="name it OUT.onnx")
+        raise InputError("not the name of an ONNX file", where=out.name, mend="name it OUT.onnx")
     require_onnx()
     check_network(net)
     refuse_size(net)
@@ -64,7 +64,7 @@ def to_onnx(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -
             if wrong:
                 raise CheckFailed(
                     f"{wrong:,} of {compared:,} neuron steps differ in onnxruntime",
-                    where=str(path),
+                    where=path.name,
                     mend="report it with the network; nothing was written",
                 )
     kinds = sorted(

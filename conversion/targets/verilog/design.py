@@ -23,6 +23,8 @@ from ..bounds import bounds
 from ..scatter import by_input, stored
 
 HERE = Path(__file__).parent
+TOP = "sdcl_network"
+"""The top module; its own memories are called ``sdcl_network_weight_0`` and so on."""
 GENERIC = ("sdcl_neuron", "sdcl_dense_walk", "sdcl_conv_walk", "sdcl_population")
 
 

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Simulated:
         spikes: of every layer, uint8 ``[T, B, *out_shape]``.
         cycles: of all steps, from their first event to the end of the last layer's step; clearing
             the states between samples is not in them.
-        elapsed_s: of the simulation, without building it.
+        elapsed_s: of the simulator, without building it.
     """
 
     spikes: dict[int, Spikes]
@@ -52,16 +53,20 @@ def find_verilator() -> str:
     return found
 
 
-def verilator_version() -> str:
-    """What Verilator says of itself."""
+def programs() -> dict[str, str]:
+    """Return the simulator and what it says of itself."""
     done = subprocess.run(
         [find_verilator(), "--version"], capture_output=True, text=True, check=False
     )
-    return done.stdout.strip()
+    return {"verilator": done.stdout.strip()}
 
 
 def build(folder: Path) -> Path:
-    """Build the testbench of the design in `folder`; return the program, to be run there."""
+    """Build the testbench of the design in `folder`; return the program, to be run there.
+
+    Raises:
+        EnvironmentFault: Verilator is not installed, or failed.
+    """
     sources = sorted(path.name for path in folder.glob("*.sv"))
     command = [find_verilator(), *OPTIONS, *sources]
     done = _run(command, folder, dict(os.environ, MAKEFLAGS=""))
@@ -79,14 +84,15 @@ def build(folder: Path) -> Path:
 def simulate(net: IntNetwork, folder: Path, program: Path, spikes: Spikes) -> Simulated:
     """Run the built design in `folder` on spikes ``[T, B, *input_shape]``, sample by sample."""
     (folder / "input.txt").write_text(input_text(net, spikes), encoding="ascii")
+    began = perf_counter()
     done = _run([str(program.resolve()), "+write"], folder)
+    elapsed_s = perf_counter() - began
     found = re.search(r"(\d+) steps, \d+ spikes, (\d+) cycles", done.stdout)
     if done.returncode != 0 or found is None:
         last = (done.stdout + done.stderr).strip().splitlines()[-1:]
         raise EnvironmentFault(f"the simulation failed: {' '.join(last)}", where="verilog")
-    walltime = re.search(r"elapsed (\S+)", done.stdout)
     read = {index: _read(net, folder, index, spikes.shape[:2]) for index in range(len(net.layers))}
-    return Simulated(read, int(found.group(2)), float(walltime.group(1)) if walltime else 0.0)
+    return Simulated(read, int(found.group(2)), elapsed_s)
 
 
 def input_text(net: IntNetwork, spikes: Spikes) -> str:
@@ -122,7 +128,7 @@ def expected_text(layer_spikes: Spikes) -> str:
 def _read(net: IntNetwork, folder: Path, index: int, leading: tuple[int, ...]) -> Spikes:
     """A layer's spikes from ``spikes_K.txt``, uint8 ``[T, B, *out_shape]``."""
     steps, samples = leading
-    seen = np.fromstring((folder / f"spikes_{index}.txt").read_text("ascii"), np.int64, sep="\n")
+    seen = np.loadtxt(folder / f"spikes_{index}.txt", np.int64, ndmin=1)
     layer = net.layers[index]
     ends = np.flatnonzero(seen < 0)
     if len(ends) != steps * samples:
