@@ -238,9 +238,7 @@ def transfer(
         raise error from None
 
 
-def _write(
-    net: FloatNetwork | IntNetwork, done: Transfer, row: Target, **options: Any
-) -> Transfer:
+def _write(net: FloatNetwork | IntNetwork, done: Transfer, row: Target, **options: Any) -> Transfer:
     """Write the output, its companions and the account: all of them, or none."""
     kind = "integer" if isinstance(net, IntNetwork) else "float"
     with staged(done.out, row) as place:

@@ -26,7 +26,8 @@ def test_every_row_can_be_loaded() -> None:
         assert row.name == name
         assert callable(row.load())
         assert name in help_line()
-        row.require()  # everything is installed where the tests run
+        if row.programs is None:  # programs outside of Python may be absent
+            row.require()
     titles = [row.title for row in BACKENDS.values()]
     assert len(set(titles)) == len(titles)
 

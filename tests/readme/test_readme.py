@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from sdcl_neuro import demo
 from sdcl_neuro.cli import VERBS, main
+from sdcl_neuro.snn.checkpoint import save_checkpoint
+from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
 
 # What makes the README's training a matter of seconds.
 QUICK = (
@@ -28,12 +32,16 @@ def _blocks(root: Path, language: str) -> list[str]:
 
 
 def _commands(root: Path) -> tuple[list[str], list[str]]:
-    """Of the README: on the files of its Python block, and on a run of SDCL's own training."""
+    """Of the README: on the files of its Python block, and on a run of SDCL's own training.
+
+    Those on the demonstration's checkpoint are left out: see `test_the_other_targets`.
+    """
     found = [
         line
         for shell in _blocks(root, "sh")
         for line in shell.splitlines()
-        if line.startswith("sdcl-neuro ") and "lava install" not in line
+        if line.startswith("sdcl-neuro ")
+        and not any(words in line for words in ("lava install", "demo-out"))
     ]
     own = [line for line in found if "runs/small" in line]
     return [line for line in found if line not in own], own
@@ -75,6 +83,41 @@ def test_the_commands_of_sdcl_itself(
     assert (tmp_path / "persons.db").stat().st_size > 0
     assert main([*shlex.split(live)[1:], "--quiet", "--speed", "0", "--drop", "none"]) == 0
     assert "0 dropped" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is installed")
+def test_the_other_targets(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a branch of the demonstration's kind; Verilator and yosys have tests of their own."""
+    save_checkpoint(tmp_path / "demo-out" / "checkpoint", _branch(), input_size=(64, 32))
+    (block,) = [block for block in _blocks(root, "sh") if "demo-out" in block]
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("cc", "as", "ld", "sh"):
+        if found := shutil.which(name):
+            (programs / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    for command in block.replace(" && ", "\n").strip().splitlines():
+        if command.startswith("sdcl-neuro "):
+            assert main([*shlex.split(command)[1:], "--quiet"]) == 0, command
+            continue
+        done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=True)
+        assert command.startswith("cc ") or "event: 0 of 49152 neuron steps" in done.stdout
+    assert (tmp_path / "event_hdl" / "sdcl_network.sv").exists()
+    assert "every verdict holds" in capsys.readouterr().out
+
+
+def _branch() -> EventBranch:
+    """A compact branch in chip integers, not trained."""
+    torch.manual_seed(0)
+    branch = EventBranch(COMPACT)
+    spikes = (torch.rand(4, 1, 2, 64, 32) < 0.1).float()
+    branch.calibrate_rates(spikes, rate=0.2)
+    branch.prepare_quantization(spikes)
+    return branch
 
 
 def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

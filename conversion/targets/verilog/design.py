@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from math import gcd, prod
+from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -158,22 +158,30 @@ def _walk(layer: IntLayer) -> dict[str, Any]:
     if layer.convolution is None:
         return {}
     geometry = layer.convolution
-    steps = []
-    for stride, dilation in zip(geometry.stride, geometry.dilation, strict=True):
-        common = gcd(stride, dilation)
-        # Outputs o and taps k with o stride + k dilation constant.
-        steps.append((dilation // common, stride // common))
     return {
         "kernel": layer.kernel,
         "groups": geometry.groups,
         "per_group": layer.out_shape[0] // geometry.groups,
-        "steps": steps,
-        "field_bits": max(unsigned_bits(int(table.max())) for table in _tables(layer)),
+        "steps": steps_of(layer),
+        "field_bits": max(unsigned_bits(int(table.max())) for table in tables(layer)),
         "base_bits": unsigned_bits(layer.out_shape[0] - 1),
     }
 
 
-def _tables(layer: IntLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def steps_of(layer: IntLayer) -> list[tuple[int, int]]:
+    """Per axis, how far output and tap move from one output of an input to the next.
+
+    Outputs ``o`` and taps ``k`` of one input keep ``o stride + k dilation`` constant.
+    """
+    assert layer.convolution is not None
+    found = []
+    for stride, dilation in zip(layer.convolution.stride, layer.convolution.dilation, strict=True):
+        common = gcd(stride, dilation)
+        found.append((dilation // common, stride // common))
+    return found
+
+
+def tables(layer: IntLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each row and column of the input: number of outputs, first output, its tap."""
     assert layer.convolution is not None
     tables = []
@@ -201,7 +209,7 @@ def _memories(net: IntNetwork, index: int) -> list[Memory]:
         found.append(Memory(f"bias_{index}", 32, True, shifted))
     if layer.convolution is not None:
         width = _walk(layer)["field_bits"]
-        for name, table in zip(("row", "column"), _tables(layer), strict=True):
+        for name, table in zip(("row", "column"), tables(layer), strict=True):
             entries = (table[:, 0] << (2 * width)) | (table[:, 1] << width) | table[:, 2]
             found.append(Memory(f"{name}_{index}", 3 * width, False, entries))
         groups = layer.convolution.groups
@@ -248,8 +256,3 @@ def state_bits(net: IntNetwork) -> int:
         one += layer["neuron_bits"] if layer["recurrent"] else 0
         total += layer["neurons"] * one
     return total
-
-
-def inputs(net: IntNetwork) -> int:
-    """Number of the network's inputs."""
-    return prod(net.input_shape)

@@ -53,7 +53,7 @@ def to_verilog(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None
     out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8")
-    cycles = _simulated(net, texts, values, record.spikes) if which("verilator") else None
+    cycles = simulated_cycles(net, texts, values, record.spikes) if which("verilator") else None
     found = synthesise(out) if which("yosys") else None
     steps = values.shape[0] * values.shape[1]
     facts: dict[str, Any] = {
@@ -79,7 +79,7 @@ def to_verilog(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None
     )
 
 
-def _simulated(
+def simulated_cycles(
     net: IntNetwork, texts: Mapping[str, str], values: Spikes, expected: Mapping[int, Spikes]
 ) -> int:
     """Simulate the design on its vectors; return the cycles.

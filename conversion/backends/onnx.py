@@ -15,10 +15,10 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
-from .writer import NEEDED, refuse_size, require_onnx, session
+from ..targets.onnx_event.writer import NEEDED, refuse_size, require_onnx, session
 
 if TYPE_CHECKING:
-    from ...model import Model
+    from ..model import Model
 
 CHUNK_ELEMENTS = 1 << 26
 """Bytes of all layers' spikes in one call, so that memory stays bounded."""
@@ -50,7 +50,7 @@ def run(
     refuse_size(net)
     values = check_input(net, spikes)
     keep = check_layers(net, layers)
-    from .model import sequence_model
+    from ..targets.onnx_event.model import sequence_model
 
     ready = session(sequence_model(net).SerializeToString())
     steps, samples = values.shape[:2]

@@ -18,12 +18,12 @@ from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import Spikes
 
-from .build import TIMEOUT_S, compile_c, find_compiler
-from .source import check_program, header, source
-from .writer import refuse_size
+from ..targets.c.build import TIMEOUT_S, compile_c, find_compiler
+from ..targets.c.source import check_program, header, source
+from ..targets.c.writer import refuse_size
 
 if TYPE_CHECKING:
-    from ...model import Model
+    from ..model import Model
 
 NAME = "event"
 

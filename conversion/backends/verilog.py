@@ -13,12 +13,12 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
-from .design import TOP, files
-from .simulate import build, find_verilator, programs, simulate
-from .writer import refuse_size
+from ..targets.verilog.design import TOP, files
+from ..targets.verilog.simulate import build, find_verilator, programs, simulate
+from ..targets.verilog.writer import refuse_size
 
 if TYPE_CHECKING:
-    from ...model import Model
+    from ..model import Model
 
 
 def run(
