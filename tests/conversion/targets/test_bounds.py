@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sdcl_neuro.conversion.targets import vectors
 from sdcl_neuro.conversion.targets.bounds import bounds
 from sdcl_neuro.conversion.targets.scatter import by_input, stored
 from sdcl_neuro.conversion.targets.vectors import expected, sample_spikes
@@ -94,7 +95,7 @@ def test_vectors_hold_what_the_engine_computes_and_are_cut_to_whole_steps(
                 assert np.array_equal(words[at : at + count], np.flatnonzero(layer[step]))
                 at += count
         assert at == len(words)
-    monkeypatch.setattr("sdcl_neuro.conversion.targets.vectors.MAX_WORDS", len(words) // 2)
+    monkeypatch.setattr(vectors, "MAX_WORDS", len(words) // 2)
     shorter, fewer = expected(net, spikes)
     assert 0 < fewer < steps
     assert np.array_equal(shorter, words[: len(shorter)])

@@ -14,6 +14,7 @@ import pytest
 from sdcl_neuro import run
 from sdcl_neuro.conversion import to_onnx
 from sdcl_neuro.conversion.backends import onnx as onnx_backend
+from sdcl_neuro.conversion.targets.onnx_event import model as onnx_models
 from sdcl_neuro.conversion.targets.onnx_event import writer
 from sdcl_neuro.conversion.targets.onnx_event.model import sequence_model, step_model
 from sdcl_neuro.conversion.targets.onnx_event.step import digits, states
@@ -115,7 +116,7 @@ def test_a_wrong_graph_is_found_and_nothing_is_written(
 ) -> None:
     last = replace(everything.layers[-1], neuron=IntNeuron(1500, 300, 1))
     model = step_model(replace(everything, layers=(*everything.layers[:-1], last)))
-    monkeypatch.setattr(f"{step_model.__module__}.step_model", lambda _: model)
+    monkeypatch.setattr(onnx_models, "step_model", lambda _: model)
     with pytest.raises(CheckFailed, match=r"event_step\.onnx: .* differ in onnxruntime"):
         to_onnx(everything, tmp_path / "event.onnx")
     assert list(tmp_path.iterdir()) == []
