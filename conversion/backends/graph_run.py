@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.engine.check import check_input
 from sdcl_neuro.engine.readout import membranes
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.fixed_point import STATE_LIMIT, STATE_SHIFT, decay_towards_zero
@@ -61,45 +62,85 @@ def run_graph(
     """
     if backend == FLOAT and model.graph is not None:
         return _run_float(model.graph, spikes, layers=layers, device=device)
-    if backend in (FLOAT, *NEEDS_FLOAT):
-        what = f"{backend} knows no graph of a network whose chain alone is left"
-        raise InputError(what, where=model.where, mend="use loihi, snntorch-int or lava")
-    net = model.need_integer()
-    account = graph_of(net)
-    assert account is not None
+    account = _account(model)
+    kept = _kept(layers, len(account.layers))
+    needed = {layer for k in kept for layer in account.layers[k].layers}
+    record = run_chain(
+        model,
+        spikes,
+        backend=backend,
+        layers=sorted(needed),
+        readouts=layers is None,
+        device=device,
+        **options,
+    )
+    return replace(record, spikes={k: account.layers[k].read(record.spikes) for k in kept})
+
+
+def run_chain(
+    model: Model,
+    spikes: Any,
+    *,
+    backend: str,
+    layers: Sequence[int],
+    readouts: bool = True,
+    device: str = "cpu",
+    **options: Any,
+) -> Record:
+    """Run the chain of a graph, its spikes as they are in the chain.
+
+    Args:
+        model: of a graph.
+        spikes: the user's, or as the chain takes them.
+        backend: one that runs chains of integers.
+        layers: of the chain, whose spikes to keep; those that read-outs need are kept too.
+        readouts: whether to keep the membranes of the read-outs, under the user's numbers.
+        device, options: as for `run.run`.
+    """
     from .table import find_backend
 
+    if backend in (FLOAT, *NEEDS_FLOAT):
+        what = f"{backend} does not run the chain of a graph"
+        raise InputError(what, where=model.where, mend="use loihi, snntorch-int or lava")
+    net, account = model.need_integer(), _account(model)
     packed = pack(account, spikes, net)
-    kept = _kept(layers, len(account.layers))
-    readouts = account.readouts if layers is None else ()
-    needed = {layer for k in kept for layer in account.layers[k].layers}
+    tensors = account.readouts if readouts else ()
+    places = {tensor.parts[0].layer for tensor in tensors}
     inner: dict[str, Any] = {}
-    if backend == "lava" and readouts:
-        inner = {"membranes": sorted({tensor.parts[0].layer for tensor in readouts})}
-    if backend != "lava":
-        needed |= {tensor.parts[0].layer - 1 for tensor in readouts} - {-1}
+    if backend == "lava" and places:
+        inner = {"membranes": sorted(places)}
+        needed = {*layers, *places}
     else:
-        needed |= {tensor.parts[0].layer for tensor in readouts}
-    function = find_backend(backend).load()
-    chain = replace(model, graph=None) if model.graph is not None else model
-    record = function(chain, packed, layers=sorted(needed), device=device, **{**options, **inner})
-    found = {k: account.layers[k].read(record.spikes) for k in kept}
-    given = dict(record.readouts)
+        needed = {*layers, *(layer - 1 for layer in places)} - {-1}
+    chain = replace(model, graph=None)
+    record = find_backend(backend).load()(
+        chain, packed, layers=sorted(needed), device=device, **{**options, **inner}
+    )
     values: dict[int, NDArray[np.int64]] = {}
     clipped: dict[int, int] = {}
-    for index, tensor in enumerate(readouts):
-        values[index], clipped[index] = _readout(net, tensor, packed, record, given)
+    for index, tensor in enumerate(tensors):
+        values[index], clipped[index] = _readout(net, tensor, packed, record)
     return replace(
         record,
-        spikes=found,
         readouts=values,
-        readout_units={k: t.scale * (1 << STATE_SHIFT) for k, t in enumerate(readouts)},
+        readout_units={k: t.scale * (1 << STATE_SHIFT) for k, t in enumerate(tensors)},
         saturations=clipped,
     )
 
 
+def _account(model: Model) -> Account:
+    account = graph_of(model.need_integer())
+    if account is None:
+        raise InputError("it is no graph", where=model.where, mend="run it as it is")
+    return account
+
+
 def pack(account: Account, spikes: Any, net: IntNetwork) -> NDArray[np.uint8]:
-    """The chain's input from the user's."""
+    """The chain's input from the user's; as it is where it is the chain's already."""
+    given = getattr(spikes, "shape", ())
+    several = len({tensor.size[1:] for tensor in account.inputs}) > 1
+    if several and tuple(given[2:]) == tuple(net.input_shape):
+        return check_input(net, spikes)
     shapes = {tensor.name: tensor.shape for tensor in account.inputs}
     return account.pack(split_inputs(shapes, spikes, message_bits=net.message_bits))
 
@@ -115,16 +156,12 @@ def _kept(layers: Sequence[int] | None, count: int) -> tuple[int, ...]:
 
 
 def _readout(
-    net: IntNetwork,
-    tensor: Tensor,
-    packed: NDArray[np.uint8],
-    record: Record,
-    given: Mapping[int, NDArray[np.int64]],
+    net: IntNetwork, tensor: Tensor, packed: NDArray[np.uint8], record: Record
 ) -> tuple[NDArray[np.int64], int]:
     """A read-out's membranes ``[T, B, *shape]``, and how often one was clipped."""
     layer = tensor.parts[0].layer
-    if layer in given:
-        whole = given[layer]
+    if layer in record.readouts:
+        whole = record.readouts[layer]
         fired = tensor.read(record.spikes)
         low = int((tensor.read({layer: whole}) <= 1 - STATE_LIMIT).sum())
         clipped = int(fired.sum()) + low

@@ -14,8 +14,10 @@ from sdcl_neuro.network.spec import IntNetwork
 
 from ..backends.table import BACKENDS
 from ..model import Model
+from ..quantisation.graphs import graph_of
 from .cause import AGREES, faulty_membrane, find_cause
 from .certificate import FirstMismatch, LayerParity, PairKind, PairParity
+from .graphs import compare_graph, graph_record
 from .layer_rules import membrane_at
 from .rounding import LayerRounding, explain_mismatches
 
@@ -35,8 +37,12 @@ class PairRuns:
         run: Callable[..., Record],
     ) -> None:
         self.model, self.spikes, self._run = model, spikes, run
-        known = model.integer if model.integer is not None else model.need_float()
-        self.names = [layer.name for layer in known.layers]
+        self.graph = None if model.integer is None else graph_of(model.integer)
+        if self.graph is None:
+            known = model.integer if model.integer is not None else model.need_float()
+            self.names = [layer.name for layer in known.layers]
+        else:
+            self.names = [tensor.name for tensor in self.graph.layers]
         wanted = range(len(self.names)) if layers is None else layers
         self.layers = sorted({int(index) for index in wanted})
         for index in self.layers:
@@ -51,6 +57,8 @@ class PairRuns:
 
     def record(self, backend: str) -> Record:
         """A backend's record, with all layers but where that is slow."""
+        if backend not in self._records and self.graph is not None:
+            self._records[backend] = graph_record(self.model, self.spikes, backend)
         if backend not in self._records:
             layers = self.layers if BACKENDS[backend].slow_layers else None
             record = self._run(self.model, self.spikes, backend=backend, layers=layers)
@@ -71,6 +79,10 @@ def compare(
             one compared with elsewhere; layers that are not named are left out. None is all steps.
     """
     first, second = runs.record(one), runs.record(two)
+    if runs.graph is not None:
+        return compare_graph(
+            runs.model, runs.graph, runs.spikes, (first, second), kind, runs.layers
+        )
     rounding: tuple[LayerRounding, ...] | None = None
     if kind == "float" and not _equal(runs.layers, first, second):
         net = runs.model.need_float()

@@ -89,9 +89,12 @@ def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> tuple[Re
 def _run_in_pieces(args: argparse.Namespace, layers: list[int] | None) -> tuple[Record, Model]:
     """Through the engine, from one ``.h5`` file into another, in bounded memory."""
     from sdcl_neuro.conversion.backends import loihi
+    from sdcl_neuro.conversion.backends.graph_run import graph_model
 
     _options(args)
     model = open_model(args)
+    if graph_model(model) is not None:
+        return _run_at_once(args, layers)
     done = loihi.run_file(model, args.spikes, args.out, layers=layers, device=args.device)
     return done, model
 
@@ -129,6 +132,10 @@ def _summary(record: Record, out: Path, layers: list[int] | None) -> dict[str, A
         "samples": record.samples,
         "input_shape": list(record.input_shape),
         "layers_kept": sorted(record.spikes) or list(kept),
+        "readouts": {
+            f"readout_{index}": {"unit": unit, "clipped": record.saturations.get(index)}
+            for index, unit in record.readout_units.items()
+        },
         "activity": [_counts(layer) for layer in record.activity],
         "elapsed_s": record.elapsed_s,
         "versions": dict(record.versions),

@@ -1,7 +1,8 @@
 """Spikes in files: ``.npz``, or ``.h5`` for long recordings.
 
 An input file has ``spikes``, uint8 ``[T, B, ...]``. An output file has ``layer_0``, ``layer_1``
-and so on, uint8 ``[T, B, *out_shape]``, for the layers that were asked for.
+and so on, uint8 ``[T, B, *out_shape]``, for the layers that were asked for; of read-outs,
+``readout_0`` and so on (`write_spikes`).
 """
 
 from __future__ import annotations
@@ -73,17 +74,26 @@ def write_spikes(
 ) -> None:
     """Write layers' spikes as ``layer_K``, or one array as ``spikes``; whole or not at all.
 
+    A record's read-outs become ``readout_K``, membranes after each step in the backend's own
+    numbers, and ``readout_K_unit``, how many of them make one unit of the model.
+
     Args:
         path: ends in ``.npz`` or ``.h5``.
         source: a run's record, a mapping from layer index to spikes, or input spikes.
     """
     path = Path(path)
     ending = ending_of(path)
+    arrays: dict[str, NDArray[Any]]
     if isinstance(source, np.ndarray):
         arrays = {KEY: check_spikes(source, where=str(path))}
     else:
         layers = source.spikes if isinstance(source, Record) else source
         arrays = {f"layer_{index}": np.asarray(layers[index]) for index in sorted(layers)}
+        if isinstance(source, Record):
+            for index, values in source.readouts.items():
+                whole = values.dtype.kind == "i"  # membranes have 24 bits
+                arrays[f"readout_{index}"] = values.astype(np.int32 if whole else np.float32)
+                arrays[f"readout_{index}_unit"] = np.asarray(float(source.readout_units[index]))
     with atomic_path(path) as temporary:
         if ending == ".npz":
             with temporary.open("wb") as stream:
@@ -197,7 +207,8 @@ def _write_h5(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
 
     with h5py.File(path, "w") as file:
         for name, values in arrays.items():
-            options = h5_layout(values.shape, values.itemsize) if values.size else {}
+            chunked = values.size and values.ndim > 1
+            options = h5_layout(values.shape, values.itemsize) if chunked else {}
             file.create_dataset(name, data=values, **options)
 
 
