@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
     "live": ("live", "hybrid re-identification on a stream, as it comes"),
     "events": ("events", "event files: info, encode, simulate, align"),
+    "data": ("data", "data sets: check a folder"),
     "weights": ("weights", "weights of the frame branch: convert"),
     "lava": ("lava", "Lava on this Python: install, status"),
 }

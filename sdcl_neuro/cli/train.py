@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "configuration",
         metavar="CONFIG",
-        help="a packaged configuration's name (generated-small, prid2011, ...) or a .toml file",
+        help="a packaged configuration's name (generated-small, prid2011, ...), a .toml file, or "
+        "the folder of a data set: what it holds is found and said",
     )
     parser.add_argument(
         "overrides", metavar="KEY=VALUE", nargs="*", help="as training.float_stage.epochs=3"
@@ -38,23 +39,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Train, print the result."""
     from sdcl_neuro.reid.configuration import load_configuration
+    from sdcl_neuro.reid.pipeline.found_data import configuration_of
     from sdcl_neuro.reid.pipeline.training_run import plan_training, run_training
 
-    configuration = load_configuration(
-        args.configuration,
-        [*reading_overrides(args), *alignment_overrides(args), *args.overrides],
-    )
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    overrides = [*reading_overrides(args), *alignment_overrides(args), *args.overrides]
+    if _is_folder(args.configuration):
+        args.root = args.root or Path(args.configuration)
+        configuration = configuration_of(args.root, overrides, args.out, say)
+    else:
+        configuration = load_configuration(args.configuration, overrides)
     if args.dry_run:
         plan = plan_training(configuration, args.root)
         if args.json is not None:
             write_json(args.json, plan.to_dict())
         print(plan)
         return 0
-
-    def say(line: str) -> None:
-        if not args.quiet:
-            print(line, file=sys.stderr, flush=True)
-
     result = run_training(
         configuration,
         args.out,
@@ -68,3 +71,10 @@ def execute(args: argparse.Namespace) -> int:
         write_json(args.json, result.to_dict())
     print(result)
     return 0
+
+
+def _is_folder(name: str) -> bool:
+    """Whether a folder is meant, not the configuration of that name."""
+    from sdcl_neuro.reid.configuration import list_configurations
+
+    return Path(name).is_dir() and name not in list_configurations()

@@ -7,12 +7,10 @@ from sdcl_neuro.hybrid.bridge import BridgeConfig
 from sdcl_neuro.hybrid.frame_branch import MAP_CHANNELS, map_size
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 
+from ..datasets.table import KINDS, kind_named
 from .reading import Fault
 from .recording_tables import AlignmentTable, ReadingTable
 from .tables import Configuration
-
-WITHOUT_FRAMES = ("event-reid",)
-WITH_RECORDING = ("mot",)
 
 
 def bridge_config(configuration: Configuration, *, identities: int = 0) -> BridgeConfig:
@@ -77,23 +75,32 @@ def clip_format(configuration: Configuration) -> ClipFormat:
 def disagreements(configuration: Configuration) -> list[Fault]:
     """Faults between tables that are each right by themselves."""
     data, inputs = configuration.data, configuration.bridge.inputs
+    kind = kind_named(data.kind)
     found = []
     if frame_branch_name(configuration) == "none":
         mend = "give one of resnet50, osnet_x1_0, osnet_x0_25, small, or set bridge.inputs"
         found.append(Fault("frame_branch.name", "is none, and frames are an input", mend))
-    if inputs != "e" and data.kind in WITHOUT_FRAMES:
+    if inputs != "e" and not kind.frames:
         what = f"is {inputs}, and {data.kind} has no frames"
         found.append(Fault("bridge.inputs", what, 'set "e", with bridge.fusion = "none"'))
     if inputs != "v" and data.events == "none" and not data.cache:
         what = f"is {inputs}, and data.events is none"
         found.append(Fault("bridge.inputs", what, 'set "v", or give data.cache'))
-    if data.kind == "mars" and data.events == "auto" and not data.cache and inputs != "v":
+    if not kind.finds_events and data.events == "auto" and not data.cache and inputs != "v":
         mend = 'give the folder that holds bbox_train and bbox_test with .mat files, or "none"'
-        found.append(Fault("data.events", "is auto, which MARS has no place for", mend))
-    for name, table in (("reading", ReadingTable), ("alignment", AlignmentTable)):
-        if data.kind not in WITH_RECORDING and getattr(data, name) != table():
+        what = f"is auto, and {data.kind} has no usual place for events"
+        found.append(Fault("data.events", what, mend))
+    for name, table, taken in (
+        ("reading", ReadingTable, kind.takes_reading),
+        ("alignment", AlignmentTable, kind.takes_alignment),
+    ):
+        if not taken and getattr(data, name) != table():
             what = f"is set, and {data.kind} has no recording that belongs to a video"
-            found.append(Fault(f"data.{name}", what, f"give {', '.join(WITH_RECORDING)}"))
+            mend = ", ".join(one for one, row in KINDS.items() if getattr(row, f"takes_{name}"))
+            found.append(Fault(f"data.{name}", what, f"give {mend}"))
+    if kind.one_bin and inputs != "v" and configuration.clip.bins != 1:
+        what = f"is {configuration.clip.bins}, and {data.kind} has event pictures without times"
+        found.append(Fault("clip.bins", what, "set 1"))
     if data.kind == "mot" and not (data.mot.video and data.mot.tracks):
         found.append(Fault("data.mot", "names no video or no tracks", "give both files"))
     if min(configuration.event_branch.description().output_shape(configuration.clip.size)) < 1:

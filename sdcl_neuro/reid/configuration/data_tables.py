@@ -9,11 +9,14 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
 
 from ..datasets.degradations import KINDS, SEVERITIES
+from ..datasets.event_reid import EventReidTable
 from ..datasets.generated import GeneratedConfig
+from ..datasets.held import MotTable
+from ..datasets.own_folder import FolderTable
 from ..datasets.pairing import EventFiles
+from ..datasets.table import kind_named
 from .recording_tables import AlignmentTable, ReadingTable
 
-Kind = Literal["prid2011", "ilidsvid", "mars", "event-reid", "generated", "mot"]
 Part = Literal["test", "all"]
 SEED_MAX = (1 << 31) - 1
 
@@ -55,62 +58,22 @@ class Degradation:
 
 
 @dataclass(frozen=True)
-class EventReidTable:
-    """Event-ReId: lists of windows, or folds that leave persons out.
-
-    Attributes:
-        train, query, gallery: list files, below the root; without any, there are folds.
-        folds: how many; `data.split` says which of them is tested.
-        seed: of the folds.
-    """
-
-    train: str = ""
-    query: str = ""
-    gallery: str = ""
-    folds: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        at_least(self, folds=2, seed=0)
-
-
-@dataclass(frozen=True)
-class MotTable:
-    """A video with tracks in MOTChallenge's format: who leaves is asked of who arrived.
-
-    Attributes:
-        video, tracks: files below the root.
-        events: an event file; empty simulates them. How it is read and lies to the video say
-            `data.reading` and `data.alignment`.
-        stride: video frames per tracklet frame.
-        sensor_scale: pixels of the simulated sensor per pixel of the video, along a side.
-    """
-
-    video: str = ""
-    tracks: str = ""
-    events: str = ""
-    stride: int = 1
-    sensor_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        at_least(self, stride=1)
-        good = 0 < self.sensor_scale <= 1
-        require(good, f"sensor_scale is {self.sensor_scale}", "give one above 0, up to 1")
-
-
-@dataclass(frozen=True)
 class DataTable:
     """Which data set, and in which state. Paths that are not absolute start at the root.
 
     Attributes:
-        kind: which data set; `event_reid`, `generated` and `mot` hold what only one of them has.
+        kind: which data set; `event_reid`, `generated`, `mot` and `folder` hold what only some
+            of them have.
         split: which of the splits (or folds), from 0.
         splits: a split file; empty looks for it in the root.
         events: the folder of the events; ``auto`` looks for it in the root, ``none`` takes frames
             alone.
         cache: a folder of simulated events to use instead (`fill_cache` fills it); of the
             generated set, one that keeps rendered tracklets, if a root is given.
-        queries_in_gallery: of MARS, as the published evaluation has it.
+        queries_in_gallery: of MARS and MARS*, as the published evaluation has it.
+        protocol: of data sets that have several; empty takes the first.
+        interval_ms: length of what one frame of a tracklet shows, of recordings without frames; 0
+            takes the data set's own.
         event_files: how the paper's event files are to be read where they leave it open.
         simulator: the pixels of simulated events, in a cache or of a video; the generated set has
             its own.
@@ -118,12 +81,14 @@ class DataTable:
         reading, alignment: of the recording that belongs to a video (`mot`).
     """
 
-    kind: Kind = "prid2011"
+    kind: str = "prid2011"
     split: int = 0
     splits: str = ""
     events: str = "auto"
     cache: str = ""
     queries_in_gallery: bool = True
+    protocol: str = ""
+    interval_ms: float = 0.0
     event_files: EventFiles = field(default_factory=EventFiles)
     simulator: SimulatorConfig = field(default_factory=SimulatorConfig)
     degradation: Degradation = field(default_factory=Degradation)
@@ -132,6 +97,10 @@ class DataTable:
     mot: MotTable = field(default_factory=MotTable)
     reading: ReadingTable = field(default_factory=ReadingTable)
     alignment: AlignmentTable = field(default_factory=AlignmentTable)
+    folder: FolderTable = field(default_factory=FolderTable)
 
     def __post_init__(self) -> None:
+        kind_named(self.kind)
         at_least(self, split=0)
+        good = 0 <= self.interval_ms <= 1e6
+        require(good, f"interval_ms is {self.interval_ms}", "give 0 to 1e6")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +33,17 @@ class Clip:
             )
 
 
-def pick_frames(count: int, frames: int, *, seed: int | None = None) -> NDArray[np.int64]:
+Pick = Literal["middle", "first"]
+
+
+def pick_frames(
+    count: int, frames: int, *, seed: int | None = None, pick: Pick = "middle"
+) -> NDArray[np.int64]:
     """One frame of each of `frames` evenly divided chunks of a tracklet of `count`.
 
     As in the paper's training: at random within each chunk. Without a seed the middle of each
-    chunk, so that evaluation is repeatable. A tracklet of fewer frames shows some repeatedly.
+    chunk, or its first frame, so that evaluation is repeatable. A tracklet of fewer frames shows
+    some repeatedly.
 
     Returns:
         int64 ``[frames]``, ascending, each below `count`.
@@ -47,7 +54,7 @@ def pick_frames(count: int, frames: int, *, seed: int | None = None) -> NDArray[
     if count < 1 or frames < 1:
         raise InputError(f"{frames} frames out of {count}", mend="give at least 1 of each")
     edges = np.arange(frames + 1) * count / frames
-    part = np.full(frames, 0.5)
+    part = np.full(frames, 0.5 if pick == "middle" else 0.0)
     if seed is not None:
         part = np.random.default_rng([seed, count]).random(frames)
     picked = np.floor(edges[:-1] + part * np.diff(edges)).astype(np.int64)

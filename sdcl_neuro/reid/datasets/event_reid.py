@@ -22,6 +22,7 @@ from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
 from .clip import Clip
 from .faults import Faults
 from .index import describe
+from .table import Choices
 
 SENSOR = (640, 480)
 TIME_UNIT_US = 100.0
@@ -91,6 +92,50 @@ class EventReid:
 
     def __str__(self) -> str:
         return f"Event-ReId in {self.root}: {len(self.entries)} windows; {describe(self)}"
+
+
+@dataclass(frozen=True)
+class EventReidTable:
+    """Lists of windows or recordings, or folds that leave persons out.
+
+    Attributes:
+        train, query, gallery: list files, below the root; without any, there are folds.
+        folds: how many; `data.split` says which of them is tested.
+        seed: of the folds.
+    """
+
+    train: str = ""
+    query: str = ""
+    gallery: str = ""
+    folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("folds", 2), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}", mend=f"give {least} or more")
+
+
+def recognise(root: Path) -> bool:
+    """Whether a folder holds windows by their names."""
+    return any(NAME.fullmatch(path.name) for path in root.rglob("*_c*_*.txt"))
+
+
+def open_data(root: Path, choices: Choices) -> EventReid:
+    """Event-ReId's windows; see `table`."""
+    own = choices.own if isinstance(choices.own, EventReidTable) else EventReidTable()
+    lists = [root / name if name else None for name in (own.train, own.query, own.gallery)]
+    data = read_event_reid(root, train=lists[0], query=lists[1], gallery=lists[2])
+    if any(lists):
+        return data
+    folds = leave_persons_out(data, folds=own.folds, seed=own.seed)
+    if choices.split >= len(folds):
+        raise InputError(
+            f"split {choices.split} of {len(folds)} folds",
+            where="data.split",
+            mend=f"give 0 to {len(folds) - 1}",
+        )
+    return folds[choices.split]
 
 
 def read_event_reid(

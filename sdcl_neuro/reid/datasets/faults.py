@@ -6,8 +6,17 @@ from pathlib import Path
 
 from sdcl_neuro.errors import InputError
 
-# So many are named, each with at most so many characters; the others are counted.
+# So many are named in the message, each with at most so many characters; the others are counted.
 SHOWN, LONGEST = 12, 200
+KEPT = 10_000
+
+
+class FaultyData(InputError):
+    """A folder with faults: the first are in the message, all of them in `faults`."""
+
+    def __init__(self, what: str, *, where: str, mend: str, faults: tuple[str, ...]) -> None:
+        self.faults = faults
+        super().__init__(what, where=where, mend=mend)
 
 
 class Faults:
@@ -19,9 +28,9 @@ class Faults:
         self.count = 0
 
     def add(self, what: str) -> None:
-        """One more; only the first few are kept as text."""
+        """One more; only the first thousands are kept as text."""
         self.count += 1
-        if self.count <= SHOWN:
+        if self.count <= KEPT:
             line = " ".join(what.split())
             self.found.append(line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}...")
 
@@ -37,4 +46,9 @@ class Faults:
             return
         more = f" | and {self.count - SHOWN:,} more" if self.count > SHOWN else ""
         many = "1 fault" if self.count == 1 else f"{self.count:,} faults"
-        raise InputError(f"{many}: {' | '.join(self.found)}{more}", where=str(self.root), mend=mend)
+        raise FaultyData(
+            f"{many}: {' | '.join(self.found[:SHOWN])}{more}",
+            where=str(self.root),
+            mend=mend,
+            faults=tuple(self.found),
+        )

@@ -14,7 +14,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
 
-from .clip import Clip, pick_frames
+from .clip import Clip, Pick, pick_frames
 from .index import describe
 
 Size = tuple[int, int]
@@ -83,6 +83,8 @@ class FolderData:
         train, query, gallery: positions in `entries`.
         fps: frames a second, for the times of frames and simulated events.
         source: of the events.
+        pick: without a seed, the middle or the first frame of each evenly divided chunk.
+        notes: what was assumed, in words.
     """
 
     name: str
@@ -93,6 +95,8 @@ class FolderData:
     gallery: tuple[int, ...]
     fps: float
     source: EventSource
+    pick: Pick = "middle"
+    notes: tuple[str, ...] = ()
 
     @property
     def has_events(self) -> bool:
@@ -111,7 +115,7 @@ class FolderData:
             InputError: a file that is gone or damaged.
         """
         entry = self.entries[position]
-        picked = pick_frames(len(entry.frames), clip.frames, seed=seed)
+        picked = pick_frames(len(entry.frames), clip.frames, seed=seed, pick=self.pick)
         pictures = [read_picture(entry.folder / entry.frames[int(k)]) for k in picked]
         sizes = [(picture.shape[1], picture.shape[0]) for picture in pictures]
         boxes = np.array([(0, 0, *size) for size in sizes], dtype=np.int64)

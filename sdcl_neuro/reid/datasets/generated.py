@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
@@ -15,6 +16,7 @@ from sdcl_neuro.events.tracklets import Tracklet
 
 from .clip import Clip
 from .index import describe
+from .table import Choices
 
 
 @dataclass(frozen=True)
@@ -150,3 +152,9 @@ class Generated:
 
     def __str__(self) -> str:
         return f"generated (seed {self.config.seed}): {describe(self)}"
+
+
+def open_data(root: Path, choices: Choices) -> Generated:
+    """Rendered persons, which lie nowhere; see `table`."""
+    own = choices.own if isinstance(choices.own, GeneratedConfig) else GeneratedConfig()
+    return Generated(own)

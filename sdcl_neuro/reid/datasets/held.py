@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 
 from .clip import Clip
 from .index import describe
+from .table import Choices
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,3 +77,55 @@ def hold_segments(
             f"no tracklets of segment {empty[0]!r}", mend="cut the video with by_segment=True"
         )
     return Held(tuple(tracklets), query=places[query], gallery=places[gallery])
+
+
+@dataclass(frozen=True)
+class MotTable:
+    """A video with tracks in MOTChallenge's format: who leaves is asked of who arrived.
+
+    Attributes:
+        video, tracks: files below the root.
+        events: an event file; empty simulates them. How it is read and lies to the video say
+            `data.reading` and `data.alignment`.
+        stride: video frames per tracklet frame.
+        sensor_scale: pixels of the simulated sensor per pixel of the video, along a side.
+    """
+
+    video: str = ""
+    tracks: str = ""
+    events: str = ""
+    stride: int = 1
+    sensor_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.stride < 1:
+            raise InputError(f"stride is {self.stride}", mend="give 1 or more")
+        if not 0 < self.sensor_scale <= 1:
+            raise InputError(
+                f"sensor_scale is {self.sensor_scale}", mend="give one above 0, up to 1"
+            )
+
+
+def open_data(root: Path, choices: Choices) -> Held:
+    """Tracklets of a video, all of them held; who leaves is asked of who arrived."""
+    from sdcl_neuro.events.alignment import Alignment
+    from sdcl_neuro.events.tracklets import cut_tracklets, open_video, read_mot
+
+    own, clip = choices.own, choices.clip
+    if not isinstance(own, MotTable):
+        raise InputError("no video and no tracks", where="data.mot", mend="name both files")
+    alignment = choices.alignment or Alignment()
+    video = open_video(root / own.video, alignment)
+    sensor = tuple(max(1, round(side * own.sensor_scale)) for side in video.size)
+    found = cut_tracklets(
+        video,
+        read_mot(root / own.tracks),
+        choices.reading.read(root / own.events) if own.events else choices.simulator,
+        frames=clip.frames,
+        bins=clip.bins,
+        size=clip.size,
+        stride=own.stride,
+        sensor=(sensor[0], sensor[1]),
+        alignment=alignment,
+    )
+    return hold_segments(found)

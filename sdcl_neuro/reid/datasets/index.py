@@ -93,4 +93,5 @@ def describe(data: DataSet) -> str:
         persons = len(set(found.persons.tolist()) - {0})
         cameras = len(set(found.cameras.tolist()))
         parts.append(f"{part} {len(found.persons):,} of {persons:,} persons, {cameras} cameras")
-    return "; ".join(parts)
+    notes: tuple[str, ...] = getattr(data, "notes", ())
+    return "; ".join([*parts, *notes])

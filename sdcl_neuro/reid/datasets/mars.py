@@ -15,6 +15,7 @@ from .faults import Faults
 from .folder import PICTURES, Entry, FolderData, NoEvents
 from .pairing import EVENT_FILES, EventFiles, names_in, pair
 from .splits import load_table
+from .table import Choices
 
 FPS = 25.0  # nominal; only the scale of times depends on it
 JUNK, DISTRACTOR = -1, 0
@@ -88,6 +89,7 @@ def read_mars(
     root: Path | str,
     *,
     events: Path | str | None = None,
+    info: Path | str | None = None,
     queries_in_gallery: bool = True,
     event_files: EventFiles | None = None,
 ) -> FolderData:
@@ -100,6 +102,7 @@ def read_mars(
         root: holds ``bbox_train``, ``bbox_test`` and ``info``.
         events: holds ``bbox_train`` and ``bbox_test`` with ``.mat`` files; None for frames
             alone (or events simulated into a cache).
+        info: holds the tables and lists; ``info`` in `root` if left out.
         queries_in_gallery: as the published evaluation has it; False as torchreid has it.
         event_files: how to read them, where the files leave it open.
 
@@ -107,14 +110,15 @@ def read_mars(
         InputError: everything that is missing or does not pair, in one list.
     """
     root = Path(root)
-    tables = read_mars_tables(root / "info")
+    info = root / "info" if info is None else Path(info)
+    tables = read_mars_tables(info)
     faults = Faults(root)
     tree = None if events is None else Path(events)
     asking = set(tables.query.tolist())
     parts: dict[str, list[int]] = {"train": [], "query": [], "gallery": []}
     entries: list[Entry] = []
     for part, table in (("train", tables.train), ("test", tables.test)):
-        lines = _names(root / "info" / f"{part}_name.txt", faults)
+        lines = _names(info / f"{part}_name.txt", faults)
         reader = _Reader(root, tree, f"bbox_{part}", lines, faults)
         for row, (first, last, person, camera) in enumerate(table.tolist()):
             entry = None
@@ -131,8 +135,31 @@ def read_mars(
             entries.append(entry)
     faults.check(MEND)
     source = NoEvents() if tree is None else event_files or EventFiles()
-    tuples = {part: tuple(found) for part, found in parts.items()}
-    return FolderData("MARS", root, tuple(entries), fps=FPS, source=source, **tuples)
+    return FolderData(
+        "MARS",
+        root,
+        tuple(entries),
+        fps=FPS,
+        source=source,
+        train=tuple(parts["train"]),
+        query=tuple(parts["query"]),
+        gallery=tuple(parts["gallery"]),
+    )
+
+
+def recognise(root: Path) -> bool:
+    """Whether a folder looks like MARS's."""
+    return (root / "bbox_train").is_dir() and (root / "info" / "query_IDX.mat").is_file()
+
+
+def open_data(root: Path, choices: Choices) -> FolderData:
+    """MARS; its events, which have no usual place, are below ``events``. See `table`."""
+    return read_mars(
+        root,
+        events=None if choices.events in ("none", "auto") else root / choices.events,
+        queries_in_gallery=choices.queries_in_gallery,
+        event_files=choices.event_files,
+    )
 
 
 def _names(path: Path, faults: Faults) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sdcl_neuro.errors import InputError
 
@@ -11,6 +12,7 @@ from .faults import Faults
 from .folder import PICTURES, Entry, EventSource, FolderData, NoEvents
 from .pairing import EVENT_FILES, EventFiles, names_in, pair
 from .splits import Split, chosen_split, person_number, read_ilids_splits, read_prid_splits
+from .table import Choices
 
 AUTO = "auto"
 FPS = 25.0  # nominal, of both; only the scale of times depends on it
@@ -71,6 +73,40 @@ def read_ilidsvid(
     persons = tree.persons()
     found = read_ilids_splits(tree.file(splits, SPLITS_ILIDS), persons)
     return tree.data("iLIDS-VID", chosen_split(found, split, root), _source(events, event_files))
+
+
+def is_prid2011(root: Path) -> bool:
+    """Whether a folder looks like PRID-2011's."""
+    return any((root / name / "cam_a").is_dir() for name in FRAMES_PRID)
+
+
+def is_ilidsvid(root: Path) -> bool:
+    """Whether a folder looks like iLIDS-VID's."""
+    return any((root / name / "cam1").is_dir() for name in FRAMES_ILIDS)
+
+
+def open_prid2011(root: Path, choices: Choices) -> FolderData:
+    """PRID-2011; see `table`."""
+    return read_prid2011(root, **_arguments(root, choices))
+
+
+def open_ilidsvid(root: Path, choices: Choices) -> FolderData:
+    """iLIDS-VID; see `table`."""
+    return read_ilidsvid(root, **_arguments(root, choices))
+
+
+def _arguments(root: Path, choices: Choices) -> dict[str, Any]:
+    events: Path | str | None = root / choices.events
+    if choices.events == "none":
+        events = None
+    elif choices.events == AUTO:
+        events = AUTO
+    return {
+        "split": choices.split,
+        "splits": root / choices.splits if choices.splits else None,
+        "events": events,
+        "event_files": choices.event_files,
+    }
 
 
 def _source(events: Path | str | None, event_files: EventFiles | None) -> EventSource:
@@ -139,8 +175,16 @@ class _Tree:
                         parts[where].append(len(entries))
                         entries.append(entry)
         self.faults.check(MEND)
-        tuples = {part: tuple(found) for part, found in parts.items()}
-        return FolderData(name, self.root, tuple(entries), fps=FPS, source=source, **tuples)
+        return FolderData(
+            name,
+            self.root,
+            tuple(entries),
+            fps=FPS,
+            source=source,
+            train=tuple(parts["train"]),
+            query=tuple(parts["query"]),
+            gallery=tuple(parts["gallery"]),
+        )
 
     def _entry(self, person: str, camera: int) -> Entry | None:
         inner = f"{self.cameras[camera]}/{person}"

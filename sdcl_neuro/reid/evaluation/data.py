@@ -11,9 +11,9 @@ from sdcl_neuro.errors import InputError
 from ..configuration import Configuration, build_data, list_configurations, load_configuration
 from ..configuration.data_tables import DataTable, Degradation
 from ..datasets import Clip, DataSet
+from ..datasets.table import KINDS
 from .trained import Trained
 
-KINDS = ("prid2011", "ilidsvid", "mars", "event-reid", "generated", "mot")
 _ANY = "generated-small"
 """Gives whatever a data set without a configuration of its own does not say."""
 
@@ -53,7 +53,7 @@ def choose_data(
 
     Args:
         trained: whose own configuration is taken if `name` is left out.
-        name: of `KINDS`, of a packaged configuration, or the path of a ``.toml``.
+        name: of `datasets.table.KINDS`, of a packaged configuration, or the path of a ``.toml``.
         root: of the data set.
         query, gallery: lists of windows, of Event-ReId.
         overrides: ``KEY=VALUE`` on top.

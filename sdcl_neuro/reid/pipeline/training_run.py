@@ -47,6 +47,10 @@ def plan_training(configuration: Configuration, root: Path | None = None) -> Tra
     Raises:
         InputError: data, model and settings that do not go together.
     """
+    table = configuration.data
+    if table.cache and not (Path(root or ".") / table.cache).exists():
+        # It is filled when the training begins; who is seen where is known without.
+        configuration = replace(configuration, data=replace(table, cache="", events="none"))
     data = build_data(configuration, root)
     schedule = make_schedule(data, configuration.training)
     model = _model(configuration, schedule)

@@ -119,3 +119,114 @@ def mars(tmp_path):
         )
     scipy.io.savemat(info / "query_IDX.mat", {"query_IDX": np.array([[3, 5]], np.uint16)})
     return tmp_path
+
+
+@pytest.fixture
+def evreid(tmp_path):
+    """Persons 1 and 4 train; 2 and 6 test, with junk between; frames and event pictures."""
+    halves = {
+        "train": [(1, 1, 3), (1, 6, 2), (4, 2, 3)],
+        "test": [(-1, 1, 2), (2, 1, 3), (2, 5, 1), (6, 2, 2), (6, 3, 2)],
+    }
+    info = tmp_path / "rgb_degrade" / "info"
+    info.mkdir(parents=True)
+    for half, tracks in halves.items():
+        names, rows = [], []
+        for person, camera, count in tracks:
+            folder = "00-1" if person < 0 else f"{person:04d}"
+            stems = [f"{folder}C{camera}T0001F{f:03d}" for f in range(1, count + 1)]
+            rows.append((len(names), len(names) + count - 1, person, camera))
+            names += [f"{stem}.jpg" for stem in stems]
+            for f, stem in enumerate(stems):
+                seed = 100 * len(rows) + f
+                write_picture(tmp_path / "rgb_degrade" / half / folder / f"{stem}.jpg", seed)
+                event_picture(tmp_path / "event" / half / folder / f"{stem}.jpg", f, person)
+        (info / f"{half}_name.txt").write_text("\n".join(names) + "\n")
+        variables = ("start_frame", "end_frame", "person_id", "cam_id")
+        columns = np.array(rows, np.int32).T
+        scipy.io.savemat(
+            info / f"tracks_{half}_info.mat",
+            {name: column[None] for name, column in zip(variables, columns, strict=True)},
+        )
+    # Rows 1 and 3 of the test half ask, counted from 0.
+    scipy.io.savemat(info / "query_IDX.mat", {"query_IDX": np.array([[1, 3]], np.uint16)})
+    return tmp_path
+
+
+def event_picture(path, row, column):
+    """White; a red block (ON) at a place that the arguments choose, a blue one (OFF) beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    image[8 * (row % 3) : 8 * (row % 3) + 8, :8] = (0, 0, 255)  # BGR
+    image[8 * (row % 3) : 8 * (row % 3) + 8, 8:] = (255, 0, 0) if column > 0 else 255
+    assert cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+
+
+@pytest.fixture
+def mars_star(mars):
+    """The tree `mars` moved to MARS*'s places, with event pictures."""
+    for half in ("train", "test"):
+        (mars / "rgb").mkdir(exist_ok=True)
+        (mars / f"bbox_{half}").rename(mars / "rgb" / f"bbox_{half}")
+        for path in (mars / "rgb" / f"bbox_{half}").rglob("*.jpg"):
+            inner = path.relative_to(mars / "rgb")
+            event_picture(mars / "event" / inner, int(path.stem[-3:]), 1)
+    return mars
+
+
+@pytest.fixture
+def event_reid_v2(tmp_path):
+    """Persons 1 to 6, two cameras, a second each in units of 100 us; 2 and 5 test."""
+    rng = np.random.default_rng(0)
+    for person in range(1, 7):
+        for camera in (1, 2):
+            folder = tmp_path / f"{person:03d}" / f"cam{camera:02d}"
+            (folder / "labels").mkdir(parents=True)
+            t = np.sort(rng.integers(0, 10_000, 3000))
+            t[[0, -1]] = 0, 9999
+            x, y = 300 + t // 100 + rng.integers(0, 20, 3000), 200 + rng.integers(0, 60, 3000)
+            rows = np.stack([t, x, y, rng.integers(0, 2, 3000)], 1)
+            lines = ["640 480", *(" ".join(map(str, row)) for row in rows.tolist())]
+            (folder / "events.txt").write_text("\n".join(lines) + "\n")
+            for k in range(30):
+                left = 300 + int(100 * (k + 0.5) / 30)
+                label = [[left, 200, left + 30, 260], 7 + k]
+                (folder / "labels" / f"{k:04d}.json").write_text(json.dumps(label))
+    return tmp_path
+
+
+@pytest.fixture
+def gesture(tmp_path):
+    """Two users train and two test, under two lights, two gestures each, in milliseconds."""
+    rng = np.random.default_rng(1)
+    for user, half in ((1, "Train"), (2, "Train"), (24, "Test"), (25, "Test")):
+        for light in ("fluorescent", "led"):
+            folder = tmp_path / f"ibmGesture{half}" / f"user{user:02d}_{light}"
+            folder.mkdir(parents=True)
+            for k in (0, 10):
+                t = np.sort(rng.uniform(0, 900, 2000))
+                x, y = rng.integers(30, 90, 2000), rng.integers(10, 120, 2000)
+                np.save(folder / f"{k}.npy", np.stack([x, y, rng.integers(0, 2, 2000), t], 1))
+    return tmp_path
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Four persons by name, two cameras, six frames; one recording a tracklet beside them."""
+    rng = np.random.default_rng(2)
+    seen = {"train": ("anna", "bert"), "query": ("cleo", "dora"), "gallery": ("cleo", "dora")}
+    for part, persons in seen.items():
+        for p, person in enumerate(persons):
+            for camera in (
+                ("hall", "yard") if part == "train" else ({"query": "hall"}.get(part, "yard"),)
+            ):
+                inner = tmp_path / part / person / camera / "t1"
+                for f in range(6):
+                    write_picture(inner / f"frame{f + 8}.jpg", 10 * p + f)
+                t = np.sort(rng.integers(-40_000, 200_000, 500))
+                table = np.stack([t, rng.integers(0, WIDTH, 500), rng.integers(0, HEIGHT, 500),
+                                  rng.integers(0, 2, 500)], 1)  # fmt: skip
+                events = tmp_path / "events" / part / person / camera / "t1.txt"
+                events.parent.mkdir(parents=True)
+                np.savetxt(events, table, fmt="%d")
+    return tmp_path

@@ -1,0 +1,49 @@
+"""Data sets: look a folder over before anything is trained on it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sdcl_neuro.files import write_json
+
+from . import common_arguments
+from .progress import progress_bars
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    text = "all faults of a data set's folder at once, and its counts beside the published ones"
+    check = actions.add_parser("check", help=text, description=text)
+    common_arguments(check)
+    check.add_argument("root", metavar="ROOT", type=Path)
+    check.add_argument("--kind", metavar="NAME", help="which data set; recognised if left out")
+    check.add_argument("--protocol", metavar="NAME", default="", help="where it has several")
+    check.add_argument("--events", metavar="DIR", default="auto", help="of the events; none")
+    check.add_argument("--split", metavar="N", type=int, default=0, help="which split, from 0")
+    check.add_argument(
+        "--subset", action="store_true", help="counts that differ from the published are no fault"
+    )
+    check.add_argument(
+        "--read", action="store_true", help="open every file, too, not only look at names"
+    )
+    check.add_argument("--json", metavar="FILE", type=Path, help="the result as JSON")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print what was found; return 1 if there is a fault, or a count that is not as published."""
+    from sdcl_neuro.reid.datasets.checking import check_data
+    from sdcl_neuro.reid.datasets.table import Choices
+
+    report = check_data(
+        args.root,
+        kind=args.kind,
+        choices=Choices(split=args.split, events=args.events, protocol=args.protocol),
+        read=args.read,
+        progress=progress_bars(quiet=args.quiet),
+    )
+    print(report)
+    if args.json:
+        write_json(args.json, report.to_dict())
+    return 1 if report.faults or (report.differing and not args.subset) else 0
