@@ -38,10 +38,15 @@ def written(folder: Path, text: str) -> Path:
 
 def test_packaged_names() -> None:
     assert list_configurations() == (
+        "dvs-gesture",
         "event-reid",
+        "event-reid-v2",
+        "evreid",
+        "folder",
         "generated-small",
         "ilidsvid",
         "mars",
+        "mars-star",
         "prid2011",
     )
 
