@@ -52,19 +52,28 @@ def read_claim(tree: Tree, *, where: str) -> FloatNetwork | IntNetwork:
         InputError: the metadata is damaged, or it and the graph disagree.
     """
     metadata = tree["metadata"]
-    try:
-        body = json.loads(metadata[KEY])
-        form = OWN if body.get("reader") is None else FORMS[body["reader"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(f"{type(error).__name__}: {error}"[:200]) from error
+    form = form_of_claim(metadata)
     raw = read_raw(tree, writer=form.reads_as, where=where)
     shape, layers, step = raw.checked(where)
     try:
-        net = _claimed(body, metadata, shape, layers, form)
+        net = _claimed(json.loads(metadata[KEY]), metadata, shape, layers, form)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _damaged(f"{type(error).__name__}: {error}"[:200]) from error
     meta = {**net.meta, "dt_s": step.seconds, "dt_source": step.source}
     return replace(net, meta=meta)
+
+
+def form_of_claim(metadata: Mapping[str, Any]) -> Form:
+    """Return the form that a file of ours is in.
+
+    Raises:
+        InputError: the metadata is damaged.
+    """
+    try:
+        reader = json.loads(metadata[KEY]).get("reader")
+        return OWN if reader is None else FORMS[reader]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(f"{type(error).__name__}: {error}"[:200]) from error
 
 
 def _claimed(

@@ -152,6 +152,10 @@ def _departure(neurons: Neurons, row: Writer, *, approximate: bool) -> Approxima
             reasons.append((what, "use one v_reset of zero, and a v_leak of zero"))
         elif not approximate:
             reasons.append(("v_reset is not zero", _hint("use a reset to zero")))
+    lowest = float((neurons.threshold.astype(np.float64) - reset).min())
+    if lowest < 0 or (row.inclusive and lowest == 0):
+        what = "v_threshold is not above v_reset, so that its neurons fire by themselves"
+        reasons.append((what, "give a v_threshold above v_reset"))
     if row.reset == "subtracts" and not approximate:
         what = f"{row.library}'s neurons reset by subtraction"
         reasons.append((what, _hint("train with a reset to zero")))

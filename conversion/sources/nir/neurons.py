@@ -146,7 +146,8 @@ class _Uniform:
             what = f"{key} of {tau:g} s is shorter than the step of {self.dt:g} s"
             self.refuse(what, _step_hint())
             return 1.0
-        return min(1.0, self.dt / tau)
+        rate = self.dt / tau
+        return 1.0 if rate >= 1 - _NEAR_ONE else rate
 
     def kept(self, key: str) -> float:
         """Return 1 - dt / tau."""

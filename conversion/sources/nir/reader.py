@@ -237,7 +237,7 @@ class _Reader:
 def _check_flatten(node: Node, refuse: Refuse) -> None:
     """Refuse to flatten some axes only."""
     ends = [_whole(node.fields, "start_dim", 0), _whole(node.fields, "end_dim", -1)]
-    if ends[0] not in (0, 1) or ends[1] not in (-1, 2, 3):
+    if ends[0] not in (0, 1, -3) or ends[1] not in (-1, 2, 3):
         what = f"it flattens the axes {ends[0]} to {ends[1]} only"
         refuse(Refusal(node.where, what, "flatten all axes, from 0 to -1"))
 

@@ -136,7 +136,10 @@ WRITERS: dict[str, Writer] = {
         reset="unsaid",
         default_reset="subtraction",
         several=True,
-        unsaid=(Unsaid("the lower bound of the membranes (min_v_mem)", "none"),),
+        unsaid=(
+            Unsaid("the lower bound of the membranes (min_v_mem)", "none"),
+            Unsaid("a synaptic current (tau_syn)", "none", "LIF"),
+        ),
         source="sinabs/nir.py, sinabs/layers/functional/lif.py: alpha = exp(-1 / tau)",
     ),
     "sinabs-unnormed": Writer(
@@ -150,7 +153,10 @@ WRITERS: dict[str, Writer] = {
         reset="unsaid",
         default_reset="subtraction",
         several=True,
-        unsaid=(Unsaid("the lower bound of the membranes (min_v_mem)", "none"),),
+        unsaid=(
+            Unsaid("the lower bound of the membranes (min_v_mem)", "none"),
+            Unsaid("a synaptic current (tau_syn)", "none", "LIF"),
+        ),
         source="sinabs/nir.py, sinabs/layers/functional/lif.py: alpha = exp(-1 / tau)",
     ),
     "rockpool": Writer(

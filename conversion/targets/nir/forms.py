@@ -30,10 +30,9 @@ class Form:
         decay: ``1 - dt / tau`` with tau in seconds, or ``exp(-1 / tau)`` with tau in steps.
         gain: where ``1 / (1 - beta)`` stands, in the weights with r = 1 or in r.
         integrator: IF with r = 1 / dt, IF with r = 1, or a LIF that does not decay.
-        flatten: the first axis that Flatten joins: 0, or 1 where the reader counts the batch.
-        groups: whether it takes no convolution in groups (they are spread over all channels).
+        single: whether leaky neurons over (C, H, W) take one value for all, not one each.
         refuses: what it cannot be given: ``bias behind a current``, ``recurrence``, ``current``,
-            ``beta 0``, ``flatten``.
+            ``beta 0``.
         reads_as: the row of `sources.nir.writers` in whose words the file is; None for NIR's own.
         afterwards: what has to be set after reading, in words.
     """
@@ -45,7 +44,7 @@ class Form:
     decay: Literal["euler", "exponential"] = "euler"
     gain: Literal["weights", "r"] = "weights"
     integrator: Literal["IF 1/dt", "IF 1", "LIF"] = "IF 1/dt"
-    flatten: Literal[0, 1] = 0
+    single: bool = False
     refuses: tuple[str, ...] = ()
     reads_as: str | None = None
     afterwards: tuple[str, ...] = ()
@@ -62,14 +61,12 @@ FORMS: dict[str, Form] = {
         fixed=True,
         gain="r",
         integrator="LIF",
-        flatten=1,
-        refuses=("bias behind a current",),
+        refuses=("bias behind a current", "recurrence"),
     ),
     "norse": Form(
         "Norse 1.1.0",
         "norse.torch.utils.import_nir.from_nir",
         step_s=1e-3,
-        flatten=1,
         refuses=("bias behind a current",),
     ),
     "spikingjelly": Form(
@@ -84,11 +81,13 @@ FORMS: dict[str, Form] = {
         decay="exponential",
         gain="r",
         integrator="IF 1",
+        single=True,
         refuses=("bias behind a current", "recurrence", "current"),
         reads_as="sinabs-unnormed",
         afterwards=(
             "of each spiking layer set spike_fn = SingleSpike, reset_fn = MembraneReset() and "
             "min_v_mem = None",
+            "where it holds a convolution before leaky neurons, nir.read needs type_check=False",
         ),
     ),
 }
@@ -124,9 +123,7 @@ def step_for(form: Form, dt: float | None, known: float | None) -> tuple[float, 
     """
     if form.fixed and form.step_s is not None:
         if dt is not None and abs(dt - form.step_s) > 1e-9 * form.step_s:
-            what = (
-                f"a step of {dt:g} s for {form.library}, which always reads for {form.step_s:g} s"
-            )
+            what = f"a step of {dt:g} s for {form.library}, which always takes {form.step_s:g} s"
             raise InputError(what, where="dt", mend="leave the step out")
         return form.step_s, f"that of {form.library}"
     if dt is not None:

@@ -28,10 +28,13 @@ def population(layer: FloatLayer, dt: float, form: Form) -> Any:
     """
     import nir
 
-    def each(value: float) -> Array:
-        return np.full(layer.out_shape, value, np.float32)
-
     neuron, rate = layer.neuron, rate_of(layer.neuron, form)
+    single = form.single and rate > 0 and len(layer.out_shape) > 1
+    shape = (1,) if single else layer.out_shape
+
+    def each(value: float) -> Array:
+        return np.full(shape, value, np.float32)
+
     common = {"v_threshold": each(neuron.threshold), "v_reset": each(0.0)}
     if rate == 0:
         return nir.IF(r=each(1 / dt if form.integrator == "IF 1/dt" else 1.0), **common)

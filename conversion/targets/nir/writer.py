@@ -166,8 +166,9 @@ def _layer_nodes(layer: FloatLayer, index: int, *, dt: float, form: Form) -> dic
         nodes[f"synapse_{index}"] = _conv(layer, bias, gain)
     else:
         if len(layer.in_shape) > 1:
-            shape = None if form.flatten else np.array(layer.in_shape)
-            nodes[f"flatten_{index}"] = nir.Flatten(shape, start_dim=form.flatten, end_dim=-1)
+            # Counted from the end, it is right whether or not a reader counts the batch.
+            first = -len(layer.in_shape)
+            nodes[f"flatten_{index}"] = nir.Flatten(np.array(layer.in_shape), first, -1)
         nodes[f"synapse_{index}"] = _affine(layer.weight, bias, gain)
     nodes[f"neurons_{index}"] = population(layer, dt, form)
     return nodes

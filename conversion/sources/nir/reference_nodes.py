@@ -1,0 +1,215 @@
+"""What each NIR node does in one step, by its equation; float64, ``[B, *shape]`` in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sdcl_neuro.errors import InputError
+
+from .inline import Node
+from .writers import Writer
+
+POPULATIONS = ("LIF", "IF", "CubaLIF")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step of any node depends on.
+
+    Attributes:
+        dt: its length in seconds.
+        whole: whether integrate-and-fire neurons take their input whole.
+        row: who wrote the graph.
+    """
+
+    dt: float
+    whole: bool
+    row: Writer
+
+
+class Unit:
+    """A node without a state."""
+
+    margin: Tensor
+
+    def __init__(self, node: Node, context: Context) -> None:
+        self.node, self.context = node, context
+        self._numbers: dict[str, Tensor] = {}
+
+    def number(self, key: str, default: float = 0.0) -> Tensor:
+        """Return a field in float64."""
+        if key not in self._numbers:
+            value = self.node.fields.get(key)
+            plain = np.array(default if value is None else value, np.float64)
+            self._numbers[key] = torch.as_tensor(plain)
+        return self._numbers[key]
+
+    def pair(self, key: str, default: int) -> tuple[int, int]:
+        """Return a field as two whole numbers."""
+        value = np.asarray(self.node.fields.get(key, default)).reshape(-1)
+        rows, columns = np.broadcast_to(value, 2)
+        return int(rows), int(columns)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the node's output of this step."""
+        return x
+
+
+class Dense(Unit):
+    """W x + b."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the node's output of this step."""
+        return x @ self.number("weight").T + self.number("bias")
+
+
+class Conv2d(Unit):
+    """A convolution, torch's own, padding in words included."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the node's output of this step."""
+        text = self.node.fields.get("padding")
+        text = text.decode() if isinstance(text, bytes) else text
+        groups = self.pair("groups", 1)[0]
+        weight, bias = self.number("weight"), self.number("bias")
+        return functional.conv2d(
+            x,
+            weight,
+            bias if bias.ndim else None,
+            self.pair("stride", 1),
+            text if isinstance(text, str) else self.pair("padding", 0),
+            self.pair("dilation", 1),
+            groups,
+        )
+
+
+class Pool2d(Unit):
+    """A sum or an average over windows, zeros beyond the border counted."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the node's output of this step."""
+        kernel = self.pair("kernel_size", 1)
+        mean = functional.avg_pool2d(x, kernel, self.pair("stride", 1), self.pair("padding", 0))
+        return mean if self.node.type == "AvgPool2d" else mean * (kernel[0] * kernel[1])
+
+
+class Flatten(Unit):
+    """All axes of a sample in one."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the node's output of this step."""
+        return x.flatten(1)
+
+
+class Scale(Unit):
+    """S x."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the node's output of this step."""
+        return x * self.number("scale", 1.0)
+
+
+class Population(Unit):
+    """Neurons: an equation for the membrane, a threshold, a reset."""
+
+    def __init__(self, node: Node, context: Context) -> None:
+        super().__init__(node, context)
+        self.v: Tensor | None = None
+        self.i: Tensor = torch.zeros((), dtype=torch.float64)
+        self.threshold, self.reset = self.number("v_threshold"), self.number("v_reset")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the node's output of this step."""
+        shape = torch.broadcast_shapes(x.shape[1:], self.threshold.shape)
+        if self.v is None:
+            self.v = self._start().expand(x.shape[0], *shape)
+        v = self.integrate(self.v, x)
+        self.margin = v - self.threshold
+        row = self.context.row
+        fired = (self.margin >= 0 if row.inclusive else self.margin > 0).double()
+        if row.reset == "subtracts":
+            if row.several:
+                fired = fired * torch.floor(v / self.threshold)
+            self.v = v - fired * self.threshold
+        else:
+            self.v = torch.where(fired > 0, self.reset.expand_as(v), v)
+        return fired
+
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        """Integrate and fire: v' = r x, or x whole where r stands for that."""
+        r = self.number("r", 1.0)
+        gain = torch.ones_like(r) if self.context.whole else torch.where(r == 1, r, r * self.dt)
+        return v + gain * x
+
+    @property
+    def dt(self) -> float:
+        """Length of a step in seconds."""
+        return self.context.dt
+
+    def towards(self, state: Tensor, rest: Tensor, x: Tensor, keys: tuple[str, str]) -> Tensor:
+        """One step of ``tau state' = rest - state + factor x``."""
+        tau, factor = self.number(keys[0], 1.0), self.number(keys[1], 1.0)
+        rate = self.dt / tau
+        # Both infinite is the limit of factor = tau / dt: an integrator of whole inputs.
+        gain = torch.where(torch.isinf(tau) & torch.isinf(factor), 1.0, factor * rate)
+        return state + rate * (rest - state) + gain * x
+
+    def _start(self) -> Tensor:
+        leak, reset = self.number("v_leak"), self.reset
+        start = self.context.row.start
+        if start == "v_reset" or (start == "rest" and bool((leak == reset).all())):
+            return reset
+        return leak if start == "v_leak" else torch.zeros((), dtype=torch.float64)
+
+
+class Leaky(Population):
+    """LIF: tau v' = v_leak - v + r x."""
+
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        """Return the membrane before its reset."""
+        return self.towards(v, self.number("v_leak"), x, ("tau", "r"))
+
+
+class Current(Population):
+    """CubaLIF: tau_syn i' = w_in x - i, tau_mem v' = v_leak - v + r i."""
+
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        """Return the membrane before its reset."""
+        nothing = torch.zeros((), dtype=torch.float64)
+        self.i = self.towards(self.i, nothing, x, ("tau_syn", "w_in"))
+        return self.towards(v, self.number("v_leak"), self.i, ("tau_mem", "r"))
+
+
+UNITS: dict[str, Callable[[Node, Context], Unit]] = {
+    "Input": Unit,
+    "Output": Unit,
+    "Linear": Dense,
+    "Affine": Dense,
+    "Conv2d": Conv2d,
+    "SumPool2d": Pool2d,
+    "AvgPool2d": Pool2d,
+    "Flatten": Flatten,
+    "Scale": Scale,
+    "IF": Population,
+    "LIF": Leaky,
+    "CubaLIF": Current,
+}
+"""By NIR's type; a further node is one class and one row."""
+
+
+def make_unit(node: Node, context: Context) -> Unit:
+    """Return what runs a node.
+
+    Raises:
+        InputError: it is of a type without an equation here.
+    """
+    if node.type not in UNITS:
+        what = f"{node.type} is not run by the float64 reference"
+        raise InputError(what, where=node.where, mend=f"use {', '.join(UNITS)}")
+    return UNITS[node.type](node, context)
