@@ -9,7 +9,7 @@ from .array import EVENT_DTYPE, Events, concatenate
 from .checks import MENDS, events_from
 from .denoising import Denoise
 from .encoding import encode
-from .frames import FrameRecording, holds_frames, open_frames
+from .frames import FrameRecording, holds_both, holds_frames, open_frames
 from .reading import list_streams, read_events, read_parts
 from .streaming import StreamEncoder, encode_stream
 from .streams import StreamInfo
@@ -36,6 +36,7 @@ __all__ = [
     "encode",
     "encode_stream",
     "events_from",
+    "holds_both",
     "holds_frames",
     "list_streams",
     "open_frames",

@@ -117,6 +117,19 @@ def holds_frames(path: Path | str) -> bool:
         return False
 
 
+def holds_both(path: Path | str) -> bool:
+    """Whether one file is a whole recording: frames and the events beside them."""
+    path = Path(path)
+    if not holds_frames(path):
+        return False
+    kind = KINDS[find_kind(path)]
+    try:
+        held = {stream.holds for stream in kind.lister()(path)}
+    except InputError:
+        return False
+    return {"events", "frames"} <= held
+
+
 def open_frames(
     path: Path | str,
     *,

@@ -1,4 +1,4 @@
-"""Files that hold frames, opened by their content: video files, and folders of pictures.
+"""Files that hold frames, opened by their content: videos, event recordings, picture folders.
 
 To add a kind, write a `FrameReader` and a row in `READERS`.
 """
@@ -15,6 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+
+from ..frames import holds_frames
+from ..frames import open_frames as open_recorded
+from ..options import ReadingOptions
 
 Frame = NDArray[np.uint8]
 Timing = Literal["stamps", "rate", "none"]
@@ -45,15 +49,15 @@ class FrameReader(Protocol):
         """The same stamps without the pictures."""
 
 
-def open_frames(path: Path) -> FrameReader:
-    """A reader for what lies at `path`.
+def open_frames(path: Path, reading: ReadingOptions | None = None) -> FrameReader:
+    """A reader for what lies at `path`; `reading` says which stream of an event recording.
 
     Raises:
         InputError: nothing there, or nothing that has frames.
     """
     for fits, reader in READERS:
         if fits(path):
-            return reader(path)
+            return reader(path, reading or ReadingOptions())
     raise InputError("no such file", where=str(path), mend="give a video file")
 
 
@@ -62,7 +66,7 @@ class VideoFile:
 
     origin_us: float | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reading: ReadingOptions | None = None) -> None:
         import cv2
 
         self.path = path
@@ -109,7 +113,7 @@ class PictureFolder:
     fps: float | None = None
     origin_us: float | None = 0.0
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reading: ReadingOptions | None = None) -> None:
         self.path = path
         self.files = sorted(
             (item for item in path.iterdir() if item.suffix.lower() in PICTURES),
@@ -138,7 +142,39 @@ class PictureFolder:
         return iter([0.0] * len(self.files))
 
 
-READERS: list[tuple[Callable[[Path], bool], Callable[[Path], FrameReader]]] = [
+class RecordedFrames:
+    """Frames within an event recording, on the clock of its events; see `FrameReader`.
+
+    Where the file says when each exposure began and ended, a frame is at its middle.
+    """
+
+    timing: Timing = "stamps"
+    origin_us: float | None = 0.0
+
+    def __init__(self, path: Path, reading: ReadingOptions) -> None:
+        found = open_recorded(path, stream=reading.stream, mend=tuple(reading.mend))
+        self.middles = found.exposure_known
+        if self.middles:
+            found = open_recorded(
+                path, stream=reading.stream, stamp="middle", mend=tuple(reading.mend)
+            )
+        self._found, self._times = found, found.times_us
+        self.count: int | None = found.count
+        span = int(self._times[-1] - self._times[0])
+        self.fps: float | None = 1e6 * (found.count - 1) / span if span > 0 else None
+
+    def pictures(self) -> Iterator[tuple[float, Frame]]:
+        """See `FrameReader`."""
+        for _, time_us, frame in self._found:
+            yield float(time_us), frame
+
+    def stamps(self) -> Iterator[float]:
+        """See `FrameReader`."""
+        return iter(self._times.astype(np.float64).tolist())
+
+
+READERS: list[tuple[Callable[[Path], bool], Callable[[Path, ReadingOptions], FrameReader]]] = [
+    (holds_frames, RecordedFrames),
     (Path.is_dir, PictureFolder),
     (Path.is_file, VideoFile),
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 
 from ..alignment import Alignment, FrameSpan, FrameStamps, read_frame_stamps
+from ..options import ReadingOptions
 from .frame_files import Frame, open_frames
 
 FPS_MAX = 100_000.0
@@ -30,6 +31,7 @@ class Video:
         fps: frames a second: frame f is at ``round(f * 1e6 / fps)``, whatever the file says.
         stamps: one time for each frame.
         shift_us: added to all times.
+        reading: which stream of an event recording holds the frames.
 
     Attributes:
         width, height: in pixels.
@@ -49,9 +51,10 @@ class Video:
         fps: float | None = None,
         stamps: FrameStamps | None = None,
         shift_us: int = 0,
+        reading: ReadingOptions | None = None,
     ) -> None:
         self.path, self._given, self._shift = Path(path), stamps, shift_us
-        self.reader = open_frames(self.path)
+        self.reader = open_frames(self.path, reading)
         if fps is not None and not 0 < fps <= FPS_MAX:
             raise InputError(
                 f"a rate of {fps:g} frames a second", where=str(self.path), mend="give fps"
@@ -105,6 +108,13 @@ class Video:
         return f"{self.path.name}: {count} frames, {size}, {self.fps:g} frames/s"
 
     @property
+    def middles(self) -> bool:
+        """Whether times are known to be of the middle of the exposure."""
+        if self._given is not None:
+            return self._given.exposure_us is not None
+        return self._rate is None and bool(getattr(self.reader, "middles", False))
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
         return self.width, self.height
@@ -145,7 +155,7 @@ class Video:
 
     def span(self) -> FrameSpan:
         """What an alignment has to know; reads the file once."""
-        middles = self._given is not None and self._given.exposure_us is not None
+        middles = self.middles
         return FrameSpan(
             self.size,
             self.before_us,
@@ -203,8 +213,15 @@ class Video:
         )
 
 
-def open_video(path: Path | str, alignment: Alignment) -> Video:
+def open_video(
+    path: Path | str, alignment: Alignment, reading: ReadingOptions | None = None
+) -> Video:
     """A video with the frame times that an alignment states, of the middle of the exposure.
+
+    Args:
+        path: a video, a folder of pictures, or an event recording with frames.
+        alignment: what is said of their times.
+        reading: which stream of an event recording holds the frames.
 
     Raises:
         InputError: see `Video` and `read_frame_stamps`; a stamp together with a file that gives
@@ -220,4 +237,13 @@ def open_video(path: Path | str, alignment: Alignment) -> Video:
                 mend="leave --stamp out",
             )
     fps = None if alignment.fps is None else float(alignment.fps)
-    return Video(path, fps=fps, stamps=stamps, shift_us=alignment.shift_of_stamps_us)
+    video = Video(
+        path, fps=fps, stamps=stamps, shift_us=alignment.shift_of_stamps_us, reading=reading
+    )
+    if video.middles and stamps is None and alignment.stamp is not None:
+        raise InputError(
+            "the recording says when each exposure began and ended",
+            where=str(path),
+            mend="leave --stamp out",
+        )
+    return video

@@ -108,6 +108,7 @@ class MotTable:
 
 def open_data(root: Path, choices: Choices) -> Held:
     """Tracklets of a video, all of them held; who leaves is asked of who arrived."""
+    from sdcl_neuro.events import holds_both
     from sdcl_neuro.events.alignment import Alignment
     from sdcl_neuro.events.tracklets import cut_tracklets, open_video, read_mot
 
@@ -115,12 +116,13 @@ def open_data(root: Path, choices: Choices) -> Held:
     if not isinstance(own, MotTable):
         raise InputError("no video and no tracks", where="data.mot", mend="name both files")
     alignment = choices.alignment or Alignment()
-    video = open_video(root / own.video, alignment)
+    video = open_video(root / own.video, alignment, choices.reading)
+    events = own.events or (own.video if holds_both(root / own.video) else "")
     sensor = tuple(max(1, round(side * own.sensor_scale)) for side in video.size)
     found = cut_tracklets(
         video,
         read_mot(root / own.tracks),
-        choices.reading.read(root / own.events) if own.events else choices.simulator,
+        choices.reading.read(root / events) if events else choices.simulator,
         frames=clip.frames,
         bins=clip.bins,
         size=clip.size,

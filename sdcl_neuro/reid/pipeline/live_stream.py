@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.events import SimulatorConfig
+from sdcl_neuro.events import SimulatorConfig, holds_both
 from sdcl_neuro.events.alignment import Alignment, view_of
 from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.events.tracklets import open_video
@@ -38,7 +38,8 @@ class LiveSource:
     Attributes:
         frames: a video file, a camera (number, device, address), or raw pictures (with `raw_size`).
         tracks: MOTChallenge text: a file, or what a tracker is writing.
-        events: a recording, or what a camera is writing (with `event_format`); None simulates.
+        events: a recording, or what a camera is writing (with `event_format`); None takes the
+            frames' own, where they are an event recording's, and else simulates.
         growing: tracks and raw frames are files or pipes that are still being written.
         raw_size, fps: of raw frames.
         reading: how a recording of events is to be read; its sensor is that of a stream, too.
@@ -81,6 +82,9 @@ class LiveSource:
                 where="--idle",
                 mend="give more than 0 s, up to a day",
             )
+        whole = self.raw_size is None and self.event_format is None
+        if self.events is None and whole and holds_both(self.frames):
+            object.__setattr__(self, "events", self.frames)
         if self.event_format is not None and self.events is None:
             raise InputError(
                 "there is no stream of events", where="--event-format", mend="give --events, too"
@@ -223,7 +227,7 @@ def _frames(source: LiveSource) -> FrameSource:
     alignment = source.alignment
     if source.fps is not None:
         alignment = replace(alignment, fps=Fraction(source.fps).limit_denominator(1_000_000))
-    return PacedVideo(open_video(source.frames, alignment), source.speed)
+    return PacedVideo(open_video(source.frames, alignment, source.reading), source.speed)
 
 
 def _refuse_frame_times(source: LiveSource) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.events import Events, SimulatorConfig
+from sdcl_neuro.events import Events, SimulatorConfig, holds_both
 from sdcl_neuro.events.alignment import Alignment, Fitted
 from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.events.tracklets import (
@@ -32,7 +32,8 @@ class Source:
     Attributes:
         video: of a camera that stands still: a file, or a folder of pictures.
         tracks: in MOTChallenge format.
-        events: a recording; None simulates them from the frames.
+        events: a recording; None takes the video's own, where it is an event recording with frames,
+            and else simulates them.
         reading: how the event file is to be read. Without one, its sensor is the size at which to
             simulate; what the model was trained at if None.
         alignment: how events and frames lie to each other, and the frames' times.
@@ -47,6 +48,10 @@ class Source:
     alignment: Alignment = field(default_factory=Alignment)
     clip_boxes: bool = False
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.events is None and holds_both(self.video):
+            object.__setattr__(self, "events", self.video)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +142,7 @@ def open_footage(source: Source, clip: ClipFormat) -> Footage:
         InputError: a file that is missing, damaged or does not go with the video, or tracks all
             shorter than a tracklet.
     """
-    video = open_video(source.video, source.alignment)
+    video = open_video(source.video, source.alignment, source.reading)
     tracks = _tracks(source, video)
     plan = plan_chunks(tracks, frames=clip.frames, stride=clip.stride, limit=source.limit)
     if not plan.windows:
