@@ -53,7 +53,8 @@ def profile(
 
     Args:
         net: an integer network, or an object with one in ``.integer``.
-        spikes: uint8 ``[T, B, *input_shape]``; not needed beside a record.
+        spikes: uint8 ``[T, B, *input_shape]``; not needed beside a record, though with them, and
+            every layer's spikes in the record, the work is counted core by core.
         hw: targets: names (`sdcl_neuro.hardware.list_profiles`), TOML paths, or profiles.
         record: of a run of `net`, with counts; None runs the engine on `spikes`.
         step_us: time of one step in microseconds, if it is known; None models it.
@@ -78,6 +79,8 @@ def profile(
     check_rate(rate_hz)
     if record is None:
         record = _run(integer, spikes, device)
+    elif spikes is not None:
+        _expect_same_run(spikes, record)
     work = workload(integer, record)
     seen = _Seen(integer, spikes, record)
     options = _Options(step_us, host_us, rate_hz)
@@ -141,6 +144,17 @@ def _run(net: IntNetwork, spikes: object, device: str) -> Record:
     neurons = sum(layer.neurons for layer in net.layers)
     kept = None if prod(leading) * neurons <= KEPT_BYTES else ()
     return run_network(net, spikes, layers=kept, device=device)
+
+
+def _expect_same_run(spikes: object, record: Record) -> None:
+    found = tuple(getattr(spikes, "shape", ()))[:2]
+    if found != (record.steps, record.samples):
+        raise InputError(
+            f"the record is of {record.steps} steps and {record.samples} samples, the spikes of "
+            f"{' and '.join(map(str, found)) or 'no shape'}",
+            where="record",
+            mend="give the spikes that were run, or the record alone",
+        )
 
 
 @dataclass(frozen=True)

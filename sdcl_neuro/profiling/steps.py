@@ -23,7 +23,7 @@ from sdcl_neuro.network.spec import IntLayer, IntNetwork
 Counts = NDArray[np.floating[Any]]
 Spikes = NDArray[np.uint8]
 
-ELEMENTS = 1 << 26
+ELEMENTS = 1 << 23
 """Spikes that are turned into floats at a time."""
 
 

@@ -419,6 +419,8 @@ def test_float_networks_are_sent_to_convert() -> None:
 def test_wrong_uses_are_refused(make_net: Net, make_record: MakeRecord) -> None:
     with pytest.raises(InputError, match="neither spikes nor a record"):
         profile(make_net())
+    with pytest.raises(InputError, match="the spikes of 3 and 1"):
+        profile(make_net(), np.zeros((3, 1, 1, 3, 3), np.uint8), record=make_record())
     with pytest.raises(InputError, match="given twice"):
         profile(make_net(), record=make_record(), hw=("loihi1", "loihi1"))
     with pytest.raises(InputError, match="are not the network's"):
