@@ -155,17 +155,26 @@ def _sparsity(density: float, spikes: float, budget: float) -> float | None:
 
 
 def _against(work: Workload, energy: Energy, dense: Interval) -> Crossing:
+    """The crossing over all sets of constants, each by itself: its constants belong together."""
     if not energy.known:
         return Crossing(None, None, f"no energy: {energy.reason}")
-    parts = {
-        name: part.uj for name, part in energy.parts.items() if name != "static" and not part.open
-    }
-    return crossing(
-        work.density,
-        total(uj for name, uj in parts.items() if name in SPIKE_PARTS),
-        total(uj for name, uj in parts.items() if name not in SPIKE_PARTS),
-        dense,
-    )
+    sets = [variant.parts for variant in energy.variants.values()] or [energy.parts]
+    found = []
+    for priced in sets:
+        parts = {
+            name: part.uj for name, part in priced.items() if name != "static" and not part.open
+        }
+        spikes = total(uj for name, uj in parts.items() if name in SPIKE_PARTS)
+        fixed = total(uj for name, uj in parts.items() if name not in SPIKE_PARTS)
+        found.append(crossing(work.density, spikes, fixed, dense))
+    lows = [one.low for one in found if one.low is not None]
+    if not lows:
+        return found[0]
+    highs = [one.high for one in found]
+    if None in highs:
+        reason = next(one.reason for one in found if one.high is None)
+        return Crossing(min(lows), None, reason)
+    return Crossing(min(lows), max(high for high in highs if high is not None))
 
 
 def _need(reference: HardwareProfile, name: str) -> Constant:

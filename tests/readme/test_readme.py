@@ -60,10 +60,17 @@ def test_the_python_block_and_the_commands(
     assert "lava" in printed
     assert "proves little" not in printed  # every layer spikes
     commands, _ = _commands(root)
-    assert len(commands) == 6
+    assert len(commands) == 8
     for command in commands:
         assert main([*shlex.split(command)[1:], "--quiet"]) == 0, command
-    for written in ("again.net", "layers.npz", "certificate.json", "profile.json", "profile.html"):
+    for written in (
+        "again.net",
+        "layers.npz",
+        "certificate.json",
+        "profile.json",
+        "profile.html",
+        "mychip.toml",
+    ):
         assert (tmp_path / written).stat().st_size > 0
 
 
