@@ -16,7 +16,8 @@ class Quantity:
         unit: as the schema fixes it for the figure's name; empty for a text.
         low, high: the interval; equal for a single value. A missing end is None: a figure with
             only `high` is an upper bound, one with only `low` a lower bound.
-        kind: ``code``, ``published``, ``derived`` or ``recalled``; empty if unknown.
+        kind: ``code``, ``published``, ``derived``, ``recalled`` or ``own measurement``; empty if
+            unknown.
         source: the citation in full; empty if unknown.
         values: allowed values, where the figure is a set.
         text: where the figure is words.

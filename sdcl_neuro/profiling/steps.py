@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from sdcl_neuro.hardware.placement import Placement
 from sdcl_neuro.hardware.placement.tiles import Tile
@@ -22,9 +23,6 @@ from sdcl_neuro.network.spec import IntLayer, IntNetwork
 
 Counts = NDArray[np.floating[Any]]
 Spikes = NDArray[np.uint8]
-
-ELEMENTS = 1 << 23
-"""Spikes that are turned into floats at a time."""
 
 
 @dataclass(frozen=True)
@@ -68,19 +66,19 @@ def layer_loads(
     """
     found = []
     tiles = _tiles_by_layer(placement, len(net.layers))
-    received = inputs
+    received = _Spikes.of(inputs)
     for index, layer in enumerate(net.layers):
-        own, targets = spikes[index], _targets(net, tiles, index)
+        own, targets = _Spikes.of(spikes[index]), _targets(net, tiles, index)
         sent = _in_tiles(tiles[index], layer, own, targets)
         readers = [_Reader(layer, tile) for tile in tiles[index]]
         synops, heard, arriving = _arrivals(readers, received)
         found.append(
             LayerLoads(
-                neurons=np.array([tile.neurons for tile in tiles[index]], dtype=np.float32),
+                neurons=np.array([tile.neurons for tile in tiles[index]], dtype=np.float64),
                 synops=synops,
                 heard=heard,
                 arriving=arriving,
-                fired=_in_tiles(tiles[index], layer, own, None),
+                fired=_in_tiles(tiles[index], layer, own, np.ones(layer.neurons)),
                 sent_least=sent,
                 sent=sent,
                 own_synops=_recurrent(layer, tiles[index], own, weights=True),
@@ -103,7 +101,7 @@ def in_chip_steps(loads: Sequence[LayerLoads], *, stream: bool) -> Iterator[Laye
         def moved(counts: Counts, by: int) -> Counts:
             if stream:
                 return np.roll(counts, by, axis=0)
-            room = np.zeros((steps + len(loads), *counts.shape[1:]), dtype=np.float32)
+            room = np.zeros((steps + len(loads), *counts.shape[1:]), dtype=np.float64)
             room[by : by + steps] = counts
             return room
 
@@ -121,28 +119,28 @@ def in_chip_steps(loads: Sequence[LayerLoads], *, stream: bool) -> Iterator[Laye
 
 
 class _Reader:
-    """One tile's share of its layer's synapses, as a table over the inputs that it sees.
+    """One tile's share of its layer's synapses, as tables over the inputs that it sees.
 
     Attributes:
         seen: index of a box around those inputs in one step of the layer's input.
-        reaches: float32 of the box's shape, 1 where an input has a synapse here at all.
-        fan: synapses at weights that are not zero which each drives here, flat.
+        shape: of that step.
+        reaches: of the box's shape, whether an input has a synapse here at all.
+        fan: of the same shape, synapses at weights that are not zero which each drives here.
     """
 
     def __init__(self, layer: IntLayer, tile: Tile) -> None:
         self.shape = layer.in_shape
         if layer.convolution is None:
-            own = slice(*tile.channels)
             self.seen: tuple[slice, ...] = (slice(None),)
             self.shape = (prod(layer.in_shape),)
-            self.fan = np.count_nonzero(layer.weight[own], axis=0).astype(np.float32)
-            self.reaches = np.ones_like(self.fan)
+            self.fan = np.count_nonzero(layer.weight[slice(*tile.channels)], axis=0)
+            self.reaches = np.ones(self.shape, dtype=bool)
             return
         geometry = layer.convolution
         each_in = layer.weight.shape[1]
         each_out = layer.out_shape[0] // geometry.groups
         first, last = tile.channels[0] // each_out, (tile.channels[1] - 1) // each_out
-        taps = np.zeros(((last - first + 1) * each_in, *layer.kernel), dtype=np.float32)
+        taps = np.zeros(((last - first + 1) * each_in, *layer.kernel), dtype=np.int64)
         for group in range(first, last + 1):
             low = max(tile.channels[0], group * each_out)
             high = min(tile.channels[1], (group + 1) * each_out)
@@ -152,90 +150,95 @@ class _Reader:
         self.seen = (
             slice(first * each_in, (last + 1) * each_in), *(where for where, _ in axes),
         )  # fmt: skip
-        self.fan = np.einsum("cab,ya,xb->cyx", taps, axes[0][1], axes[1][1]).reshape(-1)
+        self.fan = np.einsum("cab,ya,xb->cyx", taps, axes[0][1], axes[1][1], optimize=True)
         rows, columns = ((table > 0).max(axis=1) for _, table in axes)
-        touched = np.outer(rows, columns).astype(np.float32)
-        self.reaches = np.broadcast_to(touched, (len(taps), *touched.shape))
+        self.reaches = np.broadcast_to(rows[:, None] & columns, self.fan.shape)
 
-    def inputs(self, spikes: Spikes) -> Counts:
-        """float32 ``[steps, inputs]``: which of them spiked; `spikes` is ``[steps, *shape]``."""
-        part = spikes.reshape(len(spikes), *self.shape)[(slice(None), *self.seen)]
-        found: Counts = (part != 0).reshape(len(spikes), -1).astype(np.float32)
-        return found
+    def entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Flat inputs that have a synapse here, and how many of theirs are not zero."""
+        every = np.arange(prod(self.shape)).reshape(self.shape)[self.seen]
+        return every[self.reaches], self.fan[self.reaches]
 
 
-def _taps_of(
-    layer: IntLayer, axis: int, part: tuple[int, int]
-) -> tuple[slice, NDArray[np.float32]]:
+def _taps_of(layer: IntLayer, axis: int, part: tuple[int, int]) -> tuple[slice, NDArray[np.int64]]:
     """Inputs along an axis that reach outputs in a range, and through which taps how often."""
     geometry = layer.convolution
     assert geometry is not None, "only convolutions have taps"
     pairs = reach(layer.in_shape[1 + axis], layer.kernel[axis], axis=axis, convolution=geometry)
     pairs = pairs[(pairs[:, 1] >= part[0]) & (pairs[:, 1] < part[1])]
     if not len(pairs):
-        return slice(0, 0), np.zeros((0, layer.kernel[axis]), dtype=np.float32)
+        return slice(0, 0), np.zeros((0, layer.kernel[axis]), dtype=np.int64)
     start, stop = int(pairs[:, 0].min()), int(pairs[:, 0].max()) + 1
-    table = np.zeros((stop - start, layer.kernel[axis]), dtype=np.float32)
+    table = np.zeros((stop - start, layer.kernel[axis]), dtype=np.int64)
     np.add.at(table, (pairs[:, 0] - start, pairs[:, 2]), 1)
     return slice(start, stop), table
 
 
-def _arrivals(readers: Sequence[_Reader], received: Spikes) -> tuple[Counts, Counts, Counts]:
+@dataclass(frozen=True)
+class _Spikes:
+    """Who spikes in which step, as a sparse matrix ``[T B, neurons]`` of ones."""
+
+    steps: int
+    samples: int
+    matrix: csr_array
+
+    @classmethod
+    def of(cls, spikes: Spikes) -> _Spikes:
+        steps, samples = spikes.shape[:2]
+        flat = spikes.reshape(steps * samples, -1)
+        rows, columns = np.nonzero(flat)
+        ones = np.ones(len(rows))
+        return cls(steps, samples, csr_array((ones, (rows, columns)), shape=flat.shape))
+
+    def summed(self, tables: csr_array | NDArray[np.float64]) -> Counts:
+        """What the spikes of each step add up to in ``[neurons, columns]``: ``[T, B, columns]``."""
+        found = self.matrix @ tables
+        dense = found.toarray() if hasattr(found, "toarray") else found
+        counts: Counts = np.asarray(dense).reshape(self.steps, self.samples, -1)
+        return counts
+
+
+def _arrivals(readers: Sequence[_Reader], received: _Spikes) -> tuple[Counts, Counts, Counts]:
     """Synops, spikes heard and spikes arriving, each ``[T, B, tiles]``."""
-    steps, samples = received.shape[:2]
-    flat = received.reshape(steps * samples, *received.shape[2:])
-    found = np.zeros((3, len(flat), len(readers)), dtype=np.float32)
-    for tile, reader in enumerate(readers):
-        table = np.stack([reader.fan, reader.fan != 0, reader.reaches.reshape(-1)], axis=1)
-        block = max(1, ELEMENTS // max(1, len(reader.fan)))
-        for start in range(0, len(flat), block):
-            part = reader.inputs(flat[start : start + block])
-            found[:, start : start + block, tile] = (part @ table).T
-    shaped = found.reshape(3, steps, samples, len(readers))
-    return shaped[0], shaped[1], shaped[2]
+    tiles = len(readers)
+    entries = [reader.entries() for reader in readers]
+    rows = np.concatenate([inputs for inputs, _ in entries])
+    fans = np.concatenate([fan for _, fan in entries])
+    columns = np.repeat(np.arange(tiles), [len(inputs) for inputs, _ in entries])
+    values = np.concatenate([fans, fans != 0, np.ones(len(fans))]).astype(np.float64)
+    where = np.tile(rows, 3), np.concatenate([columns, columns + tiles, columns + 2 * tiles])
+    table = csr_array((values, where), shape=(prod(readers[0].shape), 3 * tiles))
+    found = received.summed(table)
+    return found[..., :tiles], found[..., tiles : 2 * tiles], found[..., 2 * tiles :]
 
 
-def _recurrent(layer: IntLayer, tiles: Sequence[Tile], own: Spikes, *, weights: bool) -> Counts:
+def _recurrent(layer: IntLayer, tiles: Sequence[Tile], own: _Spikes, *, weights: bool) -> Counts:
     """What a layer's own spikes do to its tiles, ``[T, B, tiles]``."""
-    steps, samples = own.shape[:2]
     if layer.recurrent_weight is None:
-        return np.zeros((steps, samples, len(tiles)), dtype=np.float32)
+        return np.zeros((own.steps, own.samples, len(tiles)))
+    if not weights:
+        return own.summed(np.ones((layer.neurons, len(tiles))))
     used = layer.recurrent_weight != 0
-    fans = np.stack(
-        [
-            np.count_nonzero(used[slice(*tile.channels)], axis=0) if weights
-            else np.ones(layer.neurons)
-            for tile in tiles
-        ],
-        axis=1,
-    )  # fmt: skip
-    fired = (own.reshape(steps * samples, -1) != 0).astype(np.float32)
-    counted: Counts = (fired @ fans.astype(np.float32)).reshape(steps, samples, len(tiles))
-    return counted
+    fans = [np.count_nonzero(used[slice(*tile.channels)], axis=0) for tile in tiles]
+    return own.summed(np.stack(fans, axis=1).astype(np.float64))
 
 
 def _in_tiles(
-    tiles: Sequence[Tile], layer: IntLayer, own: Spikes, each: NDArray[np.float32] | None
+    tiles: Sequence[Tile], layer: IntLayer, own: _Spikes, each: NDArray[np.float64]
 ) -> Counts:
     """Spikes of each tile's neurons, each counted as often as `each` says, ``[T, B, tiles]``."""
-    steps, samples = own.shape[:2]
-    box = _box(layer)
-    flat = own.reshape(steps * samples, *box)
-    found = np.zeros((len(flat), len(tiles)), dtype=np.float32)
+    owner = np.zeros(_box(layer), dtype=np.int64)
     for index, tile in enumerate(tiles):
-        part = (flat[(slice(None), *tile.slices)] != 0).reshape(len(flat), -1)
-        if each is None:
-            found[:, index] = part.sum(axis=1)
-        else:
-            found[:, index] = part.astype(np.float32) @ each[tile.slices].reshape(-1)
-    return found.reshape(steps, samples, len(tiles))
+        owner[tile.slices] = index
+    where = np.arange(layer.neurons), owner.reshape(-1)
+    table = csr_array((each.reshape(-1), where), shape=(layer.neurons, len(tiles)))
+    return own.summed(table)
 
 
-def _targets(net: IntNetwork, tiles: Sequence[Sequence[Tile]], index: int) -> NDArray[np.float32]:
+def _targets(net: IntNetwork, tiles: Sequence[Sequence[Tile]], index: int) -> NDArray[np.float64]:
     """Cores that read each neuron of a layer, over its ``(C, H, W)``; the host is none."""
     layer = net.layers[index]
-    box = _box(layer)
-    count = np.zeros(box, dtype=np.float32)
+    count = np.zeros(_box(layer))
     if layer.recurrent_weight is not None:
         count += len(tiles[index])
     if index + 1 < len(net.layers):

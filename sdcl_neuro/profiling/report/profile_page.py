@@ -239,7 +239,8 @@ def constants_section(profile: Profile, sources: Sources) -> Section:
     cited = Markup('<ol class="sources">{}</ol>').format(listed)
     lead = (
         "Code: read in the named file. Published: in the named paper or page. Derived: computed "
-        "from other figures. Recalled: known from the literature, not read again."
+        "from other figures. Recalled: known from the literature, not read again. Own measurement: "
+        "measured by whoever wrote the profile."
     )
     return Section("Constants and sources", join(table(head, rows), cited), lead)
 
