@@ -49,7 +49,7 @@ def profile_text(profile: Profile) -> str:
         "",
         "Activity over the whole file [emulated]",
         *_layers(profile),
-        "  nonzero: synops at weights that are not zero, which is what a chip counts",
+        "  synops_nonzero: those at weights that are not zero, which is what a chip counts",
         *(line for note in profile.assumed for line in _wrapped(f"assumed: {note}")),
         "",
         *_neurobench(profile),
@@ -85,7 +85,8 @@ def amount(value: float, unit: str) -> str:
 
 def _layers(profile: Profile) -> list[str]:
     head = (
-        "layer", "kind", "neurons", "synapses", "in", "out", "synops", "nonzero", "updates",
+        "layer", "kind", "neurons", "synapses", "in", "out", "synops", "synops_nonzero",
+        "updates",
         "sparsity",
     )  # fmt: skip
     rows = [head, *(_layer(layer) for layer in (*profile.layers, profile.totals))]
