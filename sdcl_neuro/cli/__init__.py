@@ -30,7 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("evaluate", "mAP and CMC, in float, in integers and as deployed"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
     "live": ("live", "hybrid re-identification on a stream, as it comes"),
-    "events": ("events", "event files: info, encode, simulate, align"),
+    "events": ("events", "event files: info, encode, simulate, view, align"),
     "data": ("data", "data sets: check a folder"),
     "weights": ("weights", "weights of the frame branch: convert"),
     "lava": ("lava", "Lava on this Python: install, status"),

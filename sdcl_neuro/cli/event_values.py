@@ -58,3 +58,16 @@ def time_span(text: str | None) -> tuple[int, int] | None:
         round(float(one[1] + one[2]) * UNITS_US[one[3] or "us"]) for one in found if one is not None
     ]
     return times[0], times[1]
+
+
+def duration_us(text: str, name: str) -> int:
+    """Microseconds of ``20ms``, ``1.5s`` or ``500`` (microseconds), above zero.
+
+    Raises:
+        InputError: something else.
+    """
+    found = re.fullmatch(rf"{NUMBER}\s*(ns|us|ms|s)?", text.strip())
+    us = round(float(found[1]) * UNITS_US[found[2] or "us"]) if found else 0
+    if us < 1:
+        raise InputError(f"{text!r} is not a duration", where=name, mend="give one as 20ms or 1s")
+    return us

@@ -16,7 +16,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import EVENT_DTYPE, Events, read_parts, write_events
 from sdcl_neuro.files import keep_apart, write_json
 
-from . import common_arguments, event_aligning
+from . import common_arguments, event_aligning, event_viewing
 from .alignment_options import add_alignment_arguments, alignment_of
 from .event_encoding import Encoding, encoding_times, stretched
 from .event_info import look, summary
@@ -26,7 +26,7 @@ from .event_values import box, pair
 if TYPE_CHECKING:
     from sdcl_neuro.events.tracklets import Video
 
-SUMMARY = "event files: info, encode, simulate, align"
+SUMMARY = "event files: info, encode, simulate, view, align"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("info", "what an event file holds", _info_arguments),
         ("encode", "an event file to a tensor of spikes", _encode_arguments),
         ("simulate", "a video or a folder of pictures to events", _simulate_arguments),
+        (
+            "view",
+            "see a recording: HTML, MP4, GIF or PNG",
+            event_viewing.add_arguments,
+        ),
         ("align", "find the offset and view of events from a video", event_aligning.add_arguments),
     ):
         action = actions.add_parser(name, help=text, description=text)
@@ -50,6 +55,7 @@ def execute(args: argparse.Namespace) -> int:
         "info": _info,
         "encode": _encode,
         "simulate": _simulate,
+        "view": event_viewing.execute,
         "align": event_aligning.execute,
     }
     text, result = run[args.action](args)
