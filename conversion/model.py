@@ -268,7 +268,7 @@ def _no_shape(input_shape: Shape | None, skip_input: bool, where: str) -> None:
         raise InputError(what, where=where, mend="leave it out")
 
 
-def _read(net: FloatNetwork | IntNetwork, path: Path | None) -> Model:
+def _read(net: FloatNetwork | IntNetwork | FloatGraph, path: Path | None) -> Model:
     """What a NIR graph was found to be."""
     if isinstance(net, IntNetwork):
         return Model(path, integer=net)

@@ -68,9 +68,7 @@ LAYERS: dict[str, Support] = {
         "exact", "exact", "the next layer is expanded into a matrix, up to 2^24 weights"
     ),
     "pooling before a Linear": _all("exact", "exact", "folded into its matrix"),
-    "pooling between Conv2d and neuron": _all(
-        "exact", "refused", "folded into the kernel before it, if no padding or ceil_mode"
-    ),
+    "pooling between Conv2d and neuron": _all("exact", "exact", "folded into the kernel before it"),
     "AdaptiveAvgPool2d": _all("exact", "-", "as average pooling"),
     "pooling at the end": Support(
         "exact", "refused", "exact", "refused", "exact", "left to whoever reads the spikes"
@@ -79,11 +77,12 @@ LAYERS: dict[str, Support] = {
     "max pooling of sums": _all("refused", "-", "pool behind the neuron, or use average pooling"),
     "ReLU and other activations": _all("refused", "-", "the neuron is the only non-linearity"),
     "skip connection, branch, sum, concat, slice of channels": _graph(
-        "joined kernels; spikes are relayed past the layers between", nir="refused"
+        "joined kernels; spikes are relayed past the layers between", nir="exact"
     ),
     "product of spikes or sums": _all("refused", "-", "use a sum (ADD), not a product"),
     "several synapses one behind another": _graph("multiplied into one"),
-    "Scale, Delay": _all("-", "refused", "multiply it into the weights; remove it"),
+    "Scale": Support("-", "exact", "exact", "refused", "exact", "multiplied into the weights"),
+    "Delay": _all("-", "refused", "remove it"),
 }
 
 NEURONS: dict[str, Support] = {
@@ -91,10 +90,10 @@ NEURONS: dict[str, Support] = {
     "Leaky with beta 1; IF": _all("exact", "exact", "no decay"),
     "threshold per channel or row": _all("exact", "exact", "folded into weights and biases"),
     "thresholds within one channel": _graph(
-        "folded into weights, expanded into a matrix", nir="refused"
+        "folded into weights, expanded into a matrix", nir="exact"
     ),
     "decays that differ between channels": _graph(
-        "one layer for each; the others are relayed past it", nir="refused"
+        "one layer for each; the others are relayed past it", nir="exact"
     ),
     "decays that differ in a recurrent population": _all(
         "refused", "refused", "give it one beta and one alpha"
@@ -103,8 +102,8 @@ NEURONS: dict[str, Support] = {
         "approximate", "-", "or make_deployable and train a little more; NIR cannot say it"
     ),
     "reset to another potential": _all("-", "approximate", "counted from there; the start differs"),
-    "read-out: no reset, or a synapse without neurons": _graph(
-        "the membrane is read, its threshold is out of reach"
+    "read-out: no reset, LI, CubaLI, or a synapse without neurons": _graph(
+        "the membrane is read, its threshold is out of reach", nir="exact"
     ),
     "Synaptic, reset to zero at once; CubaLIF": _all("exact", "exact", "a current that decays"),
     "Synaptic or RLeaky, delayed reset": _all("approximate", "-", "use reset_delay=False"),
@@ -118,7 +117,6 @@ NEURONS: dict[str, Support] = {
     "recurrent CubaLIF": _all("-", "exact", "dense_rec with a current"),
     "RSynaptic": _all("refused", "-", "its immediate reset uses the spike before; use RLeaky"),
     "Lapicque, Alpha, SLSTM": _all("refused", "-", "use Leaky, Synaptic or RLeaky"),
-    "LI, CubaLI: no spikes": _all("-", "refused", "end in spiking neurons"),
     "inhibition, graded spikes, state_quant": _all("refused", "-", "switch them off"),
 }
 

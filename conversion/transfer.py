@@ -19,8 +19,10 @@ from sdcl_neuro.network.spike_file import Spikes
 from sdcl_neuro.network.step import Step
 
 from .approximation import describe
+from .lowering.graph.nodes import FloatGraph
 from .model import Model, load_model
 from .quantisation.effect import Effect, effect_of, measure_effect
+from .quantisation.graphs import describe_growth
 from .quantisation.report import QuantizationReport, quantization_report
 from .quantisation.rounding import layer_refusals, quantize
 from .targets.nir.forms import ASSUMED_STEP, FORMS, form_of
@@ -281,10 +283,31 @@ def _with_limits(error: NetworkRefused, target: Target) -> NetworkRefused:
     return NetworkRefused([*error.refusals, *more], where=error.where)
 
 
+def _prepare_graph(
+    model: Model, graph: FloatGraph, done: Transfer, calibration: Spikes | None, target: Target
+) -> tuple[IntNetwork, Transfer]:
+    """The chain of a graph, and the account of how it came about."""
+    if not target.integer:
+        what = "a graph of layers, which is written only as the chain that it becomes"
+        raise NetworkRefused([Refusal("network", what, "write OUT.net")])
+    integer = model.integer
+    if integer is None:
+        integer = quantize(graph, calibration=calibration)
+    elif calibration is not None:
+        what = "there is nothing to calibrate, training has fixed every scale"
+        raise InputError(what, where="--calibrate", mend="leave it out")
+    folded = (*map(str, integer.meta.get("lowered", ())), *describe_growth(integer))
+    rounded = tuple(integer.meta.get("quantisation", ()))
+    effect = measure_effect(graph, integer, calibration)
+    return integer, replace(done, folded=folded, rounded=rounded, effect=effect)
+
+
 def _prepare(
     model: Model, done: Transfer, calibration: Spikes | None, target: Target
 ) -> tuple[FloatNetwork | IntNetwork, Transfer]:
     """The network to write, and the account of how it came about."""
+    if model.graph is not None:
+        return _prepare_graph(model, model.graph, done, calibration, target)
     floating, integer = model.floating, model.integer
     notes = () if floating is None else tuple(floating.meta.get("approximate", ()))
     done = replace(done, approximated=notes)

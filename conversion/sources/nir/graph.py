@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.errors import InputError, spelled
+from sdcl_neuro.errors import InputError, NetworkRefused, spelled
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
 
+from ...lowering.graph.nodes import FloatGraph
 from ...targets.nir.claim import KEY
 from .claim import read_claim
 from .file import Tree, read_tree
+from .graph_reading import graph_instead
 from .lowering import plain_network
 from .memory import tree_of
 from .reader import read_raw
@@ -25,12 +27,13 @@ def from_nir(
     writer: str | None = None,
     approximate: bool = False,
     calibration: object = None,
-) -> FloatNetwork | IntNetwork:
+) -> FloatNetwork | IntNetwork | FloatGraph:
     """Read a network from a NIR file or graph, ours or another writer's.
 
     A file that `to_nir` wrote gives back the same network. Any other gives the float network it
-    means at the step that is given, or that its metadata or its writer states; without one it is
-    refused, unless nothing in it depends on the step. ``meta`` says which step that was
+    means, a `FloatGraph` where it is no chain, at the step that is given, or that its metadata or
+    its writer states; without one it is refused, unless nothing in it depends on the step.
+    ``meta`` says which step that was
     (``dt_s``, None if none was needed), where it came from (``dt_source``), and what was taken
     by default (``assumed``).
 
@@ -58,7 +61,12 @@ def from_nir(
         _check_ours(tree, dt, writer, where)
         return read_claim(tree, where=where)
     raw = read_raw(tree, dt=dt, writer=writer, where=where)
-    return plain_network(raw, where=where, calibration=calibration)
+    try:
+        return plain_network(raw, where=where, calibration=calibration)
+    except NetworkRefused as refused:
+        if approximate:
+            raise
+        return graph_instead(tree, refused, dt=dt, writer=writer, where=where)
 
 
 def open_tree(source: Any) -> tuple[Tree, str]:

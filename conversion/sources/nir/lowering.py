@@ -87,7 +87,7 @@ def _loose_refusals(raw: RawNetwork, *, approximate: bool) -> Iterator[Refusal]:
     """What would be refused of populations whose layers were refused for something else."""
     for where, neurons in raw.loose:
         try:
-            _departure(neurons, raw.row, approximate=approximate)
+            departure_of(neurons, raw.row, approximate=approximate)
         except Unsupported as unfit:
             for what, hint in unfit.reasons:
                 yield Refusal(where, what, hint)
@@ -136,12 +136,12 @@ def _population(
         threshold=threshold.astype(np.float64),
         alpha=rounding(neurons.alpha),
         recurrence=recurrence,
-        departure=_departure(neurons, row, approximate=approximate),
+        departure=departure_of(neurons, row, approximate=approximate),
         drive=(1.0 - neurons.beta) * (neurons.leak.astype(np.float64) - reset),
     )
 
 
-def _departure(neurons: Neurons, row: Writer, *, approximate: bool) -> Approximation | None:
+def departure_of(neurons: Neurons, row: Writer, *, approximate: bool) -> Approximation | None:
     """How a population differs from the chip's; `Unsupported` where that was not asked for."""
     leak, reset = neurons.leak.astype(np.float64), neurons.reset.astype(np.float64)
     reasons, rest = [], 0.0

@@ -118,7 +118,7 @@ def read_raw(
     chain = read_chain(read.nodes, edges)
     for problem in chain.problems:
         problems.add(problem)
-    shape = None if chain.source is None else _input_shape(chain.source, problems.add)
+    shape = None if chain.source is None else input_shape(chain.source, problems.add)
     layers, sent = [], shape
     for stage in chain.stages:
         layer, sent = read.layer(stage, sent)
@@ -139,7 +139,7 @@ class _Once:
             self.items.append(problem)
 
 
-def _input_shape(node: Node, refuse: Refuse) -> Shape | None:
+def input_shape(node: Node, refuse: Refuse) -> Shape | None:
     """The shape of one step's input, without a leading batch axis of one (Norse writes it)."""
     array = numbers(node, "shape", refuse)
     if array is None:

@@ -19,6 +19,9 @@ from sdcl_neuro import conversion, run
 from sdcl_neuro.conversion.lowering.graph.nodes import FloatGraph, PopulationNode, ReadoutNode
 from sdcl_neuro.errors import NetworkRefused
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sdcl_neuro.conversion.quantisation.effect.QuantizationWarning"
+)
 CHIP = {"reset_mechanism": "zero", "reset_delay": False}
 
 

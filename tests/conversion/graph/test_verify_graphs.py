@@ -17,6 +17,9 @@ from sdcl_neuro.conversion.parity.graphs import RELAYS
 from sdcl_neuro.conversion.targets.netx.reader import from_netx
 from sdcl_neuro.network.spike_file import write_spikes
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sdcl_neuro.conversion.quantisation.effect.QuantizationWarning"
+)
 ZERO = {"reset_mechanism": "zero", "reset_delay": False, "init_hidden": True}
 
 

@@ -177,20 +177,15 @@ LINE = [("in", "w"), ("w", "n"), ("n", "w2"), ("w2", "n2"), ("n2", "out")]
 @pytest.mark.parametrize(
     ("edges", "said"),
     [
-        ([*LINE, ("w2", "w2")], "several inputs|leads to 2"),
-        ([*LINE, ("n2", "w")], "leads to 2 nodes|several inputs"),
-        ([*LINE, ("n2", "n")], "several inputs"),
-        ([*LINE, ("n", "n")], "several inputs|leads to 2"),
-        ([*LINE, ("in", "w2")], "leads to 2 nodes"),
-        ([*LINE, ("n", "n2")], "leads to 2 nodes"),
+        ([*LINE, ("w2", "w2")], "a cycle through"),
+        ([*LINE, ("n2", "w")], "a cycle through"),
+        ([*LINE, ("n2", "n")], "a cycle through"),
+        ([*LINE, ("n", "n")], "a cycle through"),
         ([*LINE, ("n", "gone")], "names a node that is missing: gone"),
         ([*LINE, LINE[0]], "occurs 2 times"),
         (LINE[:-1], "leads to 0 nodes"),
         (LINE[1:], "leads to 0 nodes"),
-        ([("in", "w"), ("w", "n"), ("n", "out")], "not on the way from input to output: n2, w2"),
-        ([("in", "w"), ("w", "w2"), ("w2", "n"), ("n", "n2"), ("n2", "out")], "without neurons"),
-        ([("in", "n"), ("n", "w"), ("w", "n2"), ("n2", "out")], "without a synapse before"),
-        ([("in", "w"), ("w", "n"), ("n", "w2"), ("w2", "out")], "no neurons stand behind"),
+        ([("in", "w"), ("w", "n"), ("n", "out")], "w2 .*: nothing leads to it"),
         ([("in", "out")], "no layers"),
         ([("w", "n"), ("n", "w2"), ("w2", "n2"), ("n2", "w"), ("in", "out")], "no layers"),
         ([("in", "w"), ("w", "n"), ("n", "w2"), ("w2", "n")], "leads to 0 nodes"),
@@ -204,13 +199,13 @@ def test_graphs_that_are_no_chain(edges, said, tmp_path):
 
 
 def test_two_inputs_or_none():
-    for nodes in (
-        {**NODES, "in2": nir.Input(np.array([2]))},
-        {key: node for key, node in NODES.items() if key != "in"},
+    for nodes, said in (
+        ({**NODES, "in2": nir.Input(np.array([2]))}, "in2 .*: it leads to 0 nodes"),
+        ({key: node for key, node in NODES.items() if key != "in"}, "w .*: nothing leads to it"),
     ):
         edges = [edge for edge in LINE if edge[0] in nodes]
         graph = nir.NIRGraph(nodes, edges, metadata={}, type_check=False)
-        with pytest.raises(NetworkRefused, match="nodes of type Input"):
+        with pytest.raises(NetworkRefused, match=said):
             from_nir(graph, dt=1e-3)
 
 

@@ -232,7 +232,7 @@ LIF1 = _lif((1,), 4e-3)
 REFUSED = {
     "v_reset is not zero": _lif((1,), 4e-3, v_reset=-0.5),
     "shorter than the step": _lif((1,), 2e-4),
-    "LI is not supported; end the network": nir.LI(*(np.ones(1, np.float32) for _ in range(3))),
+    "a v_leak; give a read-out": nir.LI(*(np.ones(1, np.float32) for _ in range(3))),
     "Threshold is not supported": nir.Threshold(np.ones(1, np.float32)),
     "v_threshold holds not-a-number": _lif((1,), 4e-3, threshold=np.nan),
     "the gain": _lif((1,), 4e-3, r=-1.0),
@@ -250,8 +250,11 @@ def test_neurons_that_cannot_be_lowered(said, tmp_path):
 def test_constants_that_differ_between_neurons(key, tmp_path):
     neurons = _lif((2,), 4e-3)
     setattr(neurons, key, np.array([1.0, 2.0], np.float32))
-    with pytest.raises(NetworkRefused, match=f"{key} differs between neurons, from 1 to 2; give"):
-        from_nir(_dense(tmp_path, neurons, weight=np.ones((2, 2))), dt=1e-3)
+    graph = from_nir(_dense(tmp_path, neurons, weight=np.ones((2, 2))), dt=1e-3)
+    (population,) = graph.populations
+    differ = population.beta if key == "tau" else population.threshold
+    assert differ.shape == (2,)
+    assert differ[0] != differ[1]
 
 
 @pytest.mark.parametrize(
