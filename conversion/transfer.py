@@ -200,7 +200,11 @@ def transfer(
         raise InputError(f"{reader} reads NIR", where=where, mend="name the output OUT.nir")
     if vectors is not None and not row.vectors:
         what = f"{row.name} holds no test vectors"
-        raise InputError(what, where="--spikes", mend="leave them out")
+        remedy = spelled(
+            python="leave them out, or call to_bundle",
+            command="leave them out, or add --bundle DIR",
+        )
+        raise InputError(what, where=spelled(python="vectors", command="--spikes"), mend=remedy)
     if approximate and calibration is None:
         what = "an approximation is set and measured on data, and there is none"
         raise InputError(what, where="--approximate", mend="give --calibrate SPIKES")

@@ -203,13 +203,13 @@ def test_other_things_are_no_models(tmp_path, branch):
     with pytest.raises(InputError, match="no such file or folder"):
         load_model(tmp_path / "nowhere.net")
     (tmp_path / "model.pt").write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"unknown ending '\.pt'"):
+    with pytest.raises(InputError, match=r"ending in '\.pt'; a torch file holds weights"):
         load_model(tmp_path / "model.pt")
     for name in ("a.net", "a.nir"):
         (tmp_path / name).write_bytes(b"not HDF5")
         with pytest.raises(SdclNeuroError):
             load_model(tmp_path / name)
-    with pytest.raises(InputError, match="is no model"):
+    with pytest.raises(InputError, match="expected a model, got a int"):
         as_model(3)
     with pytest.raises(InputError, match="from_snntorch"):
         as_model(branch)

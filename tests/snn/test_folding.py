@@ -18,6 +18,7 @@ from sdcl_neuro.conversion.backends.run import run
 from sdcl_neuro.conversion.backends.snntorch_run import run_integer
 from sdcl_neuro.conversion.layer_modules import float_layer
 from sdcl_neuro.conversion.lowering import folding as folding_module
+from sdcl_neuro.conversion.lowering.graph import forms, kernels
 from sdcl_neuro.conversion.model import Model
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import NetworkRefused
@@ -224,8 +225,9 @@ def test_overlapping_windows_without_padding_fold():
 
 
 def test_expansion_is_bounded(monkeypatch):
-    monkeypatch.setattr(folding_module, "EXPANSION_MAX", 3000)
-    with pytest.raises(NetworkRefused, match=r"takes 3,888 weights, beyond 3,000.*strided"):
+    for module in (folding_module, forms, kernels):
+        monkeypatch.setattr(module, "EXPANSION_MAX", 60)
+    with pytest.raises(NetworkRefused, match=r"takes 3,888 weights, beyond 60.*strided"):
         from_snntorch(_fixed(nn.AvgPool2d(2)), torch.zeros(1, 1, 2, 9, 6))
 
 

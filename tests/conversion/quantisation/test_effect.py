@@ -135,6 +135,8 @@ def test_a_layer_that_rounding_silences_is_warned_about(fine: FloatNetwork) -> N
         (1000, 951, None),
         (1000, 1051, "by +5.1 %, from 1,000 to 1,051"),
         (1000, 940, "by -6.0 %, from 1,000 to 940"),
+        (100, 110, None),  # a tenth, but too few to tell
+        (100, 111, "by +11.0 %, from 100 to 111"),
         (0, 0, "never fires"),
         (None, 0, "never fires"),
         (0, None, "never fires"),

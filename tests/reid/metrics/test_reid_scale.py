@@ -221,7 +221,7 @@ def test_bad_settings_of_reranking_are_refused(bad):
 PEAK = """
 import resource, sys
 import numpy as np
-from sdcl_neuro.reid import distance_blocks, rank_blocks, rerank_blocks
+from sdcl_neuro.reid.metrics import distance_blocks, rank_blocks, rerank_blocks
 queries, gallery, size, kind = *map(int, sys.argv[1:4]), sys.argv[4]
 rng = np.random.default_rng(0)
 features = [rng.normal(size=(n, size)).astype(np.float32) for n in (queries, gallery)]
