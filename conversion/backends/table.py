@@ -104,6 +104,17 @@ ROWS = (
         options=("timeout_s", "run_cfg"),
     ),
     Backend(
+        name="sanafe",
+        title="SANA-FE (Loihi 1)",
+        function="backends.sanafe.backend:run",
+        arithmetic="exact",
+        help="SANA-FE's simulator of Loihi 1, a program of its own",
+        cpu_only=True,
+        check="backends.sanafe.interpreter:require_sanafe",
+        programs="backends.sanafe.interpreter:programs",
+        options=("sanafe", "timeout_s"),
+    ),
+    Backend(
         name="onnx",
         title="ONNX (onnxruntime)",
         function="backends.onnx:run",

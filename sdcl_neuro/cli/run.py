@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA = {"name": "sdcl_neuro.run", "version": 1}
 ENDINGS = (".npz", ".h5")
-OPTIONS = {"timeout_s": "--timeout", "run_cfg": "--run-cfg"}
+OPTIONS = {"timeout_s": "--timeout", "run_cfg": "--run-cfg", "sanafe": "--sanafe"}
 """Options of single backends: keyword and spelling."""
 
 
@@ -39,7 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="cpu (default) or a GPU, as torch names it")
     parser.add_argument(
-        "--timeout", metavar="S", type=float, dest="timeout_s", help="lava only: give up after S s"
+        "--timeout",
+        metavar="S",
+        type=float,
+        dest="timeout_s",
+        help="lava and sanafe: give up after S s",
+    )
+    parser.add_argument(
+        "--sanafe",
+        metavar="PYTHON",
+        help="sanafe only: the Python that has it (else $SDCL_NEURO_SANAFE, or one on the path)",
     )
     parser.add_argument(
         "--run-cfg", choices=("sim", "loihi2hw"), help="lava only: where Lava runs (sim)"
