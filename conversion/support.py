@@ -120,6 +120,47 @@ NEURONS: dict[str, Support] = {
     "inhibition, graded spikes, state_quant": _all("refused", "-", "switch them off"),
 }
 
+TARGETS = ("netx", "sanafe", "onnx", "c", "verilog")
+"""Targets of the chip's integers, by the name of the row or of the backend that runs it."""
+
+_EVERYWHERE: dict[str, Verdict] = dict.fromkeys(TARGETS, "exact")
+
+INTEGERS: dict[str, tuple[dict[str, Verdict], str]] = {
+    "convolution: strides, padding, dilation, groups": (_EVERYWHERE, ""),
+    "dense": (_EVERYWHERE, ""),
+    "recurrence": (_EVERYWHERE, "a recurrent spike arrives one step later"),
+    "bias": (_EVERYWHERE, "from a layer's first input on"),
+    "membranes that clip": (_EVERYWHERE, "at +-(2^23 - 1)"),
+    "axonal delays": (
+        {**_EVERYWHERE, "sanafe": "refused"},
+        "dense layers, 0 to 62 steps; SANA-FE's Loihi does not deliver them",
+    ),
+    "slower current": (
+        {**_EVERYWHERE, "sanafe": "refused"},
+        "SANA-FE does not round it towards zero",
+    ),
+    "input counts": (
+        {**_EVERYWHERE, "sanafe": "refused"},
+        "`message_bits`; SANA-FE's input units send single spikes",
+    ),
+    "currents that wrap around": (
+        {**_EVERYWHERE, "sanafe": "refused"},
+        "SANA-FE refuses the run, not the network",
+    ),
+    "odd or large weights in a convolution": (
+        {**_EVERYWHERE, "netx": "refused"},
+        "Loihi's 8 bits hold even weights in -256 to 254",
+    ),
+}
+"""Feature: what each target makes of it, and a remark."""
+
+_INTEGERS_HEAD = """## The chip's integers on each target
+
+What is written and run there is equal to the engine in every spike of every layer, or refused
+in one answer: [netx](lava.md), [SANA-FE](sanafe.md), [ONNX](onnx.md), [C99](c.md),
+[SystemVerilog](verilog.md).
+"""
+
 _HEAD = """# What is converted, and what not
 
 Generated from `conversion/support.py` (`python -m sdcl_neuro.conversion.support`); the tests try
@@ -149,6 +190,12 @@ def page() -> str:
             cells = (row.snntorch, row.nir, row.netx, row.to_nir, row.engine, row.remark)
             parts.append(f"| {name} | " + " | ".join(cells) + " |")
         parts.append("")
+    parts += [_INTEGERS_HEAD, "| | " + " | ".join(TARGETS) + " | |"]
+    parts.append("|---|" + "---|" * (len(TARGETS) + 1))
+    for name, (verdicts, remark) in INTEGERS.items():
+        said = [*(verdicts[target] for target in TARGETS), remark]
+        parts.append(f"| {name} | " + " | ".join(said) + " |")
+    parts.append("")
     return "\n".join(parts)
 
 

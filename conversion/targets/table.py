@@ -108,7 +108,7 @@ def find_target(out: Path, name: str | None = None) -> Target:
         if name not in TARGETS:
             raise InputError(f"unknown target {name!r}", mend=f"use one of {', '.join(TARGETS)}")
         return TARGETS[name]
-    for row in ROWS:
+    for row in TARGETS.values():
         if row.ending and out.suffix == row.ending:
             return row
     raise InputError(
