@@ -78,7 +78,9 @@ def core_loads(work: Workload, placement: Placement, layer: int) -> list[CoreLoa
         into[link.target] += messages
         out[link.source] += messages
     own = work.layers[layer]
-    per_synapse = own.chip_synops / (max(1, own.synapses) * work.steps)
+    mine = [i for i, tile in enumerate(placement.tiles) if tile.layer == layer]
+    held = sum(placement.synapses[i] for i in mine)
+    per_synapse = own.chip_synops / (max(1, held) * work.steps)
     found = {
         CoreLoad(
             tile.neurons * own.updates / (own.neurons * work.steps),

@@ -49,10 +49,24 @@ def populations(net: IntNetwork | FloatNetwork) -> tuple[Population, ...]:
             layer.convolution,
             bias=layer.bias is not None,
         )
+        if plain.kind == "dense" and _is_one_to_one(layer.weight):
+            plain = replace(plain, kind="conv", groups=plain.neurons)
         found.append(_with_widths(plain, layer) if isinstance(layer, IntLayer) else plain)
     _check_sizes(found)
     _check_chain(found)
     return tuple(found)
+
+
+def _is_one_to_one(weight: NDArray[np.generic]) -> bool:
+    """Whether each input reaches one neuron only: a population of input neurons, such as netx's.
+
+    Chips store no matrix of zeros for it; it is placed as a depthwise convolution of one pixel.
+    """
+    rows, columns = weight.shape[0], weight[0].size
+    if rows != columns or rows < 2:
+        return False
+    diagonal = np.diagonal(weight.reshape(rows, columns))
+    return bool(diagonal.all()) and int(np.count_nonzero(weight)) == rows
 
 
 def _check_sizes(found: Sequence[Population]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sdcl_neuro.engine import run_network
 from sdcl_neuro.hardware import Quantity, load_profile
 from sdcl_neuro.hardware.placement import Fit, fit
 from sdcl_neuro.hardware.placement.chip import chip_of
@@ -21,6 +22,7 @@ from sdcl_neuro.hardware.placement.methods import _placement, _uses
 from sdcl_neuro.hardware.placement.packing import DenseFormat
 from sdcl_neuro.hardware.placement.usage import Core
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.profiling import profile
 from sdcl_neuro.snn.branch_description import COMPACT, PAPER
 from sdcl_neuro.testing import random_network
 
@@ -142,6 +144,27 @@ def test_paper_no_longer_fits_one_chip_at_full_size() -> None:
     found = fit(PAPER, "loihi2", size=(256, 128))
     assert (found.fits, found.cores, found.chips) == (False, 256, 3)
     assert fit(PAPER, "kapoho_point", size=(256, 128)).fits is True
+
+
+def test_flat_input_neurons_are_no_matrix() -> None:
+    # MNIST's 784 input neurons in a netx file: one weight each, not 784 x 784.
+    weight = np.diag(np.full(784, 64, dtype=np.int32))
+    first = IntLayer("input", "dense", weight, NEURON, (784,), (784,))
+    net = IntNetwork((784,), (first, dense(784, 64).layers[0]))
+    found = fit(net, "loihi2")
+    assert [layer.cores for layer in found.layers] == [1, 2]
+    assert found.layers[0].synapses == 784
+    assert found.input_shape == (784,)
+    assert fit(net, "loihi1").fits is True
+    spikes = (np.random.default_rng(0).random((4, 1, 784)) < 0.2).astype(np.uint8)
+    counted = profile(net, spikes, hw="loihi2")
+    assert counted.layers[0].synops_nonzero == int(spikes.sum())
+    even = profile(net, record=replace(run_network(net, spikes), spikes={}), hw="loihi2")
+    slow, mean = (p.targets["loihi2"].latency.stream_step_us for p in (counted, even))
+    assert slow is not None
+    assert mean is not None
+    assert mean.low <= slow.high
+    assert slow.low <= mean.high
 
 
 def test_unshared_kernels_and_other_chips_are_cut_as_before() -> None:

@@ -15,6 +15,9 @@ from sdcl_neuro.hardware.placement.matrices import as_convolution
 from sdcl_neuro.hardware.placement.own_pooling import unfold
 from sdcl_neuro.network.spec import FloatNetwork
 
+# Weights are as they were drawn; whether anything fires is not asked here.
+pytestmark = pytest.mark.filterwarnings("ignore:.*never fires on random input")
+
 
 def lowered(*modules: nn.Module, size: tuple[int, int, int] = (2, 16, 16)) -> FloatNetwork:
     net = nn.Sequential(*modules)
