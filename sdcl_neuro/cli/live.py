@@ -79,7 +79,11 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         "--tracks", metavar="SOURCE", required=True, help="MOTChallenge text; see --growing"
     )
     sources.add_argument(
-        "--events", metavar="SOURCE", help="a recording, or a stream; else they are simulated"
+        "--events",
+        metavar="SOURCE",
+        help="a recording, a stream (--event-format), camera or camera:SERIAL (Prophesee's and "
+        "iniVation's, through neuromorphic-drivers), or play:FILE, a recording in real time; else "
+        "they are simulated",
     )
     sources.add_argument(
         "--event-format",

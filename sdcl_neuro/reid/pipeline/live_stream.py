@@ -21,6 +21,12 @@ from sdcl_neuro.events.tracklets import open_video
 from sdcl_neuro.events.tracklets.event_source import EventSource, RecordedEvents, SimulatedEvents
 from sdcl_neuro.hybrid.live import LiveReport, LiveSettings, Seen, run_live
 from sdcl_neuro.hybrid.live.boxes import BoxSource, RecordedBoxes, StreamedBoxes
+from sdcl_neuro.hybrid.live.cameras import (
+    CameraEvents,
+    PlayedCamera,
+    is_event_camera,
+    open_event_camera,
+)
 from sdcl_neuro.hybrid.live.events import EventFormat, StreamedEvents
 from sdcl_neuro.hybrid.live.follow import STDIN
 from sdcl_neuro.hybrid.live.frames import Camera, FrameSource, PacedVideo, RawFrames, is_camera
@@ -38,7 +44,8 @@ class LiveSource:
     Attributes:
         frames: a video file, a camera (number, device, address), or raw pictures (with `raw_size`).
         tracks: MOTChallenge text: a file, or what a tracker is writing.
-        events: a recording, or what a camera is writing (with `event_format`); None takes the
+        events: a recording, what a camera is writing (with `event_format`), ``camera``,
+            ``camera:SERIAL``, or ``play:FILE``, a recording in real time; None takes the
             frames' own, where they are an event recording's, and else simulates.
         growing: tracks and raw frames are files or pipes that are still being written.
         raw_size, fps: of raw frames.
@@ -104,6 +111,8 @@ class _Opened:
         """What was said before the session, and of the events' clock in its course."""
         events = self.events
         clock = tuple(events.clock.notes) if isinstance(events, StreamedEvents) else ()
+        if isinstance(events, CameraEvents):
+            clock = (*clock, *events.notes())
         return (*self.said, *clock)
 
 
@@ -166,7 +175,10 @@ def _open(source: LiveSource, clip: ClipFormat, say: Callable[[str], None]) -> _
         contexts.append(streamed)
     else:
         boxes = RecordedBoxes(Path(source.tracks))
-    if source.event_format is not None and source.events is not None:
+    if source.events is not None and is_event_camera(source.events):
+        opened = _from_camera(source, frames, boxes, say)
+        contexts.append(opened.contexts.pop())
+    elif source.event_format is not None and source.events is not None:
         opened = _arriving(source, frames, boxes, say)
         contexts.append(opened.contexts.pop())
     else:
@@ -175,6 +187,36 @@ def _open(source: LiveSource, clip: ClipFormat, say: Callable[[str], None]) -> _
     if isinstance(frames, PacedVideo):
         opened.assumed = (*frames.video.assumed, *opened.assumed)
     return opened
+
+
+def _from_camera(
+    source: LiveSource, frames: FrameSource, boxes: BoxSource, say: Callable[[str], None]
+) -> _Opened:
+    """With the events of a camera, or of a recording that plays one."""
+    name, alignment = source.events or "", source.alignment
+    if source.event_format is not None:
+        raise InputError(
+            "a camera is no stream of bytes", where="--event-format", mend="leave it out"
+        )
+    camera = open_event_camera(name, source.reading, speed=source.speed)
+    assumed: list[str] = []
+    said = [f"events from {camera.name}, {camera.size[0]}x{camera.size[1]}"]
+    view = view_of(alignment, frames.size, camera.size, assumed, said, where=name)
+    if alignment.event_clock == "frame" and alignment.offset_us == 0:
+        # A camera counts from when it was switched on: the frames' clock it cannot be.
+        alignment = replace(alignment, event_clock="first")
+        assumed.append("the first event is at the first frame (--event-clock, --event-offset)")
+    reading = ReadingOptions() if isinstance(camera, PlayedCamera) else source.reading
+    events = CameraEvents(
+        camera,
+        reading=reading,
+        alignment=alignment,
+        view=view,
+        frames=frames,
+        patience_s=source.patience_s,
+        say=say,
+    )
+    return _Opened(frames, events, boxes, [events], tuple(assumed), tuple(said))
 
 
 def _arriving(
