@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import snntorch
+import torch
 from torch import nn
 
 from sdcl_neuro.conversion import from_snntorch, quantize
@@ -15,8 +16,15 @@ from sdcl_neuro.hardware.placement.matrices import as_convolution
 from sdcl_neuro.hardware.placement.own_pooling import unfold
 from sdcl_neuro.network.spec import FloatNetwork
 
-# Weights are as they were drawn; whether anything fires is not asked here.
-pytestmark = pytest.mark.filterwarnings("ignore:.*never fires on random input")
+# Weights are as they were drawn; whether anything fires or rounds well is not asked here.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sdcl_neuro.conversion.quantisation.effect.QuantizationWarning"
+)
+
+
+@pytest.fixture(autouse=True)
+def _drawn_alike() -> None:
+    torch.manual_seed(0)
 
 
 def lowered(*modules: nn.Module, size: tuple[int, int, int] = (2, 16, 16)) -> FloatNetwork:
@@ -103,8 +111,6 @@ def test_windows_that_the_chip_has_not_stay_folded(pool: nn.Module) -> None:
 
 
 def np_zeros(*shape: int) -> object:
-    import torch
-
     return torch.zeros(1, *shape)
 
 
@@ -146,7 +152,6 @@ def test_odd_sizes_under_padding_come_back_from_their_matrices() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_matrices_are_the_convolutions_they_were(seed: int) -> None:
-    import torch
     from torch.nn import functional
 
     rng = np.random.default_rng(seed)
