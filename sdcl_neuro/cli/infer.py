@@ -14,9 +14,11 @@ from sdcl_neuro.files import write_json
 
 from .alignment_options import add_alignment_arguments, alignment_of
 from .event_options import add_reading_arguments, reading_of
+from .event_values import pair
 from .progress import progress_bars
 
 if TYPE_CHECKING:
+    from sdcl_neuro.events.tracklets.detecting import DetectionOptions
     from sdcl_neuro.reid.pipeline.gallery_hits import GalleryUse
 
 
@@ -33,8 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a camera that stands still: a file, or a folder of pictures",
     )
     parser.add_argument(
-        "--tracks", metavar="MOT.txt", type=Path, required=True, help="in MOTChallenge format"
+        "--tracks",
+        metavar="FILE",
+        type=Path,
+        help="of MOTChallenge, a tracker or py-motmetrics; with --detect to compare with",
     )
+    _detection_arguments(parser)
     parser.add_argument(
         "--events", metavar="FILE", type=Path, help="a recording; else they are simulated"
     )
@@ -68,6 +74,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _gallery_arguments(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("infer-out"))
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
+
+
+def _detection_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("finding persons (docs/detection.md)")
+    add = group.add_argument
+    add("--detect", action="store_true", help="find and follow the persons; no --tracks needed")
+    add(
+        "--detector",
+        metavar="FILE.onnx",
+        type=Path,
+        help="a person detector; without one, what differs from the empty scene",
+    )
+    add("--detector-score", metavar="S", type=float, help="from which a person is sure, 0 to 1")
+    add("--person-class", metavar="N", type=int, help="of the detector, where it does not say")
+    add("--tiles", metavar="CxR", help="look at CxR tiles besides the whole frame, as 2x2")
+
+
+def _detection(args: argparse.Namespace) -> DetectionOptions | None:
+    from sdcl_neuro.events.tracklets.detecting import DetectionOptions
+
+    given = [args.detector, args.detector_score, args.person_class, args.tiles]
+    if not args.detect and args.detector is None:
+        if any(one is not None for one in given):
+            raise InputError("options of a detector", mend="give --detect, too")
+        return None
+    return DetectionOptions(
+        detector=args.detector,
+        score=args.detector_score,
+        person=args.person_class,
+        tiles=pair(args.tiles, "--tiles") or (1, 1),
+    )
 
 
 def _gallery_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +145,7 @@ def execute(args: argparse.Namespace) -> int:
         alignment=alignment_of(args),
         clip_boxes=args.clip_boxes,
         limit=args.limit,
+        detection=_detection(args),
     )
 
     def say(line: str) -> None:

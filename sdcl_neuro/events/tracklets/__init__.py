@@ -2,7 +2,7 @@
 
 from .cut import cut_plan, cut_tracklets, iterate_tracklets
 from .event_source import simulate_video
-from .mot import Track, read_mot, write_mot
+from .mot import Track, TrackFile, read_mot, read_tracks, write_mot
 from .plan import Plan, Window, plan_chunks, plan_segments, standing_span
 from .tracklet import Tracklet
 from .video import Video, open_video
@@ -10,6 +10,7 @@ from .video import Video, open_video
 __all__ = [
     "Plan",
     "Track",
+    "TrackFile",
     "Tracklet",
     "Video",
     "Window",
@@ -20,6 +21,7 @@ __all__ = [
     "plan_chunks",
     "plan_segments",
     "read_mot",
+    "read_tracks",
     "simulate_video",
     "standing_span",
     "write_mot",

@@ -1,13 +1,10 @@
-"""Tracks in the MOTChallenge text format, read strictly.
+"""Tracks of persons from text files, read strictly; `track_rows` says in which layouts.
 
-One line a box: ``frame, id, left, top, width, height, confidence, x, y, z`` (Leal-Taixe et al.,
-"MOTChallenge 2015", section 3.3; the last four may be missing, the last three are not used). Frames
-count from 1. Boxes are in pixels from 0 at the picture's left and top edge, as OpenCV has them.
+Frames count from 1. Boxes are in pixels, 0 at the picture's left and top edge, as OpenCV has them.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +17,10 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
 
-FIELDS = ("frame", "id", "left", "top", "width", "height")
-MOST_FIELDS = 10
+from .track_rows import Box, Skipped, parse_row
+
 # Coordinates are commonly written with one decimal: two roundings may add up to a tenth of a pixel.
 SLACK_PX = 0.11
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +61,19 @@ class Track:
         return [slice(a, b) for a, b in pairwise(edges) if b > a]
 
 
+@dataclass(frozen=True)
+class TrackFile:
+    """What a file of tracks holds.
+
+    Attributes:
+        tracks: of persons to be considered, in order of first appearance.
+        left_out: which rows were left out, and why, in words.
+    """
+
+    tracks: tuple[Track, ...]
+    left_out: tuple[str, ...] = ()
+
+
 def read_mot(
     path: Path | str,
     *,
@@ -73,7 +81,22 @@ def read_mot(
     frame_count: int | None = None,
     clip_boxes: bool = False,
 ) -> list[Track]:
-    """Read all tracks of a file, in order of first appearance.
+    """The tracks of `read_tracks`."""
+    found = read_tracks(path, frame_size=frame_size, frame_count=frame_count, clip_boxes=clip_boxes)
+    return list(found.tracks)
+
+
+def read_tracks(
+    path: Path | str,
+    *,
+    frame_size: tuple[int, int] | None = None,
+    frame_count: int | None = None,
+    clip_boxes: bool = False,
+) -> TrackFile:
+    """Read all tracks of a file, in a layout of `track_rows`.
+
+    Rows that say that they are not to be considered, or of another class than a pedestrian, are
+    left out and counted.
 
     Args:
         path: the text file.
@@ -92,11 +115,16 @@ def read_mot(
         raise InputError("clip_boxes needs the frame's size", mend="give frame_size")
     rows: dict[int, dict[int, Box]] = defaultdict(dict)
     mended: dict[int, int] = defaultdict(int)
+    skipped = Skipped()
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
-        frame, identity, box = parse_box(line, where)
+        row = parse_row(line, where)
+        if row.skipped:
+            skipped.add(row)
+            continue
+        frame, identity, box = row.frame, row.identity, row.box
         if frame_count is not None and frame > frame_count:
             raise InputError(
                 f"frame {frame} is beyond the video's {frame_count} frames",
@@ -113,9 +141,11 @@ def read_mot(
         if inside is not None:
             rows[identity][frame] = inside
     if not any(rows.values()):
-        raise InputError("no boxes in it", where=str(path), mend="give a file with tracks")
+        none = "; ".join(["no boxes of persons in it", *skipped.lines()])
+        raise InputError(none, where=str(path), mend="give a file with tracks")
     tracks = [_track(k, boxes, mended[k]) for k, boxes in rows.items() if boxes]
-    return sorted(tracks, key=lambda track: (int(track.indices[0]), track.identity))
+    tracks.sort(key=lambda track: (int(track.indices[0]), track.identity))
+    return TrackFile(tuple(tracks), skipped.lines())
 
 
 def write_mot(path: Path | str, tracks: Sequence[Track]) -> None:
@@ -144,44 +174,6 @@ def _lines(path: Path) -> list[str]:
         raise InputError(
             "is not text", where=str(path), mend="give tracks in MOTChallenge format"
         ) from None
-
-
-def parse_box(line: str, where: str) -> tuple[int, int, Box]:
-    """Frame (from 1), id and box of one line; InputError, with `where`, if it is none."""
-    fields = [field.strip() for field in line.split(",")]
-    if not len(FIELDS) <= len(fields) <= MOST_FIELDS:
-        raise InputError(
-            f"{len(fields)} fields, not {len(FIELDS)} to {MOST_FIELDS}",
-            where=where,
-            mend=f"write {', '.join(FIELDS)}, confidence, -1, -1, -1 with commas",
-        )
-    values = []
-    for position, field in enumerate(fields):
-        name = FIELDS[position] if position < len(FIELDS) else f"field {position + 1}"
-        values.append(_number(field, name, where))
-    frame, identity = (_whole(values[k], FIELDS[k], where) for k in (0, 1))
-    left, top, width, height = values[2:6]
-    if width <= 0 or height <= 0:
-        raise InputError(
-            f"a box of {width:g} x {height:g} pixels has no area", where=where, mend="remove it"
-        )
-    return frame, identity, (left, top, width, height)
-
-
-def _number(field: str, name: str, where: str) -> float:
-    try:
-        value = float(field)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{name} is {field!r}", where=where, mend="write a finite number")
-    return value
-
-
-def _whole(value: float, name: str, where: str) -> int:
-    if value != int(value) or not 1 <= value < 2**53:
-        raise InputError(f"{name} is {value:g}", where=where, mend="write a whole number from 1")
-    return int(value)
 
 
 def inside_picture(

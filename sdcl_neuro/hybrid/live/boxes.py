@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.events.tracklets.mot import Box, parse_box, read_mot
+from sdcl_neuro.events.tracklets.mot import read_tracks
+from sdcl_neuro.events.tracklets.track_rows import Box, Skipped, parse_row
 
 from .follow import follow, lines
 from .stream import Stream, Streamed
@@ -25,6 +26,10 @@ class BoxSource(Protocol):
     def late(self) -> int:
         """Boxes that came after their frame was done."""
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Rows that are not of persons to be considered, in words."""
+
     def boxes(self, index: int) -> Mapping[int, Box]:
         """Boxes of frame `index` (from 0) by track; left, top, width, height in pixels."""
 
@@ -36,7 +41,9 @@ class RecordedBoxes:
 
     def __init__(self, path: Path) -> None:
         self._frames: dict[int, dict[int, Box]] = {}
-        for track in read_mot(path):
+        found = read_tracks(path)
+        self.left_out = found.left_out
+        for track in found.tracks:
             for index in track.indices.tolist():
                 self._frames.setdefault(index, {})[track.identity] = track.box(index)
 
@@ -58,6 +65,7 @@ class StreamedBoxes(Streamed):
 
     def __init__(self, path: str, *, patience_s: float, idle_s: float) -> None:
         self.path, self._idle_s = path, idle_s
+        self._skipped = Skipped()
         self._stream = Stream(self._blocks, "frame", patience_s=patience_s)
 
     def boxes(self, index: int) -> Mapping[int, Box]:
@@ -68,6 +76,11 @@ class StreamedBoxes(Streamed):
         now = rows[rows["frame"] == index]
         return {int(row["track"]): _box(row["box"]) for row in now}
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """See `BoxSource`."""
+        return self._skipped.lines()
+
     def _blocks(self, stop: threading.Event) -> Iterator[NDArray[Any]]:
         number = 0
         for some in lines(follow(self.path, idle_s=self._idle_s, stop=stop)):
@@ -76,8 +89,11 @@ class StreamedBoxes(Streamed):
                 number += 1
                 text = line.decode("utf-8", "replace").strip()
                 if text:
-                    frame, track, box = parse_box(text, f"{self.path}, line {number}")
-                    rows.append((frame - 1, track, box))
+                    row = parse_row(text, f"{self.path}, line {number}")
+                    if row.skipped:
+                        self._skipped.add(row)
+                    else:
+                        rows.append((row.frame - 1, row.identity, row.box))
             yield np.array(rows, BOX_DTYPE)
 
 

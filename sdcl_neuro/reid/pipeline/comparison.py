@@ -119,7 +119,11 @@ class Comparison:
             "alignment": None
             if footage.fitted is None
             else {**source.alignment.to_dict(), **footage.fitted.to_dict()},
-            "tracks": {**_file(source.tracks), "count": len(footage.tracks)},
+            "tracks": {
+                **({} if source.tracks is None else _file(source.tracks)),
+                "count": len(footage.tracks),
+                "detected": None if footage.detection is None else footage.detection.to_dict(),
+            },
             "events": {
                 "origin": footage.origin,
                 "simulated": footage.simulated,

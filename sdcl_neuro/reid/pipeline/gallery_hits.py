@@ -155,7 +155,7 @@ def _enrolments(
 ) -> Sequence[Enrolment]:
     source = footage.source
     events = "simulated" if source.events is None else file_sha256(source.events)
-    inputs = "/".join([video, file_sha256(source.tracks), events, *_stated(source)])
+    inputs = "/".join([video, _tracks_sha256(footage), events, *_stated(source)])
     run = hashlib.sha256(inputs.encode()).hexdigest()[:32]
     rows = []
     for tracklet, embedding in zip(session.tracklets, session.result.embeddings, strict=True):
@@ -190,3 +190,14 @@ def _stated(source: Source) -> list[str]:
         return []
     stated = {**alignment.to_dict(), **source.reading.to_dict()}
     return [json.dumps(stated, sort_keys=True)]
+
+
+def _tracks_sha256(footage: Footage) -> str:
+    """Of the file of tracks, or of the boxes that were found."""
+    path = footage.source.tracks
+    if footage.detection is None and path is not None:
+        return file_sha256(path)
+    digest = hashlib.sha256()
+    for track in footage.tracks:
+        digest.update(track.indices.tobytes() + track.boxes.tobytes())
+    return digest.hexdigest()

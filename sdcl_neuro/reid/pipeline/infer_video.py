@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.events.tracklets import write_mot
 from sdcl_neuro.files import atomic_folder, write_json
 
 from .comparison import Comparison
@@ -27,6 +28,7 @@ def no_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 EMBEDDINGS, DOCUMENT, REPORT = "embeddings.safetensors", "infer.json", "report.html"
+TRACKS = "tracks.txt"  # where they were found here
 
 
 def compare_tracks(
@@ -66,7 +68,11 @@ def compare_tracks(
     loaded, events = load_hybrid(checkpoint)
     channels = loaded.model.bridge.config.channels
     maker = "" if gallery is None else gallery.check(checkpoint, channels)
-    footage = open_footage(source, loaded.clip)
+    if source.detection is not None:
+        say("finding persons")
+    footage = open_footage(
+        source, loaded.clip, on_detecting=lambda count: progress("finding persons", count)
+    )
     planned = len(footage.plan.windows)
     say(f"cutting {planned} tracklets of {len(footage.tracks)} tracks, {footage.origin}")
     with progress("cutting", planned) as advance:
@@ -99,7 +105,7 @@ def check_folder(out: Path) -> None:
         return
     if not out.is_dir():
         raise InputError("is no folder", where=str(out), mend="give another folder for --out")
-    other = sorted({path.name for path in out.iterdir()} - {EMBEDDINGS, DOCUMENT, REPORT})
+    other = sorted({path.name for path in out.iterdir()} - {EMBEDDINGS, DOCUMENT, REPORT, TRACKS})
     if other:
         raise InputError(
             f"holds other files ({other[0]}), and the folder is replaced as a whole",
@@ -125,5 +131,7 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
     with atomic_folder(out.resolve()) as folder:
         comparison.write_embeddings(folder / EMBEDDINGS)
         write_json(folder / DOCUMENT, comparison.to_dict())
+        if comparison.footage.detection is not None:
+            write_mot(folder / TRACKS, comparison.footage.tracks)
         (folder / REPORT).write_text(comparison_page(comparison), encoding="utf-8")
     return out / REPORT

@@ -113,7 +113,7 @@ class _Opened:
         clock = tuple(events.clock.notes) if isinstance(events, StreamedEvents) else ()
         if isinstance(events, CameraEvents):
             clock = (*clock, *events.notes())
-        return (*self.said, *clock)
+        return (*self.said, *clock, *(f"left out: {line}" for line in self.boxes.left_out))
 
 
 def watch(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import Events, SimulatorConfig, holds_both
@@ -13,12 +15,20 @@ from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.events.tracklets import (
     Plan,
     Track,
+    TrackFile,
     Tracklet,
     Video,
     cut_plan,
     open_video,
     plan_chunks,
-    read_mot,
+    read_tracks,
+)
+from sdcl_neuro.events.tracklets.detecting import (
+    Detected,
+    DetectionOptions,
+    TrackScore,
+    detect_tracks,
+    score_tracks,
 )
 from sdcl_neuro.events.tracklets.event_source import RecordedEvents
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
@@ -31,7 +41,7 @@ class Source:
 
     Attributes:
         video: of a camera that stands still: a file, or a folder of pictures.
-        tracks: in MOTChallenge format.
+        tracks: a file in a layout of `events.tracklets.track_rows`.
         events: a recording; None takes the video's own, where it is an event recording with frames,
             and else simulates them.
         reading: how the event file is to be read. Without one, its sensor is the size at which to
@@ -39,19 +49,48 @@ class Source:
         alignment: how events and frames lie to each other, and the frames' times.
         clip_boxes: cut boxes that reach over the picture's border.
         limit: at most so many tracklets of each track; None takes all.
+        detection: find the persons in the video; tracks that are given, too, are compared with.
     """
 
     video: Path
-    tracks: Path
+    tracks: Path | None = None
     events: Path | None = None
     reading: ReadingOptions = field(default_factory=ReadingOptions)
     alignment: Alignment = field(default_factory=Alignment)
     clip_boxes: bool = False
     limit: int | None = None
+    detection: DetectionOptions | None = None
 
     def __post_init__(self) -> None:
         if self.events is None and holds_both(self.video):
             object.__setattr__(self, "events", self.video)
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """Persons that were found in a video.
+
+    Attributes:
+        found: the tracks and how they were found.
+        assumed: what nothing states.
+        agreement: with the tracks of a file, if one was given, too.
+    """
+
+    found: Detected
+    assumed: tuple[str, ...]
+    agreement: TrackScore | None = None
+
+    def lines(self) -> tuple[str, ...]:
+        """For the terminal."""
+        return (str(self.found), *(() if self.agreement is None else (str(self.agreement),)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        agreement = None if self.agreement is None else self.agreement.to_dict()
+        return {**self.found.to_dict(), "agreement": agreement}
+
+
+Detecting = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +100,27 @@ class Footage:
     Attributes:
         source: where it comes from.
         video: the video.
-        tracks: all of the file's.
+        file: the tracks of persons, and which rows were left out.
         events: read, or how they will be simulated.
         plan: the tracklets, and in words what gave none.
         clip: what a tracklet looks like.
         fitted: how recorded events lie to the frames; None where they are simulated.
+        detection: how the tracks were found; None where a file gives them.
     """
 
     source: Source
     video: Video
-    tracks: tuple[Track, ...]
+    file: TrackFile
     events: Events | SimulatorConfig
     plan: Plan
     clip: ClipFormat
     fitted: Fitted | None = None
+    detection: Detection | None = None
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """All tracks of persons to be considered."""
+        return self.file.tracks
 
     @property
     def simulated(self) -> bool:
@@ -91,18 +137,21 @@ class Footage:
     @property
     def assumed(self) -> tuple[str, ...]:
         """What neither files nor options state, and was taken for granted."""
+        found = self.detection.assumed if self.detection else ()
         if not isinstance(self.events, Events) or self.fitted is None:
-            return (*self.video.assumed, "no event file: events are simulated from the frames")
-        return (*self.video.assumed, *self.events.notes, *self.fitted.assumed)
+            simulated = "no event file: events are simulated from the frames"
+            return (*self.video.assumed, *found, simulated)
+        return (*self.video.assumed, *found, *self.events.notes, *self.fitted.assumed)
 
     @property
     def said(self) -> tuple[str, ...]:
         """What a user should know of how events and frames lie to each other."""
+        found = self.detection.lines() if self.detection else ()
         if not isinstance(self.events, Events) or self.fitted is None:
-            return ()
+            return found
         counts = {**self.events.mended, **self.events.removed}
         changed = [f"events, {name}: {count:,}" for name, count in counts.items()]
-        return (*self.fitted.said, *changed)
+        return (*found, *self.fitted.said, *changed)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -112,7 +161,7 @@ class Footage:
             for track in self.tracks
             if track.mended
         ]
-        return (*self.plan.left_out, *mended)
+        return (*self.file.left_out, *self.plan.left_out, *mended)
 
     def cut(self, *, on_tracklet: Callable[[int], None] = lambda count: None) -> list[Tracklet]:
         """Read the video once and cut all tracklets, in the plan's order.
@@ -135,34 +184,62 @@ class Footage:
         return self.source.reading.sensor or self.clip.sensor(self.video.size)
 
 
-def open_footage(source: Source, clip: ClipFormat) -> Footage:
-    """Open the video, read tracks and events, plan the tracklets.
+def open_footage(
+    source: Source,
+    clip: ClipFormat,
+    *,
+    on_detecting: Detecting = lambda count: nullcontext(lambda done: None),
+) -> Footage:
+    """Open the video, read or find tracks, read events, plan the tracklets.
+
+    Args:
+        source: what there is.
+        clip: what a tracklet looks like.
+        on_detecting: makes a progress bar over so many frames, where persons have to be found.
 
     Raises:
         InputError: a file that is missing, damaged or does not go with the video, or tracks all
             shorter than a tracklet.
     """
     video = open_video(source.video, source.alignment, source.reading)
-    tracks = _tracks(source, video)
+    found, detection = _tracks(source, video, on_detecting)
+    tracks = found.tracks
     plan = plan_chunks(tracks, frames=clip.frames, stride=clip.stride, limit=source.limit)
     if not plan.windows:
         raise InputError(
             f"no track gives a tracklet: {plan.left_out[0]}",
-            where=str(source.tracks),
+            where=str(source.tracks or source.video),
             mend=f"give tracks of at least {clip.frames * clip.stride} frames without a gap",
         )
-    if source.events is None:
-        simulator = clip.simulator or SimulatorConfig()
-        return Footage(source, video, tuple(tracks), simulator, plan, clip)
-    events = source.reading.read(source.events)
-    fitted = RecordedEvents(video, events, source.alignment).fitted
-    return Footage(source, video, tuple(tracks), events, plan, clip, fitted)
+    events: Events | SimulatorConfig = clip.simulator or SimulatorConfig()
+    fitted = None
+    if source.events is not None:
+        events = source.reading.read(source.events)
+        fitted = RecordedEvents(video, events, source.alignment).fitted
+    return Footage(source, video, found, events, plan, clip, fitted, detection)
 
 
-def _tracks(source: Source, video: Video) -> list[Track]:
+def _tracks(
+    source: Source, video: Video, on_detecting: Detecting
+) -> tuple[TrackFile, Detection | None]:
+    """Tracks of the file, or found in the video and then compared with the file's."""
+    given = None if source.tracks is None else _file_tracks(source, source.tracks, video)
+    if source.detection is None:
+        if given is None:
+            raise InputError("no tracks", where="--tracks", mend="give --tracks FILE or --detect")
+        return given, None
+    detector, assumed = source.detection.open(video)
+    with on_detecting(video.count or 0) as advance:
+        settings = source.detection.settings()
+        found = detect_tracks(video, detector, settings, on_frame=advance)
+    agreement = None if given is None else score_tracks(given.tracks, found.tracks)
+    return TrackFile(found.tracks, found.left_out), Detection(found, assumed, agreement)
+
+
+def _file_tracks(source: Source, path: Path, video: Video) -> TrackFile:
     """All tracks; the frames are counted where the container's claim does not cover them."""
-    found = read_mot(source.tracks, frame_size=video.size, clip_boxes=source.clip_boxes)
-    last = max(int(track.indices[-1]) for track in found)
+    found = read_tracks(path, frame_size=video.size, clip_boxes=source.clip_boxes)
+    last = max(int(track.indices[-1]) for track in found.tracks)
     if (video.count is None or last >= video.count) and last >= video.length:
-        read_mot(source.tracks, frame_count=video.length)  # names the line that reaches beyond
+        read_tracks(path, frame_count=video.length)  # names the line that reaches beyond
     return found
