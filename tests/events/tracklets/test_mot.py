@@ -31,7 +31,7 @@ def test_tracks_come_in_order_of_appearance_with_frames_from_zero(tmp_path):
     [
         ("1,1,0,0,5", "5 fields, not 6 to 10"),
         ("1,1,0,0,5,5,1,-1,-1,-1,-1", "11 fields"),
-        ("1 1 0 0 5 5", "1 fields"),
+        ("1 1 0 0 5", "5 fields"),
         ("1,1,0,zero,5,5", "top is 'zero'"),
         ("1,1,0,nan,5,5", "top is 'nan'"),
         ("1,1,0,0,inf,5", "width is 'inf'"),

@@ -215,6 +215,8 @@ def _session(path: Path, threads: int | None) -> Any:
         raise InputError("no such file", where=str(path), mend="give a detector as ONNX")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Threads that wait in a loop take the processor from whatever else runs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     try:

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from ..frame_files import Frame
 from .detections import Detections
 
-FRAMES = 61
-WIDTH = 320  # columns of the pictures that are compared
+FRAMES = 45
+WIDTH = 256  # columns of the pictures that are compared
 ALIKE = 14.0  # grey levels between two values of the same thing
 LEAST_DIFFERENCE = 22.0  # grey levels
 LEAST_AREA = 0.0015  # of the picture
 LEAST_PART = 0.0003  # of the picture, of a part of a person
 LARGEST_GAP = 0.15  # between two parts, of the height of the two together
-PROPORTIONS = (0.9, 5.0)  # height over width
+PROPORTIONS = (1.3, 5.0)  # height over width
 FILLED = (0.3, 0.75)  # part of its box that a person covers: surely none, surely one
 
 
