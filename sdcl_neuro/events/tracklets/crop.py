@@ -13,7 +13,7 @@ from sdcl_neuro.errors import InputError
 from .. import Events, concatenate, encode
 from ..alignment import View
 from .frame_files import Frame
-from .mot import Box
+from .track_rows import Box
 from .tracklet import CROP_SIZE, Tracklet
 
 

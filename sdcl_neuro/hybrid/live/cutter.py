@@ -13,7 +13,8 @@ from sdcl_neuro.events.alignment import View
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.crop import Crop, assemble, crop_person, whole_box
 from sdcl_neuro.events.tracklets.frame_files import Frame
-from sdcl_neuro.events.tracklets.mot import Box, inside_picture
+from sdcl_neuro.events.tracklets.mot import inside_picture
+from sdcl_neuro.events.tracklets.track_rows import Box
 
 from ..sdcl_checkpoint import ClipFormat
 

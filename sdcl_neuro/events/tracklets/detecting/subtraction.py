@@ -82,7 +82,7 @@ class BackgroundDetector:
 def _most_frequent(stack: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each pixel's value with most others alike it, averaged with them: ``[N, H, W, 3]``."""
     best = np.zeros(stack.shape[1:3], np.int64)
-    scene = stack[0].copy()
+    scene: NDArray[np.float32] = stack[0].copy()
     for one in stack:
         alike = np.abs(stack - one).max(3) < ALIKE
         count = alike.sum(0)

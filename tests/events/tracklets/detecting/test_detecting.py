@@ -81,7 +81,8 @@ def families() -> dict[str, tuple]:
     yolo5 = padded([[*centred(PERSON), 0.9, 1.0, 0.0], [*centred(DOG), 0.9, 0.01, 1]], 20)
     finished = padded([[*PERSON, 0.9, 0], [*DOG, 0.8, 16]], 10)
     queries = padded([list(centred(PERSON) / unit), list(centred(DOG) / unit)], 5)
-    labels = padded([[-9, logit(0.9), -9], [-9, -9, logit(0.8)]], 5) - 9 * np.float32(queries[:, :1] == 0)
+    labels = padded([[-9, logit(0.9), -9], [-9, -9, logit(0.8)]], 5)
+    labels[2:] = -9
     corners = np.stack([person / unit, dog / unit])[:, [1, 0, 3, 2]].astype(np.float32)
     return {
         "Ultralytics YOLO": ((1, 3, 48, 64), tensors.FLOAT, {"output0": yolo.T[None]}),
