@@ -59,11 +59,14 @@ class Chain:
     problems: tuple[Refusal, ...]
 
 
-def read_chain(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> Chain:
+def read_chain(
+    nodes: dict[str, Node], edges: list[tuple[str, str]], *, broken: bool = False
+) -> Chain:
     """Put a graph in order, as far as it is one chain.
 
     Args:
         nodes, edges: of a graph whose subgraphs are in place.
+        broken: whether edges were refused already, so that what follows from that is no news.
 
     Returns:
         The chain. Walking goes on after a fault, so that one answer names them all.
@@ -75,7 +78,7 @@ def read_chain(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> Chain:
             problems.append(Refusal(node.where, f"{node.type} is not supported", hint))
     walk = _Walk(nodes, edges)
     chain = walk.run()
-    return Chain(chain.source, chain.stages, (*problems, *chain.problems))
+    return Chain(chain.source, chain.stages, (*problems, *(() if broken else chain.problems)))
 
 
 class _Walk:
@@ -85,16 +88,22 @@ class _Walk:
         self.nodes = nodes
         self.behind: dict[str, list[str]] = defaultdict(list)
         self.before: dict[str, list[str]] = defaultdict(list)
-        for source, target in edges:
+        self.problems: list[Refusal] = []
+        for source, target in dict.fromkeys(edges):
+            if source == target:
+                self._refuse(
+                    nodes[source], "it feeds itself", "only neurons may, through a Linear or Affine"
+                )
+                continue
             self.behind[source].append(target)
             self.before[target].append(source)
-        self.problems: list[Refusal] = []
         self.stages: list[Stage] = []
         self.visited: set[str] = set()
         self.flattened = False
         self.pools: list[Node] = []
         self.synapse: Node | None = None
-        self.known = True
+        self.known = all(node.type in _KNOWN for node in nodes.values())
+        self.certain = True
 
     def run(self) -> Chain:
         source = self._only("Input")
@@ -134,11 +143,11 @@ class _Walk:
         self.problems.append(Refusal(node.where, what, hint))
 
     def _recurrent(self, name: str) -> list[str]:
-        """Synapses from a population to itself and nowhere else."""
+        """Synapses, or what is refused anyway, from a population to itself and nowhere else."""
         return [
             other
             for other in self.behind[name]
-            if self.nodes[other].type in SYNAPSES
+            if (self.nodes[other].type in SYNAPSES or self.nodes[other].type not in _KNOWN)
             and self.behind[other] == [name]
             and self.before[other] == [name]
         ]
@@ -169,7 +178,7 @@ class _Walk:
         """Add a node to the chain."""
         if node.type not in _KNOWN:
             # It has been refused; whatever it was, it ends what stood before it.
-            self.synapse, self.flattened, self.pools, self.known = None, False, [], False
+            self.synapse, self.flattened, self.pools, self.certain = None, False, [], False
             return node
         if node.type == "Output":
             self._end(node)
@@ -196,13 +205,13 @@ class _Walk:
         """End a stage in its neurons."""
         self.visited.update(loop.name for loop in loops)
         if self.synapse is None:
-            if self.known:
+            if self.certain:
                 self._refuse(node, "neurons without a synapse before them", "put a synapse first")
         else:
-            recurrent = loops[0] if loops else None
+            recurrent = next((loop for loop in loops if loop.type in SYNAPSES), None)
             pools = tuple(self.pools)
             self.stages.append(Stage(self.synapse, node, recurrent, self.flattened, pools))
-        self.synapse, self.flattened, self.pools, self.known = None, False, [], True
+        self.synapse, self.flattened, self.pools, self.certain = None, False, [], True
 
     def _end(self, node: Node) -> None:
         """Refuse what stands before the output without being a layer."""

@@ -69,8 +69,10 @@ def inline(
     for source, target in _edges(tree, prefix, problems):
         if source in out_of and target in into:
             edges.append((out_of[source], into[target]))
-        elif not any(problem.where.startswith(f"node {source}") for problem in problems):
+        else:
             missing = source if source not in out_of else target
+            if any(problem.where == f"node {missing}" for problem in problems):
+                continue  # a subgraph that was refused
             what = f"the edge {source} -> {target} names a node that is missing: {missing}"
             problems.append(Refusal("edges", what, "write the graph again"))
     return nodes, edges

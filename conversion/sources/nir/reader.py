@@ -107,7 +107,7 @@ def read_raw(
         raise InputError(f"the root is {tree.get('type')!r}, not a graph", where=where)
     row, problems = row_of(writer), _Once()
     nodes, edges = inline(tree, "", problems.items)
-    edges = contract(nodes, edges)
+    edges, broken = contract(nodes, edges), bool(problems.items)
     metadata = tree.get("metadata")
     found = find_step(nodes.values(), metadata, dt=dt, writer=writer, refuse=problems.add)
     step = Step(None, "unknown") if found is None else found
@@ -115,7 +115,7 @@ def read_raw(
         check_signature(nodes.values(), writer, step, problems.add)
     read = _Reader({n: translate(node, row, step.nominal) for n, node in nodes.items()}, problems)
     read.all_nodes(step if found is not None else None)
-    chain = read_chain(read.nodes, edges)
+    chain = read_chain(read.nodes, edges, broken=broken)
     for problem in chain.problems:
         problems.add(problem)
     shape = None if chain.source is None else input_shape(chain.source, problems.add)

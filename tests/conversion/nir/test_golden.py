@@ -1,0 +1,137 @@
+"""What becomes of each NIR graph, in a golden file; each exact one is proved.
+
+Graphs by hand are proved against the float64 reference in every layer, those of a library against
+the library's own run. After a change that is meant, write the file again and read its difference::
+
+    python tests/conversion/nir/test_golden.py --write
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+
+from golden_graphs import golden_cases
+from nir_peers import RUN, drive, export, missing
+from test_writers import CASES, MODULES
+
+from sdcl_neuro.conversion import from_nir
+from sdcl_neuro.conversion.backends.snntorch_run import run_float
+from sdcl_neuro.conversion.model import Model
+from sdcl_neuro.conversion.sources.nir.reference import reference_run
+from sdcl_neuro.errors import InputError, NetworkRefused
+
+GOLDEN = Path(__file__).parent / "golden" / "outcomes.json"
+LIBRARIES = [(writer, name) for writer, names in CASES.items() for name in names]
+
+
+@cache
+def cases():
+    return golden_cases()
+
+
+def outcome(source, options, spikes):
+    """What reading gives, as plain JSON, and the network if it is exact."""
+    try:
+        net = from_nir(source, **options)
+    except NetworkRefused as refused:
+        return _refused(source, options, spikes, refused), None
+    except InputError as error:
+        return {"outcome": "refused", "reasons": [error.what]}, None
+    step = net.meta["dt_s"]
+    found = {"outcome": "exact", "step_s": None if step is None else float(f"{step:.6g}")}
+    return found | {"layers": [layer.kind for layer in net.layers]}, net
+
+
+def _refused(source, options, spikes, refused):
+    reasons = [f"{reason.where}: {reason.what}" for reason in refused.refusals]
+    try:
+        net = from_nir(source, **options, approximate=True, calibration=spikes)
+    except InputError:
+        return {"outcome": "refused", "reasons": reasons}
+    what = [words for note in net.meta["approximate"] for words in note["approximated"]]
+    return {"outcome": "approximate", "reasons": reasons, "approximated": what}
+
+
+def by_hand(name):
+    case = cases()[name]
+    return case, drive(case.shape, steps=20)
+
+
+def written():
+    return json.loads(GOLDEN.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", cases())
+def test_a_graph_by_hand(name):
+    case, spikes = by_hand(name)
+    found, net = outcome(case.graph, case.options, spikes)
+    assert found == written()[name]
+    if net is None:
+        return
+    ours = run_float(Model(floating=net), spikes).spikes
+    theirs = reference_run(case.graph, spikes, **case.options).spikes
+    assert len(theirs) == len(ours)
+    for index, own in ours.items():
+        assert (own != theirs[index].reshape(own.shape)).mean() <= 0.002
+    silent = {"tau infinite, r finite"}
+    assert (ours[0].sum() > 0) == (name not in silent)
+
+
+@pytest.mark.parametrize(("writer", "name"), LIBRARIES)
+def test_a_librarys_graph(writer, name):
+    library = writer.split("-")[0]
+    if missing(library):
+        pytest.skip("tests/conversion/nir/peers.txt says how to install it")
+    module, spikes = MODULES[writer]()[name], drive((10,))
+    own = RUN[library](module, spikes)
+    found, net = outcome(export(library, module, (10,)), {"writer": writer}, spikes)
+    assert found == written()[f"{writer}: {name}"]
+    assert net is not None
+    ours = run_float(Model(floating=net), spikes).spikes[len(net.layers) - 1]
+    assert (ours != own.reshape(ours.shape)).mean() <= 0.002
+
+
+def test_the_golden_file_has_every_graph_and_a_hundred():
+    names = [*cases(), *(f"{writer}: {name}" for writer, name in LIBRARIES)]
+    assert sorted(written()) == sorted(names)
+    assert len(names) >= 100
+    outcomes = [each["outcome"] for each in written().values()]
+    assert min(outcomes.count(kind) for kind in ("exact", "approximate", "refused")) >= 3
+    assert outcomes.count("exact") > 60
+
+
+def write() -> None:
+    """Write the golden file; every library has to be installed."""
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in cases():
+            case, spikes = by_hand(name)
+            found[name] = outcome(case.graph, case.options, spikes)[0]
+        for writer, name in LIBRARIES:
+            graph = export(writer.split("-")[0], MODULES[writer]()[name], (10,))
+            found[f"{writer}: {name}"] = outcome(graph, {"writer": writer}, drive((10,)))[0]
+    GOLDEN.parent.mkdir(exist_ok=True)
+    GOLDEN.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    counts = {
+        k: sum(v["outcome"] == k for v in found.values())
+        for k in ("exact", "approximate", "refused")
+    }
+    print(f"{len(found)} graphs: {counts}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit("give --write to write the golden file again")
+    np.seterr(all="ignore")
+    write()
