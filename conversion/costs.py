@@ -32,7 +32,12 @@ class ProfileOptions(TypedDict, total=False):
 
 
 def profile(
-    model: ModelLike, spikes: SpikesLike | None = None, **options: Unpack[ProfileOptions]
+    model: ModelLike,
+    spikes: SpikesLike | None = None,
+    *,
+    dt: float | None = None,
+    writer: str | None = None,
+    **options: Unpack[ProfileOptions],
 ) -> Profile:
     """Count what a network does on spikes, and model what that costs.
 
@@ -41,6 +46,7 @@ def profile(
             chip integers are profiled.
         spikes: uint8 ``[T, B, *input_shape]``, or the path of a spike file; not needed beside a
             record.
+        dt, writer: step and writer of a ``.nir``; see `conversion.from_nir`.
         options: targets ``hw`` (names as in ``sdcl-neuro hw list``), a ``record`` of an earlier
             run, times of a step, the ``device``; see `sdcl_neuro.profiling.profile`.
 
@@ -51,6 +57,7 @@ def profile(
         InputError: a network whose integers nothing has fixed, or input that cannot be used.
     """
     values = None if spikes is None else check_spikes(spikes)
-    found = as_model(model, sample=None if values is None else np.asarray(values))
+    sample = None if values is None else np.asarray(values)
+    found = as_model(model, sample=sample, dt=dt, writer=writer)
     found.need_integer()
     return profile_network(found, values, **options)

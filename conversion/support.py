@@ -47,6 +47,9 @@ def _all(snntorch: Verdict, nir: Verdict, remark: str) -> Support:
 
 LAYERS: dict[str, Support] = {
     "Conv2d: strides, padding, dilation, groups": _all("exact", "exact", "a convolution"),
+    "Conv2d, padding 'same', even kernels": _all(
+        "exact", "exact", "a zero row or column before the kernel"
+    ),
     "Conv2d, padded otherwise than with zeros": _all("refused", "-", "pad with zeros"),
     "Linear; NIR's Affine": _all("exact", "exact", "a dense layer; its bias stays a bias"),
     "Conv1d, BatchNorm1d, pooling along a line": _graph(
@@ -102,6 +105,11 @@ NEURONS: dict[str, Support] = {
         "approximate", "-", "or make_deployable and train a little more; NIR cannot say it"
     ),
     "reset to another potential": _all("-", "approximate", "counted from there; the start differs"),
+    "rest and reset at another potential (v_leak = v_reset)": _all(
+        "-", "exact", "counted from there"
+    ),
+    "a resting potential alone (v_leak), per channel": _all("-", "exact", "a bias"),
+    "LIF with an infinite tau and r": _all("-", "exact", "no decay"),
     "read-out: no reset, LI, CubaLI, or a synapse without neurons": _graph(
         "the membrane is read, its threshold is out of reach", nir="exact"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import nir
 import numpy as np
@@ -14,6 +15,9 @@ from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx, from_nir, to_nir
 from sdcl_neuro.conversion.difference import difference
 from sdcl_neuro.conversion.model import load_model
+from sdcl_neuro.conversion.sources.nir.tables import readers_table, writers_table
+from sdcl_neuro.conversion.sources.nir.writers import WRITERS
+from sdcl_neuro.conversion.targets.nir.forms import FORMS
 from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.network.spike_file import read_spikes, write_spikes
 
@@ -286,3 +290,18 @@ def test_nothing_is_assumed_of_a_file_of_ours(tmp_path):
 def test_a_file_that_cannot_be_of_the_writer_named_is_refused(writer, neurons, said):
     with pytest.raises(NetworkRefused, match=said):
         from_nir(graph(neurons), writer=writer)
+
+
+def test_the_page_has_the_tables_of_writers_and_readers():
+    """Written by ``python -m sdcl_neuro.conversion.sources.nir.tables``."""
+    page = (Path(__file__).parents[3] / "docs" / "nir.md").read_text("utf-8")
+    assert writers_table() in page
+    assert readers_table() in page
+
+
+def test_help_names_every_writer_and_reader(capsys):
+    with pytest.raises(SystemExit):
+        main(["convert", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for name in (*WRITERS, *FORMS):
+        assert name in said, name

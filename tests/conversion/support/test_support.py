@@ -18,7 +18,8 @@ from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import NetworkRefused
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::sdcl_neuro.conversion.quantisation.effect.QuantizationWarning"
+    "ignore::sdcl_neuro.conversion.quantisation.effect.QuantizationWarning",
+    "ignore:Using padding='same' with even kernel:UserWarning",
 )
 """Networks that were never trained lose spikes by rounding."""
 ROWS = {**LAYERS, **NEURONS}
@@ -82,6 +83,9 @@ def norm():
 SNNTORCH = {
     "Conv2d: strides, padding, dilation, groups": lambda: [
         nn.Sequential(nn.Conv2d(2, 4, 3, 2, 2, 2, 2), lif())
+    ],
+    "Conv2d, padding 'same', even kernels": lambda: [
+        nn.Sequential(nn.Conv2d(2, 3, (2, 4), padding="same"), lif())
     ],
     "Conv2d, padded otherwise than with zeros": lambda: [
         nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular"), lif())
@@ -189,8 +193,8 @@ def _values(shape, value):
     return np.broadcast_to(np.float32(value), shape).copy()
 
 
-def nir_lif(shape, *, threshold=0.3, v_reset=0.0, tau=5e-3):
-    named = (tau, 1.0, 0.0, threshold, v_reset)
+def nir_lif(shape, *, threshold=0.3, v_reset=0.0, tau=5e-3, r=1.0, v_leak=0.0):
+    named = (tau, r, v_leak, threshold, v_reset)
     return nir.LIF(*(_values(shape, value) for value in named))
 
 
@@ -204,8 +208,9 @@ def affine(outputs=6, inputs=8, *, bias=0.1, seed=0):
     return nir.Affine(weight, _values((outputs,), bias))
 
 
-def conv(channels=2, size=(6, 6), **options):
-    weight = np.random.default_rng(1).normal(0.5, 1, (3, channels, 3, 3)).astype(np.float32)
+def conv(channels=2, size=(6, 6), *, kernel=3, **options):
+    form = (3, channels, kernel, kernel)
+    weight = np.random.default_rng(1).normal(0.5, 1, form).astype(np.float32)
     named = {"stride": 1, "padding": 1, "dilation": 1, "groups": 1, **options}
     return nir.Conv2d(size, weight, bias=_values((3,), 0.1), **named)
 
@@ -239,6 +244,9 @@ def images(*nodes):
 NIR = {
     "Conv2d: strides, padding, dilation, groups": lambda: [
         graph(IMAGE, conv(stride=2, dilation=2), nir_lif((3, 2, 2)))
+    ],
+    "Conv2d, padding 'same', even kernels": lambda: [
+        graph(IMAGE, conv(kernel=2, padding="same"), nir_lif((3, 6, 6)))
     ],
     "Linear; NIR's Affine": lambda: [
         graph(LINE, affine(), nir_lif(6)),
@@ -293,6 +301,16 @@ NIR = {
         graph(LINE, affine(), nir_lif(6, tau=np.linspace(2e-3, 7e-3, 6)), more=loop(affine(6, 6)))
     ],
     "reset to another potential": lambda: [graph(LINE, affine(), nir_lif(6, v_reset=-0.1))],
+    "rest and reset at another potential (v_leak = v_reset)": lambda: [
+        graph(LINE, affine(), nir_lif(6, v_leak=-0.1, v_reset=-0.1))
+    ],
+    "a resting potential alone (v_leak), per channel": lambda: [
+        graph(LINE, affine(), nir_lif(6, v_leak=0.1)),
+        graph(IMAGE, conv(), nir_lif((3, 6, 6), v_leak=np.array([[[0.1]], [[0.0]], [[-0.1]]]))),
+    ],
+    "LIF with an infinite tau and r": lambda: [
+        graph(LINE, affine(), nir_lif(6, tau=np.inf, r=np.inf))
+    ],
     "Synaptic, reset to zero at once; CubaLIF": lambda: [
         graph(LINE, affine(bias=0), nir_cuba(6))
     ],
