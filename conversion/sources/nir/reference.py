@@ -42,12 +42,14 @@ class ReferenceRun:
         spikes: of each, uint8 ``[T, B, *shape]``.
         margins: of each, how far the membrane was above the threshold (below, if negative) when
             it was compared with it, float64 of the same shape; empty unless asked for.
+        outputs: what arrives at each node of type Output, float64 ``[T, B, *shape]``.
         step: the step it was run at.
     """
 
     names: tuple[str, ...]
     spikes: tuple[Spikes, ...]
     margins: tuple[NDArray[np.float64], ...]
+    outputs: Mapping[str, NDArray[np.float64]]
     step: Step
 
 
@@ -63,7 +65,7 @@ def reference_run(
 
     Args:
         source: a path, or a ``nir.NIRGraph`` in memory.
-        spikes: ``[T, B, *input_shape]``, binary or counts.
+        spikes: ``[T, B, *input_shape]``, binary or counts; of several inputs, ``{name: spikes}``.
         dt, writer: as for `graph.from_nir`.
         margins: also keep how near each membrane came to its threshold.
 
@@ -72,20 +74,25 @@ def reference_run(
         InputError: not a graph, or spikes of another shape.
     """
     tree, where = open_tree(source)
-    values = check_spikes(spikes)
     nodes, edges, step, context = _prepared(tree, dt, writer, where)
     graph = _Graph(nodes, edges, context)
-    if len(graph.inputs) != 1:
-        what = f"it has {len(graph.inputs)} nodes of type Input"
-        raise InputError(what, where=where, mend="give it exactly one")
+    given = spikes if isinstance(spikes, Mapping) else dict.fromkeys(graph.inputs[:1], spikes)
+    if sorted(given) != sorted(graph.inputs):
+        what = f"spikes for {', '.join(given) or 'no input'}; its inputs are {graph.inputs}"
+        raise InputError(what, where=where, mend="give {name: spikes} with these names")
+    frames = {name: _tensor(check_spikes(values)) for name, values in given.items()}
     named = [name for name in graph.order if nodes[name].type in POPULATIONS]
     kept: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in named}
     near: dict[str, list[NDArray[np.float64]]] = {name: [] for name in named}
+    ends = [name for name in graph.order if nodes[name].type == "Output"]
+    sent: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ends}
     with torch.no_grad(), warnings.catch_warnings():
         # Torch says that it copies the input there, which changes nothing.
         warnings.filterwarnings("ignore", message="Using padding='same' with even kernel")
-        for frame in torch.from_numpy(np.ascontiguousarray(values)).double():
-            outputs = graph.step(frame)
+        for index in range(min(map(len, frames.values()))):
+            outputs = graph.step({name: each[index] for name, each in frames.items()})
+            for name in ends:
+                sent[name].append(outputs[name].numpy())
             for name in named:
                 kept[name].append(outputs[name].to(torch.uint8).numpy())
                 if margins:
@@ -94,8 +101,13 @@ def reference_run(
         tuple(named),
         tuple(np.stack(kept[name]) for name in named),
         tuple(np.stack(near[name]) for name in named) if margins else (),
+        {name: np.stack(values) for name, values in sent.items()},
         step,
     )
+
+
+def _tensor(spikes: Spikes) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(spikes)).double()
 
 
 def _prepared(
@@ -131,12 +143,12 @@ class _Graph:
         self.units = {name: make_unit(nodes[name], context) for name in self.order}
         self._last: dict[str, torch.Tensor] = {}
 
-    def step(self, frame: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Every node's output in one step, for the input ``[B, *input_shape]``."""
+    def step(self, frames: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Every node's output in one step, for inputs ``[B, *input_shape]`` by name."""
         outputs: dict[str, torch.Tensor] = {}
         for name in self.order:
             if name in self.inputs:
-                outputs[name] = frame
+                outputs[name] = frames[name]
                 continue
             arriving = [self._arriving(outputs, a, late) for a, late in self._before[name]]
             total = sum(value for value in arriving if value is not None)

@@ -186,6 +186,31 @@ class Current(Population):
         return self.towards(v, self.number("v_leak"), self.i, ("tau_mem", "r"))
 
 
+class Integrator(Population):
+    """LI: a leaky neuron that does not fire; what it sends is its membrane."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the membrane after this step."""
+        if self.v is None:
+            self.v = self._start().expand(x.shape)
+        self.v = self.integrate(self.v, x)
+        return self.v
+
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        """Return the membrane after its input."""
+        return self.towards(v, self.number("v_leak"), x, ("tau", "r"))
+
+
+class CurrentIntegrator(Integrator):
+    """CubaLI: the same behind a synaptic current."""
+
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        """Return the membrane after its input."""
+        nothing = torch.zeros((), dtype=torch.float64)
+        self.i = self.towards(self.i, nothing, x, ("tau_syn", "w_in"))
+        return self.towards(v, self.number("v_leak"), self.i, ("tau_mem", "r"))
+
+
 UNITS: dict[str, Callable[[Node, Context], Unit]] = {
     "Input": Unit,
     "Output": Unit,
@@ -199,6 +224,8 @@ UNITS: dict[str, Callable[[Node, Context], Unit]] = {
     "IF": Population,
     "LIF": Leaky,
     "CubaLIF": Current,
+    "LI": Integrator,
+    "CubaLI": CurrentIntegrator,
 }
 """By NIR's type; a further node is one class and one row."""
 

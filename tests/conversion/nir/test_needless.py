@@ -134,7 +134,6 @@ def test_an_infinite_tau_with_a_finite_r_hears_nothing():
     [
         (dense(lif((6,), leak=0.0, reset=-0.5)), "v_reset is not zero; use a reset to zero, or"),
         (dense(lif((6,), leak=np.nan)), "v_leak holds not-a-number"),
-        (image(lif((3, 6, 5), leak=np.linspace(0, 1, 5))), "v_leak .* of one channel"),
         (dense(lif((6,), threshold=-0.5)), "v_threshold is not above v_reset"),
         (dense(lif((6,), r=np.inf)), "the gain of its input, r dt / tau, is inf"),
         (image(lif((3, 6, 5)), stride=2), "padding 'same' at a stride of"),
