@@ -125,7 +125,8 @@ NEURONS: dict[str, Support] = {
     "recurrent CubaLIF": _all("-", "exact", "dense_rec with a current"),
     "RSynaptic": _all("refused", "-", "its immediate reset uses the spike before; use RLeaky"),
     "Lapicque, Alpha, SLSTM": _all("refused", "-", "use Leaky, Synaptic or RLeaky"),
-    "inhibition, graded spikes, state_quant": _all("refused", "-", "switch them off"),
+    "graded spikes of one value": _all("exact", "-", "multiplied into the next weights"),
+    "inhibition, state_quant": _all("refused", "-", "switch them off"),
 }
 
 TARGETS = ("netx", "sanafe", "onnx", "c", "verilog")

@@ -26,11 +26,19 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Closed:
-    """A layer, how it departs from its original, and what was folded or expanded for it."""
+    """A layer and how it came about.
+
+    Attributes:
+        layer: the layer.
+        departure: how it departs from its original; None if it does not.
+        notes: what was folded or expanded for it.
+        offset_size: see `Synapse`, in units of the layer.
+    """
 
     layer: FloatLayer
     departure: Approximation | None
     notes: tuple[str, ...]
+    offset_size: float = 0.0
 
 
 def close_layer(
@@ -86,7 +94,8 @@ def close_layer(
         recurrent_weight=recurrent,
         scale=population.scale,
     )
-    return Closed(layer, departure, tuple(notes))
+    size = whole.offset_size * float(np.abs(gains).max())
+    return Closed(layer, departure, tuple(notes), size)
 
 
 def _with_pool(

@@ -124,6 +124,7 @@ def expand(synapse: Synapse, *, pool: Pool | None = None, source: Shape, extra: 
         in_shape=source,
         out_shape=(outputs,),
         bias=None if bias is None else np.repeat(bias, prod(synapse.out_shape[1:])),
+        offset_size=synapse.offset_size,
     )
 
 
@@ -154,6 +155,7 @@ def _merged(
         out_shape=(len(weight), len(rows.table), len(columns.table)),
         bias=bias,
         convolution=geometry,
+        offset_size=synapse.offset_size,
     )
 
 

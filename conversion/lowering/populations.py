@@ -50,6 +50,7 @@ class Population:
         threshold: as stored; broadcasts to the population.
         departure: how it differs from the chip's neuron; None if it does not.
         drive: what each step adds straight to the membrane; broadcasts to the population.
+        sends: the value of its spikes, which the next weights take over.
     """
 
     beta: float
@@ -59,3 +60,4 @@ class Population:
     recurrence: Recurrence | None = None
     departure: Approximation | None = None
     drive: Array | None = None
+    sends: float = 1.0

@@ -16,13 +16,19 @@ from .populations import Unsupported
 from .same_padding import pad_kernel_same
 
 Array = NDArray[np.float64]
+Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 _CHAIN_MEND = "make the shapes chain"
 _NORM_MEND = "use BatchNorm2d behind a Conv2d, BatchNorm1d behind a Linear"
 
 
 @dataclass(frozen=True)
 class Synapse:
-    """A synapse that waits for its neuron; float64, so that folding rounds once, at the end."""
+    """A synapse that waits for its neuron; float64, so that folding rounds once, at the end.
+
+    Attributes:
+        offset_size: largest sum of magnitudes of what batch norm adds and takes off, which the
+            original rounds one after another and the bias holds added up.
+    """
 
     name: str
     kind: Kind
@@ -31,6 +37,7 @@ class Synapse:
     out_shape: Shape
     bias: Array | None = None
     convolution: Convolution | None = None
+    offset_size: float = 0.0
 
 
 def read_convolution(name: str, module: nn.Conv2d, shape: Shape) -> Synapse:
@@ -68,13 +75,13 @@ def read_dense(name: str, module: nn.Linear, shape: Shape, *, source: Shape) -> 
     return Synapse(name, "dense", _double(module.weight), source, (module.out_features,), bias)
 
 
-def fold_norm(synapse: Synapse, module: nn.BatchNorm1d | nn.BatchNorm2d) -> Synapse:
+def fold_norm(synapse: Synapse, module: Norm) -> Synapse:
     """W' = W g / sqrt(var + eps), b' = (b - mean) g / sqrt(var + eps) + shift (torch's formula)."""
     if module.running_mean is None or module.running_var is None:
         what = "has no running statistics and normalises by the data at hand"
         raise Unsupported([(what, "use track_running_stats=True")])
     rank = 3 if isinstance(module, nn.BatchNorm2d) else 1
-    if len(synapse.out_shape) != rank:
+    if len(synapse.out_shape) != rank and not isinstance(module, nn.SyncBatchNorm):
         raise Unsupported([(f"does not take {list(synapse.out_shape)}", _NORM_MEND)])
     if module.num_features != len(synapse.weight):
         what = f"has {module.num_features} features for {len(synapse.weight)} channels"
@@ -83,11 +90,15 @@ def fold_norm(synapse: Synapse, module: nn.BatchNorm1d | nn.BatchNorm2d) -> Syna
     if module.weight is not None:
         gain = gain * _double(module.weight)
     bias = np.zeros_like(gain) if synapse.bias is None else synapse.bias
-    bias = (bias - _double(module.running_mean)) * gain
+    mean = _double(module.running_mean)
+    size = (synapse.offset_size + np.abs(bias) + np.abs(mean)) * np.abs(gain)
+    bias = (bias - mean) * gain
     if module.bias is not None:
-        bias = bias + _double(module.bias)
+        shift = _double(module.bias)
+        bias, size = bias + shift, size + np.abs(shift)
     columns = gain.reshape(-1, *[1] * (synapse.weight.ndim - 1))
-    return replace(synapse, weight=synapse.weight * columns, bias=bias)
+    weight = synapse.weight * columns
+    return replace(synapse, weight=weight, bias=bias, offset_size=float(size.max()))
 
 
 def _kernel(module: nn.Conv2d) -> tuple[Array, Pair, Pair]:

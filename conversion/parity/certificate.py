@@ -75,6 +75,8 @@ class PairParity:
         holds: the verdict; None for an agreement.
         verdict: the same in words.
         layers: one entry per layer compared.
+        spikes: the input of a pair that was compared on another one than the certificate's, as the
+            certificate has it; None where it is the same.
     """
 
     backends: tuple[str, str]
@@ -82,6 +84,7 @@ class PairParity:
     holds: bool | None
     verdict: str
     layers: tuple[LayerParity, ...]
+    spikes: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class Certificate:
         model: ``name`` of the file if there is one, its ``sha256``, ``network_sha256``.
         spikes: ``sha256``, ``shape`` ``[T, B, ...]``, ``total`` and where they came from.
         versions: of all libraries; None for what is not installed.
-        pairs: one entry per pair of backends.
+        pairs: what was compared: first the source with its description, if that is known, then an
+            entry per pair of backends.
         recorded: of spikes recorded elsewhere: ``name`` of the file if there is one, ``sha256``,
             and ``shift``, the steps that the user stated, by layer; None where none were compared.
         not_checked: what the verdicts do not cover, each with its reason; a reader or writer of
@@ -127,17 +131,13 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for `atomic.write_json`."""
-        pairs = []
-        for pair in self.pairs:
-            layers = [_layer_json(pair.backends, layer) for layer in pair.layers]
-            pairs.append({**asdict(pair), "backends": list(pair.backends), "layers": layers})
         return {
             "schema": dict(SCHEMA),
             "holds": self.holds,
             "model": dict(self.model),
             "spikes": dict(self.spikes),
             "versions": dict(self.versions),
-            "pairs": pairs,
+            "pairs": [pair_to_json(pair) for pair in self.pairs],
             "recorded": None if self.recorded is None else dict(self.recorded),
             "not_checked": [note.to_json() for note in self.not_checked],
             "assumed": [note.to_json() for note in self.assumed],
@@ -153,7 +153,7 @@ class Certificate:
         try:
             if value["schema"] != SCHEMA:
                 raise InputError(f"schema {value['schema']} is not {SCHEMA}", mend="verify again")
-            pairs = tuple(_pair(pair) for pair in value["pairs"])
+            pairs = tuple(pair_from_json(pair) for pair in value["pairs"])
             return cls(
                 value["model"],
                 value["spikes"],
@@ -176,6 +176,13 @@ class Certificate:
         return render(self)
 
 
+def pair_to_json(pair: PairParity) -> dict[str, Any]:
+    """Plain values of one pair."""
+    layers = [_layer_json(pair.backends, layer) for layer in pair.layers]
+    given = None if pair.spikes is None else dict(pair.spikes)
+    return {**asdict(pair), "backends": list(pair.backends), "layers": layers, "spikes": given}
+
+
 def _layer_json(backends: tuple[str, str], layer: LayerParity) -> dict[str, Any]:
     first = None
     if layer.first is not None:
@@ -193,7 +200,8 @@ def _layer_json(backends: tuple[str, str], layer: LayerParity) -> dict[str, Any]
     }
 
 
-def _pair(value: Mapping[str, Any]) -> PairParity:
+def pair_from_json(value: Mapping[str, Any]) -> PairParity:
+    """The pair that `pair_to_json` gave; KeyError, TypeError or ValueError for anything else."""
     one, two = value["backends"]
     layers = []
     for layer in value["layers"]:
@@ -217,4 +225,5 @@ def _pair(value: Mapping[str, Any]) -> PairParity:
         holds=value["holds"],
         verdict=str(value["verdict"]),
         layers=tuple(layers),
+        spikes=value.get("spikes"),
     )

@@ -18,6 +18,7 @@ from ..quantisation.graphs import graph_of
 from .cause import AGREES, faulty_membrane, find_cause
 from .certificate import FirstMismatch, LayerParity, PairKind, PairParity
 from .graphs import compare_graph, graph_record
+from .judge import count, first_mismatch, verdict_of
 from .layer_rules import membrane_at
 from .rounding import LayerRounding, explain_mismatches
 
@@ -93,7 +94,7 @@ def compare(
         start, stop = (0, len(ours)) if windows is None else windows[index]
         differ = ours != theirs
         mismatches = int(np.count_nonzero(differ))
-        found = _first(differ, ours, theirs) if mismatches else None
+        found = first_mismatch(differ, ours, theirs) if mismatches else None
         if found is not None and kind == "exact":
             found = _explained(found, runs, index, first, second, windows)
         judged = asdict(rounding[index]) if rounding is not None and mismatches else None
@@ -101,30 +102,19 @@ def compare(
             LayerParity(
                 index=index,
                 name=runs.names[index],
-                spikes=(_count(ours[start:stop]), _count(theirs[start:stop])),
+                spikes=(count(ours[start:stop]), count(theirs[start:stop])),
                 compared=ours[0].size * (stop - start),
                 mismatches=mismatches,
                 first=found,
                 rounding=judged,
             )
         )
-    holds, verdict = _verdict(kind, layers, rounding)
+    holds, verdict = verdict_of(kind, layers, rounding)
     return PairParity((one, two), kind, holds, verdict, tuple(layers))
 
 
 def _equal(layers: Sequence[int], first: Record, second: Record) -> bool:
     return all(np.array_equal(first.spikes[k], second.spikes[k]) for k in layers)
-
-
-def _count(spikes: Spikes) -> int:
-    return int(spikes.sum(dtype=np.int64))
-
-
-def _first(differ: NDArray[np.bool_], ours: Spikes, theirs: Spikes) -> FirstMismatch:
-    # The order in memory is the order in time, then sample, then neuron.
-    place = tuple(int(i) for i in np.unravel_index(int(np.argmax(differ)), differ.shape))
-    values = (int(ours[place]), int(theirs[place]))
-    return FirstMismatch(place[0], place[1], place[2:], values, cause="")
 
 
 def _explained(
@@ -176,22 +166,3 @@ def _words(runs: PairRuns, index: int, names: tuple[str, ...], second: Record) -
             return f"follows from layer {index - 1} ({runs.names[index - 1]})"
         return "unknown: our own layer differs from a second implementation of its arithmetic"
     return " or ".join(names)
-
-
-def _verdict(
-    kind: PairKind, layers: Sequence[LayerParity], rounding: tuple[LayerRounding, ...] | None
-) -> tuple[bool | None, str]:
-    mismatches = sum(layer.mismatches for layer in layers)
-    extent = f"{mismatches:,} of {sum(layer.compared for layer in layers):,} neuron steps"
-    if kind == "agreement":
-        spikes = sum(max(layer.spikes) for layer in layers)
-        return None, f"agreement only, no verdict: {extent} differ, beside {spikes:,} spikes"
-    if not mismatches:
-        return True, f"equal, {extent} differ"
-    if rounding is None:
-        return False, f"DIFFERENT, {extent} differ"
-    # A layer that is not compared may be where a difference began.
-    if any(layer.unexplained for layer in rounding):
-        return False, f"DIFFERENT beyond rounding, {extent} differ"
-    neurons = sum(layer.neurons for layer in rounding)
-    return True, f"equal but for {neurons} neuron(s) within rounding of the threshold"

@@ -10,7 +10,7 @@ is explained if both sides' decisions are right or within rounding, given what e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from sdcl_neuro.network.spec import FloatLayer, FloatNetwork
 
 Spikes = NDArray[np.uint8]
 
-_UNIT = 2.0**-24
+UNIT = 2.0**-24
 """Relative error of one float32 operation, rounded to nearest."""
 _OPERATIONS = 8
 """Roundings of a step that are not the sum: constants, decay, reset, scaled weights (Norse:
@@ -53,13 +53,19 @@ def explain_mismatches(
     spikes: Spikes,
     first: Mapping[int, Spikes],
     second: Mapping[int, Spikes],
+    *,
+    units: tuple[float, float] = (UNIT, UNIT),
+    offset_sizes: Sequence[float] | None = None,
 ) -> tuple[LayerRounding, ...]:
     """Judge every mismatch between two float runs of one network.
 
     Args:
         net: the network both sides ran.
-        spikes: their input, uint8 ``[T, B, *input_shape]``.
+        spikes: their input ``[T, B, *input_shape]``.
         first, second: both sides' spikes of every layer, uint8 ``[T, B, *out_shape]``.
+        units: relative rounding error of one operation, on each side.
+        offset_sizes: per layer, magnitude of what the first side adds to a membrane in each step
+            beyond what the network shows; None is zero.
 
     Returns:
         One entry per layer; all zero where nothing differs.
@@ -69,16 +75,26 @@ def explain_mismatches(
         sides = [
             (spikes if index == 0 else side[index - 1], side[index]) for side in (first, second)
         ]
-        found.append(_judge(layer, sides))
+        found.append(
+            _judge(layer, sides, units, 0.0 if offset_sizes is None else offset_sizes[index])
+        )
     return tuple(found)
 
 
-def _judge(layer: FloatLayer, sides: list[tuple[Spikes, Spikes]]) -> LayerRounding:
+def _judge(
+    layer: FloatLayer,
+    sides: list[tuple[Spikes, Spikes]],
+    units: tuple[float, float],
+    offset_size: float,
+) -> LayerRounding:
     differ = sides[0][1] != sides[1][1]
     samples = np.flatnonzero(differ.any(axis=(0, *range(2, differ.ndim))))
     if not samples.size:
         return LayerRounding(0, 0, 0, 0, 0.0)
-    replays = [_Replay(layer, given[:, samples], fired[:, samples]) for given, fired in sides]
+    replays = [
+        _Replay(layer, given[:, samples], fired[:, samples], unit, offset_size=size)
+        for (given, fired), unit, size in zip(sides, units, (offset_size, 0.0), strict=True)
+    ]
     differ = differ[:, samples]
     begun = np.zeros(differ.shape[1:], bool)
     roots = following = unexplained = 0
@@ -106,8 +122,17 @@ def _judge(layer: FloatLayer, sides: list[tuple[Spikes, Spikes]]) -> LayerRoundi
 class _Replay:
     """A layer's membrane in float64 under given input and given spikes, with its error bound."""
 
-    def __init__(self, layer: FloatLayer, given: Spikes, fired: Spikes) -> None:
-        self.layer, self.given, self.fired = layer, given, fired
+    def __init__(
+        self,
+        layer: FloatLayer,
+        given: Spikes,
+        fired: Spikes,
+        unit: float,
+        *,
+        offset_size: float = 0.0,
+    ) -> None:
+        self.layer, self.given, self.fired, self.unit = layer, given, fired, unit
+        self.offset_size = offset_size
         self.current: Any = 0.0
         self.voltage: Any = 0.0
         self.current_error: Any = 0.0
@@ -118,19 +143,19 @@ class _Replay:
         self.bias = bias.reshape(shape)
 
     def step(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Membrane before the reset, and how far a float32 run may be from it."""
+        """Membrane before the reset, and how far the side's own run may be from it."""
         alpha, beta = self.layer.neuron.alpha, self.layer.neuron.beta
         total, magnitude, count = self._received(index)
         kept = 1.0 - (self.fired[index - 1] if index else 0.0)
         self.voltage = self.voltage * kept
         self.voltage_error = self.voltage_error * kept
         rounding = (count + _OPERATIONS) * magnitude + _OPERATIONS * alpha * np.abs(self.current)
-        self.current_error = alpha * self.current_error + _UNIT * rounding
+        self.current_error = alpha * self.current_error + self.unit * rounding
         self.current = alpha * self.current + total
         sizes = np.abs(self.voltage) + np.abs(self.current) + np.abs(self.bias)
-        sizes = sizes + abs(self.layer.neuron.threshold)
+        sizes = sizes + self.offset_size + abs(self.layer.neuron.threshold)
         self.voltage_error = (
-            beta * self.voltage_error + self.current_error + _UNIT * _OPERATIONS * sizes
+            beta * self.voltage_error + self.current_error + self.unit * _OPERATIONS * sizes
         )
         self.voltage = beta * self.voltage + self.current + self.bias
         return self.voltage, self.voltage_error
@@ -161,13 +186,13 @@ def _synapse(layer: FloatLayer, weight: Any, frame: NDArray[np.float64]) -> tupl
         ).numpy()
         for x, w in (
             (data, values),
-            (data, values.abs()),
-            ((data > 0).double(), torch.ones_like(values)),
+            (data.abs(), values.abs()),
+            ((data != 0).double(), torch.ones_like(values)),
         )
     )
 
 
 def _dense(weight: Any, frame: NDArray[np.float64]) -> tuple[Any, ...]:
     values = weight.astype(np.float64).T
-    count = np.broadcast_to((frame > 0).sum(1, keepdims=True), (len(frame), values.shape[1]))
-    return frame @ values, frame @ np.abs(values), count
+    count = np.broadcast_to((frame != 0).sum(1, keepdims=True), (len(frame), values.shape[1]))
+    return frame @ values, np.abs(frame) @ np.abs(values), count

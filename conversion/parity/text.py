@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro.network.step import Step
 
@@ -13,14 +14,12 @@ if TYPE_CHECKING:
 def render(certificate: Certificate) -> str:
     """The certificate in lines of text: what was compared, a table per pair, the verdict."""
     model, spikes = certificate.model, certificate.spikes
-    steps, samples = spikes["shape"][:2]
     lines = [
         "Parity certificate" + (" (kept from an earlier run)" if certificate.cached else ""),
         f"  model   {model['name'] or 'network'}  sha256 {(model['sha256'] or '-')[:16]}"
         f"  network {model['network_sha256'][:16]}",
         *([] if not model.get("step") else [f"  step    {Step(**model['step'])}"]),
-        f"  spikes  {steps} steps, {samples} sample(s), {spikes['total']:,} spikes, "
-        f"{spikes['source']}  sha256 {spikes['sha256'][:16]}",
+        f"  spikes  {_input(spikes)}",
         "  with    "
         + ", ".join(f"{key} {value}" for key, value in certificate.versions.items() if value),
     ]
@@ -35,6 +34,14 @@ def render(certificate: Certificate) -> str:
     if any(pair.holds is not None for pair in certificate.pairs):
         lines += ["", _verdict(certificate)]
     return "\n".join(lines)
+
+
+def _input(spikes: Mapping[str, Any]) -> str:
+    steps, samples = spikes["shape"][:2]
+    return (
+        f"{steps} steps, {samples} sample(s), {spikes['total']:,} spikes, {spikes['source']}  "
+        f"sha256 {spikes['sha256'][:16]}"
+    )
 
 
 def _verdict(certificate: Certificate) -> str:
@@ -53,6 +60,8 @@ def _table(pair: PairParity) -> list[str]:
         f"  {'layer':<{width}}  {one:>{columns[0]}}  {two:>{columns[1]}}"
         f"  {'compared':>14}  {'mismatches':>10}",
     ]
+    if pair.spikes is not None:
+        lines.insert(1, f"  on {_input(pair.spikes)}")
     for layer in pair.layers:
         lines.append(
             f"  {layer.name:<{width}}  {layer.spikes[0]:>{columns[0]},}"

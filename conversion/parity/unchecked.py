@@ -10,6 +10,7 @@ from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, Note, notes_of
 from ..model import Model
 from .certificate import PairParity
 from .compare import PairRuns
+from .source_check import DESCRIPTION
 
 
 def not_checked_before(model: Model, runs: PairRuns) -> tuple[Note, ...]:
@@ -31,6 +32,8 @@ def not_checked_after(pairs: Iterable[PairParity]) -> Iterator[Note]:
     """Name what comparisons say nothing of: silent layers, and pairs without a verdict."""
     for pair in pairs:
         if pair.kind == "agreement":
+            if pair.backends[1] == DESCRIPTION:
+                continue  # the network's own notes say what was approximated
             what = f"{pair.backends[1]} against {pair.backends[0]}"
             yield Note(what, "one computes in float, so that it is a figure and no verdict")
             continue
@@ -39,7 +42,8 @@ def not_checked_after(pairs: Iterable[PairParity]) -> Iterator[Note]:
                 why = (
                     "no spikes on either side, so that equality proves little; give livelier input"
                 )
-                yield Note(f"layer {layer.index} ({layer.name})", why)
+                compared = f" of {pair.backends[0]}" if pair.backends[1] == DESCRIPTION else ""
+                yield Note(f"layer {layer.index} ({layer.name}){compared}", why)
 
 
 def _notes(model: Model, key: str) -> Iterator[Note]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 from sdcl_neuro.network.identity import array_sha256, network_sha256, path_sha256, versions
+from sdcl_neuro.network.notes import SOURCE_CHECKS
 from sdcl_neuro.network.random_input import RandomInput
 from sdcl_neuro.network.spike_file import check_spikes
 
@@ -31,6 +32,7 @@ from ..backends.table import BACKENDS, BASE
 from ..model import Model, as_model
 from .certificate import Certificate, PairKind
 from .compare import PairRuns, compare
+from .first_link import first_links
 from .recorded import NAME as RECORDED
 from .recorded import Recording, Source, place, read_recording
 from .unchecked import assumed_before, not_checked_after, not_checked_before
@@ -156,8 +158,9 @@ def _compared(
     started: Certificate, runs: PairRuns, pairs: list[Pair], recording: Recording | None
 ) -> Certificate:
     """The certificate with the outcome of every comparison."""
-    results = [compare(runs, one, two, kind) for one, two, kind in pairs]
-    not_checked, assumed = list(started.not_checked), list(started.assumed)
+    results, missing = first_links(runs.model, runs.spikes)
+    not_checked, assumed = [*missing, *started.not_checked], list(started.assumed)
+    results += [compare(runs, one, two, kind) for one, two, kind in pairs]
     if recording is not None:
         net, ours = runs.model.need_integer(), runs.record(BASE)
         placed = place(recording, net, ours, runs.layers)
@@ -227,7 +230,9 @@ def _folder(cache: Path | str | None) -> Path:
 
 def _digest(started: Certificate, runs: PairRuns, pairs: list[Pair]) -> str:
     """A name for a certificate: a hash of all that it follows from."""
-    key = [started.to_json(), runs.layers, pairs]
+    known = runs.model.integer or runs.model.floating or runs.model.graph
+    checks = None if known is None else known.meta.get(SOURCE_CHECKS)
+    key = [started.to_json(), runs.layers, pairs, checks]
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -22,6 +23,7 @@ from ..lowering.graph.reduce import reduce_graph
 from ..lowering.graph.rounding import round_units
 from ..lowering.graph.thermometer import with_thermometers
 from ..lowering.graph.units import Unit, Units
+from ..parity.source_check import bound_to
 from ..targets.netx.constraints import refusals
 
 GROWTH_MAX = 64.0
@@ -65,14 +67,15 @@ def quantize_graph(
     rounded = round_units(units, peaks=peaks, cure=relays)
     chain = rounded.chain
     account = make_account(units, rounded)
+    shape = chain.layouts[0].shape
+    net = IntNetwork(shape, chain.layers, message_bits=message_bits)
     meta: dict[str, Any] = {
-        **graph.meta,
+        **bound_to(graph.meta, graph, net),
         "lowered": [*graph.meta.get("lowered", ()), *units.notes],
         "quantisation": [dict(note) for note in rounded.notes],
         KEY: account,
     }
-    shape = chain.layouts[0].shape
-    net = IntNetwork(shape, chain.layers, message_bits=message_bits, meta=meta)
+    net = replace(net, meta=meta)
     found = [*refusals(net), *_too_large(units, account, growth)]
     if found:
         raise NetworkRefused(found)

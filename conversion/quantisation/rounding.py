@@ -8,6 +8,7 @@ with. Any other layer gets the largest scale at which weights, threshold and bia
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwo
 
 from ..lowering.graph.nodes import FloatGraph
 from ..lowering.graph.prices import Cure
+from ..parity.source_check import bound_to
 from ..targets.netx.constraints import refusals
 from .peaks import measure_peaks
 
@@ -95,8 +97,9 @@ def quantize(
         layers.append(integer)
         largest = 2**message_bits - 1 if message_bits and layer is net.layers[0] else 1
         notes.append(_note(layer, integer, scale=scale, origin=origin, largest=largest))
-    meta = {**net.meta, "quantisation": notes}
-    quantized = IntNetwork(net.input_shape, tuple(layers), message_bits=message_bits, meta=meta)
+    quantized = IntNetwork(net.input_shape, tuple(layers), message_bits=message_bits)
+    meta = {**bound_to(net.meta, net, quantized), "quantisation": notes}
+    quantized = replace(quantized, meta=meta)
     remaining = refusals(quantized)
     if remaining:
         raise NetworkRefused(remaining)

@@ -14,6 +14,8 @@ ASSUMED = "assumed"
 """Key in ``meta`` of what the source did not state and a default stands for."""
 NOT_CHECKED = "not_checked"
 """Key in ``meta`` of what could not be compared with the source."""
+SOURCE_CHECKS = "source_checks"
+"""Key in ``meta`` of the comparisons with the source (`conversion.parity.source_check`)."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class ChipNeuron:
     init_hidden: bool
     output: bool
     spike_grad: Callable[[Tensor], Tensor]
+    reset_mechanism_val: Tensor
     register_buffer: Callable[..., None]
 
     def _become_chip(self, *, mode: Mode, scale: float) -> None:
@@ -76,6 +77,11 @@ class ChipNeuron:
                 )
         self.register_buffer("scale", torch.tensor(float(scale), dtype=torch.float64))
         self.mode = mode
+
+    def _load_from_state_dict(self, *arguments: Any, **named: Any) -> None:
+        """Load a state_dict, and go on resetting to zero whatever neuron it was saved from."""
+        super()._load_from_state_dict(*arguments, **named)  # type: ignore[misc]
+        self.reset_mechanism_val.fill_(snn.SpikingNeuron.reset_dict["zero"])
 
     def integer_neuron(self) -> IntNeuron:
         """The chip's parameters of this population at the present `scale`.

@@ -23,7 +23,12 @@ LAYERS: list[set[str]] = [
     {"hybrid.live"},
     {"conversion.lowering"},
     {"conversion.layer_modules", "conversion.graph_modules", "conversion.targets"},
+    {
+        *("conversion.parity.certificate", "conversion.parity.text", "conversion.parity.judge"),
+        *("conversion.parity.rounding", "conversion.parity.source_check"),
+    },
     {"conversion.approximation", "conversion.quantisation"},
+    {"conversion.parity.source"},
     {"conversion.sources"},
     {"conversion.model"},
     {"conversion.backends"},

@@ -114,7 +114,12 @@ class _Loop(nn.Module):
 
 def test_a_forward_of_its_own_is_compared_with_its_own_reset(spikes):
     net = from_snntorch(_Loop(), spikes, approximate=True, calibration=spikes)
-    assert "compared" in net.meta["traced"]
+    (check,) = net.meta["source_checks"]
+    (pair,) = check["pair"]["layers"]
+    assert check["pair"]["kind"] == "agreement"
+    assert pair["mismatches"] > 0, "its own spikes are those before anything was approximated"
+    (note,) = net.meta["not_checked"]
+    assert "approximated on request" in note["reason"]
     with pytest.raises(NetworkRefused, match="spikes differ"):
         from_snntorch(_Loop(lose=True), spikes, approximate=True, calibration=spikes)
 

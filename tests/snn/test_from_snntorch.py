@@ -170,17 +170,6 @@ def test_every_reason_comes_in_one_answer():
         assert remedy in match[0].mend
 
 
-def _hooked():
-    linear = nn.Linear(4, 3)
-    linear.register_forward_hook(lambda module, inputs, output: output * 2)
-    return linear
-
-
-class _Odd(nn.Linear):
-    def forward(self, x):
-        return super().forward(x) * 2
-
-
 def _renamed():
     """snnTorch keeps resetting by subtraction here, whatever the name says."""
     neuron = leaky(reset_mechanism="subtract")
@@ -229,8 +218,6 @@ def _twice():
         ([nn.Linear(5, 3), leaky()], "takes 5 values, receives 4"),
         ([nn.Conv2d(2, 3, 3), leaky()], "takes 2 channels"),
         ([nn.Identity()], "no layer with neurons"),
-        ([_hooked(), leaky()], "hooks"),
-        ([_Odd(4, 3), leaky()], "not among the modules"),
         ([nn.Bilinear(2, 2, 2)], "not among the modules"),
         (_twice(), "used twice"),
         ([nn.Linear(4, 3), nn.Flatten(0), leaky()], "flattens axes 0"),

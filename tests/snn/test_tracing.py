@@ -57,7 +57,9 @@ def test_a_loop_over_time_is_followed(sample):
     assert not any(child._forward_hooks for child in module.modules())
     assert [layer.name for layer in net.layers] == ["conv1", "fc"]
     assert net.layers[1].in_shape == (6, 6, 6)
-    assert "compared" in net.meta["traced"]
+    (check,) = net.meta["source_checks"]
+    assert check["pair"]["holds"] is True
+    assert [layer["compared"] for layer in check["pair"]["layers"]] == [10 * 3 * 216, 10 * 3 * 10]
     module.eval()
     with torch.no_grad():
         expected = module(sample).numpy()

@@ -9,7 +9,7 @@ trains: `Leaky` with reset to zero always, `Synaptic` and `RLeaky` only with an 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from torch import nn
@@ -22,8 +22,9 @@ from ...lowering.closing import close_layer
 from ...lowering.folding import pool_behind
 from ...lowering.pooling import Pool, compose
 from ...lowering.populations import Unsupported
-from ...lowering.synapses import Synapse, fold_norm, read_convolution, read_dense
-from .inventory import DROPOUTS, NORMS, POOLS, SYNAPSES, expect_plain, read_pool
+from ...lowering.synapses import Norm, Synapse, fold_norm, read_convolution, read_dense
+from .effective import effective_module
+from .inventory import DROPOUTS, NORMS, POOLS, SYNAPSES, read_pool
 from .neurons import NEURONS, read_neuron
 
 
@@ -35,11 +36,13 @@ class Lowered:
         net: the description.
         departures: per layer, how the original departs from it; None where it does not.
         pools: per layer, the pooling that was folded into it from before.
+        offset_sizes: per layer, see `Synapse.offset_size`.
     """
 
     net: FloatNetwork
     departures: tuple[Approximation | None, ...]
     pools: tuple[Pool | None, ...]
+    offset_sizes: tuple[float, ...] = ()
 
 
 @dataclass
@@ -55,6 +58,7 @@ class _Chain:
         pool: the pooling that waits for a synapse.
         waiting: a synapse whose neuron has not come yet.
         known: False after a refusal that leaves `shape` unknown.
+        value: of the spikes that the next synapse receives.
     """
 
     approximate: bool
@@ -65,9 +69,11 @@ class _Chain:
     pool: Pool | None = None
     waiting: Synapse | None = None
     known: bool = True
+    value: float = 1.0
     layers: list[FloatLayer] = field(default_factory=list)
     departures: list[Approximation | None] = field(default_factory=list)
     pools: list[Pool | None] = field(default_factory=list)
+    offset_sizes: list[float] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -108,7 +114,7 @@ def lower_chain(
     if chain.refusals:
         raise NetworkRefused(chain.refusals)
     net = FloatNetwork(shape, tuple(chain.layers), {"lowered": chain.notes})
-    return Lowered(net, tuple(chain.departures), tuple(chain.pools))
+    return Lowered(net, tuple(chain.departures), tuple(chain.pools), tuple(chain.offset_sizes))
 
 
 def _expect_end(chain: _Chain) -> None:
@@ -125,7 +131,16 @@ def _expect_end(chain: _Chain) -> None:
 
 
 def _add(chain: _Chain, name: str, module: nn.Module) -> None:
-    expect_plain(module)
+    if isinstance(module, NEURONS):
+        _close(chain, module)
+        return
+    shape = chain.shape if chain.known else None
+    module, note = effective_module(module, shape, spikes=chain.pool is None)
+    if note is not None:
+        chain.notes.append(f"{name}: {note}")
+    if module.training and isinstance(module, (*NORMS, *DROPOUTS)):
+        what = "stays in training mode after eval(), and computes otherwise from run to run"
+        raise Unsupported([(what, "let eval() reach it")])
     if isinstance(module, SYNAPSES):
         _open(chain, name, module)
     elif isinstance(module, POOLS):
@@ -136,8 +151,6 @@ def _add(chain: _Chain, name: str, module: nn.Module) -> None:
         _flatten(chain, module)
     elif isinstance(module, DROPOUTS):
         chain.notes.append(f"{name}: dropout, which does nothing outside training")
-    elif isinstance(module, NEURONS):
-        _close(chain, module)
 
 
 def _open(chain: _Chain, name: str, module: nn.Conv2d | nn.Linear) -> None:
@@ -150,6 +163,10 @@ def _open(chain: _Chain, name: str, module: nn.Conv2d | nn.Linear) -> None:
         chain.waiting = read_convolution(name, module, chain.shape)
     else:
         chain.waiting = read_dense(name, module, chain.shape, source=chain.pooled)
+    if chain.value != 1:
+        what = f"{name}: its weights multiplied by {chain.value:g}, the value of its input's spikes"
+        chain.notes.append(what)
+        chain.waiting = replace(chain.waiting, weight=chain.waiting.weight * chain.value)
     chain.shape = chain.waiting.out_shape
 
 
@@ -174,7 +191,7 @@ def _pool(chain: _Chain, name: str, module: nn.Module) -> None:
     chain.waiting, chain.shape = merged, merged.out_shape
 
 
-def _normalise(chain: _Chain, name: str, module: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+def _normalise(chain: _Chain, name: str, module: Norm) -> None:
     if chain.waiting is not None:
         chain.waiting = fold_norm(chain.waiting, module)
         chain.notes.append(f"{name}: batch norm folded, with its running statistics")
@@ -204,7 +221,8 @@ def _close(chain: _Chain, module: nn.Module) -> None:
     elif synapse is not None:
         chain.image = chain.sent = chain.pooled = synapse.out_shape
     try:
-        population = read_neuron(module, approximate=chain.approximate)
+        shape = None if synapse is None else synapse.out_shape
+        population = read_neuron(module, shape=shape, approximate=chain.approximate)
     except Unsupported as unfit:
         raise Unsupported([*reasons, *unfit.reasons]) from None
     if reasons:
@@ -219,8 +237,10 @@ def _close(chain: _Chain, module: nn.Module) -> None:
         sent=sent,
         approximate=chain.approximate,
     )
+    chain.value = population.sends
     chain.layers.append(closed.layer)
     chain.departures.append(closed.departure)
     chain.pools.append(pool)
+    chain.offset_sizes.append(closed.offset_size)
     chain.notes += closed.notes
     chain.sent = closed.layer.out_shape

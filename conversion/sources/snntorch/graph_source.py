@@ -2,57 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 
 from ...lowering.graph.nodes import FloatGraph
 from ...lowering.graph.reduce import reduce_graph
-from .graph_tracing import Traced, expect_same_spikes, trace_graph
+from .graph_check import check_graph
+from .graph_tracing import Traced, trace_graph
+from .running import Deployed
 
 
-def graph_of_module(module: nn.Module, sample: Tensor | NDArray[Any]) -> FloatGraph:
-    """Describe a module as a graph, its spikes compared with its own on the first sample.
+def graph_of_module(held: Deployed, sample: Tensor) -> FloatGraph:
+    """Describe a module as a graph, its spikes compared with its own on the sample.
 
     Args:
-        module: the user's network.
-        sample: one input ``[T, B, N]``, ``[T, B, C, L]`` or ``[T, B, C, H, W]``.
+        held: the user's network, held by `running.as_deployed`.
+        sample: ``[T, B, N]``, ``[T, B, C, L]`` or ``[T, B, C, H, W]``, in its precision.
 
     Raises:
         NetworkRefused: with every reason why it cannot be described, or has no place on a chip.
         InputError: its forward does not run.
     """
-    values = torch.as_tensor(sample).float()
-    traced = trace_graph(module, values)
+    traced = trace_graph(held.module, sample)
     reduce_graph(traced.graph)
-    note = expect_same_spikes(traced, module, values)
-    return replace(traced.graph, meta={**traced.graph.meta, "traced": note})
+    return check_graph(traced, held, sample)
 
 
 def graph_instead(
-    module: nn.Module, sample: Tensor | NDArray[Any], refused: NetworkRefused, *, approximate: bool
+    held: Deployed, sample: Tensor, refused: NetworkRefused, *, approximate: bool
 ) -> FloatGraph:
     """The graph of a module that was refused as a chain.
 
     Args:
-        module, sample: as for `graph_of_module`.
+        held, sample: as for `graph_of_module`.
         refused: why it is no chain; raised again where it is one, and refused all the same.
         approximate: whether neurons that depart from the chip's were to be taken.
 
     Raises:
         NetworkRefused: the reasons that fit the module better.
     """
-    values = torch.as_tensor(sample).float()
     try:
-        traced: Traced = trace_graph(module, values)
+        traced: Traced = trace_graph(held.module, sample)
         plain = traced.plain
         if not approximate:
-            return graph_of_module(module, sample)
+            return graph_of_module(held, sample)
     except NetworkRefused as error:
         raise _better(refused, error) from None
     except InputError:

@@ -22,7 +22,6 @@ from torch.overrides import TorchFunctionMode
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.network.spec import Shape
 
-from ...graph_modules import run_nodes
 from ...lowering.graph.nodes import (
     ConvolutionNode,
     DenseNode,
@@ -33,12 +32,11 @@ from ...lowering.graph.nodes import (
     ReadoutNode,
 )
 from ...lowering.graph.shapes import Misfit
+from .forms import Form
 from .graph_layers import is_layer, is_neuron, many_steps, node_of
 from .graph_operations import apply_operation, known
 from .graph_values import Recording, Value
 
-DIFFERENT_MAX = 0.002
-"""Folding batch norm moves membranes by rounding, and few of them across the threshold."""
 STEPS, SAMPLES, RATE = 3, 2, 0.4
 _STATES = ("mem", "syn", "spk", "reset")
 _NEW = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like")
@@ -187,12 +185,12 @@ class Traced:
 
     Attributes:
         graph: the description.
-        drive: how the module takes all steps.
+        form: how the module takes its input.
         plain: whether it is a chain of modules, with nothing between them.
     """
 
     graph: FloatGraph
-    drive: Drive
+    form: Form
     plain: bool
 
 
@@ -201,7 +199,7 @@ def trace_graph(module: nn.Module, sample: Tensor) -> Traced:
 
     Args:
         module: takes ``[T, B, ...]``, ``[B, T, ...]`` or one step ``[B, ...]``.
-        sample: float ``[T, B, ...]``; its own spikes are compared on its first sample.
+        sample: float ``[T, B, ...]``; only its shape counts.
 
     Raises:
         NetworkRefused: what would be lost, every reason at once.
@@ -221,7 +219,7 @@ def trace_graph(module: nn.Module, sample: Tensor) -> Traced:
         neurons = (PopulationNode, ReadoutNode)
         if not hard and any(isinstance(n, neurons) for n in recording.nodes.values()):
             graph = _graph(recording, module)
-            return Traced(graph, drive, _is_plain(graph))
+            return Traced(graph, _FORMS[drive], _is_plain(graph))
         if refused is None or len(recording.nodes) > refused[0]:
             refused = len(recording.nodes), hard
     where = type(module).__name__
@@ -242,6 +240,13 @@ def _batch_first(module: nn.Module, given: Tensor) -> None:
 def _steps(module: nn.Module, given: Tensor) -> None:
     for step in given:
         module(step.clone())
+
+
+_FORMS: dict[Drive, Form] = {
+    _sequence: Form("sequence", passes=0),
+    _batch_first: Form("batch first", passes=0),
+    _steps: Form("step"),
+}
 
 
 def _watch(module: nn.Module, given: Tensor, drive: Drive) -> tuple[Recording, _Watch]:
@@ -371,36 +376,3 @@ def _is_plain(graph: FloatGraph) -> bool:
     """Whether every node reads the one before it."""
     names = [node.name for node in graph.nodes]
     return all(node.inputs == (names[k],) for k, node in enumerate(graph.nodes[1:]))
-
-
-def expect_same_spikes(traced: Traced, module: nn.Module, sample: Tensor) -> str:
-    """Compare the description's spikes with the module's own, step by step; say what was compared.
-
-    Raises:
-        NetworkRefused: populations whose spikes differ by more than rounding.
-    """
-    given = sample[:, :1]
-    _, watch = _watch(module, given, traced.drive)
-    graph, refusals, spikes = traced.graph, [], 0
-    shape = graph.inputs[0].shape
-    values = {"input": given.double().reshape(len(given), 1, *shape)}
-    with torch.no_grad():
-        for node, _, gave in run_nodes(graph, values):
-            own = watch.spikes.get(node.name)
-            if own is None or not isinstance(node, PopulationNode):
-                continue
-            sent = own[0] if len(own) == 1 else torch.stack(own)
-            if sent.numel() != gave.numel():
-                what = "the order of its modules changes from step to step"
-                refusals.append(Refusal(node.name, what, "run every module in every step"))
-                continue
-            sent = sent.reshape(gave.shape)
-            different = int((sent.cpu() != gave.to(sent)).sum())
-            spikes += int(sent.sum())
-            if different > DIFFERENT_MAX * gave.numel():
-                what = f"its spikes differ from its description's, {different} of {gave.numel()}"
-                mend = "leave the neurons' states to the neurons, starting at zero"
-                refusals.append(Refusal(node.name, what, mend))
-    if refusals:
-        raise NetworkRefused(refusals)
-    return f"{spikes} spikes of the module itself compared on one sample"

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from torch.nn.utils import parametrize
 
 from sdcl_neuro.network.spec import Shape
 
 from ...lowering.pooling import Divide, Pool, adaptive_axis, window_axis
 from ...lowering.populations import Unsupported
-from .neurons import NEURONS
 
 _POOL_MEND = "use nn.AvgPool2d, which is folded into the next layer, or a strided convolution"
 _MAX_POOL = ("max pooling has no spiking equivalent on the chip", _POOL_MEND)
@@ -35,25 +33,24 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("ConvTranspose1d", "ConvTranspose2d"), _TRANSPOSED),
     "Conv1d": _LINE,
+    **dict.fromkeys(
+        ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "LeakyParallel"),
+        ("it keeps states that are no neuron's of the chip", "use Leaky, or RLeaky"),
+    ),
     "Upsample": ("netx cannot enlarge", "use a Linear"),
 }
+QUANTISED = (
+    "is quantised by torch, whose arithmetic is another than the chip's",
+    "give the module before torch quantises it; conversion.quantize rounds it for the chip",
+)
 SYNAPSES = (nn.Conv2d, nn.Linear)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+DROPOUTS = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
 POOLS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.LPPool2d)
-PLAIN = (*SYNAPSES, *NORMS, *DROPOUTS, *POOLS, nn.Identity, nn.Flatten)
-
-
-def expect_plain(module: nn.Module) -> None:
-    """Refuse all but torch's own classes, known to compute what their parameters say."""
-    kind: type = type(module)
-    if parametrize.is_parametrized(module):
-        kind = kind.__bases__[0]  # the parametrised weight is read as it stands
-    if not isinstance(module, NEURONS) and kind not in PLAIN:
-        default = ("is not among the modules that can be lowered", "replace it")
-        raise Unsupported([REFUSED.get(kind.__name__, default)])
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise Unsupported([("has hooks, which may change what it computes", "remove its hooks")])
+PLAIN: tuple[type[Any], ...] = (*SYNAPSES, *NORMS, *DROPOUTS, *POOLS, nn.Identity, nn.Flatten)
 
 
 def read_pool(name: str, module: nn.Module, shape: Shape) -> Pool:

@@ -11,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sdcl_neuro.network.spec import Shape
+from sdcl_neuro.snn.chip_neuron import ChipNeuron
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky, LoihiRLeaky, LoihiSynaptic
 
 from ...lowering.approximate import Approximation
 from ...lowering.populations import Population, Reason, Recurrence, Unsupported
+from .resets import Reset, find_reset, named_reset, named_resets
 
 Array = NDArray[np.float64]
 
@@ -23,7 +26,6 @@ NEURONS = (snn.SpikingNeuron, snn.SLSTM, snn.SConv2dLSTM)
 _LEAKY = (snn.Leaky, LoihiLeaky)
 _SYNAPTIC = (snn.Synaptic, LoihiSynaptic)
 _RLEAKY = (snn.RLeaky, LoihiRLeaky)
-_MECHANISMS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 _PROBE = torch.tensor([-5.0, -1.0, -0.3, -1e-6, 0.0, 1e-6, 0.3, 1.0, 5.0])
 _REMEDY = (
     "call conversion.make_deployable(module) and train a little more, "
@@ -31,22 +33,24 @@ _REMEDY = (
 )
 
 
-def read_neuron(module: nn.Module, *, approximate: bool = False) -> Population:
+def read_neuron(
+    module: nn.Module, *, shape: Shape | None = None, approximate: bool = False
+) -> Population:
     """The population a neuron is; raise `Unsupported` with every reason why it is none.
 
     Args:
-        module: the neuron.
+        module: the neuron, in ``eval()``; its states are changed.
+        shape: of its population, for a trial of how it resets; None believes its names.
         approximate: take another reset than the chip's, too, and say so in `departure`.
     """
-    kind = type(module)
-    if kind not in (*_LEAKY, *_SYNAPTIC, *_RLEAKY):
+    if not isinstance(module, (*_LEAKY, *_SYNAPTIC, *_RLEAKY)) or _another_kind(module):
         raise Unsupported([refusal_of_kind(module)])
-    departure = _departure(module)
     reasons = [*_common_reasons(module)]
+    departure, refused = _reset(module, shape, tried=not reasons)
     if departure is None or not approximate:
-        reasons = [*_reset_reasons(module), *reasons]
+        reasons = [*refused, *reasons]
     values = {}
-    for name in ("beta", *(("alpha",) if kind in _SYNAPTIC else ())):
+    for name in ("beta", *(("alpha",) if isinstance(module, _SYNAPTIC) else ())):
         try:
             values[name] = single_number(module, name)
         except Unsupported as unfit:
@@ -58,14 +62,18 @@ def read_neuron(module: nn.Module, *, approximate: bool = False) -> Population:
         reasons.append((f"threshold {threshold.min():g}", "use a positive threshold"))
     if reasons:
         raise Unsupported(reasons)
+    if _fires_at_threshold(module):
+        # v >= threshold in float32 is v > the float32 number before it.
+        threshold = np.nextafter(threshold.astype(np.float32), np.float32(-np.inf)).astype(float)
     scale = float(getattr(module, "scale", 0.0))
     return Population(
         beta=values["beta"],
         threshold=threshold,
         alpha=values.get("alpha", 0.0),
         scale=scale if scale > 0 else None,
-        recurrence=_recurrence(module) if kind in _RLEAKY else None,
+        recurrence=_recurrence(module) if isinstance(module, _RLEAKY) else None,
         departure=departure,
+        sends=float(module.graded_spikes_factor.detach()),
     )
 
 
@@ -75,29 +83,84 @@ def refusal_of_kind(module: nn.Module) -> Reason:
         what = "RSynaptic never equals the chip: its immediate reset uses the previous spike"
         return what, "use RLeaky, or Synaptic without recurrence"
     if isinstance(module, snn.Lapicque):
-        return "Lapicque's circuit constants are not carried over", "use the Leaky it equals"
+        return _refusal_of_lapicque(module)
     return "this neuron has no equivalent on the chip", "use Leaky, Synaptic or RLeaky"
 
 
-def _departure(module: Any) -> Approximation | None:
-    """How the reset differs from the chip's, as far as an approximation is known."""
-    subtracts = _MECHANISMS.get(module.state_function.__name__) == "subtract"
-    if subtracts and module.reset_mechanism == "subtract":
-        return Approximation(subtracts=True, late=module.reset_delay)
-    if type(module) in _LEAKY or not module.reset_delay:
-        return None
-    return Approximation(late=True)
+def _refusal_of_lapicque(module: Any) -> Reason:
+    """With the numbers of the Leaky that only resets otherwise."""
+    step, capacity = float(module.time_step), float(module.C)
+    beta, gain = 1 - step / (float(module.R) * capacity), step / capacity
+    what = "Lapicque resets one step late, which swallows that step's input; no chip does"
+    threshold = module.threshold.detach().flatten()
+    scaled = f"{float(threshold[0]) / gain:.6g}" if threshold.numel() == 1 else f"its / {gain:.6g}"
+    leaky = f"Leaky(beta={beta:.6g}, threshold={scaled}, reset_mechanism='zero')"
+    return what, f"use {leaky}, which differs in that alone, and train a little more"
 
 
-def _reset_reasons(module: Any) -> Iterator[Reason]:
-    # Setting `reset_mechanism` after construction leaves the old function in place.
-    mechanism = _MECHANISMS.get(module.state_function.__name__, "unknown")
-    if not mechanism == module.reset_mechanism == "zero":
-        what = f"resets by {mechanism!r} ({module.reset_mechanism!r} by name); the chip to zero"
-        yield what, f"use reset_mechanism='zero', or {_REMEDY}"
-    if type(module) not in _LEAKY and module.reset_delay:
-        what = "reset_delay=True: the delayed reset swallows the next step's input"
-        yield what, f"use reset_delay=False, or {_REMEDY}"
+def _another_kind(module: nn.Module) -> bool:
+    """Whether it is one of snnTorch's own classes that only derives from a known one."""
+    kind = type(module)
+    return kind.__module__.startswith("snntorch.") and kind not in (*_LEAKY, *_SYNAPTIC, *_RLEAKY)
+
+
+def _fires_at_threshold(module: Any) -> bool:
+    """Whether a membrane at the threshold fires, too, as ``>=`` in a surrogate of one's own."""
+    with torch.no_grad():
+        fired = module.spike_grad(_PROBE)
+    return bool(torch.equal(fired, (_PROBE >= 0).to(fired)))
+
+
+def _reset(
+    module: Any, shape: Shape | None, *, tried: bool
+) -> tuple[Approximation | None, list[Reason]]:
+    """How the reset differs from the chip's, if an approximation of that is known; and reasons.
+
+    Both are empty for a neuron that resets as the chip does.
+    """
+    function, stored, said = named_resets(module)
+    reset: Reset | None = named_reset(module)
+    if tried and shape is not None and not _in_integers(module):
+        reset = find_reset(module, shape)
+    if reset is None:
+        return None, [_unknown_reset(module)]
+    if reset.kind == "none":
+        return None, [("resets by 'none'; the chip to zero", _construct(function))]
+    if reset.kind == "subtract":
+        what = "resets by 'subtract'; the chip to zero"
+        if "zero" in (stored, said):
+            what += ", although it is called 'zero'"
+        departure = Approximation(subtracts=True, late=reset.delayed)
+        return departure, [(what, f"{_construct(function)}, or {_REMEDY}")]
+    if isinstance(module, _LEAKY) or not reset.delayed:
+        return None, []
+    what = "reset_delay=True: the delayed reset swallows the next step's input"
+    return Approximation(late=True), [(what, f"use reset_delay=False, or {_REMEDY}")]
+
+
+def _construct(function: str) -> str:
+    """How to get another reset: a name that is set later leaves the function in place."""
+    if function == "zero":
+        return "set its reset_mechanism to 'zero' once more, after loading"
+    return "give reset_mechanism='zero' to the constructor; set later, it changes the name only"
+
+
+def _unknown_reset(module: Any) -> Reason:
+    function, stored, said = named_resets(module)
+    if {function, stored} != {said}:
+        what = (
+            f"resets in a way of its own: made with {function!r}, while its reset_mechanism_val "
+            f"says {stored!r}, which load_state_dict may have brought and an immediate reset obeys"
+        )
+        if function == "zero":
+            return what, "set its reset_mechanism to 'zero' after loading, and train on with it"
+        return what, _construct(function)
+    what = "fires otherwise than snnTorch's own neuron with its numbers does"
+    return what, "use Leaky, Synaptic or RLeaky itself"
+
+
+def _in_integers(module: nn.Module) -> bool:
+    return isinstance(module, ChipNeuron) and module.mode == "int"
 
 
 def _common_reasons(module: Any) -> Iterator[Reason]:
@@ -105,11 +168,15 @@ def _common_reasons(module: Any) -> Iterator[Reason]:
         yield "inhibition between neurons", "use inhibition=False"
     if module.state_quant:
         yield "a state quantised by snnTorch", "use state_quant=False; quantize does it"
-    if bool((module.graded_spikes_factor != 1).any()):
-        yield "graded spikes", "use graded_spikes_factor=1 and scale the next weights"
+    factor = module.graded_spikes_factor.detach()
+    if factor.numel() != 1 or (isinstance(module, _RLEAKY) and bool((factor != 1).any())):
+        mend = "use graded_spikes_factor=1 and scale the next weights"
+        yield "graded spikes that differ, or that its recurrence reads", mend
+    elif not float(factor) > 0:
+        yield f"graded spikes of {float(factor):g}", "use a positive graded_spikes_factor"
     with torch.no_grad():
         fired = module.spike_grad(_PROBE)
-    if not torch.equal(fired, (_PROBE > 0).to(fired)):
+    if not torch.equal(fired, (_PROBE > 0).to(fired)) and not _fires_at_threshold(module):
         yield "its spike_grad is no step in the forward pass", "use another surrogate"
 
 

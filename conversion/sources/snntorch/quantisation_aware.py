@@ -18,6 +18,7 @@ from ...lowering.pooling import Pool
 from ...quantisation.rounding import choose_layer_scale
 from .chain import lower_chain
 from .inventory import POOLS
+from .running import as_deployed, module_input
 from .source import chain_of, input_shape
 from .tracing import Steps
 
@@ -48,8 +49,10 @@ def prepare_quantization(
     Raises:
         NetworkRefused: with every reason why it cannot be trained so.
     """
-    steps, _ = chain_of(module, sample)
-    lowered = lower_chain(steps, input_shape(sample))
+    shape = input_shape(sample)
+    with as_deployed(module) as held:
+        steps = chain_of(held, module_input(held.module, sample)).steps
+        lowered = lower_chain(steps, shape)
     pairs = list(_pairs(steps))
     shares = _shares(pairs, lowered.pools)
     for layer, share, (_, synapse, neuron) in zip(lowered.net.layers, shares, pairs, strict=True):

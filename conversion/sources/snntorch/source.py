@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sdcl_neuro.errors import InputError, NetworkRefused
+from sdcl_neuro.network.notes import ASSUMED, Note, with_notes
 from sdcl_neuro.network.spec import FloatNetwork, Shape
 from sdcl_neuro.snn.event_branch import EventBranch
 
-from ...approximation import recalibrate
 from ...lowering.graph.nodes import FloatGraph
+from .calls import leaves
 from .chain import lower_chain
+from .check import check_branch, check_module
 from .graph_source import graph_instead, graph_of_module
-from .tracing import Call, Steps, expect_same_spikes, trace_chain
+from .running import Deployed, as_deployed, module_input
+from .tracing import Steps, Traced, trace_chain
 
 __all__ = ["from_snntorch"]
 
@@ -29,18 +32,22 @@ def from_snntorch(
     approximate: bool = False,
     calibration: object = None,
 ) -> FloatNetwork | FloatGraph:
-    """Describe `module` in float, as it computes in ``eval()``.
+    """Describe `module` in float, as it computes in ``eval()``, and compare the two.
+
+    The module is run on the sample, as it is, and its spikes are compared with the description's
+    in every layer; ``meta["source_checks"]`` holds the outcome, which `verify` shows, also of the
+    files that are written. The module itself is left as it was.
 
     Args:
-        module: an `EventBranch`; an ``nn.Sequential`` (nested ones too) of Conv2d, Linear,
-            BatchNorm, AvgPool, Flatten, Dropout and snnTorch's Leaky, Synaptic and RLeaky, that is
-            applied to one time step after another; or a module of your own whose ``forward``
-            applies those one after another, in a loop over time or to one step; or a graph of
-            them, with sums, concats, slices of channels, max pooling of spikes, upsampling,
-            decays per channel, layers along a line. What it does with the last layer's spikes is
-            not part of the network.
-        sample: one input ``[T, B, ...]``. A module of your own is run on its first sample, and
-            its spikes compared with the description's; for the others only its shape counts.
+        module: an `EventBranch`; an ``nn.Sequential``, applied to one time step after another; or
+            a module of your own that applies Conv2d, Linear, BatchNorm, AvgPool, Flatten, Dropout
+            and snnTorch's Leaky, Synaptic and RLeaky one after another; or a graph of them, with
+            sums, concats, slices of channels, max pooling of spikes, upsampling, decays per
+            channel, layers along a line. Its forward may take all steps (``[T, B, ...]``,
+            ``[B, T, ...]`` or a list) and loop over them; one step, with states that are hidden,
+            kept on the module, or handed in and out; or one static input that it repeats. What it
+            does with the last layer's spikes is not part of the network.
+        sample: one input ``[T, B, ...]``, on which both are run.
         approximate: take neurons that no chip computes exactly (reset by subtraction, a delayed
             reset, a bias before a current) as the nearest ones, their thresholds set on
             `calibration`; ``meta["approximate"]`` says what that changed, layer by layer.
@@ -48,46 +55,54 @@ def from_snntorch(
 
     Returns:
         The description, of a chain a `FloatNetwork`, of a graph a `FloatGraph`;
-        ``meta["lowered"]`` says what was folded, expanded or left out. Scales that training fixed
-        go with it, so that `quantize` gives the very integers it trained with.
+        ``meta["lowered"]`` says what was folded, expanded or left out, ``meta["assumed"]`` and
+        ``meta["not_checked"]`` what was taken for granted. Scales that training fixed go with it,
+        so that `quantize` gives the very integers it trained with.
 
     Raises:
-        NetworkRefused: with every reason why the network cannot be described.
+        NetworkRefused: with every reason why the network cannot be described, or with what the
+            module does otherwise than its description.
         InputError: for a sample of the wrong rank, or a module of another kind.
     """
-    if sample.ndim == 4:
-        return graph_of_module(module, sample)
-    shape = input_shape(sample)
+    along_a_line = sample.ndim == 4
+    shape = tuple(sample.shape[2:]) if along_a_line else input_shape(sample)
     if approximate != (calibration is not None):
         what = "approximate=True needs calibration data" if approximate else "calibration is unused"
         mend = "give both approximate=True and calibration=spikes, or neither"
         raise InputError(what, where="from_snntorch", mend=mend)
-    if isinstance(module, EventBranch):
-        return _from_branch(module, shape)
-    try:
-        steps, passes = chain_of(module, sample)
-        lowered = lower_chain(steps, shape, approximate=approximate)
-    except NetworkRefused as refused:
-        return graph_instead(module, sample, refused, approximate=approximate)
-    note = None if passes is None else expect_same_spikes(lowered, passes, _floats(sample))
-    net = _named(lowered.net, type(module).__name__, note)
-    if not any(lowered.departures):
-        return net
-    return recalibrate(net, lowered.departures, calibration)
+    with as_deployed(module) as held:
+        if isinstance(held.module, EventBranch):
+            net = _from_branch(held.module, shape)
+            return check_branch(net, held, sample)
+        values = module_input(held.module, sample)
+        if along_a_line:
+            return graph_of_module(held, values)
+        try:
+            traced = chain_of(held, values)
+            lowered = lower_chain(traced.steps, shape, approximate=approximate)
+        except NetworkRefused as refused:
+            return graph_instead(held, values, refused, approximate=approximate)
+        lowered = replace(lowered, net=_named(lowered.net, held))
+        return check_module(lowered, traced, held, values, calibration=calibration)
 
 
-def chain_of(
-    module: nn.Module, sample: Tensor | NDArray[Any]
-) -> tuple[Steps, list[list[Call]] | None]:
-    """Names and modules in the order in which they are applied, and the calls if it was run."""
-    if type(module) is nn.Sequential:
-        return list(flat_steps(module)), None
-    steps, passes = trace_chain(module, _floats(sample))
-    return _from_input(steps, passes[0][0].received, input_shape(sample)), passes
+def chain_of(held: Deployed, like: Tensor) -> Traced:
+    """The modules in the order in which they are applied, and how the input is taken.
+
+    Args:
+        held: the module, held by `as_deployed`.
+        like: a sample ``[T, B, ...]`` in its precision.
+    """
+    module = held.module
+    steps = list(flat_steps(module)) if type(module) is nn.Sequential else []
+    if steps and all(_is_leaf(each) for _, each in steps):
+        return Traced(steps, None, like[0])
+    traced = trace_chain(held, like)
+    return replace(traced, steps=_from_input(traced.steps, traced.entry, tuple(like.shape[2:])))
 
 
-def _floats(sample: Tensor | NDArray[Any]) -> Tensor:
-    return torch.as_tensor(sample).float()
+def _is_leaf(module: nn.Module) -> bool:
+    return next(leaves(module))[1] is module
 
 
 def _from_input(steps: Steps, received: Tensor, shape: Shape) -> Steps:
@@ -97,11 +112,13 @@ def _from_input(steps: Steps, received: Tensor, shape: Shape) -> Steps:
     return steps
 
 
-def _named(net: FloatNetwork, kind: str, note: str | None = None) -> FloatNetwork:
-    meta = {"source": f"snntorch {kind}", **net.meta}
-    return FloatNetwork(
-        net.input_shape, net.layers, meta if note is None else {**meta, "traced": note}
-    )
+def _named(net: FloatNetwork, held: Deployed) -> FloatNetwork:
+    meta: dict[str, Any] = {"source": f"snntorch {type(held.module).__name__}", **net.meta}
+    if held.trained:
+        what = "eval(): dropout off, batch norm with its running statistics"
+        note = Note(what, "the module came in training mode, which no chip has")
+        meta = with_notes(meta, ASSUMED, [note])
+    return replace(net, meta=meta)
 
 
 def flat_steps(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:

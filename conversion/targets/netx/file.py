@@ -3,7 +3,7 @@
 The file is exactly what lava-dl 0.6.0 `netx/hdf5.py` reads: ``layer/<i>`` with ``type``, ``shape``
 (torch's order), weights, geometry and ``neuron/...``. What netx has no place for (our schema,
 message bits, layer names, meta) stands in attributes of the root, because netx counts the members
-of ``layer``.
+of ``layer``; the comparison with the network's source, which can be long, in a dataset beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.network.notes import SOURCE_CHECKS
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
 
 from . import input_neurons
@@ -56,14 +57,19 @@ def to_netx(net: IntNetwork, path: Path | str) -> str:
             for name, value in attributes.items():
                 file.attrs[name] = value
             _write_layers(file.create_group("layer"), net)
+            checks = net.meta.get(SOURCE_CHECKS)
+            if checks:
+                text = json.dumps(checks, sort_keys=True, allow_nan=False).encode()
+                _write(file, SOURCE_CHECKS, np.frombuffer(text, np.uint8))
         return file_sha256(temporary)
 
 
 def _attributes(net: IntNetwork) -> dict[str, Any]:
+    meta = {name: value for name, value in net.meta.items() if name != SOURCE_CHECKS}
     texts = {
         "schema": SCHEMA,
         "layer_names": json.dumps([layer.name for layer in net.layers]),
-        "meta": json.dumps(dict(net.meta), sort_keys=True, allow_nan=False),
+        "meta": json.dumps(meta, sort_keys=True, allow_nan=False),
     }
     for name, text in texts.items():
         if len(text.encode()) > MAX_TEXT:

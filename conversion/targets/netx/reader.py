@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.files.hdf5_guard import Guard, open_guarded
+from sdcl_neuro.network.notes import SOURCE_CHECKS
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
 
 from . import input_neurons
@@ -143,6 +145,7 @@ def _head(file: h5py.File, guard: Guard) -> dict[str, Any]:
             "message_bits": int(_attribute(file, guard, "message_bits")),
             "ours": True,
         }
+        checks = _source_checks(file, guard)
     except (ValueError, TypeError, RecursionError) as error:
         raise guard.error(f"broken root attributes ({error})") from error
     names, meta = head["layer_names"], head["meta"]
@@ -150,7 +153,22 @@ def _head(file: h5py.File, guard: Guard) -> dict[str, Any]:
         raise guard.error("root attribute 'layer_names' is not a list of names")
     if not isinstance(meta, Mapping):
         raise guard.error("root attribute 'meta' is not a JSON object")
+    if checks:
+        head["meta"] = {**meta, SOURCE_CHECKS: checks}
     return head
+
+
+def _source_checks(file: h5py.File, guard: Guard) -> list[Any]:
+    """What the file was compared with when it was made; ValueError if that is damaged."""
+    stored = guard.array(file, SOURCE_CHECKS)
+    if stored is None:
+        return []
+    if stored.ndim != 1 or stored.dtype != np.uint8:
+        raise ValueError(f"{SOURCE_CHECKS} is {stored.dtype} {list(stored.shape)}, expected bytes")
+    checks = json.loads(stored.tobytes().decode())
+    if not isinstance(checks, list):
+        raise ValueError(f"{SOURCE_CHECKS} is not a list")
+    return checks
 
 
 def _attribute(file: h5py.File, guard: Guard, name: str) -> Any:

@@ -181,9 +181,14 @@ SNNTORCH = {
         on_line(snn.Alpha(0.9, 0.8)),
         on_line(snn.SLSTM(6, 6)),
     ],
-    "inhibition, graded spikes, state_quant": lambda: [
+    "graded spikes of one value": lambda: [
+        nn.Sequential(
+            *(nn.Linear(8, 6), lif(graded_spikes_factor=2.0)),
+            *(nn.Linear(6, 6), lif(graded_spikes_factor=1.0)),
+        ),
+    ],
+    "inhibition, state_quant": lambda: [
         on_line(switched_on("inhibition")),
-        on_line(lif(graded_spikes_factor=2.0)),
         on_line(lif(state_quant=torch.round)),
     ],
 }

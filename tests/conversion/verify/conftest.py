@@ -6,7 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import snntorch as snn
+import torch
+from torch import nn
 
+from sdcl_neuro.conversion import from_snntorch, quantize
 from sdcl_neuro.network.spec import (
     Convolution,
     FloatLayer,
@@ -40,6 +44,19 @@ def int_net() -> IntNetwork:
             IntLayer("second", "dense", second, IntNeuron(4096, 410, 300), (4, 8, 7), (6,)),
         ),
     )
+
+
+@pytest.fixture
+def sourced() -> IntNetwork:
+    """A network of a module of snnTorch, with the comparison of the two."""
+    torch.manual_seed(0)
+    options = {"init_hidden": True, "reset_mechanism": "zero", "threshold": 0.3}
+    module = nn.Sequential(
+        *(nn.Linear(10, 8), snn.Leaky(0.9, **options)),
+        *(nn.Linear(8, 5), snn.Leaky(0.8, **options)),
+    )
+    spikes = (np.random.default_rng(0).random((20, 2, 10)) < 0.3).astype(np.uint8)
+    return quantize(from_snntorch(module, spikes), calibration=spikes)
 
 
 @pytest.fixture

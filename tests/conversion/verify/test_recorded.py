@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import to_netx
 from sdcl_neuro.conversion.parity.alignment import align, find_shift
+from sdcl_neuro.conversion.parity.source_check import WITHOUT
 from sdcl_neuro.conversion.parity.verify import RandomInput, verify
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
@@ -57,7 +58,7 @@ def test_what_run_writes_is_compared(
     (pair,) = certificate.pairs  # no other backend is run of its own accord
     assert pair.backends == ("loihi", "recorded")
     assert (pair.kind, pair.holds, certificate.exit_code) == ("exact", True, 0)
-    assert certificate.complete
+    assert certificate.not_checked == (WITHOUT,)
     assert certificate.assumed == ()
     assert [layer.shift for layer in pair.layers] == [0, 0]
     assert [layer.compared for layer in pair.layers] == [layers[k].size for k in (0, 1)]
@@ -135,7 +136,7 @@ def test_a_delay_is_found_stated_and_taken_out(
     assert [layer.compared for layer in parity] == [
         layers[k].size // STEPS * (STEPS - lost[k]) for k in (0, 1)
     ]
-    assert certificate.complete == (not any(lost))
+    assert (certificate.not_checked == (WITHOUT,)) == (not any(lost))
     for k, name in enumerate(("first", "second")):
         assert any(
             f"layer {k} ({name}), its last {lost[k]} step(s)" == note.what
@@ -173,7 +174,8 @@ def test_spikes_outside_of_our_run_are_counted_not_dropped(
     early[1][1, 0, :5] = 1
     certificate = _certify(int_net, given, early)
     assert certificate.holds
-    (note,) = certificate.not_checked
+    without, note = certificate.not_checked
+    assert without == WITHOUT
     assert note.what == "5 spike(s) of layer 1 (second)"
 
 
@@ -183,7 +185,8 @@ def test_a_missing_layer_is_not_checked(
     certificate = _certify(int_net, given, {1: layers[1]})
     assert certificate.holds
     assert [layer.index for layer in certificate.pairs[0].layers] == [1]
-    (note,) = certificate.not_checked
+    without, note = certificate.not_checked
+    assert without == WITHOUT
     assert (note.what, note.reason) == ("layer 0 (first)", "not in recorded")
     second = int_net.layers[1]
     faulty = replace(second, weight=second.weight * 2)
@@ -281,7 +284,9 @@ def test_the_command(
     to_netx(int_net, net)
     write_spikes(spikes, given)
     assert main(["run", net, "--spikes", spikes, "--out", out, "--backend", "snntorch-int"]) == 0
-    common = ["verify", net, "--recorded", out, "--no-cache", "--strict"]
+    common = ["verify", net, "--recorded", out, "--no-cache"]
+    assert main([*common, "--spikes", spikes, "--strict"]) == 1, "its source is not known"
+    assert "not checked: the source" in capsys.readouterr().err.splitlines()[-1]
     assert main([*common, "--spikes", spikes]) == 0
     assert "loihi and recorded: equal, 0 of" in capsys.readouterr().out
     assert main(common) == 2

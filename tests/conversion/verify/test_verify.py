@@ -51,7 +51,7 @@ def test_exact_pairs_hold(int_net, tmp_path):
     assert pair.layers[0].compared == 12 * 2 * 4 * 8 * 7
     text = str(certificate)
     assert "loihi and snntorch-int: equal" in text
-    assert text.endswith("every verdict holds")
+    assert text.endswith("every verdict holds, 1 not checked"), "its source is not known"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_float_on_a_net_file_is_a_figure_only(int_net, tmp_path):
     assert "every verdict" not in str(certificate)
     assert certificate.model["name"] == "m.net"
     assert [note.what for note in certificate.not_checked] == [
-        "norse against loihi", "snntorch against loihi",
+        "the source", "norse against loihi", "snntorch against loihi",
     ]  # fmt: skip
 
 
@@ -170,7 +170,8 @@ def test_the_json_has_a_fixed_shape(int_net, tmp_path, monkeypatch):
     ]  # fmt: skip
     assert value["schema"] == {"name": "sdcl_neuro.certificate", "version": 2}
     assert value["recorded"] is None
-    (left_out,) = value["not_checked"]
+    source, left_out = value["not_checked"]
+    assert source["what"] == "the source"
     assert left_out["what"] == "layer 0 (first)"
     assert "asked for" in left_out["reason"]
     assert value["assumed"] == []
@@ -189,7 +190,8 @@ def test_the_json_has_a_fixed_shape(int_net, tmp_path, monkeypatch):
         "sdcl-neuro",
     } <= (set(value["versions"]))
     (pair,) = value["pairs"]
-    assert set(pair) == {"backends", "kind", "holds", "verdict", "layers"}
+    assert set(pair) == {"backends", "kind", "holds", "verdict", "layers", "spikes"}
+    assert pair["spikes"] is None
     (layer,) = pair["layers"]
     assert list(layer) == [
         "index", "name", "spikes", "compared", "mismatches", "first", "rounding", "shift",
