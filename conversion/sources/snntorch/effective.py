@@ -8,6 +8,7 @@ synapse that is linear, but in other weights than it shows, has its weights meas
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -51,7 +52,8 @@ def effective_module(
     given = _run(module, probe)
     if given is None:
         return module, None  # what does not fit is refused where it is read
-    if _close(given, base.forward(module, probe)):
+    shown = _run(lambda values: base.forward(module, values), probe)
+    if shown is not None and _close(given, shown):
         return module, None
     if isinstance(module, SYNAPSES):
         measured = _measured(module)
@@ -101,7 +103,7 @@ def _probe(module: nn.Module, shape: Shape, *, spikes: bool) -> Tensor:
     return values.to(own)
 
 
-def _run(module: nn.Module, values: Tensor) -> Tensor | None:
+def _run(module: Callable[[Tensor], Any], values: Tensor) -> Tensor | None:
     """What a module gives; None where it fails or gives no tensor."""
     try:
         with torch.no_grad(), warnings.catch_warnings():

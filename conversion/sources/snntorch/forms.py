@@ -136,13 +136,12 @@ def find_form(held: Deployed, like: Tensor) -> Found:
                 continue
             if isinstance(found, Found):
                 return replace(found, form=replace(found.form, carried=held.carried))
-            if found is not None:
-                strangers.append(found)
+            strangers.append(found)
         if strangers:
             break
     where = type(held.module).__name__
     if strangers:
-        raise NetworkRefused(strangers[:1])
+        raise NetworkRefused(sorted(strangers, key=_is_batch)[:1])
     what = f"its forward runs neither on all steps nor on one ({'; '.join(dict.fromkeys(faults))})"
     mend = "give a module whose forward takes the spikes alone"
     if like.dtype not in (torch.float32, torch.float64):
@@ -195,13 +194,15 @@ def _takes_more(signature: Signature) -> bool:
     return bool(signature.required or signature.optional)
 
 
-def _attempt(held: Deployed, form: Form, given: Tensor) -> Found | Refusal | None:
-    """Run in one form.
+_ALL_AT_ONCE = "receives all steps at once, as one batch, and its neurons no step of their own"
 
-    Returns:
-        What was found; or why the first layer does not receive the spikes; None where it takes
-        all steps for one batch.
-    """
+
+def _is_batch(refusal: Refusal) -> bool:
+    return refusal.what == _ALL_AT_ONCE
+
+
+def _attempt(held: Deployed, form: Form, given: Tensor) -> Found | Refusal:
+    """Run in one form: what was found, or why the first layer does not receive the spikes."""
     samples = given.shape[1]
     if form.kind == "step" and form.steps_name is not None:
         form = replace(form, passes=len(given))
@@ -226,7 +227,9 @@ def _attempt(held: Deployed, form: Form, given: Tensor) -> Found | Refusal | Non
         return Found(form, passes, given)
     first = passes[0][0]
     if first.received.numel() == given.numel() != given[0].numel():
-        return None
+        return Refusal(
+            first.name, _ALL_AT_ONCE, "loop over the steps, and call each module in each"
+        )
     return _stranger(first, encoded=0 if form.whole else len(passes))
 
 

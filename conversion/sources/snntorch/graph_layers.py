@@ -29,10 +29,12 @@ from ...lowering.graph.nodes import (
 from ...lowering.graph.shapes import Misfit
 from ...lowering.populations import Unsupported
 from ...lowering.same_padding import pad_kernel_same
+from .effective import effective_module
 from .graph_operations import pool_fields, upsample
 from .graph_values import CHAIN_MEND, Recording
-from .inventory import REFUSED
+from .inventory import PLAIN, REFUSED
 from .neurons import NEURONS, read_neuron
+from .resets import named_reset
 
 Array = NDArray[np.float64]
 Maker = Callable[[str, tuple[str, ...]], Node]
@@ -74,13 +76,14 @@ def is_layer(module: nn.Module) -> bool:
 
 
 def kind_of(module: nn.Module) -> type:
-    """Torch's own class of a module; parametrised weights and SpikingJelly's layers keep it."""
+    """Torch's own class of a module, which parametrised weights and subclasses of layers keep."""
     kind: type = type(module)
     if parametrize.is_parametrized(module):
         kind = kind.__bases__[0]
-    if kind.__module__.startswith(_SPIKINGJELLY):
-        own = [base for base in kind.__mro__ if base.__module__.startswith("torch.nn.modules")]
-        kind = next((base for base in own if base is not nn.Module), kind)
+    if not kind.__module__.startswith("torch.nn."):
+        own = (base for base in kind.__mro__ if base.__module__.startswith("torch.nn.modules"))
+        known = next((base for base in own if base is not nn.Module), kind)
+        return kind if known in _CONTAINERS else known
     return kind
 
 
@@ -129,14 +132,25 @@ def node_of(
             what = f"flattens to {list(gave.shape)}"
             raise Misfit(what, "flatten all axes behind the batch")
         return r.put("flatten", name, FlattenNode, [read])
-    return r.put(("module", id(module)), name, _maker(module, kind, r.shapes[read]), [read])
+    alone = tuple(received.shape[1:])
+
+    def make(free: str, inputs: tuple[str, ...]) -> Node:
+        return _maker(module, kind, r.shapes[read], alone)(free, inputs)
+
+    return r.put(("module", id(module)), name, make, [read])
 
 
-def _maker(module: Any, kind: type, shape: tuple[int, ...]) -> Maker:
+def _maker(module: Any, kind: type, shape: tuple[int, ...], alone: tuple[int, ...]) -> Maker:
+    """What makes the node of a module that is given ``[B, *alone]``."""
     if isinstance(module, NEURONS):
-        return _population(module, shape)
+        return _population(module, shape, alone)
     if is_spikingjelly_neuron(module):
         return _spikingjelly(module)
+    if kind in PLAIN and not type(module).__module__.startswith(_SPIKINGJELLY):
+        try:
+            module, _ = effective_module(module, alone, spikes=False)
+        except Unsupported as unsupported:
+            raise Misfit(*unsupported.reasons[0]) from None
     if kind in CONVOLUTIONS:
         return _convolution(module)
     if kind in TRANSPOSED:
@@ -225,13 +239,16 @@ def _pool(module: Any, kind: str, shape: tuple[int, ...]) -> Maker:
     return lambda name, inputs: PoolNode(name, inputs, **fields)
 
 
-def _population(module: Any, shape: tuple[int, ...]) -> Maker:
-    """A neuron of snnTorch; decays may differ between channels."""
-    if getattr(module, "reset_mechanism", None) == "none":
+def _population(module: Any, shape: tuple[int, ...], alone: tuple[int, ...]) -> Maker:
+    """A neuron of snnTorch, for which a step has the shape `alone`; decays may differ."""
+    if type(module) in (snn.Leaky, snn.Synaptic) and named_reset(module).kind == "none":
         return _silent(module)
     plain, decays = _with_one_decay(module)
     try:
-        read = read_neuron(plain)
+        read = read_neuron(plain, shape=alone, running=module)
+        if read.sends != 1:
+            mend = "use graded_spikes_factor=1 and scale the next weights"
+            raise Unsupported([("graded spikes in a graph", mend)])
         matrix, drive = recurrent_matrix(read.recurrence, shape)
     except Unsupported as unsupported:
         raise Misfit(

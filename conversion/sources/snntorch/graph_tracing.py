@@ -33,9 +33,10 @@ from ...lowering.graph.nodes import (
 )
 from ...lowering.graph.shapes import Misfit
 from .forms import Form
-from .graph_layers import is_layer, is_neuron, many_steps, node_of
+from .graph_layers import is_layer, is_neuron, kind_of, many_steps, node_of
 from .graph_operations import apply_operation, known
 from .graph_values import Recording, Value
+from .inventory import PLAIN
 
 STEPS, SAMPLES, RATE = 3, 2, 0.4
 _STATES = ("mem", "syn", "spk", "reset")
@@ -276,7 +277,8 @@ def _watch(module: nn.Module, given: Tensor, drive: Drive) -> tuple[Recording, _
 def _hooked(module: nn.Module, watch: _Watch) -> Iterator[None]:
     hooks = []
     for name, layer in _layers(module):
-        if layer._forward_hooks or layer._forward_pre_hooks:
+        hooked = bool(layer._forward_hooks or layer._forward_pre_hooks)
+        if hooked and not is_neuron(layer) and kind_of(layer) not in PLAIN:
             what = "has hooks, which may change what it computes"
             watch.recording.refusals[f"! {name}"] = Refusal(name, what, "remove its hooks")
         hooks.append(layer.register_forward_pre_hook(_enter(watch), prepend=True))
@@ -312,7 +314,7 @@ def _leave(watch: _Watch, name: str) -> Any:
             try:
                 watch.layer(name, module, args, output)
             finally:
-                watch.inside -= 1
+                watch.inside = 0  # a layer that failed on trial has not counted itself out
 
     return hook
 

@@ -34,19 +34,24 @@ _REMEDY = (
 
 
 def read_neuron(
-    module: nn.Module, *, shape: Shape | None = None, approximate: bool = False
+    module: nn.Module,
+    *,
+    shape: Shape | None = None,
+    approximate: bool = False,
+    running: nn.Module | None = None,
 ) -> Population:
     """The population a neuron is; raise `Unsupported` with every reason why it is none.
 
     Args:
-        module: the neuron, in ``eval()``; its states are changed.
+        module: the neuron, in ``eval()``.
         shape: of its population, for a trial of how it resets; None believes its names.
         approximate: take another reset than the chip's, too, and say so in `departure`.
+        running: what is run in that trial, for a `module` that is a changed copy.
     """
     if not isinstance(module, (*_LEAKY, *_SYNAPTIC, *_RLEAKY)) or _another_kind(module):
         raise Unsupported([refusal_of_kind(module)])
     reasons = [*_common_reasons(module)]
-    departure, refused = _reset(module, shape, tried=not reasons)
+    departure, refused = _reset(running or module, shape, tried=not reasons)
     if departure is None or not approximate:
         reasons = [*refused, *reasons]
     values = {}

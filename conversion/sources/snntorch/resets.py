@@ -50,14 +50,18 @@ def find_reset(neuron: Any, shape: Shape) -> Reset | None:
     A neuron that does not run by itself is believed: its network is run, too.
 
     Args:
-        neuron: a Leaky, Synaptic or RLeaky, in ``eval()``; its states are changed.
+        neuron: a Leaky, Synaptic or RLeaky, in ``eval()``.
         shape: of its population, without time and batch.
     """
     currents = _currents(neuron, shape)
+    buffers, attributes = dict(neuron._buffers), dict(neuron.__dict__)
     try:
         own = _fired(neuron, currents)
     except Exception:
         return named_reset(neuron)
+    finally:
+        neuron.__dict__.update(attributes)
+        neuron._buffers.update(buffers)
     for reset in _in_order(neuron):
         twin = _twin(neuron, reset)
         if twin is None:
