@@ -48,7 +48,8 @@ def graph_instead(
         if not approximate:
             return graph_of_module(held, sample)
     except NetworkRefused as error:
-        raise _better(refused, error) from None
+        # What may be approximated is no reason any more, and only the chain knows of that.
+        raise (refused if approximate else _better(refused, error)) from None
     except InputError:
         raise refused from None
     if plain:
