@@ -7,13 +7,14 @@ DEMO_OUT ?= demo-out
 FAST := tests/package tests/network tests/engine tests/events tests/profiling tests/hardware
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full fast check format docs bench clean
+.PHONY: help demo test test-full test-dist fast check format docs bench clean
 
 help:
 	@echo "make demo       the whole way on the packaged clip; writes $(DEMO_OUT)/report.html"
 	@echo "make test       lint, types and tests; Lava really runs"
 	@echo "make fast       tests without Lava, compilers and training: while you work"
 	@echo "make test-full  the tests of make test, and those that take minutes"
+	@echo "make test-dist  build wheel and sdist, install without extras elsewhere, use them; writes docs/tests.md"
 	@echo "make format     format the code and sort the imports"
 	@echo "make docs       make the generated tables and golden files again"
 	@echo "make bench      the benches, each beside its peer; writes bench/results/latest.json, docs/bench.md"
@@ -21,7 +22,7 @@ help:
 
 $(STAMP): constraints.txt pyproject.toml tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/peers.txt bench/peers.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[norse,onnx,gpu,lava,gallery,recordings,cameras,tensorboard,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[reid,plot,norse,onnx,gpu,lava,gallery,recordings,cameras,tensorboard,dev]'
 	$(BIN)/sdcl-neuro lava install --quiet
 	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/conversion/nir/peers.txt --requirement tests/events/peers.txt --requirement tests/profiling/peers.txt --requirement bench/peers.txt
 	@touch $@
@@ -35,6 +36,9 @@ test: check
 
 test-full: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "slow or not slow"
+
+test-dist: $(STAMP)
+	$(BIN)/python tests/distribution/check_distribution.py --page docs/tests.md
 
 fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup \

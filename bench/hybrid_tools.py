@@ -11,13 +11,13 @@ import torch
 from torch.nn import functional
 
 from sdcl_neuro.conversion import from_snntorch
+from sdcl_neuro.conversion.event_side import event_backend
 from sdcl_neuro.conversion.model import as_model
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig
 from sdcl_neuro.hybrid.frame_branch import frame_branch, normalise
 from sdcl_neuro.hybrid.model import Sdcl, event_counts, event_features
 from sdcl_neuro.hybrid.runtime import infer
-from sdcl_neuro.reid.pipeline import event_backend
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
 
 FRAMES, BINS, SIZE = 4, 4, (64, 32)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bundle.writer import to_bundle as to_bundle
+    from .event_side import event_backend as event_backend
+    from .event_side import load_hybrid as load_hybrid
     from .quantisation.checked import quantize as quantize
     from .quantisation.effect import QuantizationWarning as QuantizationWarning
     from .quantisation.report import quantization_report as quantization_report
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
 # Name: module. The verbs of the Python interface; no module may have a verb's name, since
 # importing it would put the module in the verb's place.
 _LAZY = {
+    "event_backend": "event_side",
     "from_netx": "targets.netx.file",
     "from_nir": "sources.nir.graph",
     "from_snntorch": "sources.snntorch.source",
+    "load_hybrid": "event_side",
     "make_deployable": "sources.snntorch.deployable",
     "prepare_quantization": "sources.snntorch.quantisation_aware",
     "quantization_report": "quantisation.report",

@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import EnvironmentFault, InputError, NetworkRefused, Refusal
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.extras import need, require
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
 from sdcl_neuro.network.spec_convert import dequantize
@@ -24,8 +24,6 @@ from sdcl_neuro.network.spike_file import check_spikes
 
 from ..targets.nir.forms import DEFAULT_STEP_S
 from ..targets.nir.writer import build_graph
-
-_INSTALL = "pip install 'sdcl-neuro[norse]'"
 
 
 def run(
@@ -74,8 +72,7 @@ def run(
 
 def require_norse() -> None:
     """Raise EnvironmentFault if Norse is not installed."""
-    if find_spec("norse") is None:
-        raise EnvironmentFault("not installed", where="norse", mend=_INSTALL)
+    require(("norse", "nirtorch"), "the backend norse")
 
 
 def import_network(net: FloatNetwork, *, dt: float = DEFAULT_STEP_S) -> Any:
@@ -84,17 +81,10 @@ def import_network(net: FloatNetwork, *, dt: float = DEFAULT_STEP_S) -> Any:
     Each call of the module takes one step ``[B, *input_shape]`` and the state, and returns the
     output and the new state, whose ``cache`` holds every node's output.
     """
-    try:
-        with warnings.catch_warnings():
-            # Norse 1.1.0 compiles some functions with what torch 2.13 calls deprecated.
-            warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-            from norse.torch.utils.import_nir import from_nir
-    except ImportError as error:
-        raise EnvironmentFault(
-            f"Norse cannot be imported ({error})",
-            where="norse",
-            mend=_INSTALL,
-        ) from error
+    with warnings.catch_warnings():
+        # Norse 1.1.0 compiles some functions with what torch 2.13 calls deprecated.
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        from_nir = need("norse.torch.utils.import_nir", "the backend norse").from_nir
     problems = [
         Refusal(
             f"layer {index} ({layer.name})",

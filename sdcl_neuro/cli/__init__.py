@@ -1,7 +1,8 @@
 """The command line: a thin layer over the Python interface, one module a verb, imported lazily.
 
 A verb's module has ``SUMMARY``, one line; ``add_arguments(parser)``; and ``execute(args)``, which
-returns an exit code or raises one of `sdcl_neuro.errors`.
+returns an exit code or raises one of `sdcl_neuro.errors`. ``EXTRA``, where it has one, names the
+extra that the whole verb needs: what of it is missing is said before any work.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Protocol, cast
 
 from sdcl_neuro import __version__
 from sdcl_neuro.errors import SdclNeuroError, command_line
+from sdcl_neuro.extras import missing, require_extra
 
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
 VERBS: dict[str, tuple[str, str]] = {
@@ -64,6 +66,30 @@ def common_arguments(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``sdcl-neuro``; returns the exit code (see the README)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        with command_line():
+            code = _executed(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("sdcl-neuro: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SdclNeuroError as error:
+        return _complain(error, code=error.exit_code, debug=debug)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_left():
+            return READER_LEFT
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", code=2, debug=debug)
+    except ModuleNotFoundError as error:
+        return _complain(missing(error, "this command"), code=3, debug=debug)
+    except MemoryError as error:
+        return _complain(f"out of memory: {error}", code=3, debug=debug)
+
+
+def _executed(arguments: list[str]) -> int:
+    """Parse the arguments and run the verb; return its exit code."""
     parser = argparse.ArgumentParser(prog="sdcl-neuro", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"sdcl-neuro {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -76,30 +102,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             verb = cast(Verb, import_module(f".{module_name}", __name__))
             common_arguments(verb_parser)
             verb.add_arguments(verb_parser)
-            verb_parser.set_defaults(execute=verb.execute)
+            verb_parser.set_defaults(execute=verb.execute, extra=getattr(verb, "EXTRA", None))
     args, rest = parser.parse_known_args(arguments)
     # argparse gives a verb's list of KEY=VALUE only what stands before the first option.
     if rest and hasattr(args, "overrides") and not any(one.startswith("-") for one in rest):
         args.overrides, rest = [*args.overrides, *rest], []
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    try:
-        with command_line():
-            code = cast(int, args.execute(args))
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        print("sdcl-neuro: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except SdclNeuroError as error:
-        return _complain(error, code=error.exit_code, debug=args.debug)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError) and _reader_left():
-            return READER_LEFT
-        where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", code=2, debug=args.debug)
-    except MemoryError as error:
-        return _complain(f"out of memory: {error}", code=3, debug=args.debug)
+    if args.extra is not None:
+        require_extra(args.extra, args.verb)
+    return cast(int, args.execute(args))
 
 
 def _reader_left() -> bool:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import CheckFailed, InputError
+from sdcl_neuro.extras import LABORATORY
 
 from .progress import progress_bars
+
+EXTRA = LABORATORY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import LABORATORY
 
 from .alignment_options import add_alignment_arguments, alignment_overrides
 from .event_options import add_reading_arguments, reading_overrides
@@ -17,6 +18,9 @@ from .progress import progress_bars
 if TYPE_CHECKING:
     from sdcl_neuro.reid.evaluation import Condition, Judging
     from sdcl_neuro.reid.evaluation.data import Chosen
+
+
+EXTRA = LABORATORY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

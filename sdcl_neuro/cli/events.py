@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import EVENT_DTYPE, Events, read_parts, write_events
+from sdcl_neuro.extras import need
 from sdcl_neuro.files import keep_apart, write_json
 
 from . import common_arguments, event_aligning, event_viewing
@@ -191,7 +192,7 @@ def _frames(
     size = pair(args.size, "--size")
     for _, time_us, frame in video:
         if size and frame.shape[:2] != size:
-            import cv2
+            cv2 = need("cv2", "resizing frames")
 
             change = stretched((frame.shape[1], frame.shape[0]), size)
             if change and change not in said:

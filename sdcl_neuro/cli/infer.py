@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.alignment.written_times import unix_microseconds
+from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import write_json
 
 from .alignment_options import add_alignment_arguments, alignment_of
@@ -20,6 +21,9 @@ from .progress import progress_bars
 if TYPE_CHECKING:
     from sdcl_neuro.events.tracklets.detecting import DetectionOptions
     from sdcl_neuro.reid.pipeline.gallery_hits import GalleryUse
+
+
+EXTRA = LABORATORY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import write_json
 
 from .alignment_options import add_alignment_arguments, alignment_of
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sdcl_neuro.hybrid.live import Seen
+
+
+EXTRA = LABORATORY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,11 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import write_json
 
 from .alignment_options import add_alignment_arguments, alignment_overrides
 from .event_options import add_reading_arguments, reading_overrides
 from .progress import progress_bars
+
+EXTRA = LABORATORY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

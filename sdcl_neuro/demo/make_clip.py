@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.extras import need
 from sdcl_neuro.files import atomic_path, file_sha256
 
 SOURCE_SHA256 = "a5964aa259099a482a8b360ffc2c57b5a30f84d5919236a4dad01f8e929ac07c"
@@ -39,7 +40,7 @@ Boxes = NDArray[np.int64]  # [n, 4]: left, top, width, height in pixels
 
 def read_frames(path: Path) -> Iterator[Image]:
     """Yield the source's frames, BGR ``[432, 768, 3]``."""
-    import cv2
+    cv2 = need("cv2", "making the clip")
 
     capture = cv2.VideoCapture(str(path))
     try:
@@ -58,7 +59,7 @@ def match_exposure(frame: Image, empty: Image) -> Image:
     A dark person makes the camera brighten the whole scene. Medians see the scene, not the person,
     who covers less than a fifth of it; three reweighted fits shrug off a band that is covered.
     """
-    import cv2
+    cv2 = need("cv2", "making the clip")
 
     matched = np.empty_like(frame)
     for colour in range(3):
@@ -78,7 +79,7 @@ def match_exposure(frame: Image, empty: Image) -> Image:
 
 def foreground(frames: Sequence[Image], empties: Sequence[Image]) -> list[Image]:
     """Masks ``[432, 768]``: 2 is the person in each frame, 1 what may be or may be a shadow."""
-    import cv2
+    cv2 = need("cv2", "making the clip")
 
     subtractor = cv2.createBackgroundSubtractorMOG2(
         history=4 * len(empties), varThreshold=40, detectShadows=True
@@ -103,7 +104,7 @@ def foreground(frames: Sequence[Image], empties: Sequence[Image]) -> list[Image]
 
 
 def _morph(mask: Image, operation: int, rows: int, columns: int) -> Image:
-    import cv2
+    cv2 = need("cv2", "making the clip")
 
     kernel = np.ones((rows, columns), np.uint8)
     return np.asarray(cv2.morphologyEx(mask, operation, kernel), dtype=np.uint8)
@@ -111,7 +112,7 @@ def _morph(mask: Image, operation: int, rows: int, columns: int) -> Image:
 
 def _person(mask: Image) -> Image:
     """The largest part of a mask with those above and below it (a head may be cut off)."""
-    import cv2
+    cv2 = need("cv2", "making the clip")
 
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     if count < 2:

@@ -11,10 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from sdcl_neuro.errors import EnvironmentFault
+from sdcl_neuro.extras import install_command, need
 
 POWERCAP = Path("/sys/class/powercap")
 
@@ -235,9 +237,10 @@ def _rapl_reader(path: Path) -> Callable[[], int]:
 def _gpu_counters(nvml: Any) -> list[Counter | Missing]:
     if nvml is None:
         try:
-            nvml = import_module("pynvml")
-        except ImportError:
-            return [Missing("gpu", "NVML", "nvidia-ml-py is not installed")]
+            nvml = need("pynvml", "NVML")
+        except EnvironmentFault:
+            reason = f"nvidia-ml-py is not installed; {install_command('pynvml')}"
+            return [Missing("gpu", "NVML", reason)]
     try:
         nvml.nvmlInit()
         handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]

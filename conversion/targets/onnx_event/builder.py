@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+
+from sdcl_neuro.extras import need
+
+if TYPE_CHECKING:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+else:
+    helper, numpy_helper = (
+        need("onnx.helper", "writing ONNX"),
+        need("onnx.numpy_helper", "writing ONNX"),
+    )
+    TensorProto = need("onnx", "writing ONNX").TensorProto
 
 BATCH = "batch"
 UINT8, INT32, INT64 = TensorProto.UINT8, TensorProto.INT32, TensorProto.INT64

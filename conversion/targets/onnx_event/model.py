@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
-
-import onnx
-from onnx import helper
+from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro import __version__
 from sdcl_neuro.engine.check import largest_input
+from sdcl_neuro.extras import need
 from sdcl_neuro.network.identity import network_sha256
 from sdcl_neuro.network.spec import IntNetwork
 
 from .builder import BATCH, UINT8, Builder, value
 from .step import SPIKES, outputs, states, step_graph
+
+if TYPE_CHECKING:
+    import onnx
+    from onnx import helper
+else:
+    onnx, helper = need("onnx", "writing ONNX"), need("onnx.helper", "writing ONNX")
 
 OPSET = 18
 IR_VERSION = 9

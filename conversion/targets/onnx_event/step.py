@@ -11,17 +11,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from sdcl_neuro.engine.check import largest_input
+from sdcl_neuro.extras import need
 from sdcl_neuro.network.fixed_point import CONVOLUTION_BITS, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
 
 from ..bounds import Bounds, bounds
 from .builder import BATCH, INT32, INT64, UINT8, Builder, value
+
+if TYPE_CHECKING:
+    import onnx
+else:
+    onnx = need("onnx", "writing ONNX")
 
 SPIKES = "spikes"
 COUNT_LIMIT = 127

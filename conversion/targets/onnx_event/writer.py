@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.check import check_network
-from sdcl_neuro.errors import CheckFailed, EnvironmentFault, InputError
+from sdcl_neuro.errors import CheckFailed, InputError
+from sdcl_neuro.extras import need, require
 from sdcl_neuro.files import atomic_path, file_sha256
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import Spikes
@@ -90,13 +90,7 @@ def to_onnx(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -
 
 def require_onnx() -> None:
     """Raise EnvironmentFault where onnx or onnxruntime is missing."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise EnvironmentFault(
-            f"{missing[0]} is not installed",
-            where="onnx",
-            mend="pip install 'sdcl-neuro[onnx]'",
-        )
+    require(NEEDED, "writing ONNX")
 
 
 def refuse_size(net: IntNetwork) -> None:
@@ -116,7 +110,7 @@ def refuse_size(net: IntNetwork) -> None:
 
 def session(data: bytes) -> Any:
     """An onnxruntime session on the CPU, silent."""
-    import onnxruntime
+    onnxruntime = need("onnxruntime", "running ONNX")
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -6,7 +6,6 @@ import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy as np
 import torch
 
 from sdcl_neuro import __version__
-from sdcl_neuro.errors import CheckFailed, EnvironmentFault, InputError
+from sdcl_neuro.errors import CheckFailed, InputError
+from sdcl_neuro.extras import need, require
 from sdcl_neuro.files import atomic_path, file_sha256, write_json
 from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl
 from sdcl_neuro.network.identity import path_sha256, versions
@@ -156,11 +156,7 @@ def _chosen(checkpoint: Path, out: Path, part: str) -> Part:
         raise InputError(f"unknown part {part!r}", where="--part", mend=f"use {' or '.join(PARTS)}")
     if out.suffix != ".onnx" or out.is_dir():
         raise InputError("not the name of an ONNX file", where=str(out), mend="name it OUT.onnx")
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise EnvironmentFault(
-            f"{missing[0]} is not installed", mend="pip install 'sdcl-neuro[onnx]'"
-        )
+    require(_NEEDED, "writing ONNX")
     if checkpoint.exists() and not is_sdcl_checkpoint(checkpoint):
         raise InputError(
             "not the folder of a whole SDCL, which alone has a dense side",
@@ -222,7 +218,7 @@ def compare(part: Part, path: Path) -> tuple[float, float]:
 
     Infinite where the shape is another or a value is not finite.
     """
-    import onnxruntime
+    onnxruntime = need("onnxruntime", "comparing an ONNX file")
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.extras import need
+
 from ..array import Events
 from ..light import linear_of_srgb
 
@@ -26,7 +28,7 @@ FINE_WIDTH = 160  # columns of the fine search's pictures
 
 def log_grey(frame: NDArray[np.uint8], size: tuple[int, int]) -> Floats:
     """Log of the linear intensity of an sRGB frame, averaged over cells, ``size = (H, W)``."""
-    import cv2
+    cv2 = need("cv2", "aligning events with frames")
 
     table = linear_of_srgb().astype(np.float32) / 65535.0
     linear = table[frame] @ np.array([0.2126, 0.7152, 0.0722], np.float32)

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.extras import need
 from sdcl_neuro.files import atomic_path
 
 from ..alignment import Fitted
@@ -34,7 +35,7 @@ def draw_overlay(path: Path | str, video: Frames, events: Events, fitted: Fitted
 
     The frames are those around which most events lie, spread over the recording.
     """
-    import cv2
+    cv2 = need("cv2", "drawing an overlay")
 
     times = np.array([time for _, time, _ in video], np.int64)
     half = int(HALF_WINDOW * float(np.median(np.diff(times))))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.extras import need
+
 from .activity import EventPictures, Floats, Intervals
 
 Array = NDArray[np.float64]
@@ -45,7 +47,7 @@ def frame_corners(size: tuple[int, int]) -> Array:
 
 def homography(corners: Array, size: tuple[int, int]) -> Array:
     """From frame pictures to event pictures, ``[3, 3]``."""
-    import cv2
+    cv2 = need("cv2", "aligning events with frames")
 
     source = frame_corners(size).astype(np.float32)
     return np.asarray(cv2.getPerspectiveTransform(source, corners.astype(np.float32)), np.float64)
@@ -61,7 +63,7 @@ class Refiner:
     """
 
     def __init__(self, intervals: Intervals, pictures: EventPictures, blur: float) -> None:
-        import cv2
+        cv2 = need("cv2", "aligning events with frames")
 
         self.intervals, self.pictures, self.blur = intervals, pictures, blur
         self.size = (intervals.changes.shape[1], intervals.changes.shape[2])
@@ -101,7 +103,7 @@ class Refiner:
 
     def _warped(self, state: State, offset_us: float = 0.0) -> tuple[Floats, NDArray[np.bool_]]:
         """Event pictures on the frame's plane, ``[N, h, w]``, and where the sensor sees."""
-        import cv2
+        cv2 = need("cv2", "aligning events with frames")
 
         matrix = homography(state.corners, self.size)
         raw = self.pictures.of(self.intervals.edges_us, state.offset_us + offset_us)

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import need
 
 from ..checks import Size
 
@@ -101,7 +102,7 @@ class Mapping:
 
 
 def _undistorted(xy: Floats, camera: Camera) -> Floats:
-    import cv2
+    cv2 = need("cv2", "calibrated views")
 
     matrix, distortion = camera.matrix(), np.array(camera.distortion)
     found = cv2.undistortPoints(xy.reshape(-1, 1, 2), matrix, distortion, P=matrix)
@@ -109,7 +110,7 @@ def _undistorted(xy: Floats, camera: Camera) -> Floats:
 
 
 def _distorted(xy: Floats, camera: Camera) -> Floats:
-    import cv2
+    cv2 = need("cv2", "calibrated views")
 
     matrix = camera.matrix()
     rays = (xy - np.array(camera.centre)) / np.array(camera.focal)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.extras import need
 
 from ..checks import Options
 from ..streams import StreamInfo
@@ -65,11 +67,8 @@ class Container:
     def _unpacked(self, body: bytes, place: int) -> bytes:
         try:
             return _UNPACKERS[self.compression](body)
-        except ImportError as error:
-            raise EnvironmentFault(
-                f"its packets are compressed by {self.compression}, and {error.name} is missing",
-                mend=f"pip install {'lz4' if self.compression == 'lz4' else 'backports.zstd'}",
-            ) from None
+        except EnvironmentFault:
+            raise
         # lz4 raises RuntimeError, zstd its own ZstdError, both for damaged content.
         except Exception as error:
             reason = " ".join(str(error).split())[:120]
@@ -180,18 +179,16 @@ def _attributes(node: ElementTree.Element | None) -> dict[str, str]:
 
 
 def _lz4(body: bytes) -> bytes:
-    from lz4.frame import LZ4FrameDecompressor
-
-    machine = LZ4FrameDecompressor()
+    machine = need("lz4.frame", "reading packets compressed by lz4").LZ4FrameDecompressor()
     return _complete(machine.decompress(body, max_length=PACKET_MAX_BYTES), machine.eof)
 
 
 def _zstd(body: bytes) -> bytes:
     try:
-        from compression.zstd import ZstdDecompressor
+        zstd = import_module("compression.zstd")  # Python 3.14 and later
     except ImportError:
-        from backports.zstd import ZstdDecompressor
-    machine = ZstdDecompressor()
+        zstd = need("backports.zstd", "reading packets compressed by zstd")
+    machine = zstd.ZstdDecompressor()
     return _complete(machine.decompress(body, max_length=PACKET_MAX_BYTES), machine.eof)
 
 

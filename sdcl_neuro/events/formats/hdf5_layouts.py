@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.extras import install_command, installed, need
 
 from ..checks import Size
 from .names import ORDER, by_meaning
@@ -91,14 +90,14 @@ def check_filters(item: Any) -> None:
     if all(h5py.h5z.filter_avail(number) for number in numbers):
         return
     # Importing it registers its filters.
-    if find_spec("hdf5plugin") is not None:
-        import_module("hdf5plugin")
+    if installed("hdf5plugin"):
+        need("hdf5plugin", "reading compressed HDF5")
     lacking = [number for number in numbers if not h5py.h5z.filter_avail(number)]
     if lacking:
         name = FILTER_NAMES.get(lacking[0], "unknown to us")
         raise EnvironmentFault(
             f"{item.name} is compressed by HDF5 filter {lacking[0]} ({name}), which is missing",
-            mend="pip install hdf5plugin",
+            mend=install_command("hdf5plugin"),
         )
 
 

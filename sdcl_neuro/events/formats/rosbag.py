@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import EnvironmentFault, InputError, SdclNeuroError
+from sdcl_neuro.errors import InputError, SdclNeuroError
+from sdcl_neuro.extras import need
 
 from ..checks import Columns, Options, Size
 from ..streams import StreamInfo, choose_stream
@@ -134,15 +135,9 @@ def opened(path: Path) -> Iterator[tuple[Any, bool]]:
         InputError: a damaged bag.
     """
     version_1 = path.is_file() and _begin(path).startswith(b"#ROSBAG")
+    module = need("rosbags.rosbag1" if version_1 else "rosbags.rosbag2", "reading a ROS bag")
     try:
-        from rosbags.rosbag1 import Reader as Reader1
-        from rosbags.rosbag2 import Reader as Reader2
-    except ImportError:
-        raise EnvironmentFault(
-            "ROS bags are read by rosbags, which is not installed", mend="pip install rosbags"
-        ) from None
-    try:
-        with (Reader1 if version_1 else Reader2)(path) as reader:
+        with module.Reader(path) as reader:
             yield reader, not version_1
     except SdclNeuroError:
         raise

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import need
 
 from ..checks import Options
 from ..frames import FrameRecording, FrameStamp
@@ -72,7 +73,7 @@ def _picture(kind: str, raw: bytes, *, cdr: bool) -> NDArray[np.uint8]:
 
 
 def _decoded(cursor: Cursor) -> NDArray[np.uint8]:
-    import cv2
+    cv2 = need("cv2", "reading compressed frames")
 
     cursor.text()
     picture = cv2.imdecode(np.frombuffer(cursor.bytes(), np.uint8), cv2.IMREAD_COLOR)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import need
 
 from .. import Events, concatenate, encode
 from ..alignment import View
@@ -68,7 +69,7 @@ def crop_person(
         size: rows and columns of the spike tensor.
         view: how the sensor lies to the frame.
     """
-    import cv2
+    cv2 = need("cv2", "cutting persons out of frames")
 
     left, top, width, height = box.tolist()
     shrinks = height > CROP_SIZE[0] and width > CROP_SIZE[1]

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import need
 
 from .. import Events, concatenate
 from ..alignment import Alignment, EventSpan, Fitted, StretchedView, View, fit
@@ -87,7 +88,7 @@ class SimulatedEvents:
 
     def interval(self, after_us: int, time_us: int, frame: Frame) -> Events:
         """See `EventSource`."""
-        import cv2
+        cv2 = need("cv2", "resizing frames")
 
         if frame.shape[:2] != (self.height, self.width):
             small = cv2.resize(frame, (self.width, self.height), interpolation=cv2.INTER_AREA)

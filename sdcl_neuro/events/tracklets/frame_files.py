@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import need
 
 from ..frames import holds_frames
 from ..frames import open_frames as open_recorded
@@ -67,7 +68,7 @@ class VideoFile:
     origin_us: float | None = None
 
     def __init__(self, path: Path, reading: ReadingOptions | None = None) -> None:
-        import cv2
+        cv2 = need("cv2", "reading frames")
 
         self.path = path
         if path.stat().st_size == 0:
@@ -87,7 +88,7 @@ class VideoFile:
 
     def pictures(self) -> Iterator[tuple[float, Frame]]:
         """See `FrameReader`."""
-        import cv2
+        cv2 = need("cv2", "reading frames")
 
         with _Opened(self.path) as capture:
             while True:
@@ -99,7 +100,7 @@ class VideoFile:
 
     def stamps(self) -> Iterator[float]:
         """See `FrameReader`."""
-        import cv2
+        cv2 = need("cv2", "reading frames")
 
         with _Opened(self.path) as capture:
             while capture.grab():
@@ -129,7 +130,7 @@ class PictureFolder:
 
     def pictures(self) -> Iterator[tuple[float, Frame]]:
         """See `FrameReader`; there are no stamps, so each is 0."""
-        import cv2
+        cv2 = need("cv2", "reading frames")
 
         for file in self.files:
             picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
@@ -193,7 +194,7 @@ class _Opened:
         self.path = path
 
     def __enter__(self) -> Any:
-        import cv2
+        cv2 = need("cv2", "reading frames")
 
         # A damaged video is told of in our own words; OpenCV and FFmpeg would write their own.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

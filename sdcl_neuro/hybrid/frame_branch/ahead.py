@@ -19,7 +19,6 @@ import copy
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.extras import need, require
 
 from .images import FRAME_SIZE
 
@@ -100,12 +100,8 @@ def check_kind(kind: str, device: torch.device) -> None:
             f"frame backend {kind!r} is for a CPU, not for {device}",
             mend=f"give the device cpu, or the frame backend {' or '.join(GPU_BACKENDS)}",
         )
-    needed = ("onnx", "onnxscript", "onnxruntime") if kind.startswith("onnx") else ()
-    for name in needed:
-        if find_spec(name) is None:
-            raise EnvironmentFault(
-                f"{name} is not installed", mend="pip install 'sdcl-neuro[onnx]'"
-            )
+    if kind.startswith("onnx"):
+        require(("onnx", "onnxscript", "onnxruntime"), f"the frame backend {kind!r}")
 
 
 def fold(branch: nn.Module) -> nn.Module:
@@ -157,7 +153,7 @@ def _compiled(network: nn.Module, device: torch.device) -> Run:
 def _onnx(network: nn.Module, calibration: Tensor | None, *, eight_bits: bool) -> Run:
     if eight_bits and (calibration is None or not len(calibration)):
         raise InputError("8 bits need frames to take their ranges from", mend="give calibration")
-    import onnxruntime
+    onnxruntime = need("onnxruntime", "the frame backend onnx")
 
     with tempfile.TemporaryDirectory(prefix="sdcl_neuro_") as folder:
         path = Path(folder) / "frames.onnx"
@@ -195,10 +191,11 @@ def _exported(network: nn.Module) -> bytes:
 
 
 def _quantised(path: Path, calibration: Tensor) -> Path:
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    purpose = "the frame backend onnx-int8"
+    quantization = need("onnxruntime.quantization", purpose)
+    shape_inference = need("onnxruntime.quantization.shape_inference", purpose)
 
-    class Frames(quantization.CalibrationDataReader):
+    class Frames(quantization.CalibrationDataReader):  # type: ignore[name-defined]
         def __init__(self) -> None:
             self.parts: Iterator[Any] = iter(calibration.float().split(CALIBRATION_BATCH))
 
@@ -207,7 +204,7 @@ def _quantised(path: Path, calibration: Tensor) -> Path:
             return None if part is None else {"frames": part.numpy()}
 
     ready, done = path.with_name("ready.onnx"), path.with_name("int8.onnx")
-    quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+    shape_inference.quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
     quantization.quantize_static(
         str(ready),
         str(done),

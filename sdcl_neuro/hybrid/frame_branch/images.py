@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from sdcl_neuro.devices import moved
 from sdcl_neuro.errors import InputError
@@ -21,8 +22,8 @@ STD = (0.229, 0.224, 0.225)
 def normalise(frames: NDArray[np.uint8], device: torch.device | None = None) -> Tensor:
     """Resize to 256x128 and normalise by ImageNet's statistics.
 
-    Resizing is bilinear between pixel centres without antialiasing (OpenCV's ``INTER_LINEAR``); a
-    frame of the right size is left as it is.
+    Resizing is bilinear between pixel centres without antialiasing, rounded to whole grey values
+    (OpenCV's ``INTER_LINEAR`` to one grey value); a frame of the right size is left as it is.
 
     Args:
         frames: uint8 ``[N, H, W, 3]``, RGB.
@@ -60,8 +61,6 @@ def _statistics(device: torch.device) -> tuple[Tensor, ...]:
 
 
 def _resized(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    import cv2
-
-    height, width = FRAME_SIZE
-    resized = [cv2.resize(f, (width, height), interpolation=cv2.INTER_LINEAR) for f in frames]
-    return np.stack(resized).astype(np.uint8, copy=False)
+    given = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
+    resized = interpolate(given.float(), FRAME_SIZE, mode="bilinear", align_corners=False)
+    return resized.round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()

@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import need
 from sdcl_neuro.files import atomic_path, file_sha256
 
 from .osnet import CHANNELS, OSNet
@@ -110,13 +111,8 @@ def norm_behind(convolution: str) -> str:
 
 
 def _read(path: Path) -> Any:
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-    except ModuleNotFoundError as error:
-        raise EnvironmentFault(
-            f"{error.name} is not installed", mend="pip install 'sdcl-neuro[onnx]'"
-        ) from None
+    onnx = need("onnx", "reading an ONNX file")
+    DecodeError = need("google.protobuf.message", "reading an ONNX file").DecodeError
     try:
         # External data would let a file name any other file of the machine.
         model = onnx.load(str(path), load_external_data=False)
@@ -133,7 +129,7 @@ def _read(path: Path) -> Any:
 
 def _tensors(graph: Any, *, where: str) -> tuple[dict[str, Tensor], int]:
     """Named initialisers as they are; anonymous ones by the path of the node that reads them."""
-    from onnx import numpy_helper
+    numpy_helper = need("onnx.numpy_helper", "reading an ONNX file")
 
     try:
         values = {

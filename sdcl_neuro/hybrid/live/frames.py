@@ -14,6 +14,7 @@ import numpy as np
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.events.tracklets.frame_files import Frame
 from sdcl_neuro.events.tracklets.video import Video
+from sdcl_neuro.extras import need
 from sdcl_neuro.network.spec import Pair
 
 from .follow import follow, records
@@ -145,7 +146,7 @@ class Camera:
     first_us = 0
 
     def __init__(self, name: str) -> None:
-        import cv2
+        cv2 = need("cv2", "a camera")
 
         self.unix_start_us: int | None = None
 
@@ -162,7 +163,7 @@ class Camera:
 
     def frames(self, stop: threading.Event) -> Iterator[Timed]:
         """See `FrameSource`."""
-        import cv2
+        cv2 = need("cv2", "a camera")
 
         begun, index, last_us = time.perf_counter(), 0, -1
         try:

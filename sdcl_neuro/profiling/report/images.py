@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from base64 import b64encode
 from collections.abc import Iterable
 
@@ -10,6 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import need
 
 Image = NDArray[np.uint8]
 
@@ -28,8 +31,6 @@ def data_uri(image: Image, *, photograph: bool = False) -> str:
     Raises:
         InputError: another shape or type, or an empty image.
     """
-    import cv2
-
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
         raise InputError(
@@ -38,14 +39,25 @@ def data_uri(image: Image, *, photograph: bool = False) -> str:
         )
     if array.ndim == 3 and array.shape[2] not in (3, 4):
         raise InputError(f"an image with {array.shape[2]} channels", mend="give RGB or RGBA")
-    if array.ndim == 3:
-        order = [2, 1, 0, 3][: array.shape[2]]
-        array = np.ascontiguousarray(array[:, :, order])
     if photograph:
-        _, coded = cv2.imencode(".jpg", array[..., :3], [cv2.IMWRITE_JPEG_QUALITY, 88])
+        cv2 = need("cv2", "photographs in a report")
+        blue_first = np.ascontiguousarray(array[..., 2::-1]) if array.ndim == 3 else array
+        _, coded = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, 88])
         return f"data:image/jpeg;base64,{b64encode(coded.tobytes()).decode('ascii')}"
-    _, coded = cv2.imencode(".png", array, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    return f"data:image/png;base64,{b64encode(coded.tobytes()).decode('ascii')}"
+    return f"data:image/png;base64,{b64encode(_png(array)).decode('ascii')}"
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    """Encode an image as a PNG file (ISO/IEC 15948): rows without filters, deflated."""
+    rows = image.reshape(image.shape[0], -1)
+    unfiltered = np.concatenate([np.zeros((len(rows), 1), np.uint8), rows], axis=1)
+    colour = {2: 0, 3: 2, 4: 6}[image.ndim if image.ndim == 2 else image.shape[2]]
+    head = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 8, colour, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(unfiltered.tobytes(), 9)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
 
 
 def picture(

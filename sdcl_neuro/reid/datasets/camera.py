@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.extras import need
+
 from .posing import Point
 
 # A person's height and the whole strip's rows, in pixels of a crop of 256 rows.
@@ -90,7 +92,7 @@ def make_camera(seed: int, number: int) -> Camera:
 @lru_cache(maxsize=16)
 def scene(seed: int, number: int) -> NDArray[np.uint8]:
     """What stands still behind people, RGB ``[STRIP_ROWS, SCENE_COLUMNS, 3]``; read-only."""
-    import cv2
+    cv2 = need("cv2", "rendering a scene")
 
     generator = np.random.default_rng([seed, 3, number])
     horizon = int(generator.integers(90, 190))
@@ -116,6 +118,6 @@ def scene(seed: int, number: int) -> NDArray[np.uint8]:
         grain = cv2.resize(coarse, (SCENE_COLUMNS, STRIP_ROWS), interpolation=cv2.INTER_CUBIC)
         picture += grain[..., None]
     blurred = cv2.GaussianBlur(np.clip(picture, 0, 255), (0, 0), 1.2)
-    finished = blurred.astype(np.uint8)
+    finished = np.asarray(blurred).astype(np.uint8)
     finished.flags.writeable = False
     return finished

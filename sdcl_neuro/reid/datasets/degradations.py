@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.extras import need
 
 Frames = NDArray[np.uint8]
 Generator = np.random.Generator
@@ -73,7 +74,7 @@ def degrade_tracklet(tracklet: Tracklet, kind: str, severity: int, *, seed: int 
 
 def motion_blur(frames: Frames, level: int, generator: Generator) -> Frames:
     """Mean along a straight, nearly horizontal line, the same in all frames of the clip."""
-    import cv2
+    cv2 = need("cv2", "degrading frames")
 
     length = BLUR_LENGTH[level] * frames.shape[1]
     angle = np.deg2rad(generator.uniform(-BLUR_TILT, BLUR_TILT))
@@ -98,7 +99,7 @@ def line_kernel(length: float, angle: float) -> NDArray[np.float32]:
 
 def occlusion(frames: Frames, level: int, generator: Generator) -> Frames:
     """A blotchy patch of one colour before the person, at the same place in all frames."""
-    import cv2
+    cv2 = need("cv2", "degrading frames")
 
     height, width = frames.shape[1:3]
     area = OCCLUDED_AREA[level] * height * width

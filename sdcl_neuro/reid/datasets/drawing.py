@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.extras import need
+
 from .person import Colour
+
+cv2 = need("cv2", "rendering persons")
 
 FRACTION_BITS = 4
 # A half circle of unit vectors, as (across, along), for the ends of limbs.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
+from sdcl_neuro.extras import need
 
 from .clip import Clip, Pick, pick_frames
 from .index import describe
@@ -140,7 +141,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: no such file, or none that OpenCV can decode.
     """
-    import cv2
+    cv2 = need("cv2", "reading pictures")
 
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
@@ -154,7 +155,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 def crop_sized(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The picture at 256 x 128."""
-    import cv2
+    cv2 = need("cv2", "reading pictures")
 
     if picture.shape[:2] == CROP_SIZE:
         return picture

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
+from sdcl_neuro.extras import need
 
 # RGB of a cell without events, and what each spike adds: OFF blue, ON red.
 SILENT_GREY, PER_SPIKE = 32, 60
@@ -42,7 +43,7 @@ def contact_sheet(tracklets: Sequence[Tracklet], columns: int, *, scale: float =
 
 
 def _cell(tracklet: Tracklet, scale: float) -> NDArray[np.uint8]:
-    import cv2
+    cv2 = need("cv2", "a sheet of pictures")
 
     middle, bins = len(tracklet.frames) // 2, tracklet.bins
     size = (max(1, round(CROP_SIZE[1] * scale)), max(1, round(CROP_SIZE[0] * scale)))

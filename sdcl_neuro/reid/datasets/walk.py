@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from sdcl_neuro.events import Events, SimulatorConfig, concatenate, encode
 from sdcl_neuro.events.simulator import Simulator
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
+from sdcl_neuro.extras import need
 
 from .camera import GROUND_ROW, PERSON_ROWS, SCENE_COLUMNS, Camera, View, scene
 from .clip import Clip
@@ -24,6 +24,8 @@ from .drawing import Brush
 from .figure import draw_person
 from .person import Person
 from .posing import pose, walking_speed
+
+cv2 = need("cv2", "rendering persons")
 
 # The simulated pixels see the strip at this part of a crop's resolution: 128 x 64 a crop.
 SENSOR_SCALE = 0.5

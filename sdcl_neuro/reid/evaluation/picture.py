@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.extras import need
 from sdcl_neuro.files import atomic_path
 from sdcl_neuro.profiling.report import event_image
 
@@ -70,7 +71,7 @@ def ranked_figure(
     entries: int = ENTRIES,
 ) -> Any:
     """The matplotlib figure that `draw_ranked_lists` writes."""
-    from matplotlib.figure import Figure
+    figure_module = need("matplotlib.figure", "a picture of ranked lists")
 
     if len(query) != len(ranking.head) or min(queries, entries) < 1:
         raise InputError(
@@ -92,7 +93,7 @@ def ranked_figure(
     wide = max(tracklet_picture(cells[0][2]).shape[1] / tracklet_picture(cells[0][2]).shape[0], 0.6)
     step = wide + _GAP, _HEIGHT + 2 * _TEXT + _GAP
     width, height = columns * step[0] + _GAP, len(rows) * step[1] + _GAP
-    figure = Figure(figsize=(_INCH * width, _INCH * height))
+    figure = figure_module.Figure(figsize=(_INCH * width, _INCH * height))
     plane = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, width), ylim=(height, 0))
     plane.set_axis_off()
     for line, column, tracklet, words, colour, style in cells:
@@ -110,14 +111,14 @@ def _draw(
     style: str,
 ) -> None:
     """One tracklet at a corner, left and top, with words above and its person below."""
-    from matplotlib.patches import Rectangle
+    patches = need("matplotlib.patches", "a picture of ranked lists")
 
     picture = tracklet_picture(tracklet)
     (left, top), wide = corner, picture.shape[1] / picture.shape[0]
     bottom, middle = top + _HEIGHT, left + wide / 2
     plane.imshow(picture, extent=(left, left + wide, bottom, top), interpolation="nearest")
     plane.add_patch(
-        Rectangle(
+        patches.Rectangle(
             (left, top), wide, _HEIGHT, fill=False, edgecolor=colour, linewidth=2.0, linestyle=style
         )
     )

@@ -6,14 +6,13 @@ by squared distance; both in float32. A score is larger the nearer a vector is.
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import installed, need, require
 
 from .entries import Metric
 
@@ -138,7 +137,7 @@ class FaissEngine:
 
 def faiss_module() -> Any:
     """FAISS, imported where it is needed; its type stubs do not know its Python side."""
-    return import_module("faiss")
+    return need("faiss", "the gallery engine faiss")
 
 
 def engine_name(asked: str | None) -> str:
@@ -150,12 +149,9 @@ def engine_name(asked: str | None) -> str:
     """
     if asked is not None and asked not in NAMES:
         raise InputError(f"unknown engine {asked!r}", mend=f"use {' or '.join(NAMES)}")
-    installed = find_spec("faiss") is not None
-    if asked == "faiss" and not installed:
-        raise EnvironmentFault(
-            "faiss is not installed", mend="pip install 'sdcl-neuro[gallery]', or use numpy"
-        )
-    return asked or ("faiss" if installed else "numpy")
+    if asked == "faiss":
+        require(("faiss",), "the gallery engine faiss")
+    return asked or ("faiss" if installed("faiss") else "numpy")
 
 
 def empty_engine(name: str, dimension: int, metric: Metric) -> Engine:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .session import Session, event_backend, hold_session
+from .session import Session, hold_session
 
-__all__ = ["Session", "event_backend", "hold_session"]
+__all__ = ["Session", "hold_session"]

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from sdcl_neuro.conversion.event_side import load_hybrid
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import write_mot
 from sdcl_neuro.files import atomic_folder, write_json
 
 from .comparison import Comparison
 from .gallery_hits import GalleryUse, look_up
-from .loading import check_means, load_hybrid
+from .loading import check_means
 from .session import hold_session
 from .video import Source, open_footage
 from .video_page import comparison_page

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.conversion.event_side import event_backend, load_hybrid
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig, holds_both
 from sdcl_neuro.events.alignment import Alignment, view_of
@@ -33,8 +34,7 @@ from sdcl_neuro.hybrid.live.frames import Camera, FrameSource, PacedVideo, RawFr
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 from sdcl_neuro.network.spec import Pair
 
-from .loading import check_means, load_hybrid
-from .session import event_backend
+from .loading import check_means
 
 
 @dataclass(frozen=True)

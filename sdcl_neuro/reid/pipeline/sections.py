@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.extras import need
 from sdcl_neuro.profiling.interval import figure
 from sdcl_neuro.profiling.report import (
     Match,
@@ -30,6 +30,8 @@ from sdcl_neuro.profiling.report.tables import Cell
 from ..metrics import RankedLists
 from .gallery_hits import GalleryHits
 from .session import Session
+
+cv2 = need("cv2", "pictures in a report")
 
 THUMBNAIL = (128, 64)
 """Height and width of a person's picture, in pixels."""

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.conversion.backends.run import run
+from sdcl_neuro.conversion.event_side import event_backend
 from sdcl_neuro.conversion.model import Model
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.frame_branch import normalise
 from sdcl_neuro.hybrid.frame_branch.ahead import ahead_of_time
 from sdcl_neuro.hybrid.model import Sdcl
-from sdcl_neuro.hybrid.runtime import EventBackend, HybridResult, infer
-from sdcl_neuro.network.record import Record
+from sdcl_neuro.hybrid.runtime import HybridResult, infer
 from sdcl_neuro.profiling import Profile, profile
 
 from ..metrics import RankedLists, distance_matrix, rank
@@ -53,20 +52,6 @@ class Session:
             cameras[0],
             cameras[1],
         )
-
-
-def event_backend(model: Model, name: str, *, device: str = "cpu") -> EventBackend:
-    """The event branch on a backend by name, as `sdcl_neuro.hybrid.runtime.infer` takes it.
-
-    All layers are kept where a backend counts nothing itself: the counts come from their spikes.
-    """
-    network = model.integer or model.need_float()
-    layers = [len(network.layers) - 1] if name == "loihi" else None
-
-    def backend(spikes: NDArray[np.uint8]) -> Record:
-        return run(model, spikes, backend=name, layers=layers, device=device)
-
-    return backend
 
 
 def hold_session(

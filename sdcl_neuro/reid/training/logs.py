@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import installed
 from sdcl_neuro.snn.loihi_leaky import Mode
 
 
@@ -118,10 +119,10 @@ class Board:
 
     def __init__(self, folder: Path, *, first: int) -> None:
         self.writer: Any = None
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
+        if not installed("tensorboard"):
             return
+        from torch.utils.tensorboard import SummaryWriter
+
         self.writer = SummaryWriter(str(folder), purge_step=first)
 
     @property

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import install_command
 from sdcl_neuro.hybrid.model import Sdcl
 
 from .logs import Board, CsvLog, Step
 from .state import Learning, State, clean, read_state, write_state
 
 LOG, BOARD, STATE, LOCK = "log.csv", "tensorboard", "state", "lock"
-NO_BOARD = "no TensorBoard files: install the extra, pip install 'sdcl-neuro[tensorboard]'"
+NO_BOARD = f"no TensorBoard files: tensorboard is not installed; {install_command('tensorboard')}"
 
 
 def find_state(folder: Path, about: Mapping[str, Any]) -> State | None:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sdcl_neuro.conversion import from_snntorch
+from sdcl_neuro.conversion.event_side import event_backend
 from sdcl_neuro.conversion.model import Model, as_model
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import EnvironmentFault, InputError
@@ -21,7 +22,6 @@ from sdcl_neuro.hybrid.frame_branch import frame_branch, normalise
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.runtime import infer, merge_records
 from sdcl_neuro.network.record import LayerActivity, Record
-from sdcl_neuro.reid.pipeline import event_backend
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
 
 FRAMES, BINS = 2, 3

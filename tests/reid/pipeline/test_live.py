@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from sdcl_neuro.cli import main
+from sdcl_neuro.conversion.event_side import event_backend, load_hybrid
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig, write_events
 from sdcl_neuro.events.alignment import Alignment, Mapping
@@ -25,8 +26,6 @@ from sdcl_neuro.events.tracklets.cut import cut_plan
 from sdcl_neuro.hybrid.live import LiveSettings, run_live
 from sdcl_neuro.hybrid.runtime import infer
 from sdcl_neuro.reid.pipeline.live_stream import LiveSource, watch
-from sdcl_neuro.reid.pipeline.loading import load_hybrid
-from sdcl_neuro.reid.pipeline.session import event_backend
 
 WHOLE = LiveSettings(mode="throughput", policy="block", batch=3)
 # Windows of two frames without an overlap: nine frames give four.

@@ -1,0 +1,85 @@
+"""The event branch of a hybrid network as a model that backends run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdcl_neuro.errors import InputError
+
+from .backends.table import BASE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sdcl_neuro.hybrid.runtime import EventBackend
+    from sdcl_neuro.hybrid.sdcl_checkpoint import SdclCheckpoint
+    from sdcl_neuro.network.record import Record
+
+    from .model import Model, ModelLike
+
+
+def event_backend(model: ModelLike, name: str = BASE, *, device: str = "cpu") -> EventBackend:
+    """Return the event branch on a backend, as `sdcl_neuro.hybrid.infer` takes it.
+
+    All layers are kept where a backend counts nothing itself: the counts come from their spikes.
+
+    Args:
+        model: the event branch: a network, or the second of what `load_hybrid` returned.
+        name: of the backend.
+        device: of the backend.
+
+    Raises:
+        InputError: a model or a name that cannot be used.
+    """
+    from .backends.run import run
+    from .backends.table import find_backend
+    from .model import as_model
+
+    find_backend(name)
+    found = as_model(model)
+    network = found.integer or found.need_float()
+    layers = [len(network.layers) - 1] if name == BASE else None
+
+    def backend(spikes: NDArray[np.uint8]) -> Record:
+        return run(found, spikes, backend=name, layers=layers, device=device)
+
+    return backend
+
+
+def load_hybrid(folder: Path | str) -> tuple[SdclCheckpoint, Model]:
+    """Read a checkpoint's dense side, and its event branch in the chip's integers.
+
+    Args:
+        folder: of a whole SDCL, as training saves it.
+
+    Raises:
+        InputError: no whole SDCL, or one whose event branch was trained in float only.
+    """
+    from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl
+    from sdcl_neuro.snn.checkpoint import DOCUMENT
+
+    from .model import load_model
+
+    folder = Path(folder)
+    if folder.is_dir() and not is_sdcl_checkpoint(folder) and (folder / DOCUMENT).is_file():
+        raise InputError(
+            "an event branch alone, without the frame branch and the bridge",
+            where=str(folder),
+            mend="give the folder of a whole SDCL, as training saves it",
+        )
+    if folder.is_file():
+        raise InputError(
+            "a file, where the folder of a whole SDCL is needed",
+            where=str(folder),
+            mend="give a checkpoint folder; `sdcl-neuro run` takes files",
+        )
+    loaded, events = load_sdcl(folder), load_model(folder)
+    if events.integer is None:
+        raise InputError(
+            "its event branch was trained in float only, so there are no chip integers to run",
+            where=str(folder),
+            mend="train it on with a stage in mode 'int'",
+        )
+    return loaded, events
