@@ -174,8 +174,8 @@ def test_wrong_uses(checkpoint: Path, tmp_path: Path, capsys, monkeypatch) -> No
         patch.setattr(export, "compare", lambda part, path: (1.0, 0.5))
         patch.setattr(export, "write_part", lambda part, path, facts: path.write_bytes(b"x") and {})
         assert "differs from torch by 0.5" in wrong([*convert, out, *bridge], capsys, code=1)
-        patch.setattr(export, "find_spec", lambda name: None)
-        assert "onnx is not installed" in wrong([*convert, out, *bridge], capsys, code=3)
+        patch.setattr("sdcl_neuro.extras.find_spec", lambda name: None)
+        assert "writing ONNX needs onnx" in wrong([*convert, out, *bridge], capsys, code=3)
     assert list(tmp_path.iterdir()) == []
 
 

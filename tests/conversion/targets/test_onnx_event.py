@@ -143,7 +143,7 @@ def test_what_is_refused(
     monkeypatch.setattr(writer, "MAX_WEIGHTS", 10)
     with pytest.raises(InputError, match="an ONNX file holds 10"):
         to_onnx(everything, tmp_path / "event.onnx")
-    monkeypatch.setattr(writer, "find_spec", lambda name: None)
+    monkeypatch.setattr("sdcl_neuro.extras.find_spec", lambda name: None)
     with pytest.raises(EnvironmentFault, match=r"pip install 'sdcl-neuro\[onnx\]'"):
         to_onnx(everything, tmp_path / "event.onnx")
     assert list(tmp_path.iterdir()) == []

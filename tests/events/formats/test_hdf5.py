@@ -171,5 +171,6 @@ def test_blosc_as_dsec_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     dsec(path, **plugin.Blosc(cname="zstd"))
     same(read_events(path, sensor=SENSOR), T + OFFSET)
     monkeypatch.setattr(h5py.h5z, "filter_avail", lambda number: False)
-    with pytest.raises(EnvironmentFault, match=r"filter 32001 \(Blosc\).*pip install hdf5plugin"):
+    said = r"filter 32001 \(Blosc\).*pip install 'sdcl-neuro\[recordings\]'"
+    with pytest.raises(EnvironmentFault, match=said):
         read_events(path, sensor=SENSOR)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -363,7 +364,10 @@ def test_without_lava_the_backend_is_missing_from_the_start(
 def test_without_onnx_a_frame_backend_is_missing_from_the_start(
     material, checkpoint: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    monkeypatch.setattr("sdcl_neuro.hybrid.frame_branch.ahead.find_spec", lambda name: None)
+    monkeypatch.setattr(
+        "sdcl_neuro.extras.find_spec",
+        lambda name: None if name.startswith("onnx") else find_spec(name),
+    )
     arguments = [*material.arguments(checkpoint, tmp_path / "out"), "--frame-backend", "onnx"]
     assert main(arguments) == 3
     assert "sdcl-neuro[onnx]" in one_line(capsys.readouterr().err)
