@@ -22,7 +22,7 @@ class Library:
     Attributes:
         module: as it is imported.
         distribution: as pip names it.
-        extras: that bring it; the first is the one to install unless the caller names another.
+        extras: that bring it; the first is the one to name where a single library is missing.
         command: that installs it where no extra does; empty otherwise.
     """
 
@@ -34,8 +34,8 @@ class Library:
 
 ROWS = (
     Library("cv2", "opencv-python-headless", ("video", "reid")),
-    Library("scipy", "scipy", ("reid", "recordings")),
     Library("matplotlib", "matplotlib", ("plot", "reid")),
+    Library("PIL", "pillow", ("video", "reid")),
     Library("faiss", "faiss-cpu", ("gallery",)),
     Library("tensorboard", "tensorboard", ("tensorboard",)),
     Library("norse", "norse", ("norse",)),
@@ -57,13 +57,12 @@ LABORATORY = "reid"
 """The extra that training, evaluation and inference on videos need as a whole."""
 
 
-def need(module: str, purpose: str, *, extra: str | None = None) -> ModuleType:
+def need(module: str, purpose: str) -> ModuleType:
     """Import an optional library, or a module of one.
 
     Args:
         module: as Python imports it, such as ``cv2`` or ``rosbags.rosbag1``.
         purpose: what needs it, the beginning of a sentence, such as ``reading a video``.
-        extra: to name in the answer; None names the first that brings the library.
 
     Raises:
         EnvironmentFault: it is not installed, or is installed and cannot be imported.
@@ -71,18 +70,15 @@ def need(module: str, purpose: str, *, extra: str | None = None) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise missing(error, purpose, extra=extra, module=module) from error
+        raise missing(error, purpose, module=module) from error
 
 
-def missing(
-    error: ImportError, purpose: str, *, extra: str | None = None, module: str = ""
-) -> EnvironmentFault:
+def missing(error: ImportError, purpose: str, *, module: str = "") -> EnvironmentFault:
     """Return the answer to an import that failed.
 
     Args:
         error: what Python said.
         purpose: as for `need`.
-        extra: as for `need`.
         module: what was wanted; else the module that the error names.
     """
     absent = isinstance(error, ModuleNotFoundError)
@@ -96,11 +92,11 @@ def missing(
     if absent:
         return EnvironmentFault(
             f"{purpose} needs {row.distribution}, which is not installed",
-            mend=install_command(row, extra),
+            mend=install_command(row),
         )
     return EnvironmentFault(
         f"{purpose} needs {row.distribution}, which cannot be imported: {error}",
-        mend=f"{install_command(row, extra)} --force-reinstall" if row.extras else row.command,
+        mend=f"{install_command(row)} --force-reinstall" if row.extras else row.command,
     )
 
 

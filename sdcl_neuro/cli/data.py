@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import write_json
 
 from . import common_arguments
 from .progress import progress_bars
+
+EXTRA = LABORATORY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -90,7 +90,7 @@ def main() -> None:
         f"| | |\n|---|---|\n| sdist | {sdist.name} |\n| wheel | {wheel.name}, {files} files |\n"
         f"| distributions in the small environment, pip among them | {count} |\n"
         "| conversion, verify, run, profile, hybrid inference from Python | passed |\n"
-        "| nine command lines that need an extra | exit code 3, the command that installs it |\n"
+        "| ten command lines that need an extra | exit code 3, the command that installs it |\n"
     )
     print(text, f"{time.perf_counter() - begun:.0f} s", sep="")
     if args.page is not None:

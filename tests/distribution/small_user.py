@@ -97,6 +97,7 @@ def ask_verbs() -> None:
         "train generated-small --out runs",
         "evaluate runs",
         "infer runs --video walk.mp4 --tracks walk.txt",
+        "data check runs",
         "live runs --frames walk.mp4 --tracks walk.txt",
         "demo --out demo",
         "events simulate walk.mp4 --out walk.npz",

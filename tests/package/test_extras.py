@@ -18,8 +18,12 @@ from sdcl_neuro.extras import ROWS, install_command, missing, need, require, req
 
 # What `pip install sdcl-neuro` brings, and the dependencies of those that are imported by name.
 BROUGHT = {"llvmlite", "markupsafe"}
-# Run in a child process, in an environment of its own or on a board: there Lava is a given.
-LAVA_ONLY = ("conversion/backends/lava/", "conversion/bundle/run_on_loihi.py")
+# Run in a child process, in an environment of its own or on a board, where the library is a given.
+CHILDREN = (
+    "conversion/backends/lava/",
+    "conversion/backends/sanafe/driver.py",
+    "conversion/bundle/run_on_loihi.py",
+)
 
 
 def _project(root: Path) -> dict:
@@ -77,7 +81,7 @@ def test_optional_libraries_are_imported_through_the_table(root: Path) -> None:
     for room in ("sdcl_neuro", "conversion"):
         for path in sorted((root / room).rglob("*.py")):
             name = path.relative_to(root).as_posix()
-            if name.startswith("sdcl_neuro/conversion/") or name.startswith(LAVA_ONLY):
+            if name.startswith("sdcl_neuro/conversion/") or name.startswith(CHILDREN):
                 continue
             wrong += [f"{name}:{line} {top}" for top, line in _imports(path) if top not in required]
     assert wrong == []
@@ -94,8 +98,6 @@ def test_each_answer_names_the_library_and_the_command(monkeypatch: pytest.Monke
         EnvironmentFault, match=r"reading a bag needs rosbags, .*; pip install 'sdcl-neuro\[recor"
     ):
         need("rosbags.rosbag1", "reading a bag")
-    with pytest.raises(EnvironmentFault, match=r"scipy.*sdcl-neuro\[recordings\]"):
-        need("scipy.io", "reading a .mat file", extra="recordings")
 
 
 def test_a_library_that_breaks_on_import_is_not_called_missing(
@@ -113,7 +115,7 @@ def test_all_that_is_absent_is_named_at_once(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(EnvironmentFault) as stopped:
         require_extra("reid", "train")
     assert str(stopped.value) == (
-        "train needs opencv-python-headless, scipy and matplotlib, which are not installed; "
+        "train needs opencv-python-headless, matplotlib and pillow, which are not installed; "
         "pip install 'sdcl-neuro[reid]'"
     )
     with pytest.raises(EnvironmentFault, match=r"faiss-cpu, which is not installed"):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import lambertw
 
 from sdcl_neuro.errors import InputError, spelled
 
@@ -98,23 +99,8 @@ def step_in_r(nodes: list[Node]) -> Array:
         tau, r = _numbers(node.fields, "tau_mem"), _numbers(node.fields, "r")
         if node.type == "CubaLIF" and tau is not None and r is not None and tau.shape == r.shape:
             with np.errstate(all="ignore"):
-                found.append((tau * lambert_w(1.0 / r)).reshape(-1))
+                found.append((tau * lambertw(1.0 / r).real).reshape(-1))
     return np.concatenate(found) if found else np.zeros(0)
-
-
-def lambert_w(value: Array) -> Array:
-    """Return the ``w`` with ``w exp(w) = value``, the principal branch; NaN below ``-1/e``.
-
-    Halley's iteration (Corless et al., On the Lambert W function, 1996, section 5): from the
-    starts below, five steps reach the last bit of float64 for every positive value.
-    """
-    with np.errstate(all="ignore"):
-        large = np.log(value)
-        w = np.where(value > np.e, large - np.log(np.maximum(large, 1e-300)), np.log1p(value) * 0.6)
-        for _ in range(8):
-            off = w * np.exp(w) - value
-            w = w - off / (np.exp(w) * (w + 1) - (w + 2) * off / (2 * w + 2))
-    return np.where(value >= -1 / np.e, w, np.nan)
 
 
 def _numbers(fields: Mapping[str, Any], key: str) -> Array | None:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.extras import need
 
 from ..checks import MAX_EVENTS, Columns, Options
 
@@ -35,14 +34,14 @@ Loader = Callable[[str], NDArray[Any]]
 
 def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     """Yield a level 5 .mat file whole: SDCL's or ST-MNIST's, by its variables."""
-    scipy_io = need("scipy.io", "reading a .mat file", extra="recordings")
+    import scipy.io
 
     _check_inflated(path)
     try:
-        shapes = {name: tuple(shape) for name, shape, _ in scipy_io.whosmat(path)}
+        shapes = {name: tuple(shape) for name, shape, _ in scipy.io.whosmat(path)}
 
         def load(name: str) -> NDArray[Any]:
-            return np.asarray(scipy_io.loadmat(path, variable_names=[name])[name])
+            return np.asarray(scipy.io.loadmat(path, variable_names=[name])[name])
 
         yield variables(shapes, load)
     except InputError:

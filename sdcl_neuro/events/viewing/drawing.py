@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.extras import need
+
 from ..array import Events
 
 # RGB; the page of `view.html` has the same.
@@ -41,7 +43,7 @@ def draw_moment(
 
 def scaled(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     """The picture at `width` pixels; enlarged by whole factors without smoothing where it fits."""
-    import cv2
+    cv2 = need("cv2", "drawing a view")
 
     height = max(2, round(picture.shape[0] * width / picture.shape[1]))
     grows = width >= picture.shape[1]
@@ -51,7 +53,7 @@ def scaled(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 
 def labelled(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     """Write a line into the lower left corner, on a dark strip so that it can be read."""
-    import cv2
+    cv2 = need("cv2", "drawing a view")
 
     out = picture.copy()
     font, thick = cv2.FONT_HERSHEY_SIMPLEX, 1

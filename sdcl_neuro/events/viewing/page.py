@@ -11,6 +11,8 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.extras import need
+
 from .scene import Picture, Scene
 
 TEMPLATE = "view.html"
@@ -81,7 +83,7 @@ def _rates(scene: Scene) -> NDArray[np.int64]:
 
 
 def _jpeg(picture: Picture, width: int) -> str:
-    import cv2
+    cv2 = need("cv2", "drawing a view")
 
     from .drawing import scaled
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.extras import need
 from sdcl_neuro.files import atomic_path
 
 from .drawing import draw_moment, labelled, scaled
@@ -121,7 +122,7 @@ def _count(scene: Scene, look: Look) -> int:
 
 
 def _film(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) -> str:
-    import cv2
+    cv2 = need("cv2", "drawing a view")
 
     count = _limited(scene, look, FILM_FRAMES_MAX, path)
     moments = _moments(scene, look)
@@ -142,7 +143,7 @@ def _film(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) 
 
 
 def _gif(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) -> str:
-    from PIL import Image
+    Image = need("PIL.Image", "writing a GIF")
 
     count = _limited(scene, look, GIF_FRAMES_MAX, path)
     pictures = []
@@ -163,7 +164,7 @@ def _gif(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) -
 
 
 def _sheet(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) -> str:
-    import cv2
+    cv2 = need("cv2", "drawing a view")
 
     across, down = SHEET
     shown = across * down

@@ -22,6 +22,7 @@ from sdcl_neuro.events.alignment import Alignment, View
 from sdcl_neuro.events.denoising import Denoiser
 from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.events.tracklets.event_source import Size
+from sdcl_neuro.extras import need
 
 from .events import StreamedEvents
 from .frames import FrameSource
@@ -69,14 +70,7 @@ class DriverCamera:
     """
 
     def __init__(self, serial: str | None = None) -> None:
-        try:
-            import neuromorphic_drivers as drivers
-        except ImportError:
-            raise EnvironmentFault(
-                "event cameras are driven by neuromorphic-drivers, which is not installed",
-                where="--events",
-                mend="pip install neuromorphic-drivers",
-            ) from None
+        drivers = need("neuromorphic_drivers", "an event camera")
         self.lost = 0
         which = CAMERA if serial is None else f"{CAMERA}:{serial}"
         try:

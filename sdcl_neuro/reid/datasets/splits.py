@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.extras import need
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,10 @@ def read_ilids_splits(path: Path, persons: Sequence[str]) -> tuple[Split, ...]:
 
 def load_table(path: Path, name: str) -> Any:
     """One variable of a MATLAB file; InputError if it cannot be read or is not there."""
-    scipy_io = need("scipy.io", "reading a .mat file")
+    import scipy.io
 
     try:
-        content = scipy_io.loadmat(path, variable_names=[name])
+        content = scipy.io.loadmat(path, variable_names=[name])
     # SciPy raises whatever its parser trips over.
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())[:160]

@@ -17,21 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.extras import need
 
 from .blocks import BLOCK_BYTES, Block, Points, checked_pair, squared_distances
 from .distances import Metric
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-else:
-    csr_array = need("scipy.sparse", "re-ranking").csr_array
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]

@@ -163,7 +163,7 @@ def test_a_driven_camera_is_read_denoised_and_closed(
 
 def test_what_is_needed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "neuromorphic_drivers", None)
-    with pytest.raises(EnvironmentFault, match="pip install neuromorphic-drivers"):
+    with pytest.raises(EnvironmentFault, match=r"pip install 'sdcl-neuro\[cameras\]'"):
         DriverCamera()
     monkeypatch.delitem(sys.modules, "neuromorphic_drivers")
     pytest.importorskip("neuromorphic_drivers", reason="neuromorphic-drivers is not installed")

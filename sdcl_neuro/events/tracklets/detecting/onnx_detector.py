@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.extras import need
 from sdcl_neuro.files import file_sha256
 
 from ..frame_files import Frame
@@ -161,7 +162,7 @@ class OnnxDetector:
         self, part: NDArray[np.uint8]
     ) -> tuple[NDArray[Any], tuple[float, float], tuple[float, float]]:
         """The network's input, pixels of it per pixel of the part, and where the part begins."""
-        import cv2
+        cv2 = need("cv2", "detecting persons")
 
         (rows, columns), (height, width) = self._input.size, part.shape[:2]
         scale = (columns / width, rows / height)
@@ -202,15 +203,7 @@ def _not_cut(
 
 
 def _session(path: Path, threads: int | None) -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise EnvironmentFault(
-            "onnxruntime is not installed",
-            where="--detector",
-            mend="pip install 'sdcl-neuro[onnx]', or leave --detector out for background "
-            "subtraction",
-        ) from None
+    onnxruntime = need("onnxruntime", "a detector of one's own")
     if not path.is_file():
         raise InputError("no such file", where=str(path), mend="give a detector as ONNX")
     options = onnxruntime.SessionOptions()

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.extras import need
+
 from ..frame_files import Frame
 from .detections import Detections
 
@@ -44,7 +46,7 @@ class BackgroundDetector:
 
     @staticmethod
     def _small(frame: Frame) -> NDArray[np.float32]:
-        import cv2
+        cv2 = need("cv2", "detecting persons")
 
         height, width = frame.shape[:2]
         columns = min(WIDTH, width)
@@ -57,7 +59,7 @@ class BackgroundDetector:
 
     def detect(self, frame: Frame) -> Detections:
         """See `Detector`; the score is how much of its box a moving thing fills."""
-        import cv2
+        cv2 = need("cv2", "detecting persons")
 
         small = self._small(frame)
         moved = (np.abs(small - self.scene).max(2) > LEAST_DIFFERENCE).astype(np.uint8)
