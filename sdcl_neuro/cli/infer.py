@@ -75,6 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit", metavar="N", type=int, help="at most N tracklets of each track, spread evenly"
     )
     add_alignment_arguments(parser)
+    parser.add_argument(
+        "--false-match-rate",
+        metavar="R",
+        type=float,
+        help="of a comparison: below its threshold it is an unknown person (0.01, where the "
+        "checkpoint was trained with validation persons)",
+    )
     _gallery_arguments(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("infer-out"))
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
@@ -165,6 +172,7 @@ def execute(args: argparse.Namespace) -> int:
         device=args.device,
         frame_backend=args.frame_backend,
         gallery=gallery,
+        false_match_rate=args.false_match_rate,
     )
     report = write_comparison(comparison, args.out)
     if args.json is not None:

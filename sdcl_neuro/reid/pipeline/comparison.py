@@ -17,6 +17,7 @@ from sdcl_neuro.profiling.interval import figure
 
 from ..metrics import RankedLists, distance_matrix, rank
 from .gallery_hits import GalleryHits
+from .recognition import UNKNOWN, Recognition
 from .session import Session
 from .video import Footage
 
@@ -34,12 +35,14 @@ class Comparison:
         session: the tracklets' embeddings and what they cost.
         backend: of the event branch, as it was asked for.
         gallery: what a gallery says of the tracklets, if one was asked.
+        recognition: from which likeness on two are one person; None if the checkpoint cannot tell.
     """
 
     footage: Footage
     session: Session
     backend: str
     gallery: GalleryHits | None = None
+    recognition: Recognition | None = None
 
     @property
     def persons(self) -> NDArray[np.int64]:
@@ -87,6 +90,15 @@ class Comparison:
             np.arange(len(persons)),
         )
 
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What neither files nor options state, and was taken for granted."""
+        found = self.recognition
+        if found is None or not found.assumed:
+            return self.footage.assumed
+        rate = f"a false match rate of {found.rate:g} a comparison (--false-match-rate)"
+        return (*self.footage.assumed, rate)
+
     def nearest_tracks(self) -> Iterator[tuple[int, list[tuple[int, float]]]]:
         """Each track with all others, most alike first, and their cosine."""
         for row, track in enumerate(self.tracks.tolist()):
@@ -115,7 +127,7 @@ class Comparison:
                 "fps": video.fps,
                 "frame_times": video.timing,
             },
-            "assumed": list(footage.assumed),
+            "assumed": list(self.assumed),
             "alignment": None
             if footage.fitted is None
             else {**source.alignment.to_dict(), **footage.fitted.to_dict()},
@@ -152,6 +164,7 @@ class Comparison:
                 "tracks": self.tracks.tolist(),
                 "cosine": self.similarity.tolist(),
             },
+            "recognition": None if self.recognition is None else self.recognition.to_dict(),
             "gallery": None if self.gallery is None else self.gallery.to_dict(),
             "ledger": session.result.ledger.to_dict(),
             "profile": session.profile.to_dict(),
@@ -177,21 +190,24 @@ class Comparison:
             f"{footage.source.video}: {len(self.tracks)} track(s), {count} tracklet(s) of "
             f"{footage.clip.frames} frames, {footage.origin}"
         ]
-        lines += [f"assumed: {line}" for line in footage.assumed]
+        lines += [f"assumed: {line}" for line in self.assumed]
         lines += [*footage.said, *(f"left out: {line}" for line in footage.left_out)]
         if self.silent:
             lines.append(f"{self.silent} tracklet(s) have no event at all")
-        hits = [] if self.gallery is None else self.gallery.lines()
+        threshold = None if self.recognition is None else self.recognition.threshold
+        hits = [] if self.gallery is None else self.gallery.lines(threshold)
         lines += [*self._alike(), *hits, *self._cost()]
         return "\n".join(lines)
 
     def _alike(self) -> list[str]:
         if len(self.tracks) < 2:
             return ["one track only: nothing to compare it with"]
-        lines = ["most alike tracks, by the cosine of their mean embeddings:"]
+        lines = [] if self.recognition is None else [self.recognition.line()]
+        lines.append("most alike tracks, by the cosine of their mean embeddings:")
         for track, others in list(self.nearest_tracks())[:SHOWN]:
             best = ", ".join(f"{other} ({cosine:.3f})" for other, cosine in others[:3])
-            lines.append(f"  track {track}: {best}")
+            alone = self.recognition is not None and others[0][1] < self.recognition.threshold
+            lines.append(f"  track {track}: {f'{UNKNOWN}; ' if alone else ''}{best}")
         if len(self.tracks) > SHOWN:
             lines.append(f"  and {len(self.tracks) - SHOWN} more tracks, in infer.json")
         return lines

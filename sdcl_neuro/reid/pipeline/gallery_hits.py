@@ -19,6 +19,7 @@ from sdcl_neuro.files import file_sha256
 from sdcl_neuro.network.identity import path_sha256
 
 from ..gallery import Enrolled, Enrolment, Gallery, Hit, Where
+from .recognition import UNKNOWN
 from .session import Session
 from .video import Footage, Source
 
@@ -115,13 +116,15 @@ class GalleryHits:
             else {"ids": list(enrolled.ids), "added": enrolled.added},
         }
 
-    def lines(self) -> list[str]:
-        """For the terminal."""
+    def lines(self, threshold: float | None = None) -> list[str]:
+        """For the terminal; below `threshold` nobody of the gallery is meant."""
         done = "" if self.enrolled is None else f"; {self.enrolled}"
         lines = [f"gallery {self.use.path}: {self.entries:,} entries{done}"]
         tracks = self.by_track()
         for track, found in list(tracks.items())[:SHOWN]:
             best = ", ".join(f"{hit.entry.name} ({cosine:.3f})" for hit, cosine in found[:3])
+            unknown = threshold is not None and found and found[0][1] < threshold
+            best = f"{UNKNOWN}; most like {best}" if unknown else best
             lines.append(f"  track {track}: {best or 'nobody from another video'}")
         if len(tracks) > SHOWN:
             lines.append(f"  and {len(tracks) - SHOWN} more tracks, in infer.json")

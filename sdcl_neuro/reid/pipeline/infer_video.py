@@ -14,6 +14,7 @@ from sdcl_neuro.files import atomic_folder, write_json
 from .comparison import Comparison
 from .gallery_hits import GalleryUse, look_up
 from .loading import check_means
+from .recognition import recognition_of
 from .session import hold_session
 from .video import Source, open_footage
 from .video_page import comparison_page
@@ -43,6 +44,7 @@ def compare_tracks(
     frame_backend: str = "eager",
     hardware: Sequence[str] = ("loihi1", "loihi2"),
     gallery: GalleryUse | None = None,
+    false_match_rate: float | None = None,
 ) -> Comparison:
     """Cut a video's tracks into tracklets, embed them, and compare.
 
@@ -56,6 +58,8 @@ def compare_tracks(
         frame_backend: see `session.hold_session`.
         hardware: profiles to price the event branch on.
         gallery: to search, and to enrol in; what it says comes with the comparison.
+        false_match_rate: of one comparison, from which the threshold of "the same person" follows;
+            0.01 if left out, where the checkpoint holds an error curve.
 
     Raises:
         InputError: see `open_footage`; no whole SDCL in `checkpoint`, or one whose event branch
@@ -67,6 +71,7 @@ def compare_tracks(
     checkpoint = Path(checkpoint)
     check_means(backend, device, frame_backend)
     loaded, events = load_hybrid(checkpoint)
+    recognition = recognition_of(loaded, false_match_rate)
     channels = loaded.model.bridge.config.channels
     maker = "" if gallery is None else gallery.check(checkpoint, channels)
     if source.detection is not None:
@@ -93,7 +98,7 @@ def compare_tracks(
     hits = None
     if gallery is not None:
         hits = look_up(gallery, maker, footage, session, backend=backend)
-    return Comparison(footage, session, backend, hits)
+    return Comparison(footage, session, backend, hits, recognition)
 
 
 def check_folder(out: Path) -> None:

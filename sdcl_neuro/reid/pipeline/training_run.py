@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import distributed
 
@@ -30,9 +31,13 @@ from ..configuration import (
     load_configuration,
 )
 from ..datasets import DataSet
+from ..metrics.verification import Verification, verification
 from ..training import Step, train
 from ..training.distributed import Group, process_group
+from ..training.objective import Objective
 from ..training.schedule import Schedule, make_schedule
+from ..training.validation import embed
+from .recognition import PROVENANCE_KEY
 from .training_result import TrainingPlan, TrainingResult, read_result
 
 CONFIGURATION, MODEL = "configuration.toml", "model"
@@ -100,11 +105,36 @@ def run_training(
         )  # fmt: skip
         if not group.leads:
             return None
-        _save(folder, model, configuration, schedule)
+        curve = _error_curve(model, data, configuration, schedule)
+        if curve is not None:
+            say(str(curve))
+        _save(folder, model, configuration, schedule, curve)
         return read_result(folder, done_now=len(steps))
 
 
-def _save(folder: Path, model: Sdcl, configuration: Configuration, schedule: Schedule) -> None:
+def _error_curve(
+    model: Sdcl, data: DataSet, configuration: Configuration, schedule: Schedule
+) -> Verification | None:
+    """How alike right and wrong pairs of the validation persons are; None without any."""
+    if not schedule.held_out:
+        return None
+    objective = Objective(model, configuration.training)
+    embeddings = embed(objective, data, configuration.clip, schedule.held_out)
+    entries = [data.entries[position] for position in schedule.held_out]
+    return verification(
+        embeddings,
+        np.array([entry.person for entry in entries], np.int64),
+        np.array([entry.camera for entry in entries], np.int64),
+    )
+
+
+def _save(
+    folder: Path,
+    model: Sdcl,
+    configuration: Configuration,
+    schedule: Schedule,
+    curve: Verification | None = None,
+) -> None:
     """Write the finished model; a folder with one is a finished training."""
     for half in (f".{MODEL}.*", f".{CONFIGURATION}.*"):
         _remove(folder, half)
@@ -119,6 +149,7 @@ def _save(folder: Path, model: Sdcl, configuration: Configuration, schedule: Sch
             "configuration": configuration.to_toml(),
             "persons": list(schedule.persons),
             "steps": schedule.steps,
+            **({} if curve is None else {PROVENANCE_KEY: curve.to_dict()}),
         },
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -24,10 +26,11 @@ from sdcl_neuro.profiling.report import (
     paragraph,
     ranked_lists,
 )
-from sdcl_neuro.profiling.report.svg import WIDTH, chart, drawing, number, text
+from sdcl_neuro.profiling.report.svg import WIDTH, chart, drawing, line, number, text
 from sdcl_neuro.profiling.text import Sources
 
 from .comparison import Comparison
+from .recognition import Recognition
 from .sections import (
     gallery_section,
     ledger_section,
@@ -67,9 +70,11 @@ def comparison_page(comparison: Comparison) -> str:
         energy_section(session.profile, sources),
         constants_section(session.profile, sources),
     ]
+    if comparison.recognition is not None:
+        sections.insert(1, recognition_section(comparison.recognition))
     if comparison.gallery is not None:
         sections.insert(1, gallery_section(comparison.gallery))
-    stated = [*(f"Assumed: {line}" for line in footage.assumed), *footage.said]
+    stated = [*(f"Assumed: {line}" for line in comparison.assumed), *footage.said]
     if stated:
         sections.append(Section("What was assumed", bullets(stated)))
     if footage.left_out:
@@ -207,3 +212,44 @@ def _cell(row: int, column: int, side: float, strength: float, *, said: str) -> 
         0.04 + 0.56 * strength,
         said,
     )
+
+
+_CURVE_HEIGHT = 260.0
+_CURVE_MARGIN = 60.0
+
+
+def recognition_section(recognition: Recognition) -> Section:
+    """Both error rates by threshold, and the threshold that was taken."""
+    curve = recognition.verification
+    width, height = WIDTH - 2 * _CURVE_MARGIN, _CURVE_HEIGHT - 40
+
+    def place(cosine: float, rate: float) -> tuple[float, float]:
+        return _CURVE_MARGIN + (cosine + 1) / 2 * width, 10 + (1 - rate) * height
+
+    marks = []
+    for rate in (0.0, 0.5, 1.0):
+        x, y = place(-1, rate)
+        marks += [line(x, y, x + width, y, kind="grid"), text(x - 8, y, f"{rate:g}", anchor="end")]
+    for tick in (-1.0, -0.5, 0.0, 0.5, 1.0):
+        x, y = place(tick, 0)
+        marks.append(text(x, y + 18, f"{tick:g}", anchor="middle", kind="tick"))
+    for index, rates in enumerate((curve.false_match, curve.false_non_match), 1):
+        points = [place(min(c, 1.0), r) for c, r in zip(curve.cosines, rates, strict=True)]
+        for (x0, y0), (x1, y1) in pairwise(points):
+            marks.append(
+                Markup('<rect x="{}" y="{}" width="{}" height="{}" class="f{}"/>').format(
+                    number(x0), number(min(y0, y1)), number(max(x1 - x0, 1.5)),
+                    number(abs(y1 - y0) + 1.5), index,
+                )
+            )  # fmt: skip
+    x, top = place(recognition.threshold, 1)
+    marks.append(line(x, top, x, top + height, kind="axis"))
+    said = f"error rates by cosine; the threshold taken is {recognition.threshold:.3f}"
+    figure_ = chart(
+        drawing(_CURVE_HEIGHT, said, marks),
+        caption=said.capitalize(),
+        legend=("false match rate", "false non-match rate"),
+        tag="measured",
+    )
+    lead = f"On persons that training has not learnt: {recognition.line()}."
+    return Section("When is it the same person?", figure_, lead)

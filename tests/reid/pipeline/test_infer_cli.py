@@ -405,3 +405,54 @@ def test_a_failed_report_leaves_the_older_results(
     assert main([*material.arguments(checkpoint, out), "--quiet", "--limit", "1"]) == 2
     assert (out / "report.html").read_text() == "older"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.fixture
+def with_curve(checkpoint: Path, tmp_path: Path) -> Path:
+    """The same checkpoint with an error curve: cosines of wrong pairs from -1 to 1, evenly."""
+    from sdcl_neuro.reid.metrics.verification import Verification
+
+    grid = np.linspace(-1, 1, 201)
+    curve = Verification(9, 400, 4000, grid, (1 - grid) / 2, (grid + 1) / 4)
+    loaded = load_sdcl(checkpoint)
+    folder = tmp_path / "model"
+    save_sdcl(
+        folder,
+        loaded.model,
+        clip=loaded.clip,
+        frame_branch=loaded.frame_branch,
+        provenance={"verification": curve.to_dict()},
+    )
+    return folder
+
+
+def test_below_a_stated_false_match_rate_it_is_an_unknown_person(
+    material, with_curve: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = [*material.arguments(with_curve, out), "--quiet"]
+    assert main([*arguments, "--false-match-rate", "0.9"]) == 0
+    said = capsys.readouterr().out
+    assert "the same person from a cosine of -0.800: false match rate 0.9" in said
+    assert "unknown person" not in said
+    assert "When is it the same person?" in (out / "report.html").read_text()
+    assert (
+        main([*material.arguments(with_curve, out), "--quiet", "--false-match-rate", "0.001"]) == 0
+    )
+    said = capsys.readouterr().out
+    told = json.loads((out / "infer.json").read_text())
+    threshold = told["recognition"]["threshold"]
+    assert threshold == pytest.approx(0.998, abs=0.01)
+    best = [max(c for c in row if c < 0.9999999) for row in told["track_similarity"]["cosine"]]
+    assert said.count("unknown person") == sum(cosine < threshold for cosine in best)
+    assert main(arguments) == 0
+    assumed = json.loads((out / "infer.json").read_text())["assumed"]
+    assert any("false match rate of 0.01" in line for line in assumed)
+
+
+def test_a_checkpoint_without_validation_persons_has_no_threshold(
+    material, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*material.arguments(checkpoint, tmp_path / "out"), "--false-match-rate", "0.01"]
+    assert main(arguments) == 2
+    assert "training.validation_persons" in one_line(capsys.readouterr().err)

@@ -15,6 +15,7 @@ import pytest
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion.model import load_model
 from sdcl_neuro.hybrid.sdcl_checkpoint import load_sdcl
+from sdcl_neuro.reid.metrics.verification import Verification
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny.toml"
@@ -191,3 +192,16 @@ def test_without_tensorboard_there_is_the_csv_and_a_word(
     assert "no TensorBoard files: install the extra" in capsys.readouterr().err
     assert not (run / "tensorboard").exists()
     assert steps(run) == [0, 1, 2]
+
+
+def test_validation_persons_leave_an_error_curve(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], finished: Path
+) -> None:
+    out = tmp_path / "run"
+    more = ("data.generated.persons=6", "data.generated.train_persons=5")
+    train(out, *more, "training.validation_persons=3")
+    assert "3 validation persons, 3 right and 12 wrong pairs" in capsys.readouterr().err
+    curve = Verification.from_dict(load_sdcl(out / "model").provenance["verification"])
+    assert curve.false_match[0] == 1
+    assert curve.false_match[-1] == 0
+    assert "verification" not in load_sdcl(finished / "model").provenance
