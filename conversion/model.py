@@ -174,7 +174,14 @@ def load_model(
         from .sources.nir.graph import from_nir
 
         loose = approximate is not None
-        net = from_nir(path, dt=dt, writer=writer, approximate=loose, calibration=approximate)
+        net = from_nir(
+            path,
+            dt=dt,
+            writer=writer,
+            approximate=loose,
+            calibration=approximate,
+            compare=False,  # by `parity.first_link`, on the input at hand
+        )
         return _read(net, path)
     raise InputError(
         f"expected a checkpoint folder, .nir or .net, got a file ending in {path.suffix!r}",

@@ -13,7 +13,7 @@ from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit, fit
 from sdcl_neuro.hardware.placement.text import verdict
 from sdcl_neuro.network.identity import path_sha256, versions
-from sdcl_neuro.network.notes import Note
+from sdcl_neuro.network.notes import NOT_CHECKED, Note, notes_of
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntNetwork, Shape
 from sdcl_neuro.network.spike_file import Spikes
 from sdcl_neuro.network.step import Step
@@ -21,6 +21,9 @@ from sdcl_neuro.network.step import Step
 from .approximation import describe
 from .lowering.graph.nodes import FloatGraph
 from .model import Model, load_model
+from .parity.certificate import PairParity, pair_to_json
+from .parity.first_link import with_first_link
+from .parity.source_check import checks_of
 from .quantisation.effect import Effect, effect_of, measure_effect
 from .quantisation.graphs import describe_growth
 from .quantisation.report import QuantizationReport, quantization_report
@@ -56,6 +59,8 @@ class Transfer:
         written_step: that of a ``.nir`` that was written.
         afterwards: what the reader of a ``.nir`` has to do once it has read it.
         assumed: what was taken by default, in reading and in writing.
+        not_checked: what the comparison with the source leaves open, each with its reason.
+        source: the source beside its description, as in a certificate.
         target: what was written for, by name.
         written: the files, and what the target says of them; None if nothing was written.
     """
@@ -76,6 +81,8 @@ class Transfer:
     written_step: Step | None = None
     afterwards: tuple[str, ...] = ()
     assumed: tuple[Note, ...] = ()
+    not_checked: tuple[Note, ...] = ()
+    source: tuple[PairParity, ...] = ()
     target: str = "netx"
     written: Written | None = None
 
@@ -105,6 +112,8 @@ class Transfer:
             "written_step": None if self.written_step is None else self.written_step.to_json(),
             "afterwards": list(self.afterwards),
             "assumed": [note.to_json() for note in self.assumed],
+            "not_checked": [note.to_json() for note in self.not_checked],
+            "source": [pair_to_json(pair) for pair in self.source],
             "folded": list(self.folded),
             "rounded": [dict(entry) for entry in self.rounded],
             "approximate": [dict(entry) for entry in self.approximated],
@@ -127,6 +136,9 @@ class Transfer:
         if self.written_step is not None:
             lines.append(f"  written for a step of {self.written_step}")
         lines += [f"  then     {text}" for text in self.afterwards]
+        for pair in self.source:
+            lines.append(f"  source   {' and '.join(pair.backends)}: {pair.verdict}")
+        lines += [f"  not checked  {note}" for note in self.not_checked]
         lines += [f"  assumed  {note}" for note in self.assumed]
         lines += [f"  folded   {note}" for note in self.folded]
         lines += [f"  approximate  {line}" for line in describe(self.approximated)]
@@ -219,6 +231,7 @@ def transfer(
             skip_input=skip_input,
             sample_shape=None if calibration is None else tuple(calibration.shape[2:]),
         )
+        model = with_first_link(model, calibration, dt=dt, writer=writer)
         done = Transfer(
             source,
             out,
@@ -226,6 +239,7 @@ def transfer(
             step=model.step,
             assumed=model.assumed,
             target=row.name,
+            **_first_link(model),
         )
         net, done = _prepare(model, done, calibration, row)
         if hw is not None:
@@ -242,6 +256,17 @@ def transfer(
         if row.ending or not out.exists():
             write_json(refused.report_path, refused.to_json())
         raise error from None
+
+
+def _first_link(model: Model) -> dict[str, Any]:
+    """What the source's comparison with its description gave, and what it leaves open."""
+    known = model.graph or model.floating or model.integer
+    checks, missing = checks_of(model.graph, model.floating, model.integer)
+    noted = () if known is None else notes_of(known.meta, NOT_CHECKED)
+    return {
+        "source": tuple(check.pair for check in checks),
+        "not_checked": tuple(dict.fromkeys([*missing, *noted])),
+    }
 
 
 def _write(net: FloatNetwork | IntNetwork, done: Transfer, row: Target, **options: Any) -> Transfer:

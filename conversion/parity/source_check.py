@@ -22,7 +22,7 @@ from ..lowering.graph.nodes import FloatGraph
 from .certificate import PairParity, pair_from_json, pair_to_json
 
 Network = FloatNetwork | IntNetwork | FloatGraph
-Net = TypeVar("Net", FloatNetwork, FloatGraph)
+Net = TypeVar("Net", bound=FloatNetwork | IntNetwork | FloatGraph)
 
 SCHEMA = {"name": "sdcl_neuro.source_check", "version": 1}
 DESCRIPTION = "description"

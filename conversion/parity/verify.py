@@ -114,7 +114,7 @@ def verify(
     kept = None if place is None else _read(place)
     if kept is not None:
         return kept
-    certificate = _compared(started, runs, pairs, recording)
+    certificate = _compared(started, runs, pairs, recording, dt=dt, writer=writer)
     if place is not None:
         # A certificate that cannot be kept, on a full or read-only disk, is still one.
         with suppress(OSError):
@@ -155,10 +155,16 @@ def _inputs(thing: Any, spikes: object, recording: Recording | None) -> tuple[Mo
 
 
 def _compared(
-    started: Certificate, runs: PairRuns, pairs: list[Pair], recording: Recording | None
+    started: Certificate,
+    runs: PairRuns,
+    pairs: list[Pair],
+    recording: Recording | None,
+    *,
+    dt: float | None,
+    writer: str | None,
 ) -> Certificate:
     """The certificate with the outcome of every comparison."""
-    results, missing = first_links(runs.model, runs.spikes)
+    results, missing = first_links(runs.model, runs.spikes, dt=dt, writer=writer)
     not_checked, assumed = [*missing, *started.not_checked], list(started.assumed)
     results += [compare(runs, one, two, kind) for one, two, kind in pairs]
     if recording is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError, NetworkRefused, spelled
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
+from sdcl_neuro.network.spike_file import check_spikes
 
 from ...lowering.graph.nodes import FloatGraph
 from ...targets.nir.claim import KEY
@@ -27,8 +28,14 @@ def from_nir(
     writer: str | None = None,
     approximate: bool = False,
     calibration: object = None,
+    spikes: object = None,
+    compare: bool = True,
 ) -> FloatNetwork | IntNetwork | FloatGraph:
-    """Read a network from a NIR file or graph, ours or another writer's.
+    """Read a network from a NIR file or graph, ours or another writer's, and compare the two.
+
+    The graph is run by its own words in float64 beside the description;
+    ``meta["source_checks"]`` holds the outcome, which `verify` shows, also of files written from
+    it.
 
     A file that `to_nir` wrote gives back the same network. Any other gives the float network it
     means, a `FloatGraph` where it is no chain, at the step that is given, or that its metadata or
@@ -46,6 +53,10 @@ def from_nir(
             before a synaptic current, as the nearest the chip has; ``meta["approximate"]`` says
             what that changed.
         calibration: spikes ``[T, B, *input_shape]``, for `approximate` only.
+        spikes: uint8 ``[T, B, *input_shape]`` to compare on; None takes `calibration`, else random
+            ones.
+        compare: False leaves the comparison out; a certificate then names the source as not
+            checked.
 
     Raises:
         InputError: not a NIR file, damaged, too large, or graph and metadata disagree; a step or
@@ -56,6 +67,24 @@ def from_nir(
     if approximate != (calibration is not None):
         hint = "give both approximate=True and calibration=spikes, or neither"
         raise InputError("one of approximate and calibration", where="from_nir", mend=hint)
+    net = _read(source, dt=dt, writer=writer, approximate=approximate, calibration=calibration)
+    if not compare:
+        return net
+    from .check import check_nir  # which reads graphs by this module
+
+    given = calibration if spikes is None else spikes
+    values = None if given is None else check_spikes(given)
+    return check_nir(net, source, values, dt=dt, writer=writer)
+
+
+def _read(
+    source: Any,
+    *,
+    dt: float | None,
+    writer: str | None,
+    approximate: bool,
+    calibration: object,
+) -> FloatNetwork | IntNetwork | FloatGraph:
     tree, where = open_tree(source)
     if is_ours(tree):
         _check_ours(tree, dt, writer, where)

@@ -64,7 +64,9 @@ def test_a_graph_prints_its_nodes(graph):
 def test_the_certificate_names_the_users_layers(chip, spikes, other):
     certificate = verify(chip, spikes=spikes, against=[other], cache=False)
     assert certificate.holds
-    (pair,) = certificate.pairs
+    source, pair = certificate.pairs
+    assert source.backends == ("snntorch Residual", "description")
+    assert [layer.name for layer in source.layers] == ["lif1", "lif2"]
     names = [layer.name for layer in pair.layers]
     assert names == ["lif1", "lif2", "readout_0 (fc.readout)", RELAYS]
     assert all(layer.compared and any(layer.spikes) for layer in pair.layers)
@@ -77,7 +79,8 @@ def test_a_float_graph_is_a_figure(graph, chip, spikes):
     certificate = verify(
         Model(integer=chip, graph=graph), spikes=spikes, against=["snntorch"], cache=False
     )
-    (pair,) = certificate.pairs
+    source, pair = certificate.pairs
+    assert source.holds is True
     assert pair.holds is None
     assert [layer.name for layer in pair.layers] == ["lif1", "lif2", "readout_0 (fc.readout)"]
 
@@ -97,7 +100,9 @@ def test_a_fault_is_found_in_the_chain(chip, spikes, monkeypatch):
     monkeypatch.setattr(snntorch_run, "integer_layer", faulty)
     certificate = verify(chip, spikes=spikes, against=["snntorch-int"], cache=False)
     assert not certificate.holds
-    wrong = [layer for layer in certificate.pairs[0].layers if layer.mismatches]
+    source, pair = certificate.pairs
+    assert source.holds, "the fault is in a backend"
+    wrong = [layer for layer in pair.layers if layer.mismatches]
     assert wrong[0].name == "lif2"
     assert "of the chain (lif2" in wrong[0].first.cause
 

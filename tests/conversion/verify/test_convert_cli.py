@@ -114,6 +114,9 @@ def test_net_to_nir_and_back(net_file, tmp_path, capsys):
         assert np.array_equal(one.weight, two.weight)
     # The file between states a step, which the chip's network then carries along.
     metas = [from_netx(path).meta for path in (net_file, tmp_path / "b.net")]
+    (check,) = metas[1].pop("source_checks")
+    assert check["pair"]["backends"] == ["nir a.nir", "description"]
+    assert check["pair"]["holds"] is True
     assert metas[1] == {**metas[0], "dt_s": 1e-3, "dt_source": "stated by the file's metadata"}
 
 
