@@ -104,10 +104,10 @@ def _values(net: FloatNetwork, calibration: object) -> Tensor:
         raise InputError(
             f"spikes of shape {list(values.shape[2:])} for a network of {list(net.input_shape)}",
             where="calibration",
-            mend="give [T, B, *input_shape]",
+            hint="give [T, B, *input_shape]",
         )
     if not values.any():
-        raise InputError("no spike at all", where="calibration", mend="give data of the task")
+        raise InputError("no spike at all", where="calibration", hint="give data of the task")
     return torch.from_numpy(np.ascontiguousarray(values)).float()
 
 

@@ -67,19 +67,19 @@ def load_hybrid(folder: Path | str) -> tuple[SdclCheckpoint, Model]:
         raise InputError(
             "an event branch alone, without the frame branch and the bridge",
             where=str(folder),
-            mend="give the folder of a whole SDCL, as training saves it",
+            hint="give the folder of a whole SDCL, as training saves it",
         )
     if folder.is_file():
         raise InputError(
             "a file, where the folder of a whole SDCL is needed",
             where=str(folder),
-            mend="give a checkpoint folder; `sdcl-neuro run` takes files",
+            hint="give a checkpoint folder; `sdcl-neuro run` takes files",
         )
     loaded, events = load_sdcl(folder), load_model(folder)
     if events.integer is None:
         raise InputError(
             "its event branch was trained in float only, so there are no chip integers to run",
             where=str(folder),
-            mend="train it on with a stage in mode 'int'",
+            hint="train it on with a stage in mode 'int'",
         )
     return loaded, events

@@ -78,7 +78,7 @@ class Model:
             if len(self.graph.inputs) == 1:
                 return self.graph.inputs[0].shape
             names = ", ".join(node.name for node in self.graph.inputs)
-            raise InputError(f"it has several inputs: {names}", where=self.where, mend="name them")
+            raise InputError(f"it has several inputs: {names}", where=self.where, hint="name them")
         if known is None:
             raise InputError("a model without a network", where=self.where)
         return known.input_shape
@@ -104,7 +104,7 @@ class Model:
             raise InputError(
                 "only a float network is known, no chip integers",
                 where=self.where,
-                mend="quantise it: sdcl-neuro convert MODEL OUT.net, or conversion.quantize",
+                hint="quantise it: sdcl-neuro convert MODEL OUT.net, or conversion.quantize",
             )
         return self.integer
 
@@ -156,7 +156,7 @@ def load_model(
         return _with_integers(floating, path, trained=checkpoint.stage == "int")
     if not path.exists():
         raise InputError(
-            "no such file or folder", where=str(path), mend="give a checkpoint, .nir or .net"
+            "no such file or folder", where=str(path), hint="give a checkpoint, .nir or .net"
         )
     if path.suffix == ".net":
         from .targets.netx.file import from_netx
@@ -167,7 +167,7 @@ def load_model(
             raise InputError(
                 f"its input is {chip.input_shape}, not {tuple(input_shape)}",
                 where=str(path),
-                mend=f"leave {spelled(python='input_shape', command='--input-shape')} out",
+                hint=f"leave {spelled(python='input_shape', command='--input-shape')} out",
             )
         return Model(path, integer=chip)
     if path.suffix == ".nir":
@@ -186,7 +186,7 @@ def load_model(
     raise InputError(
         f"expected a checkpoint folder, .nir or .net, got a file ending in {path.suffix!r}",
         where=str(path),
-        mend=_ADVICE.get(path.suffix.lower(), "give a checkpoint folder, .nir or .net"),
+        hint=_ADVICE.get(path.suffix.lower(), "give a checkpoint folder, .nir or .net"),
     )
 
 
@@ -240,13 +240,13 @@ def as_model(
             "give a path, a network, a torch module or what load returned"
         )  # fmt: skip
         raise InputError(
-            f"expected a model, got a {type(thing).__name__}", where="model", mend=first
+            f"expected a model, got a {type(thing).__name__}", where="model", hint=first
         )
     if sample is None:
         raise InputError(
             f"a {type(thing).__name__} does not know its input's size",
             where="model",
-            mend="give spikes, or conversion.from_snntorch(module, sample)",
+            hint="give spikes, or conversion.from_snntorch(module, sample)",
         )
     return _with_integers(from_snntorch(thing, sample), None, trained=True)
 
@@ -260,7 +260,7 @@ def _no_step(dt: float | None, writer: str | None, where: str) -> None:
     ]
     if given:
         what = f"{' and '.join(given)} for a model that is not a .nir file"
-        raise InputError(what, where=where, mend="leave it out")
+        raise InputError(what, where=where, hint="leave it out")
 
 
 def _no_shape(input_shape: Shape | None, skip_input: bool, where: str) -> None:
@@ -272,7 +272,7 @@ def _no_shape(input_shape: Shape | None, skip_input: bool, where: str) -> None:
     ]
     if given:
         what = f"{' and '.join(given)} for a model that is not a .net file"
-        raise InputError(what, where=where, mend="leave it out")
+        raise InputError(what, where=where, hint="leave it out")
 
 
 def _read(net: FloatNetwork | IntNetwork | FloatGraph, path: Path | None) -> Model:

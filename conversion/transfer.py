@@ -118,7 +118,7 @@ class Transfer:
             "rounded": [dict(entry) for entry in self.rounded],
             "approximate": [dict(entry) for entry in self.approximated],
             "refused": [
-                {"where": reason.where, "what": reason.what, "mend": reason.mend}
+                {"where": reason.where, "what": reason.what, "mend": reason.hint}
                 for reason in self.refused
             ],
             "measured": None if self.measured is None else self.measured.to_dict(),
@@ -209,17 +209,17 @@ def transfer(
     check_place(out, row, source)
     if reader is not None and "reader" not in row.options:
         where = spelled(python="reader", command="--for")
-        raise InputError(f"{reader} reads NIR", where=where, mend="name the output OUT.nir")
+        raise InputError(f"{reader} reads NIR", where=where, hint="name the output OUT.nir")
     if vectors is not None and not row.vectors:
         what = f"{row.name} holds no test vectors"
         remedy = spelled(
             python="leave them out, or call to_bundle",
             command="leave them out, or add --bundle DIR",
         )
-        raise InputError(what, where=spelled(python="vectors", command="--spikes"), mend=remedy)
+        raise InputError(what, where=spelled(python="vectors", command="--spikes"), hint=remedy)
     if approximate and calibration is None:
         what = "an approximation is set and measured on data, and there is none"
-        raise InputError(what, where="--approximate", mend="give --calibrate SPIKES")
+        raise InputError(what, where="--approximate", hint="give --calibrate SPIKES")
     try:
         known = calibration if approximate else None
         model = load_model(
@@ -324,7 +324,7 @@ def _prepare_graph(
         integer = quantize(graph, calibration=calibration)
     elif calibration is not None:
         what = "there is nothing to calibrate, training has fixed every scale"
-        raise InputError(what, where="--calibrate", mend="leave it out")
+        raise InputError(what, where="--calibrate", hint="leave it out")
     folded = (*map(str, integer.meta.get("lowered", ())), *describe_growth(integer))
     rounded = tuple(integer.meta.get("quantisation", ()))
     effect = measure_effect(graph, integer, calibration)
@@ -343,7 +343,7 @@ def _prepare(
     scaled = floating is not None and target.integer
     if calibration is not None and not scaled and not notes:
         what = "there is nothing to calibrate, only a float network going to integers is scaled"
-        raise InputError(what, where="--calibrate", mend="leave it out")
+        raise InputError(what, where="--calibrate", hint="leave it out")
     folded = () if floating is None else tuple(map(str, floating.meta.get("lowered", ())))
     done = replace(done, folded=folded)
     if not target.integer and floating is not None:

@@ -38,9 +38,9 @@ def named_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"unknown device {name!r}", mend="use cpu or cuda") from None
+        raise InputError(f"unknown device {name!r}", hint="use cpu or cuda") from None
     if device.type not in ("cpu", "cuda"):
-        raise InputError(f"device {name!r} is not supported", mend="use cpu or cuda")
+        raise InputError(f"device {name!r} is not supported", hint="use cpu or cuda")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EnvironmentFault(f"no GPU for device {name!r}", mend="use device cpu")
+        raise EnvironmentFault(f"no GPU for device {name!r}", hint="use device cpu")
     return device

@@ -5,6 +5,7 @@ Every message is one line that names what is wrong, where, and what to do.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,21 +29,36 @@ def spelled(*, python: str, command: str) -> str:
     return command if _ON_COMMAND_LINE.get() else python
 
 
+_RENAMED = "'mend' of an error is now called 'hint'; the old name goes with the next release"
+
+
 class SdclNeuroError(Exception):
     """Base of every error a user may see.
 
     Args:
         what: what is wrong, with the offending value and its limit.
         where: the file, layer or argument; empty if there is only one candidate.
-        mend: what to do about it, an imperative.
+        hint: what to do about it, an imperative.
+        mend: the old name of `hint`, for one release.
     """
 
     exit_code = 2
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
-        self.what, self.where, self.mend = what, where, mend
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", mend: str | None = None
+    ) -> None:
+        if mend is not None:
+            warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
+            hint = mend
+        self.what, self.where, self.hint = what, where, hint
         message = f"{where}: {what}" if where else what
-        super().__init__(f"{message}; {mend}" if mend else message)
+        super().__init__(f"{message}; {hint}" if hint else message)
+
+    @property
+    def mend(self) -> str:
+        """The old name of `hint`, for one release."""
+        warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
+        return self.hint
 
 
 class InputError(SdclNeuroError):
@@ -72,15 +88,21 @@ class Refusal:
     Attributes:
         where: the layer, by name and index, for example ``layer 2 (conv)``.
         what: what the target cannot do, with value and limit.
-        mend: what to change in the network.
+        hint: what to change in the network.
     """
 
     where: str
     what: str
-    mend: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}; {self.mend}"
+        return f"{self.where}: {self.what}; {self.hint}"
+
+    @property
+    def mend(self) -> str:
+        """The old name of `hint`, for one release."""
+        warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
+        return self.hint
 
 
 class NetworkRefused(InputError):

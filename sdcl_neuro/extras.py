@@ -87,16 +87,16 @@ def missing(error: ImportError, purpose: str, *, module: str = "") -> Environmen
     if row is None:
         return EnvironmentFault(
             f"{purpose} needs {named or module}: {error}",
-            mend="install the package again: pip install --force-reinstall sdcl-neuro",
+            hint="install the package again: pip install --force-reinstall sdcl-neuro",
         )
     if absent:
         return EnvironmentFault(
             f"{purpose} needs {row.distribution}, which is not installed",
-            mend=install_command(row),
+            hint=install_command(row),
         )
     return EnvironmentFault(
         f"{purpose} needs {row.distribution}, which cannot be imported: {error}",
-        mend=f"{install_command(row)} --force-reinstall" if row.extras else row.command,
+        hint=f"{install_command(row)} --force-reinstall" if row.extras else row.command,
     )
 
 
@@ -125,7 +125,7 @@ def require(modules: Iterable[str], purpose: str, *, extra: str | None = None) -
         names = f"{', '.join(first)} and {last}" if first else last
         raise EnvironmentFault(
             f"{purpose} needs {names}, which {'is' if len(absent) == 1 else 'are'} not installed",
-            mend=" and ".join(dict.fromkeys(install_command(row, extra) for row in absent)),
+            hint=" and ".join(dict.fromkeys(install_command(row, extra) for row in absent)),
         )
 
 

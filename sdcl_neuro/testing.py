@@ -53,11 +53,11 @@ def random_network(
         InputError: an unknown kind, or no layers.
     """
     if kind not in KINDS:
-        raise InputError(f"unknown kind {kind!r}", mend=f"use one of {', '.join(KINDS)}")
+        raise InputError(f"unknown kind {kind!r}", hint=f"use one of {', '.join(KINDS)}")
     rng = np.random.default_rng(seed)
     count = int(rng.integers(1, 4)) if layers is None else layers
     if count < 1:
-        raise InputError(f"{count} layers", mend="give at least one")
+        raise InputError(f"{count} layers", hint="give at least one")
     kinds = _layer_kinds(rng, kind, count)
     shape: Shape = (int(rng.integers(3, 30)),)
     if kinds[0] == "conv" or rng.random() < 0.3:

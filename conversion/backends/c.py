@@ -47,7 +47,7 @@ def run(
         EnvironmentFault: there is no C compiler, or the program failed.
     """
     if device != "cpu":
-        raise InputError(f"device {device!r}", where="c", mend="C runs on the CPU: use cpu")
+        raise InputError(f"device {device!r}", where="c", hint="C runs on the CPU: use cpu")
     net = model if isinstance(model, IntNetwork) else model.need_integer()
     check_network(net)
     refuse_size(net)
@@ -96,7 +96,7 @@ def _execute(program: Path, given: bytes, *, steps: int) -> tuple[bytes, float]:
         )
     except subprocess.TimeoutExpired as error:
         what = f"the program took more than {TIMEOUT_S:g} s"
-        raise EnvironmentFault(what, where="c", mend="give fewer samples at a time") from error
+        raise EnvironmentFault(what, where="c", hint="give fewer samples at a time") from error
     if done.returncode != 0:
         raise EnvironmentFault(f"the program ended with {done.returncode}", where="c")
     return done.stdout, float(done.stderr.decode().split()[-1])

@@ -101,7 +101,7 @@ def run_chain(
 
     if backend in (FLOAT, *NEEDS_FLOAT):
         what = f"{backend} does not run the chain of a graph"
-        raise InputError(what, where=model.where, mend="use loihi, snntorch-int or lava")
+        raise InputError(what, where=model.where, hint="use loihi, snntorch-int or lava")
     net, account = model.need_integer(), _account(model)
     packed = pack(account, spikes, net)
     tensors = account.readouts if readouts else ()
@@ -131,7 +131,7 @@ def run_chain(
 def _account(model: Model) -> Account:
     account = graph_of(model.need_integer())
     if account is None:
-        raise InputError("it is no graph", where=model.where, mend="run it as it is")
+        raise InputError("it is no graph", where=model.where, hint="run it as it is")
     return account
 
 
@@ -150,8 +150,8 @@ def _kept(layers: Sequence[int] | None, count: int) -> tuple[int, ...]:
         return tuple(range(count))
     for index in layers:
         if not 0 <= index < count:
-            mend = f"use 0 to {count - 1}"
-            raise InputError(f"there is no layer {index}", where="layers", mend=mend)
+            hint = f"use 0 to {count - 1}"
+            raise InputError(f"there is no layer {index}", where="layers", hint=hint)
     return tuple(sorted({int(index) for index in layers}))
 
 

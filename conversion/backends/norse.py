@@ -120,14 +120,14 @@ def _checked(net: FloatNetwork, spikes: object) -> NDArray[np.uint8]:
             f"spikes of shape {list(values.shape)} for a network that takes "
             f"[T, B, {', '.join(map(str, net.input_shape))}]",
             where="spikes",
-            mend="encode them for this network",
+            hint="encode them for this network",
         )
     largest = max(1, 2 ** int(net.meta.get("message_bits", 0)) - 1)
     if int(values.max()) > largest:
         raise InputError(
             f"a count of {int(values.max())} where the network takes at most {largest}",
             where="spikes",
-            mend="make the spikes binary, or set the network's message_bits",
+            hint="make the spikes binary, or set the network's message_bits",
         )
     return values
 
@@ -136,7 +136,7 @@ def _wanted(net: FloatNetwork, layers: Sequence[int] | None) -> list[int]:
     wanted = list(range(len(net.layers))) if layers is None else [int(index) for index in layers]
     for index in wanted:
         if not 0 <= index < len(net.layers):
-            raise InputError(f"there is no layer {index}", mend=f"use 0 to {len(net.layers) - 1}")
+            raise InputError(f"there is no layer {index}", hint=f"use 0 to {len(net.layers) - 1}")
     return wanted
 
 

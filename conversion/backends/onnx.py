@@ -43,7 +43,7 @@ def run(
         EnvironmentFault: the extra ``onnx`` is not installed.
     """
     if device != "cpu":
-        raise InputError(f"device {device!r}", where="onnx", mend="use cpu")
+        raise InputError(f"device {device!r}", where="onnx", hint="use cpu")
     require_onnx()
     net = model if isinstance(model, IntNetwork) else model.need_integer()
     check_network(net)

@@ -57,7 +57,7 @@ def run(
     if hasattr(model, "ndim"):
         kind = type(model).__name__
         hint = "the model comes first, the spikes second"
-        raise InputError(f"expected a model, got a {kind}", where="run", mend=hint)
+        raise InputError(f"expected a model, got a {kind}", where="run", hint=hint)
     row = find_backend(backend)
     _check_options(row, options)
     function = row.load()
@@ -101,4 +101,4 @@ def _check_options(row: Backend, options: dict[str, Any]) -> None:
             else:
                 known = ", ".join(("layers", "device", *row.options))
                 hint = f"give only {known}"
-            raise InputError(what, mend=hint)
+            raise InputError(what, hint=hint)

@@ -118,26 +118,26 @@ def _kept(layers: Sequence[int] | None, count: int) -> tuple[int, ...]:
         return tuple(range(count))
     for index in layers:
         if not 0 <= index < count:
-            raise InputError(f"no layer {index}", where="layers", mend=f"use 0 to {count - 1}")
+            raise InputError(f"no layer {index}", where="layers", hint=f"use 0 to {count - 1}")
     return tuple(sorted({int(index) for index in layers}))
 
 
 def _checked(net: FloatNetwork, spikes: object) -> Spikes:
     values = check_spikes(spikes)
     if not net.layers:
-        raise InputError("the network has no layers", mend="give at least one")
+        raise InputError("the network has no layers", hint="give at least one")
     if values.shape[2:] != tuple(net.input_shape):
         raise InputError(
             f"spikes of shape {list(values.shape)} for a network that takes "
             f"[T, B, {', '.join(map(str, net.input_shape))}]",
             where="spikes",
-            mend="encode them for this network",
+            hint="encode them for this network",
         )
     bits = int(net.meta.get("message_bits", 0))
     if int(values.max()) > max(1, 2**bits - 1):
         raise InputError(
             f"a count of {int(values.max())} where the network takes at most {max(1, 2**bits - 1)}",
             where="spikes",
-            mend="make the spikes binary, or set the network's message_bits",
+            hint="make the spikes binary, or set the network's message_bits",
         )
     return values

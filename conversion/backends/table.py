@@ -176,7 +176,7 @@ def find_backend(name: str) -> Backend:
         InputError: there is no such backend.
     """
     if name not in BACKENDS:
-        raise InputError(f"unknown backend {name!r}", mend=f"use one of {', '.join(BACKENDS)}")
+        raise InputError(f"unknown backend {name!r}", hint=f"use one of {', '.join(BACKENDS)}")
     return BACKENDS[name]
 
 

@@ -40,7 +40,7 @@ def run(
         EnvironmentFault: Verilator is not installed, or failed.
     """
     if device != "cpu":
-        raise InputError(f"device {device!r}", where="verilog", mend="use cpu")
+        raise InputError(f"device {device!r}", where="verilog", hint="use cpu")
     find_verilator()
     net = model if isinstance(model, IntNetwork) else model.need_integer()
     check_network(net)

@@ -145,11 +145,11 @@ def check_bundle_folder(folder: Path | str) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise InputError("the bundle's place is a file", where=str(folder), mend="name a folder")
+        raise InputError("the bundle's place is a file", where=str(folder), hint="name a folder")
     foreign = sorted({entry.name for entry in folder.iterdir()} - set(_own_files(folder)))
     if foreign:
-        mend = "name a new folder, or empty this one"
-        raise InputError(f"holds {', '.join(foreign[:3])}", where=str(folder), mend=mend)
+        hint = "name a new folder, or empty this one"
+        raise InputError(f"holds {', '.join(foreign[:3])}", where=str(folder), hint=hint)
 
 
 def _own_files(folder: Path) -> Iterator[str]:

@@ -251,8 +251,8 @@ def _filtered(
         return departure, bias
     if not approximate:
         what = f"the bias of {name!r} would pass through the current's decay"
-        mend = "use bias=False before a Synaptic, or convert with approximate=True"
-        raise Unsupported([(what, mend)])
+        hint = "use bias=False before a Synaptic, or convert with approximate=True"
+        raise Unsupported([(what, hint)])
     if population.alpha >= 1:
         raise Unsupported([("a bias behind a current that never decays", "use alpha below 1")])
     departure = replace(departure or Approximation(), filters_bias=True)

@@ -106,8 +106,8 @@ def expand(synapse: Synapse, *, pool: Pool | None = None, source: Shape, extra: 
     geometry, weight = _geometry(synapse), synapse.weight
     outputs, inputs = prod(synapse.out_shape), prod(source)
     what = f"{synapse.name!r}" if pool is None else f"{synapse.name!r} behind {pool.text}"
-    mend = _SIZE_MEND if pool is None else _POOL_MEND
-    _expect_small(outputs * inputs + extra, f"{what}, as a matrix,", mend)
+    hint = _SIZE_MEND if pool is None else _POOL_MEND
+    _expect_small(outputs * inputs + extra, f"{what}, as a matrix,", hint)
     rows, columns = _axes(synapse, before=pool)
     whole = np.zeros((*synapse.out_shape, *source))
     per_out, per_in = len(weight) // geometry.groups, weight.shape[1]
@@ -128,9 +128,9 @@ def expand(synapse: Synapse, *, pool: Pool | None = None, source: Shape, extra: 
     )
 
 
-def _expect_small(weights: int, what: str, mend: str) -> None:
+def _expect_small(weights: int, what: str, hint: str) -> None:
     if weights > EXPANSION_MAX:
-        raise Unsupported([(f"{what} takes {weights:,} weights, beyond {EXPANSION_MAX:,}", mend)])
+        raise Unsupported([(f"{what} takes {weights:,} weights, beyond {EXPANSION_MAX:,}", hint)])
 
 
 def _merged(

@@ -17,7 +17,7 @@ Reason = tuple[str, str]
 
 
 class Unsupported(Exception):
-    """Why one module cannot be lowered; (what, mend) pairs."""
+    """Why one module cannot be lowered; (what, hint) pairs."""
 
     def __init__(self, reasons: Sequence[Reason]) -> None:
         self.reasons = tuple(reasons)

@@ -152,7 +152,7 @@ class Certificate:
         """
         try:
             if value["schema"] != SCHEMA:
-                raise InputError(f"schema {value['schema']} is not {SCHEMA}", mend="verify again")
+                raise InputError(f"schema {value['schema']} is not {SCHEMA}", hint="verify again")
             pairs = tuple(pair_from_json(pair) for pair in value["pairs"])
             return cls(
                 value["model"],
@@ -164,7 +164,7 @@ class Certificate:
                 assumed=tuple(Note(**note) for note in value["assumed"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"not a certificate ({error!r})", mend="verify again") from error
+            raise InputError(f"not a certificate ({error!r})", hint="verify again") from error
 
     def as_cached(self) -> Certificate:
         """The same, marked as read from the cache."""

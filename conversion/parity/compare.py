@@ -48,8 +48,8 @@ class PairRuns:
         self.layers = sorted({int(index) for index in wanted})
         for index in self.layers:
             if not 0 <= index < len(self.names):
-                mend = f"use 0 to {len(self.names) - 1}"
-                raise InputError(f"there is no layer {index}", where="layers", mend=mend)
+                hint = f"use 0 to {len(self.names) - 1}"
+                raise InputError(f"there is no layer {index}", where="layers", hint=hint)
         self._records: dict[str, Record] = {}
 
     def keep(self, record: Record) -> None:

@@ -107,13 +107,13 @@ def read_recording(source: Source, shift: int | Sequence[int] | None = None) -> 
         hashes = "".join(f"{k} {array_sha256(values)}\n" for k, values in layers.items())
         digest = hashlib.sha256(hashes.encode()).hexdigest()
     if not layers:
-        raise InputError("no layers", where=where, mend="give {0: spikes of layer 0, ...}")
+        raise InputError("no layers", where=where, hint="give {0: spikes of layer 0, ...}")
     stated = None
     if shift is not None:
         stated = (shift,) if isinstance(shift, int) else tuple(shift)
         if len(stated) not in (1, len(layers)):
             what = f"{len(stated)} shifts for {len(layers)} recorded layers"
-            raise InputError(what, where=where, mend="give one, or one for each recorded layer")
+            raise InputError(what, where=where, hint="give one, or one for each recorded layer")
     return Recording(where, name, digest, layers, given, stated)
 
 
@@ -151,7 +151,7 @@ def place(recording: Recording, net: IntNetwork, ours: Record, layers: Sequence[
             assumed.append(Note(f"{name} was recorded {late}", why))
     if not any(one.stop > one.first for one in aligned.values()):
         what = f"no step in common with our run of {ours.steps} steps"
-        raise InputError(what, where=recording.where, mend="give its input and its shift")
+        raise InputError(what, where=recording.where, hint="give its input and its shift")
     spikes = {index: one.spikes for index, one in aligned.items()}
     record = replace(ours, backend=NAME, spikes=spikes, activity=())
     return Placed(record, aligned, tuple(not_checked), tuple(assumed))
@@ -172,7 +172,7 @@ def _fit(
     where = f"{recording.where}: layer_{index}"
     if index >= len(net.layers):
         what = f"the network has layers 0 to {len(net.layers) - 1}"
-        raise InputError(what, where=where, mend="give the network that was recorded")
+        raise InputError(what, where=where, hint="give the network that was recorded")
     values, shape = recording.layers[index], net.layers[index].out_shape
     if values.shape[2:] == (prod(shape),) != shape and values.shape[1] == ours.samples:
         axes = ", ".join(map(str, shape))
@@ -181,7 +181,7 @@ def _fit(
     if values.shape[1:] != (ours.samples, *shape):
         expected = ", ".join(map(str, (ours.samples, *shape)))
         what = f"shape {list(values.shape)}, expected [T, {expected}]"
-        raise InputError(what, where=where, mend="give the input that was recorded, or reshape it")
+        raise InputError(what, where=where, hint="give the input that was recorded, or reshape it")
     return values
 
 

@@ -70,7 +70,7 @@ class SourceCheck:
         """
         try:
             if value["schema"] != SCHEMA:
-                raise InputError(f"schema {value['schema']} is not {SCHEMA}", mend="convert again")
+                raise InputError(f"schema {value['schema']} is not {SCHEMA}", hint="convert again")
             return cls(
                 source=str(value["source"]),
                 network_sha256=str(value["network_sha256"]),
@@ -79,7 +79,7 @@ class SourceCheck:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"not a comparison with a source ({error!r})"[:200]
-            raise InputError(what, mend="convert the network again") from error
+            raise InputError(what, hint="convert the network again") from error
 
 
 def with_check(net: Net, check: SourceCheck) -> Net:

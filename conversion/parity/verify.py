@@ -88,7 +88,7 @@ def verify(
     recording = _recording(recorded, recorded_shift)
     wanted = _wanted(("lava",) if against is None and recording is None else against or ())
     if not wanted and recording is None:
-        raise InputError("no backend to compare with", where="against", mend=", ".join(_others()))
+        raise InputError("no backend to compare with", where="against", hint=", ".join(_others()))
     model, values, source = _inputs(thing, spikes, recording)
     pairs = [_pair(name, model) for name in wanted]
     if recording is not None or any(BASE in (one, two) for one, two, _ in pairs):
@@ -127,7 +127,7 @@ def _recording(recorded: Source | None, shift: int | Sequence[int] | None) -> Re
         return read_recording(recorded, shift)
     if shift is not None:
         what = "a recorded shift without recorded spikes"
-        raise InputError(what, where="recorded_shift", mend="give recorded, too")
+        raise InputError(what, where="recorded_shift", hint="give recorded, too")
     return None
 
 
@@ -138,8 +138,8 @@ def _inputs(thing: Any, spikes: object, recording: Recording | None) -> tuple[Mo
         given = recording.given
         if given is None:
             what = "holds no input ('spikes'), and without it there is nothing to compare with"
-            mend = "give the input that it was recorded on as spikes (--spikes IN)"
-            raise InputError(what, where=recording.where, mend=mend)
+            hint = "give the input that it was recorded on as spikes (--spikes IN)"
+            raise InputError(what, where=recording.where, hint=hint)
     if given is None:
         given = RandomInput()
     if isinstance(given, RandomInput):
@@ -149,7 +149,7 @@ def _inputs(thing: Any, spikes: object, recording: Recording | None) -> tuple[Mo
     known = None if recording is None or spikes is None else recording.given
     if recording is not None and known is not None and not np.array_equal(values, known):
         what = "was recorded on another input than the spikes given"
-        raise InputError(what, where=recording.where, mend="leave the spikes out")
+        raise InputError(what, where=recording.where, hint="leave the spikes out")
     source = "given" if spikes is not None else "as recorded"
     return as_model(thing, sample=values), values, source
 
@@ -201,7 +201,7 @@ def _wanted(against: Iterable[str]) -> list[str]:
             what = f"{BASE} is what others are compared with" if name == BASE else (
                 f"unknown backend {name!r}"
             )  # fmt: skip
-            raise InputError(what, where="against", mend=f"use {', '.join(allowed)}")
+            raise InputError(what, where="against", hint=f"use {', '.join(allowed)}")
     return wanted
 
 

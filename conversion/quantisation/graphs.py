@@ -58,7 +58,7 @@ def quantize_graph(
         InputError: for calibration data of another shape.
     """
     if relays not in CURES:
-        raise InputError(f"relays is {relays!r}", where="quantize", mend=f"use {', '.join(CURES)}")
+        raise InputError(f"relays is {relays!r}", where="quantize", hint=f"use {', '.join(CURES)}")
     whole = with_thermometers(graph, message_bits)
     units = reduce_graph(whole)
     peaks = None

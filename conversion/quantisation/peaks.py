@@ -32,13 +32,13 @@ def measure_peaks(net: FloatNetwork, spikes: object, *, message_bits: int = 0) -
         raise InputError(
             f"spikes of shape {list(values.shape[2:])} for a network of {list(net.input_shape)}",
             where="calibration",
-            mend="give [T, B, *input_shape]",
+            hint="give [T, B, *input_shape]",
         )
     if int(values.max()) > max(1, 2**message_bits - 1):
         raise InputError(
             f"a count of {int(values.max())} with message_bits {message_bits}",
             where="calibration",
-            mend="make the spikes binary, or give more message_bits",
+            hint="make the spikes binary, or give more message_bits",
         )
     flow = torch.from_numpy(np.ascontiguousarray(values)).float()
     peaks = []

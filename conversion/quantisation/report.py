@@ -110,7 +110,7 @@ def quantization_report(
         raise InputError(
             "the integer network was not made from this float network",
             where="quantization_report",
-            mend="give quantize's argument and its result",
+            hint="give quantize's argument and its result",
         )
     ours = run_network(integer, calibration)
     message_bits = {"message_bits": integer.message_bits}

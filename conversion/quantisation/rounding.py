@@ -80,7 +80,7 @@ def quantize(
         raise InputError(
             f"expected a FloatNetwork, got a {type(net).__name__}",
             where="quantize",
-            mend="it is in chip integers already: use it as it is"
+            hint="it is in chip integers already: use it as it is"
             if isinstance(net, IntNetwork)
             else "read it first: conversion.from_snntorch(module, sample), or from_nir(path)",
         )

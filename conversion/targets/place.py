@@ -35,18 +35,18 @@ def check_place(out: Path, target: Target, source: Path) -> None:
     keep_apart(out, source)
     if target.ending:
         if out.is_dir():
-            raise InputError("the output is a folder", where=str(out), mend="give a file's name")
+            raise InputError("the output is a folder", where=str(out), hint="give a file's name")
         return
     if not out.exists():
         return
     if not out.is_dir():
-        raise InputError("the output is a file", where=str(out), mend="give a folder's name")
+        raise InputError("the output is a file", where=str(out), hint="give a folder's name")
     foreign = sorted({entry.name for entry in out.iterdir()} - _known(out / REPORT))
     if foreign:
         raise InputError(
             f"holds {', '.join(foreign[:3])}",
             where=str(out),
-            mend="name a new folder, or empty this one",
+            hint="name a new folder, or empty this one",
         )
 
 
@@ -59,7 +59,7 @@ def refuse_foreign(out: Path, names: tuple[str, ...], target: Target) -> None:
             raise InputError(
                 f"{place} would be written over and is not ours",
                 where=str(out),
-                mend="move it, or give the output another name",
+                hint="move it, or give the output another name",
             )
 
 

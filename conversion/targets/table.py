@@ -106,7 +106,7 @@ def find_target(out: Path, name: str | None = None) -> Target:
     """
     if name is not None:
         if name not in TARGETS:
-            raise InputError(f"unknown target {name!r}", mend=f"use one of {', '.join(TARGETS)}")
+            raise InputError(f"unknown target {name!r}", hint=f"use one of {', '.join(TARGETS)}")
         return TARGETS[name]
     for row in TARGETS.values():
         if row.ending and out.suffix == row.ending:
@@ -114,5 +114,5 @@ def find_target(out: Path, name: str | None = None) -> Target:
     raise InputError(
         f"unknown ending {out.suffix!r} of an output",
         where=str(out),
-        mend=f"use {' or '.join(ENDINGS)}",
+        hint=f"use {' or '.join(ENDINGS)}",
     )

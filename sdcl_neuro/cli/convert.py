@@ -150,21 +150,21 @@ def _target(args: argparse.Namespace) -> str | None:
     if args.hdl is not None:
         if args.out is not None or args.part is not None:
             what = "--hdl DIR stands instead of OUT and --part"
-            raise InputError(what, mend="give one of them, once each")
+            raise InputError(what, hint="give one of them, once each")
         return "verilog"
     if args.out is None:
-        raise InputError("where to?", where="convert", mend="give OUT, or --hdl DIR")
+        raise InputError("where to?", where="convert", hint="give OUT, or --hdl DIR")
     if args.part == "event":
         if Path(args.out).suffix != ".onnx":
             raise InputError(
-                "--part event is written as ONNX", where=args.out, mend="name the output OUT.onnx"
+                "--part event is written as ONNX", where=args.out, hint="name the output OUT.onnx"
             )
         return "onnx"
     if args.part is None and Path(args.out).suffix == ".onnx":
         raise InputError(
             "which part?",
             where=args.out,
-            mend="give --part event, --part frame-branch or --part bridge",
+            hint="give --part event, --part frame-branch or --part bridge",
         )
     return None
 
@@ -174,7 +174,7 @@ def _dense(args: argparse.Namespace) -> int:
     for name in ("calibrate", "approximate", "hw", "bundle", "spikes", *_READING):
         if getattr(args, name):
             what = f"--{_READING.get(name, name)} with the dense side, which has no spikes"
-            raise InputError(what, mend="leave it out, or name the output OUT.net or OUT.nir")
+            raise InputError(what, hint="leave it out, or name the output OUT.net or OUT.nir")
     from sdcl_neuro.conversion.targets.onnx_export import export_onnx
 
     if not args.quiet:
@@ -206,9 +206,9 @@ def _diff(args: argparse.Namespace) -> int:
     ):
         if getattr(args, name):
             what = f"--{_READING.get(name, name)} with --diff, which writes nothing"
-            raise InputError(what, mend="leave one out")
+            raise InputError(what, hint="leave one out")
     if args.out is None:
-        raise InputError("--diff compares two models", mend="give both: MODEL OTHER")
+        raise InputError("--diff compares two models", hint="give both: MODEL OTHER")
     from sdcl_neuro.conversion.difference import difference
 
     found = difference(args.model, args.out, dt=args.dt, writer=args.writer)
@@ -228,7 +228,7 @@ def _check_bundle(args: argparse.Namespace) -> None:
         return
     if args.out is None or Path(args.out).suffix != ".net":
         where = args.out or "--hdl"
-        raise InputError("a bundle holds a .net", where=where, mend="name the output OUT.net")
+        raise InputError("a bundle holds a .net", where=where, hint="name the output OUT.net")
     from sdcl_neuro.conversion.bundle.writer import check_bundle_folder
 
     check_bundle_folder(args.bundle)

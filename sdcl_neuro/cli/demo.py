@@ -51,7 +51,7 @@ def execute(args: argparse.Namespace) -> int:
     from sdcl_neuro.demo.summary import summary_text, write_summary
 
     if args.out.exists() and not args.out.is_dir():
-        raise InputError("is no folder", where=str(args.out), mend="give another folder for --out")
+        raise InputError("is no folder", where=str(args.out), hint="give another folder for --out")
     settings = DemoSettings(
         out=args.out,
         frame_weights=args.frame_weights,
@@ -74,7 +74,7 @@ def execute(args: argparse.Namespace) -> int:
     print(f"report: {report}")
     if not all(certificate.holds for certificate in story.certificates.values()):
         raise CheckFailed(
-            "a parity certificate does not hold", where=str(report), mend="see its parity table"
+            "a parity certificate does not hold", where=str(report), hint="see its parity table"
         )
     return 0
 
@@ -85,5 +85,5 @@ def _steps(text: str) -> tuple[int, int]:
     except ValueError:
         first, second = 0, 0
     if min(first, second) < 1:
-        raise InputError(f"{text!r} are no steps", where="--steps", mend="give two, such as 50,30")
+        raise InputError(f"{text!r} are no steps", where="--steps", hint="give two, such as 50,30")
     return first, second

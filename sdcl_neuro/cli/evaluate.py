@@ -93,7 +93,7 @@ def execute(args: argparse.Namespace) -> int:
 
     if args.picture is not None and args.picture.suffix != ".png":
         raise InputError(
-            f"{args.picture} does not end in .png", where="--picture", mend="name it so"
+            f"{args.picture} does not end in .png", where="--picture", hint="name it so"
         )
     settings = parse_sweep(args.sweep)
     trained = open_trained(args.checkpoint)
@@ -177,7 +177,7 @@ def _conditions(text: str | None) -> tuple[Condition, ...]:
             raise InputError(
                 f"degradation {one!r}",
                 where="--degrade",
-                mend=f"give KIND:SEVERITY, a kind of {', '.join(KINDS)}, 1 to 5",
+                hint=f"give KIND:SEVERITY, a kind of {', '.join(KINDS)}, 1 to 5",
             )
         found.append(Condition(kind, int(severity)))
     return tuple(found)

@@ -45,7 +45,7 @@ def execute(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     overlay = args.overlay or args.out.with_suffix(".png")
     if args.out.suffix != ".toml" or overlay.suffix != ".png":
         raise InputError(
-            f"{args.out} and {overlay}", where="--out", mend="name them .toml and .png"
+            f"{args.out} and {overlay}", where="--out", hint="name them .toml and .png"
         )
     if not args.video.is_dir():
         keep_apart(args.out, args.video)

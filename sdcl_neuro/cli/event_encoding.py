@@ -62,12 +62,12 @@ def encoding_times(alignment: Alignment) -> NDArray[np.int64] | EvenFrames:
         stamps = read_frame_stamps(alignment.frame_times, unit_us=alignment.frame_time_unit_us)
         return stamps.times_us + alignment.shift_of_stamps_us
     if alignment.fps is None:
-        raise InputError("nothing says when the frames are", mend="give --frame-times or --fps")
+        raise InputError("nothing says when the frames are", hint="give --frame-times or --fps")
     if alignment.offset_us or alignment.event_clock != "frame":
         raise InputError(
             "frames of --fps are laid over the events, whatever their clock",
             where="--event-offset or --event-clock",
-            mend="give --frame-times, or leave it out",
+            hint="give --frame-times, or leave it out",
         )
     return EvenFrames(alignment.fps)
 
@@ -120,7 +120,7 @@ class Encoding:
                 raise InputError(
                     f"a tensor of more than {MAX_BYTES / 2**30:.1f} GiB",
                     where=str(out),
-                    mend="write an .h5, or crop the events to a smaller size",
+                    hint="write an .h5, or crop the events to a smaller size",
                 )
         spikes = np.concatenate(held)
         write_spikes(out, spikes)
@@ -137,7 +137,7 @@ class Encoding:
                 encoder, begun = self._encoder(part), len(part) > 0
             yield from map(self._counted, encoder.add(self._cropped(part)))
         if encoder is None:
-            raise InputError("no events to encode", mend="give a recording")
+            raise InputError("no events to encode", hint="give a recording")
         last = self.seen["last_us"]
         encoder.reach(None if last is None or self.fitted is None else last + self.fitted.shift_us)
         yield from map(self._counted, encoder.finish())
@@ -172,7 +172,7 @@ class Encoding:
             raise InputError(
                 "nothing says how large the frames are that events are mapped to",
                 where="--homography or --crop",
-                mend="give --frame-size WxH",
+                hint="give --frame-size WxH",
             )
         first = int(part.array["t"][0]) if len(part) else None
         begun = 0 if even or first is None else int(np.asarray(self.frame_times)[0])

@@ -22,7 +22,7 @@ def pair(text: str | None, name: str) -> Size | None:
         return None
     found = re.fullmatch(r"(\d{1,5})[x,](\d{1,5})", text.strip())
     if not found or not int(found[1]) or not int(found[2]):
-        raise InputError(f"{text!r} is no size", where=name, mend="give two numbers, as 640x480")
+        raise InputError(f"{text!r} is no size", where=name, hint="give two numbers, as 640x480")
     return int(found[1]), int(found[2])
 
 
@@ -31,7 +31,7 @@ def box(text: str, *, name: str = "--box") -> Box:
     try:
         x, y, width, height = (float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"{text!r} is not a box", where=name, mend="give X,Y,W,H") from None
+        raise InputError(f"{text!r} is not a box", where=name, hint="give X,Y,W,H") from None
     return x, y, width, height
 
 
@@ -52,7 +52,7 @@ def time_span(text: str | None) -> tuple[int, int] | None:
     found = [re.fullmatch(rf"(-?){NUMBER}\s*(ns|us|ms|s)?", one.strip()) for one in text.split(",")]
     if len(found) != 2 or not all(found):
         raise InputError(
-            f"{text!r} is not a time span", where="--between", mend="give START,END, as 1.5s,2s"
+            f"{text!r} is not a time span", where="--between", hint="give START,END, as 1.5s,2s"
         )
     times = [
         round(float(one[1] + one[2]) * UNITS_US[one[3] or "us"]) for one in found if one is not None
@@ -69,5 +69,5 @@ def duration_us(text: str, name: str) -> int:
     found = re.fullmatch(rf"{NUMBER}\s*(ns|us|ms|s)?", text.strip())
     us = round(float(found[1]) * UNITS_US[found[2] or "us"]) if found else 0
     if us < 1:
-        raise InputError(f"{text!r} is not a duration", where=name, mend="give one as 20ms or 1s")
+        raise InputError(f"{text!r} is not a duration", where=name, hint="give one as 20ms or 1s")
     return us

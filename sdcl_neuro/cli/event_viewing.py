@@ -84,7 +84,7 @@ def _scene(args: argparse.Namespace, events: Events) -> Scene:
     from sdcl_neuro.events.viewing import open_scene
 
     if args.video is not None and args.no_video:
-        raise InputError("--video and --no-video", mend="give one of them")
+        raise InputError("--video and --no-video", hint="give one of them")
     path = args.video
     if path is None and not args.no_video and holds_both(args.file):
         path = args.file

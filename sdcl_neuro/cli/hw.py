@@ -106,7 +106,7 @@ def _template(args: argparse.Namespace) -> int:
         raise InputError(
             f"expected a name of letters, digits, '_', '-' and '.', got {args.name!r}",
             where="NAME",
-            mend="give one such as mychip",
+            hint="give one such as mychip",
         )
     text = template(args.name)
     if args.out is None:
@@ -114,7 +114,7 @@ def _template(args: argparse.Namespace) -> int:
         return 0
     if args.out.suffix != ".toml" or args.out.exists():
         raise InputError(
-            "expected a .toml that does not exist yet", where=str(args.out), mend="name another"
+            "expected a .toml that does not exist yet", where=str(args.out), hint="name another"
         )
     with atomic_path(args.out) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -154,12 +154,12 @@ def _model(args: argparse.Namespace) -> Model | BranchDescription:
     if args.size is None:
         if name in BRANCHES:
             raise InputError(
-                f"'{name}' is a branch without an input size", mend="add --size, such as 256x128"
+                f"'{name}' is a branch without an input size", hint="add --size, such as 256x128"
             )
         return open_model(args)
     if given := options_given(args):
         what = f"{' and '.join(given)} for a branch that is not built yet"
-        raise InputError(what, where=name, mend="leave them or --size out")
+        raise InputError(what, where=name, hint="leave them or --size out")
     if name in BRANCHES:
         return BRANCHES[name]
     path = Path(name)
@@ -167,23 +167,23 @@ def _model(args: argparse.Namespace) -> Model | BranchDescription:
         raise InputError(
             "a model has its own input size",
             where="--size",
-            mend=f"leave it out, or give {', '.join(BRANCHES)} or a description's .json",
+            hint=f"leave it out, or give {', '.join(BRANCHES)} or a description's .json",
         )
     try:
         with path.open("rb") as stream:
             content = json.loads(stream.read(_LARGEST_DESCRIPTION).decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError("not JSON", where=name, mend="correct the file") from error
+        raise InputError("not JSON", where=name, hint="correct the file") from error
     return BranchDescription.from_dict(content)
 
 
 def _size(text: str) -> Pair:
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdecimal() and 0 < len(part) < 6 for part in parts):
-        raise InputError(f"size {text!r}", where="--size", mend="give HEIGHTxWIDTH, as 256x128")
+        raise InputError(f"size {text!r}", where="--size", hint="give HEIGHTxWIDTH, as 256x128")
     height, width = map(int, parts)
     if not height or not width:
-        raise InputError(f"size {text!r}", where="--size", mend="give positive numbers")
+        raise InputError(f"size {text!r}", where="--size", hint="give positive numbers")
     return height, width
 
 

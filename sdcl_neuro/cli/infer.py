@@ -108,7 +108,7 @@ def _detection(args: argparse.Namespace) -> DetectionOptions | None:
     given = [args.detector, args.detector_score, args.person_class, args.tiles]
     if not args.detect and args.detector is None:
         if any(one is not None for one in given):
-            raise InputError("options of a detector", mend="give --detect, too")
+            raise InputError("options of a detector", hint="give --detect, too")
         return None
     return DetectionOptions(
         detector=args.detector,
@@ -146,7 +146,7 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError(
             f"{args.json} lies in the folder of the results, which is replaced as a whole",
             where="--json",
-            mend="give another place, or take infer.json in it",
+            hint="give another place, or take infer.json in it",
         )
     source = Source(
         video=args.video,
@@ -190,15 +190,15 @@ def _gallery(args: argparse.Namespace) -> GalleryUse | None:
         for name in ("enrol", "top", "camera"):
             given = getattr(args, name)
             if given is not None and given is not False:
-                raise InputError(f"--{name} without a gallery", mend="give --gallery FILE, too")
+                raise InputError(f"--{name} without a gallery", hint="give --gallery FILE, too")
         return None
     if args.camera is not None and not args.enrol:
-        raise InputError("--camera is enrolled, and nothing is", mend="give --enrol, too")
+        raise InputError("--camera is enrolled, and nothing is", hint="give --enrol, too")
     if args.out.resolve() in args.gallery.resolve().parents:
         raise InputError(
             f"{args.gallery} lies in the folder of the results, which is replaced as a whole",
             where="--gallery",
-            mend="give another place",
+            hint="give another place",
         )
     return GalleryUse(
         args.gallery,

@@ -182,10 +182,10 @@ def _opened(path: Path | None) -> AbstractContextManager[IO[str] | None]:
     try:
         return path.open("x", encoding="utf-8")
     except FileExistsError:
-        raise InputError("exists already", where=str(path), mend="give a new --out") from None
+        raise InputError("exists already", where=str(path), hint="give a new --out") from None
     except OSError as error:
         raise InputError(
-            f"cannot be written ({error.strerror})", where=str(path), mend="give another --out"
+            f"cannot be written ({error.strerror})", where=str(path), hint="give another --out"
         ) from None
 
 

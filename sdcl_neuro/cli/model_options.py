@@ -74,7 +74,7 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
     parts = text.lower().replace("x", ",").split(",")
     if len(parts) not in (1, 3) or not all(part.strip().isdecimal() for part in parts):
         raise InputError(
-            f"expected C,H,W or N, got {text!r}", where="--input-shape", mend="give one as 2,34,34"
+            f"expected C,H,W or N, got {text!r}", where="--input-shape", hint="give one as 2,34,34"
         )
     return tuple(int(part) for part in parts)
 

@@ -58,7 +58,7 @@ def execute(args: argparse.Namespace) -> int:
 
     names = [name.strip() for name in args.hw.split(",") if name.strip()]
     if not names:
-        raise InputError("no hardware named", where="--hw", mend="see sdcl-neuro hw list")
+        raise InputError("no hardware named", where="--hw", hint="see sdcl-neuro hw list")
     targets = [load_profile(name) for name in names]
     baseline = read_baseline(args.baseline) if args.baseline else {}
     spikes = read_spikes(args.spikes)

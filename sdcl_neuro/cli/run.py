@@ -62,7 +62,7 @@ def execute(args: argparse.Namespace) -> int:
     layers = _layers(args.layers)
     if args.out.suffix not in ENDINGS:
         raise InputError(
-            f"{args.out.name} ends in none of {', '.join(ENDINGS)}", where="--out", mend="rename it"
+            f"{args.out.name} ends in none of {', '.join(ENDINGS)}", where="--out", hint="rename it"
         )
     keep_apart(args.out, args.spikes)
     if not args.quiet:
@@ -114,8 +114,8 @@ def _layers(text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        mend = "give layer numbers, such as 0,1"
-        raise InputError(f"{text!r} is no list of layers", where="--layers", mend=mend) from None
+        hint = "give layer numbers, such as 0,1"
+        raise InputError(f"{text!r} is no list of layers", where="--layers", hint=hint) from None
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
             having = [row.name for row in BACKENDS.values() if name in row.options]
             raise InputError(
                 f"{OPTIONS[name]} is not an option of the backend {args.backend}",
-                mend=f"leave it out, or use --backend {' or '.join(having)}",
+                hint=f"leave it out, or use --backend {' or '.join(having)}",
             )
     return given
 

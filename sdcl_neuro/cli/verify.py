@@ -58,7 +58,7 @@ def execute(args: argparse.Namespace) -> int:
     layers = _numbers(args.layers, "--layers")
     shift = _numbers(args.recorded_shift, "--recorded-shift")
     if shift is not None and args.recorded is None:
-        raise InputError("--recorded-shift without --recorded", mend="give --recorded FILE")
+        raise InputError("--recorded-shift without --recorded", hint="give --recorded FILE")
     spikes = _spikes(args)
     from sdcl_neuro.conversion.parity.verify import verify
 
@@ -115,7 +115,7 @@ def _spikes(args: argparse.Namespace) -> Any:
     if args.spikes is not None:
         if described:
             names = ", ".join(f"--{name}" for name in described)
-            raise InputError(f"{names} describe random input", mend="leave them or --spikes out")
+            raise InputError(f"{names} describe random input", hint="leave them or --spikes out")
         from sdcl_neuro.network.spike_file import read_spikes
 
         return read_spikes(args.spikes)
@@ -133,4 +133,4 @@ def _numbers(text: str | None, option: str) -> list[int] | None:
         return [int(part) for part in text.split(",")]
     except ValueError:
         what = f"expected whole numbers, got {text!r}"
-        raise InputError(what, where=option, mend=f"give {option} 0,1") from None
+        raise InputError(what, where=option, hint=f"give {option} 0,1") from None

@@ -33,7 +33,7 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError(
             f"{args.target.name} does not end in .safetensors",
             where="OUT",
-            mend="name the file OUT.safetensors",
+            hint="name the file OUT.safetensors",
         )
     converted = convert_onnx(args.source, args.target)
     print(converted)

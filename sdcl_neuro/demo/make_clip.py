@@ -207,7 +207,7 @@ def encode(frames: Sequence[Image], target: Path) -> None:
         try:
             process = subprocess.Popen([*command, str(temporary)], stdin=subprocess.PIPE)
         except FileNotFoundError as error:
-            raise EnvironmentFault("ffmpeg is not installed", mend="install it") from error
+            raise EnvironmentFault("ffmpeg is not installed", hint="install it") from error
         with process:
             assert process.stdin is not None  # because stdin=PIPE
             for frame in frames:
@@ -220,7 +220,7 @@ def make(source: Path, folder: Path) -> None:
     """Write ``clip.mp4`` and ``tracks.txt`` (in MOTChallenge format) to `folder`."""
     if file_sha256(source) != SOURCE_SHA256:
         raise InputError(
-            "is not the source video", where=str(source), mend="see clip/ATTRIBUTION.md for it"
+            "is not the source video", where=str(source), hint="see clip/ATTRIBUTION.md for it"
         )
     frames = list(read_frames(source))
     clip: list[Image] = []

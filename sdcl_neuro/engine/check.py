@@ -40,7 +40,7 @@ def check_network(net: IntNetwork) -> Known:
 
 def _check_network(net: IntNetwork) -> None:
     if not net.layers:
-        raise InputError("the network has no layers", mend="give at least one")
+        raise InputError("the network has no layers", hint="give at least one")
     if not 0 <= net.message_bits <= 24:
         raise InputError(f"message_bits is {net.message_bits}, not in 0 to 24")
     _check_shape(net.input_shape, where="network input")
@@ -52,7 +52,7 @@ def _check_network(net: IntNetwork) -> None:
         _check_neuron(layer, where=where)
         largest = largest_input(net) if index == 0 else 1
         if largest_sum(layer, largest) >= MAX_SUM:
-            raise InputError("its weights may sum beyond 32 bits", where=where, mend="split it")
+            raise InputError("its weights may sum beyond 32 bits", where=where, hint="split it")
         shape = layer.out_shape
 
 
@@ -65,7 +65,7 @@ def check_input(net: IntNetwork, spikes: object, *, where: str = "spikes") -> Sp
         raise InputError(
             f"a count of {int(values.max())} where the network takes at most {largest}",
             where=where,
-            mend="make the spikes binary, or set the network's message_bits",
+            hint="make the spikes binary, or set the network's message_bits",
         )
     return np.ascontiguousarray(values)
 
@@ -77,7 +77,7 @@ def check_input_shape(net: IntNetwork, shape: Shape, *, where: str = "spikes") -
             f"spikes of shape {list(shape)} for a network that takes "
             f"[T, B, {', '.join(map(str, net.input_shape))}]",
             where=where,
-            mend="encode them for this network",
+            hint="encode them for this network",
         )
 
 
@@ -90,7 +90,7 @@ def check_layers(net: IntNetwork, layers: Sequence[int] | None) -> tuple[int, ..
             raise InputError(f"layer {index!r} is not an integer", where="layers")
         if not 0 <= index < len(net.layers):
             raise InputError(
-                f"no layer {index}", where="layers", mend=f"use 0 to {len(net.layers) - 1}"
+                f"no layer {index}", where="layers", hint=f"use 0 to {len(net.layers) - 1}"
             )
     return tuple(sorted({int(index) for index in layers}))
 
@@ -107,7 +107,7 @@ def check_memory(net: IntNetwork, *, steps: int, samples: int, keep: Sequence[in
             f"{(kept + states) / 2**30:,.1f} GiB for {steps} steps of {samples} sample(s), "
             f"of which {free / 2**30:,.1f} GiB are free",
             where="run",
-            mend="keep fewer layers, or give fewer steps or samples at a time",
+            hint="keep fewer layers, or give fewer steps or samples at a time",
         )
 
 
@@ -141,7 +141,7 @@ def _check_chain(layer: IntLayer, shape: Shape, *, where: str) -> None:
         raise InputError(
             f"takes shape {list(layer.in_shape)}, but receives {list(shape)}",
             where=where,
-            mend="make the shapes chain",
+            hint="make the shapes chain",
         )
 
 
@@ -168,7 +168,7 @@ def _check_synapses(layer: IntLayer, *, where: str) -> None:
     if layer.bias is not None:
         _match("bias", layer.bias, expected[:1], where=where)
         if np.abs(layer.bias.astype(np.int64)).max() >= MAX_SUM >> STATE_SHIFT:
-            raise InputError("a bias exceeds 25 bits", where=where, mend="lower it")
+            raise InputError("a bias exceeds 25 bits", where=where, hint="lower it")
     if (layer.recurrent_weight is not None) != (layer.kind == "dense_rec"):
         raise InputError("a recurrent weight belongs to dense_rec, and only there", where=where)
     if layer.recurrent_weight is not None:
@@ -180,11 +180,11 @@ def _check_delay(layer: IntLayer, expected: Shape, *, where: str) -> None:
     if layer.delay is None:
         return
     if layer.kind != "dense":
-        raise InputError(f"a delay on a {layer.kind} layer", where=where, mend="remove it")
+        raise InputError(f"a delay on a {layer.kind} layer", where=where, hint="remove it")
     _match("delay", layer.delay, expected, where=where)
     low, high = int(layer.delay.min()), int(layer.delay.max())
     if low < 0 or high > DELAY_MAX:
-        raise InputError(f"delays from {low} to {high}", where=where, mend="use 0 to 62 steps")
+        raise InputError(f"delays from {low} to {high}", where=where, hint="use 0 to 62 steps")
 
 
 def _convolution_shape(layer: IntLayer, *, where: str) -> Shape:
@@ -205,7 +205,7 @@ def _convolution_shape(layer: IntLayer, *, where: str) -> Shape:
         raise InputError(
             f"gives shape {list(out_shape)}, but declares {list(layer.out_shape)}",
             where=where,
-            mend="correct its out_shape",
+            hint="correct its out_shape",
         )
     return (layer.weight.shape[0], layer.in_shape[0] // geometry.groups, *layer.kernel)
 
@@ -227,7 +227,7 @@ def _check_neuron(layer: IntLayer, *, where: str) -> None:
     }
     for name, (value, low, high) in limits.items():
         if not low <= value <= high:
-            raise InputError(f"its {name} is {value}", where=where, mend=f"use {low} to {high}")
+            raise InputError(f"its {name} is {value}", where=where, hint=f"use {low} to {high}")
 
 
 def _state_elements(layer: IntLayer) -> int:

@@ -56,7 +56,7 @@ def run_network(
     if chunk is not None and chunk < 1:
         raise InputError(f"chunk is {chunk}, not a positive number of steps")
     if path not in PATHS:
-        raise InputError(f"unknown path {path!r}", mend=f"use one of {', '.join(PATHS)}")
+        raise InputError(f"unknown path {path!r}", hint=f"use one of {', '.join(PATHS)}")
     check_memory(net, steps=steps, samples=samples, keep=keep)
     outcome: Outcome
     if device == "cpu" and path != "reference":
@@ -66,7 +66,7 @@ def run_network(
         library = "numba"
         outcome = run_event(net, machine_of(net, entry), values, keep=keep, chunk=chunk)
     elif path == "event":
-        raise InputError(f"the event path runs on the CPU, not on {device!r}", mend="use 'auto'")
+        raise InputError(f"the event path runs on the CPU, not on {device!r}", hint="use 'auto'")
     else:
         from sdcl_neuro.devices import named_device
 

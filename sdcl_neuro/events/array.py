@@ -52,13 +52,13 @@ class Events:
         if not (0 < self.width <= SENSOR_MAX and 0 < self.height <= SENSOR_MAX):
             raise InputError(
                 f"a sensor of {self.width}x{self.height} pixels",
-                mend=f"give width and height between 1 and {SENSOR_MAX}",
+                hint=f"give width and height between 1 and {SENSOR_MAX}",
             )
         if self.array.dtype != EVENT_DTYPE or self.array.ndim != 1:
             raise InputError(
                 f"expected an event array of {EVENT_DTYPE.descr}, got {self.array.dtype} with "
                 f"{self.array.ndim} dimension(s)",
-                mend="build it with sdcl_neuro.events.events_from",
+                hint="build it with sdcl_neuro.events.events_from",
             )
         first_fault(self.array, self.width, self.height)
         view = self.array.view()
@@ -116,13 +116,13 @@ class Events:
         """
         if not (min(size) >= 1 and max(size) <= SENSOR_MAX):
             raise InputError(
-                f"a crop to {size} pixels", mend=f"give (rows, columns) from 1 to {SENSOR_MAX}"
+                f"a crop to {size} pixels", hint=f"give (rows, columns) from 1 to {SENSOR_MAX}"
             )
         if len(box) != 4 or not np.all(np.isfinite(box)) or np.max(np.abs(box)) > 1 << 24:
-            raise InputError(f"box {box} is not a box", mend="give x, y, width, height in pixels")
+            raise InputError(f"box {box} is not a box", hint="give x, y, width, height in pixels")
         x0, y0, w, h = (round(float(value) * CROP_UNIT) for value in box)
         if w < 1 or h < 1:
-            raise InputError(f"box {box} has no area", mend="give a width and height above zero")
+            raise InputError(f"box {box} has no area", hint="give a width and height above zero")
         columns = _cells_along(self.width, x0, w, size[1])
         rows = _cells_along(self.height, y0, h, size[0])
         x, y = columns[self.array["x"]], rows[self.array["y"]]
@@ -174,13 +174,13 @@ def first_fault(array: NDArray[Any], width: int, height: int) -> None:
             raise InputError(
                 f"event {index} has {axis} = {int(array[axis][index])}, outside the sensor of "
                 f"{width}x{height}",
-                mend="give the right sensor size (--sensor), or mend=['drop-outside'] (--mend)",
+                hint="give the right sensor size (--sensor), or mend=['drop-outside'] (--mend)",
             )
     if len(array) and int(array["p"].max()) > 1:
         index = int(np.argmax(array["p"] > 1))
         raise InputError(
             f"event {index} has polarity {int(array['p'][index])}, not 0 or 1",
-            mend="check --columns, or give mend=['drop-polarity'] (--mend drop-polarity)",
+            hint="check --columns, or give mend=['drop-polarity'] (--mend drop-polarity)",
         )
     late = array["t"][1:] < array["t"][:-1]
     if late.any():
@@ -188,7 +188,7 @@ def first_fault(array: NDArray[Any], width: int, height: int) -> None:
         raise InputError(
             f"event {index} at {int(array['t'][index])} us comes after one at "
             f"{int(array['t'][index - 1])} us",
-            mend="give mend=['sort'] (--mend sort), or check the order of the fields (--columns)",
+            hint="give mend=['sort'] (--mend sort), or check the order of the fields (--columns)",
         )
 
 
@@ -199,17 +199,17 @@ def concatenate(parts: Sequence[Events]) -> Events:
         InputError: no parts, different sizes, or parts that overlap in time.
     """
     if not parts:
-        raise InputError("nothing to concatenate", mend="give at least one part")
+        raise InputError("nothing to concatenate", hint="give at least one part")
     sizes = {(part.width, part.height) for part in parts}
     if len(sizes) > 1:
-        raise InputError(f"parts of different sizes {sorted(sizes)}", mend="crop them to one size")
+        raise InputError(f"parts of different sizes {sorted(sizes)}", hint="crop them to one size")
     ends = [part.array for part in parts if len(part)]
     for before, after in itertools.pairwise(ends):
         if after["t"][0] < before["t"][-1]:
             raise InputError(
                 f"a part that begins at {after['t'][0]} us comes after one that ends at "
                 f"{before['t'][-1]} us",
-                mend="give the parts in order of time",
+                hint="give the parts in order of time",
             )
     return parts[0]._with(np.concatenate([part.array for part in parts]), *sizes.pop())
 

@@ -79,21 +79,21 @@ class Options:
         unknown = sorted(set(self.mend) - set(MENDS))
         if unknown:
             raise InputError(
-                f"unknown mend {unknown}", mend=f"give --mend with one of {', '.join(MENDS)}"
+                f"unknown mend {unknown}", hint=f"give --mend with one of {', '.join(MENDS)}"
             )
         if self.order is not None and sorted(self.order) != sorted("txyp"):
             raise InputError(
                 f"columns {self.order!r}",
-                mend="give --columns each of t, x, y and p once, such as xytp",
+                hint="give --columns each of t, x, y and p once, such as xytp",
             )
         unit = self.time_unit_us
         if unit is not None and not 1e-6 <= unit <= 1e9:  # also refuses NaN
-            raise InputError(f"a time unit of {unit} us", mend="give one from 1e-6 to 1e9 us")
+            raise InputError(f"a time unit of {unit} us", hint="give one from 1e-6 to 1e9 us")
         if self.between_us is not None:
             low, high = self.between_us
             if not -TIME_LIMIT_US <= low < high <= TIME_LIMIT_US:
                 raise InputError(
-                    f"a time span from {low} to {high} us", mend="give an end after its start"
+                    f"a time span from {low} to {high} us", hint="give an end after its start"
                 )
 
     def allows(self, name: str) -> bool:
@@ -130,11 +130,11 @@ class Checker:
         self._prepare(width, height)
         lengths = {name: len(getattr(columns, name)) for name in "txyp"}
         if len(set(lengths.values())) > 1:
-            raise InputError(f"fields of different lengths {lengths}", mend="check the file")
+            raise InputError(f"fields of different lengths {lengths}", hint="check the file")
         if self.seen + len(columns.t) > MAX_EVENTS and not self._last_us:
             raise InputError(
                 f"{len(columns.t):,} events, at most {MAX_EVENTS:,} are read at once",
-                mend="read it in parts (read_parts), or a span of it (--between)",
+                hint="read it in parts (read_parts), or a span of it (--between)",
             )
         mended = {"drop-tail": 1} if columns.tail else {}
         array = self._array(columns, width, height, mended)
@@ -215,7 +215,7 @@ class Checker:
         if not self.options.allows(name):
             raise InputError(
                 say(int(np.argmax(wrong))),
-                mend=f"give mend=['{name}'] (--mend {name}) to {MENDS[name]}",
+                hint=f"give mend=['{name}'] (--mend {name}) to {MENDS[name]}",
             )
         mended[name] = int(np.count_nonzero(wrong))
         keep &= ~wrong
@@ -228,7 +228,7 @@ class Checker:
         if self._last_us is not None and first < self._last_us:
             raise InputError(
                 f"event {self.seen} at {first} us comes after one at {self._last_us} us",
-                mend="give mend=['sort'] (--mend sort) to sort by time",
+                hint="give mend=['sort'] (--mend sort) to sort by time",
             )
         late = np.flatnonzero(array["t"][1:] < array["t"][:-1])
         if len(late):
@@ -236,7 +236,7 @@ class Checker:
             raise InputError(
                 f"event {self.seen + i} at {array['t'][i]} us comes after one at "
                 f"{array['t'][i - 1]} us",
-                mend="give mend=['sort'] (--mend sort) to sort by time, or check --columns",
+                hint="give mend=['sort'] (--mend sort) to sort by time, or check --columns",
             )
         self._last_us = int(array["t"][-1])
 
@@ -257,7 +257,7 @@ def sensor_size(columns: Columns, options: Options) -> Size:
         raise InputError(
             f"the file says its sensor has {stated[0]}x{stated[1]} pixels, "
             f"not {given[0]}x{given[1]}",
-            mend="leave --sensor out",
+            hint="leave --sensor out",
         )
     size = stated or given
     if size is None:
@@ -265,11 +265,11 @@ def sensor_size(columns: Columns, options: Options) -> Size:
         example = f"{usual[0]}x{usual[1]} is usual here" if usual else "for example 640x480"
         raise InputError(
             "the file does not say how large its sensor is",
-            mend=f"give sensor=(width, height), or --sensor WIDTHxHEIGHT ({example})",
+            hint=f"give sensor=(width, height), or --sensor WIDTHxHEIGHT ({example})",
         )
     if not all(0 < side <= SENSOR_MAX for side in size):
         raise InputError(
-            f"a sensor of {size[0]}x{size[1]} pixels", mend=f"give 1 to {SENSOR_MAX} a side"
+            f"a sensor of {size[0]}x{size[1]} pixels", hint=f"give 1 to {SENSOR_MAX} a side"
         )
     return size
 
@@ -316,7 +316,7 @@ def events_from(
     names = getattr(getattr(fields, "dtype", None), "names", None) or fields
     missing = sorted(set("txyp") - set(names))
     if missing:
-        raise InputError(f"no field {missing}", mend="give t, x, y and p by name")
+        raise InputError(f"no field {missing}", hint="give t, x, y and p by name")
     t, x, y, p = (np.asarray(fields[name]) for name in "txyp")
     columns = Columns(t, x, y, p, None, source, unit_us=None)
     return build(columns, Options(sensor=(width, height), mend=mend))

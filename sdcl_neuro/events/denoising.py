@@ -56,10 +56,10 @@ class Denoise:
         for name in ("background_us", "refractory_us"):
             if not 0 <= getattr(self, name) <= LONGEST_US:
                 raise InputError(
-                    f"{name} is {getattr(self, name)}", mend=f"give 0 to {LONGEST_US} us"
+                    f"{name} is {getattr(self, name)}", hint=f"give 0 to {LONGEST_US} us"
                 )
         if self.hot_factor and not 1 < self.hot_factor <= 1e6:
-            raise InputError(f"hot_factor is {self.hot_factor}", mend="give 1 to 1e6, or 0")
+            raise InputError(f"hot_factor is {self.hot_factor}", hint="give 1 to 1e6, or 0")
 
     @property
     def needs_whole(self) -> bool:
@@ -95,7 +95,7 @@ class Denoise:
                 raise InputError(
                     f"{word!r} is not a filter",
                     where="--denoise",
-                    mend="give background[=US], refractory[=US] and hot[=FACTOR], split by commas",
+                    hint="give background[=US], refractory[=US] and hot[=FACTOR], split by commas",
                 ) from None
         return cls(
             background_us=int(found.get("background", 0)),

@@ -65,7 +65,7 @@ def encode(
     if np.prod([float(n) for n in shape]) > max_bytes:
         raise InputError(
             f"a tensor of {shape} has more than {max_bytes / 2**30:.1f} GiB",
-            mend="crop the events to a smaller size, encode fewer frames at a time, or in pieces "
+            hint="crop the events to a smaller size, encode fewer frames at a time, or in pieces "
             "(sdcl_neuro.events.StreamEncoder)",
         )
     spikes = np.zeros(shape, np.uint8) if out is None else _checked(out, shape)
@@ -111,7 +111,7 @@ def fill(
         raise InputError(
             f"event {first + min(wrong)} is the {COUNT_MAX + 1}th in its cell, at most "
             f"{COUNT_MAX} are counted",
-            mend="use more bins per frame, or binary=True",
+            hint="use more bins per frame, or binary=True",
         )
 
 
@@ -129,7 +129,7 @@ def _checked(out: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8
     if not (fits and out.flags.c_contiguous and out.flags.writeable):
         raise InputError(
             f"out is {out.dtype} of shape {out.shape}",
-            mend=f"give a contiguous, writable uint8 array of shape {shape}",
+            hint=f"give a contiguous, writable uint8 array of shape {shape}",
         )
     return out
 
@@ -140,7 +140,7 @@ def frame_times(values: ArrayLike) -> NDArray[np.int64]:
     if times.ndim != 1 or not len(times) or not np.issubdtype(times.dtype, np.integer):
         raise InputError(
             f"frame times are {times.dtype} of shape {times.shape}",
-            mend="give at least one whole number of microseconds, in one dimension",
+            hint="give at least one whole number of microseconds, in one dimension",
         )
     wide = times.astype(np.int64)
     stuck = np.flatnonzero(np.diff(wide) <= 0)
@@ -149,7 +149,7 @@ def frame_times(values: ArrayLike) -> NDArray[np.int64]:
         raise InputError(
             f"frame {index} at {wide[index]} us does not come after frame {index - 1} at "
             f"{wide[index - 1]} us",
-            mend="give strictly ascending frame times",
+            hint="give strictly ascending frame times",
         )
     return wide
 
@@ -164,15 +164,15 @@ def step_edges(times: NDArray[np.int64], bins: int, start_us: int | None) -> NDA
         InputError: no bins, a start that is not before the first frame, or frames too far apart.
     """
     if bins < 1:
-        raise InputError(f"{bins} bins per frame", mend="give at least one")
+        raise InputError(f"{bins} bins per frame", hint="give at least one")
     start = int(times[0]) if start_us is None else start_us
     if start_us is not None and start_us >= times[0]:
         raise InputError(
             f"the first frame's interval starts at {start_us} us, its frame is at {times[0]} us",
-            mend="give a start before the first frame",
+            hint="give a start before the first frame",
         )
     if (int(times[-1]) - start) * bins >= 1 << 62:
-        raise InputError("frames too far apart to bin exactly", mend="check the unit of the times")
+        raise InputError("frames too far apart to bin exactly", hint="check the unit of the times")
     before = np.concatenate([[np.int64(start)], times])
     shares = np.diff(before)[:, None] * np.arange(bins) // bins  # [F, K]
     edges: NDArray[np.int64] = np.append((before[:-1, None] + shares).ravel(), before[-1])

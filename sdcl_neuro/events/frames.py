@@ -152,12 +152,12 @@ def open_frames(
     """
     path = Path(path)
     if stamp is not None and stamp not in STAMPS:
-        raise InputError(f"stamp {stamp!r}", mend=f"give one of {', '.join(STAMPS)}")
+        raise InputError(f"stamp {stamp!r}", hint=f"give one of {', '.join(STAMPS)}")
     try:
         kind = find_kind(path)
         if kind not in FRAME_MODULES:
             raise InputError(
-                f"{KINDS[kind].text} holds no frames", mend="give the video they were filmed with"
+                f"{KINDS[kind].text} holds no frames", hint="give the video they were filmed with"
             )
         module = import_module(f".formats.{FRAME_MODULES[kind]}", __package__)
         opener = cast(Callable[[Path, Options], FrameRecording], module.open_frames)
@@ -165,12 +165,12 @@ def open_frames(
         if stamp is not None and not found.exposure_known:
             raise InputError(
                 "the file does not say when each exposure began and ended",
-                mend="leave --stamp out: frames are taken at the time that the file gives",
+                hint="leave --stamp out: frames are taken at the time that the file gives",
             )
     except InputError as error:
         if error.where:
             raise
-        raise InputError(error.what, where=str(path), mend=error.mend) from error
+        raise InputError(error.what, where=str(path), hint=error.mend) from error
     fields = {name: getattr(found, name) for name in FrameRecording.__dataclass_fields__}
     stamped = FrameRecording(**{**fields, "stamp": stamp})
     late = np.flatnonzero(np.diff(stamped.times_us) <= 0)
@@ -180,6 +180,6 @@ def open_frames(
             f"frame {index} at {stamped.times_us[index]} us does not come after frame {index - 1} "
             f"at {stamped.times_us[index - 1]} us",
             where=str(path),
-            mend="give frame times of your own (--frame-times)",
+            hint="give frame times of your own (--frame-times)",
         )
     return stamped

@@ -57,7 +57,7 @@ class SimulatorConfig:
         for name, low, high in limits:
             value = getattr(self, name)
             if not low <= value <= high:  # also refuses NaN
-                raise InputError(f"{name} is {value}", mend=f"give one from {low} to {high}")
+                raise InputError(f"{name} is {value}", hint=f"give one from {low} to {high}")
 
 
 @dataclass

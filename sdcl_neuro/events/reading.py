@@ -151,11 +151,11 @@ def _found(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     if options.stream is not None and not kind.streams:
         raise InputError(
             f"{kind.text} holds a single recording, not a stream {options.stream!r}",
-            mend="leave --stream out",
+            hint="leave --stream out",
         )
     for part in kind.reader()(path, options, part_events):
         if options.order is not None and not part.order:
-            raise InputError(f"{kind.text} names its fields", mend="leave --columns out")
+            raise InputError(f"{kind.text} names its fields", hint="leave --columns out")
         yield part
 
 
@@ -189,7 +189,7 @@ def _with_order(error: InputError, found: Columns) -> InputError:
         return error
     return InputError(
         error.what,
-        mend=f"the columns look like {order!r}, not {found.order!r}: give columns={order!r} "
+        hint=f"the columns look like {order!r}, not {found.order!r}: give columns={order!r} "
         f"(--columns {order}) if so",
     )
 

@@ -50,13 +50,13 @@ def read_rectification(path: Path, size: tuple[int, int]) -> Rectification:
     found = _load(path)
     if found.ndim != 3 or found.shape[2] != 2 or found.dtype.kind not in "fiu":
         raise InputError(
-            f"a map of {found.dtype} and shape {found.shape}", where=str(path), mend=MAP_FORM
+            f"a map of {found.dtype} and shape {found.shape}", where=str(path), hint=MAP_FORM
         )
     if found.shape[:2] != (size[1], size[0]):
         raise InputError(
             f"a map of {found.shape[1]}x{found.shape[0]} pixels, expected {size[0]}x{size[1]}",
             where=str(path),
-            mend="give the map of this camera",
+            hint="give the map of this camera",
         )
     x, y = found[..., 0].astype(np.float64), found[..., 1].astype(np.float64)
     with np.errstate(invalid="ignore"):
@@ -68,7 +68,7 @@ def read_rectification(path: Path, size: tuple[int, int]) -> Rectification:
 
 def _load(path: Path) -> NDArray[np.float64]:
     if not path.is_file():
-        raise InputError("no such file", where=str(path), mend=MAP_FORM)
+        raise InputError("no such file", where=str(path), hint=MAP_FORM)
     try:
         if path.suffix.lower() == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
@@ -79,5 +79,5 @@ def _load(path: Path) -> NDArray[np.float64]:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(
-            f"not a rectification map ({reason})", where=str(path), mend=MAP_FORM
+            f"not a rectification map ({reason})", where=str(path), hint=MAP_FORM
         ) from None

@@ -53,7 +53,7 @@ def simulate(
     if frames.ndim not in (3, 4) or len(frames) != len(times):
         raise InputError(
             f"frames of shape {frames.shape} with {len(times)} frame time(s)",
-            mend="give frames [F, H, W] or [F, H, W, 3], and one time for each",
+            hint="give frames [F, H, W] or [F, H, W, 3], and one time for each",
         )
     simulator = Simulator(config or SimulatorConfig())
     events, count = np.empty(FIRST_ROOM, EVENT_DTYPE), 0
@@ -152,13 +152,13 @@ class Simulator:
         if frame.shape != pixels.shape:
             raise InputError(
                 f"a frame of shape {frame.shape} after one of {pixels.shape}",
-                mend="give frames of one size and colour",
+                hint="give frames of one size and colour",
             )
         duration = time_us - pixels.time_us
         if not 0 < duration < DURATION_LIMIT_US:
             raise InputError(
                 f"a frame at {time_us} us after one at {pixels.time_us} us",
-                mend=f"give ascending times, less than {DURATION_LIMIT_US} us apart",
+                hint=f"give ascending times, less than {DURATION_LIMIT_US} us apart",
             )
         return duration
 
@@ -172,7 +172,7 @@ class Simulator:
             raise InputError(
                 f"a leak of {self.config.leak_hz} Hz is too much for frames "
                 f"{time_us - pixels.time_us} us apart",
-                mend="lower leak_hz or give more frames",
+                hint="lower leak_hz or give more frames",
             )
         return after - before
 
@@ -185,7 +185,7 @@ class Simulator:
         if mean > NOISE_LIMIT:
             raise InputError(
                 f"about {mean:.3g} noise events between two frames",
-                mend="lower shot_noise_hz or give more frames",
+                hint="lower shot_noise_hz or give more frames",
             )
         number = int(self._noise.poisson(mean))
         pixel = self._noise.integers(0, linear.size, number)
@@ -212,7 +212,7 @@ def _check_frame(frame: NDArray[np.uint8]) -> None:
     if frame.dtype != np.uint8 or not (frame.ndim == 2 or colour) or 0 in frame.shape:
         raise InputError(
             f"a frame of {frame.dtype} and shape {frame.shape}",
-            mend="give uint8 [H, W] or [H, W, 3] in RGB",
+            hint="give uint8 [H, W] or [H, W, 3] in RGB",
         )
     if max(frame.shape[:2]) > SENSOR_MAX:
-        raise InputError(f"a frame of shape {frame.shape}", mend=f"at most {SENSOR_MAX} a side")
+        raise InputError(f"a frame of shape {frame.shape}", hint=f"at most {SENSOR_MAX} a side")

@@ -50,16 +50,16 @@ class StreamEncoder:
         self._times = None if even else frame_times(frame_times_us)  # type: ignore[arg-type]
         self._start, self._frames_per_block = start_us, frames_per_block
         if frames_per_block < 1:
-            raise InputError(f"{frames_per_block} frames a block", mend="give at least one")
+            raise InputError(f"{frames_per_block} frames a block", hint="give at least one")
         if 2.0 * frames_per_block * max(1, bins) * size[0] * size[1] > MAX_BYTES:
             raise InputError(
                 f"{frames_per_block} frame(s) of {bins} bins of {size[0]}x{size[1]} pixels",
-                mend="crop the events to a smaller size, or use fewer bins",
+                hint="crop the events to a smaller size, or use fewer bins",
             )
         if self._times is not None:
             step_edges(self._times, bins, start_us)
         elif bins < 1:
-            raise InputError(f"{bins} bins per frame", mend="give at least one")
+            raise InputError(f"{bins} bins per frame", hint="give at least one")
         self._frame, self._seen = 0, 0
         self._last_us: int | None = None
         self._block: NDArray[np.uint8] | None = None
@@ -97,7 +97,7 @@ class StreamEncoder:
         count = len(self._times) if self._times is not None else 0
         if self._even is not None:
             if self._last_us is None:
-                raise InputError("no events to lay frames over", mend="give frame times")
+                raise InputError("no events to lay frames over", hint="give frame times")
             count = self._even.count(self._last_us)
         while (times := self._block_times(self._frame, count)) is not None:
             if self._block is None:
@@ -110,13 +110,13 @@ class StreamEncoder:
             raise InputError(
                 f"events of {events.width}x{events.height} after those of "
                 f"{self.size[0]}x{self.size[1]}",
-                mend="crop them to one size",
+                hint="crop them to one size",
             )
         first = int(events.array["t"][0])
         if self._last_us is not None and first < self._last_us:
             raise InputError(
                 f"event {self._seen} at {first} us comes after one at {self._last_us} us",
-                mend="give the parts in order of time",
+                hint="give the parts in order of time",
             )
 
     def _block_times(self, first: int, count: int | None) -> NDArray[np.int64] | None:

@@ -65,7 +65,7 @@ def choose_stream(streams: Sequence[StreamInfo], wanted: str | None, holds: str)
     candidates = [one for one in streams if one.holds == holds]
     if not candidates:
         listed = f"it holds {named(streams)}" if streams else "it holds no stream at all"
-        raise InputError(f"no {holds} in the file: {listed}", mend=f"give a recording with {holds}")
+        raise InputError(f"no {holds} in the file: {listed}", hint=f"give a recording with {holds}")
     if wanted is None:
         chosen = candidates
     else:
@@ -75,12 +75,12 @@ def choose_stream(streams: Sequence[StreamInfo], wanted: str | None, holds: str)
         if not chosen:
             raise InputError(
                 f"no stream {wanted!r} of {holds}; the file has {named(candidates)}",
-                mend="give stream=, or --stream, one of their numbers, names or cameras",
+                hint="give stream=, or --stream, one of their numbers, names or cameras",
             )
     if len(chosen) > 1:
         raise InputError(
             f"{len(chosen)} streams of {holds}: {named(chosen)}",
-            mend="choose one with stream=, or --stream, by number, name, camera or camera/name",
+            hint="choose one with stream=, or --stream, by number, name, camera or camera/name",
         )
     return chosen[0]
 

@@ -32,7 +32,7 @@ class EvenFrames:
 
     def __post_init__(self) -> None:
         if not 0 < self.fps <= FPS_MAX:
-            raise InputError(f"a rate of {self.fps} frames a second", mend=f"give 0 to {FPS_MAX}")
+            raise InputError(f"a rate of {self.fps} frames a second", hint=f"give 0 to {FPS_MAX}")
 
     def from_first(self, first_us: int) -> EvenFrames:
         """The same with its first event, unless that is known."""
@@ -41,7 +41,7 @@ class EvenFrames:
     def start(self) -> int:
         """Where the first frame's interval begins."""
         if self.first_us is None:
-            raise InputError("no events to lay frames over", mend="give frame times")
+            raise InputError("no events to lay frames over", hint="give frame times")
         return self.first_us - 1
 
     def time(self, frame: int) -> int:
@@ -58,5 +58,5 @@ class EvenFrames:
         # The last frame's exact time is span or more, so rounded it is no less.
         count = -(-span * self.fps.numerator // (self.fps.denominator * SECOND_US))
         if count > MAX_FRAMES:
-            raise InputError(f"{count:,} frames", mend="lower the rate, or check the unit of time")
+            raise InputError(f"{count:,} frames", hint="lower the rate, or check the unit of time")
         return count

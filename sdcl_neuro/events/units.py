@@ -19,7 +19,7 @@ def integers(values: NDArray[Any], name: str, first: int = 0) -> NDArray[Any]:
     if values.ndim != 1 or values.dtype.kind not in "buif":
         raise InputError(
             f"field {name} is {values.dtype} of shape {values.shape}",
-            mend="give one whole number per event",
+            hint="give one whole number per event",
         )
     if values.dtype.kind == "f":
         odd = ~(np.isfinite(values) & (values == np.rint(values)) & (np.abs(values) < 1 << 53))
@@ -27,14 +27,14 @@ def integers(values: NDArray[Any], name: str, first: int = 0) -> NDArray[Any]:
             index = int(np.argmax(odd))
             raise InputError(
                 f"event {first + index} has {name} = {values[index]}",
-                mend=f"{name} must be a whole number; check the order of the fields (--columns)",
+                hint=f"{name} must be a whole number; check the order of the fields (--columns)",
             )
         return values.astype(np.int64)
     if values.dtype == np.uint64 and len(values) and int(values.max()) > np.iinfo(np.int64).max:
         index = int(np.argmax(values > np.uint64(np.iinfo(np.int64).max)))
         raise InputError(
             f"event {first + index} has {name} = {values[index]}",
-            mend="check the type of the field",
+            hint="check the type of the field",
         )
     # Unsigned numbers stay as small as they are; comparing them with -1 is exact.
     return values.astype(np.uint8) if values.dtype.kind == "b" else values
@@ -54,7 +54,7 @@ def microseconds(
     if fixed_us is not None and told_us is not None and fixed_us != told_us:
         raise InputError(
             f"this format's time unit is {fixed_us:g} us, not {told_us:g} us",
-            mend="leave the time unit (--time-unit) out",
+            hint="leave the time unit (--time-unit) out",
         )
     unit = told_us if fixed_us is None else fixed_us
     if unit is None and values.dtype.kind == "f" and values.ndim == 1:
@@ -64,14 +64,14 @@ def microseconds(
             raise InputError(
                 f"event {first + index} has t = {values[index]!s}, not a whole number of "
                 "microseconds",
-                mend=TELL_UNIT,
+                hint=TELL_UNIT,
             )
     if unit is None or (unit == 1.0 and values.dtype.kind != "f"):
         exact = integers(values, "t", first)
         _check_range(np.asarray(exact), first)
         return exact.astype(np.int64)
     if values.ndim != 1 or values.dtype.kind not in "uif":
-        raise InputError(f"field t is {values.dtype}", mend="give one number per event")
+        raise InputError(f"field t is {values.dtype}", hint="give one number per event")
     if values.dtype.kind != "f":
         return _scaled(integers(values, "t", first).astype(np.int64), unit, first)
     scaled = values.astype(np.float64) * unit
@@ -94,7 +94,7 @@ def _check_range(times: NDArray[Any], first: int = 0) -> None:
         index = int(np.argmax(wild))
         raise InputError(
             f"event {first + index} has t = {times[index]} us, beyond 2**62",
-            mend="check the time unit (--time-unit)",
+            hint="check the time unit (--time-unit)",
         )
 
 

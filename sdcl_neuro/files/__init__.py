@@ -84,7 +84,7 @@ def keep_apart(out: Path, *sources: Path) -> None:
     for source in sources:
         if out.exists() and source.exists() and out.samefile(source):
             raise InputError(
-                "is the input, too", where=str(out), mend="give the output another name"
+                "is the input, too", where=str(out), hint="give the output another name"
             )
 
 

@@ -32,9 +32,9 @@ class Guard:
         self._path = path
         self._left = MAX_TOTAL_BYTES
 
-    def error(self, what: str, mend: str = "write the file anew") -> InputError:
+    def error(self, what: str, hint: str = "write the file anew") -> InputError:
         """An error that names the file."""
-        return InputError(what, where=str(self._path), mend=mend)
+        return InputError(what, where=str(self._path), hint=hint)
 
     def member(self, group: h5py.Group, name: str) -> Any:
         """The member `name` of `group`, or None if there is none."""
@@ -87,8 +87,8 @@ class Guard:
         elements = max(prod(data.shape), prod(data.chunks or (0,)))
         size = elements * data.dtype.itemsize
         if elements > MAX_ELEMENTS or size > self._left:
-            mend = f"keep arrays below {MAX_ELEMENTS} elements, {MAX_TOTAL_BYTES >> 20} MiB in all"
-            raise self.error(f"{data.name} declares {data.shape} values", mend)
+            hint = f"keep arrays below {MAX_ELEMENTS} elements, {MAX_TOTAL_BYTES >> 20} MiB in all"
+            raise self.error(f"{data.name} declares {data.shape} values", hint)
         self._left -= size
         return data
 

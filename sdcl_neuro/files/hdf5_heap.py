@@ -32,7 +32,7 @@ def check_heaps(path: Path) -> None:
                 raise InputError(
                     f"its text heap at byte {place} is damaged",
                     where=str(path),
-                    mend="write the file again",
+                    hint="write the file again",
                 )
             place = data.find(_HEAD, place + 1)
 

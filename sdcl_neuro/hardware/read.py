@@ -41,7 +41,7 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
         raise InputError(
             f"{len(faults)} fault(s): " + " | ".join(faults),
             where=str(name_or_path),
-            mend="mend them all (hw_profiles/README.md is the schema)",
+            hint="mend them all (hw_profiles/README.md is the schema)",
         )
     return _build(raw)
 
@@ -59,7 +59,7 @@ def _read(name_or_path: str | Path, *, seen: tuple[str, ...]) -> dict[str, Any]:
     try:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"not TOML: {error}", where=label, mend="correct the file") from error
+        raise InputError(f"not TOML: {error}", where=label, hint="correct the file") from error
     if "extends" not in raw:
         return raw
     if not isinstance(raw["extends"], str):
@@ -74,7 +74,7 @@ def _text(label: str) -> str:
         near = get_close_matches(label, list_profiles(), n=1)
         hint = f"did you mean '{near[0]}'" if near else "give one of these, or a path to a .toml"
         raise InputError(
-            f"no hardware profile '{label}' among {', '.join(list_profiles())}", mend=hint
+            f"no hardware profile '{label}' among {', '.join(list_profiles())}", hint=hint
         )
     source = path if is_path else files("sdcl_neuro.hw_profiles") / f"{label}.toml"
     try:
@@ -86,7 +86,7 @@ def _text(label: str) -> str:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=label) from error
     except UnicodeDecodeError as error:
-        raise InputError("not UTF-8 text", where=label, mend="save it as UTF-8") from error
+        raise InputError("not UTF-8 text", where=label, hint="save it as UTF-8") from error
 
 
 def _build(raw: Mapping[str, Any]) -> HardwareProfile:

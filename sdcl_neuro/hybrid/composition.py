@@ -39,13 +39,13 @@ def compose(
     """
     if kind not in MODEL_KINDS:
         raise InputError(
-            f"a model of kind {kind!r}", where="compose", mend=f"use {', '.join(MODEL_KINDS)}"
+            f"a model of kind {kind!r}", where="compose", hint=f"use {', '.join(MODEL_KINDS)}"
         )
     network = None if frame_branch is None else build_frame_branch(frame_branch)
     if kind == "sdcl":
         return Sdcl(network, event_branch, bridge=Bridge(config))
     if network is None:
-        raise InputError("PSTA without a network for frames or voxels", mend="name a frame branch")
+        raise InputError("PSTA without a network for frames or voxels", hint="name a frame branch")
     if config.inputs == "e":
         return Sdcl(None, VoxelBranch(network, bins=bins), bridge=PstaBridge(config))
     events = event_branch if config.uses_events else None

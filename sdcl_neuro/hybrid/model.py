@@ -56,7 +56,7 @@ def _bins(spikes: Spikes, frames: int) -> Tensor:
         raise InputError(
             f"spikes of shape {tuple(values.shape)} cannot be shared among {frames} frames",
             where="event_features",
-            mend="give [F*K, B, C, h, w], K bins for each of the F frames",
+            hint="give [F*K, B, C, h, w], K bins for each of the F frames",
         )
     return values.reshape(frames, -1, *values.shape[1:])
 
@@ -109,7 +109,7 @@ class Sdcl(nn.Module):
             raise InputError(
                 "there is no event branch to run",
                 where="Sdcl",
-                mend="give one, or call fuse with a backend's spikes",
+                hint="give one, or call fuse with a backend's spikes",
             )
         count = config.frames if maps is None else maps.shape[1]
         layers = self.event_branch(spikes.float())
@@ -123,7 +123,7 @@ class Sdcl(nn.Module):
             raise InputError(
                 "there is no frame branch to run",
                 where="Sdcl",
-                mend="give one, or call fuse with maps",
+                hint="give one, or call fuse with maps",
             )
         maps: Tensor = self.frame_branch(frames.flatten(0, 1))
         return maps.view(*frames.shape[:2], *maps.shape[1:])

@@ -103,7 +103,7 @@ def save_sdcl(
     wrong += _misfits(model, clip)
     if wrong:
         raise InputError(
-            "; ".join(wrong), where="save_sdcl", mend="name the frame branch and clip it has"
+            "; ".join(wrong), where="save_sdcl", hint="name the frame branch and clip it has"
         )
     with atomic_folder(folder) as temporary:
         if branch is not None:
@@ -140,7 +140,7 @@ def event_branch_folder(folder: Path | str) -> Path:
     document = _read(folder)
     if isinstance(document, dict) and not document.get("event_branch", True):
         raise InputError(
-            "the model has no event branch", where=str(folder), mend="give one that takes spikes"
+            "the model has no event branch", where=str(folder), hint="give one that takes spikes"
         )
     return folder / EVENT_BRANCH
 

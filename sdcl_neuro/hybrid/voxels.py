@@ -54,7 +54,7 @@ class VoxelBranch(nn.Module):
             raise InputError(
                 f"spikes of shape {list(spikes.shape)}",
                 where="VoxelBranch",
-                mend=f"give [F*{self.bins}, B, 2, H, W]",
+                hint=f"give [F*{self.bins}, B, 2, H, W]",
             )
         voxels = event_voxels(spikes, bins=self.bins)
         maps: Tensor = self.network(voxels.flatten(0, 1))

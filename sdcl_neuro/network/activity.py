@@ -230,7 +230,7 @@ def _spikes_of(
         spikes = layer_spikes[index]
     except (IndexError, KeyError):
         raise InputError(
-            "no spikes to count", where=f"layer {index} ({layer.name})", mend="keep every layer"
+            "no spikes to count", where=f"layer {index} ({layer.name})", hint="keep every layer"
         ) from None
     if spikes.shape[:2] != leading or prod(spikes.shape[2:]) != layer.neurons:
         raise InputError(

@@ -96,7 +96,7 @@ def quantize_bias(bias: ArrayLike, scale: float) -> NDArray[np.int32]:
     """Return ``bias_mant`` = round(bias scale), half to even, int32; 13 bits are not checked."""
     rounded = np.rint(_scaled("bias", bias, scale))
     if np.abs(rounded).max(initial=0) > np.iinfo(np.int32).max:
-        raise InputError("a bias exceeds 32 bits", mend="lower the bias or the scale")
+        raise InputError("a bias exceeds 32 bits", hint="lower the bias or the scale")
     return rounded.astype(np.int32)
 
 
@@ -148,7 +148,7 @@ def neuron_step(
 
 def _decay(name: str, kept: float) -> int:
     if not 0.0 <= kept <= 1.0:
-        raise InputError(f"{name} is {kept}, not in [0, 1]", mend="give the decay per step")
+        raise InputError(f"{name} is {kept}, not in [0, 1]", hint="give the decay per step")
     return int(np.rint(DECAY_UNITY * (1.0 - np.float64(kept))))
 
 
@@ -157,7 +157,7 @@ def _scaled(name: str, value: ArrayLike, scale: float) -> NDArray[np.float64]:
         raise InputError(f"the scale {scale} of a {name} is not a positive number")
     product = np.asarray(value, dtype=np.float64) * np.float64(scale)
     if not np.isfinite(product).all():
-        raise InputError(f"a {name} is not finite", mend="train it again or remove it")
+        raise InputError(f"a {name} is not finite", hint="train it again or remove it")
     return product
 
 

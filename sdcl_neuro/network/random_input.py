@@ -30,10 +30,10 @@ class RandomInput:
         """uint8 ``[T, B, *input_shape]``."""
         if self.steps < 1 or self.samples < 1:
             raise InputError(
-                f"{self.steps} steps of {self.samples} samples", mend="give at least 1"
+                f"{self.steps} steps of {self.samples} samples", hint="give at least 1"
             )
         if not 0 <= self.rate <= 1:
-            raise InputError(f"the rate {self.rate} is no probability", mend="give it in [0, 1]")
+            raise InputError(f"the rate {self.rate} is no probability", hint="give it in [0, 1]")
         shape = (self.steps, self.samples, *input_shape)
         chosen = np.random.default_rng(self.seed).random(shape, dtype=np.float32) < self.rate
         return chosen.astype(np.uint8)

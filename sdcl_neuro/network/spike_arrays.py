@@ -26,7 +26,7 @@ def ending_of(path: Path) -> str:
         raise InputError(
             f"unknown ending {path.suffix!r} of a spike file",
             where=str(path),
-            mend="use .npz or .h5",
+            hint="use .npz or .h5",
         )
     return ending
 
@@ -42,7 +42,7 @@ def read_arrays(
     path = Path(path)
     ending = ending_of(path)
     if not path.is_file():
-        raise InputError("no such file", where=str(path), mend="give a spike file, .npz or .h5")
+        raise InputError("no such file", where=str(path), hint="give a spike file, .npz or .h5")
     return (_read_npz if ending == ".npz" else _read_h5)(path, wanted)
 
 
@@ -68,7 +68,7 @@ def _read_npz(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Arra
         KeyError,
     ) as error:
         raise InputError(
-            f"not a readable .npz file ({error})", where=str(path), mend="write it again"
+            f"not a readable .npz file ({error})", where=str(path), hint="write it again"
         ) from error
     return found, names
 
@@ -93,14 +93,14 @@ def _read_h5(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Array
             for name in chosen:
                 dataset = file[name]
                 if dataset.shape is None:
-                    what, mend = f"{name!r} is empty", "write spikes to it"
-                    raise InputError(what, where=str(path), mend=mend)
+                    what, hint = f"{name!r} is empty", "write spikes to it"
+                    raise InputError(what, where=str(path), hint=hint)
                 declared += _size(path, dataset.shape, dataset.dtype.itemsize, before=declared)
             for name in chosen:
                 found[name] = np.asarray(file[name][()])
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise InputError(
-            f"not a readable HDF5 file ({error})", where=str(path), mend="write it again"
+            f"not a readable HDF5 file ({error})", where=str(path), hint="write it again"
         ) from error
     return found, names
 
@@ -112,6 +112,6 @@ def _size(path: Path, shape: tuple[int, ...], itemsize: int, *, before: int) -> 
         raise InputError(
             f"declares {(before + size) / 2**30:.1f} GiB of spikes, shape {list(shape)}",
             where=str(path),
-            mend=f"split it below {MAX_BYTES >> 30} GiB",
+            hint=f"split it below {MAX_BYTES >> 30} GiB",
         )
     return size

@@ -46,7 +46,7 @@ def read_spikes(path: Path | str) -> Spikes:
     found, names = read_arrays(path, lambda name: name == KEY)
     if KEY not in found:
         what = f"no array {KEY!r} among {names}"
-        raise InputError(what, where=str(path), mend=f"name it {KEY!r}")
+        raise InputError(what, where=str(path), hint=f"name it {KEY!r}")
     return check_spikes(found[KEY], where=str(path))
 
 
@@ -64,7 +64,7 @@ def read_layers(path: Path | str) -> tuple[dict[int, Spikes], Spikes | None]:
     given = checked.pop(KEY, None)
     if not checked:
         what = f"no array 'layer_0', 'layer_1', ... among {names}"
-        raise InputError(what, where=str(path), mend="name each layer's spikes so, [T, B, ...]")
+        raise InputError(what, where=str(path), hint="name each layer's spikes so, [T, B, ...]")
     layers = {int(name.removeprefix("layer_")): values for name, values in checked.items()}
     return dict(sorted(layers.items())), given
 
@@ -124,7 +124,7 @@ def write_spike_blocks(path: Path | str, blocks: Iterable[Spikes]) -> tuple[int,
         raise InputError(
             f"spikes in blocks are not written as {path.suffix!r}",
             where=str(path),
-            mend="use .h5",
+            hint="use .h5",
         )
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         dataset, held, count = None, [], 0
@@ -149,7 +149,7 @@ def write_spike_blocks(path: Path | str, blocks: Iterable[Spikes]) -> tuple[int,
                 _append(dataset, joined[:whole])
                 held, count = [joined[whole:].copy()], count - whole
         if dataset is None:
-            raise InputError("no blocks of spikes", where=str(path), mend="give at least one")
+            raise InputError("no blocks of spikes", where=str(path), hint="give at least one")
         _append(dataset, np.concatenate(held))
         return tuple(dataset.shape)
 
@@ -172,16 +172,16 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
         values = values.detach().cpu()
     array = np.asarray(values)
     if array.dtype.kind not in "buif":
-        raise InputError(f"spikes are {array.dtype}, not numbers", where=where, mend="save uint8")
+        raise InputError(f"spikes are {array.dtype}, not numbers", where=where, hint="save uint8")
     if array.ndim not in (3, 5):
         raise InputError(
             f"expected spikes [T, B, N] or [T, B, C, H, W], got shape {list(array.shape)}",
             where=where,
-            mend="add the missing axis: spikes[:, None] for one sample, time stays first",
+            hint="add the missing axis: spikes[:, None] for one sample, time stays first",
         )
     if not array.size:
         raise InputError(
-            f"spikes of shape {list(array.shape)} are empty", where=where, mend="give steps"
+            f"spikes of shape {list(array.shape)} are empty", where=where, hint="give steps"
         )
     if array.dtype == np.uint8:
         return array
@@ -190,14 +190,14 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= 255):
         raise InputError(
-            f"spikes from {low} to {high}", where=where, mend="spikes are 0 or 1, counts up to 255"
+            f"spikes from {low} to {high}", where=where, hint="spikes are 0 or 1, counts up to 255"
         )
     spikes = array.astype(np.uint8)
     if array.dtype.kind == "f" and not np.array_equal(spikes, array):
         raise InputError(
             "spikes are not whole numbers",
             where=where,
-            mend="encode the values as spikes (snntorch.spikegen.rate, or events encode)",
+            hint="encode the values as spikes (snntorch.spikegen.rate, or events encode)",
         )
     return spikes
 

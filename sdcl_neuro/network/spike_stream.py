@@ -56,7 +56,7 @@ def read_pieces(path: Path | str) -> Iterator[SpikeReader]:
 
     path = Path(path)
     if not path.is_file():
-        raise InputError("no such file", where=str(path), mend="give a spike file, .h5")
+        raise InputError("no such file", where=str(path), hint="give a spike file, .h5")
     try:
         file = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
     except OSError as error:
@@ -65,7 +65,7 @@ def read_pieces(path: Path | str) -> Iterator[SpikeReader]:
         dataset = file.get(KEY)
         if not isinstance(dataset, h5py.Dataset):
             raise InputError(
-                f"no array {KEY!r} among {sorted(file)}", where=str(path), mend=f"name it {KEY!r}"
+                f"no array {KEY!r} among {sorted(file)}", where=str(path), hint=f"name it {KEY!r}"
             )
         _check(dataset, path)
         together = dataset.chunks[1] if dataset.chunks else 1
@@ -108,21 +108,21 @@ def _check(dataset: Any, path: Path) -> None:
     """What can be said of the spikes before any is read."""
     where = f"{path}, {KEY!r}"
     if dataset.shape is None or dataset.dtype.kind not in "buif":
-        raise InputError(f"spikes are {dataset.dtype}, not numbers", where=where, mend="save uint8")
+        raise InputError(f"spikes are {dataset.dtype}, not numbers", where=where, hint="save uint8")
     if len(dataset.shape) not in (3, 5) or 0 in dataset.shape:
         raise InputError(
             f"spikes of shape {list(dataset.shape)}",
             where=where,
-            mend="give [T, B, N] or [T, B, C, H, W], none of them 0",
+            hint="give [T, B, N] or [T, B, C, H, W], none of them 0",
         )
     chunk = int(np.prod(dataset.chunks)) * dataset.dtype.itemsize if dataset.chunks else 0
     if chunk > MAX_CHUNK_BYTES:
         raise InputError(
             f"chunks of {chunk / 2**20:.0f} MiB",
             where=where,
-            mend=f"write it in chunks of at most {MAX_CHUNK_BYTES >> 20} MiB",
+            hint=f"write it in chunks of at most {MAX_CHUNK_BYTES >> 20} MiB",
         )
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"not a readable HDF5 file ({error})", where=str(path), mend="write it again")
+    return InputError(f"not a readable HDF5 file ({error})", where=str(path), hint="write it again")

@@ -69,12 +69,12 @@ def profile(
     integer = _integer(net)
     targets = _targets(hw)
     if step_us is not None and not step_us > 0:
-        raise InputError(f"a step of {step_us} us", where="step_us", mend="give a positive time")
+        raise InputError(f"a step of {step_us} us", where="step_us", hint="give a positive time")
     if host_us is not None and not 0 <= host_us < inf:
         raise InputError(
             f"a host's time of {host_us} us a step",
             where="host_us",
-            mend="give a time that is not negative",
+            hint="give a time that is not negative",
         )
     check_rate(rate_hz)
     if record is None:
@@ -112,13 +112,13 @@ def _integer(net: object) -> IntNetwork:
     if isinstance(net, str | Path):
         raise InputError(
             f"{str(net)!r} is a path, not a network",
-            mend="call sdcl_neuro.profile, which takes paths, or give sdcl_neuro.load(path)",
+            hint="call sdcl_neuro.profile, which takes paths, or give sdcl_neuro.load(path)",
         )
     found = net if isinstance(net, IntNetwork) else getattr(net, "integer", None)
     if not isinstance(found, IntNetwork):
         raise InputError(
             "the network is not in a chip's integers, so it has no exact counts",
-            mend="convert it first (sdcl-neuro convert, or conversion.quantize)",
+            hint="convert it first (sdcl-neuro convert, or conversion.quantize)",
         )
     return found
 
@@ -131,13 +131,13 @@ def _targets(hw: Hardware | Sequence[Hardware]) -> list[HardwareProfile]:
     names = [entry.name for entry in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"hardware {', '.join(twice)} given twice", mend="name each target once")
+        raise InputError(f"hardware {', '.join(twice)} given twice", hint="name each target once")
     return found
 
 
 def _run(net: IntNetwork, spikes: object, device: str) -> Record:
     if spikes is None:
-        raise InputError("neither spikes nor a record to profile", mend="give one of them")
+        raise InputError("neither spikes nor a record to profile", hint="give one of them")
     from sdcl_neuro.engine import run_network
 
     leading = tuple(getattr(spikes, "shape", ()))[:2]  # of anything else the engine judges
@@ -153,7 +153,7 @@ def _expect_same_run(spikes: object, record: Record) -> None:
             f"the record is of {record.steps} steps and {record.samples} samples, the spikes of "
             f"{' and '.join(map(str, found)) or 'no shape'}",
             where="record",
-            mend="give the spikes that were run, or the record alone",
+            hint="give the spikes that were run, or the record alone",
         )
 
 

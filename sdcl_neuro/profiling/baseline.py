@@ -128,16 +128,16 @@ def read_baseline(path: Path | str) -> dict[str, Any]:
             content = stream.read(_LARGEST_FILE + 1)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
-        raise InputError(message, where=str(path), mend=hint) from error
+        raise InputError(message, where=str(path), hint=hint) from error
     try:
         found = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError("not JSON", where=str(path), mend=hint) from error
+        raise InputError("not JSON", where=str(path), hint=hint) from error
     schema = found.get("schema") if isinstance(found, dict) else None
     name = schema.get("name") if isinstance(schema, dict) else None
     if name != SCHEMA["name"]:
         raise InputError(
-            f"expected a profile, got {name or 'no schema'}", where=str(path), mend=hint
+            f"expected a profile, got {name or 'no schema'}", where=str(path), hint=hint
         )
     return dict(found)
 
@@ -160,7 +160,7 @@ def compare(
         raise InputError(
             f"expected a tolerance of at least 0, got {100 * tolerance:g} %",
             where="--tolerance",
-            mend="give a percentage",
+            hint="give a percentage",
         )
     now, before = dict(_figures(profile.to_dict())), dict(_figures(baseline))
     both = [name for name in now if name in before]

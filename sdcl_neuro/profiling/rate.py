@@ -131,7 +131,7 @@ def check_rate(rate_hz: float | None) -> None:
         raise InputError(
             f"a rate of {rate_hz} inferences a second",
             where="rate",
-            mend="give a positive number, in Hz",
+            hint="give a positive number, in Hz",
         )
 
 

@@ -127,14 +127,14 @@ def workload(net: IntNetwork, record: Record) -> Workload:
     if not record.activity or not record.samples or not record.steps:
         raise InputError(
             f"a record of backend '{record.backend}' without counts, samples or steps",
-            mend="run the network with the loihi backend on at least one sample",
+            hint="run the network with the loihi backend on at least one sample",
         )
     seen = [(entry.name, entry.neurons) for entry in record.activity]
     own = [(layer.name, layer.neurons) for layer in net.layers]
     if seen != own:
         raise InputError(
             f"the record's layers {seen} are not the network's {own}",
-            mend="profile the network that was run",
+            hint="profile the network that was run",
         )
     pairs = zip(net.layers, record.activity, strict=True)
     return Workload(

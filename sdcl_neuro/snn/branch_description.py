@@ -66,7 +66,7 @@ class BranchDescription:
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise InputError(
                 f"not the description of an event branch ({error})",
-                mend="write it with BranchDescription.to_dict",
+                hint="write it with BranchDescription.to_dict",
             ) from None
         return description
 
@@ -77,10 +77,10 @@ class BranchDescription:
             raise InputError(
                 f"an event branch of {self.layers} with {self.in_channels} input channels",
                 where="BranchDescription",
-                mend="give at least one layer of positive whole channels, kernel and stride",
+                hint="give at least one layer of positive whole channels, kernel and stride",
             )
         if any(not _is_count(layer.padding + 1) for layer in self.layers):
-            raise InputError("a negative padding", where="BranchDescription", mend="give 0 or more")
+            raise InputError("a negative padding", where="BranchDescription", hint="give 0 or more")
         numbers, flags = (self.beta, self.threshold), (self.bias, self.learn_beta)
         kinds = [isinstance(n, int | float) and not isinstance(n, bool) for n in numbers]
         kinds += [type(flag) is bool for flag in (*flags, self.learn_threshold)]
@@ -90,7 +90,7 @@ class BranchDescription:
             raise InputError(
                 f"beta {self.beta}, threshold {self.threshold}",
                 where="BranchDescription",
-                mend="give a beta in [0, 1] and a positive threshold",
+                hint="give a beta in [0, 1] and a positive threshold",
             )
 
     def output_shape(self, size: Pair) -> tuple[int, int, int]:

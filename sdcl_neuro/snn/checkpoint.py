@@ -148,7 +148,7 @@ def read_document(folder: Path, name: str, *, mend: str) -> Any:
     """
     path = folder / name
     if not path.is_file():
-        raise InputError(f"no {name} in it", where=str(folder), mend=mend)
+        raise InputError(f"no {name} in it", where=str(folder), hint=mend)
     if path.stat().st_size > _DOCUMENT_BYTES_MAX:
         raise broken(folder, f"{name} is larger than {_DOCUMENT_BYTES_MAX} bytes")
     try:
@@ -223,4 +223,4 @@ def _versions() -> dict[str, str]:
 
 def broken(folder: Path, what: str) -> InputError:
     """An error that says what is wrong with a checkpoint, in one line."""
-    return InputError(" ".join(what.split()), where=f"checkpoint {folder}", mend=_MEND)
+    return InputError(" ".join(what.split()), where=f"checkpoint {folder}", hint=_MEND)

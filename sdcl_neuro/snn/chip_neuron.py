@@ -73,7 +73,7 @@ class ChipNeuron:
                 raise InputError(
                     f"{name} has {value.numel()} values where the chip has one per population",
                     where=type(self).__name__,
-                    mend=f"give one {name} for the layer",
+                    hint=f"give one {name} for the layer",
                 )
         self.register_buffer("scale", torch.tensor(float(scale), dtype=torch.float64))
         self.mode = mode
@@ -94,14 +94,14 @@ class ChipNeuron:
             raise InputError(
                 "no weight scale is chosen, so there are no chip integers yet",
                 where=type(self).__name__,
-                mend="call prepare_quantization first",
+                hint="call prepare_quantization first",
             )
         threshold = quantize_threshold(float(self.threshold.detach()), scale)
         if not 0 <= threshold <= THRESHOLD_MAX:
             raise InputError(
                 f"threshold {threshold} is not in 0 to {THRESHOLD_MAX}",
                 where=type(self).__name__,
-                mend="choose the scale again",
+                hint="choose the scale again",
             )
         alpha = getattr(self, "alpha", None)
         kept = 0.0 if alpha is None else float(alpha.detach().clamp(0, 1))

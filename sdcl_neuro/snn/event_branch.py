@@ -54,7 +54,7 @@ class EventBranch(nn.Module):
         description.check()
         if recompute_steps is not None and recompute_steps < 1:
             raise InputError(
-                f"recompute_steps {recompute_steps}", where="EventBranch", mend="give 1 or more"
+                f"recompute_steps {recompute_steps}", where="EventBranch", hint="give 1 or more"
             )
         self.description = description
         self.recompute_steps = recompute_steps
@@ -100,7 +100,7 @@ class EventBranch(nn.Module):
             InputError: for integers before `prepare_quantization`.
         """
         if mode not in ("float", "int"):
-            raise InputError(f"mode {mode!r}", where="EventBranch", mend="use 'float' or 'int'")
+            raise InputError(f"mode {mode!r}", where="EventBranch", hint="use 'float' or 'int'")
         for index in range(len(self.neurons)):
             neuron = self._neuron(index)
             if mode == "int":
@@ -189,7 +189,7 @@ class EventBranch(nn.Module):
             raise InputError(
                 f"an input of {size[0]}x{size[1]} leaves nothing after the convolutions",
                 where="EventBranch",
-                mend="give a larger input",
+                hint="give a larger input",
             )
         layers = [
             self._float_layer(index, shapes[index], shapes[index + 1])
@@ -240,13 +240,13 @@ class EventBranch(nn.Module):
             raise InputError(
                 f"spikes of shape {list(spikes.shape)}",
                 where="EventBranch",
-                mend=f"give [T, B, {self.description.in_channels}, H, W]",
+                hint=f"give [T, B, {self.description.in_channels}, H, W]",
             )
         if not (spikes.numel() and spikes.is_floating_point()):
             raise InputError(
                 f"spikes of {spikes.dtype}, {spikes.numel()} of them",
                 where="EventBranch",
-                mend="give at least one step and sample, as float",
+                hint="give at least one step and sample, as float",
             )
 
 

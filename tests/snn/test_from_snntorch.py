@@ -167,7 +167,7 @@ def test_every_reason_comes_in_one_answer():
         match = [r for r in refused.value.refusals if r.where == place]
         assert match, place
         assert reason in match[0].what
-        assert remedy in match[0].mend
+        assert remedy in match[0].hint
 
 
 def _renamed():

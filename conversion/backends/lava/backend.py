@@ -95,14 +95,14 @@ def run_many(
             together.
     """
     if device != "cpu":
-        raise InputError(f"device {device!r}", where="lava", mend="Lava runs on the CPU: use cpu")
+        raise InputError(f"device {device!r}", where="lava", hint="Lava runs on the CPU: use cpu")
     if run_cfg not in RUN_CONFIGS:
-        raise InputError(f"run_cfg {run_cfg!r}", mend=f"use one of {', '.join(RUN_CONFIGS)}")
+        raise InputError(f"run_cfg {run_cfg!r}", hint=f"use one of {', '.join(RUN_CONFIGS)}")
     if timeout_s is not None and not timeout_s > 0:
-        raise InputError(f"timeout_s {timeout_s}", where="lava", mend="give seconds, above 0")
+        raise InputError(f"timeout_s {timeout_s}", where="lava", hint="give seconds, above 0")
     if membranes and run_cfg != "sim":
         what = "membranes are read in simulation only; a board needs a probe of its own"
-        raise InputError(what, where="lava", mend="use run_cfg='sim', or end in spiking neurons")
+        raise InputError(what, where="lava", hint="use run_cfg='sim', or end in spiking neurons")
     require_lava()
     with tempfile.TemporaryDirectory(prefix="sdcl_neuro_lava_") as name:
         folder = Path(name)

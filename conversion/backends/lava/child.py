@@ -39,8 +39,8 @@ def run_worker(folder: Path, *, timeout_s: float | None) -> None:
     finally:
         _end(process)
     if not finished:
-        mend = "allow more time, or give fewer steps, samples or layers"
-        raise EnvironmentFault(f"no result after {timeout_s:g} s", where="lava", mend=mend)
+        hint = "allow more time, or give fewer steps, samples or layers"
+        raise EnvironmentFault(f"no result after {timeout_s:g} s", where="lava", hint=hint)
     if process.returncode != 0:
         raise _fault(folder, process.returncode)
 
@@ -105,8 +105,8 @@ def _fault(folder: Path, code: int) -> EnvironmentFault:
         what = f"the worker was ended by {signal.Signals(-code).name}"
     else:
         what = f"the worker ended with code {code}"
-    mend = "run with --debug for the worker's traceback"
-    fault = EnvironmentFault(what, where="lava", mend=mend)
+    hint = "run with --debug for the worker's traceback"
+    fault = EnvironmentFault(what, where="lava", hint=hint)
     fault.add_note("\n".join(["In the Lava worker:", *found, _text(folder / "log.txt")]))
     return fault
 

@@ -75,7 +75,7 @@ def require_lava() -> None:
     found = status()
     if not found.ready:
         what = f"not installed ({', '.join(found.missing)} missing)"
-        raise EnvironmentFault(what, where="lava", mend=f"run `{COMMAND}`")
+        raise EnvironmentFault(what, where="lava", hint=f"run `{COMMAND}`")
 
 
 def install(*, quiet: bool = False) -> LavaStatus:
@@ -101,7 +101,7 @@ def _pip(arguments: list[str]) -> None:
         raise EnvironmentFault(
             f"pip ended with code {done.returncode}",
             where="lava install",
-            mend="see pip's message above",
+            hint="see pip's message above",
         )
 
 

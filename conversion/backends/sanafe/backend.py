@@ -115,7 +115,7 @@ def run(
         EnvironmentFault: SANA-FE is missing, failed or timed out.
     """
     if device != "cpu":
-        raise InputError(f"device {device!r}", where="sanafe", mend="use cpu")
+        raise InputError(f"device {device!r}", where="sanafe", hint="use cpu")
     net = model if isinstance(model, IntNetwork) else model.need_integer()
     return simulate(net, spikes, layers=layers, sanafe=sanafe, timeout_s=timeout_s).record
 
@@ -140,7 +140,7 @@ def simulate(
     check_run(net, run_network(net, values, layers=()))
     interpreter, version = find_interpreter(sanafe)
     if timeout_s is not None and not timeout_s > 0:
-        raise InputError(f"timeout_s {timeout_s}", where="sanafe", mend="give seconds, above 0")
+        raise InputError(f"timeout_s {timeout_s}", where="sanafe", hint="give seconds, above 0")
     with tempfile.TemporaryDirectory(prefix="sdcl_neuro_sanafe_") as name:
         folder = Path(name)
         write_job(net, values, place(net), folder)
@@ -178,7 +178,7 @@ def _execute(interpreter: str, folder: Path, timeout_s: float | None) -> None:
         raise EnvironmentFault(
             f"no result after {timeout_s:g} s",
             where="sanafe",
-            mend="allow more time, or give fewer steps or samples",
+            hint="allow more time, or give fewer steps or samples",
         ) from error
     if done.returncode != 0:
         lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()

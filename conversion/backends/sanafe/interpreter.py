@@ -34,7 +34,7 @@ def find_interpreter(given: str | Path | None = None) -> tuple[str, str]:
             raise InputError(
                 "not a Python interpreter that has the package sanafe",
                 where=str(given),
-                mend="give the path of one, such as ENV/bin/python",
+                hint="give the path of one, such as ENV/bin/python",
             )
         return str(given), found
     for candidate in dict.fromkeys(_candidates()):
@@ -45,7 +45,7 @@ def find_interpreter(given: str | Path | None = None) -> tuple[str, str]:
     raise EnvironmentFault(
         "SANA-FE was not found (GPL-3, so it runs as a program of its own)",
         where="sanafe",
-        mend="python3 -m venv ENV && ENV/bin/pip install sanafe, "
+        hint="python3 -m venv ENV && ENV/bin/pip install sanafe, "
         f"then set {VARIABLE}=ENV/bin/python, or give {where}",
     )
 

@@ -102,7 +102,7 @@ def seat(net: IntNetwork, placed: Fit, profile: HardwareProfile, spiking: Ints) 
     """
     chip, placement = chip_of(profile), placed.placement
     if placement is None or chip.mesh is None or chip.cores is None:
-        raise InputError(f"the profile {placed.hw} has no mesh", where="sanafe", mend="use loihi1")
+        raise InputError(f"the profile {placed.hw} has no mesh", where="sanafe", hint="use loihi1")
     mesh = chip.mesh
     numbers = [_core(s.chip, s.column, s.row, s.core, mesh) for s in placement.seats]
     cores = [np.zeros(layer.neurons, np.int64) for layer in net.layers]
@@ -135,7 +135,7 @@ def _limit(profile: HardwareProfile) -> int:
     limit = capacity(profile.limits.get("neurons_per_core"))
     if limit is None:
         what = f"the profile {profile.name} does not say how many neurons a core holds"
-        raise InputError(what, where="sanafe", mend="use loihi1")
+        raise InputError(what, where="sanafe", hint="use loihi1")
     return int(limit)
 
 

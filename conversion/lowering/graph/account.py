@@ -164,7 +164,7 @@ def read_account(meta: Mapping[str, Any], shapes: Sequence[Shape]) -> Account | 
         relayed = tuple(int(n) for n in stored["relayed"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(
-            f"its account of the graph is damaged ({error})", where="meta", mend="convert it again"
+            f"its account of the graph is damaged ({error})", where="meta", hint="convert it again"
         ) from error
     return Account(tensors[0], tensors[1], tensors[2], relayed)
 

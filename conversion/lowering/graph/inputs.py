@@ -43,15 +43,15 @@ def split_inputs(
     if isinstance(given, Mapping):
         if set(given) != set(shapes):
             what = f"spikes of {', '.join(map(str, given)) or 'nothing'}"
-            mend = f"give {', '.join(shapes)}"
-            raise InputError(what, where=where, mend=mend)
+            hint = f"give {', '.join(shapes)}"
+            raise InputError(what, where=where, hint=hint)
         found = {name: _checked(given[name], f"{where} {name}") for name in shapes}
     else:
         found = _cut(shapes, _checked(given, where), where)
     steps = {values.shape[:2] for values in found.values()}
     if len(steps) > 1:
         what = f"inputs of {', '.join(f'{t} steps, {b} samples' for t, b in sorted(steps))}"
-        raise InputError(what, where=where, mend="give all inputs the same steps and samples")
+        raise InputError(what, where=where, hint="give all inputs the same steps and samples")
     largest = max(1, 2**message_bits - 1)
     for name, values in found.items():
         if values.shape[2:] != shapes[name]:
@@ -59,13 +59,13 @@ def split_inputs(
                 f"spikes of shape {list(values.shape)} for the input {name!r}, which takes "
                 f"[T, B, {', '.join(map(str, shapes[name]))}]",
                 where=where,
-                mend="encode them for this network",
+                hint="encode them for this network",
             )
         if int(values.max()) > largest:
             raise InputError(
                 f"a count of {int(values.max())} where the network takes at most {largest}",
                 where=where,
-                mend="make the spikes binary, or set the network's message_bits",
+                hint="make the spikes binary, or set the network's message_bits",
             )
     return found
 
@@ -81,12 +81,12 @@ def _cut(shapes: Mapping[str, Shape], values: Spikes, where: str) -> dict[str, S
     if len(shapes) == 1:
         return dict.fromkeys(shapes, values)
     if len({shape[1:] for shape in shapes.values()}) > 1:
-        mend = f"give a mapping from {', '.join(shapes)} to spikes"
-        raise InputError("one array for inputs of several sizes", where=where, mend=mend)
+        hint = f"give a mapping from {', '.join(shapes)} to spikes"
+        raise InputError("one array for inputs of several sizes", where=where, hint=hint)
     wanted = sum(shape[0] for shape in shapes.values())
     if values.shape[2] != wanted:
-        mend = f"give the channels of {', '.join(shapes)} one after another"
-        raise InputError(f"{values.shape[2]} channels, expected {wanted}", where=where, mend=mend)
+        hint = f"give the channels of {', '.join(shapes)} one after another"
+        raise InputError(f"{values.shape[2]} channels, expected {wanted}", where=where, hint=hint)
     ends = np.cumsum([shape[0] for shape in shapes.values()])[:-1]
     parts = np.split(values, ends, axis=2)
     return dict(zip(shapes, parts, strict=True))

@@ -116,13 +116,13 @@ def _grouped(raw: RawLayer, entry: Mapping[str, Any]) -> RawLayer:
     weight = np.concatenate([raw.weight[rows, columns] for rows, columns in blocks])
     if not np.array_equal(spread(weight, groups), raw.weight):
         what = f"the graph has weights outside the {groups} groups of its metadata"
-        raise InputError(what, where=raw.where, mend="convert the network again")
+        raise InputError(what, where=raw.where, hint="convert the network again")
     return replace(raw, weight=weight, convolution=replace(raw.convolution, groups=groups))
 
 
 def _damaged(reason: str) -> InputError:
     what = f"metadata {KEY!r} is damaged: {reason}"
-    return InputError(what, mend="convert the network again")
+    return InputError(what, hint="convert the network again")
 
 
 def _array(metadata: Mapping[str, Any], key: str, shape: tuple[int, ...], kinds: str) -> Array:
@@ -232,7 +232,7 @@ def _agree(layers: tuple[RawLayer, ...], net: FloatNetwork, form: Form) -> None:
                 same = np.allclose(in_graph, claimed, rtol=_TOLERANCE, atol=0)
             if not same:
                 what = f"the graph and its metadata disagree on the {name} of layer {index}"
-                raise InputError(what, where=graph.where, mend="convert the network again")
+                raise InputError(what, where=graph.where, hint="convert the network again")
 
 
 def _or_zero(values: Array | None) -> Array:

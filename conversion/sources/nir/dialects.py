@@ -33,7 +33,7 @@ def row_of(writer: str | None) -> Writer:
     name = OWN_WORDS if writer is None else writer
     if name not in WRITERS:
         what = f"unknown writer {name!r}"
-        raise InputError(what, where=spelled(python="writer", command="--writer"), mend=names())
+        raise InputError(what, where=spelled(python="writer", command="--writer"), hint=names())
     return WRITERS[name]
 
 

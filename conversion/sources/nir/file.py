@@ -47,8 +47,8 @@ def read_tree(path: Path | str) -> Tree:
             return _Reader(guard, path.stat().st_size).group(root, depth=0)
     except InputError as error:
         # The guard is the .net reader's too, and names what it mostly reads.
-        mend = error.mend.replace(".net", ".nir")
-        raise InputError(error.what, where=error.where, mend=mend) from error
+        hint = error.hint.replace(".net", ".nir")
+        raise InputError(error.what, where=error.where, hint=hint) from error
 
 
 class _Reader:

@@ -66,7 +66,7 @@ def from_nir(
     """
     if approximate != (calibration is not None):
         hint = "give both approximate=True and calibration=spikes, or neither"
-        raise InputError("one of approximate and calibration", where="from_nir", mend=hint)
+        raise InputError("one of approximate and calibration", where="from_nir", hint=hint)
     net = _read(source, dt=dt, writer=writer, approximate=approximate, calibration=calibration)
     if not compare:
         return net
@@ -123,8 +123,8 @@ def _check_ours(tree: Tree, dt: float | None, writer: str | None, where: str) ->
         said = "states none" if stored is None else f"states {stored:g} s"
         option = spelled(python="dt", command="--dt")
         what = f"a step of {dt:g} s for a file of ours that {said}"
-        raise InputError(what, where=where, mend=f"leave {option} out")
+        raise InputError(what, where=where, hint=f"leave {option} out")
     if writer not in (None, OWN_WORDS):
         option = spelled(python="writer", command="--writer")
         what = f"written by sdcl_neuro, not by {writer}"
-        raise InputError(what, where=where, mend=f"leave {option} out")
+        raise InputError(what, where=where, hint=f"leave {option} out")

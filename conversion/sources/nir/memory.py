@@ -27,16 +27,16 @@ def tree_of(graph: object) -> Tree:
     if type(graph).__name__ != "NIRGraph" or not hasattr(graph, "nodes"):
         kind = f"{type(graph).__module__}.{type(graph).__name__}"
         what = f"expected the path of a .nir file or a nir.NIRGraph, got {kind}"
-        raise InputError(what, where="from_nir", mend="give one of these")
+        raise InputError(what, where="from_nir", hint="give one of these")
     return _graph(graph, "graph", depth=0)
 
 
 def _graph(graph: Any, where: str, *, depth: int) -> Tree:
     if depth > MAX_DEPTH:
-        raise InputError(f"subgraphs nest deeper than {MAX_DEPTH}", where=where, mend="flatten it")
+        raise InputError(f"subgraphs nest deeper than {MAX_DEPTH}", where=where, hint="flatten it")
     if not isinstance(graph.nodes, Mapping):
         what = f"its nodes are a {type(graph.nodes).__name__}, not a dictionary"
-        raise InputError(what, where=where, mend="build it as nir.NIRGraph(nodes, edges)")
+        raise InputError(what, where=where, hint="build it as nir.NIRGraph(nodes, edges)")
     tree: Tree = {"type": "NIRGraph", "nodes": {}}
     tree["edges"] = np.array([tuple(edge) for edge in graph.edges or []], dtype=object)
     for name, node in graph.nodes.items():
@@ -54,7 +54,7 @@ def _node(node: Any, where: str, *, depth: int) -> Tree:
     if not (is_dataclass(node) and type(node).__module__.split(".")[0] == "nir"):
         what = f"expected a NIR node, got {type(node).__module__}.{kind}"
         hint = "export the module to NIR with its own library first"
-        raise InputError(what, where=where, mend=hint)
+        raise InputError(what, where=where, hint=hint)
     tree: Tree = {"type": kind}
     for field in fields(node):
         value = getattr(node, field.name, None)
@@ -81,10 +81,10 @@ def _value(value: Any, where: str) -> Any:
     except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:120]
         what = f"a {type(value).__name__} that holds no plain numbers ({reason})"
-        raise InputError(what, where=where, mend="give an array or a dense tensor") from error
+        raise InputError(what, where=where, hint="give an array or a dense tensor") from error
     if array.dtype == object and not all(isinstance(item, str) for item in array.reshape(-1)):
         what = f"a {type(value).__name__} that holds no plain numbers"
-        raise InputError(what, where=where, mend="give an array or a dense tensor")
+        raise InputError(what, where=where, hint="give an array or a dense tensor")
     return array
 
 

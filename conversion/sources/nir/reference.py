@@ -79,7 +79,7 @@ def reference_run(
     given = spikes if isinstance(spikes, Mapping) else dict.fromkeys(graph.inputs[:1], spikes)
     if sorted(given) != sorted(graph.inputs):
         what = f"spikes for {', '.join(given) or 'no input'}; its inputs are {graph.inputs}"
-        raise InputError(what, where=where, mend="give {name: spikes} with these names")
+        raise InputError(what, where=where, hint="give {name: spikes} with these names")
     frames = {name: _tensor(check_spikes(values)) for name, values in given.items()}
     named = [name for name in graph.order if nodes[name].type in POPULATIONS]
     kept: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in named}

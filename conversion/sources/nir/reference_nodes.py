@@ -238,5 +238,5 @@ def make_unit(node: Node, context: Context) -> Unit:
     """
     if node.type not in UNITS:
         what = f"{node.type} is not run by the float64 reference"
-        raise InputError(what, where=node.where, mend=f"use {', '.join(UNITS)}")
+        raise InputError(what, where=node.where, hint=f"use {', '.join(UNITS)}")
     return UNITS[node.type](node, context)

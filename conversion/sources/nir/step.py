@@ -200,16 +200,16 @@ def stored_step(metadata: object) -> float | None:
 
 def _check(dt: object, what: str) -> None:
     if isinstance(dt, bool) or not isinstance(dt, int | float | np.number):
-        raise InputError(f"{what} is {dt!r}", where="dt", mend="give a time in seconds")
+        raise InputError(f"{what} is {dt!r}", where="dt", hint="give a time in seconds")
     if not (isfinite(dt) and dt > 0):
-        raise InputError(f"{what} is {dt:g} s", where="dt", mend="give a positive time in seconds")
+        raise InputError(f"{what} is {dt:g} s", where="dt", hint="give a positive time in seconds")
 
 
 def _agree(dt: float, row: Writer, writer: str | None) -> None:
     if row.step_s is not None and not same_step(dt, row.step_s):
         what = f"a step of {dt:g} s for {writer}, whose exporter always writes for {row.step_s:g} s"
         hint = "leave one of the two out"
-        raise InputError(what, where=spelled(python="dt", command="--dt"), mend=hint)
+        raise InputError(what, where=spelled(python="dt", command="--dt"), hint=hint)
 
 
 def same_step(one: float, two: float) -> bool:

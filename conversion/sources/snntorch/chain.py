@@ -106,7 +106,7 @@ def lower_chain(
                 )
             _add(chain, name, module)
         except Unsupported as unfit:
-            chain.refusals += [Refusal(where, what, mend) for what, mend in unfit.reasons]
+            chain.refusals += [Refusal(where, what, hint) for what, hint in unfit.reasons]
             if not isinstance(module, (*NEURONS, *NORMS)):
                 # What it would have handed on is unknown: later shapes cannot be judged.
                 chain.known, chain.waiting, chain.pool = False, None, None
@@ -124,8 +124,8 @@ def _expect_end(chain: _Chain) -> None:
         chain.refusals.append(Refusal(where, what, "put a Leaky behind it"))
     elif chain.pool is not None:
         what = f"ends with pooling ({chain.pool.text}), behind which no synapse stands"
-        mend = "leave it out and pool the spikes that are read, or put a Linear and Leaky behind"
-        chain.refusals.append(Refusal(where, what, mend))
+        hint = "leave it out and pool the spikes that are read, or put a Linear and Leaky behind"
+        chain.refusals.append(Refusal(where, what, hint))
     elif not chain.layers and not chain.refusals:
         chain.refusals.append(Refusal(where, "no layer with neurons", "add synapse and Leaky"))
 
@@ -196,8 +196,8 @@ def _normalise(chain: _Chain, name: str, module: Norm) -> None:
         chain.waiting = fold_norm(chain.waiting, module)
         chain.notes.append(f"{name}: batch norm folded, with its running statistics")
     elif chain.known:
-        mend = "put it between a synapse and its neuron"
-        raise Unsupported([("normalises spikes, which cannot be folded", mend)])
+        hint = "put it between a synapse and its neuron"
+        raise Unsupported([("normalises spikes, which cannot be folded", hint)])
 
 
 def _flatten(chain: _Chain, module: nn.Flatten) -> None:

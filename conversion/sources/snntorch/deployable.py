@@ -42,7 +42,7 @@ def make_deployable(module: nn.Module) -> nn.Module:
             replacements[id(child)] = _replacement(child)
         except Unsupported as unfit:
             where = f"{name or 'the module'} ({type(child).__name__})"
-            refusals += [Refusal(where, what, mend) for what, mend in unfit.reasons]
+            refusals += [Refusal(where, what, hint) for what, hint in unfit.reasons]
     if refusals:
         raise NetworkRefused(refusals)
     for parent in list(module.modules()):

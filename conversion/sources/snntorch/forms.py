@@ -143,10 +143,10 @@ def find_form(held: Deployed, like: Tensor) -> Found:
     if strangers:
         raise NetworkRefused(sorted(strangers, key=_is_batch)[:1])
     what = f"its forward runs neither on all steps nor on one ({'; '.join(dict.fromkeys(faults))})"
-    mend = "give a module whose forward takes the spikes alone"
+    hint = "give a module whose forward takes the spikes alone"
     if like.dtype not in (torch.float32, torch.float64):
-        mend = f"it computes in {like.dtype}: call module.float(), or let its forward run in that"
-    raise InputError(what, where=where, mend=mend)
+        hint = f"it computes in {like.dtype}: call module.float(), or let its forward run in that"
+    raise InputError(what, where=where, hint=hint)
 
 
 _SHORT: dict[Kind, str] = {
@@ -211,7 +211,7 @@ def _attempt(held: Deployed, form: Form, given: Tensor) -> Found | Refusal:
         form.drive(held, handed)
     if not calls:
         where = type(held.module).__name__
-        raise InputError("its forward calls no module", where=where, mend=CHAIN_MEND)
+        raise InputError("its forward calls no module", where=where, hint=CHAIN_MEND)
     passes = passes_of(calls, samples=samples)
     if form.whole:
         arrives = len(passes) <= len(given) and _receives(passes, given)
@@ -256,14 +256,14 @@ def _stranger(call: Call, *, encoded: int) -> Refusal:
     """Why a first layer cannot be read; `encoded` steps were made of one input."""
     if encoded > 1:
         what = f"receives something else than the input given, in each of {encoded} steps"
-        mend = (
+        hint = (
             "take the encoding out of the forward: give it the steps as encoded, for example "
             f"spikegen.rate(x, num_steps={encoded}), and let it loop over them"
         )
     else:
         what = "receives something else than the spikes given"
-        mend = "change the spikes before the network, not in it"
-    return Refusal(call.name, what, mend)
+        hint = "change the spikes before the network, not in it"
+    return Refusal(call.name, what, hint)
 
 
 def _in_turn(module: nn.Module, flow: Any) -> Any:

@@ -232,8 +232,8 @@ def _expect_close(node: Node, own: Tensor, described: Tensor, bound: float) -> N
     off = float((own.reshape(described.shape) - described).abs().max())
     if off > bound * _ROUNDINGS * len(described):
         what = f"its membrane differs from its description's by up to {off:.3g}"
-        mend = "leave the neurons' states to the neurons, starting at zero"
-        raise NetworkRefused([Refusal(node.name, what, mend)])
+        hint = "leave the neurons' states to the neurons, starting at zero"
+        raise NetworkRefused([Refusal(node.name, what, hint)])
 
 
 def _open_ends(

@@ -247,13 +247,13 @@ def _population(module: Any, shape: tuple[int, ...], alone: tuple[int, ...]) -> 
     try:
         read = read_neuron(plain, shape=alone, running=module)
         if read.sends != 1:
-            mend = "use graded_spikes_factor=1 and scale the next weights"
-            raise Unsupported([("graded spikes in a graph", mend)])
+            hint = "use graded_spikes_factor=1 and scale the next weights"
+            raise Unsupported([("graded spikes in a graph", hint)])
         matrix, drive = recurrent_matrix(read.recurrence, shape)
     except Unsupported as unsupported:
         raise Misfit(
             "; ".join(what for what, _ in unsupported.reasons),
-            "; ".join(dict.fromkeys(mend for _, mend in unsupported.reasons)),
+            "; ".join(dict.fromkeys(hint for _, hint in unsupported.reasons)),
         ) from None
     beta = decays.get("beta", np.asarray(read.beta))
     alpha = decays.get("alpha", np.asarray(read.alpha))

@@ -55,8 +55,8 @@ def graph_instead(
     if plain:
         raise refused
     what = "neurons in a graph are taken only as the chip computes them"
-    mend = "call conversion.make_deployable(module) and train a little more"
-    raise NetworkRefused([*refused.refusals, Refusal("graph", what, mend)]) from None
+    hint = "call conversion.make_deployable(module) and train a little more"
+    raise NetworkRefused([*refused.refusals, Refusal("graph", what, hint)]) from None
 
 
 _ONLY_OF_CHAINS = (

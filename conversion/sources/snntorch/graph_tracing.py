@@ -227,7 +227,7 @@ def trace_graph(module: nn.Module, sample: Tensor) -> Traced:
     if refused is not None and refused[1]:
         raise NetworkRefused(list(dict.fromkeys(refused[1])))
     what = f"its forward runs neither on all steps nor on one ({'; '.join(faults)})"
-    raise InputError(what, where=where, mend="give a module whose forward takes the spikes alone")
+    raise InputError(what, where=where, hint="give a module whose forward takes the spikes alone")
 
 
 def _sequence(module: nn.Module, given: Tensor) -> None:

@@ -175,8 +175,8 @@ def _common_reasons(module: Any) -> Iterator[Reason]:
         yield "a state quantised by snnTorch", "use state_quant=False; quantize does it"
     factor = module.graded_spikes_factor.detach()
     if factor.numel() != 1 or (isinstance(module, _RLEAKY) and bool((factor != 1).any())):
-        mend = "use graded_spikes_factor=1 and scale the next weights"
-        yield "graded spikes that differ, or that its recurrence reads", mend
+        hint = "use graded_spikes_factor=1 and scale the next weights"
+        yield "graded spikes that differ, or that its recurrence reads", hint
     elif not float(factor) > 0:
         yield f"graded spikes of {float(factor):g}", "use a positive graded_spikes_factor"
     with torch.no_grad():
@@ -200,8 +200,8 @@ def single_number(module: nn.Module, name: str) -> float:
             f"{name} differs between neurons, from {float(value.min()):g} to "
             f"{float(value.max()):g}; the chip has one per population"
         )
-        mend = f"use one {name} for the layer, its mean for example, and train a little more"
-        raise Unsupported([(what, mend)])
+        hint = f"use one {name} for the layer, its mean for example, and train a little more"
+        raise Unsupported([(what, hint)])
     return float(value.flatten()[0])
 
 

@@ -103,7 +103,7 @@ def _run(held: Deployed, form: Form, part: Tensor, neurons: Sequence[nn.Module])
             raise InputError(
                 f"its forward failed on the sample ({text})",
                 where=type(held.module).__name__,
-                mend="give a sample on which the module itself runs",
+                hint="give a sample on which the module itself runs",
             ) from error
     return heard
 

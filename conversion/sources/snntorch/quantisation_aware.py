@@ -72,7 +72,7 @@ def set_mode(module: nn.Module, mode: Mode) -> None:
         InputError: for integers where a neuron has no scale yet, or for another mode.
     """
     if mode not in ("float", "int"):
-        raise InputError(f"mode {mode!r}", where="set_mode", mend="use 'float' or 'int'")
+        raise InputError(f"mode {mode!r}", where="set_mode", hint="use 'float' or 'int'")
     neurons = [child for child in module.modules() if isinstance(child, ChipNeuron)]
     if mode == "int":
         for neuron in neurons:
@@ -138,19 +138,19 @@ def _pairs(steps: Steps) -> Iterator[tuple[str, nn.Module, ChipNeuron]]:
     for index, (name, child) in enumerate(steps):
         where = f"module {index} ({name}, {type(child).__name__})"
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            mend = "fold it into the weights before training in integers"
-            refusals.append(Refusal(where, "batch norm has no integers of its own", mend))
+            hint = "fold it into the weights before training in integers"
+            refusals.append(Refusal(where, "batch norm has no integers of its own", hint))
         elif isinstance(child, nn.Conv2d | nn.Linear):
             waiting = name, child
         elif isinstance(child, POOLS) and waiting is not None:
-            mend = "put it behind the neuron"
-            refusals.append(Refusal(where, "pools sums, not spikes, in training", mend))
+            hint = "put it behind the neuron"
+            refusals.append(Refusal(where, "pools sums, not spikes, in training", hint))
         elif isinstance(child, ChipNeuron) and waiting is not None:
             found.append((*waiting, child))
             waiting = None
         elif isinstance(getattr(child, "threshold", None), Tensor):
-            mend = "call conversion.make_deployable(module) first"
-            refusals.append(Refusal(where, "this neuron knows no integers", mend))
+            hint = "call conversion.make_deployable(module) first"
+            refusals.append(Refusal(where, "this neuron knows no integers", hint))
     if refusals:
         raise NetworkRefused(refusals)
     yield from cast(Pairs, found)

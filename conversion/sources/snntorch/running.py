@@ -41,11 +41,11 @@ def module_input(module: nn.Module, values: Any) -> Tensor:
     where = type(module).__name__
     tensors = [*module.parameters(), *module.buffers()]
     if any(is_lazy(each) for each in tensors):
-        mend = "run the module once, or load its weights"
-        raise InputError("a lazy layer has no weights yet", where=where, mend=mend)
+        hint = "run the module once, or load its weights"
+        raise InputError("a lazy layer has no weights yet", where=where, hint=hint)
     if any(each.is_meta for each in tensors):
         what = "its numbers are on the device 'meta', which holds no values"
-        raise InputError(what, where=where, mend="load its weights on 'cpu'")
+        raise InputError(what, where=where, hint="load its weights on 'cpu'")
     own = next((each for each in tensors if each.is_floating_point()), torch.zeros(()))
     return torch.as_tensor(values).to(device=own.device, dtype=own.dtype)
 

@@ -68,8 +68,8 @@ def from_snntorch(
     shape = tuple(sample.shape[2:]) if along_a_line else input_shape(sample)
     if approximate != (calibration is not None):
         what = "approximate=True needs calibration data" if approximate else "calibration is unused"
-        mend = "give both approximate=True and calibration=spikes, or neither"
-        raise InputError(what, where="from_snntorch", mend=mend)
+        hint = "give both approximate=True and calibration=spikes, or neither"
+        raise InputError(what, where="from_snntorch", hint=hint)
     with as_deployed(module) as held:
         if isinstance(held.module, EventBranch):
             net = _from_branch(held.module, shape)
@@ -139,7 +139,7 @@ def _from_branch(branch: EventBranch, shape: Shape) -> FloatNetwork:
         raise InputError(
             f"a sample of shape {list(shape)} a step",
             where="from_snntorch",
-            mend=f"give [T, B, {channels}, H, W]",
+            hint=f"give [T, B, {channels}, H, W]",
         )
     return branch.float_network((shape[1], shape[2]))
 
@@ -151,6 +151,6 @@ def input_shape(sample: Tensor | NDArray[Any]) -> Shape:
         raise InputError(
             f"a sample of shape {list(shape)}",
             where="from_snntorch",
-            mend="give [T, B, N] or [T, B, C, H, W]",
+            hint="give [T, B, N] or [T, B, C, H, W]",
         )
     return shape[2:]

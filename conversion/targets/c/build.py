@@ -27,7 +27,7 @@ def find_compiler() -> str:
         if found is not None:
             return found
     what = f"$CC is {wanted!r}, which is not a program" if wanted else "no C compiler was found"
-    raise EnvironmentFault(what, where="c", mend="install gcc or clang, or name one in $CC")
+    raise EnvironmentFault(what, where="c", hint="install gcc or clang, or name one in $CC")
 
 
 def compile_c(
@@ -45,9 +45,9 @@ def compile_c(
         )
     except subprocess.TimeoutExpired as error:
         raise EnvironmentFault(
-            f"{command[0]} took more than {TIMEOUT_S:g} s", where="c", mend="use fewer weights"
+            f"{command[0]} took more than {TIMEOUT_S:g} s", where="c", hint="use fewer weights"
         ) from error
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "error" in line] or [done.stderr]
         what = f"{command[0]} failed with {done.returncode}: {lines[0].strip()}"
-        raise EnvironmentFault(what, where="c", mend="report it with the network")
+        raise EnvironmentFault(what, where="c", hint="report it with the network")

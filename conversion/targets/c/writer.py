@@ -71,7 +71,7 @@ def refuse_size(net: IntNetwork) -> None:
         raise InputError(
             f"{total:,} weights; a C file holds at most {MAX_WEIGHTS:,}",
             where="c",
-            mend="use fewer or smaller dense layers",
+            hint="use fewer or smaller dense layers",
         )
 
 
@@ -94,11 +94,11 @@ def measure(net: IntNetwork, path: Path) -> Sizes:
 
 def _name(out: Path) -> str:
     if out.suffix != ".c":
-        raise InputError("not the name of a C file", where=out.name, mend="name it OUT.c")
+        raise InputError("not the name of a C file", where=out.name, hint="name it OUT.c")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", out.stem):
         raise InputError(
             f"{out.stem!r} is the prefix of the functions and not a C identifier",
             where=out.name,
-            mend="use letters, digits and _, such as event.c",
+            hint="use letters, digits and _, such as event.c",
         )
     return out.stem

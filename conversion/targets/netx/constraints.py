@@ -50,7 +50,7 @@ def refusals(net: IntNetwork) -> list[Refusal]:
     for index, layer in enumerate(net.layers):
         where = f"layer {index} ({layer.name})"
         if index == 0 and driven:  # no synapse: its weight has the width of a bias
-            found += [Refusal(where, what, mend) for what, mend in _neuron_reasons(layer)]
+            found += [Refusal(where, what, hint) for what, hint in _neuron_reasons(layer)]
             found += input_neurons.refusals(net, where)
         else:
             found += layer_refusals(layer, where=where, before=shape)
@@ -65,11 +65,11 @@ def network_refusals(input_shape: Shape, layers: int, message_bits: int) -> Iter
     elif prod(input_shape) > MAX_ELEMENTS:
         yield Refusal("input", f"more than {MAX_ELEMENTS} inputs", "shrink it")
     if not 0 < layers <= MAX_LAYERS:
-        mend = f"give 1 to {MAX_LAYERS} layers of {', '.join(KINDS)}"
-        yield Refusal("network", f"{layers} layers with neurons", mend)
+        hint = f"give 1 to {MAX_LAYERS} layers of {', '.join(KINDS)}"
+        yield Refusal("network", f"{layers} layers with neurons", hint)
     if not 0 <= message_bits <= MAX_MESSAGE_BITS:
-        mend = f"0 for binary spikes, else 1 to {MAX_MESSAGE_BITS}"
-        yield Refusal("network", f"message_bits {message_bits}", mend)
+        hint = f"0 for binary spikes, else 1 to {MAX_MESSAGE_BITS}"
+        yield Refusal("network", f"message_bits {message_bits}", hint)
 
 
 def layer_refusals(layer: IntLayer, *, where: str, before: Shape | None) -> list[Refusal]:
@@ -82,7 +82,7 @@ def layer_refusals(layer: IntLayer, *, where: str, before: Shape | None) -> list
     """
     reasons = list(_shape_reasons(layer, before)) or list(_weight_reasons(layer))
     reasons += [*_neuron_reasons(layer), *_bias_reasons(layer), *_delay_reasons(layer)]
-    return [Refusal(where, what, mend) for what, mend in reasons]
+    return [Refusal(where, what, hint) for what, hint in reasons]
 
 
 def not_whole(values: NDArray[np.generic]) -> str | None:
@@ -162,8 +162,8 @@ def _convolution_reasons(layer: IntLayer) -> Iterator[Reason]:
     for name, (values, least) in sizes.items():
         if not all(least <= value <= MAX_GEOMETRY for value in values):
             sound = False
-            mend = f"keep it in {least} to {MAX_GEOMETRY}, which is what Lava can hold"
-            yield f"{name} {tuple(values)}", mend
+            hint = f"keep it in {least} to {MAX_GEOMETRY}, which is what Lava can hold"
+            yield f"{name} {tuple(values)}", hint
     if layer.recurrent_weight is not None:
         yield "recurrent weights in a conv layer", "use a dense_rec layer"
     if not sound:
@@ -219,8 +219,8 @@ def _neuron_reasons(layer: IntLayer) -> Iterator[Reason]:
     for name, value, least, most in fields:
         if not least <= value <= most:
             bits = " (17 bits)" if name == "vThMant" else " (12 bits)"
-            mend = "scale the layer's weights and threshold down" if bits == " (17 bits)" else ""
-            yield f"{name} {value}{bits}", mend or f"keep it in {least} to {most}"
+            hint = "scale the layer's weights and threshold down" if bits == " (17 bits)" else ""
+            yield f"{name} {value}{bits}", hint or f"keep it in {least} to {most}"
 
 
 def _bias_reasons(layer: IntLayer) -> Iterator[Reason]:
@@ -236,8 +236,8 @@ def _bias_reasons(layer: IntLayer) -> Iterator[Reason]:
         yield f"biases: {reason}", "quantise them to integers first"
     elif bias.min() < BIAS_MIN or bias.max() > BIAS_MAX:
         worst = int(bias.flat[np.abs(bias.astype(np.int64)).argmax()])
-        mend = f"scale the layer down until they lie in {BIAS_MIN} to {BIAS_MAX}"
-        yield f"a bias of {worst}, beyond 13 signed bits", mend
+        hint = f"scale the layer down until they lie in {BIAS_MIN} to {BIAS_MAX}"
+        yield f"a bias of {worst}, beyond 13 signed bits", hint
 
 
 def _delay_reasons(layer: IntLayer) -> Iterator[Reason]:

@@ -46,7 +46,7 @@ def to_netx(net: IntNetwork, path: Path | str) -> str:
         raise InputError(
             f"expected an IntNetwork, got a {type(net).__name__}",
             where="to_netx",
-            mend="quantise it first: conversion.quantize(net, calibration=spikes)",
+            hint="quantise it first: conversion.quantize(net, calibration=spikes)",
         )
     found = refusals(net)
     if found:
@@ -73,8 +73,8 @@ def _attributes(net: IntNetwork) -> dict[str, Any]:
     }
     for name, text in texts.items():
         if len(text.encode()) > MAX_TEXT:
-            mend = f"keep its JSON below {MAX_TEXT} bytes"
-            raise InputError("does not fit a file's attribute", where=name, mend=mend)
+            hint = f"keep its JSON below {MAX_TEXT} bytes"
+            raise InputError("does not fit a file's attribute", where=name, hint=hint)
     # Fixed-length bytes: variable-length text would put heap addresses into the file.
     packed = {name: np.bytes_(text.encode()) for name, text in texts.items()}
     return {**packed, "version": np.int64(VERSION), "message_bits": np.int64(net.message_bits)}

@@ -93,8 +93,8 @@ class LayerReader:
         """
         self.out_shape = self._shape()
         if self.kind not in KINDS:
-            mend = REMEDY.get(self.kind, f"use {', '.join(KINDS)}")
-            self._refuse(f"layers of type {self.kind!r} do not run in netx", mend)
+            hint = REMEDY.get(self.kind, f"use {', '.join(KINDS)}")
+            self._refuse(f"layers of type {self.kind!r} do not run in netx", hint)
             return None
         neuron = self._neuron()
         weight = self._integers("weight")
@@ -251,5 +251,5 @@ class LayerReader:
             return None
         return values.astype(np.int32)
 
-    def _refuse(self, what: str, mend: str) -> None:
-        self.refusals.append(Refusal(self.where, what, mend))
+    def _refuse(self, what: str, hint: str) -> None:
+        self.refusals.append(Refusal(self.where, what, hint))

@@ -60,7 +60,7 @@ def from_netx(
         stated = message_bits is not None or head["ours"]
         net = input_neurons.skipped(net) if skip_input else input_neurons.noted(net, stated=stated)
     elif skip_input:
-        raise InputError("no input neurons to skip", where=str(path), mend="leave --skip-input out")
+        raise InputError("no input neurons to skip", where=str(path), hint="leave --skip-input out")
     found = [
         *network_refusals(net.input_shape, len(net.layers), net.message_bits),
         *input_neurons.refusals(net, "layer 0 (input)"),
@@ -136,8 +136,8 @@ def _head(file: h5py.File, guard: Guard) -> dict[str, Any]:
         return empty
     version = _attribute(file, guard, "version")
     if version != VERSION:
-        mend = "use the sdcl-neuro that wrote it"
-        raise guard.error(f"schema version {version}, this reads {VERSION}", mend)
+        hint = "use the sdcl-neuro that wrote it"
+        raise guard.error(f"schema version {version}, this reads {VERSION}", hint)
     try:
         head = {
             "layer_names": json.loads(_attribute(file, guard, "layer_names")),

@@ -106,7 +106,7 @@ def form_of(name: str | None) -> Form:
     if name not in FORMS:
         what = f"no form of NIR is known that {name!r} reads right"
         where = spelled(python="reader", command="--for")
-        raise InputError(what, where=where, mend=f"use one of {', '.join(FORMS)}")
+        raise InputError(what, where=where, hint=f"use one of {', '.join(FORMS)}")
     return FORMS[name]
 
 
@@ -124,7 +124,7 @@ def step_for(form: Form, dt: float | None, known: float | None) -> tuple[float, 
     if form.fixed and form.step_s is not None:
         if dt is not None and abs(dt - form.step_s) > 1e-9 * form.step_s:
             what = f"a step of {dt:g} s for {form.library}, which always takes {form.step_s:g} s"
-            raise InputError(what, where="dt", mend="leave the step out")
+            raise InputError(what, where="dt", hint="leave the step out")
         return form.step_s, f"that of {form.library}"
     if dt is not None:
         return dt, "given"

@@ -86,7 +86,7 @@ def build_graph(
     form = form_of(reader)
     step, _ = written_step(net, dt=dt, reader=reader)
     if not (isfinite(step) and step > 0):
-        raise InputError(f"dt is {step} s", mend="give a positive step in seconds")
+        raise InputError(f"dt is {step} s", hint="give a positive step in seconds")
     exact = dequantize(net) if isinstance(net, IntNetwork) else net
     problems = _refusals(exact, form)
     if problems:
@@ -190,7 +190,7 @@ def _conv(layer: FloatLayer, bias: Array | None, gain: float) -> Any:
 
     geometry, weight = layer.convolution, layer.weight
     if geometry is None:
-        raise InputError("a convolution has no geometry", where=layer.name, mend="give one")
+        raise InputError("a convolution has no geometry", where=layer.name, hint="give one")
     if geometry.groups > 1:
         weight = spread(weight, geometry.groups)
     offset = np.zeros(len(weight), np.float32) if bias is None else bias

@@ -41,7 +41,7 @@ def to_onnx(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -
     """
     out = Path(out)
     if out.suffix != ".onnx":
-        raise InputError("not the name of an ONNX file", where=out.name, mend="name it OUT.onnx")
+        raise InputError("not the name of an ONNX file", where=out.name, hint="name it OUT.onnx")
     require_onnx()
     check_network(net)
     refuse_size(net)
@@ -65,7 +65,7 @@ def to_onnx(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -
                 raise CheckFailed(
                     f"{wrong:,} of {compared:,} neuron steps differ in onnxruntime",
                     where=path.name,
-                    mend="report it with the network; nothing was written",
+                    hint="report it with the network; nothing was written",
                 )
     kinds = sorted(
         {node.op_type for node in files[out.with_name(f"{out.stem}_step.onnx")].graph.node}
@@ -104,7 +104,7 @@ def refuse_size(net: IntNetwork) -> None:
         raise InputError(
             f"{total:,} weights, each delay with its own; an ONNX file holds {MAX_WEIGHTS:,}",
             where="onnx",
-            mend="use fewer or smaller dense layers, or fewer different delays",
+            hint="use fewer or smaller dense layers, or fewer different delays",
         )
 
 

@@ -131,7 +131,7 @@ def export_onnx(checkpoint: Path | str, out: Path | str, *, part: str) -> Export
                 f"onnxruntime differs from torch by {difference:.2g}, {TOLERANCE:g} of "
                 f"{largest:.2g} is allowed",
                 where=str(out),
-                mend="report it with the checkpoint; nothing was written",
+                hint="report it with the checkpoint; nothing was written",
             )
         done = Exported(
             model=checkpoint,
@@ -153,15 +153,15 @@ def export_onnx(checkpoint: Path | str, out: Path | str, *, part: str) -> Export
 def _chosen(checkpoint: Path, out: Path, part: str) -> Part:
     """The part, after everything that can be known to be wrong."""
     if part not in PARTS:
-        raise InputError(f"unknown part {part!r}", where="--part", mend=f"use {' or '.join(PARTS)}")
+        raise InputError(f"unknown part {part!r}", where="--part", hint=f"use {' or '.join(PARTS)}")
     if out.suffix != ".onnx" or out.is_dir():
-        raise InputError("not the name of an ONNX file", where=str(out), mend="name it OUT.onnx")
+        raise InputError("not the name of an ONNX file", where=str(out), hint="name it OUT.onnx")
     require(_NEEDED, "writing ONNX")
     if checkpoint.exists() and not is_sdcl_checkpoint(checkpoint):
         raise InputError(
             "not the folder of a whole SDCL, which alone has a dense side",
             where=str(checkpoint),
-            mend="give a checkpoint folder that holds sdcl.json",
+            hint="give a checkpoint folder that holds sdcl.json",
         )
     return PARTS[part](load_sdcl(checkpoint))
 

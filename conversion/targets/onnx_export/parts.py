@@ -97,7 +97,7 @@ def frame_branch(loaded: SdclCheckpoint) -> Part:
     branch = loaded.model.frame_branch
     if branch is None:
         raise InputError(
-            "the model has no frame branch", where="--part frame-branch", mend="export the bridge"
+            "the model has no frame branch", where="--part frame-branch", hint="export the bridge"
         )
     config = loaded.model.bridge.config
     return Part(
@@ -140,7 +140,7 @@ def _check_ratio(pixels: Pair, cells: Pair) -> None:
         raise InputError(
             f"event counts of {pixels} pixels on a map of {cells} cells have no whole ratio",
             where="the bridge's event mapping",
-            mend="choose an input size that the event branch divides evenly",
+            hint="choose an input size that the event branch divides evenly",
         )
 
 

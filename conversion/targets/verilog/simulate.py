@@ -48,7 +48,7 @@ def find_verilator() -> str:
         raise EnvironmentFault(
             "verilator is not installed",
             where="verilog",
-            mend="install it (Debian: apt-get install verilator), version 5 or later",
+            hint="install it (Debian: apt-get install verilator), version 5 or later",
         )
     return found
 
@@ -76,7 +76,7 @@ def build(folder: Path) -> Path:
         raise EnvironmentFault(
             f"verilator failed: {lines[0].strip()}",
             where="verilog",
-            mend="it takes Verilator 5 and a C++20 compiler; report it with the network",
+            hint="it takes Verilator 5 and a C++20 compiler; report it with the network",
         )
     return program
 
@@ -157,4 +157,4 @@ def _run(
         )
     except subprocess.TimeoutExpired as error:
         what = f"{Path(command[0]).name} took more than {TIMEOUT_S:g} s"
-        raise EnvironmentFault(what, where="verilog", mend="give fewer steps or samples") from error
+        raise EnvironmentFault(what, where="verilog", hint="give fewer steps or samples") from error

@@ -50,7 +50,7 @@ def synthesise(folder: Path) -> Synthesised:
         raise EnvironmentFault(
             "yosys is not installed",
             where="verilog",
-            mend="install it (Debian: apt-get install yosys)",
+            hint="install it (Debian: apt-get install yosys)",
         )
     sources = sorted(path.name for path in folder.glob("*.sv") if path.name != "testbench.sv")
     script = f"read_verilog -sv {' '.join(sources)}; synth_ecp5 -top {TOP}; stat"

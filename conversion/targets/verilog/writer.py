@@ -97,7 +97,7 @@ def simulated_cycles(
         raise CheckFailed(
             f"{wrong:,} neuron steps differ in Verilator",
             where="verilog",
-            mend="report it with the network; nothing was written",
+            hint="report it with the network; nothing was written",
         )
     return done.cycles
 
@@ -112,7 +112,7 @@ def refuse_size(net: IntNetwork) -> None:
         raise InputError(
             f"{total:,} weights; the memories of a design hold at most {MAX_WEIGHTS:,}",
             where="verilog",
-            mend="use fewer or smaller dense layers",
+            hint="use fewer or smaller dense layers",
         )
 
 

@@ -155,7 +155,7 @@ def _cannot(why: str) -> InputError:
     return InputError(
         f"cannot tell how events and frames lie to each other: {why}",
         where="events align",
-        mend="give a part with more motion in view, or the offset and view by hand",
+        hint="give a part with more motion in view, or the offset and view by hand",
     )
 
 

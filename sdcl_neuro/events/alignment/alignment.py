@@ -63,16 +63,16 @@ class Alignment:
         if self.stamp is not None:
             _one_of(self.stamp, STAMPS, "--stamp")
         if abs(self.offset_us) > OFFSET_LIMIT_US:
-            raise InputError(f"{self.offset_us} us", where="--event-offset", mend="give less")
+            raise InputError(f"{self.offset_us} us", where="--event-offset", hint="give less")
         if self.exposure_us is not None and not 0 <= self.exposure_us <= EXPOSURE_LIMIT_US:
             raise InputError(
-                f"{self.exposure_us} us", where="--exposure", mend="give 0 to a minute, in us"
+                f"{self.exposure_us} us", where="--exposure", hint="give 0 to a minute, in us"
             )
         if self.frame_times is not None and self.fps is not None:
-            raise InputError("frame times and a rate", mend="give --frame-times or --fps")
+            raise InputError("frame times and a rate", hint="give --frame-times or --fps")
         if self.frame_time_unit_us is not None and self.frame_times is None:
             raise InputError(
-                "a unit without frame times", where="--frame-time-unit", mend="give --frame-times"
+                "a unit without frame times", where="--frame-time-unit", hint="give --frame-times"
             )
         self._check_view()
 
@@ -87,10 +87,10 @@ class Alignment:
             if value is not None
         ]
         if len(stated) > 1:
-            raise InputError(f"the view is stated twice: {', '.join(stated)}", mend="give one")
+            raise InputError(f"the view is stated twice: {', '.join(stated)}", hint="give one")
         if self.crop is not None and not (self.crop[2] > 0 and self.crop[3] > 0):
             raise InputError(
-                f"{self.crop} has no area", where="--crop", mend="give X,Y,W,H with W and H above 0"
+                f"{self.crop} has no area", where="--crop", hint="give X,Y,W,H with W and H above 0"
             )
 
     @property
@@ -106,7 +106,7 @@ class Alignment:
             raise InputError(
                 f"frame times are of the {self.stamp} of an exposure of unknown length",
                 where="--stamp",
-                mend="give --exposure US, or a file of frame times with start and end",
+                hint="give --exposure US, or a file of frame times with start and end",
             )
         half = self.exposure_us // 2
         return half if self.stamp == "start" else -half
@@ -137,4 +137,4 @@ def _listed(values: tuple[Any, ...] | None) -> list[Any] | None:
 
 def _one_of(value: str, allowed: tuple[str, ...], where: str) -> None:
     if value not in allowed:
-        raise InputError(f"{value!r}", where=where, mend=f"give one of {', '.join(allowed)}")
+        raise InputError(f"{value!r}", where=where, hint=f"give one of {', '.join(allowed)}")

@@ -82,9 +82,9 @@ class Mapping:
     def __post_init__(self) -> None:
         values = np.array(self.matrix, np.float64)
         if values.shape != (3, 3) or not np.isfinite(values).all():
-            raise InputError("a homography has 3 x 3 finite numbers", mend="give three rows")
+            raise InputError("a homography has 3 x 3 finite numbers", hint="give three rows")
         if abs(np.linalg.det(values / max(np.abs(values).max(), 1e-300))) < 1e-12:
-            raise InputError("a homography that cannot be undone", mend="check its numbers")
+            raise InputError("a homography that cannot be undone", hint="check its numbers")
 
     def points(self, xy: Floats) -> Floats:
         """Event pixels ``[N, 2]`` to frame pixels ``[N, 2]``; NaN behind the camera."""
@@ -133,21 +133,21 @@ def read_mapping(path: Path | str) -> Mapping:
     path = Path(path)
     try:
         if not path.is_file():
-            raise InputError("no such file", mend="give a 3x3 matrix or a calibration in TOML")
+            raise InputError("no such file", hint="give a 3x3 matrix or a calibration in TOML")
         if path.suffix.lower() == ".toml":
             return mapping_of(_toml(path))
         return Mapping(_matrix(_numbers(path)))
     except InputError as error:
         if error.where:
             raise
-        raise InputError(error.what, where=str(path), mend=error.mend) from None
+        raise InputError(error.what, where=str(path), hint=error.mend) from None
 
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not TOML ({error})", mend="see docs/alignment.md") from None
+        raise InputError(f"not TOML ({error})", hint="see docs/alignment.md") from None
 
 
 def _numbers(path: Path) -> Floats:
@@ -162,7 +162,7 @@ def _numbers(path: Path) -> Floats:
     try:
         return np.array([float(word) for word in text.split()], np.float64)
     except ValueError:
-        raise InputError("not a table of numbers", mend="give three rows of three") from None
+        raise InputError("not a table of numbers", hint="give three rows of three") from None
 
 
 def mapping_of(table: Table[str, Any]) -> Mapping:
@@ -181,11 +181,11 @@ def mapping_of(table: Table[str, Any]) -> Mapping:
     lacking = sorted({"rotation", "event_camera", "frame_camera"} - set(table))
     if unknown or lacking:
         what = f"unknown key {unknown[0]!r}" if unknown else f"no {', '.join(lacking)}"
-        raise InputError(what, mend="give homography, or rotation and both cameras")
+        raise InputError(what, hint="give homography, or rotation and both cameras")
     event, frame = (_camera(table[f"{name}_camera"], name) for name in ("event", "frame"))
     rotation = np.array(_matrix(_array(table["rotation"], "rotation")))
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
-        raise InputError("rotation is not a rotation matrix", mend="check its rows and signs")
+        raise InputError("rotation is not a rotation matrix", hint="check its rows and signs")
     between = rotation + _parallax(table)
     matrix = frame.matrix() @ between @ np.linalg.inv(event.matrix())
     return Mapping(_matrix(matrix), event.size, frame.size, event, frame)
@@ -197,25 +197,25 @@ def _parallax(table: Table[str, Any]) -> Floats:
     if not given:
         return np.zeros((3, 3))
     if len(given) == 1:
-        raise InputError(f"{given[0]} alone", mend="give translation_m and distance_m")
+        raise InputError(f"{given[0]} alone", hint="give translation_m and distance_m")
     shift = _array(table["translation_m"], "translation_m").reshape(-1)
     distance = _array(table["distance_m"], "distance_m").reshape(-1)
     if shift.shape != (3,) or distance.shape != (1,) or not distance[0] > 0:
         raise InputError(
             "translation_m and distance_m are three numbers and one above zero",
-            mend="give metres",
+            hint="give metres",
         )
     return np.outer(shift, [0.0, 0.0, 1.0 / distance[0]])
 
 
 def _camera(table: Any, name: str) -> Camera:
     if not isinstance(table, dict):
-        raise InputError(f"{name}_camera is not a table", mend="see docs/alignment.md")
+        raise InputError(f"{name}_camera is not a table", hint="see docs/alignment.md")
     unknown = sorted(set(table) - _CAMERA_KEYS)
     lacking = sorted({"size", "focal", "centre"} - set(table))
     if unknown or lacking:
         what = f"unknown key {unknown[0]!r}" if unknown else f"no {', '.join(lacking)}"
-        raise InputError(f"{name}_camera: {what}", mend=f"use {', '.join(sorted(_CAMERA_KEYS))}")
+        raise InputError(f"{name}_camera: {what}", hint=f"use {', '.join(sorted(_CAMERA_KEYS))}")
     size = _size(table, "size")
     focal, centre = (
         _array(table[key], f"{name}_camera.{key}").reshape(-1) for key in ("focal", "centre")
@@ -225,7 +225,7 @@ def _camera(table: Any, name: str) -> Camera:
     if size is None or not good or len(distortion) not in (0, 4, 5, MOST_DISTORTION):
         raise InputError(
             f"{name}_camera: size, focal and centre are pairs, distortion has 0, 4, 5 or 8 numbers",
-            mend="check their lengths and signs",
+            hint="check their lengths and signs",
         )
     return Camera(
         size,
@@ -239,9 +239,9 @@ def _array(value: Any, name: str) -> Floats:
     try:
         found = np.array(value, np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"{name} is not numbers", mend="give numbers") from None
+        raise InputError(f"{name} is not numbers", hint="give numbers") from None
     if not np.isfinite(found).all():
-        raise InputError(f"{name} has a number that is not finite", mend="give finite numbers")
+        raise InputError(f"{name} has a number that is not finite", hint="give finite numbers")
     return found
 
 
@@ -251,12 +251,12 @@ def _size(table: Table[str, Any], name: str) -> Size | None:
         return None
     good = isinstance(value, list) and len(value) == 2 and all(type(n) is int for n in value)
     if not good or min(value) < 1:
-        raise InputError(f"{name} is {value!r}", mend="give [width, height]")
+        raise InputError(f"{name} is {value!r}", hint="give [width, height]")
     return int(value[0]), int(value[1])
 
 
 def _matrix(values: Floats) -> Matrix:
     if values.size != 9:
-        raise InputError(f"{values.size} numbers", mend="a homography has 3 x 3")
+        raise InputError(f"{values.size} numbers", hint="a homography has 3 x 3")
     a, b, c, d, e, f, g, h, i = values.reshape(-1).tolist()
     return ((a, b, c), (d, e, f), (g, h, i))

@@ -52,7 +52,7 @@ def write_alignment(
     mapping = alignment.mapping
     if mapping is not None and (mapping.event_camera or mapping.frame_camera):
         raise InputError(
-            "a calibration is kept in its own file", where=str(path), mend="give --homography to it"
+            "a calibration is kept in its own file", where=str(path), hint="give --homography to it"
         )
     values: dict[str, Any] = {"schema": SCHEMA, **alignment.to_dict()}
     lines = [f"{key} = {_value(value)}" for key, value in values.items()]
@@ -87,7 +87,7 @@ def read_alignment(path: Path | str) -> Alignment:
     try:
         return _alignment(path)
     except InputError as error:
-        raise InputError(error.what, where=str(path), mend=error.mend) from None
+        raise InputError(error.what, where=str(path), hint=error.mend) from None
 
 
 def _alignment(path: Path) -> Alignment:
@@ -95,22 +95,22 @@ def _alignment(path: Path) -> Alignment:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
-            f"cannot be read ({error.strerror})", mend="give the TOML that `events align` wrote"
+            f"cannot be read ({error.strerror})", hint="give the TOML that `events align` wrote"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not TOML ({error})", mend="see docs/alignment.md") from None
+        raise InputError(f"not TOML ({error})", hint="see docs/alignment.md") from None
     unknown = sorted(set(table) - _KEYS)
     if unknown:
         near = get_close_matches(unknown[0], _KEYS, 1)
         advice = f"did you mean {near[0]!r}?" if near else f"use {', '.join(sorted(_KEYS))}"
-        raise InputError(f"unknown key {unknown[0]!r}", mend=advice)
+        raise InputError(f"unknown key {unknown[0]!r}", hint=advice)
     if table.get("schema", SCHEMA) != SCHEMA:
-        raise InputError(f"schema {table['schema']}", mend=f"expected {SCHEMA}")
+        raise InputError(f"schema {table['schema']}", hint=f"expected {SCHEMA}")
     found = Alignment()
     for name in _WHOLE:
         if name in table:
             if type(table[name]) is not int:
-                raise InputError(f"{name} is {table[name]!r}", mend="give a whole number")
+                raise InputError(f"{name} is {table[name]!r}", hint="give a whole number")
             found = replace(found, **{name: table[name]})
     for name in ("event_clock", "stamp"):
         if name in table:
@@ -128,7 +128,7 @@ def _alignment(path: Path) -> Alignment:
     if "crop" in table:
         crop = table["crop"]
         if not isinstance(crop, list) or len(crop) != 4:
-            raise InputError(f"crop is {crop!r}", mend="give [left, top, width, height]")
+            raise InputError(f"crop is {crop!r}", hint="give [left, top, width, height]")
         left, top, width, height = (_number(value, "crop") for value in crop)
         found = replace(found, crop=(left, top, width, height))
     if table.get("assume_same_view"):
@@ -140,7 +140,7 @@ def _alignment(path: Path) -> Alignment:
 
 def _number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{name} is {value!r}", mend="give a number")
+        raise InputError(f"{name} is {value!r}", hint="give a number")
     return float(value)
 
 
@@ -150,5 +150,5 @@ def _rate(value: Any) -> Fraction:
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if not 0 < rate <= 1_000_000:
-        raise InputError(f"fps is {value!r}", mend="give frames a second, as 25 or '30000/1001'")
+        raise InputError(f"fps is {value!r}", hint="give frames a second, as 25 or '30000/1001'")
     return rate

@@ -114,7 +114,7 @@ def view_of(
                     f"the mapping is for {name} of {stated[0]}x{stated[1]}, not "
                     f"{found[0]}x{found[1]}",
                     where="--homography",
-                    mend="give the one of these cameras and sizes",
+                    hint="give the one of these cameras and sizes",
                 )
         return MappedView(mapping, sensor)
     if alignment.crop is not None:
@@ -126,7 +126,7 @@ def view_of(
         raise InputError(
             f"{sizes} do not say that they show the same view",
             where=where,
-            mend="give --homography FILE or --crop X,Y,W,H (`sdcl-neuro events align` finds them), "
+            hint="give --homography FILE or --crop X,Y,W,H (`sdcl-neuro events align` finds them), "
             "or --assume-same-view",
         )
     wide, high = sensor[0] * picture[1], sensor[1] * picture[0]
@@ -149,7 +149,7 @@ def _shift(alignment: Alignment, frames: FrameSpan, events: EventSpan, assumed: 
             raise InputError(
                 f"events in Unix time, but the first frame is at {frames.first_us} us",
                 where=frames.name,
-                mend="give --start TIME of the first frame, --frame-times in Unix time, or "
+                hint="give --start TIME of the first frame, --frame-times in Unix time, or "
                 "--event-clock first",
             )
     elif alignment.offset_us == 0:
@@ -168,7 +168,7 @@ def _coverage(frames: FrameSpan, events: EventSpan, shift: int) -> float:
             f"events from {first} to {last} us, but the frames are from {frames.first_us} to "
             f"{frames.last_us} us",
             where=frames.name,
-            mend=_clock_advice(first, frames.first_us, last - first, frames),
+            hint=_clock_advice(first, frames.first_us, last - first, frames),
         )
     return min(1.0, (high - low) / max(1, frames.last_us - frames.before_us))
 

@@ -51,22 +51,22 @@ def read_frame_stamps(path: Path | str, *, unit_us: float | None = None) -> Fram
     path = Path(path)
     try:
         if not path.is_file():
-            raise InputError("no such file", mend="give a file with one time per frame")
+            raise InputError("no such file", hint="give a file with one time per frame")
         if path.stat().st_size > MAX_BYTES:
-            raise InputError("more than 256 MiB of frame times", mend="give one time per frame")
+            raise InputError("more than 256 MiB of frame times", hint="give one time per frame")
         if path.suffix.lower() == ".npy":
             with path.open("rb") as stream:
                 table = np.asarray(load_npy(stream, path.stat().st_size))
             if table.dtype.kind not in "iuf" or table.ndim not in (1, 2):
                 raise InputError(
-                    f"{table.dtype} of shape {table.shape}", mend="give [F] or [F, 2] numbers"
+                    f"{table.dtype} of shape {table.shape}", hint="give [F] or [F, 2] numbers"
                 )
             return _stamps([*np.atleast_2d(table.T)], unit_us)
         return _stamps(_text_columns(path), unit_us)
     except InputError as error:
         if error.where:
             raise
-        raise InputError(error.what, where=str(path), mend=error.mend) from None
+        raise InputError(error.what, where=str(path), hint=error.mend) from None
 
 
 def _text_columns(path: Path) -> list[NDArray[np.generic]]:
@@ -77,13 +77,13 @@ def _text_columns(path: Path) -> list[NDArray[np.generic]]:
     if rows and not any(map(_is_number, rows[0])):
         rows = rows[1:]
     if not rows:
-        raise InputError("no time in it", mend="give one time per frame")
+        raise InputError("no time in it", hint="give one time per frame")
     width = len(rows[0])
     for number, row in enumerate(rows, 1):
         if len(row) != width:
             raise InputError(
                 f"row {number} has {len(row)} columns, the first has {width}",
-                mend="give one time per line",
+                hint="give one time per line",
             )
     columns = []
     for values in zip(*rows, strict=True):
@@ -91,7 +91,7 @@ def _text_columns(path: Path) -> list[NDArray[np.generic]]:
             columns.append(_column(values))
     if not columns:
         raise InputError(
-            f"{' '.join(rows[0])[:60]!r} holds no number", mend="give one time per line"
+            f"{' '.join(rows[0])[:60]!r} holds no number", hint="give one time per line"
         )
     return columns
 
@@ -127,7 +127,7 @@ def _stamps(columns: list[NDArray[np.generic]], unit_us: float | None) -> FrameS
             return FrameStamps(start + exposure // 2, exposure, "start and end of the exposure")
     raise InputError(
         f"{len(columns)} columns of numbers, which may mean several things",
-        mend="give a time per line, a frame number and a time, or start and end of the exposure",
+        hint="give a time per line, a frame number and a time, or start and end of the exposure",
     )
 
 
@@ -140,14 +140,14 @@ def _microseconds(column: NDArray[np.generic], unit_us: float | None) -> NDArray
             return frame_times((whole + 500) // 1000)
     values = column.astype(np.float64)
     if not np.isfinite(values).all():
-        raise InputError("a time that is not finite", mend="give one number per frame")
+        raise InputError("a time that is not finite", hint="give one number per frame")
     if unit_us is None and (values != np.rint(values)).any():
         index = int(np.argmax(values != np.rint(values)))
         raise InputError(
             f"frame {index} has time {values[index]!s}, not a whole number of microseconds",
-            mend="say the unit with --frame-time-unit, for example s",
+            hint="say the unit with --frame-time-unit, for example s",
         )
     scaled = values * (1.0 if unit_us is None else unit_us)
     if np.abs(scaled).max() > 1 << 62:
-        raise InputError("a time beyond 2**62 us", mend="check --frame-time-unit")
+        raise InputError("a time beyond 2**62 us", hint="check --frame-time-unit")
     return frame_times(np.rint(scaled).astype(np.int64))

@@ -19,7 +19,7 @@ def unix_microseconds(text: str, *, name: str = "--start") -> int:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"{text!r} is not a time", where=name, mend="write it as 2026-11-22T10:30:00+01:00"
+            f"{text!r} is not a time", where=name, hint="write it as 2026-11-22T10:30:00+01:00"
         ) from None
     zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
     return (zoned - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
@@ -30,7 +30,7 @@ def unit_microseconds(text: str, *, name: str = "--time-unit") -> float:
     found = re.fullmatch(rf"{NUMBER}?\s*(ns|us|ms|s)", text.strip())
     if not found:
         raise InputError(
-            f"{text!r} is not a unit of time", where=name, mend="give it as ns, us, 100us, ms or s"
+            f"{text!r} is not a unit of time", where=name, hint="give it as ns, us, 100us, ms or s"
         )
     return float(found[1] or 1) * UNITS_US[found[2]]
 
@@ -43,6 +43,6 @@ def frame_rate(text: str, *, name: str = "--fps") -> Fraction:
         rate = Fraction(0)
     if not 0 < rate <= RATE_MAX or rate.denominator > RATE_MAX:
         raise InputError(
-            f"{text!r} is not a frame rate", where=name, mend="give it as 25 or 30000/1001"
+            f"{text!r} is not a frame rate", where=name, hint="give it as 25 or 30000/1001"
         )
     return rate

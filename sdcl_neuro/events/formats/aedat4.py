@@ -50,7 +50,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
             yield _columns(held, stream, tail=False)
             seen, held, count = seen + count, [], 0
     if not seen and not count:
-        raise InputError("a recording without events", mend="check that it is complete")
+        raise InputError("a recording without events", hint="check that it is complete")
     yield _columns(held, stream, tail=tail)
 
 
@@ -58,7 +58,7 @@ def _events(body: bytes, place: int) -> NDArray[np.void]:
     try:
         return Table.root(body, prefixed=True).vector(0, EVENT)
     except struct.error:
-        raise InputError(f"a damaged packet at byte {place}", mend=COPY) from None
+        raise InputError(f"a damaged packet at byte {place}", hint=COPY) from None
 
 
 def _columns(held: list[NDArray[np.void]], stream: StreamInfo, *, tail: bool) -> Columns:

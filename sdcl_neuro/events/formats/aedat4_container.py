@@ -72,7 +72,7 @@ class Container:
         # lz4 raises RuntimeError, zstd its own ZstdError, both for damaged content.
         except Exception as error:
             reason = " ".join(str(error).split())[:120]
-            raise InputError(f"a damaged packet at byte {place} ({reason})", mend=COPY) from None
+            raise InputError(f"a damaged packet at byte {place} ({reason})", hint=COPY) from None
 
 
 def open_container(path: Path, options: Options) -> Container:
@@ -83,7 +83,7 @@ def open_container(path: Path, options: Options) -> Container:
     """
     found = examine(path)
     if found.tail and not options.allows("drop-tail"):
-        raise InputError(found.tail, mend=TAIL_MEND)
+        raise InputError(found.tail, hint=TAIL_MEND)
     return found
 
 
@@ -105,9 +105,9 @@ def examine(path: Path) -> Container:
             compression, position = table.number(0, "i", 0), table.number(1, "q", -1)
             description = table.text(2)
         except struct.error:
-            raise InputError("a damaged AEDAT 4 header", mend=COPY) from None
+            raise InputError("a damaged AEDAT 4 header", hint=COPY) from None
         if not 0 <= compression < len(COMPRESSIONS):
-            raise InputError(f"AEDAT 4 compression {compression} is not known", mend="convert it")
+            raise InputError(f"AEDAT 4 compression {compression} is not known", hint="convert it")
         streams = _described(description)
         begin = MAGIC_BYTES + 4 + length
         known = {stream.number for stream in streams}
@@ -150,7 +150,7 @@ def _described(xml: str) -> tuple[StreamInfo, ...]:
     try:
         root = ElementTree.fromstring(xml.strip().strip("\0"))
     except ElementTree.ParseError as error:
-        raise InputError(f"a damaged description of the streams ({error})", mend=COPY) from None
+        raise InputError(f"a damaged description of the streams ({error})", hint=COPY) from None
     streams = []
     for node in root.iterfind("./node[@name='outInfo']/node"):
         number = node.get("name", "")

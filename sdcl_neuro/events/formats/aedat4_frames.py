@@ -38,7 +38,7 @@ def open_frames(path: Path, options: Options) -> FrameRecording:
         stamps.append(_stamp(table))
         size = size or (table.number(WIDTH, "h", 0), table.number(HEIGHT, "h", 0))
     if not stamps or size is None:
-        raise InputError(f"no frame in stream {stream}", mend="give a recording with frames")
+        raise InputError(f"no frame in stream {stream}", hint="give a recording with frames")
     return FrameRecording(
         path=path,
         stream=stream,
@@ -57,14 +57,14 @@ def _pictures(
         try:
             yield _rgb(table, size)
         except (struct.error, ValueError) as error:
-            raise InputError(f"a damaged frame at byte {place} ({error})", mend=COPY) from None
+            raise InputError(f"a damaged frame at byte {place} ({error})", hint=COPY) from None
 
 
 def _table(body: bytes, place: int) -> Table:
     try:
         return Table.root(body, prefixed=True)
     except struct.error:
-        raise InputError(f"a damaged packet at byte {place}", mend=COPY) from None
+        raise InputError(f"a damaged packet at byte {place}", hint=COPY) from None
 
 
 def _stamp(table: Table) -> FrameStamp:

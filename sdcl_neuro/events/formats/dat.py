@@ -35,7 +35,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     size, state = stated_size(header), np.zeros(STATE_SIZE, np.int64)
     name, usual = ("dat-2d", N_CARS) if kind == KIND_2D else ("dat", None)
     if not count:
-        raise InputError("a recording without events", mend="check that it is complete")
+        raise InputError("a recording without events", hint="check that it is complete")
     for first in range(0, count, part_events):
         raw: NDArray[np.uint32] = np.fromfile(
             path, "<u4", 2 * min(part_events, count - first), offset=start + first * RECORD_BYTES
@@ -64,7 +64,7 @@ def _kind(path: Path, header: bytes) -> int:
     version = re.search(rb"^% Version (\d+)", header, re.MULTILINE)
     if version and version.group(1) != b"2":
         raise InputError(
-            f"DAT version {version.group(1).decode()} is not read", mend="convert it to version 2"
+            f"DAT version {version.group(1).decode()} is not read", hint="convert it to version 2"
         )
     with path.open("rb") as stream:
         stream.seek(len(header))
@@ -72,6 +72,6 @@ def _kind(path: Path, header: bytes) -> int:
     if len(kind) < 2 or kind[0] not in (KIND_2D, KIND_CD) or kind[1] != RECORD_BYTES:
         raise InputError(
             f"DAT records of kind {kind.hex(' ') or 'none'}",
-            mend="give DAT files of 2d (00 08) or cd (0c 08) events",
+            hint="give DAT files of 2d (00 08) or cd (0c 08) events",
         )
     return kind[0]

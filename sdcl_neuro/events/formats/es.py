@@ -24,7 +24,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     with path.open("rb") as stream:
         header = stream.read(HEADER_BYTES)
         if len(header) < HEADER_BYTES or header[KIND_AT] not in KINDS:
-            raise InputError("an Event Stream of another kind than DVS and ATIS", mend="convert it")
+            raise InputError("an Event Stream of another kind than DVS and ATIS", hint="convert it")
         size = (
             int.from_bytes(header[SIZE_AT : SIZE_AT + 2], "little"),
             int.from_bytes(header[SIZE_AT + 2 : SIZE_AT + 4], "little"),
@@ -44,10 +44,10 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
             if tail and not options.allows("drop-tail"):
                 raise InputError(
                     "the file ends within an event",
-                    mend="copy it again, or give mend=['drop-tail'] (--mend drop-tail)",
+                    hint="copy it again, or give mend=['drop-tail'] (--mend drop-tail)",
                 )
             if ended and not total:
-                raise InputError("a recording without events", mend="check that it is complete")
+                raise InputError("a recording without events", hint="check that it is complete")
             said = f"{crossings} threshold crossings (exposure measurements) were left out"
             yield Columns(
                 t[:count],

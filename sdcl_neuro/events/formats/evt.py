@@ -45,7 +45,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     if version not in VERSIONS:
         raise InputError(
             f"EVT version {version.decode() or '?'} is not read",
-            mend="convert it to EVT 2 or EVT 3",
+            hint="convert it to EVT 2 or EVT 3",
         )
     name, word = VERSIONS[version]
     count, tail = body_records(path, len(header), word, options)
@@ -63,7 +63,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
         found += len(part.t)
         last = first + part_events >= count
         if last and not found:
-            raise InputError("a recording without events", mend="check that it is complete")
+            raise InputError("a recording without events", hint="check that it is complete")
         yield replace(part, tail=tail, notes=decoder.notes()) if last else part
 
 

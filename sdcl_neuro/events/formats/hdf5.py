@@ -43,7 +43,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
         if not layouts:
             raise InputError(
                 f"no events among its data sets: {listed(file)}",
-                mend="give t, x, y and p in one group, one data set of these fields, or an N x 4 "
+                hint="give t, x, y and p in one group, one data set of these fields, or an N x 4 "
                 "data set called events",
             )
         stream = choose_stream(_streams(layouts), options.stream, "events")
@@ -60,7 +60,7 @@ def _parts(file: Any, layout: Layout, options: Options, part_events: int) -> Ite
         fields = {key: item[layout.names[key]] for key in ORDER}
         lengths = {key: len(field) for key, field in fields.items()}
         if len(set(lengths.values())) > 1:
-            raise InputError(f"fields of different lengths {lengths}", mend="check the file")
+            raise InputError(f"fields of different lengths {lengths}", hint="check the file")
     for data in fields.values() or [item]:
         check_filters(data)
     count = len(fields["t"]) if fields else len(item)
@@ -107,7 +107,7 @@ def _span(file: Any, layout: Layout, options: Options, count: int) -> tuple[int,
     index = np.asarray(file[layout.index][()]).astype(np.int64).reshape(-1)
     if len(index) and (index.min() < 0 or index.max() > count or (np.diff(index) < 0).any()):
         raise InputError(
-            f"{layout.index} does not ascend from 0 to the {count} events", mend="copy it again"
+            f"{layout.index} does not ascend from 0 to the {count} events", hint="copy it again"
         )
     # Entry m is the first event at m milliseconds or later, before the offset.
     low, high = (edge - layout.offset_us for edge in options.between_us)
@@ -142,4 +142,4 @@ def _opened(path: Path) -> Iterator[Any]:
     # h5py raises OSError, KeyError, RuntimeError and more for what is damaged.
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise InputError(f"a damaged HDF5 file ({reason})", mend="copy it again") from None
+        raise InputError(f"a damaged HDF5 file ({reason})", hint="copy it again") from None

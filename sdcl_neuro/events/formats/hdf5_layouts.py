@@ -85,7 +85,7 @@ def check_filters(item: Any) -> None:
     if ECF_FILTER in numbers:
         raise InputError(
             f"{item.name} is compressed by Metavision's ECF, which no Python package decodes",
-            mend="convert it with Metavision's metavision_file_to_csv, or record .raw",
+            hint="convert it with Metavision's metavision_file_to_csv, or record .raw",
         )
     if all(h5py.h5z.filter_avail(number) for number in numbers):
         return
@@ -97,7 +97,7 @@ def check_filters(item: Any) -> None:
         name = FILTER_NAMES.get(lacking[0], "unknown to us")
         raise EnvironmentFault(
             f"{item.name} is compressed by HDF5 filter {lacking[0]} ({name}), which is missing",
-            mend=install_command("hdf5plugin"),
+            hint=install_command("hdf5plugin"),
         )
 
 

@@ -44,12 +44,12 @@ def body_records(path: Path, start: int, record: int, options: Options) -> tuple
     """
     body = path.stat().st_size - start
     if body <= 0:
-        raise InputError("no events after the header", mend="copy it again")
+        raise InputError("no events after the header", hint="copy it again")
     tail = body % record > 0
     if tail and not options.allows("drop-tail"):
         raise InputError(
             f"{body} bytes after the header are not a whole number of {record}-byte records",
-            mend="the file is truncated: copy it again, or give mend=['drop-tail'] "
+            hint="the file is truncated: copy it again, or give mend=['drop-tail'] "
             "(--mend drop-tail)",
         )
     return body // record, tail

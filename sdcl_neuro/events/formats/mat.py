@@ -48,7 +48,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
         raise
     # SciPy raises whatever its parser trips over: KeyError, OverflowError, zlib.error and more.
     except Exception as error:
-        raise InputError(f"a damaged .mat file ({_brief(error)})", mend="copy it again") from None
+        raise InputError(f"a damaged .mat file ({_brief(error)})", hint="copy it again") from None
 
 
 def is_sdcl(names: Collection[str]) -> bool:
@@ -64,7 +64,7 @@ def variables(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
     if missing:
         raise InputError(
             f"variables {sorted(shapes)[:8]}, without {missing}",
-            mend="give SDCL's or ST-MNIST's .mat files",
+            hint="give SDCL's or ST-MNIST's .mat files",
         )
     return _sdcl(shapes, load)
 
@@ -76,10 +76,10 @@ def _sdcl(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
         shape = shapes[variable]
         count = _elements(shape)
         if count > MAX_EVENTS or (count != max(shape, default=0) and count):
-            raise InputError(f"{variable} has shape {shape}", mend="give vectors, 1 x N")
+            raise InputError(f"{variable} has shape {shape}", hint="give vectors, 1 x N")
         fields[name] = load(variable).reshape(-1)
         if fields[name].dtype.kind not in "iuf":
-            raise InputError(f"{variable} is {fields[name].dtype}", mend="give numbers")
+            raise InputError(f"{variable} is {fields[name].dtype}", hint="give numbers")
     for name in "xy":
         # As floats or wide integers, so that a coordinate of 0 becomes -1: outside the sensor.
         kind = np.float64 if fields[name].dtype.kind == "f" else np.int64
@@ -90,10 +90,10 @@ def _sdcl(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
 
 def _stmnist(shape: tuple[int, ...], load: Loader) -> Columns:
     if len(shape) != 2 or shape[0] != TAXELS + 1 or _elements(shape) > MAX_EVENTS * 8:
-        raise InputError(f"spiketrain has shape {shape}", mend=f"give {TAXELS + 1} x N")
+        raise InputError(f"spiketrain has shape {shape}", hint=f"give {TAXELS + 1} x N")
     train = load("spiketrain")
     if train.dtype.kind not in "iuf":
-        raise InputError(f"spiketrain is {train.dtype}", mend="give numbers")
+        raise InputError(f"spiketrain is {train.dtype}", hint="give numbers")
     # By column, so that events come in order of time.
     column, taxel = np.nonzero(train[:TAXELS].T)
     polarity = train[taxel, column]
@@ -115,16 +115,16 @@ def _check_inflated(path: Path) -> None:
         header = stream.read(HEADER_BYTES)
         order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
         if len(header) < HEADER_BYTES or order is None:
-            raise InputError("a damaged .mat header", mend="copy it again")
+            raise InputError("a damaged .mat header", hint="copy it again")
         while len(tag := stream.read(8)) == 8:
             kind, size = struct.unpack(f"{order}II", tag)
             body = stream.read(size)
             if len(body) < size:
-                raise InputError("the file is truncated", mend="copy it again")
+                raise InputError("the file is truncated", hint="copy it again")
             if kind == COMPRESSED:
                 total += _inflated(body)
             if total > INFLATED_MAX_BYTES:
-                raise InputError("it unpacks to more than 4 GiB", mend="check where it comes from")
+                raise InputError("it unpacks to more than 4 GiB", hint="check where it comes from")
 
 
 def _inflated(body: bytes) -> int:
@@ -134,7 +134,7 @@ def _inflated(body: bytes) -> int:
             total += len(machine.decompress(rest, 1 << 24))
             rest = machine.unconsumed_tail
     except zlib.error as error:
-        raise InputError(f"a damaged .mat file ({error})", mend="copy it again") from None
+        raise InputError(f"a damaged .mat file ({error})", hint="copy it again") from None
     return total
 
 

@@ -27,7 +27,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     if rest and not options.allows("drop-tail"):
         raise InputError(
             f"{path.stat().st_size} bytes are not a whole number of five-byte N-MNIST records",
-            mend="the file is truncated or of another kind; else give mend=['drop-tail'] "
+            hint="the file is truncated or of another kind; else give mend=['drop-tail'] "
             "(--mend drop-tail)",
         )
     size: Size | None = options.sensor or (NMNIST_SIZE if _small(path, count) else None)

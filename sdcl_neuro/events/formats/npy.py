@@ -24,7 +24,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
         if not shape or (stated != there and not (stated > there and options.allows("drop-tail"))):
             stream.seek(0)
             load_npy(stream, size)  # says what is wrong
-            raise InputError(f"an array of shape {shape}", mend="give one row an event")
+            raise InputError(f"an array of shape {shape}", hint="give one row an event")
         if len(shape) > 1 and _in_columns(stream):
             stream.seek(0)
             yield table_columns(load_npy(stream, size), options.order, None, "npy")
@@ -65,7 +65,7 @@ def table_columns(
         if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "iuf":
             raise InputError(
                 f"a table of {array.dtype} and shape {array.shape}",
-                mend="give N rows of four numbers, t x y p, or a structured array",
+                hint="give N rows of four numbers, t x y p, or a structured array",
             )
         order = order or ORDER
         t, x, y, p = (array[:, order.index(name)] for name in ORDER)
@@ -74,7 +74,7 @@ def table_columns(
     if len(found) < len(ORDER) or array.ndim != 1:
         raise InputError(
             f"fields {list(array.dtype.names)} of shape {array.shape}",
-            mend="give one dimension with the fields t, x, y and p",
+            hint="give one dimension with the fields t, x, y and p",
         )
     t, x, y, p = (array[found[key]] for key in ORDER)
     return Columns(t, x, y, p, size, source, unit_us=unit_us or stated_us, tail=tail)
@@ -84,11 +84,11 @@ def load_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
     """Return an array of at most `MAX_EVENTS` events; its header must agree with `size` bytes."""
     shape, _, stated = head_of(stream)
     if stated > MAX_EVENTS * 64:
-        raise InputError(f"an array of shape {shape} is too large", mend="cut the file")
+        raise InputError(f"an array of shape {shape} is too large", hint="cut the file")
     if stated != size - stream.tell():
         raise InputError(
             f"the header promises {stated} bytes, {size - stream.tell()} are there",
-            mend="the file is truncated: copy it again",
+            hint="the file is truncated: copy it again",
         )
     stream.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
@@ -106,9 +106,9 @@ def head_of(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
         shape, _, dtype = header(stream)
     # Its parser of literals raises what it trips over: tokenizer, syntax and type errors.
     except Exception as error:
-        raise InputError(f"not a numpy array ({_brief(error)})", mend="save it again") from None
+        raise InputError(f"not a numpy array ({_brief(error)})", hint="save it again") from None
     if dtype.hasobject:
-        raise InputError("an array of Python objects", mend="save numbers")
+        raise InputError("an array of Python objects", hint="save numbers")
     stated = int(np.prod([float(n) for n in shape])) * dtype.itemsize
     return tuple(int(n) for n in shape), dtype, stated
 

@@ -39,7 +39,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
         raise
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError(f"a damaged .npz ({reason})", mend="write it again") from None
+        raise InputError(f"a damaged .npz ({reason})", hint="write it again") from None
 
 
 def _parts(
@@ -54,7 +54,7 @@ def _parts(
         members = [_Member(archive, found[key], stack) for key in ORDER]
         lengths = {member.name: member.length for member in members}
         if len(set(lengths.values())) > 1:
-            raise InputError(f"fields of different lengths {lengths}", mend="check the file")
+            raise InputError(f"fields of different lengths {lengths}", hint="check the file")
         length = members[0].length
         # Whole numbers of ours are microseconds; what others mean is theirs to say.
         whole = members[0].dtype.kind in "iu"
@@ -77,7 +77,7 @@ def _table(
             fitting.append(name)
     if len(fitting) != 1:
         many = f"{len(fitting)} arrays that could be events" if fitting else "no events"
-        raise InputError(f"{many} among the arrays {', '.join(names[:8])}", mend=WRONG)
+        raise InputError(f"{many} among the arrays {', '.join(names[:8])}", hint=WRONG)
     info = archive.getinfo(f"{fitting[0]}.npy")
     with archive.open(info) as stream:
         return table_columns(load_npy(stream, info.file_size), options.order, size, "npz")
@@ -97,7 +97,7 @@ def _size(archive: zipfile.ZipFile, names: list[str]) -> Size | None:
             if sensor.shape != (2,) or sensor.dtype.kind not in "iu":
                 raise InputError(
                     f"{name} is {sensor.dtype} of shape {sensor.shape}",
-                    mend="write width and height as two whole numbers",
+                    hint="write width and height as two whole numbers",
                 )
             return int(sensor[0]), int(sensor[1])
     if "width" in arrays and "height" in arrays:
@@ -114,7 +114,7 @@ class _Member:
         shape, self.dtype, _ = head_of(self._stream)
         if len(shape) != 1 and int(np.prod(shape)) != max(shape, default=0):
             raise InputError(
-                f"field {name} is {self.dtype} of shape {shape}", mend="give one number per event"
+                f"field {name} is {self.dtype} of shape {shape}", hint="give one number per event"
             )
         self.length = int(max(shape, default=0))
 

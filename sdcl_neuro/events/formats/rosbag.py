@@ -76,7 +76,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
                 yield _merged(held, size)
                 seen, held, waiting = seen + waiting, [], 0
         if not seen + waiting:
-            raise InputError("a recording without events", mend="check that it is complete")
+            raise InputError("a recording without events", hint="check that it is complete")
         notes = decoder.notes() if decoder is not None else ()
         yield replace(_merged(held, size), notes=notes)
 
@@ -100,7 +100,7 @@ def _packet(cursor: Cursor, decoder: EvtDecoder | None) -> tuple[Columns, Size, 
     cursor.number("B")
     if encoding not in ENCODINGS:
         raise InputError(
-            f"event packets encoded as {encoding!r}", mend="record evt3 or evt2, or convert the bag"
+            f"event packets encoded as {encoding!r}", hint="record evt3 or evt2, or convert the bag"
         )
     decoder = decoder or EvtDecoder(encoding)
     body = cursor.bytes()
@@ -146,7 +146,7 @@ def opened(path: Path) -> Iterator[tuple[Any, bool]]:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
         raise InputError(
             f"a damaged or unfinished ROS bag ({reason})",
-            mend="copy it again; a bag that was not closed is completed by 'rosbag reindex' or "
+            hint="copy it again; a bag that was not closed is completed by 'rosbag reindex' or "
             "'ros2 bag reindex'",
         ) from None
 

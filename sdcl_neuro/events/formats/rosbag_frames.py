@@ -46,7 +46,7 @@ def open_frames(path: Path, options: Options) -> FrameRecording:
             stamps.append(FrameStamp((time_ns + MICROSECOND_NS // 2) // MICROSECOND_NS))
             size = size or _picture(kind, raw, cdr=cdr).shape[1::-1]
     if size is None:
-        raise InputError(f"no image of topic {stream.name}", mend="choose another with --stream")
+        raise InputError(f"no image of topic {stream.name}", hint="choose another with --stream")
     return FrameRecording(
         path=path,
         stream=stream,
@@ -69,7 +69,7 @@ def _picture(kind: str, raw: bytes, *, cdr: bool) -> NDArray[np.uint8]:
         cursor.header()
         return _decoded(cursor) if kind == COMPRESSED else _raw(cursor)
     except (struct.error, ValueError) as error:
-        raise InputError(f"a damaged image ({error})", mend="copy the bag again") from None
+        raise InputError(f"a damaged image ({error})", hint="copy the bag again") from None
 
 
 def _decoded(cursor: Cursor) -> NDArray[np.uint8]:
@@ -90,7 +90,7 @@ def _raw(cursor: Cursor) -> NDArray[np.uint8]:
     data = np.frombuffer(cursor.bytes(), np.uint8)
     if encoding not in CHANNELS:
         raise InputError(
-            f"images encoded as {encoding!r}", mend=f"record one of {', '.join(CHANNELS)}"
+            f"images encoded as {encoding!r}", hint=f"record one of {', '.join(CHANNELS)}"
         )
     places = CHANNELS[encoding]
     channels = max(places) + 1

@@ -99,15 +99,15 @@ def find_kind(path: Path) -> str:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError("no such file", mend="give an event file") from None
+        raise InputError("no such file", hint="give an event file") from None
     if stat.S_ISDIR(mode) and (path / "metadata.yaml").is_file():
         return "rosbag"
     if not stat.S_ISREG(mode):
-        raise InputError("not a regular file", mend="give an event file")
+        raise InputError("not a regular file", hint="give an event file")
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
     if not head:
-        raise InputError("the file is empty", mend="give an event file")
+        raise InputError("the file is empty", hint="give an event file")
     return _kind_of(head, path.suffix.lower())
 
 
@@ -117,14 +117,14 @@ def _kind_of(head: bytes, ending: str) -> str:
             return name
     for magic, (what, instead) in REFUSED.items():
         if head.startswith(magic):
-            raise InputError(what, mend=instead)
+            raise InputError(what, hint=instead)
     if head.startswith(b"% "):
         lines = [line.decode("latin-1").lower() for line in head.split(b"\n") if line[:2] == b"% "]
         for name, kind in KINDS.items():
             if kind.header and any(re.match(kind.header, line) for line in lines):
                 return name
     if head.startswith(UTF16_MARKS):
-        raise InputError("text in UTF-16", mend="save it as UTF-8")
+        raise InputError("text in UTF-16", hint="save it as UTF-8")
     if _is_text(head):
         return "text"
     for name, kind in KINDS.items():
@@ -132,7 +132,7 @@ def _kind_of(head: bytes, ending: str) -> str:
             return name
     raise InputError(
         "not an event file of a known kind",
-        mend="give one of: " + "; ".join(kind.text for kind in KINDS.values()),
+        hint="give one of: " + "; ".join(kind.text for kind in KINDS.values()),
     )
 
 

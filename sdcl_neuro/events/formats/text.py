@@ -63,12 +63,12 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
             rest = body[whole:]
             if len(rest) > LINE_MAX_BYTES:
                 raise InputError(
-                    f"line {lines + 1} has more than {LINE_MAX_BYTES} bytes", mend=LINES_MEND
+                    f"line {lines + 1} has more than {LINE_MAX_BYTES} bytes", hint=LINES_MEND
                 )
             part, lines, tail = _parsed(body[:whole], layout, options, lines, ended)
             total += len(part[0])
             if total > MAX_EVENTS and ended and total == len(part[0]):
-                raise InputError(f"more than {MAX_EVENTS:,} events", mend="cut the file")
+                raise InputError(f"more than {MAX_EVENTS:,} events", hint="cut the file")
             t, x, y, p = part
             yield Columns(
                 t,
@@ -113,7 +113,7 @@ def _not_four(line: bytes, number: int, found: int, wanted: int, last: bool) -> 
     mend = LINES_MEND
     if last:
         mend += ", or give mend=['drop-tail'] (--mend drop-tail) if the file is cut there"
-    return InputError(f"line {number} has {many}, expected {wanted}: {shown!r}", mend=mend)
+    return InputError(f"line {number} has {many}, expected {wanted}: {shown!r}", hint=mend)
 
 
 def _values(mantissa: NDArray[np.int64], exponent: NDArray[np.int64]) -> NDArray[np.generic]:
@@ -168,7 +168,7 @@ def _named(names: list[str], options: Options, skip: int, lines: int) -> Layout:
     if options.order is not None and options.order != order:
         raise InputError(
             f"the file names its columns {order!r}, not {options.order!r}",
-            mend="leave --columns out",
+            hint="leave --columns out",
         )
     place_of = {name: ORDER.index(key) for key, name in found.items()}
     left_out = [name for name in names if name not in place_of]

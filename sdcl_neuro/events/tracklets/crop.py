@@ -52,7 +52,7 @@ def whole_box(box: Box, picture: tuple[int, int], *, where: str) -> NDArray[np.i
             f"box {left:g},{top:g},{width:g},{height:g} reaches outside the picture of "
             f"{picture[0]}x{picture[1]}",
             where=where,
-            mend="allow cutting with clip_boxes (--clip-boxes)",
+            hint="allow cutting with clip_boxes (--clip-boxes)",
         )
     return np.array([x0, y0, x1 - x0, y1 - y0], dtype=np.int64)
 

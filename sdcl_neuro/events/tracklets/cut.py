@@ -130,7 +130,7 @@ def iterate_tracklets(
         raise InputError(
             f"the video ends after {index + 1} frames, before tracklet {name} does",
             where=str(video.path),
-            mend="give the video these tracks were made from",
+            hint="give the video these tracks were made from",
         )
 
 

@@ -120,5 +120,5 @@ def simulate_video(
         parts.append(source.interval(before, time, frame))
         before = time
     if not parts:
-        raise InputError("no frames", where=str(video.path), mend="give another video")
+        raise InputError("no frames", where=str(video.path), hint="give another video")
     return concatenate(parts)

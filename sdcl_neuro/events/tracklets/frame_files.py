@@ -59,7 +59,7 @@ def open_frames(path: Path, reading: ReadingOptions | None = None) -> FrameReade
     for fits, reader in READERS:
         if fits(path):
             return reader(path, reading or ReadingOptions())
-    raise InputError("no such file", where=str(path), mend="give a video file")
+    raise InputError("no such file", where=str(path), hint="give a video file")
 
 
 class VideoFile:
@@ -72,7 +72,7 @@ class VideoFile:
 
         self.path = path
         if path.stat().st_size == 0:
-            raise InputError("is empty", where=str(path), mend="give a video file")
+            raise InputError("is empty", where=str(path), hint="give a video file")
         with path.open("rb") as stream:
             head = stream.read(12)
         self.timing: Timing = "stamps"
@@ -124,7 +124,7 @@ class PictureFolder:
             raise InputError(
                 f"a folder without pictures ({', '.join(sorted(PICTURES))})",
                 where=str(path),
-                mend="give a video file or a folder of pictures",
+                hint="give a video file or a folder of pictures",
             )
         self.count: int | None = len(self.files)
 
@@ -135,7 +135,7 @@ class PictureFolder:
         for file in self.files:
             picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
             if picture is None:
-                raise InputError("not a picture", where=str(file), mend="remove or replace it")
+                raise InputError("not a picture", where=str(file), hint="remove or replace it")
             yield 0.0, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
     def stamps(self) -> Iterator[float]:
@@ -209,7 +209,7 @@ class _Opened:
             raise InputError(
                 "is not a video that OpenCV can read",
                 where=str(self.path),
-                mend="give MP4, AVI, MKV or the like",
+                hint="give MP4, AVI, MKV or the like",
             )
         return self.capture
 

@@ -112,7 +112,7 @@ def read_tracks(
     """
     path = Path(path)
     if clip_boxes and frame_size is None:
-        raise InputError("clip_boxes needs the frame's size", mend="give frame_size")
+        raise InputError("clip_boxes needs the frame's size", hint="give frame_size")
     rows: dict[int, dict[int, Box]] = defaultdict(dict)
     mended: dict[int, int] = defaultdict(int)
     skipped = Skipped()
@@ -129,11 +129,11 @@ def read_tracks(
             raise InputError(
                 f"frame {frame} is beyond the video's {frame_count} frames",
                 where=where,
-                mend="give the video these tracks were made from",
+                hint="give the video these tracks were made from",
             )
         if frame in rows[identity]:
             raise InputError(
-                f"a second box for frame {frame}, id {identity}", where=where, mend="remove one"
+                f"a second box for frame {frame}, id {identity}", where=where, hint="remove one"
             )
         inside = inside_picture(box, frame_size, clip_boxes, where)
         if inside != box:
@@ -142,7 +142,7 @@ def read_tracks(
             rows[identity][frame] = inside
     if not any(rows.values()):
         none = "; ".join(["no boxes of persons in it", *skipped.lines()])
-        raise InputError(none, where=str(path), mend="give a file with tracks")
+        raise InputError(none, where=str(path), hint="give a file with tracks")
     tracks = [_track(k, boxes, mended[k]) for k, boxes in rows.items() if boxes]
     tracks.sort(key=lambda track: (int(track.indices[0]), track.identity))
     return TrackFile(tuple(tracks), skipped.lines())
@@ -168,11 +168,11 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise InputError(
-            f"cannot be read ({error.strerror})", where=str(path), mend="give a tracks file"
+            f"cannot be read ({error.strerror})", where=str(path), hint="give a tracks file"
         ) from None
     except UnicodeDecodeError:
         raise InputError(
-            "is not text", where=str(path), mend="give tracks in MOTChallenge format"
+            "is not text", where=str(path), hint="give tracks in MOTChallenge format"
         ) from None
 
 
@@ -195,7 +195,7 @@ def inside_picture(
             f"box {left:g},{top:g},{width:g},{height:g} reaches outside the picture of "
             f"{frame_size[0]}x{frame_size[1]}",
             where=where,
-            mend="mend it, or allow cutting with clip_boxes (--clip-boxes)",
+            hint="mend it, or allow cutting with clip_boxes (--clip-boxes)",
         )
     x0, y0 = max(left, 0.0), max(top, 0.0)
     x1, y1 = min(left + width, float(frame_size[0])), min(top + height, float(frame_size[1]))

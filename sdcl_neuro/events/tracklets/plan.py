@@ -75,7 +75,7 @@ def plan_chunks(
     """
     span = _span(frames, stride)
     if limit is not None and limit < 1:
-        raise InputError(f"a limit of {limit} tracklets", mend="give at least one")
+        raise InputError(f"a limit of {limit} tracklets", hint="give at least one")
     windows: list[Window] = []
     left_out: list[str] = []
     for track in tracks:
@@ -192,6 +192,6 @@ def _spread(starts: Sequence[int], count: int) -> list[int]:
 def _span(frames: int, stride: int) -> int:
     if frames < 1 or stride < 1:
         raise InputError(
-            f"tracklets of {frames} frames with a stride of {stride}", mend="give at least 1"
+            f"tracklets of {frames} frames with a stride of {stride}", hint="give at least 1"
         )
     return frames * stride

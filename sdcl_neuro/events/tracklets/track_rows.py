@@ -94,7 +94,7 @@ def parse_row(line: str, where: str) -> Row:
         raise InputError(
             f"{len(fields)} fields, not {len(FIELDS)} to {MOST_FIELDS}",
             where=where,
-            mend=f"write {', '.join(FIELDS)}, confidence, -1, -1, -1 with commas",
+            hint=f"write {', '.join(FIELDS)}, confidence, -1, -1, -1 with commas",
         )
     values = []
     for position, word in enumerate(fields):
@@ -105,14 +105,14 @@ def parse_row(line: str, where: str) -> Row:
         raise InputError(
             "id is -1: detections, not tracks",
             where=where,
-            mend="give a tracker's output, or leave --tracks out and give --detect",
+            hint="give a tracker's output, or leave --tracks out and give --detect",
         )
     identity = _whole(values[1], FIELDS[1], where)
     left, top, width, height = values[2:6]
     skipped = _skipped(values)
     if (width <= 0 or height <= 0) and not skipped:
         raise InputError(
-            f"a box of {width:g} x {height:g} pixels has no area", where=where, mend="remove it"
+            f"a box of {width:g} x {height:g} pixels has no area", where=where, hint="remove it"
         )
     return Row(frame, identity, (left, top, width, height), skipped)
 
@@ -141,7 +141,7 @@ def _vatic_row(line: str, where: str) -> Row:
         raise InputError(
             f"{line.strip()[:60]!r} is not a VATIC row",
             where=where,
-            mend='write id xmin ymin xmax ymax frame lost occluded generated "label"',
+            hint='write id xmin ymin xmax ymax frame lost occluded generated "label"',
         )
     identity, left, top, right, bottom, frame, lost = numbers[:7]
     skipped = ""
@@ -150,7 +150,7 @@ def _vatic_row(line: str, where: str) -> Row:
     elif not re.fullmatch(r"(?i)person|pedestrian", words[9]):
         skipped = f"of class {words[9]}"
     if (right <= left or bottom <= top) and not skipped:
-        raise InputError("a box without area", where=where, mend="remove it")
+        raise InputError("a box without area", where=where, hint="remove it")
     box = (left, top, right - left, bottom - top)
     # Both count from 0 there.
     return Row(_whole(frame + 1, "frame", where), _whole(identity + 1, "id", where), box, skipped)
@@ -162,11 +162,11 @@ def _number(word: str, name: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{name} is {word!r}", where=where, mend="write a finite number")
+        raise InputError(f"{name} is {word!r}", where=where, hint="write a finite number")
     return value
 
 
 def _whole(value: float, name: str, where: str) -> int:
     if value != int(value) or not 1 <= value < 2**53:
-        raise InputError(f"{name} is {value:g}", where=where, mend="write a whole number from 1")
+        raise InputError(f"{name} is {value:g}", where=where, hint="write a whole number from 1")
     return int(value)

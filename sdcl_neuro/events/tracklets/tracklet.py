@@ -60,7 +60,7 @@ class Tracklet:
                 f"frames {self.frames.shape}, spikes {self.spikes.shape}, {count} times and boxes "
                 f"{self.boxes.shape} do not fit each other",
                 where=f"tracklet {self.name}",
-                mend="give F frames [F,256,128,3] and spikes [F*K,2,h,w]",
+                hint="give F frames [F,256,128,3] and spikes [F*K,2,h,w]",
             )
 
     @property

@@ -57,13 +57,13 @@ class Video:
         self.reader = open_frames(self.path, reading)
         if fps is not None and not 0 < fps <= FPS_MAX:
             raise InputError(
-                f"a rate of {fps:g} frames a second", where=str(self.path), mend="give fps"
+                f"a rate of {fps:g} frames a second", where=str(self.path), hint="give fps"
             )
         self._rate = fps
         begun = list(islice(self.reader.pictures(), 2))
         if not begun:
             raise InputError(
-                "no frame of it can be decoded", where=str(self.path), mend="give another video"
+                "no frame of it can be decoded", where=str(self.path), hint="give another video"
             )
         self.height, self.width = map(int, begun[0][1].shape[:2])
         self._begun = [stamp for stamp, _ in begun]
@@ -81,11 +81,11 @@ class Video:
         if self._rate is not None:
             return f"{self._rate:g} frames/s, as given"
         if self.reader.timing == "none":
-            raise InputError("its frames have no times", where=where, mend=_TIMES_ADVICE)
+            raise InputError("its frames have no times", where=where, hint=_TIMES_ADVICE)
         if self.reader.timing == "rate":
             fps = self.reader.fps
             if fps is None or fps > FPS_MAX:
-                raise InputError("its frames have no times", where=where, mend=_TIMES_ADVICE)
+                raise InputError("its frames have no times", where=where, hint=_TIMES_ADVICE)
             self.assumed = (
                 f"{self.path.name} states a rate and no times: its frames are evenly spaced at "
                 f"{fps:g} frames/s (--frame-times, --fps)",
@@ -173,7 +173,7 @@ class Video:
                     f"frame {index} has {frame.shape[1]}x{frame.shape[0]} pixels, the "
                     f"first has {self.width}x{self.height}",
                     where=str(self.path),
-                    mend="re-encode it to one size",
+                    hint="re-encode it to one size",
                 )
             time = self._stamped(index, stamp)
             if before is not None:
@@ -197,7 +197,7 @@ class Video:
             raise InputError(
                 f"frame {index} at {time} us does not come after frame {index - 1} at {before} us",
                 where=str(self.path),
-                mend=_TIMES_ADVICE,
+                hint=_TIMES_ADVICE,
             )
 
     def _check_count(self, count: int) -> None:
@@ -209,7 +209,7 @@ class Video:
         return InputError(
             f"{stated} frame times for {count} frames",
             where=str(self.path),
-            mend="give one time for each frame",
+            hint="give one time for each frame",
         )
 
 
@@ -234,7 +234,7 @@ def open_video(
             raise InputError(
                 "the file of frame times gives start and end of each exposure",
                 where=str(alignment.frame_times),
-                mend="leave --stamp out",
+                hint="leave --stamp out",
             )
     fps = None if alignment.fps is None else float(alignment.fps)
     video = Video(
@@ -244,6 +244,6 @@ def open_video(
         raise InputError(
             "the recording says when each exposure began and ended",
             where=str(path),
-            mend="leave --stamp out",
+            hint="leave --stamp out",
         )
     return video

@@ -99,6 +99,6 @@ def open_scene(
         events = laid.with_array(array)
         notes += [*fitted.assumed, *fitted.said]
     if not len(events):
-        raise InputError("no events to be seen", mend="choose another --between, or check the view")
+        raise InputError("no events to be seen", hint="choose another --between, or check the view")
     t = events.array["t"]
     return Scene(name, events, frames, int(t[0]) - 1, int(t[-1]), tuple(notes))

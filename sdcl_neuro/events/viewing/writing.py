@@ -55,7 +55,7 @@ class Look:
         for name, low, high in limits:
             if not low <= getattr(self, name) <= high:
                 raise InputError(
-                    f"{name} is {getattr(self, name):g}", mend=f"give {low:g} to {high:g}"
+                    f"{name} is {getattr(self, name):g}", hint=f"give {low:g} to {high:g}"
                 )
 
     def step_us(self) -> float:
@@ -97,7 +97,7 @@ def write_view(
         raise InputError(
             f"pictures are not written as {path.suffix!r}",
             where=str(path),
-            mend=f"give one of {', '.join(WRITERS)}",
+            hint=f"give one of {', '.join(WRITERS)}",
         )
     return writer(path, scene, look, advance)
 
@@ -132,7 +132,7 @@ def _film(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) 
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         film = cv2.VideoWriter(str(file), fourcc, look.rate, first.shape[1::-1])
         if not film.isOpened():
-            raise EnvironmentFault("this OpenCV writes no MP4", mend="write .html or .gif")
+            raise EnvironmentFault("this OpenCV writes no MP4", hint="write .html or .gif")
         for picture in itertools.chain([first], moments):
             film.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
             advance(1)
@@ -180,7 +180,7 @@ def _sheet(path: Path, scene: Scene, look: Look, advance: Callable[[int], None])
     rows = [np.hstack(tiles[k : k + across]) for k in range(0, shown, across)]
     good, data = cv2.imencode(".png", cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
     if not good:
-        raise EnvironmentFault("this OpenCV writes no PNG", mend="write .html")
+        raise EnvironmentFault("this OpenCV writes no PNG", hint="write .html")
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.tobytes())
     return f"{shown} moments, {window / 1e3:g} ms of events each"
@@ -202,7 +202,7 @@ def _limited(scene: Scene, look: Look, most: int, path: Path) -> int:
         raise InputError(
             f"{count:,} pictures, at most {most:,} go into {path.suffix}",
             where=str(path),
-            mend="give --between, a higher --speed or a lower --rate, or write .html",
+            hint="give --between, a higher --speed or a lower --rate, or write .html",
         )
     return count
 

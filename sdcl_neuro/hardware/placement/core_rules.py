@@ -47,10 +47,10 @@ def target_rules(
     allowed = most(hw.limits.get("targets_per_neuron"))
     for flow in placement.flows[1:]:
         if allowed is not None and flow.messages.most > allowed:
-            mend = "double these neurons, or add neurons that pass spikes on (not placed here)"
+            hint = "double these neurons, or add neurons that pass spikes on (not placed here)"
             name, unit = "targets_per_neuron", hw.limits["targets_per_neuron"].unit
             value = flow.messages.most
-            yield Broken(name, layers[flow.layer].name, value, allowed, unit, mend)
+            yield Broken(name, layers[flow.layer].name, value, allowed, unit, hint)
 
 
 def rule_notes(

@@ -26,7 +26,7 @@ class Broken:
     value: float
     allowed: float | str
     unit: str
-    mend: str
+    hint: str
 
     @property
     def excess(self) -> float | None:
@@ -40,14 +40,14 @@ class Broken:
         over = "" if self.excess is None else f", {self.excess:,.10g} too many"
         unit = f" {self.unit}" if self.unit else ""
         return (
-            f"{self.where}: {self.limit} {self.value:,.10g} of {allowed}{unit}{over}; {self.mend}"
+            f"{self.where}: {self.limit} {self.value:,.10g} of {allowed}{unit}{over}; {self.hint}"
         )
 
     @property
     def refusal(self) -> Refusal:
         """The same as a reason why a network cannot go to a target."""
-        what, _, mend = str(self).removeprefix(f"{self.where}: ").rpartition("; ")
-        return Refusal(self.where, what, mend)
+        what, _, hint = str(self).removeprefix(f"{self.where}: ").rpartition("; ")
+        return Refusal(self.where, what, hint)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -58,7 +58,7 @@ class Broken:
             "allowed": self.allowed,
             "excess": self.excess,
             "unit": self.unit,
-            "mend": self.mend,
+            "mend": self.hint,
         }
 
 

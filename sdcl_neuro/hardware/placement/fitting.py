@@ -57,13 +57,13 @@ def fit(
     if profile.family != "neuromorphic":
         raise InputError(
             f"'{profile.name}' is a dense reference and holds no neurons",
-            mend="give a neuromorphic profile (sdcl-neuro hw list)",
+            hint="give a neuromorphic profile (sdcl-neuro hw list)",
         )
     layers, message_bits, weights = _layers(net, size)
     if shared_kernels and not shares_kernels(profile):
         raise InputError(
             f"'{profile.name}' does not share kernels by its profile",
-            mend="leave shared_kernels out",
+            hint="leave shared_kernels out",
         )
     chip = chip_of(profile, shared_kernels=shared_kernels)
     if profile.core_groups:
@@ -83,11 +83,11 @@ def _layers(
         if size is None:
             raise InputError(
                 "the description of an event branch without its input's size",
-                mend="give size=(height, width)",
+                hint="give size=(height, width)",
             )
         return described(net, size), 0, ()
     if size is not None:
-        raise InputError("a network has its own input size", mend="leave the size out")
+        raise InputError("a network has its own input size", hint="leave the size out")
     found: object = net
     if not isinstance(net, IntNetwork | FloatNetwork):
         found = getattr(net, "integer", None) or getattr(net, "floating", None)
@@ -97,5 +97,5 @@ def _layers(
         return populations(found), int(found.meta.get("message_bits", 0)), found.layers
     raise InputError(
         f"a {type(net).__name__} is no network",
-        mend="give a network, a model, or an event branch's description with a size",
+        hint="give a network, a model, or an event branch's description with a size",
     )

@@ -34,7 +34,7 @@ def populations(net: IntNetwork | FloatNetwork) -> tuple[Population, ...]:
         InputError: a network without layers, or layers that do not follow one another.
     """
     if not net.layers:
-        raise InputError("a network without layers", mend="give one with at least one")
+        raise InputError("a network without layers", hint="give one with at least one")
     found: list[Population] = []
     for layer in net.layers:
         flat = layer.kind != "conv" and found and prod(layer.in_shape) == found[-1].neurons
@@ -78,7 +78,7 @@ def _check_sizes(found: Sequence[Population]) -> None:
                     f"a layer of {' x '.join(map(str, box))}, more than {CHANNELS_MOST} channels "
                     f"or {SIDE_MOST} pixels a side",
                     where=population.name,
-                    mend="place a part of it",
+                    hint="place a part of it",
                 )
 
 
@@ -88,7 +88,7 @@ def _check_chain(found: Sequence[Population]) -> None:
             raise InputError(
                 f"reads {after.in_box}, but {before.name} gives {before.out_box}",
                 where=after.name,
-                mend="a chain of layers is placed, with convolutions before dense layers",
+                hint="a chain of layers is placed, with convolutions before dense layers",
             )
 
 
@@ -99,7 +99,7 @@ def described(description: BranchDescription, size: Pair) -> tuple[Population, .
     if min(min(shape) for shape in shapes) < 1:
         raise InputError(
             f"an input of {size[0]}x{size[1]} leaves nothing after the convolutions",
-            mend="give a larger input",
+            hint="give a larger input",
         )
     found = tuple(
         _population(

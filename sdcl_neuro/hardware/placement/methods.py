@@ -65,8 +65,8 @@ def on_cores(
     if chip.cores is None:
         found.append(Unchecked("cores", "the profile does not say how many there are", True))
     elif chips is not None and chips > chip.chips:
-        mend = f"take {chips} chips, a smaller input, or fewer channels"
-        found.append(Broken("cores", "network", cores, chip.cores * chip.chips, "cores", mend))
+        hint = f"take {chips} chips, a smaller input, or fewer channels"
+        found.append(Broken("cores", "network", cores, chip.cores * chip.chips, "cores", hint))
     fitted = [
         _layer_fit(layer, load, cut, _core_range(chip, layer, cut))
         for layer, cut, load in zip(layers, cuts, loads, strict=True)

@@ -37,7 +37,7 @@ def layer_rules(
     hw: HardwareProfile, populations: Sequence[Population]
 ) -> Iterator[Broken | Unchecked]:
     """Every limit that a single layer breaks, and those that matter and are unknown."""
-    for name, (needed, mend) in {**_LAYER, **_CONVOLUTION}.items():
+    for name, (needed, hint) in {**_LAYER, **_CONVOLUTION}.items():
         allowed = most(hw.limits.get(name))
         if allowed is None:
             if name in _MATTERS and any(needed(p) for p in populations):
@@ -47,7 +47,7 @@ def layer_rules(
             value = int(needed(population))
             if value > allowed:
                 unit = hw.limits[name].unit
-                yield Broken(name, population.name, value, allowed, unit, mend)
+                yield Broken(name, population.name, value, allowed, unit, hint)
     if "kernel_size" in hw.limits:
         for population in populations:
             yield from _convolution_rules(hw, population)
@@ -57,8 +57,8 @@ def input_rule(hw: HardwareProfile, first: Population, held: Population) -> Iter
     """The limit on the input itself, where the chip pools it before the first layer reads it."""
     allowed, value = most(hw.limits.get("input_size")), max(first.in_box[1:])
     if allowed is not None and held != first and value > allowed:
-        unit, mend = hw.limits["input_size"].unit, _CONVOLUTION["input_size"][1]
-        yield Broken("input_size", first.name, value, allowed, unit, mend)
+        unit, hint = hw.limits["input_size"].unit, _CONVOLUTION["input_size"][1]
+        yield Broken("input_size", first.name, value, allowed, unit, hint)
 
 
 def _convolution_rules(hw: HardwareProfile, population: Population) -> Iterator[Broken | Unchecked]:
@@ -105,10 +105,10 @@ def network_rules(
         "outputs": (neurons[-1], "take fewer outputs"),
         "message_bits": (message_bits, "send binary spikes, or smaller counts"),
     }
-    for name, (value, mend) in ends.items():
+    for name, (value, hint) in ends.items():
         allowed = most(hw.limits.get(name))
         if allowed is not None and value > allowed:
-            yield Broken(name, "network", value, allowed, hw.limits[name].unit, mend)
+            yield Broken(name, "network", value, allowed, hw.limits[name].unit, hint)
         elif allowed is None and name == "message_bits" and message_bits:
             yield Unchecked(name, why_unknown(hw, name))
     totals = {

@@ -13,7 +13,7 @@ def checked(value: Tensor | None, name: str, shape: tuple[int, int, int]) -> Ten
         raise InputError(
             f"{name} is {'absent' if value is None else tuple(value.shape)}",
             where="Bridge",
-            mend=f"give [B, F, {', '.join(map(str, shape))}]",
+            hint=f"give [B, F, {', '.join(map(str, shape))}]",
         )
     return value
 
@@ -24,5 +24,5 @@ def same_tracklets(frames: Tensor, events: Tensor) -> None:
         raise InputError(
             f"frames are [B, F] = {tuple(frames.shape[:2])}, events {tuple(events.shape[:2])}",
             where="Bridge",
-            mend="give both for the same tracklets and frames",
+            hint="give both for the same tracklets and frames",
         )

@@ -102,7 +102,7 @@ class BridgeConfig:
             raise InputError(
                 f"fusion {self.fusion!r} needs frames and events, and inputs is {self.inputs!r}",
                 where="BridgeConfig",
-                mend="set fusion='none' or inputs='v+e'",
+                hint="set fusion='none' or inputs='v+e'",
             )
         if self.fusion in ("attention", "alignment"):
             _require(self.channels % self.heads == 0, self, "channels", "a multiple of heads")
@@ -139,7 +139,7 @@ class BridgeConfig:
             raise InputError(
                 f"unknown key(s) {', '.join(unknown)}",
                 where="BridgeConfig",
-                mend=f"use {', '.join(sorted(known))}",
+                hint=f"use {', '.join(sorted(known))}",
             )
         given: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
@@ -169,7 +169,7 @@ def require_power_of_two(frames: int, *, least: int = 2) -> None:
         raise InputError(
             f"{frames} frames cannot be halved level by level",
             where="frames of a clip",
-            mend=f"give a power of two from {least}, for example {max(4, least)} or 8",
+            hint=f"give a power of two from {least}, for example {max(4, least)} or 8",
         )
 
 
@@ -184,5 +184,5 @@ def _listed(choices: tuple[str, ...]) -> str:
 def _require(condition: bool, config: BridgeConfig, name: str, limit: str) -> None:
     if not condition:
         raise InputError(
-            f"{name} is {getattr(config, name)!r}", where="BridgeConfig", mend=f"give {limit}"
+            f"{name} is {getattr(config, name)!r}", where="BridgeConfig", hint=f"give {limit}"
         )

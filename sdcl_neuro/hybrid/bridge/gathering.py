@@ -89,7 +89,7 @@ def _check(features: Tensor, weight: Tensor, index: Tensor) -> None:
             f"an index {tuple(index.shape)} of {index.dtype} for features "
             f"{tuple(features.shape)} and a weight {tuple(weight.shape)}",
             where="deformable convolution",
-            mend="make it for maps of this size and this kernel",
+            hint="make it for maps of this size and this kernel",
         )
 
 

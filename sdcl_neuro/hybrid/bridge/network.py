@@ -70,13 +70,13 @@ class Bridge(nn.Module):
             raise InputError(
                 f"fusion {self.config.fusion!r} projects nothing",
                 where="Bridge.set_projection",
-                mend="set fusion='alignment'",
+                hint="set fusion='alignment'",
             )
         if event_to_frame.shape != (2, 3) or not event_to_frame[:, :2].det().abs() > 0:
             raise InputError(
                 f"{event_to_frame.tolist()} is no affine map that can be undone",
                 where="Bridge.set_projection",
-                mend="give [2, 3] with a determinant other than zero",
+                hint="give [2, 3] with a determinant other than zero",
             )
         with torch.no_grad():
             self.fusion.set_projection(event_to_frame)
@@ -103,13 +103,13 @@ class Bridge(nn.Module):
             raise InputError(
                 f"event_counts of {tuple(counts.shape[2:])} pixels are coarser than the event map",
                 where="Bridge",
-                mend=f"give at least {config.event_size}",
+                hint=f"give at least {config.event_size}",
             )
         if counts is None or counts.ndim != 4 or counts.shape[:2] != features.shape[:2]:
             raise InputError(
                 f"event_counts is {'absent' if counts is None else tuple(counts.shape)}",
                 where="Bridge",
-                mend=f"give [{batch}, {frames}, H, W]",
+                hint=f"give [{batch}, {frames}, H, W]",
             )
         mapped = self.event_entry(features.flatten(0, 1), counts.flatten(0, 1))
         entered: Tensor = mapped.unflatten(0, (batch, frames))

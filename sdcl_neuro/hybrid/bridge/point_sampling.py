@@ -125,7 +125,7 @@ def _check(value: Tensor, offset: Tensor, score: Tensor) -> None:
             f"values {tuple(value.shape)}, offsets {tuple(offset.shape)} and scores "
             f"{tuple(score.shape)} do not go together",
             where="alignment",
-            mend="give two maps of one shape, whose channels are a multiple of the heads",
+            hint="give two maps of one shape, whose channels are a multiple of the heads",
         )
 
 

@@ -52,5 +52,5 @@ def frame_branch(name: str) -> OSNet | ResNet50 | SmallNet:
         case "small":
             return SmallNet()
     raise InputError(
-        f"unknown frame branch {name!r}", where="frame_branch", mend=f"use {', '.join(NAMES)}"
+        f"unknown frame branch {name!r}", where="frame_branch", hint=f"use {', '.join(NAMES)}"
     )

@@ -94,11 +94,11 @@ def ahead_of_time(branch: nn.Module, kind: str, *, calibration: Tensor | None = 
 def check_kind(kind: str, device: torch.device) -> None:
     """See that a frame branch can be made ready on a device; raises as `ahead_of_time`."""
     if kind not in FRAME_BACKENDS:
-        raise InputError(f"unknown frame backend {kind!r}", mend=f"use {', '.join(FRAME_BACKENDS)}")
+        raise InputError(f"unknown frame backend {kind!r}", hint=f"use {', '.join(FRAME_BACKENDS)}")
     if device.type != "cpu" and not (device.type == "cuda" and kind in GPU_BACKENDS):
         raise InputError(
             f"frame backend {kind!r} is for a CPU, not for {device}",
-            mend=f"give the device cpu, or the frame backend {' or '.join(GPU_BACKENDS)}",
+            hint=f"give the device cpu, or the frame backend {' or '.join(GPU_BACKENDS)}",
         )
     if kind.startswith("onnx"):
         require(("onnx", "onnxscript", "onnxruntime"), f"the frame backend {kind!r}")
@@ -143,7 +143,7 @@ def _compiled(network: nn.Module, device: torch.device) -> Run:
         except torch._dynamo.exc.BackendCompilerFailed as error:
             raise EnvironmentFault(
                 f"torch could not compile the frame branch ({str(error).splitlines()[0][:120]})",
-                mend="install a C++ compiler (on a GPU, Triton), or take another frame backend",
+                hint="install a C++ compiler (on a GPU, Triton), or take another frame backend",
             ) from error
         return torch.cat(maps)[: len(frames)]
 
@@ -152,7 +152,7 @@ def _compiled(network: nn.Module, device: torch.device) -> Run:
 
 def _onnx(network: nn.Module, calibration: Tensor | None, *, eight_bits: bool) -> Run:
     if eight_bits and (calibration is None or not len(calibration)):
-        raise InputError("8 bits need frames to take their ranges from", mend="give calibration")
+        raise InputError("8 bits need frames to take their ranges from", hint="give calibration")
     onnxruntime = need("onnxruntime", "the frame backend onnx")
 
     with tempfile.TemporaryDirectory(prefix="sdcl_neuro_") as folder:

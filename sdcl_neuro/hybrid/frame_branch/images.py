@@ -40,7 +40,7 @@ def normalise(frames: NDArray[np.uint8], device: torch.device | None = None) -> 
         raise InputError(
             f"frames are {frames.dtype} {frames.shape}",
             where="normalise",
-            mend="give uint8 [N, H, W, 3], RGB, with at least one frame",
+            hint="give uint8 [N, H, W, 3], RGB, with at least one frame",
         )
     if frames.shape[1:3] != FRAME_SIZE:
         frames = _resized(frames)

@@ -66,7 +66,7 @@ def convert_onnx(source: Path | str, target: Path | str) -> Converted:
         raise InputError(
             "no convolution /conv1/conv of an OSNet x0.25 or x1.0",
             where=str(source),
-            mend="give torchreid's OSNet as torch exports it to ONNX",
+            hint="give torchreid's OSNet as torch exports it to ONNX",
         )
     module = OSNet(widths[first])  # type: ignore[arg-type]
     tensors = {n: v for n, v in tensors.items() if not n.startswith(module.ignored)}
@@ -76,7 +76,7 @@ def convert_onnx(source: Path | str, target: Path | str) -> Converted:
         raise InputError(
             "; ".join(wrong),
             where=str(source),
-            mend="give torchreid's OSNet as torch exports it to ONNX",
+            hint="give torchreid's OSNet as torch exports it to ONNX",
         )
     complete = wanted | tensors | _neutral_norms(module, tensors)
     with atomic_path(target) as temporary:
@@ -118,11 +118,11 @@ def _read(path: Path) -> Any:
         model = onnx.load(str(path), load_external_data=False)
     except DecodeError as error:
         raise InputError(
-            f"not an ONNX file ({error})", where=str(path), mend="give a .onnx file"
+            f"not an ONNX file ({error})", where=str(path), hint="give a .onnx file"
         ) from None
     if any(tensor.external_data for tensor in model.graph.initializer):
         raise InputError(
-            "weights lie outside the file", where=str(path), mend="export them inside one file"
+            "weights lie outside the file", where=str(path), hint="export them inside one file"
         )
     return model.graph
 
@@ -137,7 +137,7 @@ def _tensors(graph: Any, *, where: str) -> tuple[dict[str, Tensor], int]:
         }
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"an initialiser cannot be read ({error})", where=where, mend="export the network again"
+            f"an initialiser cannot be read ({error})", where=where, hint="export the network again"
         ) from None
     named = {name: value for name, value in values.items() if _ANONYMOUS not in name}
     folded = 0

@@ -45,7 +45,7 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
         raise InputError(
             "; ".join(wrong),
             where=str(path),
-            mend=f"give weights of {type(module).__name__} under its usual names",
+            hint=f"give weights of {type(module).__name__} under its usual names",
         )
     module.load_state_dict({**wanted, **given})
 
@@ -60,7 +60,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError(
             "pickled weights can run code and are not read",
             where=str(path),
-            mend="convert the file once with safetensors.torch.save_file (docs/frame_branch.md)",
+            hint="convert the file once with safetensors.torch.save_file (docs/frame_branch.md)",
         )
     try:
         # Not load_file: it maps the file, and a file cut short meanwhile would kill the process.
@@ -69,7 +69,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"not a safetensors file ({error})",
             where=str(path),
-            mend="convert the weights with safetensors.torch.save_file (docs/frame_branch.md)",
+            hint="convert the weights with safetensors.torch.save_file (docs/frame_branch.md)",
         ) from None
 
 

@@ -79,7 +79,7 @@ class DriverCamera:
         except Exception as error:
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise EnvironmentFault(
-                f"no event camera can be opened ({reason})", where=which, mend=NEEDED
+                f"no event camera can be opened ({reason})", where=which, hint=NEEDED
             ) from None
         properties = self._device.properties()
         self.size: Size = (int(properties.width), int(properties.height))
@@ -239,7 +239,7 @@ def open_event_camera(name: str, reading: ReadingOptions, *, speed: float = 1.0)
     if kind == PLAYED:
         return PlayedCamera(Path(rest), reading, speed=speed)
     if colon and not rest:
-        raise InputError("a camera without a serial number", where=name, mend="give camera:SERIAL")
+        raise InputError("a camera without a serial number", where=name, hint="give camera:SERIAL")
     return DriverCamera(rest or None)
 
 

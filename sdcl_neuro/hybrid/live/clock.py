@@ -55,7 +55,7 @@ class ClockWatch:
                 f"{time_us} us: another clock"
             )
             if passed >= WATCHED_US:
-                raise InputError(what, where=self.where, mend=ADVICE)
+                raise InputError(what, where=self.where, hint=ADVICE)
             self._tell(f"{self.where}: {what}, no event is used; {ADVICE}")
         elif passed >= WATCHED_US:
             came = "none has come" if seen is None else f"they are from {seen[0]} to {seen[1]} us"

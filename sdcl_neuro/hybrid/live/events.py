@@ -121,7 +121,7 @@ class StreamedEvents(Streamed):
             raise InputError(
                 f"{some[bad][:60].decode(errors='replace')!r} is not four whole numbers",
                 where=f"{self.path}, line {before + bad + 1}",
-                mend="write t x y p, t in microseconds",
+                hint="write t x y p, t in microseconds",
             ) from None
         events = np.empty(len(table), EVENT_DTYPE)
         for name, column in zip("txyp", table.T, strict=True):
@@ -141,7 +141,7 @@ class StreamedEvents(Streamed):
         return InputError(
             f"an event with {what}",
             where=self.path,
-            mend="give the right --sensor, or check format and order of the columns",
+            hint="give the right --sensor, or check format and order of the columns",
         )
 
 
@@ -161,7 +161,7 @@ def unix_of_zero(alignment: Alignment, frames: FrameSource | None) -> int:
         raise InputError(
             f"events in Unix time, but the first frame is at {first_us} us",
             where="--event-clock",
-            mend="give --start TIME of the first frame, or --event-clock first",
+            hint="give --start TIME of the first frame, or --event-clock first",
         )
     return start_us - first_us
 

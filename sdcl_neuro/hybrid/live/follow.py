@@ -71,5 +71,5 @@ def _opened(path: str) -> BinaryIO:
         return os.fdopen(os.dup(sys.stdin.fileno()), "rb") if path == STDIN else open(path, "rb")  # noqa: PTH123
     except OSError as error:
         raise InputError(
-            f"cannot be read ({error.strerror})", where=path, mend="give a file, a pipe or -"
+            f"cannot be read ({error.strerror})", where=path, hint="give a file, a pipe or -"
         ) from None

@@ -57,7 +57,7 @@ class PacedVideo:
 
     def __post_init__(self) -> None:
         if not 0 <= self.speed <= 1000:
-            raise InputError(f"a speed of {self.speed:g}", mend="give 0 (no pause) to 1000")
+            raise InputError(f"a speed of {self.speed:g}", hint="give 0 (no pause) to 1000")
 
     @property
     def size(self) -> Pair:
@@ -111,7 +111,7 @@ class RawFrames:
             raise InputError(
                 f"raw frames of {self.size[0]}x{self.size[1]} at {self.fps:g} frames/s",
                 where=self.path,
-                mend="give --size WxH and --fps",
+                hint="give --size WxH and --fps",
             )
 
     @property
@@ -155,7 +155,7 @@ class Camera:
         good, first = self._capture.read()
         if not good:
             raise EnvironmentFault(
-                "no picture comes from it", where=name, mend="check the camera's number or address"
+                "no picture comes from it", where=name, hint="check the camera's number or address"
             )
         self.size: Pair = (int(first.shape[1]), int(first.shape[0]))
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))

@@ -33,7 +33,7 @@ class DropQueue(Generic[Item]):
         if limit < 1 or policy not in POLICIES:
             raise InputError(
                 f"a queue of {limit} with policy {policy!r}",
-                mend=f"give at least 1, and one of {', '.join(POLICIES)}",
+                hint=f"give at least 1, and one of {', '.join(POLICIES)}",
             )
         self.limit, self.policy = limit, policy
         self.dropped = self.deepest = 0

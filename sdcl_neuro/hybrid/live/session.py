@@ -60,11 +60,11 @@ class LiveSettings:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise InputError(f"mode {self.mode!r}", mend=f"give one of {', '.join(MODES)}")
+            raise InputError(f"mode {self.mode!r}", hint=f"give one of {', '.join(MODES)}")
         if not 1 <= self.batch <= self.queue:
             raise InputError(
                 f"batches of {self.batch} from a queue of {self.queue}",
-                mend="give a batch from 1 and a queue that holds it",
+                hint="give a batch from 1 and a queue that holds it",
             )
 
 

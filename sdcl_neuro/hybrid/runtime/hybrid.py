@@ -125,13 +125,13 @@ def _merge(layers: Sequence[LayerActivity]) -> LayerActivity:
 
 def _check(tracklets: Sequence[Tracklet], batch: int) -> None:
     if batch < 1:
-        raise InputError(f"batches of {batch} tracklets", where="infer", mend="give at least 1")
+        raise InputError(f"batches of {batch} tracklets", where="infer", hint="give at least 1")
     if not tracklets:
-        raise InputError("no tracklets", where="infer", mend="give at least one")
+        raise InputError("no tracklets", where="infer", hint="give at least one")
     shapes = {(tracklet.frames.shape, tracklet.spikes.shape) for tracklet in tracklets}
     if len(shapes) > 1:
         raise InputError(
             f"tracklets of {len(shapes)} different shapes",
             where="infer",
-            mend="cut all of them with the same frames, bins and size",
+            hint="cut all of them with the same frames, bins and size",
         )

@@ -37,7 +37,7 @@ def limits_section(fit: Fit) -> Section:
     if fit.broken:
         rows: list[list[Cell]] = [
             [entry.where, entry.limit.replace("_", " "), entry.value, _allowed(entry.allowed),
-             entry.unit, entry.mend]
+             entry.unit, entry.hint]
             for entry in fit.broken
         ]  # fmt: skip
         head = ["where", "limit", "needed", "there is", "unit", "what would mend it"]

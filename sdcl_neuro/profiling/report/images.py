@@ -35,10 +35,10 @@ def data_uri(image: Image, *, photograph: bool = False) -> str:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
         raise InputError(
             f"an image of shape {list(array.shape)} and type {array.dtype}",
-            mend="give uint8 [H, W], [H, W, 3] RGB or [H, W, 4] RGBA",
+            hint="give uint8 [H, W], [H, W, 3] RGB or [H, W, 4] RGBA",
         )
     if array.ndim == 3 and array.shape[2] not in (3, 4):
-        raise InputError(f"an image with {array.shape[2]} channels", mend="give RGB or RGBA")
+        raise InputError(f"an image with {array.shape[2]} channels", hint="give RGB or RGBA")
     if photograph:
         cv2 = need("cv2", "photographs in a report")
         blue_first = np.ascontiguousarray(array[..., 2::-1]) if array.ndim == 3 else array
@@ -112,7 +112,7 @@ def event_image(counts: NDArray[np.generic], *, full: float = 1.0) -> Image:
         array = array.sum(axis=0)
     if array.ndim != 3 or array.shape[0] != 2:
         raise InputError(
-            f"event counts of shape {list(array.shape)}", mend="give [2, H, W] or [K, 2, H, W]"
+            f"event counts of shape {list(array.shape)}", hint="give [2, H, W] or [K, 2, H, W]"
         )
     strength = np.clip(array / full, 0.0, 1.0)[..., None]
     image = np.broadcast_to(np.array(PAPER_RGB, dtype=np.float64), (*array.shape[1:], 3)).copy()

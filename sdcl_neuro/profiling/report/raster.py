@@ -44,7 +44,7 @@ def raster(spikes: NDArray[np.generic], *, caption: str = "", tag: str = "emulat
     """
     array = np.asarray(spikes)
     if array.ndim < 2 or array.size == 0:
-        raise InputError(f"spikes of shape {list(array.shape)}", mend="give [T, *shape]")
+        raise InputError(f"spikes of shape {list(array.shape)}", hint="give [T, *shape]")
     flat = array.reshape(len(array), -1) != 0
     steps, neurons = flat.shape
     count = int(np.count_nonzero(flat))

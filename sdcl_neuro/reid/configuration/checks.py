@@ -78,8 +78,8 @@ def disagreements(configuration: Configuration) -> list[Fault]:
     kind = kind_named(data.kind)
     found = []
     if frame_branch_name(configuration) == "none":
-        mend = "give one of resnet50, osnet_x1_0, osnet_x0_25, small, or set bridge.inputs"
-        found.append(Fault("frame_branch.name", "is none, and frames are an input", mend))
+        hint = "give one of resnet50, osnet_x1_0, osnet_x0_25, small, or set bridge.inputs"
+        found.append(Fault("frame_branch.name", "is none, and frames are an input", hint))
     if inputs != "e" and not kind.frames:
         what = f"is {inputs}, and {data.kind} has no frames"
         found.append(Fault("bridge.inputs", what, 'set "e", with bridge.fusion = "none"'))
@@ -87,17 +87,17 @@ def disagreements(configuration: Configuration) -> list[Fault]:
         what = f"is {inputs}, and data.events is none"
         found.append(Fault("bridge.inputs", what, 'set "v", or give data.cache'))
     if not kind.finds_events and data.events == "auto" and not data.cache and inputs != "v":
-        mend = 'give the folder that holds bbox_train and bbox_test with .mat files, or "none"'
+        hint = 'give the folder that holds bbox_train and bbox_test with .mat files, or "none"'
         what = f"is auto, and {data.kind} has no usual place for events"
-        found.append(Fault("data.events", what, mend))
+        found.append(Fault("data.events", what, hint))
     for name, table, taken in (
         ("reading", ReadingTable, kind.takes_reading),
         ("alignment", AlignmentTable, kind.takes_alignment),
     ):
         if not taken and getattr(data, name) != table():
             what = f"is set, and {data.kind} has no recording that belongs to a video"
-            mend = ", ".join(one for one, row in KINDS.items() if getattr(row, f"takes_{name}"))
-            found.append(Fault(f"data.{name}", what, f"give {mend}"))
+            hint = ", ".join(one for one, row in KINDS.items() if getattr(row, f"takes_{name}"))
+            found.append(Fault(f"data.{name}", what, f"give {hint}"))
     if kind.one_bin and inputs != "v" and configuration.clip.bins != 1:
         what = f"is {configuration.clip.bins}, and {data.kind} has event pictures without times"
         found.append(Fault("clip.bins", what, "set 1"))
@@ -110,5 +110,5 @@ def disagreements(configuration: Configuration) -> list[Fault]:
     try:
         bridge_config(configuration)
     except InputError as error:
-        found.append(Fault("bridge", error.what, error.mend))
+        found.append(Fault("bridge", error.what, error.hint))
     return found

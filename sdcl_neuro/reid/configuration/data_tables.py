@@ -21,10 +21,10 @@ Part = Literal["test", "all"]
 SEED_MAX = (1 << 31) - 1
 
 
-def require(condition: bool, what: str, mend: str) -> None:
+def require(condition: bool, what: str, hint: str) -> None:
     """Raise InputError unless `condition`."""
     if not condition:
-        raise InputError(what, mend=mend)
+        raise InputError(what, hint=hint)
 
 
 def at_least(table: Any, **limits: int) -> None:

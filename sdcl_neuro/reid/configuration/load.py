@@ -43,7 +43,7 @@ def load_configuration(name_or_path: str | Path, overrides: Sequence[str] = ()) 
     try:
         raw = tomllib.loads(_text(label))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"not TOML: {error}", where=label, mend="correct the file") from None
+        raise InputError(f"not TOML: {error}", where=label, hint="correct the file") from None
     reader = Reader(Configuration)
     faults = reader.faults
     for override in overrides:
@@ -56,7 +56,7 @@ def load_configuration(name_or_path: str | Path, overrides: Sequence[str] = ()) 
         raise InputError(
             f"{count}: " + " | ".join(map(str, faults)),
             where=f"{label} with {' '.join(overrides)}" if overrides else label,
-            mend="mend them all (docs/configuration.md lists the keys)",
+            hint="mend them all (docs/configuration.md lists the keys)",
         )
     return configuration
 
@@ -68,7 +68,7 @@ def _text(label: str) -> str:
         near = get_close_matches(label, list_configurations(), n=1)
         hint = f"did you mean '{near[0]}'" if near else "give one of these, or a path to a .toml"
         raise InputError(
-            f"no configuration '{label}' among {', '.join(list_configurations())}", mend=hint
+            f"no configuration '{label}' among {', '.join(list_configurations())}", hint=hint
         )
     source = path if is_path else files(__package__) / f"{label}{ENDING}"
     try:
@@ -81,7 +81,7 @@ def _text(label: str) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        raise InputError("not UTF-8 text", where=label, mend="save it as UTF-8") from None
+        raise InputError("not UTF-8 text", where=label, hint="save it as UTF-8") from None
 
 
 def _lay_on(raw: dict[str, Any], override: str, faults: list[Fault]) -> None:

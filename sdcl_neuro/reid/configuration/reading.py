@@ -17,11 +17,11 @@ class Fault:
 
     key: str
     what: str
-    mend: str
+    hint: str
 
     def __str__(self) -> str:
         where = f"{self.key}: " if self.key else ""
-        return f"{where}{self.what}" + (f" ({self.mend})" if self.mend else "")
+        return f"{where}{self.what}" + (f" ({self.hint})" if self.hint else "")
 
 
 class _Wrong(Exception):
@@ -65,8 +65,8 @@ class Reader:
                     self._fault(dotted, value, f"give {wrong}")
         return self._built(kind, given, path)
 
-    def _fault(self, dotted: str, value: Any, mend: str) -> None:
-        self.faults.append(Fault(dotted, f"is {_shown(value)}", mend))
+    def _fault(self, dotted: str, value: Any, hint: str) -> None:
+        self.faults.append(Fault(dotted, f"is {_shown(value)}", hint))
 
     def _nearest(self, dotted: str, names: list[str]) -> str:
         """The nearest name in the same table, else the key of another table named alike."""
@@ -86,7 +86,7 @@ class Reader:
             except InputError as error:
                 key = next((k for k in given if _outcome(kind, given, k) != str(error)), None)
                 dotted = ".".join(part for part in (path, key) if part)
-                self.faults.append(Fault(dotted, error.what, error.mend))
+                self.faults.append(Fault(dotted, error.what, error.hint))
                 given = {} if key is None else {k: v for k, v in given.items() if k != key}
 
 

@@ -43,9 +43,9 @@ class ReadingTable:
 
     def __post_init__(self) -> None:
         if len(self.between_us) not in (0, 2):
-            raise InputError(f"between_us is {list(self.between_us)}", mend="give [start, end]")
+            raise InputError(f"between_us is {list(self.between_us)}", hint="give [start, end]")
         if len(self.sensor) not in (0, 2) or any(side < 1 for side in self.sensor):
-            raise InputError(f"sensor is {list(self.sensor)}", mend="give [width, height]")
+            raise InputError(f"sensor is {list(self.sensor)}", hint="give [width, height]")
 
     def options(self, root: Path) -> ReadingOptions:
         """The same as an object that reads; files start at `root`.
@@ -91,7 +91,7 @@ class AlignmentTable:
 
     def __post_init__(self) -> None:
         if len(self.crop) not in (0, 4):
-            raise InputError(f"crop is {list(self.crop)}", mend="give [left, top, width, height]")
+            raise InputError(f"crop is {list(self.crop)}", hint="give [left, top, width, height]")
 
     def build(self, root: Path) -> Alignment:
         """The same as an object; files start at `root`.

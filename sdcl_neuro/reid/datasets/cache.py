@@ -90,7 +90,7 @@ def with_cached_events(data: FolderData, folder: Path | str) -> FolderData:
             raise InputError(
                 f"its {key} is {made.get(key)}, not {value}",
                 where=str(folder / DESCRIPTION),
-                mend="give the cache that was made from this data set",
+                hint="give the cache that was made from this data set",
             )
     faults = Faults(folder)
     absent = [entry.name for entry in data.entries if not cached_path(folder, entry).is_file()]
@@ -108,7 +108,7 @@ def _describe(folder: Path, config: SimulatorConfig, data: FolderData) -> None:
         others = [path.name for path in folder.iterdir() if path.name != LOCK]
         if any(not name.startswith(".") for name in others):
             raise InputError(
-                "holds other things than a cache", where=str(folder), mend="give a new folder"
+                "holds other things than a cache", where=str(folder), hint="give a new folder"
             )
         write_json(folder / DESCRIPTION, wanted)
         return
@@ -118,7 +118,7 @@ def _describe(folder: Path, config: SimulatorConfig, data: FolderData) -> None:
             raise InputError(
                 f"its {key} is {made.get(key)}, not {value}",
                 where=str(folder / DESCRIPTION),
-                mend="give another folder for these",
+                hint="give another folder for these",
             )
 
 
@@ -129,7 +129,7 @@ def _description(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"no cache of events: {DESCRIPTION} is missing or damaged",
             where=str(folder),
-            mend="simulate the events first",
+            hint="simulate the events first",
         ) from None
     if not isinstance(made, dict) or made.get("schema") != SCHEMA:
         raise InputError("no cache of events of this version", where=str(folder / DESCRIPTION))
@@ -147,7 +147,7 @@ def _locked(folder: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(
-                "another process is filling this cache", where=str(folder), mend="wait for it"
+                "another process is filling this cache", where=str(folder), hint="wait for it"
             ) from None
         for path in folder.glob(".*.h5.*"):
             path.unlink(missing_ok=True)
@@ -174,7 +174,7 @@ def _run(tasks: list[Any], workers: int, advance: Callable[[int], None]) -> None
         except BrokenProcessPool:
             raise EnvironmentFault(
                 "a worker died while it simulated events",
-                mend="run it again with fewer workers: it goes on where it stopped",
+                hint="run it again with fewer workers: it goes on where it stopped",
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

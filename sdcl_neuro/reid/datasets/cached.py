@@ -88,7 +88,7 @@ def simulate_entry(entry: Entry, folder: Path, config: SimulatorConfig, fps: flo
                 f"{picture.shape[1]}x{picture.shape[0]} pixels, the tracklet's first frame has "
                 f"{width}x{height}",
                 where=str(path),
-                mend="resize them to one size",
+                hint="resize them to one size",
             )
         height, width = picture.shape[:2]
         parts.append(pixels.advance(picture, frame_time_us(frame, fps)))
@@ -129,13 +129,13 @@ def _opened(folder: Path, entry: Entry) -> Iterator[Any]:
         raise InputError(
             "no such tracklet in the cache, or damaged",
             where=str(path),
-            mend="remove it and simulate again",
+            hint="remove it and simulate again",
         ) from None
     with file:
         if len(file["bounds"]) != len(entry.frames) + 1:
             raise InputError(
                 f"events of {len(file['bounds']) - 1} frames for a tracklet of {len(entry.frames)}",
                 where=str(path),
-                mend="simulate this data set in a folder of its own",
+                hint="simulate this data set in a folder of its own",
             )
         yield file

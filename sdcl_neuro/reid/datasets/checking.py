@@ -109,7 +109,7 @@ def check_data(
     """
     root = Path(root)
     if not root.is_dir():
-        raise InputError("no such folder", where=str(root), mend="give a data set's folder")
+        raise InputError("no such folder", where=str(root), hint="give a data set's folder")
     name = recognise(root) if kind is None else kind
     row = kind_named(name)
     published = dict(row.published)

@@ -29,7 +29,7 @@ class Clip:
         if min(self.frames, self.bins, *self.size) < 1:
             raise InputError(
                 f"tracklets of {self.frames} frames, {self.bins} bins and size {self.size}",
-                mend="give at least 1 of each",
+                hint="give at least 1 of each",
             )
 
 
@@ -52,7 +52,7 @@ def pick_frames(
         InputError: nothing to pick from, or nothing to pick.
     """
     if count < 1 or frames < 1:
-        raise InputError(f"{frames} frames out of {count}", mend="give at least 1 of each")
+        raise InputError(f"{frames} frames out of {count}", hint="give at least 1 of each")
     edges = np.arange(frames + 1) * count / frames
     part = np.full(frames, 0.5 if pick == "middle" else 0.0)
     if seed is not None:

@@ -54,12 +54,12 @@ def degrade(frames: Frames, kind: str, severity: int, *, seed: int = 0) -> Frame
         InputError: an unknown kind, a severity outside 1 to 5, or frames of another shape.
     """
     if kind not in KINDS:
-        raise InputError(f"degradation {kind!r}", mend=f"choose from {', '.join(KINDS)}")
+        raise InputError(f"degradation {kind!r}", hint=f"choose from {', '.join(KINDS)}")
     if severity not in SEVERITIES:
-        raise InputError(f"severity {severity} of {kind}", mend="give 1 to 5")
+        raise InputError(f"severity {severity} of {kind}", hint="give 1 to 5")
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise InputError(
-            f"frames are {frames.dtype} of shape {frames.shape}", mend="give uint8 [F, H, W, 3]"
+            f"frames are {frames.dtype} of shape {frames.shape}", hint="give uint8 [F, H, W, 3]"
         )
     # The kind goes into the seed, so that two kinds do not share their random numbers.
     generator = np.random.default_rng([seed, zlib.crc32(kind.encode())])

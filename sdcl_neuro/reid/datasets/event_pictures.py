@@ -37,7 +37,7 @@ class EventPictures:
             raise InputError(
                 f"{clip.bins} bins a frame of event pictures, which have no times",
                 where=entry.name,
-                mend="set clip.bins = 1",
+                hint="set clip.bins = 1",
             )
         spikes = np.zeros((len(picked), 2, *clip.size), np.uint8)
         for step, frame in enumerate(picked):

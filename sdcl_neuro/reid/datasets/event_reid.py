@@ -113,7 +113,7 @@ class EventReidTable:
     def __post_init__(self) -> None:
         for name, least in (("folds", 2), ("seed", 0)):
             if getattr(self, name) < least:
-                raise InputError(f"{name} is {getattr(self, name)}", mend=f"give {least} or more")
+                raise InputError(f"{name} is {getattr(self, name)}", hint=f"give {least} or more")
 
 
 def recognise(root: Path) -> bool:
@@ -133,7 +133,7 @@ def open_data(root: Path, choices: Choices) -> EventReid:
         raise InputError(
             f"split {choices.split} of {len(folds)} folds",
             where="data.split",
-            mend=f"give 0 to {len(folds) - 1}",
+            hint=f"give 0 to {len(folds) - 1}",
         )
     return folds[choices.split]
 
@@ -161,7 +161,7 @@ def read_event_reid(
     root = Path(root)
     faults = Faults(root)
     if not root.is_dir():
-        raise InputError("no such folder", where=str(root), mend="give Event-ReId's folder")
+        raise InputError("no such folder", where=str(root), hint="give Event-ReId's folder")
     listed = {"train": train, "query": query, "gallery": gallery}
     if all(one is None for one in listed.values()):
         found = sorted(path for path in root.rglob("*_c*_*.txt") if NAME.fullmatch(path.name))
@@ -261,7 +261,7 @@ def leave_persons_out(data: EventReid, *, folds: int = 5, seed: int = 0) -> tupl
     persons = sorted({entry.person for entry in data.entries})
     if not 2 <= folds <= len(persons):
         raise InputError(
-            f"{folds} folds of {len(persons)} persons", mend=f"give 2 to {len(persons)}"
+            f"{folds} folds of {len(persons)} persons", hint=f"give 2 to {len(persons)}"
         )
     shuffled = np.random.default_rng(seed).permutation(persons).tolist()
     return tuple(_fold(data, shuffled[fold::folds]) for fold in range(folds))

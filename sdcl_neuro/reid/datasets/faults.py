@@ -14,9 +14,9 @@ KEPT = 10_000
 class FaultyData(InputError):
     """A folder with faults: the first are in the message, all of them in `faults`."""
 
-    def __init__(self, what: str, *, where: str, mend: str, faults: tuple[str, ...]) -> None:
+    def __init__(self, what: str, *, where: str, hint: str, faults: tuple[str, ...]) -> None:
         self.faults = faults
-        super().__init__(what, where=where, mend=mend)
+        super().__init__(what, where=where, hint=hint)
 
 
 class Faults:
@@ -40,7 +40,7 @@ class Faults:
             more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
             self.add(f"{what}: {names[0]}{more} missing")
 
-    def check(self, mend: str) -> None:
+    def check(self, hint: str) -> None:
         """InputError with all of them, if there are any."""
         if not self.count:
             return
@@ -49,6 +49,6 @@ class Faults:
         raise FaultyData(
             f"{many}: {' | '.join(self.found[:SHOWN])}{more}",
             where=str(self.root),
-            mend=mend,
+            hint=hint,
             faults=tuple(self.found),
         )

@@ -58,11 +58,11 @@ class GeneratedConfig:
         for name, low, high in limits:
             value = getattr(self, name)
             if not low <= value <= high:
-                raise InputError(f"{name} is {value}", mend=f"give one from {low:g} to {high:g}")
+                raise InputError(f"{name} is {value}", hint=f"give one from {low:g} to {high:g}")
         if not 0 <= self.training <= self.persons:
             raise InputError(
                 f"{self.training} persons for training of {self.persons}",
-                mend=f"give 0 to {self.persons}",
+                hint=f"give 0 to {self.persons}",
             )
 
     @property
@@ -131,7 +131,7 @@ class Generated:
 
         if not 0 <= position < len(self.entries):
             raise InputError(
-                f"entry {position} of {len(self.entries)}", mend="give a position in entries"
+                f"entry {position} of {len(self.entries)}", hint="give a position in entries"
             )
         entry, config = self.entries[position], self.config
         person = make_person(config.seed, entry.person)

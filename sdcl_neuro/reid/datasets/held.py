@@ -34,7 +34,7 @@ class Held:
             if outside:
                 raise InputError(
                     f"position {outside[0]} of {len(self.entries)} tracklets",
-                    mend="give positions in entries",
+                    hint="give positions in entries",
                 )
 
     def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:
@@ -49,7 +49,7 @@ class Held:
             raise InputError(
                 f"was cut as {cut}, not {clip}",
                 where=f"tracklet {tracklet.name}",
-                mend="cut the video with these frames, bins and size",
+                hint="cut the video with these frames, bins and size",
             )
         return tracklet
 
@@ -74,7 +74,7 @@ def hold_segments(
     empty = [name for name, found in places.items() if not found]
     if empty:
         raise InputError(
-            f"no tracklets of segment {empty[0]!r}", mend="cut the video with by_segment=True"
+            f"no tracklets of segment {empty[0]!r}", hint="cut the video with by_segment=True"
         )
     return Held(tuple(tracklets), query=places[query], gallery=places[gallery])
 
@@ -99,10 +99,10 @@ class MotTable:
 
     def __post_init__(self) -> None:
         if self.stride < 1:
-            raise InputError(f"stride is {self.stride}", mend="give 1 or more")
+            raise InputError(f"stride is {self.stride}", hint="give 1 or more")
         if not 0 < self.sensor_scale <= 1:
             raise InputError(
-                f"sensor_scale is {self.sensor_scale}", mend="give one above 0, up to 1"
+                f"sensor_scale is {self.sensor_scale}", hint="give one above 0, up to 1"
             )
 
 
@@ -114,7 +114,7 @@ def open_data(root: Path, choices: Choices) -> Held:
 
     own, clip = choices.own, choices.clip
     if not isinstance(own, MotTable):
-        raise InputError("no video and no tracks", where="data.mot", mend="name both files")
+        raise InputError("no video and no tracks", where="data.mot", hint="name both files")
     alignment = choices.alignment or Alignment()
     video = open_video(root / own.video, alignment, choices.reading)
     events = own.events or (own.video if holds_both(root / own.video) else "")

@@ -84,7 +84,7 @@ class TrackletRecordings:
                 f"events from {first} to {last} us, but {len(entry.frames)} frames at "
                 f"{self.fps:g}/s last to {round((len(entry.frames) - 1) * interval)} us",
                 where=str(path),
-                mend='set data.folder.clock = "first", or write times from the first frame on',
+                hint='set data.folder.clock = "first", or write times from the first frame on',
             )
         return 0
 

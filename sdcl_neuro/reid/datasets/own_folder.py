@@ -44,9 +44,9 @@ class FolderTable:
 
     def __post_init__(self) -> None:
         if not 0 <= self.fps <= 1e6:
-            raise InputError(f"fps is {self.fps}", mend="give a rate above 0")
+            raise InputError(f"fps is {self.fps}", hint="give a rate above 0")
         if self.clock not in CLOCKS:
-            raise InputError(f"clock is {self.clock!r}", mend=f"give one of {', '.join(CLOCKS)}")
+            raise InputError(f"clock is {self.clock!r}", hint=f"give one of {', '.join(CLOCKS)}")
 
 
 def recognise(root: Path) -> bool:

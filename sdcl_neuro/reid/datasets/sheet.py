@@ -34,7 +34,7 @@ def contact_sheet(tracklets: Sequence[Tracklet], columns: int, *, scale: float =
     """
     if not tracklets or columns < 1:
         raise InputError(
-            f"{len(tracklets)} tracklets in {columns} columns", mend="give at least one of each"
+            f"{len(tracklets)} tracklets in {columns} columns", hint="give at least one of each"
         )
     cells = [_cell(tracklet, scale) for tracklet in tracklets]
     cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)

@@ -35,7 +35,7 @@ def read_prid_splits(path: Path) -> tuple[Split, ...]:
         raise InputError(
             f"no list of splits ({type(error).__name__}: {error})",
             where=str(path),
-            mend="give the published splits_prid2011.json",
+            hint="give the published splits_prid2011.json",
         ) from None
     for number, split in enumerate(splits):
         names = split.train + split.test
@@ -43,7 +43,7 @@ def read_prid_splits(path: Path) -> tuple[Split, ...]:
         if wrong or len(set(names)) < len(names) or not names:
             what = f"name {wrong[0]!r}" if wrong else "a person twice, or nobody"
             raise InputError(
-                f"split {number} has {what}", where=str(path), mend="give the published file"
+                f"split {number} has {what}", where=str(path), hint="give the published file"
             )
     return splits
 
@@ -63,7 +63,7 @@ def read_ilids_splits(path: Path, persons: Sequence[str]) -> tuple[Split, ...]:
         raise InputError(
             f"ls_set of shape {rows.shape} does not order the {count} persons of camera 1",
             where=str(path),
-            mend="give the published file and all of its persons' folders",
+            hint="give the published file and all of its persons' folders",
         )
     half = count // 2
     return tuple(
@@ -86,7 +86,7 @@ def load_table(path: Path, name: str) -> Any:
         what = " ".join(f"{type(error).__name__}: {error}".split())[:160]
         raise InputError(f"cannot be read ({what})", where=str(path)) from None
     if name not in content or content[name].dtype.kind not in "iuf":
-        raise InputError(f"no numbers named {name}", where=str(path), mend="give the real file")
+        raise InputError(f"no numbers named {name}", where=str(path), hint="give the real file")
     return content[name]
 
 
@@ -96,7 +96,7 @@ def chosen_split(splits: Sequence[Split], split: int, root: Path) -> Split:
         raise InputError(
             f"split {split} of {len(splits)}",
             where=str(root),
-            mend=f"give 0 to {len(splits) - 1}",
+            hint=f"give 0 to {len(splits) - 1}",
         )
     return splits[split]
 

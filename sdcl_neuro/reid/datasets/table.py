@@ -101,7 +101,7 @@ class DataSetKind:
             raise InputError(
                 f"protocol {choices.protocol!r} of {self.text}",
                 where="data.protocol",
-                mend=f"it has {known}",
+                hint=f"it has {known}",
             )
         opener = cast(Callable[[Path, Choices], DataSet], self._member(self.opener))
         return opener(root, choices)
@@ -222,7 +222,7 @@ def kind_named(name: str) -> DataSetKind:
         return KINDS[name]
     near = get_close_matches(name, KINDS, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
-    raise InputError(f"data set {name!r}{hint}", mend=f"give one of {', '.join(KINDS)}")
+    raise InputError(f"data set {name!r}{hint}", hint=f"give one of {', '.join(KINDS)}")
 
 
 def recognise(root: Path | str) -> str:
@@ -233,7 +233,7 @@ def recognise(root: Path | str) -> str:
     """
     root = Path(root)
     if not root.is_dir():
-        raise InputError("no such folder", where=str(root), mend="give a data set's folder")
+        raise InputError("no such folder", where=str(root), hint="give a data set's folder")
     for name, kind in KINDS.items():
         if kind.recognise(root):
             return name
@@ -241,7 +241,7 @@ def recognise(root: Path | str) -> str:
     raise InputError(
         f"does not look like any data set: it holds {found}",
         where=str(root),
-        mend="name it with data.kind (--kind), one of "
+        hint="name it with data.kind (--kind), one of "
         f"{', '.join(name for name, kind in KINDS.items() if kind.needs_root)}; "
         "docs/datasets.md has their layouts",
     )

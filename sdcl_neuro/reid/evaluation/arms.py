@@ -137,4 +137,4 @@ def check_backends(names: Sequence[str]) -> None:
     for name in names:
         find_backend(name)
     if len(set(names)) < len(names):
-        raise InputError(f"backends {', '.join(names)}", mend="name each once")
+        raise InputError(f"backends {', '.join(names)}", hint="name each once")

@@ -66,7 +66,7 @@ def choose_data(
         raise InputError(
             "nothing says on which data",
             where=str(trained.folder),
-            mend=f"give --data, one of {', '.join(KINDS)}, or the folder of a training run",
+            hint=f"give --data, one of {', '.join(KINDS)}, or the folder of a training run",
         )
     extra = list(overrides)
     own = isinstance(source, Path)
@@ -85,7 +85,7 @@ def _with_lists(table: DataTable, query: Path | None, gallery: Path | None) -> D
         return table
     if table.kind != "event-reid" or query is None or gallery is None:
         raise InputError(
-            "lists of windows", where="--query and --gallery", mend="give both, for event-reid only"
+            "lists of windows", where="--query and --gallery", hint="give both, for event-reid only"
         )
     lists = replace(
         table.event_reid, query=str(query.resolve()), gallery=str(gallery.resolve()), train=""

@@ -123,7 +123,7 @@ def evaluate(
     base = of(trained.clip.bins)
     for part in ("query", "gallery"):
         if not getattr(base, part):
-            raise InputError(f"no tracklets in the {part}", where=str(base), mend="give some")
+            raise InputError(f"no tracklets in the {part}", where=str(base), hint="give some")
     with TemporaryDirectory(prefix="sdcl-neuro-") as folder:
         arms, notes = _arms(trained, base, backends, settings, Path(folder), how)
         rows: list[Row] = []
@@ -160,7 +160,7 @@ def _arms(
             raise InputError(
                 "a model without spikes has no event branch to run or vary",
                 where=str(trained.folder),
-                mend="leave out --backend and --sweep",
+                hint="leave out --backend and --sweep",
             )
         return [alone], []
     model = trained.events

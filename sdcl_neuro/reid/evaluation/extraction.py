@@ -54,7 +54,7 @@ class Extraction:
 
     def __post_init__(self) -> None:
         if self.batch < 1:
-            raise InputError(f"batches of {self.batch} tracklets", mend="give at least 1")
+            raise InputError(f"batches of {self.batch} tracklets", hint="give at least 1")
 
 
 def extract(
@@ -89,7 +89,7 @@ def extract(
     how = how or Extraction()
     if not positions:
         raise InputError(
-            "no tracklets to embed", where=str(data), mend="give a query and a gallery"
+            "no tracklets to embed", where=str(data), hint="give a query and a gallery"
         )
     work = _Work(model, data, clip, tuple(arms), how)
     shards = [tuple(positions[k : k + how.batch]) for k in range(0, len(positions), how.batch)]

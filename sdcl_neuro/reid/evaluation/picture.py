@@ -76,7 +76,7 @@ def ranked_figure(
     if len(query) != len(ranking.head) or min(queries, entries) < 1:
         raise InputError(
             f"{len(query)} queries, a ranking of {len(ranking.head)}, {queries} x {entries} shown",
-            mend="give the ranking's own queries, and at least one row and column",
+            hint="give the ranking's own queries, and at least one row and column",
         )
     rows = np.unique(np.linspace(0, len(query) - 1, min(queries, len(query))).round().astype(int))
     columns = 1 + min(entries, ranking.head.shape[1])

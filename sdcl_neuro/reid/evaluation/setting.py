@@ -35,11 +35,11 @@ class Setting:
 
     def __post_init__(self) -> None:
         if not FEWEST_BITS <= self.bits <= FULL_BITS:
-            raise InputError(f"{self.bits} bits", mend=f"give {FEWEST_BITS} to {FULL_BITS}")
+            raise InputError(f"{self.bits} bits", hint=f"give {FEWEST_BITS} to {FULL_BITS}")
         if self.bins is not None and self.bins < 1:
-            raise InputError(f"{self.bins} bins", mend="give at least 1")
+            raise InputError(f"{self.bins} bins", hint="give at least 1")
         if not (np.isfinite(self.threshold) and self.threshold > 0):
-            raise InputError(f"threshold {self.threshold}", mend="give a positive factor")
+            raise InputError(f"threshold {self.threshold}", hint="give a positive factor")
 
     @property
     def trained(self) -> bool:
@@ -65,13 +65,13 @@ def parse_sweep(texts: Sequence[str]) -> tuple[Setting, ...]:
         kinds = {"bits": int, "bins": int, "threshold": float}
         if not equals or name not in kinds:
             raise InputError(
-                f"sweep {text!r}", mend="give bits=8,6,5,4, bins=2,4,8 or threshold=0.8,1,1.25"
+                f"sweep {text!r}", hint="give bits=8,6,5,4, bins=2,4,8 or threshold=0.8,1,1.25"
             )
         for value in values.split(","):
             try:
                 number = kinds[name](value)
             except ValueError:
-                raise InputError(f"{name} {value!r} in a sweep", mend="give a number") from None
+                raise InputError(f"{name} {value!r} in a sweep", hint="give a number") from None
             chosen: dict[str, Any] = {name: number}
             setting = Setting(**chosen)
             if setting not in settings:
@@ -114,7 +114,7 @@ def _integer_layer(layer: IntLayer, before: FloatLayer | None, setting: Setting)
         raise InputError(
             f"threshold {layer.neuron.threshold} times {setting.threshold:g} is {threshold}",
             where=layer.name,
-            mend=f"give a factor that leaves it from 1 to {THRESHOLD_MAX}",
+            hint=f"give a factor that leaves it from 1 to {THRESHOLD_MAX}",
         )
     changed = replace(layer, neuron=replace(layer.neuron, threshold=threshold))
     if setting.bits == FULL_BITS:

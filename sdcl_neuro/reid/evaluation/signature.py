@@ -78,7 +78,7 @@ def _plain(value: Any, *, without: Sequence[str] = ()) -> Any:
         return value
     raise InputError(
         f"a {type(value).__qualname__} in a data set has no signature",
-        mend="evaluate without a cache of features",
+        hint="evaluate without a cache of features",
     )
 
 

@@ -58,7 +58,7 @@ def open_trained(folder: Path | str) -> Trained:
         raise InputError(
             "a training that is not finished" if unfinished else f"neither {DOCUMENT} nor {MODEL}/",
             where=str(folder),
-            mend="train on with the same command"
+            hint="train on with the same command"
             if unfinished
             else "give the folder of a whole SDCL, or of a training run",
         )

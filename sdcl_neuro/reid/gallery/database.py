@@ -53,10 +53,10 @@ class Database:
     def __init__(self, path: Path, *, model: str, dimension: int, create: bool) -> None:
         self.path, self.dimension = path, dimension
         if dimension < 1:
-            raise InputError(f"dimension {dimension}", where=str(path), mend="give 1 or more")
+            raise InputError(f"dimension {dimension}", where=str(path), hint="give 1 or more")
         if path.is_dir() or not (create or path.exists()):
             what = "a folder" if path.is_dir() else "no such gallery"
-            raise InputError(what, where=str(path), mend="enrol something first, or name another")
+            raise InputError(what, where=str(path), hint="enrol something first, or name another")
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
         with _told(path):
@@ -92,7 +92,7 @@ class Database:
                 raise InputError(
                     "no gallery" if found[0] != APPLICATION_ID else f"gallery version {found[1]}",
                     where=str(self.path),
-                    mend=f"give a gallery of version {VERSION}, or the name of a new file",
+                    hint=f"give a gallery of version {VERSION}, or the name of a new file",
                 )
             row = self.base.execute("SELECT model, dimension FROM gallery").fetchone()
         made, size = row or ("", 0)
@@ -101,7 +101,7 @@ class Database:
                 f"embeddings of model {made[:12]} in {size} dimensions; this model is "
                 f"{model[:12]} in {self.dimension}",
                 where=str(self.path),
-                mend="use the model that made the gallery, or another file",
+                hint="use the model that made the gallery, or another file",
             )
 
     def close(self) -> None:
@@ -191,5 +191,5 @@ def _told(path: Path) -> Iterator[None]:
         raise InputError(
             f"no gallery that can be used: {error}",
             where=str(path),
-            mend="see that it is a whole gallery, that nobody blocks it, and that there is room",
+            hint="see that it is a whole gallery, that nobody blocks it, and that there is room",
         ) from None

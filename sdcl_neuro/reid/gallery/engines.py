@@ -148,7 +148,7 @@ def engine_name(asked: str | None) -> str:
         EnvironmentFault: FAISS is asked for and not installed.
     """
     if asked is not None and asked not in NAMES:
-        raise InputError(f"unknown engine {asked!r}", mend=f"use {' or '.join(NAMES)}")
+        raise InputError(f"unknown engine {asked!r}", hint=f"use {' or '.join(NAMES)}")
     if asked == "faiss":
         require(("faiss",), "the gallery engine faiss")
     return asked or ("faiss" if installed("faiss") else "numpy")

@@ -124,8 +124,8 @@ class Where:
         names = ("labels", "cameras", "sources", "not_cameras", "not_sources")
         for name in names:
             if isinstance(getattr(self, name), str):  # a text is a collection of its letters
-                mend = f"give {name}=[{getattr(self, name)!r}]"
-                raise InputError(f"{name} is a text, not a list of texts", mend=mend)
+                hint = f"give {name}=[{getattr(self, name)!r}]"
+                raise InputError(f"{name} is a text, not a list of texts", hint=hint)
 
     def sql(self) -> tuple[str, list[Any]]:
         """A condition for ``WHERE`` and its values; ``1`` where nothing is asked."""

@@ -122,7 +122,7 @@ class Gallery:
             InputError: `target` is there: a journal beside it would be taken for the copy's.
         """
         if Path(target).exists():
-            raise InputError("is there already", where=str(target), mend="name a new file")
+            raise InputError("is there already", where=str(target), hint="name a new file")
         self._store.copy(Path(target))
 
     def search(
@@ -221,14 +221,14 @@ class Gallery:
             raise InputError(
                 f"queries {vectors.dtype} {vectors.shape}",
                 where="Gallery.search",
-                mend=f"give floats [Q, {self.dimension}]",
+                hint=f"give floats [Q, {self.dimension}]",
             )
         with np.errstate(over="ignore"):
             single: NDArray[Any] = vectors.astype(np.float32)
         if not (np.abs(single) <= LARGEST).all():
             raise InputError("queries that are not finite, or past 1e15", where="Gallery.search")
         if not isinstance(k, int) or k < 1:
-            raise InputError(f"k is {k!r}", where="Gallery.search", mend="give 1 or more")
+            raise InputError(f"k is {k!r}", where="Gallery.search", hint="give 1 or more")
         if metric not in METRICS:
-            raise InputError(f"metric {metric!r}", mend=f"choose {' or '.join(METRICS)}")
+            raise InputError(f"metric {metric!r}", hint=f"choose {' or '.join(METRICS)}")
         return single

@@ -135,7 +135,7 @@ class Store(Database):
             raise InputError(
                 f"an embedding {vector.dtype} {vector.shape}",
                 where=where,
-                mend=f"give floats [{self.dimension}]",
+                hint=f"give floats [{self.dimension}]",
             )
         with np.errstate(over="ignore"):  # past float32's range is refused, as infinity is
             stored = np.ascontiguousarray(vector, dtype="<f4")
@@ -148,8 +148,8 @@ class Store(Database):
         texts = (tracklet.label, tracklet.camera, tracklet.source, tracklet.key)
         whole = tracklet.time_us is None or isinstance(tracklet.time_us, int | np.integer)
         if not whole or not all(value is None or isinstance(value, str) for value in texts):
-            mend = "label, camera, source and key are text, time_us is a whole number"
-            raise InputError("a field of another type", where=where, mend=mend)
+            hint = "label, camera, source and key are text, time_us is a whole number"
+            raise InputError("a field of another type", where=where, hint=hint)
         time_us = None if tracklet.time_us is None else int(tracklet.time_us)
         label, camera, source, key = texts
         return stored.tobytes(), label, camera, time_us, source, key, metadata

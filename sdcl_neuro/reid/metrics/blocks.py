@@ -111,17 +111,17 @@ def _pieces(values: Embeddings) -> Iterator[slice]:
 def checked_pair(queries: ArrayLike, gallery: ArrayLike, metric: Metric) -> tuple[Points, Points]:
     """Both sides, checked; see `distance_blocks` for errors."""
     if metric not in ("cosine", "euclidean"):
-        raise InputError(f"metric {metric!r}", mend="choose cosine or euclidean")
+        raise InputError(f"metric {metric!r}", hint="choose cosine or euclidean")
     first, second = (_floating(value) for value in (queries, gallery))
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise InputError(
             f"embeddings of shapes {first.shape} and {second.shape}",
-            mend="give [Q, D] and [G, D] of one D",
+            hint="give [Q, D] and [G, D] of one D",
         )
     if not len(first) or not len(second):
-        raise InputError("no queries or no gallery", mend="give at least one of each")
+        raise InputError("no queries or no gallery", hint="give at least one of each")
     if not all(np.isfinite(side[part]).all() for side in (first, second) for part in _pieces(side)):
-        raise InputError("embeddings that are not finite", mend="look for NaN in the network")
+        raise InputError("embeddings that are not finite", hint="look for NaN in the network")
     return Points.of(first, metric), Points.of(second, metric)
 
 

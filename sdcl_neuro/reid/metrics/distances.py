@@ -28,16 +28,16 @@ def distance_matrix(
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise InputError(
             f"embeddings of shapes {first.shape} and {second.shape}",
-            mend="give [Q, D] and [G, D] of one D",
+            hint="give [Q, D] and [G, D] of one D",
         )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise InputError("embeddings that are not finite", mend="look for NaN in the network")
+        raise InputError("embeddings that are not finite", hint="look for NaN in the network")
     if metric == "cosine":
         return np.clip(1.0 - _unit(first) @ _unit(second).T, 0.0, 2.0)
     if metric == "euclidean":
         squares = (first**2).sum(1)[:, None] + (second**2).sum(1) - 2.0 * first @ second.T
         return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
-    raise InputError(f"metric {metric!r}", mend="choose cosine or euclidean")
+    raise InputError(f"metric {metric!r}", hint="choose cosine or euclidean")
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -38,11 +38,11 @@ def bootstrap_interval(
         raise InputError(
             f"values {numbers.shape}, groups {who.shape}, level {level}, {draws} draws",
             where="bootstrap_interval",
-            mend="give [Q] and [Q], a level between 0 and 1, and at least one draw",
+            hint="give [Q] and [Q], a level between 0 and 1, and at least one draw",
         )
     numbers, who = numbers[~np.isnan(numbers)], who[~np.isnan(numbers)]
     if not len(numbers):
-        raise InputError("no values", where="bootstrap_interval", mend="give at least one")
+        raise InputError("no values", where="bootstrap_interval", hint="give at least one")
     _, index = np.unique(who, return_inverse=True)
     sums, counts = np.bincount(index, numbers), np.bincount(index)
     drawn = np.random.default_rng(seed).multinomial(

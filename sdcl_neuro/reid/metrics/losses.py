@@ -37,14 +37,14 @@ def batch_hard_triplet(embeddings: Tensor, labels: Tensor, *, margin: float = MA
         raise InputError(
             f"embeddings of shape {tuple(embeddings.shape)} with labels {tuple(labels.shape)}",
             where="batch_hard_triplet",
-            mend="give [B, D] and [B]",
+            hint="give [B, D] and [B]",
         )
     same = labels[:, None] == labels[None, :]
     if bool(same.all()):
         raise InputError(
             "a batch with a single identity has no negatives",
             where="batch_hard_triplet",
-            mend="sample at least two identities a batch",
+            hint="sample at least two identities a batch",
         )
     distances = _distances(embeddings)
     farthest = distances.masked_fill(~same, 0.0).amax(1)

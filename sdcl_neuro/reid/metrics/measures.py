@@ -88,7 +88,7 @@ def summarise(
     if not found:
         raise InputError(
             f"none of {skipped} queries has a match in the gallery",
-            mend="give a gallery with the queries' persons, seen by other cameras",
+            hint="give a gallery with the queries' persons, seen by other cameras",
         )
     firsts = np.array([one.first for one in found])
     return Metrics(

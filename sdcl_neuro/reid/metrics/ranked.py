@@ -44,13 +44,13 @@ class Labels:
         matrix = np.asarray(distances, dtype=np.float64)
         if matrix.ndim != 2 or not matrix.size:
             raise InputError(
-                f"distances of shape {matrix.shape}", mend="give [Q, G], neither of them zero"
+                f"distances of shape {matrix.shape}", hint="give [Q, G], neither of them zero"
             )
         if np.isnan(matrix).any():
-            raise InputError("distances that are NaN", mend="look for NaN in the embeddings")
+            raise InputError("distances that are NaN", hint="look for NaN in the embeddings")
         if (q_cams is None) != (g_cams is None):
             raise InputError(
-                "cameras of one side only", mend="give both q_cams and g_cams, or none"
+                "cameras of one side only", hint="give both q_cams and g_cams, or none"
             )
         queries, entries = matrix.shape
         return cls(
@@ -202,6 +202,6 @@ def _labels(name: str, values: ArrayLike, count: int) -> Ints:
     array = np.asarray(values)
     if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer):
         raise InputError(
-            f"{name} is {array.dtype} of shape {array.shape}", mend=f"give {count} whole numbers"
+            f"{name} is {array.dtype} of shape {array.shape}", hint=f"give {count} whole numbers"
         )
     return array.astype(np.int64)

@@ -124,7 +124,7 @@ def rank_blocks(
             )
     if start != len(ids):
         raise InputError(
-            f"distances of {start} queries for {len(ids)} labels", mend="give blocks of all queries"
+            f"distances of {start} queries for {len(ids)} labels", hint="give blocks of all queries"
         )
     kept = min(head, entries)
     return Ranking(
@@ -145,7 +145,7 @@ def changed_lists(first: Ranking, second: Ranking) -> Changed:
     if first.head.shape != second.head.shape:
         raise InputError(
             f"rankings of shapes {first.head.shape} and {second.head.shape}",
-            mend="rank the same queries and gallery",
+            hint="rank the same queries and gallery",
         )
     differs = first.head != second.head
     return Changed(

@@ -52,7 +52,7 @@ class ReRanking:
         if self.k1 < 1 or self.k2 < 1 or not 0.0 <= self.weight <= 1.0:
             raise InputError(
                 f"re-ranking with k1 {self.k1}, k2 {self.k2}, weight {self.weight}",
-                mend="give k1 and k2 from 1, and a weight from 0 to 1",
+                hint="give k1 and k2 from 1, and a weight from 0 to 1",
             )
 
 

@@ -50,13 +50,13 @@ class Verification:
         """
         if not 0 < rate < 1:
             raise InputError(
-                f"a false match rate of {rate:g}", where="--false-match-rate", mend="give 0 to 1"
+                f"a false match rate of {rate:g}", where="--false-match-rate", hint="give 0 to 1"
             )
         if rate * self.wrong_pairs < 1:
             raise InputError(
                 f"a false match rate of {rate:g} from {self.wrong_pairs:,} wrong pairs",
                 where="--false-match-rate",
-                mend=f"give {1 / max(1, self.wrong_pairs):.2g} or more, or train with more "
+                hint=f"give {1 / max(1, self.wrong_pairs):.2g} or more, or train with more "
                 "training.validation_persons",
             )
         return float(self.cosines[np.argmax(self.false_match <= rate)])
@@ -95,7 +95,7 @@ class Verification:
         except (KeyError, TypeError, ValueError):
             good, curves, counts = False, [], []
         if not good or curves[0].ndim != 1 or not len(curves[0]):
-            raise InputError("a damaged error curve in the checkpoint", mend="train it again")
+            raise InputError("a damaged error curve in the checkpoint", hint="train it again")
         return cls(counts[0], counts[1], counts[2], *curves)
 
     def __str__(self) -> str:

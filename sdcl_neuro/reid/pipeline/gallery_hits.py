@@ -55,7 +55,7 @@ class GalleryUse:
             InputError: no gallery, or another model's.
         """
         if self.top < 1:
-            raise InputError(f"{self.top} entries", where="--top", mend="give 1 or more")
+            raise InputError(f"{self.top} entries", where="--top", hint="give 1 or more")
         model = path_sha256(checkpoint)
         there = self.path.exists()
         if there or not self.enrol:

@@ -110,13 +110,13 @@ def check_folder(out: Path) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise InputError("is no folder", where=str(out), mend="give another folder for --out")
+        raise InputError("is no folder", where=str(out), hint="give another folder for --out")
     other = sorted({path.name for path in out.iterdir()} - {EMBEDDINGS, DOCUMENT, REPORT, TRACKS})
     if other:
         raise InputError(
             f"holds other files ({other[0]}), and the folder is replaced as a whole",
             where=str(out),
-            mend="give a new or an empty folder for --out",
+            hint="give a new or an empty folder for --out",
         )
 
 

@@ -75,26 +75,26 @@ class LiveSource:
         if len(piped) > 1:
             raise InputError(
                 f"{len(piped)} sources on standard input",
-                mend="give named pipes (mkfifo) for all but one",
+                hint="give named pipes (mkfifo) for all but one",
             )
         if not 0 <= self.patience_s <= 60:
             raise InputError(
                 f"frames wait {1e3 * self.patience_s:g} ms",
                 where="--patience",
-                mend="give 0 to 60000 ms",
+                hint="give 0 to 60000 ms",
             )
         if not 0 < self.idle_s <= 86400:
             raise InputError(
                 f"a growing file may rest for {self.idle_s:g} s",
                 where="--idle",
-                mend="give more than 0 s, up to a day",
+                hint="give more than 0 s, up to a day",
             )
         whole = self.raw_size is None and self.event_format is None
         if self.events is None and whole and holds_both(self.frames):
             object.__setattr__(self, "events", self.frames)
         if self.event_format is not None and self.events is None:
             raise InputError(
-                "there is no stream of events", where="--event-format", mend="give --events, too"
+                "there is no stream of events", where="--event-format", hint="give --events, too"
             )
 
 
@@ -196,7 +196,7 @@ def _from_camera(
     name, alignment = source.events or "", source.alignment
     if source.event_format is not None:
         raise InputError(
-            "a camera is no stream of bytes", where="--event-format", mend="leave it out"
+            "a camera is no stream of bytes", where="--event-format", hint="leave it out"
         )
     camera = open_event_camera(name, source.reading, speed=source.speed)
     assumed: list[str] = []
@@ -227,7 +227,7 @@ def _arriving(
         raise InputError(
             "a stream of events does not say its size",
             where=source.events or "--events",
-            mend="give --sensor WxH",
+            hint="give --sensor WxH",
         )
     assumed: list[str] = []
     said: list[str] = []
@@ -253,7 +253,7 @@ def _frames(source: LiveSource) -> FrameSource:
     if source.raw_size is not None:
         if source.fps is None:
             raise InputError(
-                "raw frames do not say their rate", where=source.frames, mend="give --fps"
+                "raw frames do not say their rate", where=source.frames, hint="give --fps"
             )
         _refuse_frame_times(source)
         return RawFrames(source.frames, source.raw_size, source.fps, source.idle_s)
@@ -261,7 +261,7 @@ def _frames(source: LiveSource) -> FrameSource:
         raise InputError(
             "raw frames on standard input do not say their size",
             where="--frames -",
-            mend="give --size WxH and --fps",
+            hint="give --size WxH and --fps",
         )
     if is_camera(source.frames):
         _refuse_frame_times(source)
@@ -280,7 +280,7 @@ def _refuse_frame_times(source: LiveSource) -> None:
             raise InputError(
                 f"{name} for frames whose times are those of their arrival",
                 where=source.frames,
-                mend="leave it out, or say the difference with --event-offset",
+                hint="leave it out, or say the difference with --event-offset",
             )
 
 
@@ -296,7 +296,7 @@ def _recorded_or_simulated(
         raise InputError(
             "a recording of events needs the recorded video it belongs to",
             where=source.events,
-            mend="give a video file for --frames, or say --event-format for a stream",
+            hint="give a video file for --frames, or say --event-format for a stream",
         )
     recorded = source.reading.read(source.events)
     events = RecordedEvents(frames.video, recorded, source.alignment)

@@ -66,7 +66,7 @@ def recognition_of(checkpoint: SdclCheckpoint, rate: float | None) -> Recognitio
         raise InputError(
             "the checkpoint holds no error curve: it was trained without validation persons",
             where="--false-match-rate",
-            mend="train with training.validation_persons, or leave it out",
+            hint="train with training.validation_persons, or leave it out",
         )
     curve = Verification.from_dict(stored)
     taken = rate

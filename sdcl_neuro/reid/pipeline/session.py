@@ -99,7 +99,7 @@ def made_ready(
         EnvironmentFault: what the kind needs is not installed.
     """
     if sdcl.frame_branch is None:
-        raise InputError("the model has no frame branch", mend="leave --frame-backend out")
+        raise InputError("the model has no frame branch", hint="leave --frame-backend out")
     # Every tracklet has its say in the ranges of 8-bit values, as far as there is room.
     step = -(-len(tracklets) // CALIBRATION_FRAMES)
     frames = normalise(np.stack([tracklet.frames[0] for tracklet in tracklets[::step]]))

@@ -206,7 +206,7 @@ def _claim(folder: Path, configuration: Configuration, group: Group) -> None:
     """Write the configuration into the folder, or check that it is the one there."""
     path = folder / CONFIGURATION
     if folder.exists() and not folder.is_dir():
-        raise InputError("is no folder", where=str(folder), mend="give another folder for --out")
+        raise InputError("is no folder", where=str(folder), hint="give another folder for --out")
     _wait(group)  # nobody looks after the first one has written
     if path.is_file():
         found = load_configuration(path)
@@ -215,11 +215,11 @@ def _claim(folder: Path, configuration: Configuration, group: Group) -> None:
             raise InputError(
                 f"holds a training with {', '.join(differing[:3])}",
                 where=str(folder),
-                mend="give another folder, or the configuration it was begun with",
+                hint="give another folder, or the configuration it was begun with",
             )
     elif folder.is_dir() and any(not one.name.startswith(".") for one in folder.iterdir()):
         raise InputError(
-            "holds other things than a training", where=str(folder), mend="give a new folder"
+            "holds other things than a training", where=str(folder), hint="give a new folder"
         )
     _wait(group)
     if group.leads:

@@ -209,7 +209,7 @@ def open_footage(
         raise InputError(
             f"no track gives a tracklet: {plan.left_out[0]}",
             where=str(source.tracks or source.video),
-            mend=f"give tracks of at least {clip.frames * clip.stride} frames without a gap",
+            hint=f"give tracks of at least {clip.frames * clip.stride} frames without a gap",
         )
     events: Events | SimulatorConfig = clip.simulator or SimulatorConfig()
     fitted = None
@@ -226,7 +226,7 @@ def _tracks(
     given = None if source.tracks is None else _file_tracks(source, source.tracks, video)
     if source.detection is None:
         if given is None:
-            raise InputError("no tracks", where="--tracks", mend="give --tracks FILE or --detect")
+            raise InputError("no tracks", where="--tracks", hint="give --tracks FILE or --detect")
         return given, None
     detector, assumed = source.detection.open(video)
     with on_detecting(video.count or 0) as advance:

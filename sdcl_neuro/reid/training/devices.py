@@ -24,7 +24,7 @@ def choose_device(settings: Settings, group: Group) -> torch.device:
         raise EnvironmentFault(
             f"device is {settings.device!r}, and torch finds no GPU",
             where="training.device",
-            mend="install a CUDA build of torch, or set it to auto",
+            hint="install a CUDA build of torch, or set it to auto",
         )
     if group.size > 1:
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -44,7 +44,7 @@ class Group:
             raise InputError(
                 f"{batch} tracklets a batch cannot be shared among {self.size} processes",
                 where="training.persons and training.tracklets",
-                mend=f"give a product that is a multiple of {self.size}",
+                hint=f"give a product that is a multiple of {self.size}",
             )
         part = batch // self.size
         return slice(self.rank * part, (self.rank + 1) * part)
@@ -71,7 +71,7 @@ def process_group() -> Iterator[Group]:
     except (RuntimeError, ValueError) as error:
         raise EnvironmentFault(
             f"the processes do not find each other: {' '.join(str(error).split())}",
-            mend="start them with torchrun",
+            hint="start them with torchrun",
         ) from None
     try:
         yield Group(distributed.get_rank(), distributed.get_world_size())

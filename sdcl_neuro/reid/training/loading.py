@@ -91,7 +91,7 @@ class Loader:
             raise EnvironmentFault(
                 "a worker died while it loaded tracklets",
                 where="training.workers",
-                mend="run the same command again with fewer workers: it goes on",
+                hint="run the same command again with fewer workers: it goes on",
             ) from None
         finally:
             for _, futures in waiting:

@@ -80,7 +80,7 @@ class CsvLog:
             raise InputError(
                 f"has {found} bytes, and the state was saved at {length}",
                 where=str(path),
-                mend="put the log back, or train in a new folder",
+                hint="put the log back, or train in a new folder",
             )
         self.stream = path.open("ab")
         self.stream.truncate(length)

@@ -38,7 +38,7 @@ def find_state(folder: Path, about: Mapping[str, Any]) -> State | None:
         raise InputError(
             f"holds a training that differs in {', '.join(differing)}",
             where=str(folder),
-            mend="give another folder, or what it was begun with",
+            hint="give another folder, or what it was begun with",
         )
     return state
 
@@ -118,5 +118,5 @@ def _take(lock: Any, folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise InputError(
-            "another process trains here", where=str(folder), mend="wait for it, or end it"
+            "another process trains here", where=str(folder), hint="wait for it, or end it"
         ) from None

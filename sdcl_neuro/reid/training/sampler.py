@@ -30,13 +30,13 @@ def pk_batches(
     """
     ids = np.asarray(labels)
     if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
-        raise InputError(f"labels are {ids.dtype} of shape {ids.shape}", mend="give integers [N]")
+        raise InputError(f"labels are {ids.dtype} of shape {ids.shape}", hint="give integers [N]")
     identities = np.unique(ids)
     if not 1 <= persons <= len(identities) or tracklets < 1:
         raise InputError(
             f"batches of {persons} persons with {tracklets} tracklets, from {len(identities)} "
             "identities",
-            mend="give 1 or more of each, and no more persons than there are",
+            hint="give 1 or more of each, and no more persons than there are",
         )
     generator = np.random.default_rng(seed)
     turn = _Rounds(identities, generator)

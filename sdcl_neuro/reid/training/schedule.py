@@ -97,7 +97,7 @@ def training_persons(data: DataSet, settings: Settings) -> tuple[int, ...]:
             f"{len(persons)} persons to train on, {settings.validation_persons} of them kept for "
             f"validation, and batches of {settings.persons}",
             where="training",
-            mend="lower training.persons or validation_persons",
+            hint="lower training.persons or validation_persons",
         )
     return tuple(kept)
 

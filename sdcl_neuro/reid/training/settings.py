@@ -56,7 +56,7 @@ def _require(condition: bool, table: Any, name: str, limit: str) -> None:
         raise InputError(
             f"{name} is {getattr(table, name)!r}",
             where=f"training {type(table).__name__.lower()}",
-            mend=f"give {limit}",
+            hint=f"give {limit}",
         )
 
 
@@ -93,7 +93,7 @@ class Stage:
             raise InputError(
                 f"{self.epochs} epochs and {self.steps} steps",
                 where="training stage",
-                mend="give its length in one of the two, and 0 for the other",
+                hint="give its length in one of the two, and 0 for the other",
             )
 
 
@@ -199,13 +199,13 @@ class Settings:
             raise InputError(
                 f"validation every {self.validate_every} steps, of no persons",
                 where="training.validation_persons",
-                mend="give 2 or more of them",
+                hint="give 2 or more of them",
             )
         if not any(stage.epochs or stage.steps for _, stage in self.stages):
             raise InputError(
                 "no stage has epochs or steps",
                 where="training",
-                mend="give float_stage or int_stage a length",
+                hint="give float_stage or int_stage a length",
             )
 
     @property

@@ -150,7 +150,7 @@ class StageRun:
             raise CheckFailed(
                 f"the loss is {loss} at step {step}",
                 where="training",
-                mend="lower the learning rate, or lengthen the warm-up",
+                hint="lower the learning rate, or lengthen the warm-up",
             )
         return Step(
             mode=self.span.mode,

@@ -127,7 +127,7 @@ def read_state(folder: Path) -> State | None:
             read_tensors(file),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"damaged: {error}", where=str(path), mend=_MEND) from None
+        raise InputError(f"damaged: {error}", where=str(path), hint=_MEND) from None
 
 
 def restore_model(model: Sdcl, state: State) -> None:
@@ -141,7 +141,7 @@ def restore_model(model: Sdcl, state: State) -> None:
         model.load_state_dict(given)
     except RuntimeError as error:
         line = " ".join(str(error).split())
-        raise InputError(f"another model's state: {line}", where=DOCUMENT, mend=_MEND) from None
+        raise InputError(f"another model's state: {line}", where=DOCUMENT, hint=_MEND) from None
     if isinstance(model.event_branch, EventBranch):
         model.event_branch.set_mode("int" if state.mode == "int" else "float")
 

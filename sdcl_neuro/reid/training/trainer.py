@@ -147,10 +147,10 @@ def _check(model: Sdcl, schedule: Schedule) -> None:
         raise InputError(
             f"{len(schedule.persons)} persons for {classes} classes",
             where="train",
-            mend=f"build the bridge with identities={len(schedule.persons)}",
+            hint=f"build the bridge with identities={len(schedule.persons)}",
         )
     if len(schedule.persons) < 2:
-        raise InputError("a single person to train on", where="train", mend="give two or more")
+        raise InputError("a single person to train on", where="train", hint="give two or more")
 
 
 def _drawing(model: Sdcl, data: DataSet, clip: Clip, settings: Settings) -> Drawing:

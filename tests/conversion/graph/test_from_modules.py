@@ -335,7 +335,7 @@ class Delayed(nn.Module):
 def test_refusals_have_remedies(module, shape, words, remedy):
     with pytest.raises(NetworkRefused, match=words) as caught:
         conversion.from_snntorch(module, spikes(*shape))
-    assert any(remedy in refusal.mend for refusal in caught.value.refusals)
+    assert any(remedy in refusal.hint for refusal in caught.value.refusals)
 
 
 def test_normalisation_and_thresholds_in_float():

@@ -265,7 +265,7 @@ def test_constants_that_differ_between_neurons(key, tmp_path):
         (nir.Conv1d(4, np.ones((1, 1, 2), np.float32), 1, 0, 1, 1, np.zeros(1)), "Conv2d with"),
     ],
 )
-def test_nodes_that_are_not_supported_say_what_to_do(node, mend, tmp_path):
+def test_nodes_that_are_not_supported_say_what_to_do(node, hint, tmp_path):
     path = _chain(
         tmp_path,
         nir.Input(np.array([2])),
@@ -274,7 +274,7 @@ def test_nodes_that_are_not_supported_say_what_to_do(node, mend, tmp_path):
         LIF1,
         nir.Output(np.array([1])),
     )
-    with pytest.raises(NetworkRefused, match=mend):
+    with pytest.raises(NetworkRefused, match=hint):
         from_nir(path)
 
 

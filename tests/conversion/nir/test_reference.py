@@ -139,7 +139,7 @@ def compared(seeds):
         judged = explain_mismatches(net, spikes, ours, theirs)
         assert [layer.unexplained for layer in judged] == [0] * len(judged), f"seed {seed}"
         within_rounding += sum(layer.neurons for layer in judged)
-    assert all(each.where and each.what and each.mend for some in reasons for each in some)
+    assert all(each.where and each.what and each.hint for some in reasons for each in some)
     assert all(len(set(some)) == len(some) for some in reasons), "a fault is named once"
     return taken, neuron_steps, spikes_sent, within_rounding
 

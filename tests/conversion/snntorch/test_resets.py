@@ -95,7 +95,7 @@ def test_a_state_dict_that_brings_another_reset_is_found(kind: str, spikes: Spik
         from_snntorch(deployed, spikes)
     (refusal,) = refused.value.refusals
     assert "load_state_dict" in refusal.what
-    assert "'zero' after loading" in refusal.mend
+    assert "'zero' after loading" in refusal.hint
     # The remedy it names leads to a network that fires as the module then does.
     before = own(deployed, spikes)
     deployed[1].reset_mechanism = "zero"

@@ -354,9 +354,9 @@ def attempt(read, verdict, shape):
     for refusal in caught.value.refusals:
         assert refusal.where
         assert refusal.what
-        assert refusal.mend
+        assert refusal.hint
     if verdict == "approximate":
-        assert any("approximate=True" in reason.mend for reason in caught.value.refusals)
+        assert any("approximate=True" in reason.hint for reason in caught.value.refusals)
         net = read(spikes, approximate=True, calibration=spikes)
         assert any(note["approximated"] for note in net.meta["approximate"])
         return net

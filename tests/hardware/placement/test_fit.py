@@ -133,7 +133,7 @@ def test_what_no_cut_mends_is_named_and_the_rest_placed() -> None:
     (broken,) = found.broken
     assert (broken.limit, broken.where) == ("axons_in_per_core", "head")
     assert (broken.value, broken.allowed, broken.excess) == (5000, 4096, 904)
-    assert "no cut lowers this" in broken.mend
+    assert "no cut lowers this" in broken.hint
     assert found.layers[0].cores is not None
     with pytest.raises(CheckFailed, match="904 too many"):
         found.require()
@@ -174,7 +174,7 @@ def test_each_limit_can_break(layer: IntLayer, hw: str, limit: str) -> None:
     found = fit(one(layer), hw)
     assert found.fits is False
     assert limit in [name for name, _ in limits_of(found)]
-    assert all(entry.mend for entry in found.broken)
+    assert all(entry.hint for entry in found.broken)
 
 
 def test_weight_width_is_what_the_weights_need() -> None:
@@ -202,7 +202,7 @@ def test_more_chips_than_there_are() -> None:
     found = fit(PAPER, "loihi1", size=(256, 128))
     assert limits_of(found) == [("cores", "network")]
     assert (found.cores, found.chips, found.chips_available) == (512, 4, 1)
-    assert "take 4 chips" in found.broken[0].mend
+    assert "take 4 chips" in found.broken[0].hint
 
 
 def test_long_delays_leave_the_verdict_open() -> None:

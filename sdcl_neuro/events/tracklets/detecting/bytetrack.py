@@ -51,10 +51,10 @@ class ByteTrackSettings:
         if not 0 <= self.unsure <= self.sure <= self.begin <= 1:
             raise InputError(
                 f"scores {self.unsure:g}, {self.sure:g} and {self.begin:g}",
-                mend="give unsure, sure and begin in ascending order, 0 to 1",
+                hint="give unsure, sure and begin in ascending order, 0 to 1",
             )
         if not 0 <= self.lost_s <= 3600:
-            raise InputError(f"tracks kept for {self.lost_s:g} s", mend="give 0 to an hour")
+            raise InputError(f"tracks kept for {self.lost_s:g} s", hint="give 0 to an hour")
 
 
 @dataclass

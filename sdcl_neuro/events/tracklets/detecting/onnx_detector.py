@@ -66,7 +66,7 @@ class OnnxDetector:
     ) -> None:
         self.path, self.tiles = Path(path), tiles
         if min(tiles) < 1 or max(tiles) > 8:
-            raise InputError(f"{tiles} tiles", where="--tiles", mend="give 1x1 to 8x8")
+            raise InputError(f"{tiles} tiles", where="--tiles", hint="give 1x1 to 8x8")
         self._session = _session(self.path, threads)
         outputs = {out.name: _shape(out.shape) for out in self._session.get_outputs()}
         layout = next((one for one in LAYOUTS if one.fits(outputs)), None)
@@ -74,7 +74,7 @@ class OnnxDetector:
             raise InputError(
                 f"outputs {outputs} are not a detector's of a known family",
                 where=str(path),
-                mend="give one of: " + "; ".join(one.name for one in LAYOUTS),
+                hint="give one of: " + "; ".join(one.name for one in LAYOUTS),
             )
         self.layout: Layout = layout
         self._input = self._picture_input()
@@ -93,7 +93,7 @@ class OnnxDetector:
             raise InputError(
                 f"inputs {[(one.name, one.shape, one.type) for one in (first, *more)]}",
                 where=str(self.path),
-                mend="give a detector that takes one picture",
+                hint="give a detector that takes one picture",
             )
         last = shape[-1] == 3 and shape[-3] != 3
         sides = shape[-3:-1] if last else shape[-2:]
@@ -205,7 +205,7 @@ def _not_cut(
 def _session(path: Path, threads: int | None) -> Any:
     onnxruntime = need("onnxruntime", "a detector of one's own")
     if not path.is_file():
-        raise InputError("no such file", where=str(path), mend="give a detector as ONNX")
+        raise InputError("no such file", where=str(path), hint="give a detector as ONNX")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # Threads that wait in a loop take the processor from whatever else runs.
@@ -219,7 +219,7 @@ def _session(path: Path, threads: int | None) -> Any:
         raise InputError(
             f"not an ONNX model that onnxruntime can run ({reason})",
             where=str(path),
-            mend="export it again",
+            hint="export it again",
         ) from None
 
 

@@ -36,10 +36,10 @@ class DetectionOptions:
 
     def __post_init__(self) -> None:
         if self.score is not None and not 0 < self.score <= 1:
-            raise InputError(f"{self.score:g}", where="--detector-score", mend="give 0 to 1")
+            raise InputError(f"{self.score:g}", where="--detector-score", hint="give 0 to 1")
         if self.detector is None and (self.person is not None or self.tiles != (1, 1)):
             raise InputError(
-                "--person-class and --tiles are of a network", mend="give --detector FILE.onnx"
+                "--person-class and --tiles are of a network", hint="give --detector FILE.onnx"
             )
 
     def open(self, video: Video) -> tuple[Detector, tuple[str, ...]]:

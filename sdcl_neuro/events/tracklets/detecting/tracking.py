@@ -109,7 +109,7 @@ def detect_tracks(
         raise InputError(
             f"no person in {frames} frames, of {detections} detection(s)",
             where=str(video.path),
-            mend="give another --detector, lower --detector-score, or --tracks",
+            hint="give another --detector, lower --detector-score, or --tracks",
         )
     return Detected(
         tuple(tracks),
