@@ -170,7 +170,7 @@ def open_frames(
     except InputError as error:
         if error.where:
             raise
-        raise InputError(error.what, where=str(path), hint=error.mend) from error
+        raise InputError(error.what, where=str(path), hint=error.hint) from error
     fields = {name: getattr(found, name) for name in FrameRecording.__dataclass_fields__}
     stamped = FrameRecording(**{**fields, "stamp": stamp})
     late = np.flatnonzero(np.diff(stamped.times_us) <= 0)

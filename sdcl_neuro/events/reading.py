@@ -179,7 +179,7 @@ class _placed:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, InputError | EnvironmentFault) and not error.where:
             placed: type[SdclNeuroError] = type(error)
-            raise placed(error.what, where=str(self.path), mend=error.mend) from error
+            raise placed(error.what, where=str(self.path), hint=error.hint) from error
 
 
 def _with_order(error: InputError, found: Columns) -> InputError:

@@ -60,11 +60,12 @@ def test_the_python_block_and_the_commands(
     assert "lava" in printed
     assert "proves little" not in printed  # every layer spikes
     commands, _ = _commands(root)
-    assert len(commands) == 8
+    assert len(commands) == 9
     for command in commands:
         assert main([*shlex.split(command)[1:], "--quiet"]) == 0, command
     for written in (
         "again.net",
+        "model-for-snntorch.nir",
         "layers.npz",
         "certificate.json",
         "profile.json",

@@ -140,7 +140,7 @@ def read_mapping(path: Path | str) -> Mapping:
     except InputError as error:
         if error.where:
             raise
-        raise InputError(error.what, where=str(path), hint=error.mend) from None
+        raise InputError(error.what, where=str(path), hint=error.hint) from None
 
 
 def _toml(path: Path) -> dict[str, Any]:

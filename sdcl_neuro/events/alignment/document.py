@@ -87,7 +87,7 @@ def read_alignment(path: Path | str) -> Alignment:
     try:
         return _alignment(path)
     except InputError as error:
-        raise InputError(error.what, where=str(path), hint=error.mend) from None
+        raise InputError(error.what, where=str(path), hint=error.hint) from None
 
 
 def _alignment(path: Path) -> Alignment:

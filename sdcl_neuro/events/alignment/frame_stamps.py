@@ -66,7 +66,7 @@ def read_frame_stamps(path: Path | str, *, unit_us: float | None = None) -> Fram
     except InputError as error:
         if error.where:
             raise
-        raise InputError(error.what, where=str(path), hint=error.mend) from None
+        raise InputError(error.what, where=str(path), hint=error.hint) from None
 
 
 def _text_columns(path: Path) -> list[NDArray[np.generic]]:

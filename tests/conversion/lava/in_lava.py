@@ -157,6 +157,33 @@ def models(out: str) -> None:
     Path(out).write_text(json.dumps(chosen), encoding="utf-8")
 
 
+def own_run(folder: str) -> None:
+    """Write the layout of lava-dl's Oxford network, and what slayer itself makes of an input."""
+    lava_compat.apply(slayer=True)
+    import torch
+    from lava.lib.dl.slayer.block import cuba
+
+    torch.manual_seed(0)
+    constants = {"threshold": 0.1, "current_decay": 1.0, "voltage_decay": 0.1}
+    first = cuba.Dense(constants, 200, 256, weight_norm=True, delay=True, weight_scale=2)
+    second = cuba.Dense(constants, 256, 200, weight_norm=True, weight_scale=2)
+    values = (torch.rand(1, 200, 500) < 0.02).float()
+    with torch.no_grad():
+        second(first(values[..., :50]))  # shapes are learnt from data
+        first.delay.delay.data = 10 * torch.rand(first.delay.delay.shape)
+        hidden = first(values)
+        layers = {"layer_0": hidden, "layer_1": second(hidden)}
+    with h5py.File(Path(folder, "oxford.net"), "w") as file:
+        group = file.create_group("layer")
+        for index, layer in enumerate((first, second)):
+            layer.export_hdf5(group.create_group(str(index)))
+    arrays = {name: (array[0].numpy().T > 0)[:, None] for name, array in layers.items()}
+    arrays["spikes"] = values[0].numpy().T[:, None]
+    stored = {name: array.astype(np.uint8) for name, array in arrays.items()}
+    np.savez(Path(folder, "oxford.npz"), **stored)
+
+
 if __name__ == "__main__":
     part, *arguments = sys.argv[1:]
-    {"slayer": slayer, "weights": weights, "ring": ring, "models": models}[part](*arguments)
+    parts = {"slayer": slayer, "own_run": own_run, "weights": weights, "ring": ring}
+    {**parts, "models": models}[part](*arguments)

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from sdcl_neuro import verify
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx, to_netx
 from sdcl_neuro.errors import NetworkRefused
@@ -238,3 +239,22 @@ def test_every_verb_takes_a_convolution_without_an_input_layer(
     if verb in {"convert", "hw"}:
         assert main(bare) == 2
         assert "--input-shape C,H,W" in capsys.readouterr().err
+
+
+@pytest.mark.lava
+def test_slayers_own_run_is_ours_a_step_later_in_each_layer(
+    in_lava: Callable[..., None], tmp_path: Path
+) -> None:
+    """The layout of lava-dl's Oxford network, fractional delays included: nothing differs."""
+    in_lava("own_run", tmp_path)
+    net = from_netx(tmp_path / "oxford.net")
+    assert net.layers[0].delay is not None
+    assert len(np.unique(net.layers[0].delay)) == 10
+    stored = np.load(tmp_path / "oxford.npz")
+    given, path = stored["spikes"], tmp_path / "oxford.npz"
+    certificate = verify(
+        net, spikes=given, recorded=path, recorded_shift=[1, 2], against=(), cache=False
+    )
+    (pair,) = certificate.pairs
+    assert pair.holds
+    assert all(layer.spikes[0] > 1000 for layer in pair.layers)

@@ -258,7 +258,7 @@ def test_constants_that_differ_between_neurons(key, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("node", "mend"),
+    ("node", "hint"),
     [
         (nir.Scale(np.ones(2, np.float32)), "multiply the scale into"),
         (nir.Delay(np.ones(2, np.float32)), "remove the delay"),

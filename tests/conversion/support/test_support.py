@@ -407,7 +407,9 @@ def test_from_snntorch(name, tmp_path):
             continue
         reaches_its_targets(net, row, tmp_path)
         if isinstance(net, FloatGraph):
-            assert net.meta["traced"].split()[0] != "0" or not net.populations
+            (check,) = net.meta["source_checks"]
+            assert check["pair"]["holds"]
+            assert check["pair"]["layers"] or not net.populations
         elif row.snntorch == "exact":
             spikes, module = spikes_for(shape), module.eval()
             with torch.no_grad():
