@@ -124,7 +124,7 @@ def bridge(loaded: SdclCheckpoint) -> Part:
         name="bridge",
         module=Unit(module, names).eval(),
         inputs=inputs,
-        output=Port("embedding", (config.channels,), "of unit length: compare by cosine"),
+        output=Port("embedding", (config.embedding_size,), "of unit length: compare by cosine"),
         facts={
             "frames": config.frames,
             "bins": clip.bins,

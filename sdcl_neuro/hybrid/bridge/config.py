@@ -54,6 +54,8 @@ class BridgeConfig:
         kernel: side k of its kernel, odd; N = k * k nearest events.
         window: largest Manhattan distance, in cells of the event map, at which events are sought.
         pyramid: what a level is made of; ``none`` averages over time instead.
+        gate: begin as the frame branch's own feature, and let what is fused in by a gate that is 0
+            at first; for a frame branch that was trained before. See `gate.Gated`.
 
     Raises:
         InputError: a value outside its range, or values that do not go together.
@@ -75,6 +77,7 @@ class BridgeConfig:
     kernel: int = 3
     window: int = 8
     pyramid: Pyramid = "stam"
+    gate: bool = False
 
     def __post_init__(self) -> None:
         for name, kind in _CHOICES.items():
@@ -106,6 +109,7 @@ class BridgeConfig:
             )
         if self.fusion in ("attention", "alignment"):
             _require(self.channels % self.heads == 0, self, "channels", "a multiple of heads")
+        _require(not self.gate or self.uses_frames, self, "gate", "inputs with frames, or no gate")
         _require(self.channels % 8 == 0, self, "channels", "a multiple of 8")
         for event, frame in zip(self.event_size, self.map_size, strict=True):
             _require(event % frame == 0, self, "event_size", f"a whole multiple of {self.map_size}")
@@ -114,6 +118,11 @@ class BridgeConfig:
     def levels(self) -> int:
         """Levels of the pyramid: log2 of the frames, at most 3; one without a pyramid."""
         return 1 if self.pyramid == "none" else min(MAX_LEVELS, self.frames.bit_length() - 1)
+
+    @property
+    def embedding_size(self) -> int:
+        """Dimension of the embedding."""
+        return max(self.channels, self.frame_channels) if self.gate else self.channels
 
     @property
     def uses_frames(self) -> bool:

@@ -13,8 +13,10 @@ class Output:
     """What the bridge says of B tracklets.
 
     Attributes:
-        embedding: ``[B, C]``, the last level's feature behind its BNNeck: compared by cosine.
-        level_features: ``[B, C]`` for each level, before the BNNeck: for a triplet loss.
+        embedding: ``[B, C]``, the last level's feature behind its BNNeck: compared by cosine. With
+            a gate, the frame branch's own feature and that one: `BridgeConfig.embedding_size`.
+        level_features: ``[B, C]`` for each level, before the BNNeck: for a triplet loss; with a
+            gate the embedding, too.
         logits: ``[B, identities]`` for each level, for cross-entropy; empty without classes.
     """
 

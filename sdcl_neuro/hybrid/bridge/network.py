@@ -10,6 +10,7 @@ from sdcl_neuro.errors import InputError
 from .checks import checked, same_tracklets
 from .config import BridgeConfig
 from .fusion import Fusion
+from .gate import Gated
 from .heads import Head, Output, judge
 from .layers import conv_bn_relu
 from .mapping import EventMapping
@@ -31,6 +32,7 @@ class Bridge(nn.Module):
         self.heads = nn.ModuleList(
             Head(config.channels, config.identities) for _ in range(config.levels)
         )
+        self.gated = Gated(config.embedding_size) if config.gate else None
 
     def forward(
         self, frame_maps: Tensor | None, event_features: Tensor | None, event_counts: Tensor | None
@@ -54,7 +56,11 @@ class Bridge(nn.Module):
                 shape = frames.shape[:2]
                 pair = self.fusion(frames.flatten(0, 1), events.flatten(0, 1))
                 frames, events = (side.unflatten(0, shape) for side in pair)
-        return judge(self.heads, self.pyramid(frames, events))
+        fused = judge(self.heads, self.pyramid(frames, events))
+        if self.gated is None or frame_maps is None:
+            return fused
+        gated: Output = self.gated(frame_maps, fused)
+        return gated
 
     def set_projection(self, event_to_frame: Tensor) -> None:
         """Set T_e-f of Eq. 12 in both directions.

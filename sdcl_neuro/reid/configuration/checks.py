@@ -44,7 +44,17 @@ def bridge_config(configuration: Configuration, *, identities: int = 0) -> Bridg
         kernel=table.kernel,
         window=table.window,
         pyramid="stam" if psta else table.pyramid,
+        gate=_gate(configuration),
     )
+
+
+def _gate(configuration: Configuration) -> bool:
+    """Whether the bridge begins as the frame branch's own feature."""
+    table = configuration.bridge
+    if configuration.model == "psta" or table.gate == "off":
+        return False
+    pretrained = bool(configuration.frame_branch.weights) and table.inputs == "v+e"
+    return table.gate == "on" or pretrained
 
 
 def frame_branch_name(configuration: Configuration) -> str | None:

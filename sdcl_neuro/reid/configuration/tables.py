@@ -111,6 +111,8 @@ class BridgeTable:
         channels: width behind the entries; the dimension of the embedding.
         heads, points: M and I of Eq. 13.
         kernel, window: of the deformable mapping.
+        gate: begin as the frame branch's own feature; ``auto`` does so where the frame branch has
+            weights to start from and events come in, too.
     """
 
     inputs: bridge.Inputs = "v+e"
@@ -123,6 +125,7 @@ class BridgeTable:
     points: int = 4
     kernel: int = 3
     window: int = 8
+    gate: Literal["auto", "on", "off"] = "auto"
 
 
 @dataclass(frozen=True)
