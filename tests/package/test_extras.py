@@ -94,6 +94,8 @@ def test_each_answer_names_the_library_and_the_command(monkeypatch: pytest.Monke
         answer = str(missing(error, "this"))
         assert answer.startswith(f"this needs {row.distribution}, which is not installed; ")
         assert answer.endswith(install_command(row))
+    # A test before this one may have imported it.
+    monkeypatch.delitem(sys.modules, "rosbags.rosbag1", raising=False)
     with pytest.raises(
         EnvironmentFault, match=r"reading a bag needs rosbags, .*; pip install 'sdcl-neuro\[recor"
     ):
