@@ -180,7 +180,7 @@ def _population(node: PopulationNode, read: list[Tensor], shape: Any) -> Tensor:
     outputs: list[Tensor] = []
     for step in x.unbind(0):
         if recurrent is not None and outputs:
-            fed = functional.linear(outputs[-1].flatten(1), recurrent)
+            fed = functional.linear(outputs[-1].flatten(1).to(x), recurrent)
             step = step + fed.reshape(step.shape)
         spikes, *states = neuron(step, *states)
         outputs.append(spikes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ def count(spikes: Spikes) -> int:
     return int(spikes.sum(dtype=np.int64))
 
 
-def first_mismatch(differ: NDArray[np.bool_], ours: Spikes, theirs: Spikes) -> FirstMismatch:
+def first_mismatch(
+    differ: NDArray[np.bool_], ours: NDArray[Any], theirs: NDArray[Any]
+) -> FirstMismatch:
     """The earliest neuron step that differs, in time, then sample, then neuron, its cause open."""
     # The order in memory is the order in time, then sample, then neuron.
     place = tuple(int(i) for i in np.unravel_index(int(np.argmax(differ)), differ.shape))

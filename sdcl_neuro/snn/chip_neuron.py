@@ -16,7 +16,8 @@ is, and a sum that leaves +-2^24 is clipped whichever way it is rounded. Only th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import snntorch as snn
 import torch
@@ -34,12 +35,53 @@ from sdcl_neuro.network.fixed_point import (
 )
 from sdcl_neuro.network.spec import IntNeuron
 
-from .chip_ops import STATE_MAX, UNIT, decay, register, straight_through, wrap_current
+from .chip_ops import (
+    STATE_MAX,
+    UNIT,
+    decay,
+    register,
+    straight_round,
+    straight_through,
+    wrap_current,
+)
 
 if TYPE_CHECKING:
     from .bptt.scan import Leak, Wanted
 
 Mode = Literal["float", "int"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Integers of a population whose numbers differ from channel to channel.
+
+    Attributes:
+        current_decay, voltage_decay: iDecay and vDecay, each one number or broadcast to a step.
+        threshold: of all neurons.
+        common: the float threshold that is; where a neuron has another, its weights are multiplied
+            accordingly.
+    """
+
+    current_decay: int | Tensor
+    voltage_decay: int | Tensor
+    threshold: int
+    common: float
+
+
+class Circuit(Protocol):
+    """The rest of a graph, as one of its populations meets it in ``int`` mode."""
+
+    def numbers(self) -> Spread:
+        """The population's integers."""
+        ...
+
+    def sums(self) -> Tensor:
+        """What the chip's synapses deliver in this step, biases included, ``[B, ...]``."""
+        ...
+
+    def sent(self, spikes: Tensor) -> None:
+        """Take note of what the population sends in this step."""
+        ...
 
 
 class ChipNeuron:
@@ -48,8 +90,10 @@ class ChipNeuron:
     Attributes:
         mode: ``float`` computes as snnTorch does; ``int`` in the chip's integers.
         scale: float64 buffer, integer weight per unit of float weight; 0 until it is chosen.
+        circuit: of a graph that trains in integers; None where the synapse alone delivers.
     """
 
+    circuit: Circuit | None = None
     mode: Mode
     scale: Tensor
     alpha: Tensor
@@ -61,15 +105,15 @@ class ChipNeuron:
     reset_mechanism_val: Tensor
     register_buffer: Callable[..., None]
 
-    def _become_chip(self, *, mode: Mode, scale: float) -> None:
-        """Finish construction; raise InputError for a parameter that is not one number."""
+    def _become_chip(self, *, mode: Mode, scale: float, single: bool = True) -> None:
+        """Finish construction; raise InputError for a parameter that has to be one number."""
         if not self.init_hidden:
             # snnTorch keeps every neuron in a class-wide list for `reset_hidden`: without a
             # hidden state that list would only keep discarded networks alive.
             snn.SpikingNeuron.instances.pop()
         for name in ("alpha", "beta", "threshold"):
             value = getattr(self, name, None)
-            if value is not None and value.numel() != 1:
+            if single and value is not None and value.numel() != 1:
                 raise InputError(
                     f"{name} has {value.numel()} values where the chip has one per population",
                     where=type(self).__name__,
@@ -79,9 +123,10 @@ class ChipNeuron:
         self.mode = mode
 
     def _load_from_state_dict(self, *arguments: Any, **named: Any) -> None:
-        """Load a state_dict, and go on resetting to zero whatever neuron it was saved from."""
+        """Load a state_dict, and go on resetting as before, whatever neuron it was saved from."""
+        before = self.reset_mechanism_val.clone()
         super()._load_from_state_dict(*arguments, **named)  # type: ignore[misc]
-        self.reset_mechanism_val.fill_(snn.SpikingNeuron.reset_dict["zero"])
+        self.reset_mechanism_val.copy_(before)
 
     def integer_neuron(self) -> IntNeuron:
         """The chip's parameters of this population at the present `scale`.
@@ -89,12 +134,12 @@ class ChipNeuron:
         Raises:
             InputError: if the scale is not chosen, or the threshold does not fit the chip.
         """
-        scale = float(self.scale)
-        if not scale > 0:
+        scale = self._expect_scale()
+        if not self.uniform:
             raise InputError(
-                "no weight scale is chosen, so there are no chip integers yet",
+                "its decays or thresholds differ between channels, so that a graph has to place it",
                 where=type(self).__name__,
-                hint="call prepare_quantization first",
+                hint="call prepare_quantization first, on the whole module",
             )
         threshold = quantize_threshold(float(self.threshold.detach()), scale)
         if not 0 <= threshold <= THRESHOLD_MAX:
@@ -110,6 +155,44 @@ class ChipNeuron:
             voltage_decay=voltage_decay(float(self.beta.detach().clamp(0, 1))),
             threshold=threshold,
         )
+
+    def _expect_scale(self) -> float:
+        scale = float(self.scale)
+        if not scale > 0:
+            raise InputError(
+                "no weight scale is chosen, so there are no chip integers yet",
+                where=type(self).__name__,
+                hint="call prepare_quantization first",
+            )
+        return scale
+
+    @property
+    def uniform(self) -> bool:
+        """Whether decays and threshold are one number each."""
+        named = (getattr(self, name, None) for name in ("alpha", "beta", "threshold"))
+        return all(value is None or value.numel() == 1 for value in named)
+
+    def _numbers(self) -> IntNeuron | Spread:
+        """The population's integers, from the graph where it is a part of one."""
+        return self.integer_neuron() if self.circuit is None else self.circuit.numbers()
+
+    def _sums(self, input_: Tensor, neuron: IntNeuron | Spread) -> Tensor:
+        """Integer sums ``[B, ...]`` with the gradient of `input_`, in units of the float weights.
+
+        They are `input_` scaled and rounded; in a graph, what its synapses deliver on the chip.
+        """
+        scale = self.scale.to(input_)
+        if self.circuit is None:
+            return straight_round(input_ * float(self.scale))
+        if isinstance(neuron, Spread) and self.threshold.numel() > 1:
+            scale = scale * neuron.common / self.threshold
+        return straight_through(self.circuit.sums().reshape(input_.shape), input_ * scale)
+
+    def _told(self, spikes: Tensor) -> Tensor:
+        """The same spikes, of which the graph takes note."""
+        if self.circuit is not None:
+            self.circuit.sent(spikes.detach())
+        return spikes
 
     def sequence(
         self, sums: Tensor, bias: Tensor | None = None, *, recurrent: Tensor | None = None
@@ -168,14 +251,14 @@ class ChipNeuron:
             spikes.append(spike)
         return torch.stack(spikes)
 
-    def _current_step(self, sums: Tensor, current: Tensor, neuron: IntNeuron) -> Tensor:
-        if neuron.current_decay == DECAY_UNITY:
+    def _current_step(self, sums: Tensor, current: Tensor, neuron: IntNeuron | Spread) -> Tensor:
+        if isinstance(neuron.current_decay, int) and neuron.current_decay == DECAY_UNITY:
             return wrap_current(register(sums * UNIT))
         kept = decay(current, self.alpha, DECAY_UNITY - neuron.current_decay)
         return wrap_current(register(kept + register(sums * UNIT)))
 
     def _membrane_step(
-        self, drive: Tensor, state: Tensor, neuron: IntNeuron
+        self, drive: Tensor, state: Tensor, neuron: IntNeuron | Spread
     ) -> tuple[Tensor, Tensor]:
         """Spikes and membrane; a spike resets when the next step begins, as in snn.Leaky."""
         limit = neuron.threshold * UNIT
@@ -184,7 +267,7 @@ class ChipNeuron:
         kept = decay(state, self.beta, DECAY_UNITY - neuron.voltage_decay)
         membrane = register(kept + drive).clamp(-STATE_MAX, STATE_MAX)
         threshold: Tensor | float = limit
-        if self.threshold.requires_grad:
+        if self.threshold.requires_grad and self.threshold.numel() == 1:
             path = self.threshold * (float(self.scale) * UNIT)
             threshold = straight_through(torch.full_like(path, limit), path)
         spikes = self.spike_grad((membrane - threshold) / max(limit, UNIT))

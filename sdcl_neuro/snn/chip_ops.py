@@ -43,8 +43,9 @@ class _Decay(torch.autograd.Function):
     """``sgn(v) ((|v| keep) >> 12)``; its gradient is that of ``v beta``, without the rounding."""
 
     @staticmethod
-    def forward(ctx: Any, state: Tensor, beta: Tensor, keep: int) -> Tensor:
+    def forward(ctx: Any, state: Tensor, beta: Tensor, keep: int | Tensor) -> Tensor:
         ctx.keep = keep
+        ctx.beta_shape = beta.shape
         ctx.save_for_backward(state if beta.requires_grad else beta.new_empty(0))
         return (state.double() * (keep / DECAY_UNITY)).trunc().to(state.dtype)
 
@@ -54,7 +55,7 @@ class _Decay(torch.autograd.Function):
         to_beta = None
         if ctx.needs_input_grad[1]:
             (state,) = ctx.saved_tensors
-            to_beta = (gradient * state).sum()
+            to_beta = (gradient * state).sum_to_size(ctx.beta_shape)
         return gradient * (ctx.keep / DECAY_UNITY), to_beta, None
 
 
@@ -68,8 +69,11 @@ def straight_round(value: Tensor) -> Tensor:
     return straight_through(value.detach().round(), value)
 
 
-def decay(state: Tensor, beta: Tensor, keep: int) -> Tensor:
-    """One step's leak of an integer state, rounded towards zero; `keep` is 4096 - vDecay."""
+def decay(state: Tensor, beta: Tensor, keep: int | Tensor) -> Tensor:
+    """One step's leak of an integer state, rounded towards zero; `keep` is 4096 - vDecay.
+
+    `keep` and `beta` are one number, or broadcast to `state`.
+    """
     return cast(Tensor, _Decay.apply(state, beta, keep))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .chip_neuron import ChipNeuron, Mode
-from .chip_ops import chip_weight, straight_round
+from .chip_ops import chip_weight
 
 if TYPE_CHECKING:
     from .bptt.scan import Leak, Wanted
@@ -22,8 +22,9 @@ class LoihiLeaky(ChipNeuron, snn.Leaky):
     """A ``snn.Leaky`` with reset to zero: in float as snnTorch has it, or in Loihi's integers.
 
     Args:
-        beta: membrane decay per step, one number for the population.
-        threshold: one number for the population, in units of the float weights.
+        beta: membrane decay per step, one number, or one a channel (``[C, 1, 1]``, ``[N]``).
+        threshold: likewise, in units of the float weights. Several numbers train in integers only
+            as part of a graph, which `prepare_quantization` places.
         mode: ``float`` is exactly ``snn.Leaky``; ``int`` needs a `scale`.
         scale: integer weight per unit of float weight; 0 until it is chosen. A buffer, so it
             is saved with the weights.
@@ -35,7 +36,7 @@ class LoihiLeaky(ChipNeuron, snn.Leaky):
     pass, as all deterministic ones of snnTorch are.
 
     Raises:
-        InputError: for a decay or threshold that is not one number.
+        InputError: integers are asked for before a scale is chosen.
     """
 
     mem: Tensor
@@ -50,7 +51,7 @@ class LoihiLeaky(ChipNeuron, snn.Leaky):
         **options: Any,
     ) -> None:
         super().__init__(beta, threshold, reset_mechanism="zero", **options)
-        self._become_chip(mode=mode, scale=scale)
+        self._become_chip(mode=mode, scale=scale, single=False)
 
     def forward(self, input_: Tensor, mem: Tensor | None = None) -> Any:
         """One step, with snnTorch's signature and return values.
@@ -64,10 +65,11 @@ class LoihiLeaky(ChipNeuron, snn.Leaky):
         if self.mode == "float":
             return super().forward(input_, mem)
         _refuse_visible(self, mem)
-        neuron = self.integer_neuron()
+        neuron = self._numbers()
         state = _state(self.mem if mem is None else mem, input_)
-        current = self._current_step(straight_round(input_ * float(self.scale)), state, neuron)
+        current = self._current_step(self._sums(input_, neuron), state, neuron)
         spikes, state = self._membrane_step(current, state, neuron)
+        spikes = self._told(spikes)
         self.mem = state if self.reset_delay else state * (1 - spikes.detach())
         return spikes if self.init_hidden and not self.output else (spikes, self.mem)
 
@@ -76,7 +78,12 @@ class LoihiLeaky(ChipNeuron, snn.Leaky):
         from .bptt.scan import float_leak, int_leak
 
         plain = not (self.inhibition or self.state_quant or self.graded_spikes_factor.requires_grad)
-        if not plain or not self.reset_delay or bool(self.graded_spikes_factor != 1):
+        if (
+            not plain
+            or not self.uniform
+            or not self.reset_delay
+            or bool(self.graded_spikes_factor != 1)
+        ):
             return None
         if self.mode == "float":
             return float_leak(self.beta, self.threshold, self.spike_grad, sums)
@@ -114,7 +121,7 @@ class LoihiSynaptic(ChipNeuron, snn.Synaptic):
         super().__init__(
             alpha, beta, threshold, reset_mechanism="zero", reset_delay=False, **options
         )
-        self._become_chip(mode=mode, scale=scale)
+        self._become_chip(mode=mode, scale=scale, single=False)
 
     def forward(self, input_: Tensor, syn: Tensor | None = None, mem: Tensor | None = None) -> Any:
         """One step, with snnTorch's signature and return values; see `LoihiLeaky.forward`.
@@ -124,12 +131,12 @@ class LoihiSynaptic(ChipNeuron, snn.Synaptic):
         if self.mode == "float":
             return super().forward(input_, syn, mem)
         _refuse_visible(self, syn, mem)
-        neuron = self.integer_neuron()
+        neuron = self._numbers()
         state = _state(self.mem if mem is None else mem, input_)
         current = _state(self.syn if syn is None else syn, input_)
-        sums = straight_round(input_ * float(self.scale))
-        self.syn = self._current_step(sums, current, neuron)
+        self.syn = self._current_step(self._sums(input_, neuron), current, neuron)
         spikes, state = self._membrane_step(self.syn, state, neuron)
+        spikes = self._told(spikes)
         self.mem = state * (1 - spikes.detach())
         if self.init_hidden and not self.output:
             return spikes
@@ -177,15 +184,14 @@ class LoihiRLeaky(ChipNeuron, snn.RLeaky):
         if self.mode == "float":
             return super().forward(input_, spk, mem)
         _refuse_visible(self, spk, mem)
-        neuron = self.integer_neuron()
+        neuron = self._numbers()
         state = _state(self.mem if mem is None else mem, input_)
         fired = _state(self.spk if spk is None else spk, input_)
         scale = float(self.scale)
-        sums = straight_round((input_ + self.recurrent.bias) * scale)
+        sums = self._sums(input_ + self.recurrent.bias, neuron)
         sums = sums + functional.linear(fired, chip_weight(self.recurrent.weight, scale))
-        self.spk, state = self._membrane_step(
-            self._current_step(sums, state, neuron), state, neuron
-        )
+        spikes, state = self._membrane_step(self._current_step(sums, state, neuron), state, neuron)
+        self.spk = self._told(spikes)
         self.mem = state * (1 - self.spk.detach())
         return self.spk if self.init_hidden and not self.output else (self.spk, self.mem)
 

@@ -300,10 +300,10 @@ def test_make_deployable_refuses_before_it_changes_anything():
         nn.Linear(4, 3),
         leaky(),
         nn.Linear(3, 3),
-        leaky(torch.tensor([0.5, 0.6, 0.7])),
+        snn.RLeaky(torch.tensor([0.5, 0.6, 0.7]), linear_features=3),
         snn.Lapicque(0.9),
     )
-    with pytest.raises(NetworkRefused, match=r"3 \(Leaky\): beta differs.*4 \(Lapicque\)"):
+    with pytest.raises(NetworkRefused, match=r"3 \(RLeaky\): beta differs.*4 \(Lapicque\)"):
         make_deployable(module)
     assert type(module[1]) is snn.Leaky
 

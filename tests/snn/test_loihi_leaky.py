@@ -196,7 +196,9 @@ def test_discarded_neurons_do_not_stay_in_snntorchs_list():
 
 def test_parameters_that_no_chip_has():
     with pytest.raises(InputError, match="beta has 3 values"):
-        LoihiLeaky(torch.tensor([0.1, 0.2, 0.3]))
+        LoihiRLeaky(torch.tensor([0.1, 0.2, 0.3]), linear_features=3)
+    with pytest.raises(InputError, match=r"differ between channels.*prepare_quantization"):
+        LoihiLeaky(torch.tensor([0.1, 0.2, 0.3]), scale=100.0).integer_neuron()
     with pytest.raises(InputError, match=r"no weight scale.*prepare_quantization"):
         LoihiLeaky(0.9).integer_neuron()
     with pytest.raises(InputError, match="threshold 200000"):

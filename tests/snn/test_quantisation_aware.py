@@ -94,7 +94,7 @@ def test_what_cannot_train_in_integers(spikes):
         return snn.Leaky(0.8, reset_mechanism="zero", init_hidden=True)
 
     plain = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), leaky())
-    with pytest.raises(NetworkRefused, match=r"batch norm.*make_deployable"):
+    with pytest.raises(NetworkRefused, match=r"2 \(Leaky\): this neuron.*make_deployable"):
         prepare_quantization(plain, spikes)
     deployable = make_deployable(nn.Sequential(nn.Conv2d(2, 4, 3), leaky()))
     with pytest.raises(InputError, match="no weight scale"):
@@ -141,13 +141,25 @@ def test_pooled_modules_with_a_forward_train_in_the_integers_of_the_chip(spikes,
 
 
 @pytest.mark.parametrize(
-    ("modules", "words"),
+    "modules",
     [
-        ([nn.AvgPool2d(3, 2), nn.Conv2d(2, 2, 3)], "windows overlap"),
-        ([nn.Conv2d(2, 2, 3), nn.AvgPool2d(2)], "put it behind the neuron"),
+        [nn.AvgPool2d(3, 2), nn.Conv2d(2, 2, 3)],
+        [nn.Conv2d(2, 2, 3), nn.AvgPool2d(2)],
+        [nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2)],
     ],
 )
-def test_pools_without_one_grid_are_refused(spikes, modules, words):
-    module = make_deployable(nn.Sequential(*modules, snn.Leaky(0.8, init_hidden=True)))
-    with pytest.raises(NetworkRefused, match=words):
-        prepare_quantization(module, spikes)
+def test_synapses_without_a_grid_of_their_own_train_as_a_graph(spikes, modules):
+    torch.manual_seed(0)
+    neuron = snn.Leaky(0.8, threshold=0.2, init_hidden=True)
+    module = make_deployable(nn.Sequential(*modules, neuron)).eval()
+    prepare_quantization(module, spikes)
+    run(module, spikes).sum(0).pow(2).mean().neg().backward()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter -= 0.01 * parameter.grad.sign()
+        expected = run(module, spikes)
+    utils.reset(module)
+    chip = quantize(from_snntorch(module, spikes))
+    record = run_network(chip, spikes.numpy().astype(np.uint8))
+    assert expected.mean() > 0.05
+    np.testing.assert_array_equal(record.spikes[0].reshape(expected.shape), expected.numpy())

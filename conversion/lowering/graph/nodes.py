@@ -138,6 +138,8 @@ class PopulationNode(Node):
         recurrent: ``[N, N]`` of spikes one step later, in torch's flat order; None without.
         drive: added to the membranes in each step, past the current; broadcasts; None is zero.
         scale: integer weight per unit of float weight, if training fixed it.
+        clips: whether training clipped the weights before it as the chip does, taps that fall on
+            one synapse added up.
         hidden: whether it is no layer of the user's, but takes input counts apart.
     """
 
@@ -147,6 +149,7 @@ class PopulationNode(Node):
     recurrent: Array | None = None
     drive: Array | None = None
     scale: float | None = None
+    clips: bool = False
     hidden: bool = False
 
 
@@ -156,12 +159,13 @@ class ReadoutNode(Node):
 
     Attributes:
         beta, alpha: decays per step; both 0 for a synapse without neurons.
-        scale: integer weight per unit of float weight, if training fixed it.
+        scale, clips: as for a population.
     """
 
     beta: float = 0.0
     alpha: float = 0.0
     scale: float | None = None
+    clips: bool = False
 
 
 @dataclass(frozen=True)

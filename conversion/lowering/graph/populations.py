@@ -68,6 +68,7 @@ def units_of_population(
                 bias=_bias(part, _drive(node, shape, size, picked), gain, alphas[channels]),
                 recurrent=_recurrent(node, gain),
                 scale=node.scale,
+                clips=node.clips,
             )
         )
     return units, notes
@@ -89,6 +90,7 @@ def units_of_readout(node: ReadoutNode, form: Form) -> Unit:
         neuron=FloatNeuron(max(node.beta, READOUT_KEPT), 0.0, node.alpha),
         bias=_bias(form, None, ones, np.full(form.shape[0], node.alpha)),
         scale=node.scale,
+        clips=node.clips,
     )
 
 

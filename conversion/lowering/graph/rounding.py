@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sdcl_neuro.errors import NetworkRefused, Refusal
 from sdcl_neuro.network.fixed_point import (
@@ -22,17 +20,15 @@ from sdcl_neuro.network.fixed_point import (
     quantize_weight,
     voltage_decay,
 )
-from sdcl_neuro.network.scales import CURRENT_MAX, choose_scale
+from sdcl_neuro.network.scales import CURRENT_MAX
 from sdcl_neuro.network.spec import IntNeuron
 
 from .build import LONE, Chain, Level, build_chain
-from .prices import Cure, Price, price
+from .prices import Cure, Price
 from .relays import RELAY_THRESHOLD_MAX
-from .schedule import Schedule, schedule
+from .scaling import choose_scales, members_of, values_of
+from .schedule import schedule
 from .units import Unit, Units
-
-HEADROOM = 1.5
-"""Currents and membranes may go so much further than on the calibration data."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +73,10 @@ def round_units(
     if reasons:
         raise NetworkRefused(reasons)
     plan = schedule(units, keep_outputs=keep_outputs)
-    members = [
-        [unit for unit, level in zip(units.units, plan.levels, strict=True) if level == k + 1]
-        for k in range(plan.depth)
-    ]
+    members = members_of(units, plan)
     relays = [dict(relayed) for relayed in plan.relays]
-    prices: list[tuple[int, Price]] = []
-    scales: dict[str, tuple[float, str]] = {}
-    for index, group in enumerate(members):
-        found = _scale_group(group, peaks)
-        relaying = bool(relays[index]) or any(unit.kind == "or" for unit in group)
-        found = _cured(units, plan, index, group, found, relaying, cure, prices)
-        scales |= _unit_scales(group, *found)
-    rounded = {unit.name: _round(unit, scales[unit.name][0]) for unit in units.units}
+    scales, prices = choose_scales(units, plan, peaks=peaks, cure=cure)
+    rounded = {unit.name: round_unit(unit, scales[unit.name][0]) for unit in units.units}
     levels = _levels(units, members, relays, rounded)
     offset = len(levels) - plan.depth
     chain = build_chain(units, levels)
@@ -129,7 +116,9 @@ def _reasons(unit: Unit) -> Iterator[Refusal]:
     if not (np.isfinite(unit.scale) and unit.scale > 0):
         yield Refusal(where, f"weight scale {unit.scale}", "give a positive one, or none")
         return
-    scaled = np.rint(_values(unit) * unit.scale)
+    if unit.clips:
+        return
+    scaled = np.rint(values_of(unit) * unit.scale)
     low, high = scaled.min(initial=0), scaled.max(initial=0)
     if low < WEIGHT_MIN - 1 or high > WEIGHT_MAX + 1:
         worst = low if low < WEIGHT_MIN - 1 else high
@@ -140,123 +129,7 @@ def _reasons(unit: Unit) -> Iterator[Refusal]:
         yield Refusal(where, what, "train at a lower scale, or pool less before it")
 
 
-def _values(unit: Unit) -> NDArray[np.float64]:
-    """All its weights in one row."""
-    arrays = [a.weight.ravel() for a in unit.afferents]
-    if unit.recurrent is not None:
-        arrays.append(unit.recurrent.ravel())
-    return np.concatenate(arrays)
-
-
-def _scale_group(group: Sequence[Unit], peaks: Mapping[str, float] | None) -> tuple[float, str]:
-    """One scale for all units of a layer, in units of the first one's weights.
-
-    Their float thresholds differ in general. The largest is everyone's, with weights multiplied
-    accordingly (`_gain`).
-    """
-    free = [unit for unit in group if unit.kind != "or" and unit.scale is None]
-    if not free:
-        return 1.0, "weights"
-    threshold = _common_threshold(free)
-    gains = [_gain(unit, threshold) for unit in free]
-    weights = np.concatenate([_values(u) * g for u, g in zip(free, gains, strict=True)])
-    biases = [u.bias.ravel() * g for u, g in zip(free, gains, strict=True) if u.bias is not None]
-    peak = None
-    if peaks is not None:
-        peak = HEADROOM * max(peaks.get(u.name, 0.0) * g for u, g in zip(free, gains, strict=True))
-    scale = choose_scale(
-        weights,
-        threshold=threshold,
-        bias=np.concatenate(biases) if biases else None,
-        peak=peak,
-    )
-    return scale, "weights" if peaks is None else "calibration"
-
-
-def _unit_scales(group: Sequence[Unit], scale: float, origin: str) -> dict[str, tuple[float, str]]:
-    """Each unit's own scale: that of the layer, times what makes its threshold everyone's."""
-    free = [unit for unit in group if unit.kind != "or" and unit.scale is None]
-    common = _common_threshold(free) if free else 0.0
-    found = {unit.name: (scale * _gain(unit, common), origin) for unit in free}
-    for unit in group:
-        if unit.scale is not None:
-            found[unit.name] = unit.scale, "training"
-        elif unit.kind == "or":
-            found[unit.name] = 1.0, "weights"
-    return found
-
-
-def _common_threshold(group: Sequence[Unit]) -> float:
-    return max(unit.neuron.threshold for unit in group)
-
-
-def _gain(unit: Unit, threshold: float) -> float:
-    own = unit.neuron.threshold
-    return threshold / own if own > 0 and unit.kind == "spiking" else 1.0
-
-
-def _cured(
-    units: Units,
-    plan: Schedule,
-    index: int,
-    group: Sequence[Unit],
-    found: tuple[float, str],
-    relaying: bool,
-    cure: Cure,
-    prices: list[tuple[int, Price]],
-) -> tuple[float, str]:
-    """The scale of a layer that relays, lowered where that is the cheaper cure."""
-    spiking = [unit for unit in group if unit.kind == "spiking"]
-    if not relaying or not spiking:
-        return found
-    fixed = [u for u in spiking if u.scale is not None]
-    if fixed:
-        scale = fixed[0].scale or 1.0
-        threshold, each = quantize_threshold(fixed[0].neuron.threshold, scale), fixed
-    else:
-        scale, each = found[0], spiking
-        threshold = quantize_threshold(_common_threshold(spiking), scale)
-    if threshold <= RELAY_THRESHOLD_MAX:
-        return found
-    common = _common_threshold(each)
-    gains = [1.0 if fixed else _gain(unit, common) for unit in each]
-    values = np.concatenate([_values(u) * g for u, g in zip(each, gains, strict=True)])
-    copied, synapses = _to_copy(units, plan, index, group)
-    slow = current_decay(spiking[0].neuron.alpha) != DECAY_UNITY
-    wanted: Cure = "copies" if fixed else "ceiling" if slow else cure
-    verdict = price(
-        threshold=threshold,
-        weights=int(np.count_nonzero(values)),
-        largest=float(np.abs(values).max(initial=0)) * scale,
-        copied=copied,
-        synapses=synapses,
-        cure=wanted,
-    )
-    prices.append((index, verdict))
-    if verdict.chosen == "copies":
-        return found
-    lowered = np.float32(RELAY_THRESHOLD_MAX / common)
-    return float(lowered), f"{found[1]}, lowered for relays"
-
-
-def _to_copy(units: Units, plan: Schedule, index: int, group: Sequence[Unit]) -> tuple[int, int]:
-    """Neurons of the layer before that copies would repeat, and the synapses they receive."""
-    lines = {(node, c) for node, cs in plan.relays[index].items() for c in cs}
-    lines |= {
-        (a.source, int(c)) for u in group if u.kind == "or" for a in u.afferents for c in a.of
-    }
-    neurons = sum(prod(units.senders[node].size[1:]) for node, _ in lines)
-    synapses = neurons
-    for unit, level in zip(units.units, plan.levels, strict=True):
-        if level != index:
-            continue
-        share = sum((unit.node, int(c)) in lines for c in unit.channels) / len(unit.channels)
-        each = sum(int(np.count_nonzero(a.weight)) for a in unit.afferents)
-        synapses += round(share * each * prod(unit.size))
-    return neurons, synapses
-
-
-def _round(unit: Unit, scale: float) -> Unit:
+def round_unit(unit: Unit, scale: float) -> Unit:
     """The unit's integers; its neuron's threshold stays float, the level has the integer."""
     if unit.kind == "or":
         return unit
@@ -307,7 +180,7 @@ def _neuron(group: Sequence[Unit]) -> IntNeuron:
 
 def _note(unit: Unit, integer: Unit, scale: float, origin: str) -> dict[str, Any]:
     """What rounding did to a unit, in float units; plain JSON."""
-    floats, whole = _values(unit), _values(integer)
+    floats, whole = values_of(unit), values_of(integer)
     errors = whole / scale - floats
     bias_error = 0.0
     if unit.bias is not None and integer.bias is not None:

@@ -56,6 +56,7 @@ class Unit:
         bias: ``[C]``, or ``[C, H, W]`` where it differs within a channel; None is zero.
         recurrent: ``[N, N]``, of its own spikes a step before; None without.
         scale: integer weight per unit of float weight, if training fixed it.
+        clips: whether training clipped its weights as the chip does.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Unit:
     bias: NDArray[Any] | None = None
     recurrent: NDArray[Any] | None = None
     scale: float | None = None
+    clips: bool = False
 
     @property
     def neurons(self) -> int:

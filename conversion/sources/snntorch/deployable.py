@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import snntorch as snn
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.snn.chip_neuron import ChipNeuron
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky, LoihiRLeaky, LoihiSynaptic
+from sdcl_neuro.snn.loihi_readout import LoihiReadout, LoihiSynapticReadout
 
 from ...lowering.populations import Unsupported
 from .neurons import NEURONS, dense_recurrence, refusal_of_kind, single_number
+from .resets import named_reset
+from .source import from_snntorch
 
 
-def make_deployable(module: nn.Module) -> nn.Module:
+def make_deployable(module: nn.Module, sample: Tensor | NDArray[Any] | None = None) -> nn.Module:
     """Swap every snnTorch neuron for a chip-exact one that resets to zero at once.
+
+    Neurons that never reset (``reset_mechanism="none"``) are read-outs and go on so.
 
     Thresholds and decays are carried over, learnt ones as the very same parameters, so that an
     optimiser built before stays valid; synapses are untouched. Signatures and return values stay
@@ -25,12 +32,15 @@ def make_deployable(module: nn.Module) -> nn.Module:
 
     Args:
         module: changed in place; neurons that already are chip-exact stay.
+        sample: one input ``[T, B, ...]``; given, the whole network is looked at, whether it has a
+            place on the chip with these neurons, before anything is changed.
 
     Returns:
         `module`, or its replacement if it is a neuron itself.
 
     Raises:
-        NetworkRefused: with every neuron that has no chip-exact counterpart; nothing is changed.
+        NetworkRefused: with every neuron that has no chip-exact counterpart, and on a sample with
+            whatever else cannot be deployed; nothing is changed.
     """
     found = [(name, child) for name, child in module.named_modules() if isinstance(child, NEURONS)]
     replacements: dict[int, nn.Module] = {}
@@ -45,6 +55,17 @@ def make_deployable(module: nn.Module) -> nn.Module:
             refusals += [Refusal(where, what, hint) for what, hint in unfit.reasons]
     if refusals:
         raise NetworkRefused(refusals)
+    swapped = _swap(module, replacements)
+    if sample is not None:
+        try:
+            from_snntorch(swapped, sample)
+        except (NetworkRefused, InputError):
+            _swap(swapped, {id(new): old for old, new in _pairs(found, replacements)})
+            raise
+    return swapped
+
+
+def _swap(module: nn.Module, replacements: Mapping[int, nn.Module]) -> nn.Module:
     for parent in list(module.modules()):
         for name, kept in list(parent._modules.items()):
             if id(kept) in replacements:
@@ -52,10 +73,20 @@ def make_deployable(module: nn.Module) -> nn.Module:
     return replacements.get(id(module), module)
 
 
+def _pairs(
+    found: Iterable[tuple[str, nn.Module]], replacements: Mapping[int, nn.Module]
+) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """Each old neuron that was replaced, and the new one."""
+    for _, old in found:
+        if id(old) in replacements:
+            yield old, replacements[id(old)]
+
+
 def _replacement(old: Any) -> nn.Module:
     kind = type(old)
     if kind not in (snn.Leaky, snn.Synaptic, snn.RLeaky):
         raise Unsupported([refusal_of_kind(old)])
+    silent = kind is not snn.RLeaky and named_reset(old).kind == "none"
     reasons = []
     if old.inhibition:
         reasons.append(("inhibition between neurons", "use inhibition=False"))
@@ -67,7 +98,7 @@ def _replacement(old: Any) -> nn.Module:
     values: dict[str, Any] = {}
     for name in names:
         try:
-            values[name] = single_number(old, name)
+            values[name] = _numbers(old, name)
         except Unsupported as unfit:
             reasons += unfit.reasons
     if kind is snn.RLeaky:
@@ -77,37 +108,49 @@ def _replacement(old: Any) -> nn.Module:
             reasons += unfit.reasons
     if reasons:
         raise Unsupported(reasons)
-    new = _build(old, values)
+    new = _build(old, values, silent=silent)
     for name in names:
         _carry_over(old, new, name)
     new.train(old.training)
     return new.to(old.threshold.device)
 
 
-def _build(old: Any, values: dict[str, Any]) -> nn.Module:
+def _numbers(old: Any, name: str) -> float | Tensor:
+    """One number; several only of neurons without recurrence, whose channels a graph places."""
+    value: Tensor = getattr(old, name)
+    if isinstance(old, snn.RLeaky) or not bool((value != value.flatten()[0]).any()):
+        return single_number(old, name)
+    if not bool(torch.isfinite(value).all()):
+        raise Unsupported([(f"{name} is not finite", "train it again")])
+    return value.detach().clone()
+
+
+def _build(old: Any, values: dict[str, Any], *, silent: bool) -> nn.Module:
     options: dict[str, Any] = {
         "spike_grad": old.spike_grad,
         "init_hidden": old.init_hidden,
         "output": old.output,
     }
     if isinstance(old, snn.Synaptic):
-        return LoihiSynaptic(**values, **options)
+        return (LoihiSynapticReadout if silent else LoihiSynaptic)(**values, **options)
     if isinstance(old, snn.RLeaky):
         recurrent = old.recurrent
         new = LoihiRLeaky(**values, linear_features=recurrent.out_features, **options)
         new.recurrent = recurrent
         return new
-    return LoihiLeaky(**values, reset_delay=old.reset_delay, **options)
+    return (LoihiReadout if silent else LoihiLeaky)(
+        **values, reset_delay=old.reset_delay, **options
+    )
 
 
 def _carry_over(old: nn.Module, new: nn.Module, name: str) -> None:
-    """Keep a scalar parameter as the same object; of equal values one has been taken."""
+    """Keep a parameter as the same object, but of equal values, of which one has been taken."""
     value = getattr(old, name)
-    if value.numel() != 1:
+    if value.numel() != getattr(new, name).numel():
         return
     if isinstance(value, nn.Parameter):
         delattr(new, name)
         new.register_parameter(name, value)
     else:
         with torch.no_grad():
-            getattr(new, name).copy_(value.reshape(()))
+            getattr(new, name).copy_(value.reshape(getattr(new, name).shape))

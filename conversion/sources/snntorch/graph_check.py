@@ -16,7 +16,7 @@ from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, Note, with_notes
 
 from ...graph_modules import run_nodes
 from ...lowering.graph.nodes import FloatGraph, Node, PopulationNode
-from ...parity.certificate import LayerParity, PairParity
+from ...parity.certificate import LayerParity, PairKind, PairParity
 from ...parity.judge import count, first_mismatch, verdict_of
 from ...parity.rounding import UNIT, LayerRounding
 from ...parity.source import about_spikes
@@ -29,7 +29,9 @@ from ...parity.source_check import (
 )
 from .check import livened, unit_of
 from .forms import Form
+from .graph_exact import compare_integers, in_integers
 from .graph_tracing import Traced
+from .integer_hooks import trains_as_graph
 from .neurons import NEURONS
 from .own_spikes import own_spikes
 from .running import Deployed
@@ -67,19 +69,26 @@ def check_graph(traced: Traced, held: Deployed, sample: Tensor) -> FloatGraph:
         found = {graph.populations[0].name: held.module}
     shapes = [values.shape[2:], *(_shape(found[name]) for name in found)]
     widest = max(int(np.prod(shape)) for shape in shapes)
-    own = own_spikes(held, traced.form, values, neurons=list(found.values()), widest=widest)
+    spikes = own_spikes(held, traced.form, values, neurons=list(found.values()), widest=widest)
+    own = dict(zip(found, spikes, strict=True))
     membranes = _own_membranes(held, traced.form, values, graph)
-    layers, rounding = _compare(
-        graph, values, dict(zip(found, own, strict=True)), membranes, unit_of(values)
-    )
-    holds, verdict = verdict_of("float", layers, rounding if _differs(layers) else None)
+    kind: PairKind = "float"
+    if trains_as_graph(held.module) and all(in_integers(each) for each in found.values()):
+        kind = "exact"
+        layers, rounding = compare_integers(graph, values, own, membranes), None
+    else:
+        layers, found_rounding = _compare(graph, values, own, membranes, unit_of(values))
+        rounding = found_rounding if _differs(layers) else None
+    holds, verdict = verdict_of(kind, layers, rounding)
+    if kind == "exact" and not holds:
+        raise NetworkRefused([_difference(layer) for layer in layers if layer.mismatches])
     if not holds:
         raise NetworkRefused([_difference(layer) for layer in layers if _beyond(layer)])
     array = values.detach().float().cpu().numpy()
     given = array.astype(np.uint8) if (array.astype(np.uint8) == array).all() else array
     source = str(graph.meta["source"])
     pair = PairParity(
-        (source, DESCRIPTION), "float", holds, verdict, layers, about_spikes(given, "given")
+        (source, DESCRIPTION), kind, holds, verdict, layers, about_spikes(given, "given")
     )
     check = SourceCheck(source, digest_of(graph), versions_of_today(), pair)
     meta = with_notes(graph.meta, ASSUMED, assumed)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import snntorch as snn
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from sdcl_neuro.network.spec import Convolution, Pair
 
-from ...lowering.closing import recurrent_matrix
 from ...lowering.graph.nodes import (
     ConvolutionNode,
     DenseNode,
@@ -23,21 +18,18 @@ from ...lowering.graph.nodes import (
     Node,
     NormNode,
     PoolNode,
-    PopulationNode,
-    ReadoutNode,
 )
 from ...lowering.graph.shapes import Misfit
 from ...lowering.populations import Unsupported
 from ...lowering.same_padding import pad_kernel_same
+from .arrays import along, double, four, maybe, two
 from .effective import effective_module
+from .graph_neurons import Maker, population_maker, spikingjelly_maker
 from .graph_operations import pool_fields, upsample
+from .graph_refresh import norm_numbers
 from .graph_values import CHAIN_MEND, Recording
 from .inventory import PLAIN, REFUSED
-from .neurons import NEURONS, read_neuron
-from .resets import named_reset
-
-Array = NDArray[np.float64]
-Maker = Callable[[str, tuple[str, ...]], Node]
+from .neurons import NEURONS
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
@@ -137,15 +129,17 @@ def node_of(
     def make(free: str, inputs: tuple[str, ...]) -> Node:
         return _maker(module, kind, r.shapes[read], alone)(free, inputs)
 
-    return r.put(("module", id(module)), name, make, [read])
+    node = r.put(("module", id(module)), name, make, [read])
+    r.origins.modules[node] = module
+    return node
 
 
 def _maker(module: Any, kind: type, shape: tuple[int, ...], alone: tuple[int, ...]) -> Maker:
     """What makes the node of a module that is given ``[B, *alone]``."""
     if isinstance(module, NEURONS):
-        return _population(module, shape, alone)
+        return population_maker(module, shape, alone)
     if is_spikingjelly_neuron(module):
-        return _spikingjelly(module)
+        return spikingjelly_maker(module)
     if kind in PLAIN and not type(module).__module__.startswith(_SPIKINGJELLY):
         try:
             module, _ = effective_module(module, alone, spikes=False)
@@ -156,7 +150,7 @@ def _maker(module: Any, kind: type, shape: tuple[int, ...], alone: tuple[int, ..
     if kind in TRANSPOSED:
         return _transposed(module)
     if kind is nn.Linear:
-        weight, bias = _double(module.weight), _maybe(module.bias)
+        weight, bias = double(module.weight), maybe(module.bias)
         return lambda name, inputs: DenseNode(name, inputs, weight=weight, bias=bias)
     if kind in NORMS:
         return _norm(module)
@@ -169,16 +163,16 @@ def _maker(module: Any, kind: type, shape: tuple[int, ...], alone: tuple[int, ..
 def _convolution(module: Any) -> Maker:
     if module.padding_mode != "zeros":
         raise Misfit(f"padding mode {module.padding_mode!r}", "pad with zeros")
-    weight, bias = _four(_double(module.weight)), _maybe(module.bias)
-    dilation = _two(module.dilation, 1)
+    weight, bias = four(double(module.weight)), maybe(module.bias)
+    dilation = two(module.dilation, 1)
     padding: Pair
     if module.padding == "valid":
         padding = (0, 0)
     elif module.padding == "same":
         weight, padding, dilation = pad_kernel_same(weight, dilation)
     else:
-        padding = _two(module.padding, 0)
-    geometry = Convolution(_two(module.stride, 1), padding, dilation, module.groups)
+        padding = two(module.padding, 0)
+    geometry = Convolution(two(module.stride, 1), padding, dilation, module.groups)
     return lambda name, inputs: ConvolutionNode(
         name, inputs, weight=weight, bias=bias, geometry=geometry
     )
@@ -186,10 +180,10 @@ def _convolution(module: Any) -> Maker:
 
 def _transposed(module: Any) -> Maker:
     geometry = Convolution(
-        _two(module.stride, 1), _two(module.padding, 0), _two(module.dilation, 1), module.groups
+        two(module.stride, 1), two(module.padding, 0), two(module.dilation, 1), module.groups
     )
-    weight, bias = _four(_double(module.weight)), _maybe(module.bias)
-    extra = _two(module.output_padding, 0)
+    weight, bias = four(double(module.weight)), maybe(module.bias)
+    extra = two(module.output_padding, 0)
     return lambda name, inputs: ConvolutionNode(
         name,
         inputs,
@@ -205,13 +199,8 @@ def _norm(module: Any) -> Maker:
     if module.running_mean is None or module.running_var is None:
         what = "has no running statistics and normalises by the data at hand"
         raise Misfit(what, "use track_running_stats=True")
-    gain = 1.0 / np.sqrt(_double(module.running_var) + module.eps)
-    if module.weight is not None:
-        gain = gain * _double(module.weight)
-    shift = -_double(module.running_mean) * gain
-    if module.bias is not None:
-        shift = shift + _double(module.bias)
-    return lambda name, inputs: NormNode(name, inputs, gain=gain, shift=shift)
+    numbers = norm_numbers(module)
+    return lambda name, inputs: NormNode(name, inputs, **numbers)
 
 
 def _pool(module: Any, kind: str, shape: tuple[int, ...]) -> Maker:
@@ -219,7 +208,7 @@ def _pool(module: Any, kind: str, shape: tuple[int, ...]) -> Maker:
         if module.norm_type != 1:
             what = f"norm_type {module.norm_type:g} is no sum"
             raise Misfit(what, "use norm_type=1, the sum, or AvgPool2d")
-        area = float(np.prod(_two(module.kernel_size, 1)))
+        area = float(np.prod(two(module.kernel_size, 1)))
         given = {name: getattr(module, name) for name in ("kernel_size", "stride", "ceil_mode")}
         fields = {**pool_fields("average", given, shape), "divisor": 1 / area}
         return lambda name, inputs: PoolNode(name, inputs, **fields)
@@ -230,138 +219,10 @@ def _pool(module: Any, kind: str, shape: tuple[int, ...]) -> Maker:
         module, nn.AvgPool1d | nn.MaxPool1d | nn.AdaptiveAvgPool1d | nn.AdaptiveMaxPool1d
     ):
         given = {
-            name: _along(value, 0 if name == "padding" else 1)
+            name: along(value, 0 if name == "padding" else 1)
             if name in ("kernel_size", "stride", "padding", "dilation", "output_size")
             else value
             for name, value in given.items()
         }
     fields = pool_fields(kind, given, shape)
     return lambda name, inputs: PoolNode(name, inputs, **fields)
-
-
-def _population(module: Any, shape: tuple[int, ...], alone: tuple[int, ...]) -> Maker:
-    """A neuron of snnTorch, for which a step has the shape `alone`; decays may differ."""
-    if type(module) in (snn.Leaky, snn.Synaptic) and named_reset(module).kind == "none":
-        return _silent(module)
-    plain, decays = _with_one_decay(module)
-    try:
-        read = read_neuron(plain, shape=alone, running=module)
-        if read.sends != 1:
-            hint = "use graded_spikes_factor=1 and scale the next weights"
-            raise Unsupported([("graded spikes in a graph", hint)])
-        matrix, drive = recurrent_matrix(read.recurrence, shape)
-    except Unsupported as unsupported:
-        raise Misfit(
-            "; ".join(what for what, _ in unsupported.reasons),
-            "; ".join(dict.fromkeys(hint for _, hint in unsupported.reasons)),
-        ) from None
-    beta = decays.get("beta", np.asarray(read.beta))
-    alpha = decays.get("alpha", np.asarray(read.alpha))
-    threshold = np.asarray(read.threshold)
-    if drive is not None and alpha.any():
-        raise Misfit("a recurrence with a bias, and a current", "use bias=False in its recurrence")
-    return lambda name, inputs: PopulationNode(
-        name,
-        inputs,
-        beta=_spread(beta, shape),
-        alpha=_spread(alpha, shape),
-        threshold=_spread(threshold, shape),
-        recurrent=matrix,
-        drive=None if drive is None else drive.reshape(shape),
-        scale=read.scale,
-    )
-
-
-def _with_one_decay(module: Any) -> tuple[nn.Module, dict[str, Array]]:
-    """A copy whose decays are single numbers, and the decays themselves where they are not."""
-    plain = copy.copy(module)
-    plain._buffers, plain._parameters = dict(module._buffers), dict(module._parameters)
-    decays = {}
-    for name in ("beta", "alpha"):
-        value = getattr(module, name, None)
-        if not isinstance(value, Tensor) or value.numel() == 1:
-            continue
-        if not bool(torch.isfinite(value).all()):
-            raise Misfit(f"{name} is not finite", "train it again")
-        decays[name] = _double(value.detach().clamp(0, 1))
-        for store in (plain._buffers, plain._parameters):
-            if name in store:
-                store[name] = value.detach().reshape(-1)[:1].clone()
-    return plain, decays
-
-
-def _spread(values: Array, shape: tuple[int, ...]) -> Array:
-    """A parameter against a node's shape: along a line it has no height yet."""
-    if len(shape) == 3 and values.ndim == 2 and shape[1] == 1:
-        values = values[:, None]
-    if values.ndim == 1 and values.size > 1 and len(shape) == 3 and values.size == shape[2]:
-        return values  # torch broadcasts against the last axis
-    return values if values.size > 1 else values.reshape(())
-
-
-def _silent(module: Any) -> Maker:
-    """A neuron that never resets, of which the membrane is read."""
-    if type(module) not in (snn.Leaky, snn.Synaptic):
-        raise Misfit("never resets", "use Leaky or Synaptic for a read-out")
-    decays = {"beta": 0.0, "alpha": 0.0}
-    for name in ("beta", "alpha"):
-        value = getattr(module, name, None)
-        if value is None:
-            continue
-        each = value.detach().reshape(-1).clamp(0, 1).double()
-        if bool((each != each[0]).any()):
-            raise Misfit(f"a read-out whose {name} differs", f"give it one {name}")
-        decays[name] = float(each[0])
-    if decays["alpha"] >= 1:
-        raise Misfit("a read-out whose current never decays", "use alpha below 1")
-    return lambda name, inputs: ReadoutNode(name, inputs, **decays)
-
-
-def _spikingjelly(module: Any) -> Maker:
-    """``v += (x - v) / tau`` or ``v = v (1 - 1 / tau) + x``; it fires at the threshold, too."""
-    kind = type(module).__name__
-    if kind not in ("LIFNode", "IFNode", "ParametricLIFNode"):
-        raise Misfit(f"{kind} has no equivalent on the chip", "use LIFNode or IFNode")
-    if module.v_reset is None:
-        raise Misfit("resets by subtraction; the chip to zero", "use v_reset=0.")
-    if float(module.v_reset) != 0:
-        raise Misfit(f"resets to {module.v_reset:g}", "use v_reset=0.")
-    beta, gain = 1.0, 1.0
-    if kind == "LIFNode":
-        beta = 1.0 - 1.0 / float(module.tau)
-        gain = 1.0 / float(module.tau) if module.decay_input else 1.0
-    elif kind == "ParametricLIFNode":
-        share = float(module.w.detach().sigmoid())
-        beta, gain = 1.0 - share, share if module.decay_input else 1.0
-    # A membrane that only reaches the threshold fires there, and on the chip has to exceed it.
-    threshold = float(np.nextafter(np.float32(module.v_threshold), np.float32(0))) / gain
-    return lambda name, inputs: PopulationNode(
-        name, inputs, beta=np.asarray(beta), threshold=np.asarray(threshold)
-    )
-
-
-def _two(value: Any, other: int) -> Pair:
-    """(vertical, horizontal) of a number or a tuple; `other` is the height's, along a line."""
-    if isinstance(value, int):
-        return value, value
-    if len(value) == 1:
-        return other, int(value[0])
-    return int(value[0]), int(value[1])
-
-
-def _along(value: Any, other: int) -> tuple[Any, Any]:
-    """(vertical, horizontal) of a number or a tuple of one, along a line."""
-    return other, value[0] if isinstance(value, tuple | list) else value
-
-
-def _four(weight: Array) -> Array:
-    return weight[:, :, None] if weight.ndim == 3 else weight
-
-
-def _maybe(bias: Tensor | None) -> Array | None:
-    return None if bias is None else _double(bias)
-
-
-def _double(tensor: Tensor) -> Array:
-    array: Array = tensor.detach().to("cpu", torch.float64).numpy()
-    return array

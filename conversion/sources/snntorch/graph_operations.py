@@ -18,6 +18,7 @@ from ...lowering.graph.nodes import (
     UpsampleNode,
 )
 from ...lowering.graph.shapes import Misfit
+from .graph_refresh import Factor
 from .graph_values import CHAIN_MEND, Recording, Value
 
 Handler = Callable[[Recording, Sequence[Any], Mapping[str, Any], Tensor], Value]
@@ -192,25 +193,33 @@ def _expect_one_step(values: Sequence[Value]) -> None:
         raise Misfit(what, "let a step's layers read that step only, recurrence by RLeaky")
 
 
-def _scaled(r: Recording, value: Value, factor: float) -> Value:
+def _scaled(r: Recording, value: Value, factor: float, learnt: Tensor | None = None) -> Value:
+    """A multiple; `learnt` is the tensor that holds the factor, if one does."""
     make = lambda name, inputs: NormNode(  # noqa: E731
         name, inputs, gain=np.full(1, factor), shift=np.zeros(1)
     )
-    return replace(value, node=r.put(("scale", factor), "scale", make, [value.node]))
+    key = ("scale", factor if learnt is None else id(learnt))
+    node = r.put(key, "scale", make, [value.node])
+    if learnt is not None:
+        r.origins.factors[node] = Factor(learnt)
+    return replace(value, node=node)
 
 
 def _multiply(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
     del kwargs, out
     one, other = args[:2]
-    if isinstance(one, Tensor) and one.ndim == 0 and r.of(one) is None:
-        one = float(one)
-    if isinstance(other, Tensor) and other.ndim == 0 and r.of(other) is None:
-        other = float(other)
+    learnt = next((t for t in (one, other) if _is_number(r, t)), None)
+    one, other = (float(each) if _is_number(r, each) else each for each in (one, other))
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         what = "a product of two tensors, which no synapse computes"
         raise Misfit(what, "use a sum (ADD), not a product (IAND, gating)")
     tensor, factor = (one, other) if isinstance(one, Tensor) else (other, one)
-    return _scaled(r, known(r, tensor), float(factor))
+    return _scaled(r, known(r, tensor), float(factor), learnt)
+
+
+def _is_number(r: Recording, value: Any) -> bool:
+    """Whether a tensor is one number of the module's."""
+    return isinstance(value, Tensor) and value.ndim == 0 and r.of(value) is None
 
 
 def _divide(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:

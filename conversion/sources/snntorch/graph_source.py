@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 
-from ...lowering.graph.nodes import FloatGraph
+from ...lowering.graph.nodes import FloatGraph, PopulationNode, ReadoutNode
 from ...lowering.graph.reduce import reduce_graph
 from .graph_check import check_graph
 from .graph_tracing import Traced, trace_graph
+from .integer_hooks import in_float
 from .running import Deployed
 
 
@@ -24,9 +28,26 @@ def graph_of_module(held: Deployed, sample: Tensor) -> FloatGraph:
         NetworkRefused: with every reason why it cannot be described, or has no place on a chip.
         InputError: its forward does not run.
     """
-    traced = trace_graph(held.module, sample)
-    reduce_graph(traced.graph)
+    with in_float(held.module):
+        traced = _clipping(trace_graph(held.module, sample), held)
+        reduce_graph(traced.graph)
     return check_graph(traced, held, sample)
+
+
+def _clipping(traced: Traced, held: Deployed) -> Traced:
+    """With a note at trained populations that training clipped weights as the chip does.
+
+    It did wherever it rounded what a population receives, not each synapse by itself.
+    """
+    if any(parametrize.is_parametrized(child) for child in held.module.modules()):
+        return traced
+    nodes = [
+        replace(node, clips=node.scale is not None)
+        if isinstance(node, PopulationNode | ReadoutNode)
+        else node
+        for node in traced.graph.nodes
+    ]
+    return replace(traced, graph=replace(traced.graph, nodes=tuple(nodes)))
 
 
 def graph_instead(

@@ -35,7 +35,9 @@ from ...lowering.graph.shapes import Misfit
 from .forms import Form
 from .graph_layers import is_layer, is_neuron, kind_of, many_steps, node_of
 from .graph_operations import apply_operation, known
+from .graph_refresh import Origins
 from .graph_values import Recording, Value
+from .integer_hooks import hooks_of_others
 from .inventory import PLAIN
 
 STEPS, SAMPLES, RATE = 3, 2, 0.4
@@ -188,11 +190,13 @@ class Traced:
         graph: the description.
         form: how the module takes its input.
         plain: whether it is a chain of modules, with nothing between them.
+        origins: where the nodes' numbers come from.
     """
 
     graph: FloatGraph
     form: Form
     plain: bool
+    origins: Origins
 
 
 def trace_graph(module: nn.Module, sample: Tensor) -> Traced:
@@ -220,7 +224,7 @@ def trace_graph(module: nn.Module, sample: Tensor) -> Traced:
         neurons = (PopulationNode, ReadoutNode)
         if not hard and any(isinstance(n, neurons) for n in recording.nodes.values()):
             graph = _graph(recording, module)
-            return Traced(graph, _FORMS[drive], _is_plain(graph))
+            return Traced(graph, _FORMS[drive], _is_plain(graph), recording.origins)
         if refused is None or len(recording.nodes) > refused[0]:
             refused = len(recording.nodes), hard
     where = type(module).__name__
@@ -277,7 +281,7 @@ def _watch(module: nn.Module, given: Tensor, drive: Drive) -> tuple[Recording, _
 def _hooked(module: nn.Module, watch: _Watch) -> Iterator[None]:
     hooks = []
     for name, layer in _layers(module):
-        hooked = bool(layer._forward_hooks or layer._forward_pre_hooks)
+        hooked = hooks_of_others(layer)
         if hooked and not is_neuron(layer) and kind_of(layer) not in PLAIN:
             what = "has hooks, which may change what it computes"
             watch.recording.refusals[f"! {name}"] = Refusal(name, what, "remove its hooks")
@@ -355,7 +359,8 @@ def _graph(recording: Recording, module: nn.Module) -> FloatGraph:
     for node in nodes:
         if node.name not in read and isinstance(node, ConvolutionNode | DenseNode):
             name = f"{node.name}.readout"
-            ends.append(ReadoutNode(name, (node.name,)))
+            stored = float(getattr(recording.origins.modules[node.name], "chip_scale", 0.0))
+            ends.append(ReadoutNode(name, (node.name,), scale=stored if stored > 0 else None))
     nodes += ends
     kept = {n.name for n in nodes if isinstance(n, PopulationNode | ReadoutNode | Input)}
     for node in reversed(nodes):

@@ -20,6 +20,7 @@ from sdcl_neuro.network.spec import Shape
 
 from ...lowering.graph.nodes import FlattenNode, Node
 from ...lowering.graph.shapes import Misfit, shape_behind
+from .graph_refresh import Origins
 
 Step = int | None
 """The step that a value belongs to; None for one that holds all steps."""
@@ -54,6 +55,7 @@ class Recording:
         steps, samples: of the run.
         nodes: in the order in which they were found.
         shapes: of every node.
+        origins: where the nodes' numbers come from.
         refusals: operations that have no place in a graph, by the node that would read them.
     """
 
@@ -61,6 +63,7 @@ class Recording:
     samples: int
     nodes: dict[str, Node] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
+    origins: Origins = field(default_factory=Origins)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     _values: dict[int, Value | str] = field(default_factory=dict)
     _alive: list[Tensor] = field(default_factory=list)

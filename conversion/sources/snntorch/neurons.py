@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sdcl_neuro.network.spec import Shape
 from sdcl_neuro.snn.chip_neuron import ChipNeuron
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky, LoihiRLeaky, LoihiSynaptic
+from sdcl_neuro.snn.loihi_readout import LoihiReadout, LoihiSynapticReadout
 
 from ...lowering.approximate import Approximation
 from ...lowering.populations import Population, Reason, Recurrence, Unsupported
@@ -23,6 +24,8 @@ Array = NDArray[np.float64]
 
 NEURONS = (snn.SpikingNeuron, snn.SLSTM, snn.SConv2dLSTM)
 """Everything of snnTorch that keeps a state."""
+READOUTS = (LoihiReadout, LoihiSynapticReadout)
+"""Chip-exact neurons that never reset."""
 _LEAKY = (snn.Leaky, LoihiLeaky)
 _SYNAPTIC = (snn.Synaptic, LoihiSynaptic)
 _RLEAKY = (snn.RLeaky, LoihiRLeaky)
@@ -76,7 +79,7 @@ def read_neuron(
         threshold=threshold,
         alpha=values.get("alpha", 0.0),
         scale=scale if scale > 0 else None,
-        recurrence=_recurrence(module) if isinstance(module, _RLEAKY) else None,
+        recurrence=recurrence_of(module) if isinstance(module, _RLEAKY) else None,
         departure=departure,
         sends=float(module.graded_spikes_factor.detach()),
     )
@@ -213,7 +216,8 @@ def dense_recurrence(module: Any) -> None:
         raise Unsupported([(what, "set reset_mechanism='zero', reset_delay=False by hand")])
 
 
-def _recurrence(module: Any) -> Recurrence:
+def recurrence_of(module: Any) -> Recurrence:
+    """The recurrence of a RLeaky."""
     recurrent = module.recurrent
     if not module.all_to_all:
         return Recurrence("diagonal", _double(recurrent.V))

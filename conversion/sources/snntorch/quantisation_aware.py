@@ -14,12 +14,14 @@ from sdcl_neuro.snn.chip_neuron import ChipNeuron, Mode
 from sdcl_neuro.snn.chip_ops import chip_bias, chip_weight
 from sdcl_neuro.snn.event_branch import QUANTISATION_MARGIN
 
+from ...lowering.graph.prices import Cure
 from ...lowering.pooling import Pool
 from ...quantisation.rounding import choose_layer_scale
-from .chain import lower_chain
-from .inventory import POOLS
+from .chain import Lowered, lower_chain
+from .graph_training import prepare_graph
+from .integer_hooks import bare_readouts, trains_as_graph
 from .running import as_deployed, module_input
-from .source import chain_of, input_shape
+from .source import chain_of, graph_alone, input_shape
 from .tracing import Steps
 
 Pairs = list[tuple[str, nn.Module, ChipNeuron]]
@@ -30,18 +32,23 @@ def prepare_quantization(
     sample: Tensor | NDArray[Any],
     *,
     margin: float = QUANTISATION_MARGIN,
+    relays: Cure = "auto",
 ) -> nn.Module:
     """Choose a weight scale for every layer and switch to integers, in place.
 
-    Weights and biases stay what they are; a parametrisation hands the forward pass the chip's
-    integers divided by the scale, with straight-through gradients, and the neurons multiply by
-    it again. `quantize` then gives the very integers that were trained.
+    Weights and biases stay what they are. In a plain chain a parametrisation hands the forward
+    pass the chip's integers divided by the scale, with straight-through gradients, and the
+    neurons multiply by it again. In a graph (skips, branches, read-outs, decays per channel,
+    batch norm or pooling between synapse and neuron) each neuron takes the integers that the
+    chip's synapses deliver, with the gradient of the module's own operations; batch norm keeps
+    its running statistics from here on, and goes on learning gain and shift. `quantize` then
+    gives the very integers that were trained.
 
     Args:
-        module: one that `from_snntorch` can describe, its neurons from `make_deployable`, and
-            without batch norm, whose folding would round differently from step to step.
+        module: one that `from_snntorch` can describe, its neurons from `make_deployable`.
         sample: one input ``[T, B, ...]``, for `from_snntorch`.
         margin: room for weights to grow in the training that follows.
+        relays: for a graph only; see `quantize`.
 
     Returns:
         `module`. An optimiser built before stays valid: no parameter is replaced.
@@ -49,12 +56,13 @@ def prepare_quantization(
     Raises:
         NetworkRefused: with every reason why it cannot be trained so.
     """
-    shape = input_shape(sample)
-    with as_deployed(module) as held:
-        steps = chain_of(held, module_input(held.module, sample)).steps
-        lowered = lower_chain(steps, shape)
-    pairs = list(_pairs(steps))
-    shares = _shares(pairs, lowered.pools)
+    chain = _chain_pairs(module, sample)
+    if chain is None:
+        prepare_graph(module, sample, margin=margin, relays=relays)
+        set_mode(module, "int")
+        return module
+    pairs, lowered = chain
+    shares = _shares(lowered.pools)
     for layer, share, (_, synapse, neuron) in zip(lowered.net.layers, shares, pairs, strict=True):
         neuron.scale.fill_(choose_layer_scale(layer, margin=margin))
         for name, grid in (("weight", _ChipWeight(neuron, share)), ("bias", _ChipBias(neuron))):
@@ -76,9 +84,28 @@ def set_mode(module: nn.Module, mode: Mode) -> None:
     neurons = [child for child in module.modules() if isinstance(child, ChipNeuron)]
     if mode == "int":
         for neuron in neurons:
-            neuron.integer_neuron()
+            if neuron.circuit is None:
+                neuron.integer_neuron()
     for neuron in neurons:
         neuron.mode = mode
+    for end in bare_readouts(module):
+        end.mode = mode
+
+
+def _chain_pairs(module: nn.Module, sample: Any) -> tuple[Pairs, Lowered] | None:
+    """Synapses with their neurons and their description; None for what trains as a graph."""
+    if sample.ndim == 4 or trains_as_graph(module):
+        return None
+    shape = input_shape(sample)
+    try:
+        with as_deployed(module) as held:
+            steps = chain_of(held, module_input(held.module, sample)).steps
+            lowered = lower_chain(steps, shape)
+    except NetworkRefused:
+        return None  # the graph's reasons tell more
+    if graph_alone(steps, lowered.pools):
+        return None
+    return list(_pairs(steps)), lowered
 
 
 class _OnGrid(nn.Module):
@@ -114,20 +141,9 @@ class _ChipBias(_OnGrid):
         return chip_bias(value, scale)
 
 
-def _shares(pairs: Pairs, pools: Sequence[Pool | None]) -> list[float]:
+def _shares(pools: Sequence[Pool | None]) -> list[float]:
     """Per layer, the factor that pooling before it puts into its weights."""
     shares = [1.0 if pool is None else pool.share for pool in pools]
-    refusals = [
-        Refusal(
-            f"pooling before {name!r}",
-            "its windows overlap or differ, so that its weights have no one grid",
-            "use windows that do not overlap and divide the size, without padding",
-        )
-        for (name, *_), share in zip(pairs, shares, strict=True)
-        if share is None
-    ]
-    if refusals:
-        raise NetworkRefused(refusals)
     return [share for share in shares if share is not None]
 
 
@@ -137,14 +153,8 @@ def _pairs(steps: Steps) -> Iterator[tuple[str, nn.Module, ChipNeuron]]:
     waiting: tuple[str, nn.Module] | None = None
     for index, (name, child) in enumerate(steps):
         where = f"module {index} ({name}, {type(child).__name__})"
-        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            hint = "fold it into the weights before training in integers"
-            refusals.append(Refusal(where, "batch norm has no integers of its own", hint))
-        elif isinstance(child, nn.Conv2d | nn.Linear):
+        if isinstance(child, nn.Conv2d | nn.Linear):
             waiting = name, child
-        elif isinstance(child, POOLS) and waiting is not None:
-            hint = "put it behind the neuron"
-            refusals.append(Refusal(where, "pools sums, not spikes, in training", hint))
         elif isinstance(child, ChipNeuron) and waiting is not None:
             found.append((*waiting, child))
             waiting = None

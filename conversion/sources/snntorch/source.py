@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +12,18 @@ from torch import Tensor, nn
 from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.network.notes import ASSUMED, Note, with_notes
 from sdcl_neuro.network.spec import FloatNetwork, Shape
+from sdcl_neuro.snn.chip_neuron import ChipNeuron
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from ...lowering.graph.nodes import FloatGraph
+from ...lowering.pooling import Pool
 from .calls import leaves
 from .chain import lower_chain
 from .check import check_branch, check_module
 from .graph_source import graph_instead, graph_of_module
+from .integer_hooks import trains_as_graph
+from .inventory import NORMS, POOLS
+from .neurons import NEURONS
 from .running import Deployed, as_deployed, module_input
 from .tracing import Steps, Traced, trace_chain
 
@@ -75,13 +80,15 @@ def from_snntorch(
             net = _from_branch(held.module, shape)
             return check_branch(net, held, sample)
         values = module_input(held.module, sample)
-        if along_a_line:
+        if along_a_line or trains_as_graph(held.module):
             return graph_of_module(held, values)
         try:
             traced = chain_of(held, values)
             lowered = lower_chain(traced.steps, shape, approximate=approximate)
         except NetworkRefused as refused:
             return graph_instead(held, values, refused, approximate=approximate)
+        if _trained(traced.steps) and graph_alone(traced.steps, lowered.pools):
+            return graph_of_module(held, values)
         lowered = replace(lowered, net=_named(lowered.net, held))
         return check_module(lowered, traced, held, values, calibration=calibration)
 
@@ -99,6 +106,29 @@ def chain_of(held: Deployed, like: Tensor) -> Traced:
         return Traced(steps, None, like[0])
     traced = trace_chain(held, like)
     return replace(traced, steps=_from_input(traced.steps, traced.entry, tuple(like.shape[2:])))
+
+
+def graph_alone(steps: Steps, pools: Sequence[Pool | None]) -> bool:
+    """Whether a chain trains in integers as a graph: some synapse has no grid of its own.
+
+    Args:
+        steps: the chain.
+        pools: per layer, the pooling before its synapse.
+    """
+    waiting = False  # between a synapse and its neuron
+    for _, child in steps:
+        neuron = isinstance(child, NEURONS)
+        if neuron and isinstance(child, ChipNeuron) and not child.uniform:
+            return True
+        if isinstance(child, NORMS) or (isinstance(child, POOLS) and waiting):
+            return True
+        waiting = not neuron and (waiting or isinstance(child, nn.Conv2d | nn.Linear))
+    return any(pool is not None and pool.share is None for pool in pools)
+
+
+def _trained(steps: Steps) -> bool:
+    """Whether training in integers fixed scales."""
+    return any(isinstance(c, ChipNeuron) and float(c.scale) > 0 for _, c in steps)
 
 
 def _is_leaf(module: nn.Module) -> bool:
