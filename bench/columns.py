@@ -80,6 +80,19 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column(f"{kind}, times eager", ("eager",), of=kind)
         for kind in ("folded", "bf16", "compiled", "onnx", "onnx-int8")
     ),
+    "neighbours": (
+        Column(
+            "beside 2, in quiet times",
+            ("as decided, 0 neighbours",),
+            of="as decided, 2 neighbours",
+            inverse=True,
+        ),
+        Column(
+            "beside 2, times spinning",
+            ("all threads, spinning, 2 neighbours",),
+            of="as decided, 2 neighbours",
+        ),
+    ),
     "hybrid": (
         Column("of the parts in turn", ("in turn",), inverse=True),
         Column("event branch, of the hybrid", ("hybrid",), of="event branch alone", inverse=True),

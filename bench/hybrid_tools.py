@@ -17,7 +17,7 @@ from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig
 from sdcl_neuro.hybrid.frame_branch import frame_branch, normalise
 from sdcl_neuro.hybrid.model import Sdcl, event_counts, event_features
-from sdcl_neuro.hybrid.runtime import infer
+from sdcl_neuro.hybrid.runtime import infer, sharing
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
 
 FRAMES, BINS, SIZE = 4, 4, (64, 32)
@@ -53,9 +53,11 @@ def material(backbone: str, count: int) -> tuple[Sdcl, Any, list[Tracklet]]:
     return model, event_backend(chip, "loihi"), tracklets
 
 
-def hybrid(backbone: str, count: int, batch: int) -> Call:
-    """Both branches at once, as `infer` runs them."""
+def hybrid(backbone: str, count: int, batch: int, decided: bool = True) -> Call:
+    """Both branches at once, as `infer` runs them; in as many threads as it decides, or as told."""
     model, backend, tracklets = material(backbone, count)
+    if not decided:
+        sharing.LIGHT = 0  # type: ignore[misc]
     return lambda: infer(model, tracklets, backend, device="cpu", batch=batch).embeddings
 
 

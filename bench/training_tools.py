@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sdcl_neuro.devices import torch_threads
+from sdcl_neuro.processors import settle
 from sdcl_neuro.snn.event_branch import PAPER, BranchDescription, ConvolutionSpec, EventBranch
 
 STEPS, BATCH, SIZE = 16, 8, (128, 64)
@@ -67,6 +69,19 @@ class Task:
     def weights(self) -> list[Tensor]:
         """Of the branch's own convolutions."""
         return [convolution.weight for convolution in self.convolutions]
+
+
+def busy_training(network: str, rate: float, decided: bool = True) -> Step:
+    """`ours`, in as many threads as are decided before each step, or as torch takes them."""
+    step = ours(network, rate)
+    if not decided:
+        return step
+
+    def run() -> dict[str, Any]:
+        with torch_threads(settle().count):
+            return step()
+
+    return run
 
 
 def ours(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -44,3 +47,14 @@ def named_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise EnvironmentFault(f"no GPU for device {name!r}", hint="use device cpu")
     return device
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """In this block torch's operations, called from this thread, use so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -19,6 +19,7 @@ from typing import Protocol, cast
 from sdcl_neuro import __version__
 from sdcl_neuro.errors import SdclNeuroError, command_line
 from sdcl_neuro.extras import missing, require_extra
+from sdcl_neuro.processors import telling, wait_asleep
 
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
 VERBS: dict[str, tuple[str, str]] = {
@@ -63,10 +64,21 @@ def common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
+def threads_argument(parser: argparse._ActionsContainer) -> None:
+    """The argument of every verb that computes in threads."""
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=int,
+        help="processors to use at most; else what this process may use and others leave",
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``sdcl-neuro``; returns the exit code (see the README)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    wait_asleep()  # before a verb loads torch
     try:
         with command_line():
             code = _executed(arguments)
@@ -111,7 +123,8 @@ def _executed(arguments: list[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if args.extra is not None:
         require_extra(args.extra, args.verb)
-    return cast(int, args.execute(args))
+    with telling(getattr(args, "threads", None)):
+        return cast(int, args.execute(args))
 
 
 def _reader_left() -> bool:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import LABORATORY
+from sdcl_neuro.files import write_json
+from sdcl_neuro.processors import settle
 
+from . import threads_argument
 from .alignment_options import add_alignment_arguments, alignment_overrides
 from .event_options import add_reading_arguments, reading_overrides
 from .progress import progress_bars
@@ -64,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="vary one thing at a time: bits=8,6,5,4, bins=2,4,8 or threshold=0.8,1,1.25",
     )
     parser.add_argument("--picture", metavar="FILE.png", type=Path, help="the first row's lists")
+    threads_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="one line for each row")
     parser.add_argument(
@@ -81,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Evaluate, print the table, and write what was asked for."""
+    from sdcl_neuro.devices import torch_threads
     from sdcl_neuro.reid.evaluation import (
         Extraction,
         FeatureStore,
@@ -108,7 +113,8 @@ def execute(args: argparse.Namespace) -> int:
     conditions = _conditions(args.degrade)
     # A video is cut when it is opened: once for figures and picture.
     opened = cache(chosen.open if args.degrade is None else chosen.undegraded())
-    with process_group() as group:
+    threads = settle()
+    with process_group() as group, torch_threads(threads.count):
         result = evaluate(
             trained,
             opened,
@@ -128,7 +134,7 @@ def execute(args: argparse.Namespace) -> int:
         return 0
     print(result)
     if args.json is not None:
-        result.to_json(args.json)
+        write_json(args.json, {**result.to_dict(), "threads": threads.to_dict()})
     if args.csv is not None:
         result.to_csv(args.csv)
     if args.picture is not None:

@@ -13,6 +13,7 @@ from sdcl_neuro.events.alignment.written_times import unix_microseconds
 from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import write_json
 
+from . import threads_argument
 from .alignment_options import add_alignment_arguments, alignment_of
 from .event_options import add_reading_arguments, reading_of
 from .event_values import pair
@@ -84,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _gallery_arguments(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("infer-out"))
+    threads_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
 
 

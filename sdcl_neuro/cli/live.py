@@ -17,6 +17,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import write_json
 
+from . import threads_argument
 from .alignment_options import add_alignment_arguments, alignment_of
 from .event_options import add_reading_arguments, reading_of
 from .event_values import pair
@@ -58,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=BASE,
         help=f"of the event branch: {', '.join(BACKENDS)} (default: {BASE})",
     )
+    threads_argument(how)
     how.add_argument(
         "--device", help="of the dense side, as torch names it; a GPU where there is one"
     )

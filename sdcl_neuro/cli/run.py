@@ -12,7 +12,9 @@ from sdcl_neuro.conversion.backends.table import BACKENDS, BASE, find_backend, h
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import file_sha256, keep_apart, write_json
 from sdcl_neuro.network.record import LayerActivity, Record
+from sdcl_neuro.processors import settle
 
+from . import threads_argument
 from .model_options import add_model_options, open_model, print_provenance, provenance_json
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run-cfg", choices=("sim", "loihi2hw"), help="lava only: where Lava runs (sim)"
     )
+    threads_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="counts and versions, as JSON")
     add_model_options(parser)
 
@@ -67,12 +70,20 @@ def execute(args: argparse.Namespace) -> int:
     keep_apart(args.out, args.spikes)
     if not args.quiet:
         print(f"{args.backend}: running {args.model}", file=sys.stderr)
+    threads = settle()
     in_pieces = args.backend == BASE and {args.spikes.suffix, args.out.suffix} == {".h5"}
     record, model = (_run_in_pieces if in_pieces else _run_at_once)(args, layers)
     print(record)
     print_provenance(model)
     if args.json:
-        write_json(args.json, {**_summary(record, args.out, layers), **provenance_json(model)})
+        write_json(
+            args.json,
+            {
+                **_summary(record, args.out, layers),
+                "threads": threads.to_dict(),
+                **provenance_json(model),
+            },
+        )
     return 0
 
 

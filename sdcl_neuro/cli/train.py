@@ -9,6 +9,7 @@ from pathlib import Path
 from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import write_json
 
+from . import threads_argument
 from .alignment_options import add_alignment_arguments, alignment_overrides
 from .event_options import add_reading_arguments, reading_overrides
 from .progress import progress_bars
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="check and print what would be trained, no more"
     )
+    threads_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="the result, as JSON")
 
 

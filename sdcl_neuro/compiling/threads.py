@@ -7,16 +7,8 @@ numba's own may not be entered by two threads at once.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Sequence
 from threading import Thread
-
-
-def processors() -> int:
-    """Threads to use by default: ``OMP_NUM_THREADS`` if set, else the processors we may run on."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(int(told), available or 1) if told.isdecimal() else available or 1)
 
 
 def in_threads(work: Callable[[int, int], None], parts: Sequence[tuple[int, int]]) -> None:

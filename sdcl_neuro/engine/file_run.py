@@ -14,11 +14,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.compiling.threads import processors
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import Spikes
 from sdcl_neuro.network.spike_stream import SpikeReader, SpikeWriter, read_pieces, write_pieces
+from sdcl_neuro.processors import processors
 
 from .check import check_input, check_input_shape, check_layers, check_memory, check_network
 from .known import Known

@@ -13,8 +13,9 @@ import itertools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sdcl_neuro.compiling.threads import in_threads, processors
+from sdcl_neuro.compiling.threads import in_threads
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.processors import processors
 
 from .array import Events
 
@@ -48,7 +49,7 @@ def encode(
         max_bytes: refuse to make a larger tensor than this.
         out: a contiguous array of the result's shape to overwrite and return. Memory that was
             used before is several times faster than fresh memory.
-        threads: at most so many; `sdcl_neuro.compiling.threads.processors` by default. The
+        threads: at most so many; `sdcl_neuro.processors.processors` by default. The
             result is the same for any number.
 
     Returns:

@@ -119,6 +119,9 @@ class Ledger:
             counted where it belongs; ``torch.cuda.synchronize``, for example.
         keep: at most so many of the last spans are kept, for a session without an end; the stages
             sum up all of them. None keeps all.
+
+    Attributes:
+        threads: of the branches, and why so many; None where nobody entered them.
     """
 
     def __init__(
@@ -135,6 +138,7 @@ class Ledger:
         self._stages: dict[tuple[str, str], _Sum] = {}
         self._entries: list[Entry] = []
         self._origin = clock()
+        self.threads: dict[str, Any] | None = None
 
     @contextmanager
     def stage(self, name: str, *, synchronise: bool = True) -> Iterator[None]:
@@ -253,12 +257,23 @@ class Ledger:
                 for stage in self.stages
             ]
             lines += ["Latency by stage", *columns(rows, right=[False, True, True, True, False])]
+        if self.threads is not None:
+            lines.append(f"threads: {self.threads_text()}")
         entries = self.entries
         for group in dict.fromkeys(entry.group for entry in entries):
             picked = [entry for entry in entries if entry.group == group]
             table = [(entry.name, str(entry), entry.tag) for entry in picked]
             lines += [group or "Figures", *columns(table, right=[False, False, False])]
         return "\n".join(lines)
+
+    def threads_text(self) -> str:
+        """Who had how many threads, in one line; empty where nobody entered them."""
+        if self.threads is None:
+            return ""
+        dense, events = self.threads["dense_side"], self.threads["event_branch"]
+        return (
+            f"{dense['count']} of the dense side ({dense['reason']}), {events} of the event branch"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON: stages, spans and figures."""
@@ -274,6 +289,7 @@ class Ledger:
             ],
             "spans": [dict(vars(span)) for span in self.spans],
             "figures": [dict(vars(entry)) for entry in self.entries],
+            "threads": self.threads,
         }  # fmt: skip
 
     def to_json(self, path: str | Path) -> None:

@@ -14,9 +14,9 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.compiling.threads import processors
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.processors import processors
 
 from ..check import largest_input
 from ..known import Known

@@ -8,9 +8,9 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.compiling.threads import processors
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.processors import processors
 
 from ..totals import TOTALS, Outcome
 from . import threads

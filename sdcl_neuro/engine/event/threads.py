@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sdcl_neuro.compiling.threads import processors
+from sdcl_neuro.processors import usable
 
 Task = tuple[Callable[..., object], tuple[Any, ...]]
 
@@ -38,7 +38,7 @@ def together(tasks: Sequence[Task]) -> None:
 def _threads() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
-        _pool = ThreadPoolExecutor(max(1, processors()), "sdcl-neuro-engine")
+        _pool = ThreadPoolExecutor(usable(), "sdcl-neuro-engine")
     return _pool
 
 

@@ -29,6 +29,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.extras import need, require
+from sdcl_neuro.processors import processors
 
 from .images import FRAME_SIZE
 
@@ -161,7 +162,9 @@ def _onnx(network: nn.Module, calibration: Tensor | None, *, eight_bits: bool) -
         if eight_bits and calibration is not None:
             path = _quantised(path, calibration)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        # Sessions are made before the batch is known: all that may be used; they sleep when idle.
+        options.intra_op_num_threads = processors()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(
             path.read_bytes(), options, providers=["CPUExecutionProvider"]

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sdcl_neuro.devices import torch_threads
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.event_source import EventSource
 from sdcl_neuro.network.record import Record
 
 from ..model import Sdcl
-from ..runtime import DenseSide, EventBackend, EventWorker
+from ..runtime import DenseSide, EventBackend, EventWorker, share_out
 from ..sdcl_checkpoint import ClipFormat
 from .boxes import BoxSource
 from .cutter import LiveCutter
@@ -107,7 +108,10 @@ def run_live(
     settings = settings or LiveSettings()
     session = _Session(model, clip, settings, frames, events, boxes, stop or threading.Event())
     with ExitStack() as stack:
-        worker = stack.enter_context(EventWorker(backend, session.ledger))
+        stack.enter_context(torch_threads(session.shares.dense.count))
+        worker = stack.enter_context(
+            EventWorker(backend, session.ledger, threads=session.shares.events)
+        )
         stack.enter_context(torch.inference_mode())
         stack.callback(session.end)
         session.begin()
@@ -132,6 +136,9 @@ class _Session:
         self._frames, self._events, self._boxes = frames, events, boxes
         self._dense = DenseSide(model, settings.device)
         self.ledger = self._dense.new_ledger(keep=SPANS_KEPT)
+        together = settings.batch if settings.mode == "throughput" else 1
+        self.shares = share_out(model, self._dense.device, frames=clip.frames * together)
+        self.ledger.threads = self.shares.to_dict()
         self._queue: DropQueue[_Waiting] = DropQueue(settings.queue, settings.policy, stop)
         self._cutter = LiveCutter(clip)
         self._tracks = Tracks()

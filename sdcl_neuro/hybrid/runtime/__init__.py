@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .dense import DenseSide
 from .hybrid import HybridResult, infer, merge_records
+from .sharing import Shares, share_out
 from .worker import EventBackend, EventWorker
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "EventBackend",
     "EventWorker",
     "HybridResult",
+    "Shares",
     "infer",
     "merge_records",
+    "share_out",
 ]

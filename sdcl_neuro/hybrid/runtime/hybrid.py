@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sdcl_neuro.devices import torch_threads
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.network.record import LayerActivity, Record
@@ -24,6 +25,7 @@ from sdcl_neuro.profiling.ledger import Ledger
 
 from ..model import Sdcl
 from .dense import DenseSide
+from .sharing import share_out
 from .worker import EventBackend, EventWorker
 
 
@@ -70,13 +72,17 @@ def infer(
     _check(tracklets, batch)
     dense = DenseSide(model, device)
     ledger = dense.new_ledger()
+    frames = len(tracklets[0].frames) * min(batch, len(tracklets))
+    shares = share_out(model, dense.device, frames=frames)
+    ledger.threads = shares.to_dict()
     embeddings: list[Tensor] = []
     records: list[Record] = []
     chunks = [tracklets[start : start + batch] for start in range(0, len(tracklets), batch)]
     with (
         EnergyMeter() as meter,
+        torch_threads(shares.dense.count),
         torch.inference_mode(),
-        EventWorker(event_backend, ledger) as worker,
+        EventWorker(event_backend, ledger, threads=shares.events) as worker,
     ):
         ahead = worker.submit(chunks[0])
         for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.network.record import Record
+from sdcl_neuro.processors import at_most, usable
 from sdcl_neuro.profiling.ledger import Ledger
 
 EventBackend = Callable[[NDArray[np.uint8]], Record]
@@ -28,10 +29,14 @@ class EventWorker:
     Args:
         backend: see `EventBackend`.
         ledger: every batch is entered as a passage through the stage ``event branch``.
+        threads: that the backend may use in this process; all that are usable if left out.
     """
 
-    def __init__(self, backend: EventBackend, ledger: Ledger) -> None:
+    def __init__(
+        self, backend: EventBackend, ledger: Ledger, *, threads: int | None = None
+    ) -> None:
         self._backend, self._ledger = backend, ledger
+        self._limit = usable() if threads is None else threads
         self._over = threading.Event()
         self._thread: int | None = None  # while a batch is under way
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="event-branch")
@@ -60,7 +65,10 @@ class EventWorker:
         self._thread = threading.get_ident()
         try:
             # Without synchronising: this thread has nothing on the GPU and must not wait for it.
-            with self._ledger.stage("event branch", synchronise=False):
+            with (
+                at_most(self._limit),
+                self._ledger.stage("event branch", synchronise=False),
+            ):
                 return self._backend(np.stack([tracklet.spikes for tracklet in tracklets], axis=1))
         except BaseException:
             self._over.set()

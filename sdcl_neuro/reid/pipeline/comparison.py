@@ -227,6 +227,7 @@ class Comparison:
         ]
         return [
             f"per tracklet: {', '.join(took)} [measured]",
+            f"  threads: {session.result.ledger.threads_text()}",
             f"  event branch on {self.backend}: {figure(totals.spikes_out / count)} spikes, "
             f"{figure(totals.synops / count)} synaptic operations [emulated]",
             f"  energy of the event branch: {', '.join(prices)} [modelled]",

@@ -153,6 +153,7 @@ def ledger_section(session: Session) -> Section:
         paragraph(
             f"{samples} tracklets in {figure(wall)} s. The branches run at the same time, so the "
             "stages add up to more than the whole."
+            + (f" Threads: {ledger.threads_text()}." if ledger.threads else "")
         ),
         table(
             ["device", "energy", "counter"],

@@ -15,6 +15,7 @@ from ..datasets import DataSet, describe
 from ..training.logs import read_log
 from ..training.records import BOARD, LOG
 from ..training.schedule import Schedule
+from .training_threads import kept_threads
 
 SCHEMA = {"name": "sdcl_neuro.training", "version": 1}
 PLAN_SCHEMA = {"name": "sdcl_neuro.training_plan", "version": 1}
@@ -131,12 +132,14 @@ class TrainingResult:
         stages: in order.
         done_now: steps of this run; 0 where it was found finished.
         validation: the last mAP and rank-1 on held-out training persons, if they were taken.
+        threads: that it was begun with; None where that was not written down.
     """
 
     folder: Path
     stages: tuple[StageResult, ...]
     done_now: int
     validation: tuple[float, float] | None
+    threads: int | None = None
 
     def __str__(self) -> str:
         total = sum(stage.steps for stage in self.stages)
@@ -156,6 +159,7 @@ class TrainingResult:
             "tensorboard": str(self.folder / BOARD),
             "done_now": self.done_now,
             "stages": [asdict(stage) for stage in self.stages],
+            "threads": self.threads,
             "validation": None
             if self.validation is None
             else {"mAP": self.validation[0], "rank1": self.validation[1]},
@@ -172,7 +176,7 @@ def read_result(folder: Path, *, done_now: int) -> TrainingResult:
     if judged:
         last = judged[-1]
         validation = (float(last["validation_mAP"]), float(last["validation_rank1"]))
-    return TrainingResult(folder, stages, done_now, validation)
+    return TrainingResult(folder, stages, done_now, validation, kept_threads(folder))
 
 
 def _stage(mode: str, rows: Sequence[Mapping[str, str]]) -> StageResult:

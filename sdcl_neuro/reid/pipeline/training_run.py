@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import distributed
 
+from sdcl_neuro.devices import torch_threads
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
 from sdcl_neuro.hybrid.model import Sdcl
@@ -39,6 +40,7 @@ from ..training.schedule import Schedule, make_schedule
 from ..training.validation import embed
 from .recognition import PROVENANCE_KEY
 from .training_result import TrainingPlan, TrainingResult, read_result
+from .training_threads import training_threads
 
 CONFIGURATION, MODEL = "configuration.toml", "model"
 
@@ -99,13 +101,16 @@ def run_training(
         schedule = make_schedule(data, configuration.training)
         model = _model(configuration, schedule)
         say(str(TrainingPlan.of(configuration, data, schedule, model)))
-        steps = _train(
-            model, data, configuration, folder, group=group, progress=progress, say=say,
-            total=schedule.steps,
-        )  # fmt: skip
-        if not group.leads:
-            return None
-        curve = _error_curve(model, data, configuration, schedule)
+        threads = training_threads(folder, group, say)
+        say(str(threads))
+        with torch_threads(threads.count):
+            steps = _train(
+                model, data, configuration, folder, group=group, progress=progress, say=say,
+                total=schedule.steps,
+            )  # fmt: skip
+            if not group.leads:
+                return None
+            curve = _error_curve(model, data, configuration, schedule)
         if curve is not None:
             say(str(curve))
         _save(folder, model, configuration, schedule, curve)

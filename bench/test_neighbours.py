@@ -1,0 +1,55 @@
+"""Inference and training beside busy neighbours: a fair share of the machine, and no less.
+
+Beside one busy process for each processor a fair share is half of the machine: twice the time.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from harness import HUGE_PAGES, KEPT_PAGES
+from neighbours import beside
+from results import Book
+from tools import Tool
+
+LIMIT = 2.2
+ASLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
+DECIDED, BEFORE = "as decided", "all threads, spinning"
+
+
+def tools(setup: str, arguments: dict[str, object]) -> list[Tool]:
+    """As the command line runs it, and torch's own default: a thread a processor, spinning."""
+    env = {**HUGE_PAGES, **KEPT_PAGES}
+    given = {**env, "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))}
+    return [
+        Tool(DECIDED, setup, {**arguments, "decided": True}, {**env, **ASLEEP}),
+        Tool(BEFORE, setup, {**arguments, "decided": False}, given),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setup", "arguments", "count"),
+    [
+        ("hybrid_tools:hybrid", {"backbone": "osnet_x0_25", "count": 4, "batch": 1}, 4),
+        ("hybrid_tools:hybrid", {"backbone": "osnet_x0_25", "count": 8, "batch": 8}, 8),
+        ("training_tools:busy_training", {"network": "paper", "rate": 0.05}, 1),
+    ],
+)
+def test_beside_neighbours(
+    book: Book, setup: str, arguments: dict[str, object], count: int
+) -> None:
+    most = len(os.sched_getaffinity(0))
+    named = {k: v for k, v in arguments.items() if k != "count"}
+    case = {"task": setup.split(":")[1], **named}
+    outcome = beside(
+        "neighbours", case, tools(setup, arguments),
+        most=most, rounds=5, unit="ms", per=1e3 / count,
+    )  # fmt: skip
+    outcome.assert_equal(rtol=1e-3, atol=1e-3)
+    names = [f"{DECIDED}, {number} neighbours" for number in range(most + 1)]
+    slower = 1 / outcome.ratio(names[0], of=names[-1])
+    gained = outcome.ratio(f"{BEFORE}, {most} neighbours", of=names[-1])
+    outcome.notes.update({"times quiet": round(slower, 2), "times before": round(gained, 2)})
+    book.add(outcome)
+    assert slower <= LIMIT

@@ -1,0 +1,24 @@
+"""Processors and threads: how many may be used, and how threads wait for each other.
+
+Nothing heavy is imported: `wait_asleep` must run before torch is loaded.
+"""
+
+from __future__ import annotations
+
+from .threads import Threads, at_most, decide, processors, settle, settled, telling, told
+from .usable import usable
+from .waiting import policy, wait_asleep
+
+__all__ = [
+    "Threads",
+    "at_most",
+    "decide",
+    "policy",
+    "processors",
+    "settle",
+    "settled",
+    "telling",
+    "told",
+    "usable",
+    "wait_asleep",
+]
