@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
-
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from sdcl_neuro.errors import InputError, spelled
-from sdcl_neuro.hybrid.sdcl_checkpoint import event_branch_folder, is_sdcl_checkpoint
 from sdcl_neuro.network.notes import ASSUMED, Note, notes_of
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork, Shape
 from sdcl_neuro.network.spec_convert import dequantize
 from sdcl_neuro.network.step import Step, step_of
-from sdcl_neuro.snn.checkpoint import load_checkpoint
 
 from .lowering.graph.nodes import FloatGraph
 from .quantisation.rounding import quantize
-from .sources.snntorch.source import from_snntorch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
 _WEIGHTS = (
     "a torch file holds weights, not a network: build the module in Python, load the weights, then "
@@ -146,14 +145,7 @@ def load_model(
     if path.suffix != ".net" or path.is_dir():
         _no_shape(input_shape, skip_input, str(path))
     if path.is_dir():
-        checkpoint = load_checkpoint(
-            event_branch_folder(path) if is_sdcl_checkpoint(path) else path
-        )
-        channels, *size = checkpoint.input_shape
-        if channels != checkpoint.module.description.in_channels:
-            raise InputError(f"input shape {checkpoint.input_shape}", where=f"checkpoint {path}")
-        floating = checkpoint.module.float_network((size[0], size[1]))
-        return _with_integers(floating, path, trained=checkpoint.stage == "int")
+        return _from_checkpoint(path)
     if not path.exists():
         raise InputError(
             "no such file or folder", where=str(path), hint="give a checkpoint, .nir or .net"
@@ -190,7 +182,20 @@ def load_model(
     )
 
 
-ModelLike: TypeAlias = Model | FloatNetwork | IntNetwork | FloatGraph | nn.Module | str | Path
+def _from_checkpoint(path: Path) -> Model:
+    """The event branch of a checkpoint folder, alone or of a whole SDCL."""
+    from sdcl_neuro.hybrid.sdcl_checkpoint import event_branch_folder, is_sdcl_checkpoint
+    from sdcl_neuro.snn.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(event_branch_folder(path) if is_sdcl_checkpoint(path) else path)
+    channels, *size = checkpoint.input_shape
+    if channels != checkpoint.module.description.in_channels:
+        raise InputError(f"input shape {checkpoint.input_shape}", where=f"checkpoint {path}")
+    floating = checkpoint.module.float_network((size[0], size[1]))
+    return _with_integers(floating, path, trained=checkpoint.stage == "int")
+
+
+ModelLike: TypeAlias = "Model | FloatNetwork | IntNetwork | FloatGraph | nn.Module | str | Path"
 """A network in any form that a verb takes."""
 
 
@@ -235,7 +240,7 @@ def as_model(
         return Model(integer=thing)
     if isinstance(thing, FloatNetwork | FloatGraph):
         return _with_integers(thing, None, trained=True)
-    if not isinstance(thing, nn.Module):
+    if not is_module(thing):
         first = "the model comes first, the spikes second" if hasattr(thing, "shape") else (
             "give a path, a network, a torch module or what load returned"
         )  # fmt: skip
@@ -248,7 +253,15 @@ def as_model(
             where="model",
             hint="give spikes, or conversion.from_snntorch(module, sample)",
         )
+    from .sources.snntorch.source import from_snntorch
+
     return _with_integers(from_snntorch(thing, sample), None, trained=True)
+
+
+def is_module(thing: object) -> TypeGuard[nn.Module]:
+    """Whether this is a torch module; torch is not loaded to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(thing, torch.nn.Module)
 
 
 def _no_step(dt: float | None, writer: str | None, where: str) -> None:

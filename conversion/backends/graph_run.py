@@ -18,7 +18,6 @@ from sdcl_neuro.network.fixed_point import STATE_LIMIT, STATE_SHIFT, decay_towar
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
-from ..graph_modules import run_nodes
 from ..lowering.graph.account import Account, Tensor
 from ..lowering.graph.inputs import split_inputs, take_inputs
 from ..lowering.graph.nodes import FloatGraph, PopulationNode, ReadoutNode
@@ -29,21 +28,6 @@ if TYPE_CHECKING:
 
 FLOAT = "snntorch"
 NEEDS_FLOAT = ("norse",)
-
-
-def graph_model(thing: Any) -> Model | None:
-    """The model of a graph, given as a description or a chain; None for anything else."""
-    from ..model import Model, as_model
-
-    if isinstance(thing, FloatGraph):
-        return as_model(thing)
-    if isinstance(thing, IntNetwork) and graph_of(thing) is not None:
-        return Model(integer=thing)
-    if isinstance(thing, Model):
-        chain = thing.integer
-        if thing.graph is not None or (chain is not None and graph_of(chain) is not None):
-            return thing
-    return None
 
 
 def run_graph(
@@ -184,6 +168,8 @@ def _run_float(
     import torch
 
     from sdcl_neuro.devices import named_device, wait_for
+
+    from ..graph_modules import run_nodes
 
     place = named_device(device)
     given = take_inputs(graph, spikes)

@@ -52,7 +52,7 @@ def run(
         chain's, which the chip has to bear.
     """
     from ..model import as_model
-    from .graph_run import graph_model, run_graph
+    from .graph_found import graph_model
 
     if hasattr(model, "ndim"):
         kind = type(model).__name__
@@ -63,6 +63,8 @@ def run(
     function = row.load()
     known_graph = graph_model(model)
     if known_graph is not None:
+        from .graph_run import run_graph
+
         return run_graph(
             known_graph, spikes, backend=backend, layers=layers, device=device, **options
         )
@@ -70,6 +72,8 @@ def run(
     _doubt_order(values)
     found = as_model(model, sample=values, dt=dt, writer=writer)
     if graph_model(found) is not None:
+        from .graph_run import run_graph
+
         return run_graph(found, values, backend=backend, layers=layers, device=device, **options)
     record = function(found, values, layers=layers, device=device, **options)
     known = found.integer

@@ -2,7 +2,8 @@
 
 A verb's module has ``SUMMARY``, one line; ``add_arguments(parser)``; and ``execute(args)``, which
 returns an exit code or raises one of `sdcl_neuro.errors`. ``EXTRA``, where it has one, names the
-extra that the whole verb needs: what of it is missing is said before any work.
+extra that the whole verb needs: what of it is missing is said before any work. ``FIRST``, where it
+has one, is a line that is shown at once: libraries and a model may take seconds to load.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Protocol, cast
 from sdcl_neuro import __version__
 from sdcl_neuro.errors import SdclNeuroError, command_line
 from sdcl_neuro.extras import missing, require_extra
+from sdcl_neuro.notices import listening
 from sdcl_neuro.processors import telling, wait_asleep
 
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
@@ -114,7 +116,11 @@ def _executed(arguments: list[str]) -> int:
             verb = cast(Verb, import_module(f".{module_name}", __name__))
             common_arguments(verb_parser)
             verb.add_arguments(verb_parser)
-            verb_parser.set_defaults(execute=verb.execute, extra=getattr(verb, "EXTRA", None))
+            verb_parser.set_defaults(
+                execute=verb.execute,
+                extra=getattr(verb, "EXTRA", None),
+                first=getattr(verb, "FIRST", None),
+            )
     args, rest = parser.parse_known_args(arguments)
     # argparse gives a verb's list of KEY=VALUE only what stands before the first option.
     if rest and hasattr(args, "overrides") and not any(one.startswith("-") for one in rest):
@@ -123,7 +129,14 @@ def _executed(arguments: list[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if args.extra is not None:
         require_extra(args.extra, args.verb)
-    with telling(getattr(args, "threads", None)):
+
+    def show(line: str) -> None:
+        if not args.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    if args.first is not None:
+        show(args.first)
+    with telling(getattr(args, "threads", None)), listening(show):
         return cast(int, args.execute(args))
 
 

@@ -13,6 +13,7 @@ from sdcl_neuro.extras import LABORATORY
 from .progress import progress_bars
 
 EXTRA = LABORATORY
+FIRST = "loading libraries"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 EXTRA = LABORATORY
+FIRST = "loading libraries and the model"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

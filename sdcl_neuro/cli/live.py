@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 EXTRA = LABORATORY
+FIRST = "loading libraries and the model"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

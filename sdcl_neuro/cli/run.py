@@ -109,7 +109,7 @@ def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> tuple[Re
 def _run_in_pieces(args: argparse.Namespace, layers: list[int] | None) -> tuple[Record, Model]:
     """Through the engine, from one ``.h5`` file into another, in bounded memory."""
     from sdcl_neuro.conversion.backends import loihi
-    from sdcl_neuro.conversion.backends.graph_run import graph_model
+    from sdcl_neuro.conversion.backends.graph_found import graph_model
 
     _options(args)
     model = open_model(args)

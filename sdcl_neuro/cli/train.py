@@ -15,6 +15,7 @@ from .event_options import add_reading_arguments, reading_overrides
 from .progress import progress_bars
 
 EXTRA = LABORATORY
+FIRST = "loading libraries"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,8 +23,10 @@ import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from .. import LOADED_AT
+from ..notices import notice
 
 PACKAGE = Path(__file__).parents[1]
+COMPILING = "compiling, once on this machine (up to a minute)"
 _SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")
 """Switches of numba's, from its environment, that change the code and that its key leaves out."""
 
@@ -43,6 +45,13 @@ class SourceCache(FunctionCache):
             filename_base=self._impl.filename_base,
             source_stamp=stamp(Path(inspect.getfile(function)), options),
         )
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Load compiled code; where there is none, say that compiling takes a while."""
+        found = super().load_overload(sig, target_context)
+        if found is None:
+            notice(COMPILING)
+        return found
 
 
 def stamp(file: Path, options: dict[str, Any], *, package: Path = PACKAGE) -> str:

@@ -28,6 +28,7 @@ from .frame_branch import load_weights, save_weights
 from .frame_branch.weights import faults, read_tensors
 from .model import Sdcl
 from .voxels import VoxelBranch
+from .weightless import weightless
 
 SCHEMA = {"name": "sdcl_neuro.sdcl", "version": 1}
 DOCUMENT = "sdcl.json"
@@ -191,7 +192,7 @@ def _event_branch(folder: Path) -> tuple[EventBranch, Pair]:
 
 def _skeleton(kind: str, name: str | None, config: BridgeConfig) -> dict[str, torch.Tensor]:
     """What the dense weights are called and their shapes; takes no memory."""
-    with torch.device("meta"):
+    with weightless():
         return _dense(compose(kind, config, frame_branch=name)).state_dict()
 
 

@@ -11,7 +11,7 @@ import pytest
 # From the bottom up; a module may import its own layer and those below. The longest prefix wins.
 LAYERS: list[set[str]] = [
     {"errors", "_moved"},
-    {"files", "compiling", "devices", "extras", "processors"},
+    {"files", "compiling", "devices", "extras", "notices", "processors"},
     {"network", "events", "hardware", "hw_profiles"},
     {"testing"},
     {"engine", "snn"},
@@ -51,6 +51,7 @@ TITLES = {
     "files": "files that appear whole or not at all; HDF5 from strangers",
     "compiling": "numba with a cache that knows all its sources; vectors, threads",
     "devices": "devices by name",
+    "notices": "lines on what takes long, for whoever listens",
     "processors": "how many processors may be used, and how threads wait",
     "extras": "optional libraries, and the extra that brings each",
     "network": "networks as plain data: layers, fixed-point arithmetic, spikes, records",

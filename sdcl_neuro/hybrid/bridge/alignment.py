@@ -9,6 +9,10 @@ from torch import Tensor, nn
 
 from .point_sampling import mixed_samples
 
+IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+"""Own and other plane are one. Not torch.eye: without values (on the device ``meta``) that one
+operation loads torch's decompositions, for over a second."""
+
 
 class CrossFeatureAlignment(nn.Module):
     """One direction: each own cell samples the other map at a few learned points.
@@ -38,11 +42,13 @@ class CrossFeatureAlignment(nn.Module):
         self.score = nn.Sequential(
             nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, heads * points, 1)
         )
-        self.register_buffer("projection", torch.eye(3)[:2].clone())
+        self.register_buffer("projection", torch.tensor(IDENTITY))
         self._spread_points()
 
     def _spread_points(self) -> None:
         """Start as Deformable DETR does: head m looks in its own direction, point i at i cells."""
+        if self.projection.is_meta:
+            return  # no values to begin with
         angle = torch.arange(self.heads) * (2 * math.pi / self.heads)
         direction = torch.stack([angle.cos(), angle.sin()], -1)  # [M, 2]
         direction = direction / direction.abs().amax(-1, keepdim=True)
