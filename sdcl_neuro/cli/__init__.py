@@ -131,7 +131,8 @@ def _executed(arguments: list[str]) -> int:
         require_extra(args.extra, args.verb)
 
     def show(line: str) -> None:
-        if not args.quiet:
+        # To one who waits at a terminal; what is redirected holds results and errors alone.
+        if not args.quiet and sys.stderr.isatty():
             print(line, file=sys.stderr, flush=True)
 
     if args.first is not None:

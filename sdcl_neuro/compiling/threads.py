@@ -10,6 +10,8 @@ import itertools
 from collections.abc import Callable, Sequence
 from threading import Thread
 
+from sdcl_neuro.processors import processors as processors
+
 
 def in_threads(work: Callable[[int, int], None], parts: Sequence[tuple[int, int]]) -> None:
     """Call ``work(first, last)`` for each part, the first of them in the caller's own thread.
