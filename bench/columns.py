@@ -61,6 +61,10 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("times the best library", LIBRARIES),
         Column("times dense", ("dense",)),
     ),
+    "graphs": (
+        Column("times snnTorch", ("snnTorch",)),
+        Column("in units of the dense graph's time", ("dense",), inverse=True),
+    ),
     "rates": (Column("times dense", ("dense",)),),
     "scaling": (Column("times dense", ("dense",)),),
     "lava": (Column("times Lava", ("Lava netx",)),),
