@@ -168,9 +168,7 @@ def snntorch_loop(**case: Any) -> Call:
         population = description[name.replace("conv", "lif")]
         assert isinstance(population, PopulationNode)
         threshold = float(population.threshold)
-        neurons.append(
-            snntorch.Leaky(beta=BETA, threshold=threshold, reset_mechanism="zero")
-        )
+        neurons.append(snntorch.Leaky(beta=BETA, threshold=threshold, reset_mechanism="zero"))
 
     def call() -> Any:
         frames = torch.from_numpy(spikes).float()

@@ -19,13 +19,13 @@ from sdcl_neuro.network.spike_file import Spikes
 from sdcl_neuro.network.step import Step
 
 from .approximation import describe
-from .lowering.graph.nodes import FloatGraph
+from .graph_transfer import graph_options, prepare_graph
+from .lowering.graph.prices import Cure
 from .model import Model, load_model
 from .parity.certificate import PairParity, pair_to_json
 from .parity.first_link import with_first_link
 from .parity.source_check import checks_of
 from .quantisation.effect import Effect, effect_of, measure_effect
-from .quantisation.graphs import describe_growth
 from .quantisation.report import QuantizationReport, quantization_report
 from .quantisation.rounding import layer_refusals, quantize
 from .targets.nir.forms import ASSUMED_STEP, FORMS, form_of
@@ -63,6 +63,7 @@ class Transfer:
         source: the source beside its description, as in a certificate.
         target: what was written for, by name.
         written: the files, and what the target says of them; None if nothing was written.
+        cheaper: of a graph, forms of it that would take clearly less of the chip.
     """
 
     model: Path
@@ -85,14 +86,16 @@ class Transfer:
     source: tuple[PairParity, ...] = ()
     target: str = "netx"
     written: Written | None = None
+    cheaper: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What of the outcome calls for attention, and what to do about it."""
         if self.effect is None:
-            return ()
+            return self.cheaper
         remedy = "give --calibrate SPIKES" if self.effect.random else "train on in integers"
-        return tuple(f"{complaint}; {remedy}" for complaint in self.effect.warnings)
+        complaints = tuple(f"{complaint}; {remedy}" for complaint in self.effect.warnings)
+        return (*complaints, *self.cheaper)
 
     @property
     def report_path(self) -> Path:
@@ -181,6 +184,8 @@ def transfer(
     reader: str | None = None,
     target: str | None = None,
     vectors: Spikes | None = None,
+    relays: Cure | None = None,
+    growth: float | None = None,
 ) -> Transfer:
     """Convert a model file.
 
@@ -198,6 +203,7 @@ def transfer(
         target: name of the target; None takes it from the ending. ``verilog`` fills a folder.
         vectors: spikes ``[T, B, *input_shape]`` of the test vectors, for targets that have them;
             None draws random ones.
+        relays, growth: for a graph only; see `quantize`. None takes the defaults.
 
     Raises:
         CheckFailed: a limit of `hw` is exceeded, every one in the message.
@@ -241,7 +247,8 @@ def transfer(
             target=row.name,
             **_first_link(model),
         )
-        net, done = _prepare(model, done, calibration, row)
+        wanted = graph_options(model, relays, growth)
+        net, done = _prepare(model, done, calibration, row, wanted)
         if hw is not None:
             done = replace(done, fit=fit(net, hw).require())
         if "reader" in row.options:
@@ -312,31 +319,17 @@ def _with_limits(error: NetworkRefused, target: Target) -> NetworkRefused:
     return NetworkRefused([*error.refusals, *more], where=error.where)
 
 
-def _prepare_graph(
-    model: Model, graph: FloatGraph, done: Transfer, calibration: Spikes | None, target: Target
-) -> tuple[IntNetwork, Transfer]:
-    """The chain of a graph, and the account of how it came about."""
-    if not target.integer:
-        what = "a graph of layers, which is written only as the chain that it becomes"
-        raise NetworkRefused([Refusal("network", what, "write OUT.net")])
-    integer = model.integer
-    if integer is None:
-        integer = quantize(graph, calibration=calibration)
-    elif calibration is not None:
-        what = "there is nothing to calibrate, training has fixed every scale"
-        raise InputError(what, where="--calibrate", hint="leave it out")
-    folded = (*map(str, integer.meta.get("lowered", ())), *describe_growth(integer))
-    rounded = tuple(integer.meta.get("quantisation", ()))
-    effect = measure_effect(graph, integer, calibration)
-    return integer, replace(done, folded=folded, rounded=rounded, effect=effect)
-
-
 def _prepare(
-    model: Model, done: Transfer, calibration: Spikes | None, target: Target
+    model: Model,
+    done: Transfer,
+    calibration: Spikes | None,
+    target: Target,
+    wanted: Mapping[str, Any],
 ) -> tuple[FloatNetwork | IntNetwork, Transfer]:
     """The network to write, and the account of how it came about."""
     if model.graph is not None:
-        return _prepare_graph(model, model.graph, done, calibration, target)
+        chain, changes = prepare_graph(model, model.graph, calibration, target, wanted)
+        return chain, replace(done, **changes)
     floating, integer = model.floating, model.integer
     notes = () if floating is None else tuple(floating.meta.get("approximate", ()))
     done = replace(done, approximated=notes)

@@ -13,6 +13,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.errors import spelled
 from sdcl_neuro.network.spec import Convolution, FloatLayer, FloatNeuron, Shape
 
 from .approximate import Approximation
@@ -251,7 +252,11 @@ def _filtered(
         return departure, bias
     if not approximate:
         what = f"the bias of {name!r} would pass through the current's decay"
-        hint = "use bias=False before a Synaptic, or convert with approximate=True"
+        hint = spelled(
+            python="use bias=False before a Synaptic, or convert with approximate=True",
+            command="use bias=False before a Synaptic, or convert with --approximate --calibrate "
+            "SPIKES",
+        )
         raise Unsupported([(what, hint)])
     if population.alpha >= 1:
         raise Unsupported([("a bias behind a current that never decays", "use alpha below 1")])

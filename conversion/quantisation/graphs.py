@@ -99,32 +99,6 @@ def graph_of(net: IntNetwork) -> Account | None:
     return read_account(net.meta, [net.input_shape, *(layer.out_shape for layer in net.layers)])
 
 
-def describe_growth(net: IntNetwork) -> list[str]:
-    """What the chain of a graph takes beyond the graph itself, in words; for `OUT.json`."""
-    account = net.meta.get(KEY)
-    if account is None:
-        return []
-    neurons = sum(layer.neurons for layer in net.layers)
-    relayed = sum(account["relayed"])
-    weights = sum(layer.weight.size for layer in net.layers)
-    zeros = sum(int((layer.weight == 0).sum()) for layer in net.layers)
-    spiking = len(account["layers"]) + len(account["readouts"])
-    lines = [
-        f"graph: {spiking} layers became a chain of {len(net.layers)}; its answer comes "
-        f"{len(net.layers)} steps after the input",
-        f"graph: {neurons:,} neurons, {relayed:,} of them relay or pool "
-        f"({neurons / max(1, neurons - relayed):.2f} times the graph's own)",
-        f"graph: {weights:,} weights as netx stores them, {zeros:,} of them zero",
-    ]
-    for entry in account["prices"]:
-        lines.append(
-            f"graph: layer {entry['layer']} relays at a threshold of {entry['threshold']:,}: "
-            f"{entry['chosen']} (a ceiling of the scale costs {entry['ceiling_bits']:,} bits of "
-            f"weights, {entry['copies']} copies {entry['copies_bits']:,} bits of memory)"
-        )
-    return lines
-
-
 def graph_peaks(
     graph: FloatGraph, units: Units, calibration: object, *, message_bits: int = 0
 ) -> dict[str, float]:

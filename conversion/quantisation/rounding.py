@@ -25,7 +25,7 @@ from sdcl_neuro.network.fixed_point import (
     quantize_weight,
     voltage_decay,
 )
-from sdcl_neuro.network.scales import CURRENT_MAX, choose_scale
+from sdcl_neuro.network.scales import CURRENT_MAX, choose_scale, clear_of_powers
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork, IntNeuron
 
 from ..lowering.graph.nodes import FloatGraph
@@ -162,7 +162,7 @@ def choose_layer_scale(
         if array.max(initial=0.0) * scale <= 1:
             # Without a positive weight a matrix is stored with a sign of its own, down to -255.
             scale = min(scale, float(np.float32(WEIGHT_MAX / margin / -float(array.min()))))
-    return scale
+    return scale if layer.kind == "conv" else clear_of_powers(weights, scale)
 
 
 def _scale(layer: FloatLayer, peak: float | None) -> tuple[float, str]:

@@ -59,6 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take what is listed as approximate, and measure it on the spikes of --calibrate",
     )
     parser.add_argument(
+        "--relays",
+        choices=("auto", "ceiling", "copies"),
+        help="of a graph: how spikes are relayed past a layer whose threshold is above 253: a "
+        "ceiling of its scale, copies, or the cheaper of the two (auto, the default)",
+    )
+    parser.add_argument(
+        "--growth",
+        metavar="TIMES",
+        type=float,
+        help="of a graph: largest number of neurons of its chain, in multiples of its own "
+        "(default 64)",
+    )
+    parser.add_argument(
         "--hw",
         metavar="NAME",
         help="check a target's limits first (a profile's name or .toml): where one is exceeded, "
@@ -127,6 +140,8 @@ def execute(args: argparse.Namespace) -> int:
             reader=args.reader,
             target=target,
             vectors=vectors,
+            relays=args.relays,
+            growth=args.growth,
             **model_options(args),
         )
     except NetworkRefused as error:
@@ -171,7 +186,8 @@ def _target(args: argparse.Namespace) -> str | None:
 
 def _dense(args: argparse.Namespace) -> int:
     """Write a part of the dense side as ONNX, print how it compares with torch, return 0."""
-    for name in ("calibrate", "approximate", "hw", "bundle", "spikes", *_READING):
+    names = ("calibrate", "approximate", "relays", "growth", "hw", "bundle", "spikes", *_READING)
+    for name in names:
         if getattr(args, name):
             what = f"--{_READING.get(name, name)} with the dense side, which has no spikes"
             raise InputError(what, hint="leave it out, or name the output OUT.net or OUT.nir")
@@ -195,6 +211,8 @@ def _diff(args: argparse.Namespace) -> int:
     for name in (
         "calibrate",
         "approximate",
+        "relays",
+        "growth",
         "hw",
         "bundle",
         "spikes",

@@ -61,5 +61,22 @@ def choose_scale(
     return float(np.float32(smallest)) if np.isfinite(smallest) else 1.0
 
 
+def clear_of_powers(weight: ArrayLike, scale: float) -> float:
+    """A scale at which a matrix without positive weights does not end at a power of two.
+
+    netx shifts such a matrix as far left as its least weight allows and takes 256 for the limit,
+    where an inhibitory weight has 8 bits and ends at 255: -128 would be stored as 256 and clipped
+    (lava-dl 0.6.0, ``netx/utils.py``, optimize_weight_bits). Below -4 the scale is lowered by one
+    even step; a matrix of -2 and -4 alone is left as it is.
+    """
+    values = np.asarray(weight, dtype=np.float64)
+    if values.size == 0 or values.max() > 0 or values.min() == 0:
+        return scale
+    least = -2 * int(np.rint(values.min() * scale / 2))
+    if least < 8 or least & (least - 1):
+        return scale
+    return float(np.float32((least - 2) / -values.min()))
+
+
 def _room(limit: float, largest: float) -> float:
     return limit / float(largest) if largest > 0 else float("inf")

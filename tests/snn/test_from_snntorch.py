@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from sdcl_neuro.conversion import from_snntorch, make_deployable, quantize
+from sdcl_neuro.conversion import from_netx, from_snntorch, make_deployable, quantize, to_netx
 from sdcl_neuro.conversion.backends.snntorch_run import run_float
 from sdcl_neuro.conversion.model import Model
 from sdcl_neuro.errors import InputError, NetworkRefused
@@ -310,3 +310,18 @@ def test_make_deployable_refuses_before_it_changes_anything():
 
 def test_make_deployable_of_a_lone_neuron():
     assert isinstance(make_deployable(snn.Leaky(0.5)), LoihiLeaky)
+
+
+@pytest.mark.parametrize("least", [-0.5, -0.25, -0.0625])
+def test_a_matrix_without_positive_weights_ends_beside_a_power_of_two(least, tmp_path):
+    """netx would store 256 where an inhibitory weight ends at 255."""
+    module = nn.Sequential(nn.Linear(9, 4), leaky(), nn.Linear(4, 3), leaky(threshold=0.01))
+    with torch.no_grad():
+        module[2].weight.copy_(-torch.rand(3, 4) * 0.02)
+        module[2].weight[0, 0] = least
+        module[2].bias.fill_(4095 / 256)  # the bias alone fixes the scale, at 256
+    chip = quantize(from_snntorch(module, sample(9)), check=False)
+    lowest = int(chip.layers[1].weight.min())
+    assert lowest == round(256 * least) + 2
+    to_netx(chip, tmp_path / "n.net")
+    assert from_netx(tmp_path / "n.net") == chip

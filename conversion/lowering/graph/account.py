@@ -121,6 +121,11 @@ def make_account(units: Units, rounded: Rounded) -> dict[str, Any]:
         "outputs": list(units.outputs),
         "relayed": [layer.neurons - n for layer, n in zip(chain.layers, own, strict=True)],
         "prices": price_notes(rounded.prices),
+        "pooled": [
+            {"name": unit.node, "neurons": unit.neurons}
+            for unit in units.units
+            if unit.kind == "or"
+        ],
     }
 
 

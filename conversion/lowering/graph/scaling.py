@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.network.fixed_point import DECAY_UNITY, current_decay, quantize_threshold
-from sdcl_neuro.network.scales import choose_scale
+from sdcl_neuro.network.scales import choose_scale, clear_of_powers
 
 from .prices import Cure, Price, price
 from .relays import RELAY_THRESHOLD_MAX
@@ -125,6 +125,7 @@ def _scale_group(
         peak=peak,
         margin=margin,
     )
+    scale = clear_of_powers(weights, scale)
     return scale, "weights" if peaks is None else "calibration"
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sdcl_neuro.errors import spelled
 from sdcl_neuro.network.spec import Shape
 from sdcl_neuro.snn.chip_neuron import ChipNeuron
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky, LoihiRLeaky, LoihiSynaptic
@@ -30,10 +31,6 @@ _LEAKY = (snn.Leaky, LoihiLeaky)
 _SYNAPTIC = (snn.Synaptic, LoihiSynaptic)
 _RLEAKY = (snn.RLeaky, LoihiRLeaky)
 _PROBE = torch.tensor([-5.0, -1.0, -0.3, -1e-6, 0.0, 1e-6, 0.3, 1.0, 5.0])
-_REMEDY = (
-    "call conversion.make_deployable(module) and train a little more, "
-    "or convert with approximate=True and calibration data"
-)
 
 
 def read_neuron(
@@ -139,11 +136,20 @@ def _reset(
         if "zero" in (stored, said):
             what += ", although it is called 'zero'"
         departure = Approximation(subtracts=True, late=reset.delayed)
-        return departure, [(what, f"{_construct(function)}, or {_REMEDY}")]
+        return departure, [(what, f"{_construct(function)}, or {_remedy()}")]
     if isinstance(module, _LEAKY) or not reset.delayed:
         return None, []
     what = "reset_delay=True: the delayed reset swallows the next step's input"
-    return Approximation(late=True), [(what, f"use reset_delay=False, or {_REMEDY}")]
+    return Approximation(late=True), [(what, f"use reset_delay=False, or {_remedy()}")]
+
+
+def _remedy() -> str:
+    return spelled(
+        python="call conversion.make_deployable(module) and train a little more, "
+        "or convert with approximate=True and calibration data",
+        command="call conversion.make_deployable(module) and train a little more, "
+        "or convert with --approximate --calibrate SPIKES",
+    )
 
 
 def _construct(function: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import nir
 import numpy as np
@@ -149,6 +150,49 @@ def test_convert_a_file(spikes, tmp_path, capsys):
     assert "graph: " in capsys.readouterr().out
     assert main([*command[:2], str(tmp_path / "other.nir"), "--dt", str(DT), "--quiet"]) == 2
     assert "write OUT.net" in capsys.readouterr().err
+
+
+def test_options_and_costs_on_the_command_line(tmp_path, capsys):
+    source = residual()
+    for node in source.nodes.values():
+        if isinstance(node, nir.LIF):
+            node.v_threshold *= 6  # above 253 in integers
+    nir.write(str(tmp_path / "n.nir"), source)
+
+    def convert(*more):
+        out = tmp_path / "n.net"
+        code = main(["convert", str(tmp_path / "n.nir"), str(out), "--dt", str(DT), *more])
+        printed = capsys.readouterr()
+        return code, printed, json.loads((tmp_path / "n.net.json").read_text())
+
+    neurons = {}
+    for relays in ("ceiling", "copies"):
+        code, printed, account = convert("--relays", relays)
+        assert code == 0
+        lines = [line for line in account["folded"] if line.startswith("graph: layer ")]
+        rows = [re.match(r".*: ([0-9,]+) neurons, ([0-9,]+) of them", line) for line in lines]
+        neurons[relays] = sum(int(row[1].replace(",", "")) for row in rows if row)
+        chip = conversion.from_netx(tmp_path / "n.net")
+        assert neurons[relays] == sum(layer.neurons for layer in chip.layers)
+        assert "lif1: its decays take 3 layers" in "\n".join(account["warnings"])
+        assert "one beta and one alpha take one" in printed.out
+    assert neurons["copies"] > neurons["ceiling"]
+    code, printed, account = convert("--growth", "1.5")
+    assert code == 2
+    assert "the limit is 1.5" in printed.err
+    assert account["refused"][0]["where"] == "graph"
+    code, printed, _ = convert("--growth", "0.5")
+    assert code == 2
+    assert "--growth: growth is 0.5; give 1 or more" in printed.err
+
+
+def test_relays_are_refused_where_nothing_is_relayed(tmp_path, capsys):
+    layers = [nir.Affine(np.ones((3, 4), np.float32), np.zeros(3, np.float32)), lif((3,))]
+    graph = nir.NIRGraph.from_list(nir.Input(np.array([4])), *layers, nir.Output(np.array([3])))
+    nir.write(str(tmp_path / "n.nir"), graph)
+    command = ["convert", str(tmp_path / "n.nir"), str(tmp_path / "n.net"), "--dt", str(DT)]
+    assert main([*command, "--relays", "copies"]) == 2
+    assert "--relays: the network is not a graph" in capsys.readouterr().err
 
 
 def test_readouts_and_several_inputs():
