@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("evaluate", "mAP and CMC, in float, in integers and as deployed"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
     "live": ("live", "hybrid re-identification on a stream, as it comes"),
+    "gallery": ("gallery", "persons enrolled: info, search, relabel, merge, forget, copy, audit"),
     "events": ("events", "event files: info, encode, simulate, view, align"),
     "data": ("data", "data sets: check a folder"),
     "weights": ("weights", "weights of the frame branch: convert"),

@@ -123,7 +123,9 @@ def _detection(args: argparse.Namespace) -> DetectionOptions | None:
 
 def _gallery_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--gallery", metavar="FILE", type=Path, help="search every tracklet in this gallery"
+        "--gallery",
+        metavar="GALLERY",
+        help="search every tracklet in this gallery: a file, or postgresql://HOST/DATABASE",
     )
     parser.add_argument(
         "--enrol", action="store_true", help="then add them to it; the gallery is made if absent"
@@ -132,6 +134,12 @@ def _gallery_arguments(parser: argparse.ArgumentParser) -> None:
         "--top", metavar="K", type=int, help="entries looked for, of each tracklet (5)"
     )
     parser.add_argument("--camera", metavar="NAME", help="enrolled with them")
+    parser.add_argument(
+        "--keep-crops", action="store_true", help="store a picture of each tracklet with it"
+    )
+    parser.add_argument(
+        "--retain", metavar="AGE", help="erase entries of the gallery after 12h, 30d, 4w"
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -187,17 +195,22 @@ def execute(args: argparse.Namespace) -> int:
 
 def _gallery(args: argparse.Namespace) -> GalleryUse | None:
     """What is asked of a gallery; None if nothing is."""
+    from sdcl_neuro.reid.gallery.stores import is_file
     from sdcl_neuro.reid.pipeline.gallery_hits import GalleryUse
 
+    from .gallery import age
+
     if args.gallery is None:
-        for name in ("enrol", "top", "camera"):
-            given = getattr(args, name)
+        for name in ("enrol", "top", "camera", "keep-crops", "retain"):
+            given = getattr(args, name.replace("-", "_"))
             if given is not None and given is not False:
                 raise InputError(f"--{name} without a gallery", hint="give --gallery FILE, too")
         return None
     if args.camera is not None and not args.enrol:
         raise InputError("--camera is enrolled, and nothing is", hint="give --enrol, too")
-    if args.out.resolve() in args.gallery.resolve().parents:
+    if args.keep_crops and not args.enrol:
+        raise InputError("--keep-crops without --enrol", hint="give --enrol, too")
+    if is_file(args.gallery) and args.out.resolve() in Path(args.gallery).resolve().parents:
         raise InputError(
             f"{args.gallery} lies in the folder of the results, which is replaced as a whole",
             where="--gallery",
@@ -209,4 +222,6 @@ def _gallery(args: argparse.Namespace) -> GalleryUse | None:
         top=5 if args.top is None else args.top,
         camera=args.camera,
         start_us=None if args.start is None else unix_microseconds(args.start),
+        keep_crops=args.keep_crops,
+        retain=None if args.retain is None else age(args.retain),
     )

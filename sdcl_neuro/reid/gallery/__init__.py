@@ -1,8 +1,9 @@
-"""A gallery for use: tracklets enrolled in one SQLite file, searched exactly, safe from a kill."""
+"""A gallery for use: tracklets enrolled in a file or a database, searched exactly."""
 
 from __future__ import annotations
 
+from .contract import AuditEntry
 from .entries import Enrolled, Enrolment, Entry, Hit, Where
 from .gallery import Gallery
 
-__all__ = ["Enrolled", "Enrolment", "Entry", "Gallery", "Hit", "Where"]
+__all__ = ["AuditEntry", "Enrolled", "Enrolment", "Entry", "Gallery", "Hit", "Where"]

@@ -17,19 +17,22 @@ from sdcl_neuro.extras import installed, need, require
 from .entries import Metric
 
 Vectors = NDArray[np.float32]
-Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+Found = tuple[NDArray[np.floating[Any]], NDArray[np.int64]]
 NAMES = ("faiss", "numpy")
 _BLOCK = 1 << 22  # scores held at a time by numpy: 16 MB
 
 
 class Engine(Protocol):
-    """Vectors by position, 0 for the first one added."""
+    """Vectors by position, ascending; in memory, 0 for the first one added.
+
+    Attributes:
+        roundings: of float32 that one element of a score may have seen, for `search`'s bound.
+    """
+
+    roundings: int
 
     def __len__(self) -> int:
         """How many vectors it holds."""
-
-    def add(self, vectors: Vectors) -> None:
-        """Append ``[n, D]``."""
 
     def nearest(self, queries: Vectors, count: int, allowed: NDArray[np.bool_] | None) -> Found:
         """The best of ``[N]``, or of those allowed, for queries ``[Q, D]``, in no fixed order.
@@ -42,8 +45,17 @@ class Engine(Protocol):
         """The vectors at positions ``[n]``, ``[n, D]``."""
 
 
+class MemoryEngine(Engine, Protocol):
+    """An engine that holds its vectors itself."""
+
+    def add(self, vectors: Vectors) -> None:
+        """Append ``[n, D]``."""
+
+
 class NumpyEngine:
     """Matrix products, a block of vectors at a time."""
+
+    roundings = 1
 
     def __init__(self, dimension: int, metric: Metric) -> None:
         self._metric = metric
@@ -101,6 +113,8 @@ class NumpyEngine:
 class FaissEngine:
     """FAISS's flat index, `sdcl-neuro[gallery]`."""
 
+    roundings = 1
+
     def __init__(self, index: Any, metric: Metric) -> None:
         self.index = index
         self._sign = 1 if metric == "cosine" else -1
@@ -154,7 +168,7 @@ def engine_name(asked: str | None) -> str:
     return asked or ("faiss" if installed("faiss") else "numpy")
 
 
-def empty_engine(name: str, dimension: int, metric: Metric) -> Engine:
+def empty_engine(name: str, dimension: int, metric: Metric) -> MemoryEngine:
     """An engine of a name that `engine_name` gave."""
     return (FaissEngine.empty if name == "faiss" else NumpyEngine)(dimension, metric)
 

@@ -29,6 +29,8 @@ class Enrolment:
         source: where it was cut from, for example a video's hash.
         key: unique in the gallery: a tracklet whose key is there already is not enrolled again.
         metadata: anything else, plain JSON values.
+        crop: a picture of the person as the bytes of a JPEG or PNG file; stored only where it is
+            given.
     """
 
     embedding: NDArray[np.floating[Any]]
@@ -38,6 +40,7 @@ class Enrolment:
     source: str | None = None
     key: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    crop: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,8 @@ class Entry:
 
     Attributes:
         id: given at enrolment, never given twice.
+        enrolled_us: when it was enrolled, in microseconds since 1970 (UTC); retention counts from
+            here.
     """
 
     id: int
@@ -55,6 +60,7 @@ class Entry:
     source: str | None
     key: str | None
     metadata: Mapping[str, Any]
+    enrolled_us: int
 
     @property
     def name(self) -> str:
@@ -110,6 +116,7 @@ class Where:
         labels, cameras, sources: only these.
         not_cameras, not_sources: all but these.
         since_us, until_us: from this time on, up to and including that one.
+        enrolled_before_us: enrolled before this moment, microseconds since 1970 (UTC).
     """
 
     labels: Collection[str] | None = None
@@ -119,6 +126,7 @@ class Where:
     not_sources: Collection[str] = ()
     since_us: int | None = None
     until_us: int | None = None
+    enrolled_before_us: int | None = None
 
     def __post_init__(self) -> None:
         names = ("labels", "cameras", "sources", "not_cameras", "not_sources")
@@ -127,25 +135,32 @@ class Where:
                 hint = f"give {name}=[{getattr(self, name)!r}]"
                 raise InputError(f"{name} is a text, not a list of texts", hint=hint)
 
-    def sql(self) -> tuple[str, list[Any]]:
-        """A condition for ``WHERE`` and its values; ``1`` where nothing is asked."""
+    def sql(self, mark: str = "?") -> tuple[str, list[Any]]:
+        """Return a condition for ``WHERE`` and its values; ``1 = 1`` where nothing is asked.
+
+        Args:
+            mark: stands for a value, as the database's driver spells it.
+        """
         terms: list[str] = []
         values: list[Any] = []
         only = {"label": self.labels, "camera": self.cameras, "source": self.sources}
         for column, wanted in only.items():
             if wanted is not None:
-                terms.append(f"{column} IN ({_marks(wanted)})")
+                terms.append(f"{column} IN ({_marks(wanted, mark)})" if wanted else "1 = 0")
                 values += list(wanted)
         for column, unwanted in {"camera": self.not_cameras, "source": self.not_sources}.items():
             if unwanted:
-                terms.append(f"({column} IS NULL OR {column} NOT IN ({_marks(unwanted)}))")
+                terms.append(f"({column} IS NULL OR {column} NOT IN ({_marks(unwanted, mark)}))")
                 values += list(unwanted)
         for sign, limit in {">=": self.since_us, "<=": self.until_us}.items():
             if limit is not None:
-                terms.append(f"time_us {sign} ?")
+                terms.append(f"time_us {sign} {mark}")
                 values.append(limit)
-        return " AND ".join(terms) or "1", values
+        if self.enrolled_before_us is not None:
+            terms.append(f"enrolled_us < {mark}")
+            values.append(self.enrolled_before_us)
+        return " AND ".join(terms) or "1 = 1", values
 
 
-def _marks(values: Collection[str]) -> str:
-    return ", ".join("?" * len(values))
+def _marks(values: Collection[str], mark: str) -> str:
+    return ", ".join([mark] * len(values))

@@ -1,10 +1,10 @@
-"""`Gallery`: enrol, search, remove, list, copy."""
+"""`Gallery`: enrol, search, say who is who, forget."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,67 +14,71 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
 
-from .engines import Engine, FaissEngine, empty_engine, engine_name, prepared
+from .contract import AuditEntry, checked_row, now_us
 from .entries import LARGEST, METRICS, Enrolled, Enrolment, Entry, Hit, Metric, Where
-from .index_file import read_index, write_index
-from .search import search
-from .store import Cache, Store
+from .stores import open_store
 
-KEPT_FROM = 10_000
-"""Entries from which an index is kept on disk: fewer are read from the rows as fast."""
-_STALE = 0.1  # share of entries that may be missing from the index on disk before it is rewritten
 _EVERYTHING = Where()
+_UNNAMED = "entry "  # how `Entry.name` begins where there is no label
+
+_TIE = 1e-12  # of a distance in float64
 
 
-@dataclass
-class _Held:
-    """What of the gallery is in memory, for one metric; grows, or is thrown away.
+@dataclass(frozen=True)
+class Recall:
+    """How good an approximate index is.
 
     Attributes:
-        engine: the vectors, in the order of their ids.
-        ids: int64 ``[N]``, ascending.
-        revision: of the rows it was made from.
-        kept: how many vectors the index on disk has.
+        queries: how many searches were compared.
+        recall: share of the exact answers' entries that the index finds too.
     """
 
-    engine: Engine
-    ids: NDArray[np.int64]
-    revision: int
-    kept: int = 0
+    queries: int
+    recall: float
 
 
 class Gallery:
-    """Embeddings with who, where and when, in one SQLite file.
+    """Embeddings with who, where and when, in one SQLite file or in PostgreSQL.
 
     Every call that changes it returns when the change is on disk; a process killed at any moment
-    loses nothing that was returned and leaves nothing by halves. Several processes may use one
-    file; each sees the others' changes at its next call. Not to be shared between threads.
+    loses nothing that was returned and leaves no change half done. Several processes may use one
+    gallery; each sees the others' changes at its next call. Not to be shared between threads.
+    Every change and every search leaves a line in the gallery's audit.
 
     Args:
-        path: of the file; ``PATH.cosine.faiss`` may appear beside it, which can be deleted.
-        model: says which model made the embeddings, for example the checkpoint's hash.
-        dimension: D of an embedding.
-        create: make the file if there is none.
-        engine: ``faiss`` or ``numpy``, which answer alike; None takes FAISS where installed.
+        address: a file, or ``postgresql://HOST/DATABASE[?gallery=NAME]``. Beside a file,
+            ``FILE.cosine.faiss`` may appear, which can be deleted.
+        model: says which model made the embeddings, for example the checkpoint's hash; None takes
+            the gallery as it is (with ``create=False``).
+        dimension: D of an embedding; None likewise.
+        create: make the gallery if there is none.
+        engine: what searches a file, ``faiss`` or ``numpy``, which answer alike; None takes FAISS
+            where installed.
 
     Raises:
         InputError: no such gallery, or one of another model or dimension.
-        EnvironmentFault: FAISS is asked for and not installed.
+        EnvironmentFault: FAISS or a driver is asked for and not installed, or no database answers.
     """
 
     def __init__(
         self,
-        path: Path | str,
+        address: Path | str,
         *,
-        model: str,
-        dimension: int,
+        model: str | None = None,
+        dimension: int | None = None,
         create: bool = True,
         engine: str | None = None,
     ) -> None:
-        self.engine = engine_name(engine)
-        self._store = Store(Path(path), model=model, dimension=dimension, create=create)
-        self.path, self.model, self.dimension = Path(path), model, dimension
-        self._held: dict[Metric, _Held] = {}
+        self._store = open_store(
+            str(address), model=model, dimension=dimension, create=create, engine=engine
+        )
+        self.address, self.model = self._store.address, self._store.model
+        self.dimension, self.engine = self._store.dimension, self._store.engine
+        try:
+            self.expire()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Gallery:
         return self
@@ -88,42 +92,158 @@ class Gallery:
         self.close()
 
     def __len__(self) -> int:
-        with self._store.snapshot():
-            return self._store.state()[1]
+        return self._store.count()
 
     def __str__(self) -> str:
-        return f"{self.path}: {len(self)} entries, {self.dimension} dimensions"
+        return f"{self.address}: {len(self):,} entries, {self.dimension} dimensions"
 
     def enrol(self, tracklets: Sequence[Enrolment]) -> Enrolled:
         """Add tracklets, all or none of them; those whose key is there already are left out.
 
         Raises:
-            InputError: an embedding of another size or not finite, metadata that is no JSON.
+            InputError: an embedding of another size or not finite, metadata that JSON cannot hold.
         """
-        return self._store.add(tracklets)
+        self.expire()
+        rows = [checked_row(number, one, self.dimension) for number, one in enumerate(tracklets)]
+        return self._store.add(rows)
 
     def remove(self, ids: Sequence[int]) -> int:
-        """Remove entries for good; how many there were."""
+        """Remove entries; return how many there were. See `forget` for erasing them."""
         return self._store.remove(ids)
 
     def relabel(self, ids: Sequence[int], label: str | None) -> int:
-        """Say who entries are, once it is known; how many there were."""
+        """Say who entries are, once it is known; return how many there were."""
         return self._store.relabel(ids, label)
 
-    def entries(self, where: Where = _EVERYTHING) -> list[Entry]:
-        """All entries that meet a condition, by id."""
-        with self._store.snapshot():
-            return self._store.all_entries(where)
+    def persons(self) -> dict[str, list[int]]:
+        """Return the ids of each person's entries; an entry without a label is its own person."""
+        found: dict[str, list[int]] = {}
+        for entry in self.entries():
+            found.setdefault(entry.name, []).append(entry.id)
+        return found
 
-    def copy(self, target: Path | str) -> None:
-        """Save a copy of one moment's state, whole or not at all, while others may be enrolling.
+    def merge(self, person: str, into: str) -> int:
+        """Make two persons one: the entries of `person` become those of `into`.
+
+        Args:
+            person, into: labels, or ``entry N`` for one without a label; where `into` has no label
+                either, its entry gets the label ``entry N``.
+
+        Returns:
+            How many entries changed their label.
 
         Raises:
-            InputError: `target` is there: a journal beside it would be taken for the copy's.
+            InputError: no such person, or the same one twice.
         """
-        if Path(target).exists():
-            raise InputError("is there already", where=str(target), hint="name a new file")
-        self._store.copy(Path(target))
+        if person == into:
+            raise InputError(f"{person!r} is the same person twice", where=self.address)
+        moved, kept = self.ids_of(person), self.ids_of(into)
+        if into.startswith(_UNNAMED):
+            self._store.relabel(kept, into, action="merge")
+        return self._store.relabel(moved, into, action="merge")
+
+    def forget(self, *, person: str | None = None, older_than: timedelta | None = None) -> int:
+        """Erase a person, or all that was enrolled too long ago, from rows, index and free pages.
+
+        Args:
+            person: a label, or ``entry N``.
+            older_than: time since enrolment.
+
+        Returns:
+            How many entries were erased.
+
+        Raises:
+            InputError: no such person; neither or both arguments.
+        """
+        if (person is None) == (older_than is None):
+            raise InputError("give a person or an age to forget", where=self.address)
+        if person is not None:
+            ids = self.ids_of(person)
+        else:
+            limit = now_us() - _microseconds(older_than)
+            ids = [entry.id for entry in self._store.entries(Where(enrolled_before_us=limit))]
+        gone = self._store.remove(ids, action="forget")
+        self._store.vacuum()
+        return gone
+
+    def ids_of(self, person: str) -> list[int]:
+        """Return the ids of a person's entries, given a label or ``entry N``.
+
+        Raises:
+            InputError: no such person.
+        """
+        ids = [entry.id for entry in self._store.entries(Where(labels=[person]))]
+        number = person.removeprefix(_UNNAMED)
+        if not ids and person.startswith(_UNNAMED) and number.isdecimal():
+            entries = self._store.entries(_EVERYTHING)
+            ids = [one.id for one in entries if one.label is None and one.name == person]
+        if not ids:
+            raise InputError(
+                f"no person {person!r}",
+                where=self.address,
+                hint="sdcl-neuro gallery info shows who is there",
+            )
+        return ids
+
+    def entries(self, where: Where = _EVERYTHING) -> list[Entry]:
+        """Return all entries that meet a condition, by id."""
+        self.expire()
+        return self._store.entries(where)
+
+    def crop(self, number: int) -> bytes | None:
+        """Return the picture that was stored with an entry, JPEG or PNG; None without one."""
+        self.expire()
+        return self._store.crop(number)
+
+    def embeddings(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Return the embeddings of entries ``[n, D]``.
+
+        Raises:
+            InputError: an entry that is not there.
+        """
+        self.expire()
+        found = self._store.embeddings(ids)
+        if len(found) != len(ids):
+            raise InputError(f"an entry of {list(ids)} is not there", where=self.address)
+        return found
+
+    @property
+    def retention(self) -> timedelta | None:
+        """How long an entry is kept after its enrolment; None without limit."""
+        kept = self._store.retention()
+        return None if kept is None else timedelta(microseconds=kept)
+
+    @retention.setter
+    def retention(self, kept: timedelta | None) -> None:
+        self._store.set_retention(None if kept is None else _microseconds(kept))
+        self.expire()
+
+    def expire(self) -> int:
+        """Delete what is older than the retention allows; every other call does so first."""
+        return self._store.expire(now_us())
+
+    def audit(self, limit: int = 100) -> list[AuditEntry]:
+        """Return the last lines of the audit, oldest first."""
+        return self._store.audit(limit)
+
+    def vacuum(self) -> None:
+        """Rewrite the gallery, so that nothing of a removed entry is left in it."""
+        self._store.vacuum()
+        self._store.note("vacuum", 0, {})
+
+    def copy(self, target: Path | str) -> None:
+        """Copy to a new gallery in any store, whole or not at all.
+
+        From file to file it is the copy of one moment, ids and audit included, while others may be
+        enrolling; elsewhere ids are given again and the audit begins with the copy.
+
+        Raises:
+            InputError: `target` is there and holds entries, or is a file that is there.
+        """
+        from .copying import copy_gallery
+
+        copied = copy_gallery(self._store, str(target))
+        self._store.note("copy", copied, {})
 
     def search(
         self,
@@ -132,88 +252,62 @@ class Gallery:
         k: int = 10,
         metric: Metric = "cosine",
         where: Where = _EVERYTHING,
+        approximate: bool = False,
     ) -> list[list[Hit]]:
-        """The k nearest entries of each query, nearest first, equally near ones by id.
+        """Return the k nearest entries of each query, nearest first, equally near ones by id.
 
-        Exact: every entry is compared, the answer's distances are computed in float64, and both
-        engines give the same answer.
+        Exact: every entry is compared, the answer's distances are computed in float64, and all
+        stores and engines give the same answer.
 
         Args:
             queries: ``[Q, D]``.
             k: how many; fewer come back where fewer meet the condition.
             metric: ``cosine`` (1 - cosine, a zero vector has 1 to all) or ``euclidean``.
             where: which entries count.
+            approximate: let a store's HNSW index choose the candidates (`postgres.index`); cosine
+                only. A file is always searched exactly.
 
         Raises:
             InputError: queries of another size or not finite, k below 1, another metric.
         """
         vectors = self._checked(queries, k, metric)
-        with self._store.snapshot():
-            held = self._up_to_date(metric)
-            allowed = None if where == _EVERYTHING else self._allowed(held, where)
-            answers = search(
-                held.engine, prepared(vectors, metric), k, metric=metric, allowed=allowed
+        self.expire()
+        hits = self._store.nearest(vectors, k, metric=metric, where=where, approximate=approximate)
+        self._store.note("search", len(vectors), {"k": k})
+        return hits
+
+    def build_index(self, *, queries: int = 100, k: int = 10) -> Recall:
+        """Build the store's index for approximate searches, and measure what it finds.
+
+        Args:
+            queries: entries that are searched for, both ways, evenly spread over the ids.
+            k: nearest entries compared.
+
+        Raises:
+            InputError: a store without such an index.
+        """
+        self._store.build_index()
+        ids = [entry.id for entry in self._store.entries(_EVERYTHING)]
+        picked = ids[:: max(1, len(ids) // queries)][:queries]
+        vectors = self._store.embeddings(picked)
+        exact, found = (
+            self._store.nearest(
+                vectors, k, metric="cosine", where=_EVERYTHING, approximate=approximate
             )
-            ids = [held.ids[places].tolist() for _, places in answers]
-            entries = self._store.entries([number for row in ids for number in row])
-        return [
-            [Hit(entries[number], distance) for number, distance in zip(row, far, strict=True)]
-            for row, far in zip(ids, (distances.tolist() for distances, _ in answers), strict=True)
-        ]
+            for approximate in (False, True)
+        )
+        right = total = 0
+        for near, proposed in zip(exact, found, strict=True):
+            # An equally near entry is as good an answer.
+            limit = near[-1].distance if near else 0.0
+            right += sum(hit.distance <= limit + _TIE for hit in proposed)
+            total += len(near)
+        self._store.note("index", len(ids), {})
+        return Recall(len(picked), right / total if total else 1.0)
 
     def close(self) -> None:
-        """Keep a large index for the next time, and close the file."""
-        for metric, held in self._held.items():
-            count = len(held.ids)
-            if count >= KEPT_FROM and count - held.kept > _STALE * count:
-                # Only a cache, and the disk may be full or the folder read-only.
-                with suppress(OSError, InputError):
-                    self._keep(metric, held)
-        self._held.clear()
+        """Release the store."""
         self._store.close()
-
-    def _keep(self, metric: Metric, held: _Held) -> None:
-        if not isinstance(held.engine, FaissEngine):
-            return
-        digest = write_index(self.path, metric, held.engine)
-        cache = Cache(digest, len(held.ids), int(held.ids[-1]), held.revision)
-        self._store.set_cache(metric, cache)
-
-    def _up_to_date(self, metric: Metric) -> _Held:
-        """The index in memory, grown by the rows that are new, or made anew; in a snapshot."""
-        revision, count, last = self._store.state()
-        held = self._held.pop(metric, None)  # put back whole, or not at all
-        if held is None or held.revision != revision:
-            held = self._from_disk(metric, revision) or _Held(
-                empty_engine(self.engine, self.dimension, metric), np.empty(0, np.int64), revision
-            )
-        known = int(held.ids[-1]) if len(held.ids) else 0
-        if last > known:
-            new = [held.ids]
-            for ids, vectors in self._store.vectors(known):
-                held.engine.add(prepared(vectors, metric))
-                new.append(ids)
-            held.ids = np.concatenate(new)
-        if not len(held.ids) == len(held.engine) == count:
-            raise InputError("its rows are inconsistent", where=str(self.path))
-        self._held[metric] = held
-        return held
-
-    def _from_disk(self, metric: Metric, revision: int) -> _Held | None:
-        cache = self._store.cache(metric) if self.engine == "faiss" else None
-        if cache is None or cache.revision != revision:
-            return None
-        ids = self._store.ids(_EVERYTHING, last=cache.last)
-        if len(ids) != cache.count:
-            return None
-        engine = read_index(self.path, metric, cache)
-        return None if engine is None else _Held(engine, ids, revision, kept=cache.count)
-
-    def _allowed(self, held: _Held, where: Where) -> NDArray[np.bool_]:
-        """Which positions meet a condition, bool ``[N]``."""
-        allowed = np.zeros(len(held.ids), dtype=np.bool_)
-        allowed[np.searchsorted(held.ids, self._store.ids(where))] = True
-        return allowed
 
     def _checked(self, queries: ArrayLike, k: int, metric: str) -> NDArray[np.float32]:
         vectors = np.asarray(queries)
@@ -232,3 +326,10 @@ class Gallery:
         if metric not in METRICS:
             raise InputError(f"metric {metric!r}", hint=f"choose {' or '.join(METRICS)}")
         return single
+
+
+def _microseconds(span: timedelta | None) -> int:
+    value = 0 if span is None else span // timedelta(microseconds=1)
+    if value < 0:
+        raise InputError(f"an age of {span}", hint="give 0 or more")
+    return value

@@ -6,6 +6,8 @@ again here, and more are asked for until no vector that was left out could belon
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +28,7 @@ def search(
     *,
     metric: Metric,
     allowed: NDArray[np.bool_] | None = None,
+    settle: bool = True,
 ) -> list[Answer]:
     """The k nearest of each query, nearest first, equally near ones by position.
 
@@ -35,6 +38,7 @@ def search(
         k: at least 1.
         metric: as the engine's.
         allowed: bool ``[N]``, positions that count.
+        settle: ask for more candidates until none that was left out could belong to the answer.
 
     Returns:
         For each query distances (1 - cosine, or Euclidean) and positions, at most k.
@@ -53,8 +57,12 @@ def search(
             scores, places = engine.nearest(queries[some], count, allowed)
             for query, row, found in zip(some, scores, places, strict=True):
                 answers[query] = _measured(engine, queries[query], found, k, metric)
-                if count < available and not _settled(
-                    answers[query], queries[query], row, k, metric
+                if (
+                    settle
+                    and count < available
+                    and not _settled(
+                        answers[query], queries[query], row, k, metric, engine.roundings
+                    )
                 ):
                     unsettled.append(query)
         left, count = unsettled, min(4 * count, available)
@@ -76,7 +84,12 @@ def _measured(
 
 
 def _settled(
-    answer: Answer, query: Vectors, scores: NDArray[np.float32], k: int, metric: Metric
+    answer: Answer,
+    query: Vectors,
+    scores: NDArray[np.floating[Any]],
+    k: int,
+    metric: Metric,
+    roundings: int,
 ) -> bool:
     """Whether whatever was not proposed is farther than the k-th, rounding allowed for."""
     distances = answer[0]
@@ -84,7 +97,7 @@ def _settled(
         return False
     size = float(np.linalg.norm(query.astype(np.float64)))
     worst, last = float(scores.min()), float(distances[-1])
-    rounding = len(query) * _UNIT
+    rounding = roundings * len(query) * _UNIT
     if metric == "cosine":
         return worst + rounding < 1.0 - last
     # |q|^2 + |v|^2 - 2qv rounds with the sizes of its terms; |v| <= |q| + distance.

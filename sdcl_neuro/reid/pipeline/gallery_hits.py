@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.alignment import Alignment
 from sdcl_neuro.events.options import ReadingOptions
+from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.extras import need
 from sdcl_neuro.files import file_sha256
 from sdcl_neuro.network.identity import path_sha256
 
 from ..gallery import Enrolled, Enrolment, Gallery, Hit, Where
+from ..gallery.stores import is_file
 from .recognition import UNKNOWN
 from .session import Session
 from .video import Footage, Source
@@ -31,22 +35,31 @@ class GalleryUse:
     """What a gallery is to be used for.
 
     Attributes:
-        path: of the gallery.
-        enrol: add the tracklets to it; makes the file if there is none.
+        address: of the gallery, a file or a database's.
+        enrol: add the tracklets to it; makes the gallery if there is none.
         top: entries looked for, of each tracklet.
         camera: enrolled with each tracklet.
         start_us: of the video's first frame, in microseconds since 1970 (UTC); enrolled times
             count from it, or from the video's first frame where it is None.
+        keep_crops: store each tracklet's middle picture with it.
+        retain: how long entries of the gallery are kept from now on; None leaves it as it is.
     """
 
-    path: Path
+    address: str
     enrol: bool = False
     top: int = 5
     camera: str | None = None
     start_us: int | None = None
+    keep_crops: bool = False
+    retain: timedelta | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the address, for a headline."""
+        return self.address.rsplit("/", 1)[-1]
 
     def check(self, checkpoint: Path, dimension: int) -> str:
-        """See that the gallery can be used; nothing is made yet.
+        """See that the gallery can be used; no file is made yet.
 
         Returns:
             The model's name in the gallery, a hash of all the checkpoint's files.
@@ -57,10 +70,10 @@ class GalleryUse:
         if self.top < 1:
             raise InputError(f"{self.top} entries", where="--top", hint="give 1 or more")
         model = path_sha256(checkpoint)
-        there = self.path.exists()
+        there = not is_file(self.address) or Path(self.address).exists()
         if there or not self.enrol:
             create = there and self.enrol  # an empty file, left by a kill, becomes a gallery
-            Gallery(self.path, model=model, dimension=dimension, create=create).close()
+            Gallery(self.address, model=model, dimension=dimension, create=create).close()
         return model
 
 
@@ -102,7 +115,7 @@ class GalleryHits:
         """Plain JSON values; row n of `hits` is tracklet n."""
         enrolled = self.enrolled
         return {
-            "file": str(self.use.path),
+            "file": self.use.address,
             "model": self.model,
             "entries": self.entries,
             "measure": "cosine",
@@ -119,7 +132,7 @@ class GalleryHits:
     def lines(self, threshold: float | None = None) -> list[str]:
         """For the terminal; below `threshold` nobody of the gallery is meant."""
         done = "" if self.enrolled is None else f"; {self.enrolled}"
-        lines = [f"gallery {self.use.path}: {self.entries:,} entries{done}"]
+        lines = [f"gallery {self.use.address}: {self.entries:,} entries{done}"]
         tracks = self.by_track()
         for track, found in list(tracks.items())[:SHOWN]:
             best = ", ".join(f"{hit.entry.name} ({cosine:.3f})" for hit, cosine in found[:3])
@@ -144,7 +157,10 @@ def look_up(
     embeddings = session.result.embeddings
     persons = np.array([tracklet.person for tracklet in session.tracklets], dtype=np.int64)
     video = path_sha256(footage.source.video)
-    with Gallery(use.path, model=model, dimension=embeddings.shape[1], create=use.enrol) as gallery:
+    dimension = embeddings.shape[1]
+    with Gallery(use.address, model=model, dimension=dimension, create=use.enrol) as gallery:
+        if use.retain is not None:
+            gallery.retention = use.retain
         entries = len(gallery)
         hits = gallery.search(embeddings, k=use.top, where=Where(not_sources=[video]))
         enrolled = None
@@ -179,9 +195,20 @@ def _enrolments(
                     "backend": backend,
                     "events": "simulated" if footage.simulated else "recorded",
                 },
+                crop=_crop(tracklet) if use.keep_crops else None,
             )
         )
     return rows
+
+
+def _crop(tracklet: Tracklet) -> bytes:
+    """The tracklet's middle picture as a JPEG file."""
+    cv2 = need("cv2", "--keep-crops")
+    middle = tracklet.frames[len(tracklet.frames) // 2]
+    good, coded = cv2.imencode(".jpg", cv2.cvtColor(middle, cv2.COLOR_RGB2BGR))
+    if not good:
+        raise InputError("a picture that cannot be stored as JPEG", where="--keep-crops")
+    return coded.tobytes()
 
 
 def _stated(source: Source) -> list[str]:

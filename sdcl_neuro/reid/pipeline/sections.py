@@ -120,7 +120,7 @@ def gallery_section(gallery: GalleryHits) -> Section:
     nobody = paragraph("It holds nobody from another video.")
     body = table(["track", "in the gallery", "camera", "cosine"], rows) if rows else nobody
     lead = (
-        f"{gallery.use.path.name}, {gallery.entries:,} entries; those of this same video are left "
+        f"{gallery.use.name}, {gallery.entries:,} entries; those of this same video are left "
         f"out. The best of each name.{done}"
     )
     return Section("In the gallery", body, lead)

@@ -1,4 +1,4 @@
-"""A process that enrols until it is killed: ``python enrolling.py FILE WRITER``.
+"""A process that enrols until it is killed: ``python enrolling.py GALLERY WRITER [KEY TIMES]``.
 
 Writes ``ready``, then one line for each enrolment that has returned: writer, batch, size.
 """
@@ -19,25 +19,27 @@ def size_of(batch: int) -> int:
     return 1 + (7 * batch) % 13
 
 
-def tracklet(writer: str, batch: int, number: int) -> Enrolment:
+def tracklet(writer: str, batch: int, number: int, key: str | None = None) -> Enrolment:
     """Tracklet `number` of a batch: all of it follows from its key."""
     seed = [ord(writer), batch, number]
     return Enrolment(
         embedding=np.random.default_rng(seed).normal(size=DIMENSION),
-        key=f"{writer}/{batch}/{number}",
+        key=f"{key or writer}/{batch}/{number}",
         camera=writer,
         time_us=batch,
         metadata={"size": size_of(batch)},
     )
 
 
-def main(path: str, writer: str) -> None:
+def main(path: str, writer: str, key: str | None = None, times: str = "1") -> None:
+    """Enrol without end; keys begin with `key`, batches are `times` as large."""
+    key = key or writer
     print("ready", flush=True)
     with Gallery(path, model=MODEL, dimension=DIMENSION) as gallery:
         for batch in range(1_000_000):
-            size = size_of(batch)
-            enrolled = gallery.enrol([tracklet(writer, batch, n) for n in range(size)])
-            print(writer, batch, len(enrolled.ids), flush=True)
+            size = int(times) * size_of(batch)
+            enrolled = gallery.enrol([tracklet(writer, batch, n, key) for n in range(size)])
+            print(key, batch, len(enrolled.ids), flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.reid.gallery import Enrolment, Gallery, Where, engines
-from sdcl_neuro.reid.gallery import gallery as module
+from sdcl_neuro.reid.gallery.sqlite import embedded as module
 from sdcl_neuro.reid.metrics import distance_matrix
 
 ENGINES = ("faiss", "numpy")
@@ -57,7 +57,7 @@ def test_what_is_enrolled_comes_back(tmp_path: Path, engine: str) -> None:
         assert [entry.id for entry in entries] == list(done.ids)
         assert entries[1].to_dict() == {
             "id": 2, "label": "person 1", "camera": "door 1", "time_us": 10, "source": "film 1",
-            "key": "tracklet 1", "metadata": {"n": 1},
+            "key": "tracklet 1", "metadata": {"n": 1}, "enrolled_us": entries[1].enrolled_us,
         }  # fmt: skip
         assert str(entries[1]) == "2: person 1, camera door 1, time_us 10, source film 1"
         (hits,) = gallery.search(vectors[3:4], k=3)
@@ -225,20 +225,20 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _built_from_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many rows' embeddings a search reads; it has to find the right ones."""
     read = []
-    original = module.Store.vectors
+    original = module.EmbeddedStore.vectors
 
     def counting(store, after):
         for ids, vectors in original(store, after):
             read.extend(ids.tolist())
             yield ids, vectors
 
-    monkeypatch.setattr(module.Store, "vectors", counting)
+    monkeypatch.setattr(module.EmbeddedStore, "vectors", counting)
     with opened(path) as gallery:
         count = len(gallery)
         (hits,) = gallery.search(np.eye(6)[5:], k=count)
         assert hits[0].distance < 1e-6
         assert len(hits) == count
-    monkeypatch.setattr(module.Store, "vectors", original)
+    monkeypatch.setattr(module.EmbeddedStore, "vectors", original)
     return len(read)
 
 
@@ -320,7 +320,7 @@ def test_no_galleries(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     for name, create in (("text", True), ("text", False), ("other", True), ("empty", False)):
         before = (tmp_path / name).read_bytes()
-        with pytest.raises(InputError, match="no gallery"):
+        with pytest.raises(InputError, match="gallery"):
             opened(tmp_path / name, create=create)
         assert (tmp_path / name).read_bytes() == before
     opened(tmp_path / "empty").close()  # as a process leaves it that is killed while making it
@@ -332,14 +332,14 @@ def test_damaged_galleries(tmp_path: Path) -> None:
     whole = (tmp_path / "g").read_bytes()
     (tmp_path / "g").write_bytes(whole[: len(whole) // 2])
     with (
-        pytest.raises(InputError, match="no gallery that can be used"),
+        pytest.raises(InputError, match="not a gallery that can be used"),
         opened(tmp_path / "g") as g,
     ):
         g.search(np.eye(6))
     for change, message in {
         "UPDATE entry SET embedding = x'00' WHERE id = 3": "entry 3 is damaged",
-        "UPDATE entry SET metadata = '{' WHERE id = 3": "no gallery that can be used",
-        "PRAGMA user_version = 2": "gallery version 2",
+        "UPDATE entry SET metadata = '{' WHERE id = 3": "not a gallery that can be used",
+        "PRAGMA user_version = 3": "gallery version 3",
         "DELETE FROM gallery": "0 dimensions",
     }.items():
         (tmp_path / "g").write_bytes(whole)
@@ -356,8 +356,8 @@ WRONG = {
     "whole numbers": ({"embedding": np.ones(6, int)}, r"int64 \(6,\)"),
     "not a number": ({"embedding": np.full(6, np.nan)}, "not finite"),
     "past float32": ({"embedding": np.full(6, 1e200)}, "not finite"),
-    "no JSON": ({"metadata": {"a": object()}}, "no JSON"),
-    "NaN in JSON": ({"metadata": {"a": float("nan")}}, "no JSON"),
+    "no JSON": ({"metadata": {"a": object()}}, "JSON cannot hold"),
+    "NaN in JSON": ({"metadata": {"a": float("nan")}}, "JSON cannot hold"),
     "a number as label": ({"label": 7}, "another type"),
     "a time in halves": ({"time_us": 0.5}, "another type"),
     "a time past all times": ({"time_us": 2**63}, "too large"),

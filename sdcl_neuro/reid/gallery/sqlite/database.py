@@ -13,13 +13,14 @@ from typing import Any
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
 
+from ..checks import check_model
+
 APPLICATION_ID = 0x53444731  # "SDG1": what makes an SQLite file a gallery
-VERSION = 1
 _POLLED_MS = 3
 PATIENCE_S = 60.0  # how long one process waits for another's transaction
 # The revision counts whatever makes an index wrong, also where another program did it; new rows do
 # not: ids only grow, so they are found by their id.
-_TABLES = f"""
+_FIRST = """
 CREATE TABLE gallery (
     one INTEGER PRIMARY KEY CHECK (one = 1), model TEXT NOT NULL, dimension INTEGER NOT NULL,
     revision INTEGER NOT NULL DEFAULT 0);
@@ -32,9 +33,22 @@ CREATE TABLE cache (
 CREATE TRIGGER removed AFTER DELETE ON entry BEGIN UPDATE gallery SET revision = revision + 1; END;
 CREATE TRIGGER changed AFTER UPDATE OF id, embedding ON entry
     BEGIN UPDATE gallery SET revision = revision + 1; END;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {VERSION};
 """
+# Rows of the first version count as enrolled when the file is brought to the second.
+_SECOND = """
+ALTER TABLE gallery ADD COLUMN retain_us INTEGER;
+ALTER TABLE entry ADD COLUMN enrolled_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE entry ADD COLUMN crop BLOB;
+UPDATE entry SET enrolled_us = 1000000 * CAST(strftime('%s', 'now') AS INTEGER);
+CREATE INDEX entry_enrolled ON entry (enrolled_us);
+CREATE INDEX entry_label ON entry (label);
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time_us INTEGER NOT NULL, user TEXT NOT NULL,
+    action TEXT NOT NULL, entries INTEGER NOT NULL, detail TEXT NOT NULL);
+"""
+MIGRATIONS = (_FIRST, _SECOND)
+"""What brings a file from each version to the next; an older file is brought up when opened."""
+VERSION = len(MIGRATIONS)
 
 
 class Database:
@@ -42,17 +56,19 @@ class Database:
 
     Args:
         path: of the file.
-        model: hash of the model whose embeddings it holds.
-        dimension: of an embedding.
+        model: hash of the model whose embeddings it holds; None accepts any.
+        dimension: of an embedding; None accepts any.
         create: make the file if there is none.
 
     Raises:
-        InputError: no such file, no gallery, or one of another model or dimension.
+        InputError: no such file, not a gallery, or one of another model or dimension.
     """
 
-    def __init__(self, path: Path, *, model: str, dimension: int, create: bool) -> None:
-        self.path, self.dimension = path, dimension
-        if dimension < 1:
+    def __init__(
+        self, path: Path, *, model: str | None, dimension: int | None, create: bool
+    ) -> None:
+        self.path = path
+        if dimension is not None and dimension < 1:
             raise InputError(f"dimension {dimension}", where=str(path), hint="give 1 or more")
         if path.is_dir() or not (create or path.exists()):
             what = "a folder" if path.is_dir() else "no such gallery"
@@ -71,38 +87,63 @@ class Database:
             with _told(path):
                 # A transaction that returned has to outlast the power too, not only the process.
                 self.base.execute("PRAGMA synchronous = EXTRA")
-            self._open(model, create=create)
+                # What is deleted is overwritten with zeros.
+                self.base.execute("PRAGMA secure_delete = ON")
+            if create:
+                self._make(model, dimension)
+            self._migrate()
+            self.model, self.dimension = self._whose(model, dimension)
         except BaseException:
             self.base.close()
             raise
 
-    def _open(self, model: str, *, create: bool) -> None:
-        if create:
-            with self.change():
-                if not self.value("SELECT count(*) FROM sqlite_master"):
-                    for statement in _statements(_TABLES):
-                        self.base.execute(statement)
-                    self.base.execute(
-                        "INSERT INTO gallery (one, model, dimension) VALUES (1, ?, ?)",
-                        (model, self.dimension),
-                    )
-        with self.snapshot():
-            found = self.value("PRAGMA application_id"), self.value("PRAGMA user_version")
-            if found != (APPLICATION_ID, VERSION):
-                raise InputError(
-                    "no gallery" if found[0] != APPLICATION_ID else f"gallery version {found[1]}",
-                    where=str(self.path),
-                    hint=f"give a gallery of version {VERSION}, or the name of a new file",
+    def _make(self, model: str | None, dimension: int | None) -> None:
+        with self.change():
+            if not self.value("SELECT count(*) FROM sqlite_master"):
+                for script in MIGRATIONS:
+                    self._run(script)
+                self.base.execute(
+                    "INSERT INTO gallery (one, model, dimension) VALUES (1, ?, ?)",
+                    (model, dimension),
                 )
+                self.base.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self.base.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _migrate(self) -> None:
+        """Bring an older file to this version, whole or not at all."""
+        with self.snapshot():
+            if self._version() == VERSION:
+                return
+        with self.change():
+            for script in MIGRATIONS[self._version() :]:
+                self._run(script)
+            self.base.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _version(self) -> int:
+        """The version of the file's tables.
+
+        Raises:
+            InputError: not a gallery, or one of a later version.
+        """
+        found = self.value("PRAGMA application_id"), self.value("PRAGMA user_version")
+        if found[0] != APPLICATION_ID or not 1 <= found[1] <= VERSION:
+            raise InputError(
+                "not a gallery" if found[0] != APPLICATION_ID else f"gallery version {found[1]}",
+                where=str(self.path),
+                hint=f"give a gallery of version 1 to {VERSION}, or the name of a new file",
+            )
+        return int(found[1])
+
+    def _whose(self, model: str | None, dimension: int | None) -> tuple[str, int]:
+        with self.snapshot():
             row = self.base.execute("SELECT model, dimension FROM gallery").fetchone()
         made, size = row or ("", 0)
-        if (made, size) != (model, self.dimension):
-            raise InputError(
-                f"embeddings of model {made[:12]} in {size} dimensions; this model is "
-                f"{model[:12]} in {self.dimension}",
-                where=str(self.path),
-                hint="use the model that made the gallery, or another file",
-            )
+        check_model(str(self.path), (made, size), (model, dimension))
+        return made, size
+
+    def _run(self, script: str) -> None:
+        for statement in _statements(script):
+            self.base.execute(statement)
 
     def close(self) -> None:
         """Close the file; nothing waits to be written."""
@@ -166,6 +207,11 @@ class Database:
             finally:
                 copy.close()
 
+    def rewrite(self) -> None:
+        """Write the whole file again: nothing of a deleted row stays in it."""
+        with _told(self.path):
+            self.base.execute("VACUUM")
+
     def value(self, query: str, *values: Any) -> Any:
         """The one value a query gives."""
         (value,) = self.base.execute(query, values).fetchone()
@@ -189,7 +235,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OverflowError, json.JSONDecodeError) as error:
         raise InputError(
-            f"no gallery that can be used: {error}",
+            f"not a gallery that can be used: {error}",
             where=str(path),
             hint="see that it is a whole gallery, that nobody blocks it, and that there is room",
         ) from None

@@ -9,8 +9,8 @@ import numpy as np
 
 from sdcl_neuro.files import atomic_path
 
-from .engines import FaissEngine, faiss_module
-from .entries import Metric
+from ..engines import FaissEngine, faiss_module
+from ..entries import Metric
 from .store import Cache
 
 
@@ -40,3 +40,8 @@ def write_index(gallery: Path, metric: Metric, engine: FaissEngine) -> str:
     with atomic_path(index_path(gallery, metric)) as temporary:
         temporary.write_bytes(content.data)
     return hashlib.sha256(content.data).hexdigest()
+
+
+def drop_index(gallery: Path, metric: Metric) -> None:
+    """Delete the index, and with it the embeddings that it holds."""
+    index_path(gallery, metric).unlink(missing_ok=True)

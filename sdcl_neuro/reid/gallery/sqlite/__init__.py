@@ -1,0 +1,1 @@
+"""A gallery in one SQLite file, its vectors searched by FAISS or numpy."""
