@@ -20,11 +20,11 @@ help:
 	@echo "make bench      the benches, each beside its peer; writes bench/results/latest.json, docs/bench.md"
 	@echo "make clean      remove the environment, the demo's output and all compiled code"
 
-$(STAMP): constraints.txt pyproject.toml tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/peers.txt bench/peers.txt
+$(STAMP): constraints.txt pyproject.toml tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/peers.txt tests/reid/gallery/peers.txt bench/peers.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[reid,plot,norse,onnx,gpu,lava,gallery,recordings,cameras,tensorboard,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[reid,plot,norse,onnx,gpu,lava,gallery,postgres,recordings,cameras,tensorboard,dev]'
 	$(BIN)/sdcl-neuro lava install --quiet
-	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/conversion/nir/peers.txt --requirement tests/events/peers.txt --requirement tests/profiling/peers.txt --requirement bench/peers.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/conversion/nir/peers.txt --requirement tests/events/peers.txt --requirement tests/profiling/peers.txt --requirement tests/reid/gallery/peers.txt --requirement bench/peers.txt
 	@touch $@
 
 demo: $(STAMP)
