@@ -37,7 +37,7 @@ ROWS = (
     Library("matplotlib", "matplotlib", ("plot", "reid")),
     Library("PIL", "pillow", ("video", "reid")),
     Library("faiss", "faiss-cpu", ("gallery",)),
-    Library("psycopg", "psycopg[binary]", ("postgres",)),
+    Library("psycopg", "psycopg", ("postgres",)),
     Library("tensorboard", "tensorboard", ("tensorboard",)),
     Library("norse", "norse", ("norse",)),
     Library("nirtorch", "nirtorch", ("norse",)),

@@ -208,7 +208,7 @@ def _crop(tracklet: Tracklet) -> bytes:
     good, coded = cv2.imencode(".jpg", cv2.cvtColor(middle, cv2.COLOR_RGB2BGR))
     if not good:
         raise InputError("a picture that cannot be stored as JPEG", where="--keep-crops")
-    return coded.tobytes()
+    return bytes(coded.tobytes())
 
 
 def _stated(source: Source) -> list[str]:

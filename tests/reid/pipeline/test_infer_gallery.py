@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from sdcl_neuro.cli import main
@@ -24,7 +27,8 @@ def test_enrolled_once_and_found_in_the_next_video(
     path, out = tmp_path / "people.gallery", tmp_path / "out"
     enrol = ("--gallery", str(path), "--enrol", "--camera", "door 1")
     start = ("--start", "2026-11-22T10:30:00+01:00")
-    told = infer(material, checkpoint, out, *enrol, *start)["gallery"]
+    kept = ("--keep-crops", "--retain", "30d")
+    told = infer(material, checkpoint, out, *enrol, *start, *kept)["gallery"]
     assert (told["entries"], told["enrolled"]) == (0, {"ids": [1, 2, 3, 4, 5, 6], "added": 6})
     assert told["hits"] == [[]] * 6
     said = capsys.readouterr().out
@@ -59,6 +63,9 @@ def test_enrolled_once_and_found_in_the_next_video(
 def _check_entries(path: Path, checkpoint: Path) -> None:
     with Gallery(path, model=path_sha256(checkpoint), dimension=16, create=False) as gallery:
         entries = gallery.entries(Where(cameras=["door 1"]))
+        assert gallery.retention == timedelta(days=30)
+        picture = cv2.imdecode(np.frombuffer(gallery.crop(entries[0].id), np.uint8), 1)
+        assert picture.shape == (256, 128, 3)
     assert len(entries) == 6
     first = entries[0]
     # 10:30 at +01:00 is 9:30 UTC; 20 frames a second.
@@ -74,6 +81,8 @@ BAD = {
     "a gallery that is not there": (["--gallery", "GALLERY"], "no such gallery"),
     "none to be found": (["--gallery", "GALLERY", "--enrol", "--top", "0"], "--top: 0 entries"),
     "a camera for nobody": (["--gallery", "GALLERY", "--camera", "x"], "give --enrol, too"),
+    "pictures of nobody": (["--gallery", "GALLERY", "--keep-crops"], "give --enrol, too"),
+    "an age without a unit": (["--gallery", "GALLERY", "--enrol", "--retain", "30"], "age '30'"),
     "no time": (["--gallery", "GALLERY", "--enrol", "--start", "noon"], "'noon' is not a time"),
     "in the results": (["--gallery", "GALLERY/../out/g", "--enrol"], "folder of the results"),
     "no tracks": (["--gallery", "GALLERY", "--enrol", "--tracks", "nowhere"], "cannot be read"),

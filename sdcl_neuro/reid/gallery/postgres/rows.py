@@ -52,8 +52,12 @@ def entry_of(row: Sequence[Any]) -> Entry:
 
 def row_of(stored: Sequence[Any], dimension: int) -> Row:
     """Make a row of the columns `STORED`."""
-    text, *fields, crop = stored
-    return Row(parsed([text], dimension)[0], *fields, None if crop is None else bytes(crop))
+    text, label, camera, time_us, source, key, metadata, enrolled_us, crop = stored
+    return Row(
+        embedding=parsed([text], dimension)[0], label=label, camera=camera, time_us=time_us,
+        source=source, key=key, metadata=metadata, enrolled_us=enrolled_us,
+        crop=None if crop is None else bytes(crop),
+    )  # fmt: skip
 
 
 def _new_ids(cursor: psycopg.Cursor[Any], schema: str, count: int) -> list[int]:

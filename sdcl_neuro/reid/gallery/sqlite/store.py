@@ -120,7 +120,10 @@ class Rows(Database):
                 "SELECT time_us, user, action, entries, detail FROM audit ORDER BY id DESC LIMIT ?",
                 (limit,),
             ).fetchall()
-        return [AuditEntry(*row[:4], json.loads(row[4])) for row in reversed(rows)]
+        return [
+            AuditEntry(moment, user, action, entries, json.loads(detail))
+            for moment, user, action, entries, detail in reversed(rows)
+        ]
 
     def rows(self) -> Iterator[Row]:
         """See `GalleryStore`; a piece at a time, each of one moment."""
