@@ -1,9 +1,10 @@
-"""To a device and back, so that copies hold up nobody and clocks read what they mean to."""
+"""Devices by name, copies to and from them, their precision, and what goes wrong on them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,3 +59,96 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Compute matrix products and convolutions of float32 in float32 while the body runs.
+
+    On recent GPUs torch's default for convolutions is TF32, whose 10 bits behind the point move a
+    membrane across its threshold now and then. Settings of both of torch's interfaces, the older
+    one and ``fp32_precision``, are put back afterwards.
+    """
+    with ExitStack() as restored:
+        restored.callback(_strict_products())
+        restored.callback(_strict_convolutions())
+        yield
+
+
+def _strict_products() -> Callable[[], None]:
+    """Forbid less than float32 in matrix products; return what allows it again."""
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # someone has used the newer interface, which the older one refuses
+        backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
+        return _strict(backends)
+    torch.set_float32_matmul_precision("highest")
+    return lambda: torch.set_float32_matmul_precision(before)
+
+
+def _strict_convolutions() -> Callable[[], None]:
+    """Forbid less than float32 in a GPU's convolutions; return what allows it again."""
+    try:
+        before = torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        backend: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+        return _strict([backend])
+    torch.backends.cudnn.allow_tf32 = False
+    newer: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    # A setting for all backends still holds where the older interface has none of its own.
+    also = _strict([newer]) if newer.fp32_precision == "tf32" else None
+
+    def restore() -> None:
+        if also is not None:
+            also()
+        torch.backends.cudnn.allow_tf32 = before
+
+    return restore
+
+
+def _strict(backends: list[Any]) -> Callable[[], None]:
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "ieee"
+
+    def restore() -> None:
+        for backend, value in zip(backends, before, strict=True):
+            backend.fp32_precision = value
+
+    return restore
+
+
+def device_fault(error: BaseException) -> bool:
+    """Whether an error is the device's own: out of memory, or a GPU that failed.
+
+    A compiler that ran on such an error wraps it; what it wraps is looked at, too.
+    """
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        kinds = (torch.OutOfMemoryError, getattr(torch, "AcceleratorError", MemoryError))
+        if isinstance(one, (MemoryError, *kinds)):
+            return True
+        if isinstance(one, RuntimeError) and str(one).startswith(("CUDA error", "CUDA out of")):
+            return True
+        waiting += [one.__cause__, getattr(one, "inner_exception", None)]
+    return False
+
+
+def gpu_uuid(device: torch.device) -> str | None:
+    """Return the UUID of a GPU as NVML spells it; None for another device, or if torch has none.
+
+    Numbers differ between torch and NVML where ``CUDA_VISIBLE_DEVICES`` hides or reorders GPUs.
+    """
+    if device.type != "cuda":
+        return None
+    index = torch.cuda.current_device() if device.index is None else device.index
+    found = getattr(torch.cuda.get_device_properties(index), "uuid", None)
+    if found is None:
+        return None
+    text = str(found)
+    return text if text.startswith(("GPU-", "MIG-")) else f"GPU-{text}"

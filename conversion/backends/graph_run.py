@@ -167,7 +167,7 @@ def _run_float(
     """The graph itself in float, through snnTorch's neurons."""
     import torch
 
-    from sdcl_neuro.devices import named_device, wait_for
+    from sdcl_neuro.devices import full_float32, named_device, wait_for
 
     from ..graph_modules import run_nodes
 
@@ -179,7 +179,7 @@ def _run_float(
     found: dict[int, NDArray[np.uint8]] = {}
     values: dict[int, NDArray[Any]] = {}
     begin = time.perf_counter()
-    with torch.no_grad():
+    with torch.no_grad(), full_float32():
         for node, _, gave in run_nodes(graph, inputs):
             if isinstance(node, PopulationNode) and node.name in names:
                 if names.index(node.name) in kept:

@@ -47,19 +47,19 @@ def run(
     """
     import torch
 
-    from sdcl_neuro.devices import named_device, wait_for
+    from sdcl_neuro.devices import full_float32, named_device, wait_for
 
     net, place = float_network(model), named_device(device)
     array = _checked(net, spikes)
     wanted = _wanted(net, layers)
-    module = import_network(net).to(place)
+    module = _moved(import_network(net), place)
     steps, samples = array.shape[:2]
     kept = {
         index: np.empty((steps, samples, *net.layers[index].out_shape), np.uint8)
         for index in wanted
     }
     started, state = time.perf_counter(), None
-    with torch.no_grad():
+    with torch.no_grad(), full_float32():
         for step in range(steps):
             frame = torch.from_numpy(array[step].astype(np.float32)).to(place)
             _, state = module(frame, state)
@@ -68,6 +68,28 @@ def run(
     wait_for(place)
     elapsed = time.perf_counter() - started
     return Record("norse", steps, samples, net.input_shape, kept, (), elapsed, _versions())
+
+
+def _moved(module: Any, place: Any) -> Any:
+    """Return a module on a device, with the tensors that Norse keeps in plain attributes.
+
+    Its neurons hold their parameters in named tuples, which ``Module.to`` does not see.
+    """
+    import torch
+
+    def on_device(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value.to(place)
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*(on_device(one) for one in value))
+        return value
+
+    module = module.to(place)
+    for part in module.modules():
+        for name, value in list(vars(part).items()):
+            if not name.startswith("_") and isinstance(value, torch.Tensor | tuple):
+                setattr(part, name, on_device(value))
+    return module
 
 
 def require_norse() -> None:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdcl_neuro.devices import named_device, wait_for
+from sdcl_neuro.devices import full_float32, named_device, wait_for
 from sdcl_neuro.engine.check import check_input, check_network
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.record import Record
@@ -91,7 +91,7 @@ def _run(
         flow = torch.from_numpy(np.ascontiguousarray(values[:, part])).to(device)
         for index, stage in enumerate(stages):
             begin = time.perf_counter()
-            with torch.no_grad():
+            with torch.no_grad(), full_float32():
                 flow = stage(flow)
             wait_for(device)
             elapsed += time.perf_counter() - begin

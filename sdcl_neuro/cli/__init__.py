@@ -101,6 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(missing(error, "this command"), code=3, debug=debug)
     except MemoryError as error:
         return _complain(f"out of memory: {error}", code=3, debug=debug)
+    except RuntimeError as error:
+        line = _device_trouble(error)
+        if line is None:
+            raise
+        return _complain(line, code=3, debug=debug)
 
 
 def _executed(arguments: list[str]) -> int:
@@ -140,6 +145,19 @@ def _executed(arguments: list[str]) -> int:
         show(args.first)
     with telling(getattr(args, "threads", None)), listening(show):
         return cast(int, args.execute(args))
+
+
+def _device_trouble(error: RuntimeError) -> str | None:
+    """What to say of an error of the GPU; None for any other. Imports no torch for it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    first = " ".join(str(error).split("\n", 1)[0].split())
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"{first}; give smaller batches or fewer samples at a time, or the device cpu"
+    if isinstance(error, getattr(torch, "AcceleratorError", ())):
+        return f"the GPU failed: {first}; try again, or give the device cpu"
+    return None
 
 
 def _reader_left() -> bool:

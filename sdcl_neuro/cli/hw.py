@@ -16,7 +16,13 @@ from sdcl_neuro.network.spec import Pair
 from sdcl_neuro.snn.branch_description import COMPACT, PAPER, BranchDescription
 
 from . import common_arguments
-from .model_options import add_model_options, open_model, options_given, print_provenance
+from .model_options import (
+    add_model_options,
+    open_model,
+    options_given,
+    print_provenance,
+    provenance_json,
+)
 
 if TYPE_CHECKING:
     from sdcl_neuro.conversion.model import Model
@@ -138,7 +144,9 @@ def _fit(args: argparse.Namespace) -> int:
     if not isinstance(network, BranchDescription):
         print_provenance(network)
     if args.json:
-        found.to_json(args.json)
+        from_model = not isinstance(network, BranchDescription)
+        said = provenance_json(network) if from_model else {"step": None, "assumed": []}
+        write_json(args.json, found.to_dict() | said)
     if args.html:
         from sdcl_neuro.profiling.report import fit_page
 

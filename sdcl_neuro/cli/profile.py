@@ -9,7 +9,7 @@ from pathlib import Path
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 
-from .model_options import add_model_options, open_model, print_provenance
+from .model_options import add_model_options, open_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="cpu (default) or a GPU, as torch names it")
     parser.add_argument(
+        "--simulate", metavar="NAME", choices=("sanafe",),
+        help="show the times, energies and messages of another simulator with the model's, step by "
+        "step: sanafe (Loihi 1; loihi1 must be among --hw)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sanafe", metavar="PYTHON",
+        help="for --simulate: the Python that has it (else $SDCL_NEURO_SANAFE, or one on the path)",
+    )  # fmt: skip
+    parser.add_argument(
         "--baseline", metavar="FILE", type=Path,
         help="an earlier profile's JSON; exit code 1 where a figure moved beyond the tolerance",
     )  # fmt: skip
@@ -51,9 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run, price, print, write what was asked for, and return 0."""
+    from sdcl_neuro.conversion.costs import profile
     from sdcl_neuro.hardware import load_profile
     from sdcl_neuro.network.spike_file import read_spikes
-    from sdcl_neuro.profiling import profile
     from sdcl_neuro.profiling.baseline import compare, read_baseline
 
     names = [name.strip() for name in args.hw.split(",") if name.strip()]
@@ -63,12 +72,15 @@ def execute(args: argparse.Namespace) -> int:
     baseline = read_baseline(args.baseline) if args.baseline else {}
     spikes = read_spikes(args.spikes)
     model = open_model(args, spikes)
-    net = model.need_integer()
+    model.need_integer()
+    _check_simulator(args, [target.name for target in targets])
     if not args.quiet:
         print(f"profiling {args.model} on {', '.join(names)}", file=sys.stderr)
     result = profile(
-        net,
+        model,
         spikes,
+        simulate=args.simulate,
+        sanafe=args.sanafe,
         hw=targets,
         step_us=args.step_us,
         host_us=args.host_us,
@@ -76,7 +88,6 @@ def execute(args: argparse.Namespace) -> int:
         device=args.device,
     )
     print(result)
-    print_provenance(model)
     compared = None
     if args.baseline:
         compared = compare(
@@ -93,3 +104,17 @@ def execute(args: argparse.Namespace) -> int:
     if compared is not None:
         compared.require()
     return 0
+
+
+def _check_simulator(args: argparse.Namespace, targets: list[str]) -> None:
+    """Raise InputError for options of a simulator that does not run, or lacks its target."""
+    if args.sanafe is not None and args.simulate is None:
+        raise InputError(
+            "--sanafe without --simulate", where="--sanafe", hint="add --simulate sanafe"
+        )
+    if args.simulate is not None and "loihi1" not in targets:
+        raise InputError(
+            f"SANA-FE simulates loihi1, which is not among {', '.join(targets)}",
+            where="--simulate",
+            hint="add loihi1 to --hw",
+        )

@@ -8,8 +8,7 @@ advances step by step in 64-bit integers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from time import perf_counter
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from sdcl_neuro.devices import moved, wait_for
+from sdcl_neuro.devices import full_float32, moved, wait_for
 from sdcl_neuro.network.activity import (
     fan_out,
     nonzero_fan_out,
@@ -95,7 +94,7 @@ class ReferenceStream:
             for index in self._keep
         }
         began = perf_counter()
-        with torch.inference_mode(), _exact_products():
+        with torch.inference_mode(), full_float32():
             for start in range(0, len(spikes), self._chunk):
                 stretch = slice(start, start + self._chunk)
                 received = moved(torch.from_numpy(spikes[stretch]), self._device)
@@ -289,14 +288,3 @@ def _width(layer: IntLayer) -> int:
     if layer.convolution is not None:
         patches = taps * groups * prod(layer.out_shape[1:])
     return max(patches, layer.neurons)
-
-
-@contextmanager
-def _exact_products() -> Iterator[None]:
-    """Forbid matrix products in less than the precision of their type (TF32, bfloat16)."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, prod
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hardware import HardwareProfile, load_profile
 from sdcl_neuro.hardware.placement import Fit, fit
+from sdcl_neuro.network.notes import Note
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
@@ -22,6 +23,8 @@ from .latency import EVEN, Latency, latency, times_of
 from .neurobench import neurobench
 from .rate import check_rate, power
 from .result import Profile, Target, figures
+from .simulated import SideBySide, Simulated
+from .step_costs import step_costs
 from .steps import LayerLoads, layer_loads
 from .workload import Workload, estimated, workload
 
@@ -48,11 +51,13 @@ def profile(
     host_us: float | None = None,
     rate_hz: float | None = None,
     device: str = "cpu",
+    simulated: Simulated | None = None,
 ) -> Profile:
     """Count what a network does on spikes, and model what that costs.
 
     Args:
-        net: an integer network, or an object with one in ``.integer``.
+        net: an integer network, or an object with one in ``.integer``; what that says in ``.step``
+            and ``.assumed`` is told along.
         spikes: uint8 ``[T, B, *input_shape]``; not needed beside a record, though with them, and
             every layer's spikes in the record, the work is counted core by core.
         hw: targets: names (`sdcl_neuro.hardware.list_profiles`), TOML paths, or profiles.
@@ -61,6 +66,7 @@ def profile(
         host_us: what the host adds to every step in microseconds, if it is known.
         rate_hz: inferences (samples) a second, for the mean power; None leaves that out.
         device: where the engine runs, as torch names it.
+        simulated: another simulator's figures of the same spikes, to be shown with the model's.
 
     Raises:
         InputError: a float-only model, an unknown target, a rate that is no positive number,
@@ -89,6 +95,8 @@ def profile(
         name: target.energy for name, target in priced.items() if target.hw.family == "neuromorphic"
     }
     return Profile(
+        step=getattr(net, "step", None),
+        simulated=None if simulated is None else _side_by_side(simulated, work, priced, seen),
         backend=record.backend,
         steps=record.steps,
         samples=record.samples,
@@ -98,7 +106,7 @@ def profile(
             figures(layer, activity)
             for layer, activity in zip(integer.layers, record.activity, strict=True)
         ),
-        assumed=_assumed(integer, record, seen),
+        assumed=(*getattr(net, "assumed", ()), *_assumed(integer, record, seen)),
         targets=priced,
         neurobench=neurobench(integer, record),
         rate_hz=rate_hz,
@@ -187,18 +195,39 @@ class _Seen:
         return layer_loads(self.net, inputs, self.record.spikes, placed.placement)
 
 
-def _assumed(net: IntNetwork, record: Record, seen: _Seen) -> tuple[str, ...]:
+def _assumed(net: IntNetwork, record: Record, seen: _Seen) -> tuple[Note, ...]:
     """What was taken for granted because the run does not say it."""
     found = []
     guessed = estimated(net, record)
     if guessed:
-        found.append(
-            f"operations at weights that are not zero, in {', '.join(guessed)}: by their share, "
-            f"since the record of backend '{record.backend}' did not count them"
-        )
+        what = f"operations at weights that are not zero, in {', '.join(guessed)}: by their share"
+        found.append(Note(what, f"the record of backend '{record.backend}' did not count them"))
     if not seen.complete:
-        found.append(f"times: {EVEN}, since no spikes of the layers were kept")
+        found.append(Note(f"times: {EVEN}", "no spikes of the layers were kept"))
     return tuple(found)
+
+
+def _side_by_side(
+    simulated: Simulated, work: Workload, priced: Mapping[str, Target], seen: _Seen
+) -> SideBySide:
+    """A simulator's figures with the model's of every step."""
+    target = priced.get(simulated.target)
+    if target is None or target.fit is None:
+        raise InputError(
+            f"{simulated.simulator} simulates {simulated.target}, which is not among the targets",
+            where="hw",
+            hint=f"add {simulated.target}",
+        )
+    loads = seen.loads(target.fit)
+    if loads is None or len(simulated.samples) != seen.record.samples:
+        raise InputError(
+            f"no spikes of every layer to compare with {simulated.simulator}'s figures",
+            where="spikes",
+            hint="give the spikes that were simulated, fewer samples or steps at a time",
+        )
+    inputs = np.asarray(seen.inputs, dtype=np.uint8)
+    entered = np.count_nonzero(inputs.reshape(*inputs.shape[:2], -1), axis=2)
+    return SideBySide(simulated, step_costs(work, target.hw, target.fit, loads, entered))
 
 
 def _price(

@@ -19,6 +19,8 @@ from sdcl_neuro.errors import EnvironmentFault
 from sdcl_neuro.extras import install_command, need
 
 POWERCAP = Path("/sys/class/powercap")
+STOOD = "the counter did not move: the run is shorter than the counter's own period"
+"""NVML moves its counter about every 20 to 100 ms; a device at work never takes 0 J."""
 
 
 class CounterFault(Exception):
@@ -180,9 +182,11 @@ class _Tally:
         self._moved, self._last = self._moved + step, now
 
     def reading(self) -> Reading:
-        counter = self._counter
-        joules = None if self._reason else self._moved * counter.joules_per_count
-        return Reading(counter.name, counter.source, joules, self._reason)
+        counter, reason = self._counter, self._reason
+        if not reason and self._moved == 0:
+            reason = STOOD
+        joules = None if reason else self._moved * counter.joules_per_count
+        return Reading(counter.name, counter.source, joules, reason)
 
     def _read(self) -> int | None:
         if self._reason:
@@ -194,14 +198,17 @@ class _Tally:
             return None
 
 
-def find_counters(powercap: Path = POWERCAP, nvml: Any = None) -> list[Counter | Missing]:
+def find_counters(
+    powercap: Path = POWERCAP, nvml: Any = None, *, gpu: str | None = None
+) -> list[Counter | Missing]:
     """Every counter of this machine; where a kind has none, one `Missing` says why.
 
     Args:
         powercap: the folder of RAPL's zones.
         nvml: the module ``pynvml``; None imports it.
+        gpu: UUID of the only GPU that counts (`sdcl_neuro.devices.gpu_uuid`); None takes all.
     """
-    return [*_gpu_counters(nvml), *_cpu_counters(powercap)]
+    return [*_gpu_counters(nvml, gpu), *_cpu_counters(powercap)]
 
 
 def _cpu_counters(powercap: Path) -> list[Counter | Missing]:
@@ -234,7 +241,7 @@ def _rapl_reader(path: Path) -> Callable[[], int]:
     return read
 
 
-def _gpu_counters(nvml: Any) -> list[Counter | Missing]:
+def _gpu_counters(nvml: Any, wanted: str | None) -> list[Counter | Missing]:
     if nvml is None:
         try:
             nvml = need("pynvml", "NVML")
@@ -243,11 +250,33 @@ def _gpu_counters(nvml: Any) -> list[Counter | Missing]:
             return [Missing("gpu", "NVML", reason)]
     try:
         nvml.nvmlInit()
-        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        count = nvml.nvmlDeviceGetCount()
     except nvml.NVMLError as error:
         return [Missing("gpu", "NVML", f"no NVIDIA driver: {error}")]
-    found = [_gpu_counter(nvml, index, handle) for index, handle in enumerate(handles)]
+    if wanted is not None:
+        return [_gpu_by_uuid(nvml, wanted)]
+    found = [_gpu_by_index(nvml, index) for index in range(count)]
     return found or [Missing("gpu", "NVML", "no NVIDIA GPU")]
+
+
+def _gpu_by_index(nvml: Any, index: int) -> Counter | Missing:
+    """The counter of one GPU; a refusal of this one hides no other."""
+    try:
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    except nvml.NVMLError as error:
+        return Missing(f"gpu {index}", "NVML", f"NVML refuses it: {error}")
+    return _gpu_counter(nvml, index, handle)
+
+
+def _gpu_by_uuid(nvml: Any, wanted: str) -> Counter | Missing:
+    """The counter of the GPU in use, whatever its number is here."""
+    for spelling in (wanted, wanted.encode()):  # older bindings take bytes
+        try:
+            handle = nvml.nvmlDeviceGetHandleByUUID(spelling)
+            return _gpu_counter(nvml, int(nvml.nvmlDeviceGetIndex(handle)), handle)
+        except (nvml.NVMLError, TypeError) as error:
+            reason = f"NVML does not find it: {error}"
+    return Missing(f"gpu {wanted}", "NVML", reason)
 
 
 def _gpu_counter(nvml: Any, index: int, handle: Any) -> Counter | Missing:

@@ -78,6 +78,16 @@ def energy(
     return Energy(parts, known, missing, bound=_bound(work, hw), steps=steps)
 
 
+def spike_energy(work: Workload, hw: HardwareProfile, fit: Fit | None) -> Interval:
+    """Energy in uJ of what neurons and spikes do, whatever the time: no static power, no barrier.
+
+    `work` says for how many steps it lasts. Nothing is priced at zero where no constants are known.
+    """
+    known = [_variant(variant, work, hw, fit) for variant in hw.variants.values()]
+    sums = [variant.bounded_uj for variant in known if variant.parts]
+    return hull(sums) if sums else ZERO
+
+
 _NO_HOST = "no energy of moving spikes to and from the host is published"
 
 

@@ -14,6 +14,7 @@ from .result import COUNTS, NO_FIT, LayerFigures
 
 if TYPE_CHECKING:
     from .result import Profile, Target
+    from .simulated import SideBySide
 
 COLUMNS = (
     "section", "target", "name", "quantity", "low", "high", "unit", "tag", "source", "reason",
@@ -42,7 +43,7 @@ def csv_text(profile: Profile) -> str:
 def csv_rows(profile: Profile) -> Iterator[dict[str, object]]:
     """One row a figure.
 
-    Sections are layer, total, run, neurobench, energy, latency, power, fit and ann.
+    Sections are layer, total, run, neurobench, energy, latency, power, fit, simulated and ann.
     """
     for layer in profile.layers:
         yield from _counts("layer", layer)
@@ -64,6 +65,8 @@ def csv_rows(profile: Profile) -> Iterator[dict[str, object]]:
         }  # fmt: skip
     for name, target in profile.targets.items():
         yield from _target(name, target)
+    if profile.simulated is not None:
+        yield from _simulated(profile.simulated)
     ann = profile.ann
     for part in ("arithmetic", "memory"):
         entry = getattr(ann, part).to_dict()
@@ -167,6 +170,26 @@ def _fit(name: str, target: Target) -> Iterator[dict[str, object]]:
         count = None if fit is None else getattr(fit, quantity)
         if count is not None:
             yield row | {"quantity": quantity, "low": count, "high": count, "unit": quantity}
+
+
+def _simulated(side: SideBySide) -> Iterator[dict[str, object]]:
+    """A simulator's figures of the mean sample, each with the model's ends in a row of its own."""
+    name = side.simulated.simulator
+    for row in (*side.rows(), side.whole()):
+        for quantity, unit, value, modelled in (
+            ("time", "us", row.time_us, row.modelled_us),
+            ("energy", "uJ", row.energy_uj, row.modelled_uj),
+            ("messages", "messages", row.messages, row.modelled_messages),
+        ):
+            step = row.name if row.name == "sample" else f"step {row.name}"
+            found: dict[str, object] = {
+                "section": "simulated", "target": side.simulated.target, "quantity": quantity,
+                "unit": unit, "tag": "modelled",
+            }  # fmt: skip
+            source = f"{name} {side.simulated.version}"
+            yield found | {"name": f"{step}, {name}", "low": value, "high": value, "source": source}
+            ends = {"low": modelled.low, "high": _blank(finite(modelled.high))}
+            yield found | {"name": f"{step}, model", **ends}
 
 
 def _energy_row(

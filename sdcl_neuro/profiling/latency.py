@@ -33,6 +33,10 @@ NO_PLACEMENT = "neurons over cores by division, no placement"
 PLACED = "the slowest core of the placement"
 EVEN = f"spikes even over cores and steps, at the high end {UNEVEN} times that"
 COUNTED = "spikes counted core by core and step by step"
+IN_TURN = (
+    "; where messages have a price, at the high end a sender waits for each of its receivers in "
+    "turn, as in a full mesh"
+)
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ def latency(
         reason = telling[0] if telling else "the profile has no times"
         return Latency(reason=reason, host_note=_host_note(hw))
     where = PLACED if fit is not None and fit.placement is not None else NO_PLACEMENT
-    how = COUNTED if loads is not None else EVEN
+    how = COUNTED + IN_TURN if loads is not None else EVEN
     return _made(
         work,
         found,
@@ -243,7 +247,11 @@ def _steps(
 
 def _thinned(loads: Sequence[LayerLoads], share: float) -> Iterator[LayerLoads]:
     for load in loads:
-        counts = {name: value * share for name, value in vars(load).items() if name != "neurons"}
+        counts = {
+            name: value * share
+            for name, value in vars(load).items()
+            if name != "neurons" and value is not None
+        }
         yield LayerLoads(neurons=load.neurons, **counts)
 
 

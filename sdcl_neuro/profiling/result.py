@@ -10,16 +10,19 @@ from typing import Any
 from sdcl_neuro.files import atomic_path, write_json
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit
+from sdcl_neuro.network.notes import Note
 from sdcl_neuro.network.record import LayerActivity
 from sdcl_neuro.network.spec import IntLayer
+from sdcl_neuro.network.step import Step
 
 from .dense import DenseTwin
 from .energy import Energy
 from .latency import Latency
 from .neurobench import NeuroBench
 from .rate import NO_RATE, Power
+from .simulated import SideBySide
 
-SCHEMA = {"name": "sdcl_neuro.profile", "version": 1}
+SCHEMA = {"name": "sdcl_neuro.profile", "version": 2}
 NO_FIT = "a dense reference holds no neurons"
 COUNTS = ("neurons", "synapses", "spikes_in", "spikes_out", "synops", "synops_nonzero", "updates")
 CONVENTIONS = {
@@ -120,7 +123,10 @@ class Profile:
         ann: the same topology as a quantised dense network.
         elapsed_s: measured seconds of the run, None if not measured.
         versions: of the libraries that took part.
-        assumed: what the model took for granted since the run does not say it.
+        assumed: what was taken by default: by the model's source, and by the costs where the run
+            does not say it.
+        step: the length of a step and where it comes from; None if the network states none.
+        simulated: another simulator's figures with the model's; None if none was asked.
     """
 
     backend: str
@@ -135,7 +141,9 @@ class Profile:
     rate_hz: float | None = None
     elapsed_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-    assumed: tuple[str, ...] = ()
+    assumed: tuple[Note, ...] = ()
+    step: Step | None = None
+    simulated: SideBySide | None = None
 
     @property
     def totals(self) -> LayerFigures:
@@ -173,7 +181,9 @@ class Profile:
             "neurobench": self.neurobench.to_dict(),
             "ann": self.ann.to_dict(),
             "conventions": CONVENTIONS,
-            "assumed": list(self.assumed),
+            "simulated": None if self.simulated is None else self.simulated.to_dict(),
+            "step": None if self.step is None else self.step.to_json(),
+            "assumed": [note.to_json() for note in self.assumed],
             "versions": dict(self.versions),
         }
 

@@ -3,7 +3,8 @@
 What a core does overlaps: reading synapses, taking messages in, updating neurons, sending. At
 best a core takes as long as the longest of these. At worst it takes its messages and reads their
 synapses one after another, and likewise updates and sends; where the constants price messages, the
-core that hears the last one may have to wait for the slowest sender. A step ends in a barrier.
+core that hears the last one may have to wait for the slowest sender, and a sender for each of its
+receivers in turn (`turns`). A step ends in a barrier.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sdcl_neuro.network.spec import Kind
 from .cost import Constant, find, path, why_not
 from .interval import ONE, ZERO, Interval, hull
 from .steps import LayerLoads
+from .turns import in_turn
 
 Times = NDArray[np.float64]
 
@@ -69,6 +71,8 @@ class StepModel:
             low = np.maximum(low, self._least(kind, load).max(axis=2))
             receive, send = self._most(kind, load, uneven)
             receiving = np.maximum(receiving, receive.max(axis=2))
+            if self.messages:
+                receiving = np.maximum(receiving, self._queued(kind, load))
             sending = np.maximum(sending, send.max(axis=2))
         high = receiving + sending if self.messages else np.maximum(receiving, sending)
         return (
@@ -98,6 +102,15 @@ class StepModel:
             self.spike_out.high * load.fired + self.axon_out.high * load.sent
         )
         return np.asarray(receive, dtype=np.float64), np.asarray(send, dtype=np.float64)
+
+    def _queued(self, kind: Kind, load: LayerLoads) -> Times:
+        """What a layer's cores take in, if their senders wait for each of them in turn."""
+        if load.turn_synops is None or load.turn_arriving is None:
+            return np.zeros(())
+        synop, message = self.synop[kind].high, self.axon_in.high
+        received = in_turn(synop * load.turn_synops + message * load.turn_arriving)
+        own = (synop * load.own_synops + message * load.own_heard).max(axis=2)
+        return np.asarray(received + own, dtype=np.float64)
 
 
 def step_model(

@@ -21,6 +21,8 @@ from sdcl_neuro.hardware.placement.tiles import Tile
 from sdcl_neuro.network.activity import reach
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
 
+from .turns import TURNS, Turns, input_turns, neuron_turns
+
 Counts = NDArray[np.floating[Any]]
 Spikes = NDArray[np.uint8]
 
@@ -37,6 +39,8 @@ class LayerLoads:
         own_synops, own_heard: the same of the layer's own spikes, one step later.
         fired: spikes of the core's neurons.
         sent_least, sent: messages to cores that read them; the same where they are known.
+        turn_synops, turn_arriving: `synops` and `arriving` by the sender's turn,
+            ``[T, B, cores * TURNS]`` (`turns`); None where only means are known.
     """
 
     neurons: Counts
@@ -48,6 +52,8 @@ class LayerLoads:
     fired: Counts
     sent_least: Counts
     sent: Counts
+    turn_synops: Counts | None = None
+    turn_arriving: Counts | None = None
 
 
 def layer_loads(
@@ -67,11 +73,13 @@ def layer_loads(
     found = []
     tiles = _tiles_by_layer(placement, len(net.layers))
     received = _Spikes.of(inputs)
+    turns = input_turns(received.fired)
     for index, layer in enumerate(net.layers):
         own, targets = _Spikes.of(spikes[index]), _targets(net, tiles, index)
         sent = _in_tiles(tiles[index], layer, own, targets)
         readers = [_Reader(layer, tile) for tile in tiles[index]]
         synops, heard, arriving = _arrivals(readers, received)
+        turn_synops, turn_arriving = _arrivals_in_turn(readers, received, turns)
         found.append(
             LayerLoads(
                 neurons=np.array([tile.neurons for tile in tiles[index]], dtype=np.float64),
@@ -83,9 +91,11 @@ def layer_loads(
                 sent=sent,
                 own_synops=_recurrent(layer, tiles[index], own, weights=True),
                 own_heard=_recurrent(layer, tiles[index], own, weights=False),
+                turn_synops=turn_synops,
+                turn_arriving=turn_arriving,
             )
         )
-        received = own
+        received, turns = own, neuron_turns(_box(layer), tiles[index])
     return found
 
 
@@ -115,6 +125,8 @@ def in_chip_steps(loads: Sequence[LayerLoads], *, stream: bool) -> Iterator[Laye
             fired=moved(load.fired, index + 1),
             sent_least=moved(load.sent_least, index + 1),
             sent=moved(load.sent, index + 1),
+            turn_synops=None if load.turn_synops is None else moved(load.turn_synops, index),
+            turn_arriving=None if load.turn_arriving is None else moved(load.turn_arriving, index),
         )
 
 
@@ -190,6 +202,13 @@ class _Spikes:
         ones = np.ones(len(rows))
         return cls(steps, samples, csr_array((ones, (rows, columns)), shape=flat.shape))
 
+    @property
+    def fired(self) -> NDArray[np.bool_]:
+        """Which neurons spike in any step, ``[neurons]``."""
+        found = np.zeros(self.matrix.shape[1], dtype=bool)
+        found[self.matrix.indices] = True
+        return found
+
     def summed(self, tables: csr_array | NDArray[np.float64]) -> Counts:
         """What the spikes of each step add up to in ``[neurons, columns]``: ``[T, B, columns]``."""
         found = self.matrix @ tables
@@ -210,6 +229,20 @@ def _arrivals(readers: Sequence[_Reader], received: _Spikes) -> tuple[Counts, Co
     table = csr_array((values, where), shape=(prod(readers[0].shape), 3 * tiles))
     found = received.summed(table)
     return found[..., :tiles], found[..., tiles : 2 * tiles], found[..., 2 * tiles :]
+
+
+def _arrivals_in_turn(
+    readers: Sequence[_Reader], received: _Spikes, turns: Turns
+) -> tuple[Counts, Counts]:
+    """Synops and spikes arriving by the sender's turn, each ``[T, B, tiles * TURNS]``."""
+    entries = [reader.entries() for reader in readers]
+    rows = np.concatenate([inputs for inputs, _ in entries])
+    fans = np.concatenate([fan for _, fan in entries]).astype(np.float64)
+    columns = np.repeat(np.arange(len(readers)), [len(inputs) for inputs, _ in entries])
+    where = rows, columns * TURNS + turns[rows]
+    shape = prod(readers[0].shape), len(readers) * TURNS
+    synops, arriving = (csr_array((values, where), shape=shape) for values in (fans, fans * 0 + 1))
+    return received.summed(synops), received.summed(arriving)
 
 
 def _recurrent(layer: IntLayer, tiles: Sequence[Tile], own: _Spikes, *, weights: bool) -> Counts:

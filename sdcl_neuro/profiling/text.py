@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from sdcl_neuro.hardware.placement.text import verdict
 
+from . import simulated_text
 from .cost import Constant
 from .interval import figure
 from .neurobench import HARNESS
 from .rate import Power
 from .result import NO_FIT, LayerFigures
+from .simulated import SideBySide
 
 if TYPE_CHECKING:
     from .result import Profile, Target
@@ -50,6 +52,7 @@ def profile_text(profile: Profile) -> str:
         "Activity over the whole file [emulated]",
         *_layers(profile),
         "  synops_nonzero: those at weights that are not zero, which is what a chip counts",
+        *([] if profile.step is None else _wrapped(f"step: {profile.step}")),
         *(line for note in profile.assumed for line in _wrapped(f"assumed: {note}")),
         "",
         *_neurobench(profile),
@@ -57,6 +60,8 @@ def profile_text(profile: Profile) -> str:
     for name, target in profile.targets.items():
         lines += ["", f"{name} ({target.hw.title}), per sample [modelled]"]
         lines += _target(target, sources)
+    if profile.simulated is not None:
+        lines += ["", *_simulated(profile.simulated)]
     lines += ["", *_ann(profile, sources), "", _elapsed(profile), "", "Sources"]
     for number, source in sources.listed():
         lines += _wrapped(f"[{number}] {source}")
@@ -207,6 +212,14 @@ def _energy(target: Target, sources: Sources) -> Iterator[str]:
     yield from columns(rows, right=[False, False, False])
     for name, reason in energy.not_modelled.items():
         yield from _wrapped(f"not modelled: {name.replace('_', ' ')}: {reason}")
+
+
+def _simulated(side: SideBySide) -> Iterator[str]:
+    yield f"{simulated_text.title(side)} [modelled]"
+    rows = [simulated_text.head(side), *simulated_text.rows(side)]
+    yield from columns(rows, right=[False, *[True] * 7])
+    for line in simulated_text.verdicts(side):
+        yield from _wrapped(line)
 
 
 def _ann(profile: Profile, sources: Sources) -> Iterator[str]:

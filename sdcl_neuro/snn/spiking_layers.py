@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sdcl_neuro.devices import full_float32
 from sdcl_neuro.network.spec import Pair
 
 from .chip_ops import UNIT, chip_bias, chip_weight, straight_round
@@ -59,11 +60,12 @@ def synaptic_sums(
     """Summed input ``[T, B, C, h, w]``; for a neuron in integers the bias apart, ``[C, 1, 1]``."""
     folded = spikes.flatten(0, 1)
     if neuron.mode == "float":
-        return synapse(folded).unflatten(0, spikes.shape[:2]), None
+        with full_float32():
+            return synapse(folded).unflatten(0, spikes.shape[:2]), None
     scale = float(neuron.scale)
     # Reduced precision would not be the chip's; rounding mends what a fast algorithm
     # (Winograd, Fourier) may have left of an integer sum.
-    with torch.autocast(folded.device.type, enabled=False):
+    with torch.autocast(folded.device.type, enabled=False), full_float32():
         weight = chip_weight(synapse.weight.float(), scale)
         sums = straight_round(
             functional.conv2d(folded.float(), weight, None, synapse.stride, synapse.padding)

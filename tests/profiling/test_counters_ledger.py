@@ -131,7 +131,9 @@ def test_rapl_zones_that_do_not_count_twice(tmp_path: Path) -> None:
     with meter:
         (tmp_path / "intel-rapl:0" / "energy_uj").write_text("40")
     assert meter.readings[0].joules == pytest.approx(940e-6)
-    assert meter.readings[1].joules == 0.0  # measured, and nothing moved
+    still = meter.readings[1]
+    assert still.joules is None  # a device that is on takes some: nothing was measured
+    assert "did not move" in still.reason
 
 
 def test_rapl_that_vanishes_is_not_measured(tmp_path: Path) -> None:
@@ -158,6 +160,52 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Several(OneGpu):
+    """Three GPUs; the driver refuses the second one, and numbers the third one 2."""
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 3
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        if index == 1:
+            raise self.NVMLError("insufficient permissions")
+        return index
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
+        if uuid != "GPU-c":
+            raise self.NVMLError("not found")
+        return 2
+
+    def nvmlDeviceGetIndex(self, handle: int) -> int:
+        return handle
+
+    def nvmlDeviceGetName(self, handle: int) -> bytes:
+        return f"GPU number {handle}".encode()
+
+
+def test_a_gpu_that_nvml_refuses_hides_no_other(tmp_path: Path) -> None:
+    first, second, third, _ = find_counters(tmp_path, Several())
+    assert isinstance(first, Counter)
+    assert isinstance(second, Missing)
+    assert second.reason == "NVML refuses it: insufficient permissions"
+    assert isinstance(third, Counter)
+    assert third.name == "gpu 2 (GPU number 2)"
+
+
+def test_the_gpu_in_use_is_found_by_its_uuid(tmp_path: Path) -> None:
+    found, _ = find_counters(tmp_path, Several(), gpu="GPU-c")
+    assert isinstance(found, Counter)
+    assert found.name == "gpu 2 (GPU number 2)"
+    missing, _ = find_counters(tmp_path, Several(), gpu="GPU-x")
+    assert missing == Missing("gpu GPU-x", "NVML", "NVML does not find it: not found")
+
+
+def test_a_counter_that_does_not_move_measured_nothing() -> None:
+    with EnergyMeter([counter([7, 7])], sample_every_s=None) as meter:
+        pass
+    assert str(meter).startswith("fake: not measured (the counter did not move")
 
 
 def test_stages_nest_and_add_up() -> None:

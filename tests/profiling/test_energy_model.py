@@ -40,10 +40,10 @@ LOIHI1 = {
     "synchronisation": (0.0, math.inf),
 }
 # Davies 113 + 2.1 + 9 * 5.3 + 3.25 * 4 / 6 * 3.1, the updates being longest; SANA-FE 1800
-# + 7 * 4.1 + 3 * 6.5, and 1.2 times its slowest sender, 9 * 9.7 + 1.3 * 3.25 * (30 + 5.1), and its
+# + 7 * 4.1 + 3 * 6.5, and 1.1 times its slowest sender, 9 * 9.7 + 1.3 * 3.25 * (30 + 5.1), and its
 # slowest receiver, 1.3 * (6.5 * 4.7 + 3.25 * 16)
-LOIHI1_US = (1.0171, 13.55817)
-LOIHI1_STATIC_UJ = (96 * 1.0171e-3, 104.4 * 13.55817e-3)
+LOIHI1_US = (1.0171, 13.3524225)
+LOIHI1_STATIC_UJ = (96 * 1.0171e-3, 104.4 * 13.3524225e-3)
 LOIHI2 = {
     "synaptic_operations": (0.8 * 39 * 19.0, 1.2 * 39 * 27.4),
     "neuron_updates": (0.0, 1.2 * 66 * 120),
@@ -161,7 +161,7 @@ def test_chips_are_charged_for_weights_that_are_not_zero(make_net: Net) -> None:
     guessed = profile(half, record=record)
     assert guessed.totals.synops_nonzero is None
     assert guessed.to_dict()["layers"][1]["synops_nonzero"] is None
-    assert "by their share" in guessed.assumed[0]
+    assert "by their share" in str(guessed.assumed[0])
     assert "assumed: operations at weights that are not zero, in head" in str(guessed)
 
 
@@ -179,7 +179,7 @@ def test_engine_counts_what_a_hand_counts(
             if part != "static":
                 assert value == hand_profile.targets[name].energy.parts[part]
     assert run.assumed == ()
-    assert "even over cores" in hand_profile.assumed[0]
+    assert "even over cores" in str(hand_profile.assumed[0])
 
 
 def test_the_slowest_core_is_found_step_by_step(make_net: Net, spikes: NDArray[np.uint8]) -> None:

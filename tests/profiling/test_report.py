@@ -283,7 +283,7 @@ def test_badges_know_three_tags() -> None:
 def test_json_has_the_promised_shape(hand_profile: Profile, tmp_path: Path) -> None:
     hand_profile.to_json(tmp_path / "profile.json")
     data = json.loads((tmp_path / "profile.json").read_text())
-    assert data["schema"] == {"name": "sdcl_neuro.profile", "version": 1}
+    assert data["schema"] == {"name": "sdcl_neuro.profile", "version": 2}
     keys = {
         "name", "kind", "neurons", "synapses", "spikes_in", "spikes_out", "synops",
         "synops_nonzero", "updates", "activation_sparsity",

@@ -27,6 +27,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sdcl_neuro.devices import device_fault
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.extras import need, require
 from sdcl_neuro.processors import processors
@@ -47,11 +48,12 @@ class AheadBranch(nn.Module):
 
     Attributes:
         kind: one of `FRAME_BACKENDS`.
+        device: on which it computes; it cannot be moved.
     """
 
-    def __init__(self, kind: str, run: Run) -> None:
+    def __init__(self, kind: str, run: Run, device: torch.device) -> None:
         super().__init__()
-        self.kind, self._run = kind, run
+        self.kind, self.device, self._run = kind, device, run
 
     def forward(self, frames: Tensor) -> Tensor:
         """``[N, 3, 256, 128]``, normalised, to float32 ``[N, C, h, w]``; no gradients."""
@@ -80,7 +82,7 @@ def ahead_of_time(branch: nn.Module, kind: str, *, calibration: Tensor | None = 
         return branch
     folded = fold(branch)
     if kind.startswith("onnx"):
-        return AheadBranch(kind, _onnx(folded, calibration, eight_bits=kind == "onnx-int8"))
+        return AheadBranch(kind, _onnx(folded, calibration, eight_bits=kind == "onnx-int8"), device)
     half = torch.float32 if kind == "folded" else torch.bfloat16
     network = folded.to(memory_format=torch.channels_last).to(half)  # type: ignore[call-overload]
 
@@ -89,7 +91,7 @@ def ahead_of_time(branch: nn.Module, kind: str, *, calibration: Tensor | None = 
         maps: Tensor = network(given).float()
         return maps
 
-    return AheadBranch(kind, _compiled(network, device) if kind == "compiled" else run)
+    return AheadBranch(kind, _compiled(network, device) if kind == "compiled" else run, device)
 
 
 def check_kind(kind: str, device: torch.device) -> None:
@@ -141,14 +143,23 @@ def _compiled(network: nn.Module, device: torch.device) -> Run:
         try:
             # A CUDA graph writes into the same memory every time: float() copies what it made.
             maps = [compiled(part).float() for part in padded.split(COMPILED_BATCH)]
-        except torch._dynamo.exc.BackendCompilerFailed as error:
+        except Exception as error:
+            if device_fault(error) or not _compilers(error):
+                raise
+            said = (str(error).splitlines() or [type(error).__name__])[0][:120]
             raise EnvironmentFault(
-                f"torch could not compile the frame branch ({str(error).splitlines()[0][:120]})",
+                f"torch could not compile the frame branch ({said})",
                 hint="install a C++ compiler (on a GPU, Triton), or take another frame backend",
             ) from error
         return torch.cat(maps)[: len(frames)]
 
     return run
+
+
+def _compilers(error: BaseException) -> bool:
+    """Whether an error comes from torch's compiler or one that it calls (Triton, C++)."""
+    rooms = ("torch._dynamo", "torch._inductor", "triton")
+    return any(kind.__module__.startswith(rooms) for kind in type(error).__mro__)
 
 
 def _onnx(network: nn.Module, calibration: Tensor | None, *, eight_bits: bool) -> Run:

@@ -12,11 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdcl_neuro.devices import moved, named_device, wait_for
+from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.profiling.ledger import Ledger
 
 from ..frame_branch import normalise
+from ..frame_branch.ahead import AheadBranch
 from ..model import Sdcl, event_counts, event_features
 
 
@@ -25,15 +27,16 @@ class DenseSide:
 
     Args:
         model: SDCL; its own event branch is not used.
-        device: as torch names it; None takes a GPU where there is one.
+        device: as torch names it; None takes that of a frame branch made ready ahead of time, else
+            a GPU where there is one.
 
     Raises:
-        InputError: an unknown device.
+        InputError: an unknown device, or one for which the frame branch was not made ready.
         EnvironmentFault: a GPU that is not there.
     """
 
     def __init__(self, model: Sdcl, device: str | None = None) -> None:
-        self.device = named_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _device(model, device)
         self.model = model.to(self.device).eval()
 
     def new_ledger(self, *, keep: int | None = None) -> Ledger:
@@ -76,3 +79,19 @@ class DenseSide:
         counts = event_counts(spikes, frames=count)
         output = self.model.fuse(maps, moved(features, self.device), moved(counts, self.device))
         return functional.normalize(output.embedding)
+
+
+def _device(model: Sdcl, name: str | None) -> torch.device:
+    """Where the dense side computes; a frame branch made ready ahead of time stays where it is."""
+    branch = model.frame_branch
+    ready = branch.device if isinstance(branch, AheadBranch) else None
+    if name is None and ready is not None:
+        return ready
+    device = named_device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if ready is not None and device.type != ready.type:
+        raise InputError(
+            f"a frame branch made ready for {ready} ({branch.kind}) on {device}",
+            where="device",
+            hint=f"give the device {ready}, or make the branch ready on {device}",
+        )
+    return device

@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdcl_neuro.devices import torch_threads
+from sdcl_neuro.devices import gpu_uuid, torch_threads
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.network.record import LayerActivity, Record
-from sdcl_neuro.profiling.counters import EnergyMeter
+from sdcl_neuro.profiling.counters import EnergyMeter, find_counters
 from sdcl_neuro.profiling.ledger import Ledger
 
 from ..model import Sdcl
@@ -79,7 +79,7 @@ def infer(
     records: list[Record] = []
     chunks = [tracklets[start : start + batch] for start in range(0, len(tracklets), batch)]
     with (
-        EnergyMeter() as meter,
+        EnergyMeter(find_counters(gpu=gpu_uuid(dense.device))) as meter,
         torch_threads(shares.dense.count),
         torch.inference_mode(),
         EventWorker(event_backend, ledger, threads=shares.events) as worker,

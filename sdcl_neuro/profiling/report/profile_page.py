@@ -13,6 +13,7 @@ from .charts import IntervalRow, bar_chart, interval_chart
 from .fits import fits_section
 from .metrics import neurobench_section, power_section
 from .page import Section, Tile, join, page
+from .simulated import simulated_section
 from .tables import Cell, Number, Unknown, bullets, heading, paragraph, table
 
 
@@ -25,6 +26,7 @@ def profile_page(profile: Profile) -> str:
         energy_section(profile, sources),
         latency_section(profile),
         *([] if profile.rate_hz is None else [power_section(profile)]),
+        *([] if profile.simulated is None else [simulated_section(profile.simulated)]),
         fits_section(profile),
         dense_section(profile.ann, sources),
         constants_section(profile, sources),
@@ -43,6 +45,7 @@ def profile_page(profile: Profile) -> str:
             line
             for line in (
                 CONVENTIONS["zero_weights"].capitalize() + ".",
+                "" if profile.step is None else f"Step: {profile.step}.",
                 *(f"Assumed: {note}." for note in profile.assumed),
                 versions,
             )

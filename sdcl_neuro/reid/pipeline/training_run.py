@@ -34,6 +34,7 @@ from ..configuration import (
 from ..datasets import DataSet
 from ..metrics.verification import Verification, verification
 from ..training import Step, train
+from ..training.devices import choose_device
 from ..training.distributed import Group, process_group
 from ..training.objective import Objective
 from ..training.schedule import Schedule, make_schedule
@@ -90,9 +91,10 @@ def run_training(
         InputError: a folder that holds another training or other things, or data, model and
             settings that do not go together.
     """
-    with process_group() as group:
+    with process_group(configuration.training.device) as group:
         if not group.leads:
             say = _silent
+        choose_device(configuration.training, group)  # a refusal leaves no folder behind
         _claim(folder, configuration, group)
         if is_sdcl_checkpoint(folder / MODEL):
             say(f"{folder} holds the finished training of this configuration")

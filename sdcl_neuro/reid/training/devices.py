@@ -6,6 +6,7 @@ import os
 
 import torch
 
+from sdcl_neuro.devices import named_device
 from sdcl_neuro.errors import EnvironmentFault
 
 from .distributed import Group
@@ -16,7 +17,8 @@ def choose_device(settings: Settings, group: Group) -> torch.device:
     """The device of this process.
 
     Raises:
-        EnvironmentFault: a GPU is asked for and there is none.
+        InputError: a name that torch does not know.
+        EnvironmentFault: a GPU is asked for and there is none, or not as many.
     """
     if settings.device == "cpu" or (settings.device == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
@@ -28,7 +30,7 @@ def choose_device(settings: Settings, group: Group) -> torch.device:
         )
     if group.size > 1:
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device("cuda" if settings.device == "auto" else settings.device)
+    return torch.device("cuda") if settings.device == "auto" else named_device(settings.device)
 
 
 def choose_precision(settings: Settings, device: torch.device) -> torch.dtype:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -53,21 +54,31 @@ class Group:
 ALONE = Group()
 
 
+PATIENCE = timedelta(hours=12)
+"""How long a process waits for another that fills a cache or saves alone; torchrun ends all when
+one ends."""
+
+
 @contextmanager
-def process_group() -> Iterator[Group]:
-    """The group that `torchrun` made, if it did; gloo on CPUs, NCCL where there are GPUs.
+def process_group(device: str = "auto") -> Iterator[Group]:
+    """The group that `torchrun` made, if it did; gloo for CPUs, and NCCL for GPUs.
+
+    Args:
+        device: on which it trains, as the settings name it: tensors of a CPU go through gloo even
+            where there are GPUs.
 
     Raises:
-        EnvironmentFault: the processes do not find each other.
+        EnvironmentFault: the processes do not find each other, or are more than the GPUs.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield ALONE
         return
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    if backend == "nccl":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    on_gpus = torch.cuda.is_available() and not device.startswith("cpu")
+    if on_gpus:
+        _take_gpu()
     try:
-        distributed.init_process_group(backend)
+        backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
+        distributed.init_process_group(backend, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise EnvironmentFault(
             f"the processes do not find each other: {' '.join(str(error).split())}",
@@ -77,6 +88,21 @@ def process_group() -> Iterator[Group]:
         yield Group(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
+
+
+def _take_gpu() -> None:
+    """Make this process' GPU the current one."""
+    rank, found = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    processes = os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"])
+    hint = f"give --nproc-per-node {found or 1} at most, or training.device=cpu"
+    if 0 < found <= rank:
+        what = f"{processes} processes on a machine with {found} GPU(s), one for each is needed"
+        raise EnvironmentFault(what, where="torchrun", hint=hint)
+    try:
+        torch.cuda.set_device(rank)
+    except RuntimeError as error:
+        what = f"GPU {rank} cannot be used ({str(error).splitlines()[0]})"
+        raise EnvironmentFault(what, where="torchrun", hint=hint) from error
 
 
 def gathered(part: Tensor, group: Group) -> Tensor:

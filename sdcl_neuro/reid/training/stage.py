@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sdcl_neuro.devices import full_float32
 from sdcl_neuro.errors import CheckFailed
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.snn.event_branch import EventBranch
@@ -135,11 +136,12 @@ class StageRun:
         # Whatever a layer draws follows from the step, so that it needs no state.
         torch.manual_seed(self.settings.seed * 1_000_003 + step * self.group.size + self.group.rank)
         labels = [self.schedule.classes[request.position] for request in asked]
-        judged: Judged = wrapped(stack(samples, labels, device=self.device))
         for group in self.optimiser.param_groups:
             group["lr"] = self.span.rate(step)
         self.optimiser.zero_grad(set_to_none=True)
-        judged.loss.backward()
+        with full_float32():  # what is to be faster than float32 is cast to bfloat16
+            judged: Judged = wrapped(stack(samples, labels, device=self.device))
+            judged.loss.backward()
         self.optimiser.step()
         return judged
 

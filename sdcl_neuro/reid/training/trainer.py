@@ -130,10 +130,9 @@ def _steps(
             loader.store.clear()  # it may hold maps in place of frames
         for step in run.steps(loader):
             done = step.step + 1
-            if settings.validate_every and done % settings.validate_every == 0 and group.leads:
-                step = replace(
-                    step, validation=validate(run.objective, data, clip, schedule.held_out)
-                )
+            if settings.validate_every and done % settings.validate_every == 0:
+                judged = validate(run.objective, data, clip, schedule.held_out, group=group)
+                step = replace(step, validation=judged)
             if records is not None:
                 records.write(step)
                 if done == span.last or done % settings.checkpoint_every == 0:

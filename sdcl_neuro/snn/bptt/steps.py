@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sdcl_neuro.devices import device_fault
+
 from .kernels import ATAN, FAST_SIGMOID
 
 GRAPHS = 64
@@ -89,6 +91,8 @@ def run(function: Callable[..., Any], *arguments: Any) -> Any:
         with _more_graphs():
             return _compiled(function)(*(variable(each, device) for each in arguments))
     except Exception as error:  # whatever a compiler stumbles over, the result is the same
+        if device_fault(error):  # more memory is what the other form needs
+            raise
         _refused.add(function)
         what = f"torch.compile failed ({type(error).__name__}); going on without it"
         warnings.warn(what, stacklevel=2)

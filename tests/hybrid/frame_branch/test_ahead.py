@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
-from sdcl_neuro.hybrid.frame_branch import SmallNet, frame_branch
+from sdcl_neuro.hybrid.frame_branch import SmallNet, ahead, frame_branch
 from sdcl_neuro.hybrid.frame_branch.ahead import FRAME_BACKENDS, ahead_of_time
 
 # Least cosine of the pooled maps with the eager ones'.
@@ -85,6 +85,33 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, str(tmp_path / "g++")))
     with pytest.raises(EnvironmentFault, match=r"could not compile .*; install a C\+\+ compiler"):
         ready(torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("kind", ["TritonMissing", "GPUTooOldForTriton"])
+def test_without_triton_it_is_one_line(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """What a GPU's compiler raises is not one of torch's own compiler errors."""
+    error = getattr(torch._inductor.exc, kind)
+
+    def compiled(network: nn.Module, **how: object) -> object:
+        def fail(given: torch.Tensor) -> torch.Tensor:
+            raise error.__new__(error)
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    run = ahead._compiled(nn.Identity(), torch.device("cuda"))
+    with pytest.raises(EnvironmentFault, match=r"could not compile .*Triton"):
+        run(torch.zeros(1, 3, 8, 8))
+
+
+def test_out_of_memory_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(given: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch, "compile", lambda network, **how: fail)
+    run = ahead._compiled(nn.Identity(), torch.device("cuda"))
+    with pytest.raises(torch.OutOfMemoryError):
+        run(torch.zeros(1, 3, 8, 8))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -1,0 +1,63 @@
+"""A simulator's figures and the model's as rows of text, for terminal and report alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .interval import figure
+from .simulated import FIGURES, PARTS_NOTE, Row, SideBySide
+
+MOST_ROWS = 64
+"""Steps that are listed one by one; beyond them the file in JSON has the rest."""
+DRAINING = (
+    "while the last spikes pass through the layers, biased and recurrent neurons go on spiking in "
+    "the simulator; the model counts the spikes of the run alone"
+)
+
+
+def head(side: SideBySide) -> tuple[str, ...]:
+    """Titles of the columns."""
+    name = side.simulated.simulator
+    return (
+        "step", f"{name} us", "model us", f"{name} uJ", "model uJ", f"{name} messages",
+        "model messages", "hops",
+    )  # fmt: skip
+
+
+def rows(side: SideBySide) -> list[tuple[str, ...]]:
+    """Every chip step of the mean sample up to `MOST_ROWS`, then the whole sample."""
+    listed = list(side.rows())
+    kept = [_cells(row) for row in listed[:MOST_ROWS]]
+    if len(listed) > MOST_ROWS:
+        kept.append((f"{len(listed) - MOST_ROWS} more in the JSON", *[""] * 7))
+    return [*kept, _cells(side.whole())]
+
+
+def verdicts(side: SideBySide) -> Sequence[str]:
+    """In how many samples and steps the model's interval holds the simulator's figure."""
+    lines = []
+    for name in FIGURES:
+        held, of = side.contained(name)
+        steps, of_steps = side.steps_contained(name)
+        said = "contained" if held == of else "NOT contained"
+        lines.append(
+            f"{name}: {said} in the model's interval in {held} of {of} sample(s), "
+            f"{steps} of {of_steps} steps"
+        )
+    return [*lines, PARTS_NOTE, DRAINING]
+
+
+def title(side: SideBySide) -> str:
+    """Which simulator ran what."""
+    one = side.simulated
+    return (
+        f"{one.simulator} {one.version} and the model, step by step on {one.target}, mean of "
+        f"{len(one.samples)} sample(s)"
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.name, figure(row.time_us), str(row.modelled_us), figure(row.energy_uj),
+        str(row.modelled_uj), figure(row.messages), str(row.modelled_messages), figure(row.hops),
+    )  # fmt: skip
