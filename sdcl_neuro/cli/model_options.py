@@ -68,6 +68,23 @@ def open_model(args: argparse.Namespace, spikes: NDArray[np.uint8] | None = None
     return as_model(args.model, sample=spikes, **model_options(args))
 
 
+def open_with_spikes(args: argparse.Namespace) -> tuple[Model, NDArray[np.uint8]]:
+    """Read a verb's model and its input spikes.
+
+    An array says the shape that a model's file leaves open. In ``.nirdata`` neurons are flat and
+    events have times, so there the model says shape and step.
+    """
+    from sdcl_neuro.network.nirdata import read_input
+    from sdcl_neuro.network.spike_file import is_nirdata, read_spikes
+
+    if not is_nirdata(args.spikes):
+        spikes = read_spikes(args.spikes)
+        return open_model(args, spikes), spikes
+    model = open_model(args)
+    step_s = None if model.step is None else model.step.seconds
+    return model, read_input(args.spikes, shape=model.input_shape, step_s=step_s)
+
+
 def _shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None

@@ -9,14 +9,18 @@ from pathlib import Path
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 
-from .model_options import add_model_options, open_model
+from .model_options import add_model_options, open_with_spikes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("model", metavar="MODEL", help="a checkpoint folder, .nir or .net")
     parser.add_argument(
-        "--spikes", metavar="IN", type=Path, required=True, help=".npz or .h5, 'spikes' [T, B, ...]"
+        "--spikes",
+        metavar="IN",
+        type=Path,
+        required=True,
+        help=".npz or .h5, 'spikes' [T, B, ...], or .nirdata",
     )
     parser.add_argument(
         "--hw",
@@ -62,7 +66,6 @@ def execute(args: argparse.Namespace) -> int:
     """Run, price, print, write what was asked for, and return 0."""
     from sdcl_neuro.conversion.costs import profile
     from sdcl_neuro.hardware import load_profile
-    from sdcl_neuro.network.spike_file import read_spikes
     from sdcl_neuro.profiling.baseline import compare, read_baseline
 
     names = [name.strip() for name in args.hw.split(",") if name.strip()]
@@ -70,8 +73,7 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError("no hardware named", where="--hw", hint="see sdcl-neuro hw list")
     targets = [load_profile(name) for name in names]
     baseline = read_baseline(args.baseline) if args.baseline else {}
-    spikes = read_spikes(args.spikes)
-    model = open_model(args, spikes)
+    model, spikes = open_with_spikes(args)
     model.need_integer()
     _check_simulator(args, [target.name for target in targets])
     if not args.quiet:

@@ -15,13 +15,19 @@ from sdcl_neuro.network.record import LayerActivity, Record
 from sdcl_neuro.processors import settle
 
 from . import threads_argument
-from .model_options import add_model_options, open_model, print_provenance, provenance_json
+from .model_options import (
+    add_model_options,
+    open_model,
+    open_with_spikes,
+    print_provenance,
+    provenance_json,
+)
 
 if TYPE_CHECKING:
     from sdcl_neuro.conversion.model import Model
 
 SCHEMA = {"name": "sdcl_neuro.run", "version": 1}
-ENDINGS = (".npz", ".h5")
+ENDINGS = (".npz", ".h5", ".nirdata")
 OPTIONS = {"timeout_s": "--timeout", "run_cfg": "--run-cfg", "sanafe": "--sanafe"}
 """Options of single backends: keyword and spelling."""
 
@@ -30,10 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("model", metavar="MODEL", help="a checkpoint folder, .nir or .net")
     parser.add_argument(
-        "--spikes", metavar="IN", type=Path, required=True, help=".npz or .h5, 'spikes' [T, B, ...]"
+        "--spikes",
+        metavar="IN",
+        type=Path,
+        required=True,
+        help=".npz or .h5, 'spikes' [T, B, ...], or .nirdata",
     )
     parser.add_argument(
-        "--out", metavar="OUT", type=Path, required=True, help=".npz or .h5, layer_0, layer_1, ..."
+        "--out",
+        metavar="OUT",
+        type=Path,
+        required=True,
+        help=".npz, .h5 or .nirdata: layer_0, layer_1, ...",
     )
     parser.add_argument("--backend", choices=list(BACKENDS), default=BASE, help=help_line())
     parser.add_argument(
@@ -90,10 +104,9 @@ def execute(args: argparse.Namespace) -> int:
 def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> tuple[Record, Model]:
     """Through any backend, all spikes in memory."""
     from sdcl_neuro.conversion.backends.run import run
-    from sdcl_neuro.network.spike_file import read_spikes, write_spikes
+    from sdcl_neuro.network.spike_file import write_spikes
 
-    spikes = read_spikes(args.spikes)
-    model = open_model(args, spikes)
+    model, spikes = open_with_spikes(args)
     record = run(
         model,
         spikes,
@@ -102,8 +115,22 @@ def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> tuple[Re
         device=args.device,
         **_options(args),
     )
-    write_spikes(args.out, record)
+    write_spikes(args.out, record, step_s=_step(args, model, record))
     return record, model
+
+
+def _step(args: argparse.Namespace, model: Model, record: Record) -> float | None:
+    """The step that a ``.nirdata`` states; said where none is known, and what it leaves out."""
+    if args.out.suffix != ".nirdata":
+        return None
+    if record.readouts:
+        raise InputError(
+            "it holds no read-outs", where=args.out.name, hint="write .npz or .h5 in its place"
+        )
+    seconds = None if model.step is None else model.step.seconds
+    if seconds is None:
+        print("assumed  dt of the .nirdata: 1 (time in steps): the model states no step")
+    return seconds
 
 
 def _run_in_pieces(args: argparse.Namespace, layers: list[int] | None) -> tuple[Record, Model]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
 
-from .model_options import add_model_options, open_model
+from .model_options import add_model_options, open_model, open_with_spikes
+
+if TYPE_CHECKING:
+    from sdcl_neuro.conversion.model import Model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recorded",
         metavar="FILE",
         type=Path,
-        help="compare with spikes recorded elsewhere, on a board or in another simulator: .npz or "
-        ".h5 with layer_0, layer_1, ... as `run --out` writes, and the input as spikes or --spikes",
+        help="compare with spikes recorded elsewhere, on a board or in another simulator: "
+        ".npz, .h5 or .nirdata with layer_0, layer_1, ... as `run --out` writes, and the input as "
+        "spikes or --spikes",
     )
     parser.add_argument(
         "--recorded-shift",
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "found, and stated, if left out",
     )
     parser.add_argument(
-        "--spikes", metavar="IN", type=Path, help="input, .npz or .h5; random if left out"
+        "--spikes", metavar="IN", type=Path, help="input, .npz, .h5 or .nirdata; random if left out"
     )
     parser.add_argument("--steps", metavar="T", type=int, help="of random input (16)")
     parser.add_argument("--samples", metavar="B", type=int, help="of random input (1)")
@@ -59,14 +61,14 @@ def execute(args: argparse.Namespace) -> int:
     shift = _numbers(args.recorded_shift, "--recorded-shift")
     if shift is not None and args.recorded is None:
         raise InputError("--recorded-shift without --recorded", hint="give --recorded FILE")
-    spikes = _spikes(args)
+    model, spikes = _model_and_spikes(args)
     from sdcl_neuro.conversion.parity.verify import verify
 
     if not args.quiet:
         with_file = [] if args.recorded is None else [str(args.recorded)]
         print(f"comparing {args.model} with {', '.join(names + with_file)}", file=sys.stderr)
     certificate = verify(
-        open_model(args, spikes if isinstance(spikes, np.ndarray) else None),
+        model,
         spikes=spikes,
         against=names,
         layers=layers,
@@ -105,8 +107,8 @@ def _names(args: argparse.Namespace) -> list[str]:
     return [name for name in (part.strip() for part in args.against.split(",")) if name]
 
 
-def _spikes(args: argparse.Namespace) -> Any:
-    """The file's spikes, or random input as described."""
+def _model_and_spikes(args: argparse.Namespace) -> tuple[Model, Any]:
+    """The model, and the file's spikes, or random input as described."""
     described = {
         name: value
         for name in ("steps", "samples", "rate", "seed")
@@ -116,14 +118,12 @@ def _spikes(args: argparse.Namespace) -> Any:
         if described:
             names = ", ".join(f"--{name}" for name in described)
             raise InputError(f"{names} describe random input", hint="leave them or --spikes out")
-        from sdcl_neuro.network.spike_file import read_spikes
-
-        return read_spikes(args.spikes)
+        return open_with_spikes(args)
     if args.recorded is not None and not described:
-        return None  # the input that was recorded
+        return open_model(args), None  # the input that was recorded
     from sdcl_neuro.conversion.parity.verify import RandomInput
 
-    return RandomInput(**described)
+    return open_model(args), RandomInput(**described)
 
 
 def _numbers(text: str | None, option: str) -> list[int] | None:

@@ -26,7 +26,7 @@ def ending_of(path: Path) -> str:
         raise InputError(
             f"unknown ending {path.suffix!r} of a spike file",
             where=str(path),
-            hint="use .npz or .h5",
+            hint="use .npz, .h5 or .nirdata",
         )
     return ending
 

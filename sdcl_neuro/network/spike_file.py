@@ -1,4 +1,4 @@
-"""Spikes in files: ``.npz``, or ``.h5`` for long recordings.
+"""Spikes in files: ``.npz``, ``.h5`` for long recordings, or NIR's ``.nirdata`` (`nirdata`).
 
 An input file has ``spikes``, uint8 ``[T, B, ...]``. An output file has ``layer_0``, ``layer_1``
 and so on, uint8 ``[T, B, *out_shape]``, for the layers that were asked for; of read-outs,
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
 
+from . import nirdata
 from .record import Record
 from .spike_arrays import ending_of, read_arrays
 
@@ -36,13 +37,15 @@ _H5_CHUNK_BYTES = 1 << 20
 
 
 def read_spikes(path: Path | str) -> Spikes:
-    """Read the input spikes ``[T, B, ...]`` of a ``.npz`` or ``.h5`` file.
+    """Read the input spikes ``[T, B, ...]`` of a ``.npz``, ``.h5`` or ``.nirdata`` file.
 
     Raises:
         InputError: the file is absent, of another kind, damaged, has no ``spikes``, or holds
             something else than whole numbers from 0 to 255 of rank 3 (``[T, B, N]``) or
             5 (``[T, B, C, H, W]``) with no empty axis.
     """
+    if is_nirdata(path):
+        return nirdata.read_input(path)
     found, names = read_arrays(path, lambda name: name == KEY)
     if KEY not in found:
         what = f"no array {KEY!r} among {names}"
@@ -51,7 +54,7 @@ def read_spikes(path: Path | str) -> Spikes:
 
 
 def read_layers(path: Path | str) -> tuple[dict[int, Spikes], Spikes | None]:
-    """Read the layers' spikes of a ``.npz`` or ``.h5`` file, ``layer_0``, ``layer_1`` and so on.
+    """Read the layers' spikes of a file, ``layer_0``, ``layer_1`` and so on.
 
     Returns:
         Layer index to spikes ``[T, B, *out_shape]``, and the input ``spikes`` if it is there, too.
@@ -59,6 +62,8 @@ def read_layers(path: Path | str) -> tuple[dict[int, Spikes], Spikes | None]:
     Raises:
         InputError: as `read_spikes`, for each array; no layer at all is an error as well.
     """
+    if is_nirdata(path):
+        return nirdata.read_layer_nodes(path)
     found, names = read_arrays(path, lambda name: name == KEY or LAYER.fullmatch(name) is not None)
     checked = {name: check_spikes(found[name], where=f"{path}: {name}") for name in found}
     given = checked.pop(KEY, None)
@@ -69,8 +74,16 @@ def read_layers(path: Path | str) -> tuple[dict[int, Spikes], Spikes | None]:
     return dict(sorted(layers.items())), given
 
 
+def is_nirdata(path: Path | str) -> bool:
+    """Whether a file is NIR's data format, by its ending."""
+    return Path(path).suffix.lower() == nirdata.ENDING
+
+
 def write_spikes(
-    path: Path | str, source: Record | Mapping[int, NDArray[np.uint8]] | NDArray[np.uint8]
+    path: Path | str,
+    source: Record | Mapping[int, NDArray[np.uint8]] | NDArray[np.uint8],
+    *,
+    step_s: float | None = None,
 ) -> None:
     """Write layers' spikes as ``layer_K``, or one array as ``spikes``; whole or not at all.
 
@@ -78,10 +91,14 @@ def write_spikes(
     numbers, and ``readout_K_unit``, how many of them make one unit of the model.
 
     Args:
-        path: ends in ``.npz`` or ``.h5``.
+        path: ends in ``.npz``, ``.h5`` or ``.nirdata``, which keeps no read-outs.
         source: a run's record, a mapping from layer index to spikes, or input spikes.
+        step_s: length of a step in seconds, which ``.nirdata`` states; None counts in steps.
     """
     path = Path(path)
+    if is_nirdata(path):
+        _write_nirdata(path, source, 1.0 if step_s is None else step_s)
+        return
     ending = ending_of(path)
     arrays: dict[str, NDArray[Any]]
     if isinstance(source, np.ndarray):
@@ -100,6 +117,26 @@ def write_spikes(
                 np.savez_compressed(stream, allow_pickle=False, **arrays)
         else:
             _write_h5(temporary, arrays)
+
+
+def _write_nirdata(
+    path: Path,
+    source: Record | Mapping[int, NDArray[np.uint8]] | NDArray[np.uint8],
+    step_s: float,
+) -> None:
+    """Write nodes that are named as the layers are, where a record knows their names."""
+    if isinstance(source, np.ndarray):
+        values = check_spikes(source, where=str(path))
+        nirdata.write_nodes(path, {nirdata.INPUT: (values, None)}, step_s=step_s)
+        return
+    layers = source.spikes if isinstance(source, Record) else source
+    known = [entry.name for entry in source.activity] if isinstance(source, Record) else []
+    use = len(set(known)) == len(known) and nirdata.INPUT not in known
+    nodes = {
+        known[index] if use and index < len(known) else f"layer_{index}": (layers[index], index)
+        for index in sorted(layers)
+    }
+    nirdata.write_nodes(path, nodes, step_s=step_s)
 
 
 def write_spike_blocks(path: Path | str, blocks: Iterable[Spikes]) -> tuple[int, ...]:
