@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -80,21 +80,20 @@ def _strict_products() -> Callable[[], None]:
     try:
         before = torch.get_float32_matmul_precision()
     except RuntimeError:  # someone has used the newer interface, which the older one refuses
-        backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
-        return _strict(backends)
+        backends: Any = torch.backends
+        return _strict([backends.cuda.matmul, backends.mkldnn.matmul])
     torch.set_float32_matmul_precision("highest")
     return lambda: torch.set_float32_matmul_precision(before)
 
 
 def _strict_convolutions() -> Callable[[], None]:
     """Forbid less than float32 in a GPU's convolutions; return what allows it again."""
+    newer: Any = cast("Any", torch.backends.cudnn).conv
     try:
         before = torch.backends.cudnn.allow_tf32
     except RuntimeError:
-        backend: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-        return _strict([backend])
+        return _strict([newer])
     torch.backends.cudnn.allow_tf32 = False
-    newer: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     # A setting for all backends still holds where the older interface has none of its own.
     also = _strict([newer]) if newer.fp32_precision == "tf32" else None
 
