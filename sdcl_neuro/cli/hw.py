@@ -144,8 +144,9 @@ def _fit(args: argparse.Namespace) -> int:
     if not isinstance(network, BranchDescription):
         print_provenance(network)
     if args.json:
-        from_model = not isinstance(network, BranchDescription)
-        said = provenance_json(network) if from_model else {"step": None, "assumed": []}
+        said: dict[str, Any] = {"step": None, "assumed": []}
+        if not isinstance(network, BranchDescription):
+            said = provenance_json(network)
         write_json(args.json, found.to_dict() | said)
     if args.html:
         from sdcl_neuro.profiling.report import fit_page

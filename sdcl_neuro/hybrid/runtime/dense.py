@@ -83,15 +83,14 @@ class DenseSide:
 
 def _device(model: Sdcl, name: str | None) -> torch.device:
     """Where the dense side computes; a frame branch made ready ahead of time stays where it is."""
-    branch = model.frame_branch
-    ready = branch.device if isinstance(branch, AheadBranch) else None
+    ready = model.frame_branch if isinstance(model.frame_branch, AheadBranch) else None
     if name is None and ready is not None:
-        return ready
+        return ready.device
     device = named_device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if ready is not None and device.type != ready.type:
+    if ready is not None and device.type != ready.device.type:
         raise InputError(
-            f"a frame branch made ready for {ready} ({branch.kind}) on {device}",
+            f"a frame branch made ready for {ready.device} ({ready.kind}) on {device}",
             where="device",
-            hint=f"give the device {ready}, or make the branch ready on {device}",
+            hint=f"give the device {ready.device}, or make the branch ready on {device}",
         )
     return device
