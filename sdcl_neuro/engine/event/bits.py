@@ -114,7 +114,8 @@ def tally(words, rows, order, classes, fans, counts):  # type: ignore[no-untyped
             kind, counted = classes[y], uint64(0)
         for t in range(steps):
             for w in range(uint64(words.shape[2])):
-                add_flags(counts, w << uint64(6), words[t, y, w])
+                if words[t, y, w]:
+                    add_flags(counts, w << uint64(6), words[t, y, w])
         counted += steps
     found = weigh(counts, fans, kind)
     return spikes + found[0], operations + found[1], used + found[2]

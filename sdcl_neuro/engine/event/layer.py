@@ -13,6 +13,7 @@ from sdcl_neuro.network.spike_file import Spikes
 
 from . import bits, kernels
 from .kernels import AT_ONCE
+from .neuron_step import CELL
 from .plan import Plan
 from .population import Population, aligned
 from .vectors import RUN_BYTES
@@ -79,7 +80,10 @@ class Layer:
         height, lanes = share.needed[1] - share.needed[0], plan.target.lanes
         self._voltage = aligned((height, lanes), np.int32)
         self._current = aligned((height if plan.has_current else 0, lanes), np.int32)
-        self._asleep = aligned((height,), np.uint64)
+        lazy, cells = plan.only_decays, lanes // CELL
+        self._asleep = aligned((0 if lazy else height * plan.marks,), np.uint64)
+        self._visited = aligned((height * cells if lazy else 0,), np.uint32)
+        self._steps = 0
         self._before = aligned((1, 1, plan.target.words), np.uint64)
         self.totals = aligned((12,), np.int64)
         self._span = np.array(
@@ -95,8 +99,9 @@ class Layer:
     def reset(self) -> None:
         """A clean state."""
         self._voltage[:] = self.plan.rest
-        for array in (self._current, self._asleep, self._before, self.totals):
+        for array in (self._current, self._asleep, self._visited, self._before, self.totals):
             array[...] = 0
+        self._steps = 0
 
     def run(
         self, words: Words, sent: Words, scratch: Scratch, *, rate: float,
@@ -116,9 +121,11 @@ class Layer:
         kernels.advance(
             *(words, words.view(np.uint8), sent, sent.view(np.uint32), self._before),
             *(feed, echo, windows, stream, plan.bias, plan.neuron, self._span),
-            *(scratch.spots, scratch.sums(plan), scratch.reached),
-            *(*self._states, self._asleep, self.totals),
+            *(scratch.spots, scratch.sums(plan)),
+            *(scratch.touched[: plan.marks], scratch.reached, *self._states),
+            *(self._asleep, self._visited, np.uint64(self._steps), self.totals),
         )
+        self._steps += len(sent)
         if plan.echo is not None:
             one = plan.classes[:1]
             self.totals[11] += bits.tally(
@@ -133,10 +140,15 @@ class Layer:
     @property
     def nbytes(self) -> int:
         """Memory of its states."""
-        return self._voltage.nbytes + self._current.nbytes
+        return self._voltage.nbytes + self._current.nbytes + self._visited.nbytes
 
     def counts(self) -> NDArray[np.int64]:
         """int64 ``[9]``, in the order of `totals.COUNTED`."""
+        if len(self._visited):  # what cells at rest have missed counts, too
+            now = np.uint64(self._steps)
+            kernels.settle(
+                self._states[0], self._visited, now, self.plan.neuron, self._span, self.totals
+            )
         out, clipped, wrapped, moved = self.totals[:4].tolist()
         arrived, operations, used, echoed = self.totals[8:].tolist()
         recurrent, nonzero = 0, used + echoed
@@ -158,7 +170,7 @@ class Scratch:
     """Buffers of a band that hold nothing between layers.
 
     Attributes:
-        spots, reached, counts, plane, stream: see `kernels`, `bits` and `window_kernels`.
+        spots, touched, reached, counts, plane, stream: see `kernels`, `bits` and `window_kernels`.
     """
 
     def __init__(self, populations: Sequence[Population], plans: Sequence[Plan]) -> None:
@@ -166,7 +178,9 @@ class Scratch:
         for dtype in {plan.feed.dtype for plan in plans}:
             size = max(_tile_elements(plan) for plan in plans if plan.feed.dtype is dtype)
             self._sums[dtype] = aligned((size,), dtype)
-        self.reached = aligned((max([1, *(plan.tile_rows for plan in plans)]),), np.uint64)
+        most = max([1, *(plan.tile_rows * plan.marks for plan in plans)])
+        self.reached = aligned((most,), np.uint64)
+        self.touched = aligned((max([1, *(plan.marks for plan in plans)]),), np.uint64)
         widest = max(population.lanes for population in populations)
         self.spots = aligned((widest + AT_ONCE,), np.uint64)
         self.stream = aligned((max([0, *(p.windows.stream_bytes for p in plans)]),), np.uint8)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 
 from sdcl_neuro.compiling.llvm import (
     I32,
@@ -103,6 +103,56 @@ def _step_code(*, clips: bool, currents: bool) -> Callable[..., Value]:
         return context.make_tuple(builder, signature.return_type, words)
 
     return generate
+
+
+@intrinsic
+def catch_up(typingctx, voltage, position, kept, threshold, missed):  # type: ignore[no-untyped-def]
+    """Decay `CELL` membranes by as many steps as they missed without input, bias or current.
+
+    One that fired in its last step starts from zero, as `step_plain` has it. Where nothing moves in
+    a step, nothing will in the next: the rest of the steps is passed over.
+
+    Args:
+        voltage, position: int32, the states from ``position`` on.
+        kept, threshold: as in `plan.Plan.neuron`.
+        missed: how many steps, at least one.
+
+    Returns:
+        How often a membrane moved, all of them together.
+    """
+    del typingctx, position, kept, threshold, missed
+    word = types.uint64
+    return word(voltage, word, types.int32, types.int32, word), _catch_up_code
+
+
+def _catch_up_code(context: Value, builder: Value, signature: Value, args: Value) -> Value:
+    lanes = ir.VectorType(I32, CELL)
+    one, zero = ir.Constant(I64, 1), constant(32, CELL, 0)
+    place = pointer_at(context, builder, signature.args[0], args[0], args[1], lanes)
+    kept, threshold = (splat(builder, value, lanes) for value in args[2:4])
+    state, left, moves = (cgutils.alloca_once(builder, kind) for kind in (lanes, I64, I64))
+    builder.store(load(builder, place, 32), state)
+    builder.store(args[4], left)
+    builder.store(ir.Constant(I64, 0), moves)
+    body, done = (builder.append_basic_block(f"catch_up.{name}") for name in ("step", "done"))
+    builder.branch(body)
+    builder.position_at_end(body)
+    before = builder.load(state)
+    had_fired = builder.icmp_signed(">", before, threshold)
+    after = _decayed(builder, builder.select(had_fired, zero, before), kept)
+    builder.store(after, state)
+    moved = builder.or_(builder.icmp_signed("!=", after, before), had_fired)
+    bits = builder.bitcast(moved, ir.IntType(CELL))
+    count = builder.zext(builder.ctpop(bits), I64)
+    builder.store(builder.add(builder.load(moves), count), moves)
+    rest = builder.sub(builder.load(left), one)
+    builder.store(rest, left)
+    more = builder.icmp_unsigned("!=", rest, ir.Constant(I64, 0))
+    some = builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(CELL), 0))
+    builder.cbranch(builder.and_(more, some), body, done)
+    builder.position_at_end(done)
+    store(builder, builder.load(state), place, 32)
+    return builder.load(moves)
 
 
 step_plain = _step(clips=False, currents=False)

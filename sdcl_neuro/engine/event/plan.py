@@ -14,6 +14,7 @@ from sdcl_neuro.network.spec import IntLayer, IntNeuron
 
 from ..check import largest_sum
 from .kernels import CLIPPED, FULL, PLAIN
+from .neuron_step import CELL
 from .population import Population
 from .synapses import Synapses, as_convolution, echo_of, feed_of, lane_type
 from .windows import Windows, windows_of
@@ -41,6 +42,8 @@ class Plan:
         bias: int32 ``[lanes]``, already shifted into the state; the same for every row.
         neuron: int32 ``[5]``: share kept of the current and of the membrane (of 4096), threshold
             in the state, bits of a sum above those a convolution keeps, and the kind of step.
+        only_decays: whether a neuron that receives nothing can only decay, and not fire: it need
+            not be visited until it receives something.
         rest: int32 ``[lanes]``, a row of membranes before the first step.
         classes, order: uint64 ``[H_in]``, which row of `fans` an input row has; and the rows in
             the order of their classes.
@@ -55,6 +58,7 @@ class Plan:
     windows: Windows
     bias: Int32
     neuron: Int32
+    only_decays: bool
     rest: Int32
     classes: NDArray[np.uint64]
     order: NDArray[np.uint64]
@@ -66,6 +70,11 @@ class Plan:
     def tile_rows(self) -> int:
         """Rows of a tile."""
         return max(1, min(self.target.height, TILE_LANES // self.target.lanes))
+
+    @property
+    def marks(self) -> int:
+        """Words of a row that have a bit for each cell."""
+        return -(-self.target.lanes // (64 * CELL))
 
     @property
     def has_current(self) -> bool:
@@ -113,7 +122,8 @@ def plan_layer(layer: IntLayer, source: tuple[int, ...], largest: int) -> Plan:
         echo=echo_of(layer, dtype),
         windows=windows_of(before, after, *as_convolution(layer, before), dtype),
         bias=after.spread((row * bias).astype(np.int32)).reshape(-1).astype(np.int32),
-        neuron=_neuron(layer, largest),
+        neuron=(neuron := _neuron(layer, largest)),
+        only_decays=not np.any(bias) and int(neuron[4]) != FULL and int(neuron[2]) >= 0,
         rest=after.spread(row * FIRED).reshape(-1).astype(np.int32),
         classes=classes,
         order=np.argsort(classes, kind="stable").astype(np.uint64),

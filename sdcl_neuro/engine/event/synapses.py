@@ -9,7 +9,7 @@ stride. Grouped convolutions are filled up with zeros, too.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ class Synapses:
     Attributes:
         source, target: the populations.
         weight: of `dtype`, ``[C_in, kH, row]``, the rows of taps as `_taps` lays them out.
-        columns: uint64 ``[4, octets of a row]`` without the octets' own offset; see `arguments`.
+        columns: uint64 ``[5, octets of a row]`` without the octets' own offset; see `arguments`.
         octet: int64, which octet of its pixel each is.
         rows: uint64 ``[2, n]``, output row and tap, by input row.
         starts: uint64 ``[H_in + 1]``, where an input row's entries of `rows` begin.
@@ -181,7 +181,7 @@ def _lay_out(
         for tap, slot in phase.slots:
             first = phase.start + slot * target.octets * 8
             taps[..., first : first + len(weight)] = weight[..., tap].transpose(1, 2, 0)
-    columns = np.zeros((4, source.words * 8), np.uint64)
+    columns = np.zeros((5, source.words * 8), np.uint64)
     for x in range(source.width):
         octets = slice(x * source.octets, (x + 1) * source.octets)
         columns[:, octets] = _column(x, phases, geometry, target, lanes)[:, None]
@@ -240,22 +240,14 @@ def _taps(geometry: Convolution, kernel: int, pixel: int, lanes: int) -> tuple[l
 def _column(
     x: int, phases: list[_Phase], geometry: Convolution, target: Population, lanes: int
 ) -> Index:
-    """First lane, start in the row of taps, number of runs and cells of an input column."""
+    """First lane, start in the row of taps, number of runs, and cells of an input column."""
     pixel, position = target.octets * 8, x + geometry.padding[1]
     phase = phases[position % geometry.stride[1]]
     first = position // geometry.stride[1] + phase.shift
     low, high = max(0, -first), min(phase.width, target.width - first)
     if low >= high:
-        return np.zeros(4, np.uint64)
+        return np.zeros(5, np.uint64)
     place, length = (first + low) * pixel, (high - low) * pixel
-    cells = target.lanes // CELL
-    shift = cell_shift(cells)
-    touched = range(place // CELL >> shift, ((place + length - 1) // CELL >> shift) + 1)
-    mask = sum(1 << cell for cell in touched)
-    return np.array([place, phase.start + low * pixel, -(-length // lanes), mask], np.uint64)
-
-
-@lru_cache
-def cell_shift(cells: int) -> int:
-    """log2 of the cells that share a bit, so that a row's fit into a word."""
-    return max(0, (cells - 1).bit_length() - 6)
+    cells = (place // CELL, (place + length - 1) // CELL + 1)
+    start = phase.start + low * pixel
+    return np.array([place, start, -(-length // lanes), *cells], np.uint64)
