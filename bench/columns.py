@@ -65,6 +65,11 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("times snnTorch", ("snnTorch",)),
         Column("in units of the dense graph's time", ("dense",), inverse=True),
     ),
+    "recordings": (
+        Column("times snnTorch", ("snnTorch",)),
+        Column("times the best library", LIBRARIES),
+        Column("times dense", ("dense",)),
+    ),
     "rates": (Column("times dense", ("dense",)),),
     "scaling": (Column("times dense", ("dense",)),),
     "lava": (Column("times Lava", ("Lava netx",)),),

@@ -16,6 +16,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import recording_tools
 from engine_networks import DECAY, network, spikes_at
 
 from sdcl_neuro.compiling import lean
@@ -34,8 +35,9 @@ def _case(
     samples: int = 1,
     size: Any = (128, 64),
     cores: int = 2,
+    recording: str | None = None,
 ) -> tuple[Any, Any]:
-    """The network and its input, once this process has been given its cores."""
+    """The network and its input, random or recorded, once this process has been given its cores."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import torch
@@ -43,6 +45,8 @@ def _case(
     torch.set_num_threads(cores)
     numba.set_num_threads(min(cores, numba.config.NUMBA_NUM_THREADS))
     torch.set_grad_enabled(False)
+    if recording is not None:
+        return recording_tools.case(recording, name, thresholds, steps)
     size = tuple(size)
     net = network(name, rate, size=size, thresholds=thresholds)
     return net, spikes_at(rate, size=size, steps=steps, samples=samples)
