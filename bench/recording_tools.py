@@ -22,12 +22,12 @@ from sdcl_neuro.events import Events, encode, read_events, simulate
 from sdcl_neuro.network.spec import IntNetwork, IntNeuron
 
 STEP_US = 1_000
-RECORDINGS: Mapping[str, tuple[str, tuple[int, int]]] = {
-    "camera 320x240": ("faery_dvs.es", (320, 240)),
-    "camera 640x480": ("faery_evt2.raw", (640, 480)),
-    "camera 1280x720": ("expelliarmus_evt3_sample.raw", (1280, 720)),
+RECORDINGS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "camera 320x240": ("faery_dvs.es", {}),
+    "camera 640x480": ("faery_evt2.raw", {"sensor": (640, 480)}),
+    "camera 1280x720": ("expelliarmus_evt3_sample.raw", {"sensor": (1280, 720)}),
 }
-"""File in the folder ``events``, and the sensor's width and height."""
+"""File in the folder ``events``, and what its header does not state."""
 CLIP = "packaged clip"
 HIGHEST = 1 << 12
 """Of the thresholds that are looked for."""
@@ -53,8 +53,8 @@ def recorded(name: str, steps: int) -> tuple[NDArray[np.uint8], int]:
     if name == CLIP:
         events, times = _clip(steps)
     else:
-        file, size = RECORDINGS[name]
-        events = read_events(folder() / file, size=size)
+        file, stated = RECORDINGS[name]
+        events = read_events(folder() / file, **stated)
         stamps = events.array["t"]
         middle = int(stamps[len(stamps) // 2]) - steps * STEP_US // 2
         times = middle + STEP_US * np.arange(1, steps + 1)
