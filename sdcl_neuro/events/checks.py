@@ -136,13 +136,15 @@ class Checker:
                 f"{len(columns.t):,} events, at most {MAX_EVENTS:,} are read at once",
                 hint="read it in parts (read_parts), or a span of it (--between)",
             )
+        first = self.seen == 0
         mended = {"drop-tail": 1} if columns.tail else {}
         array = self._array(columns, width, height, mended)
         self._in_order(array)
         self.seen += len(columns.t)
         unit_us = columns.unit_us or self.options.time_unit_us or 1.0
         lost = lost_microseconds(np.asarray(columns.t), unit_us)
-        notes = (*columns.notes, lost) if lost else columns.notes
+        taken = _taken(columns, options) if first else ()
+        notes = (*columns.notes, *taken, lost) if lost else (*columns.notes, *taken)
         found = unchecked(array, width, height, columns.source, mended, notes=notes)
         if self._denoiser is not None:
             found = self._denoiser.clean(found)
@@ -239,6 +241,13 @@ class Checker:
                 hint="give mend=['sort'] (--mend sort) to sort by time, or check --columns",
             )
         self._last_us = int(array["t"][-1])
+
+
+def _taken(columns: Columns, options: Options) -> tuple[str, ...]:
+    """What neither the file nor the caller states and is taken for granted, in words."""
+    if columns.unit_us is None and options.time_unit_us is None and len(columns.t):
+        return ("times are taken as microseconds, which the file does not say (--time-unit)",)
+    return ()
 
 
 def build(columns: Columns, options: Options) -> Events:

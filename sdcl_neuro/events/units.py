@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 
 TIME_LIMIT_US = 1 << 62
+# In the year 5138, counted from 1970; in nanoseconds it was in 1973.
+LATEST_US = 10**17
 TELL_UNIT = "give time_unit_us, or --time-unit (for example us, 100us, ms, s, ns)"
 
 
@@ -66,6 +68,8 @@ def microseconds(
                 "microseconds",
                 hint=TELL_UNIT,
             )
+    if unit is None:
+        _check_unstated(values, first)
     if unit is None or (unit == 1.0 and values.dtype.kind != "f"):
         exact = integers(values, "t", first)
         _check_range(np.asarray(exact), first)
@@ -77,6 +81,20 @@ def microseconds(
     scaled = values.astype(np.float64) * unit
     _check_range(scaled, first)
     return np.rint(scaled).astype(np.int64)
+
+
+def _check_unstated(values: NDArray[Any], first: int) -> None:
+    """Refuse times without a stated unit that no clock counts in microseconds."""
+    if values.ndim != 1 or values.dtype.kind not in "uif" or not len(values):
+        return
+    late = values >= LATEST_US
+    if late.any():
+        index = int(np.argmax(late))
+        raise InputError(
+            f"event {first + index} has t = {values[index]}, in microseconds later than the year "
+            "5000: it looks like nanoseconds since 1970",
+            hint="say the unit with time_unit_us, or --time-unit (ns)",
+        )
 
 
 def _scaled(values: NDArray[np.int64], unit_us: float, first: int) -> NDArray[np.int64]:

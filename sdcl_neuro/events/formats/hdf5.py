@@ -53,7 +53,8 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
 def _parts(file: Any, layout: Layout, options: Options, part_events: int) -> Iterator[Columns]:
     item = file[layout.path] if layout.path else file
     order = "".join(layout.names) if layout.form == "table" else ""
-    if layout.form == "table" and layout.source == "hdf5" and options.order:
+    own_order = layout.form == "table" and layout.source != "hdf5-mvsec"
+    if own_order and options.order:
         order = options.order
     fields: dict[str, Any] = {}
     if layout.form == "columns":
@@ -79,7 +80,7 @@ def _parts(file: Any, layout: Layout, options: Options, part_events: int) -> Ite
             layout.size,
             layout.source,
             unit_us=layout.unit_us,
-            order=order if layout.source == "hdf5" else "",
+            order=order if own_order else "",
             usual=layout.usual,
             notes=notes if layout.offset_us and first + part_events >= end else (),
         )
@@ -89,7 +90,7 @@ def _rows(
     item: Any, fields: dict[str, Any], layout: Layout, order: str, rows: slice
 ) -> tuple[NDArray[Any], ...]:
     if fields:
-        return tuple(np.asarray(fields[key][rows]) for key in ORDER)
+        return tuple(np.asarray(fields[key][rows]).reshape(-1) for key in ORDER)
     array = np.asarray(item[rows])
     if layout.form == "records":
         return tuple(array[layout.names[key]] for key in ORDER)

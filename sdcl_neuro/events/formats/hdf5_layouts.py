@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.extras import install_command, installed, need
 
@@ -61,12 +63,34 @@ def find_layouts(file: Any) -> list[Layout]:
         layout = _group(file, path, item) if hasattr(item, "keys") else _data_set(file, path, item)
         if layout is not None:
             found.append(layout)
-    return found
+    return found or _only_table(file)
+
+
+def _only_table(file: Any) -> list[Layout]:
+    """The one data set of N x 4 numbers, whatever it is called; nothing if there are several."""
+    import h5py
+
+    tables = [
+        path
+        for path, item in _objects(file)
+        if isinstance(item, h5py.Dataset)
+        and len(item.shape) == 2
+        and item.shape[1] == len(ORDER)
+        and item.dtype.kind in "iuf"
+    ]
+    if len(tables) != 1:
+        return []
+    names = dict(zip(ORDER, ORDER, strict=True))
+    return [Layout(tables[0], "table", names, "hdf5", None, _size(file, tables[0]))]
 
 
 def listed(file: Any) -> str:
-    """The first data sets of a file, for messages."""
-    names = [path for path, item in _objects(file) if not hasattr(item, "keys")]
+    """The first data sets of a file and their shapes, for messages."""
+    names = [
+        f"{path} of shape {tuple(item.shape)}"
+        for path, item in _objects(file)
+        if hasattr(item, "shape")
+    ]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return (", ".join(names[:8]) or "none") + more
 
@@ -127,19 +151,30 @@ def _group(file: Any, path: str, group: Any) -> Layout | None:
         for name in group
         if isinstance(group.get(name, getlink=True), h5py.HardLink)
         and isinstance(group[name], h5py.Dataset)
-        and len(group[name].shape) == 1
+        and (len(group[name].shape) == 1 or group[name].shape[1:] == (1,))
     ]
     names, unit_us = by_meaning(vectors)
     if len(names) < len(ORDER):
         return None
     index = _near(file, path, "ms_to_idx") or _near(file, path, "ms_map_idx")
     offset_at = _near(file, path, "t_offset")
-    offset = int(file[offset_at][()]) if offset_at else 0
+    offset = _number(file, offset_at) if offset_at else 0
     if index or offset_at:
         return Layout(
             path, "columns", names, "hdf5-dsec", 1.0, _size(file, path), offset, index, (640, 480)
         )
     return Layout(path, "columns", names, "hdf5", unit_us, _size(file, path))
+
+
+def _number(file: Any, path: str) -> int:
+    """A data set that holds one whole number, in whatever shape."""
+    values = np.asarray(file[path][()]).reshape(-1)
+    if len(values) != 1 or values.dtype.kind not in "iu":
+        raise InputError(
+            f"{path} is {values.dtype} of shape {file[path].shape}, expected one whole number",
+            hint="write it again",
+        )
+    return int(values[0])
 
 
 def _near(file: Any, path: str, name: str) -> str:
@@ -172,8 +207,8 @@ def _data_set(file: Any, path: str, item: Any) -> Layout | None:
         return Layout(path, "table", names, "hdf5-mvsec", SECOND_US, size, usual=(346, 260))
     names = dict(zip(ORDER, ORDER, strict=True))
     v2e = path == "events" and item.dtype.kind in "iu"
-    source, unit_us, usual = ("hdf5-v2e", 1.0, (346, 260)) if v2e else ("hdf5", None, None)
-    return Layout(path, "table", names, source, unit_us, _size(file, path), usual=usual)
+    source, usual = ("hdf5-v2e", (346, 260)) if v2e else ("hdf5", None)
+    return Layout(path, "table", names, source, None, _size(file, path), usual=usual)
 
 
 def _size(file: Any, path: str) -> Size | None:

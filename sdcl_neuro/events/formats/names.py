@@ -8,8 +8,8 @@ from collections.abc import Iterable
 ORDER = "txyp"
 ALIASES = {
     "t": ("t", "ts", "timestamp", "timestamps", "time", "times"),
-    "x": ("x", "xs", "x_pos", "col", "column"),
-    "y": ("y", "ys", "y_pos", "row"),
+    "x": ("x", "xs", "x_pos", "x_coord", "x_coordinate", "col", "column"),
+    "y": ("y", "ys", "y_pos", "y_coord", "y_coordinate", "row"),
     "p": ("p", "ps", "pol", "pols", "polarity", "polarities", "on"),
 }
 UNITS_US = {"s": 1e6, "sec": 1e6, "seconds": 1e6, "ms": 1e3, "us": 1.0, "usec": 1.0, "µs": 1.0,

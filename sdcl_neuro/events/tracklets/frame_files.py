@@ -28,6 +28,8 @@ Timing = Literal["stamps", "rate", "none"]
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 # Containers that state a rate and no times (RIFF AVI, YUV4MPEG2).
 RATE_ONLY = (b"RIFF", b"YUV4MPEG2")
+# Decoders hand out their last frames, at most 16 (H.264, A.4.2), without times in some containers.
+UNTIMED_MAX = 16
 # Elementary streams carry neither: FFmpeg invents 25 frames/s for them.
 NO_TIMES = (b"\xff\xd8\xff", b"\x00\x00\x00\x01", b"\x00\x00\x01\xb3", b"\x00\x00\x01\xb0")
 
@@ -42,6 +44,8 @@ class FrameReader(Protocol):
     """As the file claims; the mean where frames have times of their own."""
     origin_us: float | None
     """Stamp that counts as 0; None takes the first frame's."""
+    notes: tuple[str, ...]
+    """What was assumed about the stamps read so far, in words."""
 
     def pictures(self) -> Iterator[tuple[float, Frame]]:
         """Stamp and uint8 RGB ``[H, W, 3]`` of each frame, from the first on."""
@@ -85,26 +89,52 @@ class VideoFile:
             fps = float(capture.get(cv2.CAP_PROP_FPS))
         self.count = count if count > 0 else None
         self.fps = fps if np.isfinite(fps) and fps > 0 else None
+        self.notes: tuple[str, ...] = ()
 
     def pictures(self) -> Iterator[tuple[float, Frame]]:
         """See `FrameReader`."""
         cv2 = need("cv2", "reading frames")
 
         with _Opened(self.path) as capture:
-            while True:
-                good, picture = capture.read()
+            for stamp in self._stamps(capture):
+                good, picture = capture.retrieve()
                 if not good:
                     return
-                stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e3
                 yield stamp, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
     def stamps(self) -> Iterator[float]:
         """See `FrameReader`."""
+        with _Opened(self.path) as capture:
+            yield from self._stamps(capture)
+
+    def _stamps(self, capture: Any) -> Iterator[float]:
+        """Grab one frame after another; those without a time follow at the container's rate.
+
+        Raises:
+            InputError: a frame without a time that is not one of the last.
+        """
         cv2 = need("cv2", "reading frames")
 
-        with _Opened(self.path) as capture:
-            while capture.grab():
-                yield float(capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e3
+        last, index, untimed = 0.0, -1, 0
+        while capture.grab():
+            index += 1
+            # OpenCV gives 0 where there is no time.
+            stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e3
+            if stamp == 0.0 and index and last > 0 and self.fps and untimed < UNTIMED_MAX:
+                untimed += 1
+                stamp = last + 1e6 / self.fps
+                self.notes = (
+                    f"the last {untimed} frame(s) of {self.path.name} have no times: they follow "
+                    f"at the container's rate of {self.fps:g} frames/s (--frame-times, --fps)",
+                )
+            elif untimed and self.timing == "stamps":
+                raise InputError(
+                    f"frame {index - 1} has no time",
+                    where=str(self.path),
+                    hint="give --frame-times FILE, or --fps N if the frames are evenly spaced",
+                )
+            last = stamp
+            yield stamp
 
 
 class PictureFolder:
@@ -113,6 +143,7 @@ class PictureFolder:
     timing: Timing = "none"
     fps: float | None = None
     origin_us: float | None = 0.0
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, reading: ReadingOptions | None = None) -> None:
         self.path = path
@@ -151,6 +182,7 @@ class RecordedFrames:
 
     timing: Timing = "stamps"
     origin_us: float | None = 0.0
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, reading: ReadingOptions) -> None:
         found = open_recorded(path, stream=reading.stream, mend=tuple(reading.mend))

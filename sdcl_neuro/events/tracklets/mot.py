@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
 
-from .track_rows import Box, Skipped, parse_row
+from .track_rows import Box, Skipped, is_remark, is_visdrone, parse_row
 
 # Coordinates are commonly written with one decimal: two roundings may add up to a tenth of a pixel.
 SLACK_PX = 0.11
@@ -116,11 +116,13 @@ def read_tracks(
     rows: dict[int, dict[int, Box]] = defaultdict(dict)
     mended: dict[int, int] = defaultdict(int)
     skipped = Skipped()
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
+    lines = _lines(path)
+    visdrone = is_visdrone(lines)
+    for number, line in enumerate(lines, start=1):
+        if is_remark(line):
             continue
         where = f"{path}, line {number}"
-        row = parse_row(line, where)
+        row = parse_row(line, where, visdrone=visdrone)
         if row.skipped:
             skipped.add(row)
             continue

@@ -6,6 +6,8 @@ by commas, blanks or tabs:
 - MOTChallenge 2015 and most trackers: confidence, x, y, z (mostly -1).
 - MOTChallenge 2016 to 2020 ground truth, py-motmetrics ``mot16``, BoxMOT: whether the row is to be
   considered (0 or 1), class, visibility. Class 1 is a pedestrian.
+- VisDrone: score (0 or 1 in ground truth), category, truncation, occlusion; categories 1 and 2
+  are persons.
 - VATIC (py-motmetrics ``vatic-txt``): ``id, xmin, ymin, xmax, ymax, frame, lost, occluded,
   generated, "label"``, frames from 0.
 """
@@ -16,6 +18,7 @@ import math
 import re
 import shlex
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sdcl_neuro.errors import InputError
@@ -39,6 +42,22 @@ CLASSES = {
     12: "reflection",
     13: "crowd",
 }
+# The Vision Meets Drone challenge (Zhu et al., 2018), its toolkit's README.
+VISDRONE = {
+    "0": "ignored region",
+    "1": "pedestrian",
+    "2": "person who sits or lies",
+    "3": "bicycle",
+    "4": "car",
+    "5": "van",
+    "6": "truck",
+    "7": "tricycle",
+    "8": "awning tricycle",
+    "9": "bus",
+    "10": "motorbike",
+    "11": "others",
+}
+VISDRONE_PERSONS = ("1", "2")
 Box = tuple[float, float, float, float]
 
 
@@ -47,7 +66,8 @@ class Row:
     """One box.
 
     Attributes:
-        frame, identity: from 1.
+        frame: from 1.
+        identity: from 0; some trackers begin there.
         box: left, top, width, height in pixels.
         skipped: why it is no box of a person to be considered; empty if it is one.
     """
@@ -83,12 +103,38 @@ def _listed(identities: set[int]) -> str:
     return first if len(identities) <= 8 else f"{first} and {len(identities) - 8} more"
 
 
-def parse_row(line: str, where: str) -> Row:
+def is_remark(line: str) -> bool:
+    """Whether a line holds no row: empty, a remark, or the columns' names."""
+    text = line.strip().lower()
+    return not text or text[0] in "#%" or text.startswith(("frame,", "frame;", "frame ", "frame\t"))
+
+
+def is_visdrone(lines: Iterable[str]) -> bool:
+    """Whether all rows are VisDrone's: ten fields, then score, category, truncation, occlusion.
+
+    MOTChallenge's tenth field is -1, or three places in the world that are not all small numbers.
+    """
+    seen = False
+    for line in lines:
+        if is_remark(line):
+            continue
+        words = [word.strip() for word in line.strip().rstrip(",;").replace(";", ",").split(",")]
+        if len(words) != MOST_FIELDS:
+            return False
+        kind, cut, hidden = words[7:]
+        if not (kind in VISDRONE and cut in ("0", "1") and hidden in ("0", "1", "2")):
+            return False
+        seen = True
+    return seen
+
+
+def parse_row(line: str, where: str, *, visdrone: bool = False) -> Row:
     """One line of a file; InputError, with `where`, if it holds no box."""
     if '"' in line:
         return _vatic_row(line, where)
-    text = line.strip().rstrip(",")
-    words = text.split(",") if "," in text else text.split()
+    text = line.strip().rstrip(",;")
+    split = next((mark for mark in ",;" if mark in text), None)
+    words = text.split(split)
     fields = [word.strip() for word in words]
     if not len(FIELDS) <= len(fields) <= MOST_FIELDS:
         raise InputError(
@@ -107,9 +153,9 @@ def parse_row(line: str, where: str) -> Row:
             where=where,
             hint="give a tracker's output, or leave --tracks out and give --detect",
         )
-    identity = _whole(values[1], FIELDS[1], where)
+    identity = _whole(values[1], FIELDS[1], where, least=0)
     left, top, width, height = values[2:6]
-    skipped = _skipped(values)
+    skipped = _skipped_visdrone(values) if visdrone else _skipped(values)
     if (width <= 0 or height <= 0) and not skipped:
         raise InputError(
             f"a box of {width:g} x {height:g} pixels has no area", where=where, hint="remove it"
@@ -129,6 +175,13 @@ def _skipped(values: list[float]) -> str:
         return ""
     name = CLASSES.get(int(kind), "not a pedestrian")
     return f"of class {int(kind)}, {name}"
+
+
+def _skipped_visdrone(values: list[float]) -> str:
+    if values[6] == 0:
+        return "not to be considered (7th field 0)"
+    kind = str(int(values[7]))
+    return "" if kind in VISDRONE_PERSONS else f"of class {kind}, {VISDRONE[kind]}"
 
 
 def _vatic_row(line: str, where: str) -> Row:
@@ -166,7 +219,9 @@ def _number(word: str, name: str, where: str) -> float:
     return value
 
 
-def _whole(value: float, name: str, where: str) -> int:
-    if value != int(value) or not 1 <= value < 2**53:
-        raise InputError(f"{name} is {value:g}", where=where, hint="write a whole number from 1")
+def _whole(value: float, name: str, where: str, least: int = 1) -> int:
+    if value != int(value) or not least <= value < 2**53:
+        raise InputError(
+            f"{name} is {value:g}", where=where, hint=f"write a whole number from {least}"
+        )
     return int(value)

@@ -38,7 +38,6 @@ class Video:
         fps: frames a second, the mean where frames are not evenly spaced.
         count: frames as the container claims, or None if it does not say; see `length`.
         timing: where the times come from, in words.
-        assumed: what the file does not state and was taken for granted, in words.
 
     Raises:
         InputError: nothing there, nothing that can be decoded, or frames without times.
@@ -63,14 +62,17 @@ class Video:
         begun = list(islice(self.reader.pictures(), 2))
         if not begun:
             raise InputError(
-                "no frame of it can be decoded", where=str(self.path), hint="give another video"
+                "no frame of it can be decoded here",
+                where=str(self.path),
+                hint="convert it and keep its times: ffmpeg -i VIDEO -fps_mode passthrough "
+                "-c:v libx264 OUT.mkv",
             )
         self.height, self.width = map(int, begun[0][1].shape[:2])
         self._begun = [stamp for stamp, _ in begun]
         origin = self.reader.origin_us
         self._origin = self._begun[0] if origin is None else origin
         self.count = self.reader.count
-        self.assumed: tuple[str, ...] = ()
+        self._assumed: tuple[str, ...] = ()
         self.timing = self._timing()
         self.fps = self._mean_rate()
 
@@ -86,9 +88,9 @@ class Video:
             fps = self.reader.fps
             if fps is None or fps > FPS_MAX:
                 raise InputError("its frames have no times", where=where, hint=_TIMES_ADVICE)
-            self.assumed = (
+            self._assumed = (
                 f"{self.path.name} states a rate and no times: its frames are evenly spaced at "
-                f"{fps:g} frames/s (--frame-times, --fps)",
+                f"{fps:g} frames/s but for gaps that it marks (--frame-times, --fps)",
             )
             return f"the container's rate of {fps:g} frames/s"
         return "presentation timestamps of the file"
@@ -106,6 +108,12 @@ class Video:
         count = "?" if self.count is None else str(self.count)
         size = f"{self.width}x{self.height}"
         return f"{self.path.name}: {count} frames, {size}, {self.fps:g} frames/s"
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What was taken for granted in the part read so far, in words."""
+        timed = self._given is None and self._rate is None
+        return (*self._assumed, *self.reader.notes) if timed else self._assumed
 
     @property
     def middles(self) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.events.tracklets.mot import read_tracks
-from sdcl_neuro.events.tracklets.track_rows import Box, Skipped, parse_row
+from sdcl_neuro.events.tracklets.track_rows import Box, Skipped, is_remark, parse_row
 
 from .follow import follow, lines
 from .stream import Stream, Streamed
@@ -88,7 +88,7 @@ class StreamedBoxes(Streamed):
             for line in some:
                 number += 1
                 text = line.decode("utf-8", "replace").strip()
-                if text:
+                if not is_remark(text):
                     row = parse_row(text, f"{self.path}, line {number}")
                     if row.skipped:
                         self._skipped.add(row)

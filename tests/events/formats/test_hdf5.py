@@ -119,6 +119,32 @@ def test_v2e_mvsec_rpg_and_metavision(tmp_path: Path) -> None:
     assert (events.width, events.source) == (64, "hdf5-metavision")
 
 
+def test_tables_and_columns_of_other_shapes_and_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["recorded"] = np.stack([X, Y, T, P], 1)
+    with pytest.raises(InputError, match=r"--columns xytp"):
+        read_events(path, sensor=SENSOR)
+    same(read_events(path, sensor=SENSOR, columns="xytp"), T)
+    for shape, names in (((-1, 1), "txyp"), ((-1,), ("timestamp", "x_coordinate", "y_coord", "p"))):
+        with h5py.File(path, "w") as file:
+            for name, column in zip(names, (T, X, Y, P), strict=True):
+                file[f"events/{name}"] = column.reshape(shape)
+        same(read_events(path, sensor=SENSOR), T)
+    with h5py.File(path, "a") as file:
+        file["t_offset"] = np.array([7])
+    same(read_events(path, sensor=SENSOR), T + 7)
+    with h5py.File(path, "a") as file:
+        del file["t_offset"]
+        file["t_offset"] = np.array([7, 8])
+    with pytest.raises(InputError, match=r"t_offset is int64 of shape \(2,\), expected one whole"):
+        read_events(path, sensor=SENSOR)
+    with h5py.File(path, "w") as file:
+        file["one"], file["other"] = np.zeros((3, 4)), np.zeros((5, 4))
+    with pytest.raises(InputError, match=r"no events among its data sets: one of shape \(3, 4\)"):
+        read_events(path, sensor=SENSOR)
+
+
 def test_m3ed_has_two_cameras_with_sizes(tmp_path: Path) -> None:
     path = tmp_path / "m3ed.h5"
     with h5py.File(path, "w") as file:
@@ -148,7 +174,7 @@ def test_what_is_recognised_and_what_is_missing(
     with h5py.File(path, "w") as file:
         file["pictures"] = np.zeros((3, 4, 4))
         file["soft"] = h5py.SoftLink("/nowhere")
-    with pytest.raises(InputError, match="no events among its data sets: pictures;"):
+    with pytest.raises(InputError, match="no events among its data sets: pictures of shape"):
         read_events(path, sensor=SENSOR)
     with h5py.File(path, "w") as file:
         for name, column in (("t", T), ("x", X[:-1]), ("y", Y), ("p", P)):

@@ -78,6 +78,15 @@ def test_seconds_and_nanoseconds_are_exact(tmp_path: Path) -> None:
     assert found(path, scientific).array.tolist() == ROWS
 
 
+def test_nanoseconds_since_1970_are_not_taken_for_microseconds(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("1700000000000000271,1,2,1\n1700000000000002000,3,2,0\n")
+    with pytest.raises(InputError, match="looks like nanoseconds since 1970"):
+        read_events(path, sensor=SENSOR)
+    found = read_events(path, sensor=SENSOR, time_unit_us=1e-3)
+    assert found.array["t"].tolist() == [1_700_000_000_000_000, 1_700_000_000_000_002]
+
+
 def test_a_cut_last_line(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     whole = "".join(f"{t} {x} {y} {p}\n" for t, x, y, p in ROWS)
@@ -103,7 +112,9 @@ def test_what_float32_has_lost_is_said(tmp_path: Path) -> None:
     np.savez(path, ts=np.sort(t.astype(np.float32)).astype(np.float64), xs=p, ys=p, ps=p)
     assert read_events(path, sensor=SENSOR, time_unit_us=1e6).notes
     np.savez(path, ts=np.arange(20_000) * 1024.0, xs=p, ys=p, ps=p)
-    assert not read_events(path, sensor=SENSOR).notes
+    assert not read_events(path, sensor=SENSOR, time_unit_us=1).notes
+    (note,) = read_events(path, sensor=SENSOR).notes
+    assert "taken as microseconds, which the file does not say" in note
     np.savez(path, ts=np.sort((t * 1e6).astype(np.float32)), xs=p, ys=p, ps=p)
     assert "known to 4 us only" in read_events(path, sensor=SENSOR, time_unit_us=1).notes[0]
 

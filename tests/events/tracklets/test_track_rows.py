@@ -20,6 +20,9 @@ LAYOUTS = {
     "tabs": "3\t7\t10\t30\t20\t40\t1\t-1\t-1\t-1",
     "vatic": '6 10 30 30 70 2 0 0 0 "Person"',
     "six fields": "3, 7, 10, 30, 20, 40,",
+    "semicolons": "3;7;10;30;20;40;1;-1;-1;-1",
+    "VisDrone": "3,7,10,30,20,40,1,2,0,1",
+    "names and a remark": "frame,id,x,y,w,h\n# by hand\n3,7,10,30,20,40",
 }
 
 
@@ -43,6 +46,8 @@ def test_a_person_of_every_layout(tmp_path: Path, layout: str) -> None:
         ("1,9,1,1,5,9,1,12,1", "of class 12, reflection"),
         ("1,9,1,1,5,9,1,80,0.7", "of class 80, not a pedestrian"),
         ("1,9,1,1,5,9,0,-1,-1,-1", "not to be considered"),
+        ("1,9,1,1,5,9,1,4,0,2", "of class 4, car"),
+        ("1,9,1,1,5,9,0,0,0,0", "not to be considered"),
         ('8 1 1 6 10 0 1 0 0 "Person"', "of a lost object"),
         ('8 1 1 6 10 0 0 0 0 "Car"', "of class Car"),
     ],
@@ -50,6 +55,8 @@ def test_a_person_of_every_layout(tmp_path: Path, layout: str) -> None:
 def test_rows_that_are_left_out_are_counted_and_named(tmp_path: Path, row: str, why: str) -> None:
     path = tmp_path / "gt.txt"
     person = '0 10 30 30 70 2 0 0 0 "Person"' if '"' in row else "3,7,10,30,20,40,1,1,0.86"
+    if row.count(",") == 9 and "-1" not in row:
+        person = "3,7,10,30,20,40,1,1,0,0"
     path.write_text(f"{person}\n{row}\n{row}\n")
     found = read_tracks(path)
     assert len(found.tracks) == 1

@@ -66,6 +66,40 @@ def test_presentation_timestamps_are_the_files_own(tmp_path: Path, name: str, mo
 
 
 @NEEDS_FFMPEG
+@pytest.mark.parametrize(
+    ("name", "more", "untimed", "said"),
+    [
+        ("b.avi", ("-c:v", "libx264", "-bf", "2"), 2, "states a rate and no times"),
+        ("b.mpg", ("-c:v", "mpeg2video", "-r", "25", "-output_ts_offset", "5"), 1, "the last 1"),
+    ],
+)
+def test_last_frames_without_times_follow_at_the_rate(
+    tmp_path: Path, name: str, more: tuple, untimed: int, said: str
+) -> None:
+    """Decoders hand out the frames that they held back without times there."""
+    path = tmp_path / name
+    rule = "setpts='(5+N*0.1+if(gt(N,20),2.5,0))/TB'"
+    encode(path, *more, rule=rule)
+    video = Video(path)
+    seen = np.array([time for _, time, _ in video])
+    entries = ["-select_streams", "v", "-show_entries", "frame=best_effort_timestamp_time"]
+    done = subprocess.run(
+        ["ffprobe", "-v", "error", *entries, "-of", "csv=p=0", str(path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    words = [word.strip(",") for word in done.stdout.split() if word.strip(",")]
+    times = [float(word) for word in words if word != "N/A"]
+    assert (len(words), len(words) - len(times)) == (len(seen), untimed)
+    assert np.abs(seen[: len(times)] / 1e6 - np.array(times) + times[0]).max() < 1e-5
+    step = 100_000 if name == "b.avi" else 40_000
+    assert np.diff(seen[len(times) - 1 :]).tolist() == [step] * untimed
+    assert any(said in line for line in video.assumed)
+    assert f"the last {untimed} frame(s) of {name} have no times" in video.assumed[-1]
+    assert np.array_equal(video.times_us, seen)
+    assert Video(path, fps=10).assumed == ()
+
+
+@NEEDS_FFMPEG
 def test_a_killed_recordings_header_does_not_count(tmp_path: Path) -> None:
     """A Matroska file cut short still promises all of its frames."""
     path = tmp_path / "v.mkv"

@@ -54,7 +54,7 @@ class DetectionOptions:
                 "no --detector: persons are what differs from the empty scene of a camera that "
                 "stands still",
             )
-            return BackgroundDetector(video, video.count), assumed
+            return BackgroundDetector(video, video.length), assumed
         network = OnnxDetector(self.detector, person=self.person, tiles=self.tiles)
         return network, network.assumed
 
