@@ -102,7 +102,12 @@ def _detection_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--detector-score", metavar="S", type=float, help="from which a person is sure, 0 to 1")
     add("--person-class", metavar="N", type=int, help="of the detector, where it does not say")
-    add("--tiles", metavar="CxR", help="look at CxR tiles besides the whole frame, as 2x2")
+    add(
+        "--tiles",
+        metavar="CxR",
+        help="look at CxR tiles besides the whole frame, as 2x2; 1x1: at the whole alone; left "
+        "out: in parts where the network would squeeze the frame",
+    )
 
 
 def _detection(args: argparse.Namespace) -> DetectionOptions | None:
@@ -117,7 +122,7 @@ def _detection(args: argparse.Namespace) -> DetectionOptions | None:
         detector=args.detector,
         score=args.detector_score,
         person=args.person_class,
-        tiles=pair(args.tiles, "--tiles") or (1, 1),
+        tiles=pair(args.tiles, "--tiles"),
     )
 
 

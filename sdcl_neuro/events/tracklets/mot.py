@@ -197,7 +197,7 @@ def inside_picture(
             f"box {left:g},{top:g},{width:g},{height:g} reaches outside the picture of "
             f"{frame_size[0]}x{frame_size[1]}",
             where=where,
-            hint="mend it, or allow cutting with clip_boxes (--clip-boxes)",
+            hint="correct it, or allow cutting with clip_boxes (--clip-boxes)",
         )
     x0, y0 = max(left, 0.0), max(top, 0.0)
     x1, y1 = min(left + width, float(frame_size[0])), min(top + height, float(frame_size[1]))

@@ -17,7 +17,7 @@ from sdcl_neuro.profiling.interval import figure
 
 from ..metrics import RankedLists, distance_matrix, rank
 from .gallery_hits import GalleryHits
-from .recognition import UNKNOWN, Recognition
+from .recognition import NO_CURVE, UNKNOWN, Recognition
 from .session import Session
 from .video import Footage
 
@@ -99,6 +99,10 @@ class Comparison:
         rate = f"a false match rate of {found.rate:g} a comparison (--false-match-rate)"
         return (*self.footage.assumed, rate)
 
+    def is_unknown(self, cosine: float) -> bool:
+        """Whether so little likeness is known to be another person's."""
+        return self.recognition is not None and cosine < self.recognition.threshold
+
     def nearest_tracks(self) -> Iterator[tuple[int, list[tuple[int, float]]]]:
         """Each track with all others, most alike first, and their cosine."""
         for row, track in enumerate(self.tracks.tolist()):
@@ -165,6 +169,7 @@ class Comparison:
                 "cosine": self.similarity.tolist(),
             },
             "recognition": None if self.recognition is None else self.recognition.to_dict(),
+            "recognition_reason": NO_CURVE if self.recognition is None else None,
             "gallery": None if self.gallery is None else self.gallery.to_dict(),
             "ledger": session.result.ledger.to_dict(),
             "profile": session.profile.to_dict(),
@@ -199,15 +204,20 @@ class Comparison:
         lines += [*self._alike(), *hits, *self._cost()]
         return "\n".join(lines)
 
+    @property
+    def recognition_line(self) -> str:
+        """From which likeness on two are one person, or why that is not known."""
+        return NO_CURVE if self.recognition is None else self.recognition.line()
+
     def _alike(self) -> list[str]:
+        lines = [self.recognition_line]
         if len(self.tracks) < 2:
-            return ["one track only: nothing to compare it with"]
-        lines = [] if self.recognition is None else [self.recognition.line()]
+            return [*lines, "one track only: nothing to compare it with"]
         lines.append("most alike tracks, by the cosine of their mean embeddings:")
         for track, others in list(self.nearest_tracks())[:SHOWN]:
             best = ", ".join(f"{other} ({cosine:.3f})" for other, cosine in others[:3])
-            alone = self.recognition is not None and others[0][1] < self.recognition.threshold
-            lines.append(f"  track {track}: {f'{UNKNOWN}; ' if alone else ''}{best}")
+            alone = f"{UNKNOWN}; " if self.is_unknown(others[0][1]) else ""
+            lines.append(f"  track {track}: {alone}{best}")
         if len(self.tracks) > SHOWN:
             lines.append(f"  and {len(self.tracks) - SHOWN} more tracks, in infer.json")
         return lines

@@ -12,6 +12,10 @@ from ..metrics.verification import USUAL_RATE, Verification
 
 PROVENANCE_KEY = "verification"
 UNKNOWN = "unknown person"
+NO_CURVE = (
+    "no one is called an unknown person: the checkpoint holds no error curve of validation "
+    "persons, so no threshold is known (train with training.validation_persons)"
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from sdcl_neuro.profiling.report.tables import Cell
 
 from ..metrics import RankedLists
 from .gallery_hits import GalleryHits
+from .recognition import NO_CURVE, UNKNOWN, Recognition
 from .session import Session
 
 cv2 = need("cv2", "pictures in a report")
@@ -109,10 +110,17 @@ def ranked_section(
     return Section(title, ranked_lists(rows), lead)
 
 
-def gallery_section(gallery: GalleryHits) -> Section:
-    """Whom of a gallery each track is like."""
+def sentence(line: str) -> str:
+    """A line for the terminal as a sentence of a page."""
+    return f"{line[:1].upper()}{line[1:]}."
+
+
+def gallery_section(gallery: GalleryHits, recognition: Recognition | None) -> Section:
+    """Whom of a gallery each track is like, or that it is a person whom the gallery lacks."""
     rows: list[list[Cell]] = []
     for track, found in gallery.by_track().items():
+        if found and recognition is not None and found[0][1] < recognition.threshold:
+            rows.append([f"track {track}", f"{UNKNOWN}; most like:", "", None])
         for hit, cosine in found[:SHOWN_IN_GALLERY]:
             camera = hit.entry.camera or "not said"
             rows.append([f"track {track}", hit.entry.name, camera, round(cosine, 3)])
@@ -121,7 +129,8 @@ def gallery_section(gallery: GalleryHits) -> Section:
     body = table(["track", "in the gallery", "camera", "cosine"], rows) if rows else nobody
     lead = (
         f"{gallery.use.name}, {gallery.entries:,} entries; those of this same video are left "
-        f"out. The best of each name.{done}"
+        f"out. The best of each name.{done} "
+        f"{sentence(NO_CURVE if recognition is None else recognition.line())}"
     )
     return Section("In the gallery", body, lead)
 

@@ -30,12 +30,13 @@ from sdcl_neuro.profiling.report.svg import WIDTH, chart, drawing, line, number,
 from sdcl_neuro.profiling.text import Sources
 
 from .comparison import Comparison
-from .recognition import Recognition
+from .recognition import UNKNOWN, Recognition
 from .sections import (
     gallery_section,
     ledger_section,
     pictures_section,
     ranked_section,
+    sentence,
     thumbnail,
 )
 
@@ -73,7 +74,7 @@ def comparison_page(comparison: Comparison) -> str:
     if comparison.recognition is not None:
         sections.insert(1, recognition_section(comparison.recognition))
     if comparison.gallery is not None:
-        sections.insert(1, gallery_section(comparison.gallery))
+        sections.insert(1, gallery_section(comparison.gallery, comparison.recognition))
     stated = [*(f"Assumed: {line}" for line in comparison.assumed), *footage.said]
     if stated:
         sections.append(Section("What was assumed", bullets(stated)))
@@ -139,7 +140,10 @@ def _alike(comparison: Comparison) -> Section:
             )
         )
     blocks += [heading("Each track, and the others from the most alike on"), _rows(comparison)]
-    lead = "The cosine between the tracks' mean embeddings; 1 is the same direction."
+    lead = (
+        "The cosine between the tracks' mean embeddings; 1 is the same direction. "
+        f"{sentence(comparison.recognition_line)}"
+    )
     return Section("Tracks side by side", join(*blocks), lead)
 
 
@@ -158,6 +162,7 @@ def _rows(comparison: Comparison) -> Markup:
                 Match(_face(faces[other]), f"track {other}", None, cosine)
                 for other, cosine in others[:MATCHES_SHOWN]
             ],
+            note=UNKNOWN if comparison.is_unknown(others[0][1]) else "",
         )
         for track, others in list(comparison.nearest_tracks())[:TRACKS_SHOWN]
     ]

@@ -426,6 +426,19 @@ def with_curve(checkpoint: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def test_without_an_error_curve_one_line_says_that_no_threshold_is_known(
+    material, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main([*material.arguments(checkpoint, out), "--quiet", "--limit", "1"]) == 0
+    line = "no one is called an unknown person: the checkpoint holds no error curve"
+    assert capsys.readouterr().out.count(line) == 1
+    told = json.loads((out / "infer.json").read_text())
+    assert told["recognition"] is None
+    assert line in told["recognition_reason"]
+    assert f"N{line[1:]}" in (out / "report.html").read_text()
+
+
 def test_below_a_stated_false_match_rate_it_is_an_unknown_person(
     material, with_curve: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -445,6 +458,8 @@ def test_below_a_stated_false_match_rate_it_is_an_unknown_person(
     assert threshold == pytest.approx(0.998, abs=0.01)
     best = [max(c for c in row if c < 0.9999999) for row in told["track_similarity"]["cosine"]]
     assert said.count("unknown person") == sum(cosine < threshold for cosine in best)
+    page = (out / "report.html").read_text()
+    assert page.count("<br>unknown person") == said.count("unknown person")
     assert main(arguments) == 0
     assumed = json.loads((out / "infer.json").read_text())["assumed"]
     assert any("false match rate of 0.01" in line for line in assumed)

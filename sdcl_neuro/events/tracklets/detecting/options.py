@@ -26,18 +26,19 @@ class DetectionOptions:
         detector: an ONNX file; None subtracts the background, for a camera that stands still.
         score: from which a detection is sure; the detector's usual one if None.
         person: class of a person in the detector; told by the file or its family if None.
-        tiles: columns and rows of tiles that the detector looks at besides the whole frame.
+        tiles: columns and rows of tiles that the detector looks at besides the whole frame; None
+            takes parts where it would squeeze the frame.
     """
 
     detector: Path | None = None
     score: float | None = None
     person: int | None = None
-    tiles: tuple[int, int] = (1, 1)
+    tiles: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.score is not None and not 0 < self.score <= 1:
             raise InputError(f"{self.score:g}", where="--detector-score", hint="give 0 to 1")
-        if self.detector is None and (self.person is not None or self.tiles != (1, 1)):
+        if self.detector is None and (self.person is not None or self.tiles is not None):
             raise InputError(
                 "--person-class and --tiles are of a network", hint="give --detector FILE.onnx"
             )

@@ -131,6 +131,28 @@ def test_every_family_gives_the_person_alone(tmp_path: Path, family: str) -> Non
         np.testing.assert_allclose(sure.boxes, [wanted.clip(0, 192)], atol=1e-3)
 
 
+def test_frames_that_would_be_squeezed_are_looked_at_in_parts(tmp_path: Path) -> None:
+    """Each part has the network's proportions; the detector answers the same to each."""
+    picture, kind, named = families()["TensorFlow detection API"]
+    path = detector(tmp_path / "d.onnx", picture, kind, named)
+
+    def lefts(width: int, height: int, **how: tuple) -> list[tuple[float, float]]:
+        found = OnnxDetector(path, **how).detect(np.zeros((height, width, 3), np.uint8))
+        sure = found.pick(found.scores > 0.85)
+        return sorted((round(float(x)), round(float(y))) for x, y in sure.boxes[:, :2])
+
+    # 256x96 is twice as wide as 64x48: the whole, and parts of 128 columns at 0, 64 and 128.
+    assert lefts(256, 96) == [(20, 16), (40, 16), (84, 16), (148, 16)]
+    assert lefts(256, 96, tiles=(1, 1)) == [(40, 16)]
+    # 64x96: parts of 48 rows at 0, 24 and 48; the middle one's lies within the whole's.
+    assert lefts(64, 96) == [(10, 8), (10, 16), (10, 56)]
+    assert lefts(128, 72) == [(20, 12)]  # squeezed by a third
+    picture, kind, named = families()["Ultralytics YOLO"]  # filled up, never squeezed
+    path = detector(tmp_path / "y.onnx", picture, kind, named)
+    assert len(lefts(256, 96)) == 1
+    assert OnnxDetector(path).describe()["tiles"] is None
+
+
 def test_classes_origin_and_licence_are_the_files_own(tmp_path: Path) -> None:
     picture, kind, named = families()["Ultralytics YOLO"]
     metadata = {"names": "{0: 'dog', 1: 'person'}", "author": "Somebody", "license": "AGPL-3.0"}
