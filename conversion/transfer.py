@@ -202,7 +202,7 @@ def transfer(
         reader: the library that is to read the ``.nir`` that is written; see `conversion.to_nir`.
         target: name of the target; None takes it from the ending. ``verilog`` fills a folder.
         vectors: spikes ``[T, B, *input_shape]`` of the test vectors, for targets that have them;
-            None draws random ones.
+            None draws random ones. They also say the input's shape where a ``.net`` does not.
         relays, growth: for a graph only; see `quantize`. None takes the defaults.
 
     Raises:
@@ -216,7 +216,7 @@ def transfer(
     if reader is not None and "reader" not in row.options:
         where = spelled(python="reader", command="--for")
         raise InputError(f"{reader} reads NIR", where=where, hint="name the output OUT.nir")
-    if vectors is not None and not row.vectors:
+    if vectors is not None and not row.vectors and source.suffix != ".net":
         what = f"{row.name} holds no test vectors"
         remedy = spelled(
             python="leave them out, or call to_bundle",
@@ -228,6 +228,7 @@ def transfer(
         raise InputError(what, where="--approximate", hint="give --calibrate SPIKES")
     try:
         known = calibration if approximate else None
+        at_hand = vectors if calibration is None else calibration
         model = load_model(
             source,
             approximate=known,
@@ -235,7 +236,7 @@ def transfer(
             writer=writer,
             input_shape=input_shape,
             skip_input=skip_input,
-            sample_shape=None if calibration is None else tuple(calibration.shape[2:]),
+            sample_shape=None if at_hand is None else tuple(at_hand.shape[2:]),
         )
         model = with_first_link(model, calibration, dt=dt, writer=writer)
         done = Transfer(

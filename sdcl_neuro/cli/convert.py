@@ -88,7 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--spikes",
         metavar="IN",
         type=Path,
-        help="input of the bundle or of the test vectors, .npz or .h5; random if left out",
+        help="input of the bundle or of the test vectors, .npz or .h5; random if left out; says "
+        "the input's shape where a .net does not",
     )
     parser.add_argument(
         "--diff",
@@ -118,7 +119,8 @@ def execute(args: argparse.Namespace) -> int:
 
     _check_bundle(args)
     vectors = None
-    if args.spikes is not None and args.bundle is None:
+    open_shape = Path(args.model).suffix == ".net"
+    if args.spikes is not None and (args.bundle is None or open_shape):
         from sdcl_neuro.network.spike_file import read_spikes
 
         vectors = read_spikes(args.spikes)

@@ -25,6 +25,9 @@ from .model_options import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from sdcl_neuro.conversion.model import Model
 
 SCHEMA = {"name": "sdcl_neuro.hw_list", "version": 1}
@@ -78,6 +81,12 @@ def _fit_arguments(action: argparse.ArgumentParser) -> None:
         "--unshared",
         action="store_true",
         help="store a convolution's weights for every neuron, not once in a core",
+    )
+    action.add_argument(
+        "--spikes",
+        metavar="IN",
+        type=Path,
+        help="input, .npz or .h5, that says the input's shape where a .net does not",
     )
     action.add_argument("--html", metavar="FILE", type=Path, help="one page with the picture")
     add_model_options(action)
@@ -165,8 +174,9 @@ def _model(args: argparse.Namespace) -> Model | BranchDescription:
             raise InputError(
                 f"'{name}' is a branch without an input size", hint="add --size, such as 256x128"
             )
-        return open_model(args)
-    if given := options_given(args):
+        return open_model(args, _sample(args.spikes))
+    given = [*options_given(args), *(["--spikes"] if args.spikes is not None else [])]
+    if given:
         what = f"{' and '.join(given)} for a branch that is not built yet"
         raise InputError(what, where=name, hint="leave them or --size out")
     if name in BRANCHES:
@@ -184,6 +194,14 @@ def _model(args: argparse.Namespace) -> Model | BranchDescription:
     except (ValueError, RecursionError) as error:
         raise InputError("not JSON", where=name, hint="correct the file") from error
     return BranchDescription.from_dict(content)
+
+
+def _sample(path: Path | None) -> NDArray[np.uint8] | None:
+    if path is None:
+        return None
+    from sdcl_neuro.network.spike_file import read_spikes
+
+    return read_spikes(path)
 
 
 def _size(text: str) -> Pair:

@@ -12,7 +12,7 @@ from sdcl_neuro.errors import EnvironmentFault, InputError, SdclNeuroError
 
 from .array import Events, with_sums
 from .checks import Checker, Columns, Options, Size, joined, sensor_size
-from .formats.table import KINDS, find_kind
+from .formats.table import KINDS, Kind, find_kind
 from .streams import StreamInfo
 
 if TYPE_CHECKING:
@@ -153,10 +153,22 @@ def _found(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
             f"{kind.text} holds a single recording, not a stream {options.stream!r}",
             hint="leave --stream out",
         )
-    for part in kind.reader()(path, options, part_events):
+    for part in _explained(kind, kind.reader()(path, options, part_events), options):
         if options.order is not None and not part.order:
             raise InputError(f"{kind.text} names its fields", hint="leave --columns out")
         yield part
+
+
+def _explained(kind: Kind, parts: Iterator[Columns], options: Options) -> Iterator[Columns]:
+    """The parts; where `drop-tail` cannot help, the error says why."""
+    try:
+        yield from parts
+    except InputError as error:
+        damaged = "damaged" in error.what or "truncated" in error.what
+        if not (damaged and kind.no_tail and options.allows("drop-tail")):
+            raise
+        remedy = f"copy it again; drop-tail cannot help: {kind.no_tail}"
+        raise InputError(error.what, where=error.where, hint=remedy) from error
 
 
 def _checked(checker: Checker, found: Columns) -> Events:

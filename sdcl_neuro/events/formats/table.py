@@ -32,6 +32,7 @@ class Kind:
         header: what a line of its text header looks like, in lower case, if it has one.
         endings: of a file's name, where the content says nothing.
         streams: whether a file may hold more than one recording.
+        no_tail: why ``drop-tail`` cannot read a file that is cut short; empty where it can.
     """
 
     text: str
@@ -40,6 +41,7 @@ class Kind:
     header: str = ""
     endings: tuple[str, ...] = ()
     streams: bool = False
+    no_tail: str = ""
 
     def reader(self) -> Reader:
         """The format's ``read``."""
@@ -64,15 +66,29 @@ KINDS: dict[str, Kind] = {
         "rosbag",
         (b"#ROSBAG V2.0", b"\x89MCAP", b"SQLite format 3\0"),
         streams=True,
+        no_tail="a bag's index is written when it is closed (`rosbag reindex`, `ros2 bag reindex` "
+        "and `mcap recover` write it again)",
     ),
     "hdf5": Kind(
         "HDF5: DSEC's, v2e's, MVSEC's, M3ED's and like layouts; MATLAB 7.3",
         "hdf5",
         (b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3 MAT-file"),
         streams=True,
+        no_tail="HDF5 scatters a recording over the file, and opens none that is shorter than it "
+        "says (`h5clear --increment` may help where only the end was not written)",
     ),
-    "mat": Kind("MATLAB: SDCL's and ST-MNIST's (.mat)", "mat", (b"MATLAB 5.0 MAT-file",)),
-    "npz": Kind("numpy: this package's and others' (.npz)", "npz", (b"PK\x03\x04",)),
+    "mat": Kind(
+        "MATLAB: SDCL's and ST-MNIST's (.mat)",
+        "mat",
+        (b"MATLAB 5.0 MAT-file",),
+        no_tail="a .mat file holds one field after another: what is cut off are whole fields",
+    ),
+    "npz": Kind(
+        "numpy: this package's and others' (.npz)",
+        "npz",
+        (b"PK\x03\x04",),
+        no_tail="an .npz holds one field after another: what is cut off are whole fields",
+    ),
     "npy": Kind("numpy: structured, or N x 4 (.npy)", "npy", (b"\x93NUMPY",)),
     "nmnist": Kind("N-MNIST and N-Caltech101 (.bin)", "nmnist", endings=(".bin",)),
     "text": Kind("text, four columns (.txt, .csv)", "text"),

@@ -239,6 +239,12 @@ def test_every_verb_takes_a_convolution_without_an_input_layer(
     if verb in {"convert", "hw"}:
         assert main(bare) == 2
         assert "--input-shape C,H,W" in capsys.readouterr().err
+        assert main([*bare, "--spikes", given]) == 0
+        assert main([*bare, *shape, "--spikes", given]) == 0
+        if verb == "convert":
+            assert from_netx(again) == net
+            bundle = ["--bundle", str(tmp_path / "bundle"), "--spikes", given]
+            assert main([*bare, *bundle]) == 0
 
 
 @pytest.mark.lava

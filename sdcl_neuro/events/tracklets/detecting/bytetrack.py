@@ -22,6 +22,9 @@ POSITION_NOISE = 1 / 20
 VELOCITY_NOISE = 1 / 160
 ASPECT_NOISE = (1e-2, 1e-5, 1e-1)  # of the state, of its velocity, of a measurement
 
+# The paper's threshold of a sure detection (section 4.1).
+PAPER_SURE = 0.6
+
 
 @dataclass(frozen=True)
 class ByteTrackSettings:
@@ -132,7 +135,7 @@ class ByteTrack:
 
         likeness = overlaps(np.stack([_box(track.mean) for track in tracks]), found.boxes)
         if by_score:
-            likeness = likeness * found.scores[None]
+            likeness = likeness * self._fused(found.scores)[None]
         cost = 1.0 - likeness
         # Costs beyond the limit count alike, so that no good match is given up for two bad ones.
         rows, columns = linear_sum_assignment(np.minimum(cost, limit + 1e-6))
@@ -148,6 +151,15 @@ class ByteTrack:
             taken.add(column)
         free = np.array([k not in taken for k in range(len(found))], bool)
         return [track for k, track in enumerate(tracks) if k not in matched], found.pick(free)
+
+    def _fused(self, scores: Floats) -> Floats:
+        """Scores on the scale of the paper's detector, so that one that is just sure counts as its.
+
+        Weak detectors are sure from a lower score on; multiplied by it as it is, no overlap would
+        be enough for a match.
+        """
+        sure = self.settings.sure
+        return PAPER_SURE + (1 - PAPER_SURE) * (scores - sure) / max(1 - sure, 1e-9)
 
     def _begin(self, found: Detections) -> None:
         for box, score in zip(found.boxes, found.scores.tolist(), strict=True):
