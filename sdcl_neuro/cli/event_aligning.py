@@ -39,6 +39,7 @@ def execute(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Estimate, write alignment and picture; return the text and the result."""
     from sdcl_neuro.events.aligning import draw_overlay, estimate_alignment
     from sdcl_neuro.events.alignment import write_alignment
+    from sdcl_neuro.events.options import ReadingOptions
     from sdcl_neuro.events.tracklets import open_video
     from sdcl_neuro.events.tracklets.event_source import RecordedEvents
 
@@ -51,8 +52,9 @@ def execute(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         keep_apart(args.out, args.video)
     keep_apart(args.out, args.file)
     given = alignment_of(args)
-    video = open_video(args.video, given)
-    events = reading_of(args).read(args.file)
+    reading = reading_of(args)
+    video = open_video(args.video, given, ReadingOptions(mend=reading.mend))
+    events = reading.read(args.file)
 
     def say(line: str) -> None:
         if not args.quiet:

@@ -202,6 +202,7 @@ def open_footage(
             shorter than a tracklet.
     """
     video = open_video(source.video, source.alignment, source.reading)
+    events, fitted = _events(source, video, clip)
     found, detection = _tracks(source, video, on_detecting)
     tracks = found.tracks
     plan = plan_chunks(tracks, frames=clip.frames, stride=clip.stride, limit=source.limit)
@@ -211,12 +212,20 @@ def open_footage(
             where=str(source.tracks or source.video),
             hint=f"give tracks of at least {clip.frames * clip.stride} frames without a gap",
         )
-    events: Events | SimulatorConfig = clip.simulator or SimulatorConfig()
-    fitted = None
-    if source.events is not None:
-        events = source.reading.read(source.events)
-        fitted = RecordedEvents(video, events, source.alignment).fitted
     return Footage(source, video, found, events, plan, clip, fitted, detection)
+
+
+def _events(
+    source: Source, video: Video, clip: ClipFormat
+) -> tuple[Events | SimulatorConfig, Fitted | None]:
+    """Recorded events and how they lie to the frames, or how events are to be simulated.
+
+    Before anybody looks for persons: a clock or view that nothing states is told at once.
+    """
+    if source.events is None:
+        return clip.simulator or SimulatorConfig(), None
+    events = source.reading.read(source.events)
+    return events, RecordedEvents(video, events, source.alignment).fitted
 
 
 def _tracks(

@@ -15,6 +15,7 @@ import pytest
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.alignment import Alignment
 from sdcl_neuro.events.tracklets import Video, open_video, simulate_video
+from sdcl_neuro.events.tracklets.detecting import DetectionOptions
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 from sdcl_neuro.reid.pipeline.video import Source, open_footage
 
@@ -207,3 +208,14 @@ def test_stamps_of_start_and_end_are_brought_to_the_middle(folder: Path, tmp_pat
     assert both.span().stamps_are_middles
     with pytest.raises(InputError, match="leave --stamp out"):
         open_video(folder, Alignment(frame_times=path, stamp="end", exposure_us=3))
+
+
+def test_a_view_that_nothing_states_is_told_before_persons_are_sought(film, tmp_path: Path) -> None:
+    events = tmp_path / "e.txt"
+    events.write_text("96 64\n100000 3 4 1\n900000 5 6 0\n")
+    detection = DetectionOptions(tmp_path / "missing.onnx")
+    with pytest.raises(InputError, match="do not say that they show the same view"):
+        open_footage(Source(film, events=events, detection=detection), ClipFormat())
+    same = Alignment(assume_same_view=True)
+    with pytest.raises(InputError, match=r"missing\.onnx: no such file"):
+        open_footage(Source(film, events=events, detection=detection, alignment=same), ClipFormat())
