@@ -29,8 +29,8 @@ def compose(
     Args:
         kind: ``sdcl``; or ``psta``, the video network that SDCL is compared with, as a whole.
         config: of the bridge.
-        frame_branch: of `frame_branch.NAMES`; None where no frames are taken. PSTA without frames
-            (``inputs="e"``) runs it on event voxels.
+        frame_branch: of `frame_branch.table.FRAME_BRANCHES`; None where no frames are taken. PSTA
+            without frames (``inputs="e"``) runs it on event voxels.
         event_branch: for inputs with events.
         bins: K, time steps per frame, for event voxels.
 

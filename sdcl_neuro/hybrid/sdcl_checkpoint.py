@@ -86,7 +86,7 @@ def save_sdcl(
         folder: made if absent.
         model: of `composition.compose`, or composed alike.
         clip: what its tracklets look like.
-        frame_branch: the frame branch's name, see `sdcl_neuro.hybrid.frame_branch.NAMES`; of a
+        frame_branch: the frame branch's name, see `frame_branch.table.FRAME_BRANCHES`; of a
             baseline on event voxels, the name of the network that sees them; None for a model
             without one.
         provenance: plain JSON values on where it comes from.

@@ -18,6 +18,7 @@ from scipy.special import lambertw
 
 from sdcl_neuro.errors import InputError, spelled
 
+from ..layers.table import layer_of_node
 from .inline import Node
 from .writers import OWN_WORDS, WRITERS, Gain, Writer
 
@@ -40,6 +41,15 @@ def row_of(writer: str | None) -> Writer:
 def names() -> str:
     """Name all writers, for hints."""
     return f"use one of {', '.join(WRITERS)}"
+
+
+def as_known(node: Node) -> Node:
+    """Return a node of an added layer as the node of NIR that it equals; any other as it is."""
+    added = layer_of_node(node.type)
+    if added is None:
+        return node
+    kind, fields = added.as_node(node.fields)
+    return Node(node.name, kind, fields)
 
 
 def translate(node: Node, row: Writer, dt: float) -> Node:

@@ -37,7 +37,7 @@ from ...lowering.graph.shapes import Misfit, shape_behind, where_of
 from ...lowering.populations import Unsupported
 from .assumed import assumptions
 from .chain import NEURONS, POOLS, SYNAPSES
-from .dialects import row_of, translate
+from .dialects import as_known, row_of, translate
 from .file import Tree
 from .inline import Node, contract, inline
 from .lowering import departure_of
@@ -105,7 +105,9 @@ class _Reading:
         if found is not None:
             check_signature(nodes.values(), writer, self.step, self.problems.append)
         self.words = assumptions(nodes, self.row, self.step, writer=writer)
-        self.nodes = {n: translate(node, self.row, self.step.nominal) for n, node in nodes.items()}
+        self.nodes = {
+            n: translate(as_known(node), self.row, self.step.nominal) for n, node in nodes.items()
+        }
         self.before: dict[str, list[str]] = defaultdict(list)
         self.behind: dict[str, list[str]] = defaultdict(list)
         for source, target in edges:

@@ -15,7 +15,7 @@ from sdcl_neuro.network.spec import Convolution, Kind, Shape
 from ...lowering.pooling import Pool
 from .assumed import assumptions
 from .chain import NEURONS, SYNAPSES, Stage, read_chain
-from .dialects import row_of, translate
+from .dialects import as_known, row_of, translate
 from .file import Tree
 from .inline import Node, contract, inline
 from .neurons import Neurons, read_neurons
@@ -113,7 +113,9 @@ def read_raw(
     step = Step(None, "unknown") if found is None else found
     if found is not None:
         check_signature(nodes.values(), writer, step, problems.add)
-    read = _Reader({n: translate(node, row, step.nominal) for n, node in nodes.items()}, problems)
+    read = _Reader(
+        {n: translate(as_known(node), row, step.nominal) for n, node in nodes.items()}, problems
+    )
     read.all_nodes(step if found is not None else None)
     chain = read_chain(read.nodes, edges, broken=broken)
     for problem in chain.problems:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..layers.table import layer_of
 from .inventory import NORMS, SYNAPSES
 from .neurons import NEURONS
 
@@ -70,7 +71,7 @@ def leaves(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]
 
 
 def _is_whole(module: nn.Module) -> bool:
-    if isinstance(module, _WHOLE):
+    if isinstance(module, _WHOLE) or layer_of(type(module)) is not None:
         return True
     home = type(module).__module__
     return home.startswith(_LIBRARIES) and not isinstance(module, _CONTAINERS)

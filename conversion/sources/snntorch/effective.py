@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 from sdcl_neuro.network.spec import Shape
 
 from ...lowering.populations import Unsupported
+from ..layers.table import AddedLayer, layer_of
 from .inventory import PLAIN, QUANTISED, REFUSED, SYNAPSES
 
 _SAMPLES = 4
@@ -43,6 +44,9 @@ def effective_module(
     Raises:
         Unsupported: it computes something else.
     """
+    row = layer_of(type(module))
+    if row is not None:
+        return _added(module, row, shape)
     base = _base_of(module)
     if base is None:
         return _identity(module, shape)
@@ -71,6 +75,25 @@ def _base_of(module: nn.Module) -> type[Any] | None:
         if kind in PLAIN and not _hooked(module):
             return type(module)
     return next((each for each in kind.__mro__ if each in PLAIN), None)
+
+
+def _added(module: nn.Module, row: AddedLayer, shape: Shape | None) -> tuple[nn.Module, str | None]:
+    """What the table of added layers reads a module as, if that computes the same."""
+    if shape is None:
+        return module, None
+    plain = row.as_module(module, shape).eval()
+    if type(plain) not in PLAIN:
+        what = f"is read as {type(plain).__name__} by {row.module}.as_module"
+        raise Unsupported([(what, "let it return one of torch's layers that can be lowered")])
+    for spikes in (True, False):
+        probe = _probe(module, shape, spikes=spikes)
+        given, read = _run(module, probe), _run(plain, probe)
+        if given is None or read is None or not _close(given, read):
+            what = f"computes something else than the {row.name} that it is read as"
+            raise Unsupported(
+                [(what, f"correct as_module in conversion/sources/layers/{row.module}.py")]
+            )
+    return plain, f"{row.name}, read as {type(plain).__name__}"
 
 
 def _hooked(module: nn.Module) -> bool:

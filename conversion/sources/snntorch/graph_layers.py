@@ -22,6 +22,7 @@ from ...lowering.graph.nodes import (
 from ...lowering.graph.shapes import Misfit
 from ...lowering.populations import Unsupported
 from ...lowering.same_padding import pad_kernel_same
+from ..layers.table import layer_of
 from .arrays import along, double, four, maybe, two
 from .effective import effective_module
 from .graph_neurons import Maker, population_maker, spikingjelly_maker
@@ -61,6 +62,8 @@ _SPIKINGJELLY = "spikingjelly."
 def is_layer(module: nn.Module) -> bool:
     """Whether a module is read as a whole; inside any other, each operation is followed."""
     if isinstance(module, NEURONS) or is_spikingjelly_neuron(module):
+        return True
+    if layer_of(type(module)) is not None:
         return True
     if isinstance(module, _CONTAINERS):
         return False
@@ -140,9 +143,11 @@ def _maker(module: Any, kind: type, shape: tuple[int, ...], alone: tuple[int, ..
         return population_maker(module, shape, alone)
     if is_spikingjelly_neuron(module):
         return spikingjelly_maker(module)
-    if kind in PLAIN and not type(module).__module__.startswith(_SPIKINGJELLY):
+    added = layer_of(type(module)) is not None
+    if added or (kind in PLAIN and not type(module).__module__.startswith(_SPIKINGJELLY)):
         try:
             module, _ = effective_module(module, alone, spikes=False)
+            kind = type(module) if added else kind
         except Unsupported as unsupported:
             raise Misfit(*unsupported.reasons[0]) from None
     if kind in CONVOLUTIONS:

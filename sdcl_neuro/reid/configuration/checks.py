@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import BridgeConfig
-from sdcl_neuro.hybrid.frame_branch import MAP_CHANNELS, map_size
+from sdcl_neuro.hybrid.frame_branch import FRAME_BRANCHES, map_channels, map_size
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 
 from ..datasets.table import KINDS, kind_named
@@ -21,7 +21,7 @@ def bridge_config(configuration: Configuration, *, identities: int = 0) -> Bridg
     """
     table, clip = configuration.bridge, configuration.clip
     psta = configuration.model == "psta"
-    maps = MAP_CHANNELS.get(configuration.frame_branch.name, 1)
+    maps = map_channels(configuration.frame_branch.name)
     cells = map_size(configuration.frame_branch.name)
     event_channels, *size = configuration.event_branch.description().output_shape(clip.size)
     event_size = cells if table.inputs == "v" else (size[0], size[1])
@@ -88,7 +88,7 @@ def disagreements(configuration: Configuration) -> list[Fault]:
     kind = kind_named(data.kind)
     found = []
     if frame_branch_name(configuration) == "none":
-        hint = "give one of resnet50, osnet_x1_0, osnet_x0_25, small, or set bridge.inputs"
+        hint = f"give one of {', '.join(FRAME_BRANCHES)}, or set bridge.inputs"
         found.append(Fault("frame_branch.name", "is none, and frames are an input", hint))
     if inputs != "e" and not kind.frames:
         what = f"is {inputs}, and {data.kind} has no frames"

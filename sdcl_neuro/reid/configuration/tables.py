@@ -11,6 +11,7 @@ from typing import Literal
 
 from sdcl_neuro.hybrid.bridge import config as bridge
 from sdcl_neuro.hybrid.composition import ModelKind
+from sdcl_neuro.hybrid.frame_branch.table import FRAME_BRANCHES
 from sdcl_neuro.snn.branch_description import BranchDescription, ConvolutionSpec
 
 from ..datasets import Clip
@@ -18,7 +19,6 @@ from ..training.settings import Settings
 from .data_tables import DataTable, at_least, require
 
 Distance = Literal["cosine", "euclidean"]
-FrameBranchName = Literal["resnet50", "osnet_x1_0", "osnet_x0_25", "small", "none"]
 MAX_SPIKING_LAYERS = 3  # the range of the paper's Fig. 6
 
 
@@ -88,12 +88,16 @@ class FrameBranchTable:
     """The network that sees the frames.
 
     Attributes:
-        name: of `frame_branch.NAMES`, or ``none``.
+        name: of `frame_branch.table.FRAME_BRANCHES`, or ``none``.
         weights: a safetensors file to start from; empty starts from random weights.
     """
 
-    name: FrameBranchName = "resnet50"
+    name: str = "resnet50"
     weights: str = ""
+
+    def __post_init__(self) -> None:
+        known = (*FRAME_BRANCHES, "none")
+        require(self.name in known, f"name is {self.name!r}", f"use {', '.join(known)}")
 
 
 @dataclass(frozen=True)

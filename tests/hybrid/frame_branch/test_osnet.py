@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.hybrid.frame_branch import NAMES, OSNet, frame_branch, normalise
+from sdcl_neuro.hybrid.frame_branch import FRAME_BRANCHES, OSNet, frame_branch, normalise
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FRAME_BRANCHES)
 def test_shapes(name: str) -> None:
     channels, *size = SHAPES[name]
     module = frame_branch(name).eval()

@@ -1,0 +1,1 @@
+"""Layers of others, read as the layers of torch and NIR that they equal."""
