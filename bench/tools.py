@@ -89,7 +89,7 @@ class Worker:
         return float(self._answer())
 
     def result(self) -> dict[str, np.ndarray]:
-        """Arrays of the last call; a result that is no dictionary stands under ``result``."""
+        """Arrays of the last call; a result that is not a dictionary stands under ``result``."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "result.npz"
             self._ask(do="result", path=str(path))

@@ -1,6 +1,6 @@
 """How two networks differ in meaning: what each computes, not how its file is written.
 
-A bias of zeros is no bias, groups are the synapses they leave, and between a float network and
+A bias of zeros is not a bias, groups are the synapses they leave, and between a float network and
 chip integers only ratios count: a layer's weights, biases and threshold scaled alike compute the
 same. Names and metadata are told apart from that, for they never change a spike.
 """
@@ -67,7 +67,7 @@ class Difference:
     """What `difference` found.
 
     Attributes:
-        names, sha256: of the two sides; None for the hash of what is no file.
+        names, sha256: of the two sides; None for the hash of what is not a file.
         arithmetic: what was compared: ``integer``, ``float``, ``float and integer`` (both sides
             have both), or ``units of the thresholds`` (one only float, the other only integers).
         changes: what changes the spikes.

@@ -42,10 +42,10 @@ def integer_layer(layer: IntLayer, *, largest: int = 1) -> nn.Module:
     """The same in the chip's integers; `largest` is the largest count of its input.
 
     Raises:
-        NetworkRefused: for axonal delays, which snnTorch has not.
+        NetworkRefused: for axonal delays, which snnTorch does not support.
     """
     if layer.delay is not None and layer.delay.any():
-        what = "axonal delays, which snnTorch's neurons have not"
+        what = "axonal delays, which snnTorch's neurons do not support"
         raise NetworkRefused([Refusal(f"layer {layer.name}", what, "run it in loihi or lava")])
     return _IntegerLayer(layer, largest=largest)
 

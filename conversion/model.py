@@ -42,7 +42,7 @@ class Model:
         path: the file or folder it was read from; None if it was given as an object.
         floating: the float description.
         integer: the chip's integers; None as long as nothing fixed them.
-        graph: the float description of a network that is no chain; then there is no other.
+        graph: the float description of a network that is not a chain; then there is no other.
     """
 
     path: Path | None = None
@@ -71,7 +71,7 @@ class Model:
 
     @property
     def input_shape(self) -> Shape:
-        """Of one step's spikes."""
+        """Shape of one time step of the input, ``(C, H, W)`` or ``(N,)``."""
         known = self.integer or self.floating
         if known is None and self.graph is not None:
             if len(self.graph.inputs) == 1:

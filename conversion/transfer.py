@@ -341,7 +341,7 @@ def _prepare(
     folded = () if floating is None else tuple(map(str, floating.meta.get("lowered", ())))
     done = replace(done, folded=folded)
     if not target.integer and floating is not None:
-        # Scales that training has not fixed are no part of the network.
+        # Scales that training has not fixed are not part of the network.
         layers = floating.layers
         if integer is None:
             layers = tuple(replace(layer, scale=None) for layer in layers)

@@ -115,7 +115,7 @@ def run_chain(
 def _account(model: Model) -> Account:
     account = graph_of(model.need_integer())
     if account is None:
-        raise InputError("it is no graph", where=model.where, hint="run it as it is")
+        raise InputError("expected a graph, got a chain", where=model.where, hint="run it as it is")
     return account
 
 

@@ -28,7 +28,7 @@ from ..model import Model
 Stage = Callable[[Tensor], Tensor]
 
 _ELEMENTS_AT_ONCE = 1 << 24
-"""Of the largest layer over all steps; samples beyond it are run one after another."""
+"""Elements of the largest layer over all steps; samples beyond it run one after another."""
 
 
 def run_float(
@@ -45,7 +45,7 @@ def run_float(
     Raises:
         InputError: spikes of another shape, counts that the network does not take.
         EnvironmentFault: a GPU that is not there.
-        NetworkRefused: axonal delays, which snnTorch has not.
+        NetworkRefused: axonal delays, which snnTorch does not support.
     """
     net, place = model.need_float(), named_device(device)
     values = _checked(net, spikes)

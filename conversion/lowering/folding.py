@@ -161,7 +161,7 @@ def _merged(
 
 def _geometry(synapse: Synapse) -> Convolution:
     if synapse.convolution is None:
-        raise TypeError(f"{synapse.name} is no convolution")
+        raise TypeError(f"{synapse.name} is not a convolution")
     return synapse.convolution
 
 

@@ -127,7 +127,7 @@ def place(recording: Recording, net: IntNetwork, ours: Record, layers: Sequence[
         layers: the layers to compare; those that were not recorded are named in `not_checked`.
 
     Raises:
-        InputError: a layer that the network has not, another shape, or no step in common.
+        InputError: a layer that the network does not have, another shape, or no step in common.
     """
     assumed: list[Note] = []
     not_checked: list[Note] = []

@@ -222,7 +222,7 @@ def _note(
 
 
 def _row_error(layer: FloatLayer, integer: IntLayer, scale: float) -> float:
-    """Of the channel or row that rounding hurts most: rms of its errors over rms of its weights."""
+    """Return rms error over rms weight of the channel or row that rounding hurts most."""
     rows = layer.weight.reshape(len(layer.weight), -1).astype(np.float64)
     errors = integer.weight.reshape(rows.shape) / scale - rows
     weights = np.sqrt(np.mean(rows**2, axis=1))

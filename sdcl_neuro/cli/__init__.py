@@ -48,7 +48,7 @@ DESCRIPTION = (
 )
 INTERRUPTED = 130
 READER_LEFT = 141
-"""Of a shell's pipe whose reader has left, such as ``head``: 128 and SIGPIPE's 13."""
+"""Exit code where the reader of our output has left, such as ``head``: 128 and SIGPIPE's 13."""
 
 
 class Verb(Protocol):
@@ -161,7 +161,7 @@ def _device_trouble(error: RuntimeError) -> str | None:
 
 
 def _reader_left() -> bool:
-    """Whether nobody reads standard output any longer; nothing more is written to it then."""
+    """Whether no one reads standard output any longer; nothing more is written to it then."""
     pipe, poll = sys.stdout.fileno(), select.poll()
     poll.register(pipe, select.POLLOUT)
     if not any(event & select.POLLERR for _, event in poll.poll(0)):

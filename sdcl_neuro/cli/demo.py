@@ -52,7 +52,9 @@ def execute(args: argparse.Namespace) -> int:
     from sdcl_neuro.demo.summary import summary_text, write_summary
 
     if args.out.exists() and not args.out.is_dir():
-        raise InputError("is no folder", where=str(args.out), hint="give another folder for --out")
+        raise InputError(
+            "is not a folder", where=str(args.out), hint="give another folder for --out"
+        )
     settings = DemoSettings(
         out=args.out,
         frame_weights=args.frame_weights,
@@ -86,5 +88,5 @@ def _steps(text: str) -> tuple[int, int]:
     except ValueError:
         first, second = 0, 0
     if min(first, second) < 1:
-        raise InputError(f"{text!r} are no steps", where="--steps", hint="give two, such as 50,30")
+        raise InputError(f"{text!r} are not steps", where="--steps", hint="give two, such as 50,30")
     return first, second

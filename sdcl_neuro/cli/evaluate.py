@@ -159,7 +159,7 @@ def _batch(given: int | None, chosen: Chosen) -> int:
 
 
 def _judging(args: argparse.Namespace, chosen: Chosen) -> Judging:
-    """Of the command line, else of the configuration."""
+    """Return the settings of the command line, else those of the configuration."""
     from sdcl_neuro.reid.evaluation import Judging
     from sdcl_neuro.reid.metrics import ReRanking
 

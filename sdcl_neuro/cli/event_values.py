@@ -22,7 +22,7 @@ def pair(text: str | None, name: str) -> Size | None:
         return None
     found = re.fullmatch(r"(\d{1,5})[x,](\d{1,5})", text.strip())
     if not found or not int(found[1]) or not int(found[2]):
-        raise InputError(f"{text!r} is no size", where=name, hint="give two numbers, as 640x480")
+        raise InputError(f"{text!r} is not a size", where=name, hint="give two numbers, as 640x480")
     return int(found[1]), int(found[2])
 
 

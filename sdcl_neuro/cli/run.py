@@ -153,7 +153,7 @@ def _layers(text: str | None) -> list[int] | None:
         return [int(part) for part in text.split(",")]
     except ValueError:
         hint = "give layer numbers, such as 0,1"
-        raise InputError(f"{text!r} is no list of layers", where="--layers", hint=hint) from None
+        raise InputError(f"{text!r} is not a list of layers", where="--layers", hint=hint) from None
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--strict", action="store_true", help="exit with 1 if anything is listed as not checked"
     )
     add_model_options(parser)
-    parser.add_argument("--no-cache", action="store_true", help="compute it anew, keep no copy")
+    parser.add_argument("--no-cache", action="store_true", help="compute it again, keep no copy")
 
 
 def execute(args: argparse.Namespace) -> int:

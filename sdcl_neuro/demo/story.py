@@ -123,10 +123,10 @@ def _train_if_needed(
     if not settings.retrain and is_sdcl_checkpoint(folder):
         try:
             if load_sdcl(folder).provenance.get("fingerprint") == fingerprint:
-                say(f"taking the finished training in {folder} (--retrain trains anew)")
+                say(f"taking the finished training in {folder} (--retrain trains again)")
                 return
         except InputError as error:
-            say(f"training anew: {error}")
+            say(f"training again: {error}")
     standing = tuple(n for n, one in enumerate(tracklets) if one.segment == "standing")
     say(f"training on {len(standing)} tracklets of persons who stand, in snnTorch")
     model = _untrained(settings)

@@ -17,7 +17,7 @@ from sdcl_neuro.network.spec import IntNetwork
 
 CAPACITY = 4
 MAX_BYTES = 64 << 20
-"""Networks with more weights than this are met anew each time."""
+"""Networks with more weights than this are met again each time."""
 
 
 @dataclass(eq=False)  # removed from a list by identity: arrays have no single truth

@@ -108,7 +108,7 @@ class Denoiser:
     """Applies filters to one part of a recording after another.
 
     Hot pixels are found in the first part; for a file, give all of it at once. For a stream they
-    are counted anew with every part from its beginning on.
+    are counted again with every part from its beginning on.
 
     Args:
         config: the filters.

@@ -57,7 +57,7 @@ class FrameRecording:
         stream: which of its streams.
         size: width and height in pixels.
         stamps: of every frame, in order.
-        pictures: opens the file anew and yields its frames.
+        pictures: opens the file again and yields its frames.
         tail: in words, what at the end of the file was left out; empty if nothing.
         stamp: which time of a frame counts: start, middle or end of its exposure; None takes the
             file's own.

@@ -32,7 +32,7 @@ class Guard:
         self._path = path
         self._left = MAX_TOTAL_BYTES
 
-    def error(self, what: str, hint: str = "write the file anew") -> InputError:
+    def error(self, what: str, hint: str = "write the file again") -> InputError:
         """An error that names the file."""
         return InputError(what, where=str(self._path), hint=hint)
 

@@ -2,7 +2,7 @@
 
 Texts of variable length stand in global heap collections. HDF5 (seen in 2.0.0) walks the objects
 of one by their sizes and, where a damaged file has an object of size zero in the place of the
-free space, stays there for ever, beyond the reach of Python's signals.
+free space, stays there, beyond the reach of Python's signals.
 
 Layout of a collection (HDF5 File Format Specification 3.0, III.E): ``GCOL``, version 1, three
 zero bytes, its size in 8 bytes; then objects: index 2, count 2, reserved 4, size 8 bytes, data

@@ -23,7 +23,7 @@ summary = "What it is, in a sentence."
 notes = ["What to know before believing a figure."]
 
 # A figure is one of:  value = 3  |  low = 3, high = 4  |  high = 4  |  low = 3
-#                      values = [1, 2, 4]  |  text = "words"  |  unknown = "why nobody knows"
+#                      values = [1, 2, 4]  |  text = "words"  |  unknown = "why no one knows"
 # with its unit as below, a kind ({kinds}),
 # a source (a key of [sources]) and, if wanted, a note. An own measurement looks like this:
 #   synop = {{ low = 8.1, high = 8.8, unit = "pJ", kind = "own measurement", source = "mine" }}

@@ -21,7 +21,7 @@ class Quantity:
         source: the citation in full; empty if unknown.
         values: allowed values, where the figure is a set.
         text: where the figure is words.
-        unknown: why nobody knows it; empty if it is known.
+        unknown: why no one knows it; empty if it is known.
         note: what else to say.
     """
 

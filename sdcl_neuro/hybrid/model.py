@@ -26,7 +26,7 @@ def event_features(layer_spikes: Spikes, *, frames: int) -> Tensor:
         float32 ``[B, F, C, h, w]``.
 
     Raises:
-        InputError: T is no multiple of `frames`.
+        InputError: T is not a multiple of `frames`.
     """
     return _bins(layer_spikes, frames).mean(1, dtype=torch.float32).transpose(0, 1)
 

@@ -68,12 +68,12 @@ class ModelTable:
 
     @property
     def parameters(self) -> int:
-        """Of the whole model."""
+        """Number of parameters of the whole model."""
         return sum(part.parameters for part in self.parts)
 
     @property
     def macs(self) -> int:
-        """Of one tracklet, the event branch as a dense machine would compute it."""
+        """MACs of one tracklet, the event branch as a dense machine would compute it."""
         return sum(part.macs for part in self.parts)
 
     def part(self, name: str) -> Part:

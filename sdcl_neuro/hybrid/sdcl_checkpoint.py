@@ -45,7 +45,7 @@ class ClipFormat:
         bins: K, time steps per frame.
         size: rows and columns of the spike tensor.
         stride: video frames per tracklet frame.
-        simulator: what made the events it was trained on; None if a camera did, or nobody said.
+        simulator: what made the events it was trained on; None if a camera did, or no one said.
         sensor_scale: pixels of that simulated sensor per pixel of the video, along a side.
     """
 
@@ -166,7 +166,7 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise broken(folder, f"{DOCUMENT} lacks or misstates {error}") from None
     if not (folder / DENSE).is_file() or file_sha256(folder / DENSE) != digest:
-        raise broken(folder, f"{DENSE} is missing or has not the hash that {DOCUMENT} names")
+        raise broken(folder, f"{DENSE} is missing or does not have the hash that {DOCUMENT} names")
     # Shapes first: a document that asks for more memory than there is must not get it.
     wrong = faults(_skeleton(kind, name, config), read_tensors(folder / DENSE))
     if wrong:

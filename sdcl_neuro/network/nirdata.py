@@ -111,7 +111,7 @@ def read_layer_nodes(
     A node is a layer by our own attribute, by the name ``layer_K``, or by its name in `names`.
 
     Raises:
-        InputError: as `read_nodes`; a node that is no layer, or none at all.
+        InputError: as `read_nodes`; a node that is not a layer, or none at all.
     """
     layers: dict[int, Spikes] = {}
     given = None
@@ -124,7 +124,7 @@ def read_layer_nodes(
         if node.name == INPUT and index is None:
             given = node.spikes
         elif index is None or index in layers:
-            said = "is no layer of the network" if index is None else f"is layer {index} again"
+            said = "is not a layer of the network" if index is None else f"is layer {index} again"
             hint = f"name the nodes layer_0, layer_1, ... or {', '.join(names[:4]) or 'input'}"
             raise InputError(f"node {node.name!r} {said}", where=str(path), hint=hint)
         else:

@@ -39,7 +39,7 @@ class Note:
 
 
 def notes_of(meta: Mapping[str, Any], key: str) -> tuple[Note, ...]:
-    """Read the notes under a key of a ``meta``; what is no note there is left out."""
+    """Read the notes under a key of a ``meta``; what is not a note there is left out."""
     found = meta.get(key, ())
     entries = found if isinstance(found, list | tuple) else ()
     return tuple(

@@ -33,7 +33,7 @@ class RandomInput:
                 f"{self.steps} steps of {self.samples} samples", hint="give at least 1"
             )
         if not 0 <= self.rate <= 1:
-            raise InputError(f"the rate {self.rate} is no probability", hint="give it in [0, 1]")
+            raise InputError(f"the rate {self.rate} is not a probability", hint="give it in [0, 1]")
         shape = (self.steps, self.samples, *input_shape)
         chosen = np.random.default_rng(self.seed).random(shape, dtype=np.float32) < self.rate
         return chosen.astype(np.uint8)

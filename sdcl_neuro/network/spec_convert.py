@@ -17,7 +17,7 @@ def dequantize(net: IntNetwork) -> FloatNetwork:
     a decaying state towards zero, clips or wraps. Every layer's scale is 1.
 
     Raises:
-        NetworkRefused: for layers with axonal delays, which the float description has not.
+        NetworkRefused: for layers with axonal delays, which the float description does not have.
     """
     delayed = [
         Refusal(

@@ -96,7 +96,7 @@ def told() -> int | None:
 
 
 def settle(*, light: bool = False) -> Threads:
-    """Decide anew, by what others used since the last decision or since the start.
+    """Decide again, by what others used since the last decision or since the start.
 
     Args:
         light: the loops to come are so short that a second thread gains nothing.

@@ -69,7 +69,7 @@ def profile(
         simulated: another simulator's figures of the same spikes, to be shown with the model's.
 
     Raises:
-        InputError: a float-only model, an unknown target, a rate that is no positive number,
+        InputError: a float-only model, an unknown target, a rate that is not a positive number,
             neither spikes nor record, a record without counts, no sample at all.
     """
     integer = _integer(net)

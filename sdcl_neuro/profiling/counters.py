@@ -176,7 +176,7 @@ class _Tally:
         step = now - self._last
         if step < 0:
             if self._counter.modulus is None:
-                self._reason = "the counter went backwards (was the driver loaded anew?)"
+                self._reason = "the counter went backwards (was the driver loaded again?)"
                 return
             step += self._counter.modulus
         self._moved, self._last = self._moved + step, now

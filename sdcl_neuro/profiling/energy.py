@@ -3,7 +3,7 @@
 ``part = sum over layers of count * constant``. A profile with several sets of constants gives,
 for each part, the interval over all of them; the whole is the interval over each set's own sum,
 since constants of one set belong together, plus what all sets share. What no source prices is
-listed as not modelled and is no part of the sum; a barrier is: its energy is an open upper end.
+listed as not modelled and is not part of the sum; a barrier is: its energy is an open upper end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["PJ_PER_UJ", "SPIKE_PARTS", "Energy", "Part", "VariantEnergy", "energ
 
 PJ_PER_UJ = 1e6
 OPEN = Interval(0.0, math.inf)
-"""A cost that is there and that nobody has published."""
+"""A cost that is there and that no one has published."""
 SPIKE_PARTS = ("synaptic_operations", "spike_traffic", "all_in")
 """The parts in proportion to the spikes."""
 

@@ -88,7 +88,7 @@ class _Sum:
 
 @dataclass(frozen=True)
 class Entry:
-    """One figure: `low` equals `high` for a single value; None is an end that nobody knows."""
+    """One figure: `low` equals `high` for a single value; None is an end that no one knows."""
 
     group: str
     name: str
@@ -121,7 +121,7 @@ class Ledger:
             sum up all of them. None keeps all.
 
     Attributes:
-        threads: of the branches, and why so many; None where nobody entered them.
+        threads: of the branches, and why so many; None where no one entered them.
     """
 
     def __init__(
@@ -267,7 +267,7 @@ class Ledger:
         return "\n".join(lines)
 
     def threads_text(self) -> str:
-        """Who had how many threads, in one line; empty where nobody entered them."""
+        """Who had how many threads, in one line; empty where no one entered them."""
         if self.threads is None:
             return ""
         dense, events = self.threads["dense_side"], self.threads["event_branch"]

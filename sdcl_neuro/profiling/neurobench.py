@@ -26,7 +26,7 @@ BIAS_BYTES = 2
 """13 bits, in the narrowest type of whole bytes."""
 DELAY_BYTES = 1
 NEURON_BYTES = 8
-"""Of a layer's neurons: two decays of 12 bits, a threshold of 17 (2 + 2 + 4)."""
+"""Bytes of a layer's neuron constants: two 12-bit decays, a 17-bit threshold (2 + 2 + 4)."""
 STATE_BYTES = 4
 """A membrane or current of 24 bits."""
 FLOAT_BYTES = 4

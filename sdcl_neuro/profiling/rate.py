@@ -122,7 +122,7 @@ class Power:
 
 
 def check_rate(rate_hz: float | None) -> None:
-    """Refuse a rate that is no positive number.
+    """Refuse a rate that is not a positive number.
 
     Raises:
         InputError: zero, negative, infinite or not a number.

@@ -33,7 +33,7 @@ DOCUMENT = "model.json"
 WEIGHTS = ("model.safetensors", "model.next.safetensors")
 _DOCUMENT_BYTES_MAX = 1 << 20
 _LAYERS_MAX = 256
-# What every event branch has alike, and what is no chip's if it is negative.
+# What every event branch has alike, and what is not a chip's if it is negative.
 _FIXED = (".reset_mechanism_val", ".graded_spikes_factor")
 _POSITIVE = (".scale", ".threshold")
 _MEND = "save it again, or give another checkpoint"
@@ -170,7 +170,7 @@ def _read_weights(path: Path, digest: object) -> dict[str, Tensor]:
     if not path.is_file():
         raise broken(path.parent, f"{path.name} is missing")
     if file_sha256(path) != digest:
-        raise broken(path.parent, f"{path.name} has not the hash that {DOCUMENT} names")
+        raise broken(path.parent, f"{path.name} does not have the hash that {DOCUMENT} names")
     try:
         return load_file(str(path))
     except (SafetensorError, OSError, ValueError) as error:

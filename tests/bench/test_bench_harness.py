@@ -15,7 +15,7 @@ import numpy as np
 from harness import Timed
 
 def sleeps(ms, value=0):
-    print("noise that is no answer")
+    print("noise that is not an answer")
     def call():
         time.sleep(ms / 1e3)
         return {"sum": np.array([value, 2])}
@@ -61,7 +61,7 @@ def test_a_race_gives_ratios_and_compares_results(bench):
     assert outcome.best_peer() == "slow"
     sleeper = toy(bench, "sleeper", "sleeps", ms=2)
     wrong = race(bench, sleeper, toy(bench, "wrong", "sleeps", ms=1, value=1)).run()
-    assert min(wrong.rounds["sleeper"]) >= 2  # milliseconds: nobody wakes too early
+    assert min(wrong.rounds["sleeper"]) >= 2  # milliseconds: no one wakes too early
     with pytest.raises(AssertionError, match="wrong"):
         wrong.assert_equal()
 
@@ -113,7 +113,7 @@ def test_a_table_names_its_peers(bench, monkeypatch):
         column("best", ("peer", "other")),
         column("variant", ("other",), of="variant"),
         column("floors", ("floor",), inverse=True),
-        column("absent", ("nobody",)),
+        column("absent", ("no one",)),
     )
     monkeypatch.setitem(bench.columns.COLUMNS, "t", table)
     rounds = {

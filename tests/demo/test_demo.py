@@ -110,4 +110,4 @@ def test_steps_that_are_none_end_in_one_line(tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "out").exists()
     (tmp_path / "file").touch()
     assert main(["demo", "--out", str(tmp_path / "file")]) == 2
-    assert "file: is no folder; give another folder" in capsys.readouterr().err
+    assert "file: is not a folder; give another folder" in capsys.readouterr().err

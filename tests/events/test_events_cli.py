@@ -161,7 +161,7 @@ def test_simulate_a_folder_and_a_video(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["info", "IN", "--sensor", "64"], "--sensor: '64' is no size"),
+        (["info", "IN", "--sensor", "64"], "--sensor: '64' is not a size"),
         (["info", "IN", "--sensor", "32x48"], "not 32x48"),
         (["info", "IN", "--columns", "xytp"], "leave --columns out"),
         (["info", "IN", "--time-unit", "fortnights"], "not a unit of time"),

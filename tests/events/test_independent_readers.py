@@ -136,7 +136,7 @@ def test_what_faery_writes(tmp_path: Path, kind: str) -> None:
     how = {"version": version} if version else {}
     try:
         stream.to_file(path, **how)
-    except Exception as error:  # what faery cannot write is no case
+    except Exception as error:  # what faery cannot write is not a case
         pytest.skip(f"faery does not write {kind}: {error}")
     if kind == "dat1":
         pytest.skip("DAT version 1 is not read")

@@ -54,7 +54,7 @@ SETTINGS = (
 
 
 def test_full_float32_beside_either_interface_of_torch() -> None:
-    """Each in a process of its own: torch lets nobody mix the interfaces and go back."""
+    """Each in a process of its own: torch lets no one mix the interfaces and go back."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PRECISIONS, *SETTINGS],
         capture_output=True, text=True, timeout=240, check=False,

@@ -72,7 +72,7 @@ def test_graphs_are_known_by_their_accounts_key() -> None:
 
 def test_notices_go_to_listeners_once() -> None:
     heard: list[str] = []
-    notice("nobody hears this")
+    notice("no one hears this")
     with listening(heard.append):
         notice("a line of this test")
         notice("a line of this test")

@@ -89,7 +89,7 @@ def spikes() -> NDArray[np.uint8]:
 
 @pytest.fixture
 def golden() -> Callable[[str, str], None]:
-    """Compare a text with a stored one; SDCL_NEURO_OVERWRITE=1 stores it anew (then look at it)."""
+    """Compare a text with a stored one; SDCL_NEURO_OVERWRITE=1 stores it (look at it)."""
 
     def check(name: str, text: str) -> None:
         path = Path(__file__).parent / "golden" / name

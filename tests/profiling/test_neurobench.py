@@ -72,7 +72,7 @@ def test_footprint_in_parts() -> None:
 
 
 def test_what_a_record_does_not_count_is_unknown(make_net: Net, make_record: MakeRecord) -> None:
-    """Without zero weights every synaptic operation is an AC; a membrane nobody saw is unknown."""
+    """Without zero weights every synaptic operation is an AC; a membrane no one saw is unknown."""
     plain = profile(make_net(), record=make_record())
     found = plain.neurobench.to_dict()
     assert found["SynapticOperations"]["Effective_ACs"] == 39

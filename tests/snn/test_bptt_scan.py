@@ -159,7 +159,7 @@ def calls(value):
 
 
 def test_one_graph_serves_every_number():
-    """A learned beta must not be compiled for anew; a tensor in its place changes no spike.
+    """A learned beta must not be compiled for again; a tensor in its place changes no spike.
 
     Torch divides a number by a tensor by its reciprocal, so that slopes may differ in the last bit.
     """

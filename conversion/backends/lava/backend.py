@@ -55,7 +55,7 @@ def run(
         spikes: uint8 ``[T, B, *input_shape]``; counts only if the network has message bits.
         layers: layers whose spikes are read out; None reads all. Each costs time.
         device: ``cpu``: Lava has no other.
-        timeout_s: seconds after which Lava is ended; None waits for ever.
+        timeout_s: seconds after which Lava is ended; None waits indefinitely.
         run_cfg: ``sim`` is ``Loihi2SimCfg(select_tag="fixed_pt")``; ``loihi2hw`` is
             ``Loihi2HwCfg``, which needs Intel's extension and a board.
         membranes: layers whose membranes to keep after each step, in ``Record.readouts``.

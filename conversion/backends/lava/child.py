@@ -78,7 +78,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(leader: int, number: signal.Signals) -> None:
-    # A group of which only the zombie of its leader is left is no process to some systems.
+    # A group of which only the zombie of its leader is left is not a process to some systems.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
 

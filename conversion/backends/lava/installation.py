@@ -95,7 +95,7 @@ def install(*, quiet: bool = False) -> LavaStatus:
 
 def _pip(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "pip", "install", *arguments]
-    # pip's progress is no result: standard output is kept for those.
+    # pip's progress is not a result: standard output is kept for those.
     done = subprocess.run(command, stdout=sys.stderr, check=False)
     if done.returncode != 0:
         raise EnvironmentFault(

@@ -147,7 +147,7 @@ def _entry(units: Units, name: str, homes: Sequence[tuple[int, Place]]) -> dict[
 
 
 def read_account(meta: Mapping[str, Any], shapes: Sequence[Shape]) -> Account | None:
-    """The account of a chain; None for a network that is no graph.
+    """The account of a chain; None for a network that is not a graph.
 
     Args:
         meta: of the network.

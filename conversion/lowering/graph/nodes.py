@@ -140,7 +140,7 @@ class PopulationNode(Node):
         scale: integer weight per unit of float weight, if training fixed it.
         clips: whether training clipped the weights before it as the chip does, taps that fall on
             one synapse added up.
-        hidden: whether it is no layer of the user's, but takes input counts apart.
+        hidden: whether it is not a layer of the user's, but takes input counts apart.
     """
 
     beta: Array = field(default_factory=lambda: np.zeros(()))

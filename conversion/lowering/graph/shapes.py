@@ -82,7 +82,7 @@ def _end(graph: FloatGraph) -> list[Refusal]:
     for name in graph.outputs:
         kinds = [type(node) for node in graph.nodes if node.name == name]
         if not kinds or not issubclass(kinds[0], PopulationNode | ReadoutNode):
-            what = f"the output {name!r} is no population and no read-out"
+            what = f"the output {name!r} is neither a population nor a read-out"
             found.append(Refusal("graph", what, "end the network in neurons"))
     if not graph.populations and not graph.readouts:
         found.append(Refusal("graph", "it has no neurons", "add a synapse and a population"))

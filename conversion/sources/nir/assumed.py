@@ -31,7 +31,7 @@ def assumptions(
         nodes: as stored.
         row: the writer's.
         step: the step that was found.
-        writer: as given; None if nobody was named.
+        writer: as given; None if no one was named.
     """
     return tuple(dict.fromkeys(_notes(list(nodes.values()), row, step, writer)))
 

@@ -66,7 +66,7 @@ def read_chain(
 
     Args:
         nodes, edges: of a graph whose subgraphs are in place.
-        broken: whether edges were refused already, so that what follows from that is no news.
+        broken: whether edges were refused already, so that what follows from that is not news.
 
     Returns:
         The chain. Walking goes on after a fault, so that one answer names them all.

@@ -156,7 +156,7 @@ def _graph_layers(
     names: Sequence[str] = [node.name for node in net.populations]
     missing = [name for name in names if name not in own]
     if missing:
-        raise _Unlike(f"{', '.join(missing)} is no population of the graph itself")
+        raise _Unlike(f"{', '.join(missing)} is not a population of the graph itself")
     inputs = {name: torch.from_numpy(each).double() for name, each in values.items()}
     layers = []
     with torch.no_grad():

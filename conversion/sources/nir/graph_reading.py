@@ -1,4 +1,4 @@
-"""A NIR graph that is no chain: branches, skips, several inputs, decays per neuron, read-outs.
+"""A NIR graph that is not a chain: branches, skips, several inputs, decays per neuron, read-outs.
 
 Several edges into a node add up. A population's gain is taken out of its threshold instead of
 being multiplied into the weights before it, so that it may differ from neuron to neuron: a neuron
@@ -239,7 +239,7 @@ class _Reading:
         """A convolution along a line, with a height of one."""
         weight = numbers(node, "weight", self.problems.append)
         if weight is None or weight.ndim != 3:
-            raise Misfit("its weight has not three axes", "export the network again")
+            raise Misfit("its weight does not have three axes", "export the network again")
         found = []
         for key, default in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1)):
             value = np.asarray(node.fields.get(key, default))
@@ -305,7 +305,7 @@ class _Reading:
         if loops:
             found_loop = read_synapse(self.nodes[loops[0]], self.problems.append)
             if found_loop is None or found_loop.convolution is not None:
-                raise Misfit("a recurrence that is no matrix", "use a Linear or Affine")
+                raise Misfit("a recurrence that is not a matrix", "use a Linear or Affine")
             recurrent = found_loop.weight.astype(np.float64)
             if found_loop.bias is not None:
                 drive = drive + found_loop.bias.astype(np.float64).reshape(shape)

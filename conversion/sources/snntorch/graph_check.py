@@ -97,7 +97,7 @@ def check_graph(traced: Traced, held: Deployed, sample: Tensor) -> FloatGraph:
 
 
 def _shape(module: nn.Module) -> Any:
-    """Of a neuron's state after a run; nothing is known of others."""
+    """Return the shape of a neuron's state after a run; None for other modules."""
     state = getattr(module, "mem", None)
     return state.shape[1:] if isinstance(state, Tensor) else ()
 
@@ -248,9 +248,7 @@ def _expect_close(node: Node, own: Tensor, described: Tensor, bound: float) -> N
 def _open_ends(
     graph: FloatGraph, found: Mapping[str, nn.Module], membranes: Mapping[str, Tensor]
 ) -> list[Note]:
-    why = (
-        "it is no module of its own that is called once a step, to be heard beside its description"
-    )
+    why = "it is not a module of its own, called once a step, whose spikes could be compared"
     spikes = [node.name for node in graph.populations if node.name not in found]
     values = [node.name for node in graph.readouts if node.name not in membranes]
     return [

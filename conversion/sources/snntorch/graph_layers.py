@@ -211,7 +211,7 @@ def _norm(module: Any) -> Maker:
 def _pool(module: Any, kind: str, shape: tuple[int, ...]) -> Maker:
     if kind == "power":
         if module.norm_type != 1:
-            what = f"norm_type {module.norm_type:g} is no sum"
+            what = f"norm_type {module.norm_type:g} is not a sum"
             raise Misfit(what, "use norm_type=1, the sum, or AvgPool2d")
         area = float(np.prod(two(module.kernel_size, 1)))
         given = {name: getattr(module, name) for name in ("kernel_size", "stride", "ceil_mode")}

@@ -1,4 +1,4 @@
-"""From a module that is no plain chain to the description of its graph."""
+"""From a module that is not a plain chain to the description of its graph."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def graph_instead(
 
     Args:
         held, sample: as for `graph_of_module`.
-        refused: why it is no chain; raised again where it is one, and refused all the same.
+        refused: why it is not a chain; raised again where it is one, and refused all the same.
         approximate: whether neurons that depart from the chip's were to be taken.
 
     Raises:
@@ -69,7 +69,7 @@ def graph_instead(
         if not approximate:
             return graph_of_module(held, sample)
     except NetworkRefused as error:
-        # What may be approximated is no reason any more, and only the chain knows of that.
+        # What may be approximated is no longer a reason, and only the chain knows of that.
         raise (refused if approximate else _better(refused, error)) from None
     except InputError:
         raise refused from None

@@ -3,7 +3,7 @@
 Modules of torch, snnTorch and SpikingJelly are read as a whole; whatever else a forward does,
 ``+``, ``torch.cat``, slices of channels, functional pooling, is seen operation by operation
 (`graph_operations`). An operation that has no place in a graph loses its result, and that is
-refused only where a layer would read it: what is done with the spikes that come out is no part of
+refused only where a layer would read it: what is done with the spikes that come out is not part of
 the network. What a forward does with a neuron's state shows in the neuron's own spikes, which are
 compared with the description's.
 """
@@ -314,7 +314,7 @@ def _leave(watch: _Watch, name: str) -> Any:
     def hook(module: nn.Module, args: Any, output: Any) -> None:
         watch.inside -= 1
         if not watch.inside:
-            watch.inside += 1  # what is looked at here is no operation of the forward's
+            watch.inside += 1  # what is looked at here is not an operation of the forward's
             try:
                 watch.layer(name, module, args, output)
             finally:

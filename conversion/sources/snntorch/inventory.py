@@ -35,7 +35,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "Conv1d": _LINE,
     **dict.fromkeys(
         ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "LeakyParallel"),
-        ("it keeps states that are no neuron's of the chip", "use Leaky, or RLeaky"),
+        ("it keeps states that no neuron of the chip has", "use Leaky, or RLeaky"),
     ),
     "Upsample": ("netx cannot enlarge", "use a Linear"),
 }
@@ -96,7 +96,7 @@ def _windows(module: Any) -> tuple[Any, Any, Any, Divide, float]:
     stride = _two(module.stride if module.stride is not None else module.kernel_size)
     if isinstance(module, nn.LPPool2d):
         if module.norm_type != 1:
-            what = f"norm_type {module.norm_type:g} is no sum"
+            what = f"norm_type {module.norm_type:g} is not a sum"
             raise Unsupported([(what, "use norm_type=1, the sum, or AvgPool2d")])
         # torch takes the mean of each window, truncated ones too, times the whole window's size.
         return kernel, stride, (0, 0), "all", 1 / (kernel[0] * kernel[1])

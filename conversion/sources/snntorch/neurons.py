@@ -191,7 +191,7 @@ def _common_reasons(module: Any) -> Iterator[Reason]:
     with torch.no_grad():
         fired = module.spike_grad(_PROBE)
     if not torch.equal(fired, (_PROBE > 0).to(fired)) and not _fires_at_threshold(module):
-        yield "its spike_grad is no step in the forward pass", "use another surrogate"
+        yield "its spike_grad is not a step in the forward pass", "use another surrogate"
 
 
 def single_number(module: nn.Module, name: str) -> float:
@@ -215,7 +215,7 @@ def single_number(module: nn.Module, name: str) -> float:
 
 
 def dense_recurrence(module: Any) -> None:
-    """Raise `Unsupported` where the recurrence is no dense matrix, which is all training knows."""
+    """Raise `Unsupported` where the recurrence is not a dense matrix, as training needs."""
     if not isinstance(module.recurrent, nn.Linear):
         kind = "convolutional" if module.all_to_all else "one-to-one"
         what = f"a {kind} recurrence, which only conversion expands"

@@ -19,7 +19,7 @@ from .running import Deployed
 Spikes = NDArray[np.uint8]
 
 _ELEMENTS_AT_ONCE = 1 << 24
-"""Of all neurons over all steps; samples beyond it are run one after another."""
+"""Elements of all neurons over all steps; samples beyond it run one after another."""
 
 
 def own_spikes(

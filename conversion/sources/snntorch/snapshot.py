@@ -14,7 +14,7 @@ _TORCH_OWN = frozenset(nn.Module().__dict__)
 _CONTAINERS = (list, dict, deque)
 _COMPUTED = ("_orig", "_g")
 """Pruning, and torch's older weight norm, compute ``weight`` from ``weight_orig`` or ``weight_g``
-and ``weight_v`` in every call: such an attribute is no state."""
+and ``weight_v`` in every call: such an attribute is not a state."""
 
 Place = tuple[nn.Module, str]
 

@@ -243,7 +243,7 @@ class LayerReader:
         """The integers under `key`, float-typed ones included; None, and a refusal, otherwise."""
         values = self._guard.array(self._group if group is None else group, key)
         if values is None:
-            self._refuse(f"no {key}", "write the file anew")
+            self._refuse(f"no {key}", "write the file again")
             return None
         reason = not_whole(values) if values.size else "empty"
         if reason:

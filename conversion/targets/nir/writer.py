@@ -120,7 +120,7 @@ def _refusals(net: FloatNetwork, form: Form) -> list[Refusal]:
         where = f"layer {index} ({layer.name})"
         neuron = layer.neuron
         if not (0 <= neuron.beta <= 1 and 0 <= neuron.alpha < 1):
-            what = f"beta {neuron.beta} or alpha {neuron.alpha} is no decay per step"
+            what = f"beta {neuron.beta} or alpha {neuron.alpha} is not a decay per step"
             found.append(Refusal(where, what, "give decays in [0, 1], alpha below 1"))
         elif not _finite(layer, form):
             what = "a weight or the threshold is not finite, or beyond float32"

@@ -51,7 +51,7 @@ class Memory:
 
     @property
     def address_bits(self) -> int:
-        """Of its address."""
+        """Width of its address in bits."""
         return unsigned_bits(self.size - 1)
 
     def hex(self) -> str:

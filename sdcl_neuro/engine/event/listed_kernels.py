@@ -48,7 +48,7 @@ def gather(spikes, words, sample, channels, starts, events, counts):  # type: ig
     Args:
         spikes: uint8 ``[T, B, N]`` in torch's order.
         words: the same memory as uint64 ``[T, B, N / 8]``; ``[T, B, 0]`` for counts, and if N
-            is no multiple of 8.
+            is not a multiple of 8.
         sample: which of B.
         channels: C of a ``(C, H, W)`` population; 1 if it needs no renumbering.
         starts: int64 ``[T + 1]``, written: step t has ``events[starts[t] : starts[t + 1]]``.

@@ -132,7 +132,7 @@ class Machine:
 
     @property
     def neurons(self) -> int:
-        """Of all layers."""
+        """Number of neurons of all layers."""
         return sum(layer.neurons for layer in self._net.layers)
 
     def bands(self, samples: int, steps: int) -> int:

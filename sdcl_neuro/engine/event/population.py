@@ -14,7 +14,7 @@ from sdcl_neuro.network.spec import Shape
 Weights = NDArray[Any]
 
 LINE_BYTES = 64
-"""Of a cache line; on the few processors with longer ones nothing but time is lost."""
+"""Bytes of a cache line; on the few processors with longer ones only time is lost."""
 TABLE_BYTES = 1 << 20
 """Tables of sums larger than this would leave the second cache; smaller groups are taken then."""
 
@@ -35,7 +35,7 @@ class Population:
 
     @classmethod
     def of(cls, shape: Shape) -> Population:
-        """Of a shape ``(C, H, W)`` or ``(N,)``."""
+        """Make the population of a layer of shape ``(C, H, W)`` or ``(N,)``."""
         return cls(*(int(n) for n in (shape if len(shape) == 3 else (*shape, 1, 1))))
 
     @property

@@ -201,7 +201,7 @@ def _scale(matrix: Array, size: tuple[int, int]) -> float:
 
 
 def _correlation(target: Floats, warped: Floats, seen: NDArray[np.bool_]) -> float:
-    """Of both sides where the sensor sees; a view that sees little counts for as little."""
+    """Correlate both sides where the sensor sees; a view that sees little counts little."""
     mask = seen[None]
     product = float((target * warped * mask).sum())
     own, other = float((target**2 * mask).sum()), float((warped**2 * mask).sum())

@@ -25,7 +25,7 @@ from .flatbuffers import Table
 MAGIC_BYTES = 14
 HEADER_MAX_BYTES = 1 << 26
 PACKET_MAX_BYTES = 1 << 30
-"""Of a packet unpacked; DV writes some ten milliseconds in each."""
+"""Bytes of an unpacked packet; DV writes some ten milliseconds in each."""
 COMPRESSIONS = ("none", "lz4", "lz4", "zstd", "zstd")
 HOLDS = {"EVTS": "events", "FRME": "frames", "IMUS": "imu", "TRIG": "triggers"}
 COPY = "copy it again"
@@ -128,7 +128,7 @@ def _whole(file: BinaryIO, begin: int, end: int, known: set[int]) -> tuple[int, 
     place = begin
     for head, number, size in _heads(file, begin, end):
         if number not in known or not size:
-            return head, "what follows is no packet"
+            return head, "what follows is not a packet"
         if head + 8 + size > end:
             return head, "the file is truncated within a packet"
         place = head + 8 + size

@@ -107,8 +107,8 @@ def read_tracks(
 
     Raises:
         InputError: with the line's number, for a line with the wrong number of fields, a field
-            that is no number, a frame or id below 1, a box without area, outside the picture or
-            given twice, a frame beyond the video; for a file without boxes or that is no text.
+            that is not a number, a frame or id below 1, a box without area, outside the picture or
+            given twice, a frame beyond the video; for a file without boxes or that is not text.
     """
     path = Path(path)
     if clip_boxes and frame_size is None:

@@ -64,8 +64,8 @@ def plan_chunks(
 ) -> Plan:
     """Cut every track into windows one after another, for any video.
 
-    Where a stretch is no multiple of a window, its last window overlaps the one before, so that no
-    frame is lost. A stretch shorter than one window gives none and is named in `Plan.left_out`.
+    Where a stretch is not a multiple of a window, its last window overlaps the one before, so that
+    no frame is lost. A stretch shorter than one window gives none and is named in `Plan.left_out`.
 
     Args:
         tracks: of one video.

@@ -69,7 +69,7 @@ class Row:
         frame: from 1.
         identity: from 0; some trackers begin there.
         box: left, top, width, height in pixels.
-        skipped: why it is no box of a person to be considered; empty if it is one.
+        skipped: why it is not a box of a person to be considered; empty if it is one.
     """
 
     frame: int

@@ -18,7 +18,7 @@ from .scene import Picture, Scene
 TEMPLATE = "view.html"
 FRAMES_MAX, FRAME_WIDTH_MAX, JPEG_QUALITY = 900, 960, 82
 BARS = 400
-"""Of the picture of the rate below the events."""
+"""Bars in the picture of the event rate."""
 USUAL_WINDOW_US = 20_000
 
 

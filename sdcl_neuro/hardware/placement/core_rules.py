@@ -30,7 +30,7 @@ def limit_name(hw: HardwareProfile, name: str) -> str:
 
 
 def unknown_resources(hw: HardwareProfile, chip: Chip) -> Iterator[Unchecked]:
-    """Limits of a core that nobody states; the verdict needs one that bounds its synapses."""
+    """Limits of a core that no one states; the verdict needs one that bounds its synapses."""
     limits = chip.core.limits
     bounded = "synapse_bits" in limits or "axons_in" in limits
     bounded |= most(hw.limits.get("synapses_per_chip")) is not None

@@ -30,7 +30,7 @@ class Broken:
 
     @property
     def excess(self) -> float | None:
-        """By how much it is exceeded; None where the limit is no largest value."""
+        """By how much it is exceeded; None where the limit is not a largest value."""
         if isinstance(self.allowed, str) or self.value <= self.allowed:
             return None
         return self.value - self.allowed

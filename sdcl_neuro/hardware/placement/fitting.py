@@ -96,6 +96,6 @@ def _layers(
     if isinstance(found, FloatNetwork):
         return populations(found), int(found.meta.get("message_bits", 0)), found.layers
     raise InputError(
-        f"a {type(net).__name__} is no network",
+        f"a {type(net).__name__} is not a network",
         hint="give a network, a model, or an event branch's description with a size",
     )

@@ -70,7 +70,7 @@ def _is_one_to_one(weight: NDArray[np.generic]) -> bool:
 
 
 def _check_sizes(found: Sequence[Population]) -> None:
-    """Refuse what would take for ever to cut; no chip comes near."""
+    """Refuse what would take too long to cut; no chip comes near."""
     for population in found:
         for box in (population.in_box, population.out_box):
             if max(box[1:]) > SIDE_MOST or box[0] > CHANNELS_MOST:

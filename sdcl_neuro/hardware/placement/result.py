@@ -192,7 +192,7 @@ class Fit:
 
     @property
     def reason(self) -> str:
-        """Why it does not fit, or why nobody knows; empty if it fits."""
+        """Why it does not fit, or why no one knows; empty if it fits."""
         if self.broken:
             return " | ".join(map(str, self.broken))
         if self.fits is None:

@@ -29,7 +29,7 @@ _CONVOLUTION: dict[str, _Need] = {
     "channels": (lambda p: max(p.in_box[0], p.out_box[0]), "take fewer channels"),
     "kernel_size": (lambda p: max(p.rows.kernel, p.columns.kernel), "take a smaller kernel"),
 }
-# A limit nobody states matters only where the network asks for more than the plain case.
+# A limit no one states matters only where the network asks for more than the plain case.
 _MATTERS = ("weight_bits", "delay")
 
 

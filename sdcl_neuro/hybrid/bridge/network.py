@@ -80,7 +80,7 @@ class Bridge(nn.Module):
             )
         if event_to_frame.shape != (2, 3) or not event_to_frame[:, :2].det().abs() > 0:
             raise InputError(
-                f"{event_to_frame.tolist()} is no affine map that can be undone",
+                f"{event_to_frame.tolist()} is not an affine map that can be undone",
                 where="Bridge.set_projection",
                 hint="give [2, 3] with a determinant other than zero",
             )

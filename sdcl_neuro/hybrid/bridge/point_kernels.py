@@ -30,7 +30,7 @@ def corners(
     """The four cells around a point, and the share of each; -1 and zero outside the map."""
     share[:] = 0
     row[:] = -1
-    # Also false for what is no number: what follows must not become an address.
+    # Also false for what is not a number: what follows must not become an address.
     if not (x > -1 and x < width and y > -1 and y < height):
         return
     left, top = math.floor(x), math.floor(y)

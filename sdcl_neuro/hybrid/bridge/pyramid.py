@@ -80,7 +80,7 @@ class Aggregation(nn.Module):
         """One tensor ``[B, C]`` for each level.
 
         Raises:
-            InputError: the number of frames is no power of two, or too small for the levels.
+            InputError: the number of frames is not a power of two, or too small for the levels.
         """
         if not self.levels:
             return (one_side(frames, events).mean((1, 3, 4)),)

@@ -17,7 +17,7 @@ from sdcl_neuro.compiling import compiled
 from sdcl_neuro.compiling.llvm import I32, Value, intrinsic, load, pointer_at, store
 
 ROWS = 8
-"""Of a tile."""
+"""Number of rows in a tile."""
 VECTOR_BYTES, VECTORS = 64, 2
 """A row of a tile is two vectors, so that each weight that is loaded serves twice."""
 
@@ -26,7 +26,7 @@ _FUSED = ("contract",)  # a product and a sum may be rounded once
 
 @compiled
 def tile_columns(itemsize: int) -> int:
-    """Of a tile whose elements take so many bytes."""
+    """Return the columns of a tile whose elements take `itemsize` bytes."""
     return VECTORS * VECTOR_BYTES // itemsize
 
 

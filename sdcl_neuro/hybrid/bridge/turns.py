@@ -10,7 +10,7 @@ from sdcl_neuro.compiling.threads import even_parts
 from sdcl_neuro.snn.bptt.workers import share
 
 PIECES = 4
-"""Of the work, for each thread: one that starts late or is slower leaves some to the others."""
+"""Pieces of work for each thread: one that starts late or is slower leaves some to others."""
 
 
 def in_turns(run: Callable[[int, int], None], units: int, *, work: int) -> None:

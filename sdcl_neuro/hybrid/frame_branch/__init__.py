@@ -23,3 +23,7 @@ __all__ = [
     "normalise",
     "save_weights",
 ]
+
+# The names of the release before, kept for one.
+MAP_CHANNELS = {name: row.channels for name, row in FRAME_BRANCHES.items()}
+NAMES = tuple(FRAME_BRANCHES)

@@ -56,7 +56,7 @@ def convert_onnx(source: Path | str, target: Path | str) -> Converted:
     """Convert an ONNX OSNet (x0.25 or x1.0, as torch exports torchreid's) to safetensors.
 
     Raises:
-        InputError: the file is no ONNX file or not such a network.
+        InputError: the file is not an ONNX file or not such a network.
         EnvironmentFault: the package onnx is not installed.
     """
     tensors, folded = _tensors(_read(Path(source)), where=str(source))

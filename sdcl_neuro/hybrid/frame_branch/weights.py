@@ -29,7 +29,7 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
     classifier) are passed over. Values are converted to the module's own type.
 
     Raises:
-        InputError: the file is no safetensors file, or names are missing or unexpected, or shapes
+        InputError: the file is not a safetensors file, names are missing or unexpected, shapes
             differ, or a value is not finite: all are listed in one message, and the module is
             left unchanged.
     """

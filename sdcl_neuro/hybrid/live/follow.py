@@ -21,7 +21,7 @@ def follow(path: str, *, idle_s: float, stop: threading.Event) -> Iterator[bytes
     """Yield chunks as they arrive.
 
     A pipe ends when its writer closes it. A regular file ends when it has not grown for
-    `idle_s`: nobody says that a writer has finished.
+    `idle_s`: no one says that a writer has finished.
 
     Args:
         path: a file or a named pipe; ``-`` is standard input.

@@ -22,7 +22,7 @@ class DropQueue(Generic[Item]):
         limit: items that may wait.
         policy: what happens to an item that finds the queue full: ``oldest`` drops the one that has
             waited longest, ``newest`` drops the item itself, ``block`` waits until there is room.
-        stop: set from outside to end it: nothing more is handed over, and nobody waits longer.
+        stop: set from outside to end it: nothing more is handed over, and no one waits longer.
 
     Attributes:
         dropped: how many items were dropped.

@@ -152,7 +152,7 @@ class _Session:
         self._reader.start()
 
     def end(self) -> None:
-        """Stop reading. The reader is waited for a moment: it may sit in a read for ever."""
+        """Stop reading. The reader is waited for a moment: it may sit in a read indefinitely."""
         self.stop.set()
         self._reader.join(timeout=1.0)
 

@@ -15,11 +15,11 @@ Rows = NDArray[Any]
 
 
 class Stream:
-    """Reads rows of a structured array, and keeps those that nobody has taken yet.
+    """Reads rows of a structured array, and keeps those that no one has taken yet.
 
     Whoever wants all rows up to a mark (a time, a frame's number) waits until a row with a later
     one has been seen, the stream has ended, or patience is over. Rows that arrive after their mark
-    was taken are late: counted and left out. What nobody takes is bounded: a full stream stops
+    was taken are late: counted and left out. What no one takes is bounded: a full stream stops
     reading, so that a pipe's writer has to wait.
 
     Args:

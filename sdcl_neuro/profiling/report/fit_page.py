@@ -32,7 +32,7 @@ def fit_section(fit: Fit, *, rates: list[float] | None = None) -> Section:
 
 
 def limits_section(fit: Fit) -> Section:
-    """What is exceeded, what nobody knows, and how it was counted."""
+    """What is exceeded, what no one knows, and how it was counted."""
     blocks = [fit_verdict(fit)]
     if fit.broken:
         rows: list[list[Cell]] = [

@@ -31,7 +31,7 @@ class _Plan:
 
     @property
     def side(self) -> float:
-        """Of a router's square."""
+        """Side of a router's square in pixels."""
         return min(74.0, (WIDTH - _GAP * (self.across - 1)) / self.across / self.columns)
 
     @property

@@ -136,7 +136,7 @@ def energy_section(profile: Profile, sources: Sources) -> Section:
         blocks += _target(name, target, sources)
     lead = (
         "Counts times published constants, as intervals over all sets of them; the whole is the "
-        "interval over each set's own sum. Parts whose energy nobody has published leave the "
+        "interval over each set's own sum. Parts whose energy no one has published leave the "
         "upper end open; the charts show the rest."
     )
     return Section("Energy", join(*blocks), lead)

@@ -17,7 +17,7 @@ class Match:
     Attributes:
         image: uint8 ``[H, W, 3]`` RGB.
         label: below it.
-        right: whether it is the query's person; None if nobody knows.
+        right: whether it is the query's person; None if no one knows.
         score: similarity or distance, None to leave it out.
     """
 

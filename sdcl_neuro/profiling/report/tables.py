@@ -16,7 +16,7 @@ _NARROW = 4
 
 @dataclass(frozen=True)
 class Unknown:
-    """A cell nobody can fill, with the reason."""
+    """A cell no one can fill, with the reason."""
 
     reason: str
 

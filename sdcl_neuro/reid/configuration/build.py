@@ -32,7 +32,7 @@ def build_model(configuration: Configuration, identities: int = 0) -> Sdcl:
     kind = configuration.model
     branch = None
     if needs_event_branch(kind, config):
-        # Small, and snnTorch reads its values back, which the device meta has not.
+        # Small, and snnTorch reads its values back, which the device meta does not do.
         with torch.device("cpu"):
             branch = EventBranch(configuration.event_branch.description())
     model = compose(

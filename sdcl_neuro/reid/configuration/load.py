@@ -89,14 +89,14 @@ def _lay_on(raw: dict[str, Any], override: str, faults: list[Fault]) -> None:
     key, equals, text = override.partition("=")
     key = key.strip()
     if not equals or not _KEY.fullmatch(key):
-        faults.append(Fault(override, "is no KEY=VALUE", "write it as training.persons=3"))
+        faults.append(Fault(override, "is not KEY=VALUE", "write it as training.persons=3"))
         return
     *path, last = key.split(".")
     table: Any = raw
     for name in path:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
-            faults.append(Fault(key, f"{name} is no table", "give the key of a value"))
+            faults.append(Fault(key, f"{name} is not a table", "give the key of a value"))
             return
     if isinstance(table.get(last), Mapping):
         faults.append(Fault(key, "is a table", "give the key of one of its values"))

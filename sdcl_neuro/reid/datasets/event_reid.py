@@ -253,7 +253,7 @@ def leave_persons_out(data: EventReid, *, folds: int = 5, seed: int = 0) -> tupl
     """Folds whose test persons are in no training: each person is tested once.
 
     All windows of the test persons are both queries and gallery; ranking leaves out those of the
-    query's own person and camera, so a person seen by one camera only asks in vain.
+    query's own person and camera, so a person seen by one camera only never finds a match.
 
     Raises:
         InputError: fewer than two folds, or more than there are persons.

@@ -134,7 +134,7 @@ def _tested(person: int) -> bool:
 
 
 def _listed(path: Path, entries: list[RecordingEntry], faults: Faults) -> list[int]:
-    """Positions of the windows that a list names; one that is no fifth window is an error."""
+    """Positions of the windows that a list names; one that is not a fifth window is an error."""
     try:
         names = path.read_text(encoding="utf-8").split()
     except OSError:

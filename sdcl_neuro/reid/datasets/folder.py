@@ -149,7 +149,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
     picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if picture is None:
-        raise InputError("is no picture, or damaged", where=str(path), hint="copy it again")
+        raise InputError("is not a picture, or damaged", where=str(path), hint="copy it again")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 

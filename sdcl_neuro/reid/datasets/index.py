@@ -25,7 +25,7 @@ class Labelled(Protocol):
 
     @property
     def person(self) -> int:
-        """Identity; 0 for a distractor that is nobody's."""
+        """Identity; 0 for a distractor that is no one's."""
 
     @property
     def camera(self) -> int:

@@ -57,7 +57,7 @@ class Kept(Around):
         return str(self.data)
 
     def _population(self, clip: Clip) -> str:
-        """Of everything that changes a walk's pixels."""
+        """Hash everything that changes a walk's pixels."""
         config = {k: v for k, v in asdict(self.data.config).items() if k not in _SIZES}
         text = json.dumps([config, asdict(clip)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

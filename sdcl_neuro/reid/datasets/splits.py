@@ -26,7 +26,7 @@ def read_prid_splits(path: Path) -> tuple[Split, ...]:
     """The splits of ``splits_prid2011.json``.
 
     Raises:
-        InputError: it is no list of ``train`` and ``test`` names, or the two overlap.
+        InputError: it is not a list of ``train`` and ``test`` names, or the two overlap.
     """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
@@ -41,7 +41,7 @@ def read_prid_splits(path: Path) -> tuple[Split, ...]:
         names = split.train + split.test
         wrong = [name for name in names if not isinstance(name, str) or not person_number(name)]
         if wrong or len(set(names)) < len(names) or not names:
-            what = f"name {wrong[0]!r}" if wrong else "a person twice, or nobody"
+            what = f"name {wrong[0]!r}" if wrong else "a person twice, or no one"
             raise InputError(
                 f"split {number} has {what}", where=str(path), hint="give the published file"
             )
@@ -52,7 +52,7 @@ def read_ilids_splits(path: Path, persons: Sequence[str]) -> tuple[Split, ...]:
     """The splits of ``train_test_splits_ilidsvid.mat``, for these folders of persons.
 
     Raises:
-        InputError: no ``ls_set``, or rows that are no order of all the persons.
+        InputError: no ``ls_set``, or rows that are not an order of all the persons.
     """
     rows = np.asarray(load_table(path, "ls_set"))
     count = len(persons)

@@ -94,7 +94,7 @@ def _with_lists(table: DataTable, query: Path | None, gallery: Path | None) -> D
 
 
 def _as_trained(table: DataTable, trained: Trained, overrides: Sequence[str]) -> DataTable:
-    """A video cut and simulated as the model's training tracklets were, where nobody says else."""
+    """A video cut and simulated as the model's training tracklets were, where no one says else."""
     said = {override.partition("=")[0].strip() for override in overrides}
     clip, mot = trained.checkpoint.clip, table.mot
     if "data.mot.stride" not in said:

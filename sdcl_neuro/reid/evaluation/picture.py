@@ -21,7 +21,7 @@ from ..metrics import Ranking
 QUERIES, ENTRIES = 8, 10
 RIGHT, WRONG, QUERY = "#1a7f37", "#c62828", "#444444"
 _HEIGHT, _GAP, _TEXT = 1.0, 0.09, 0.1
-"""Of a picture, between two of them, and of a line of text, in heights of a picture."""
+"""Heights of a picture, of the gap between two, and of a line of text, in pictures."""
 _INCH, _DPI, _FONT = 1.1, 110, 5.5
 
 

@@ -14,7 +14,7 @@ from sdcl_neuro.network.fixed_point import THRESHOLD_MAX, WEIGHT_MAX, WEIGHT_MIN
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork
 
 FULL_BITS = 8
-"""Of a mixed-sign synapse: even integers from -256 to 254."""
+"""Weight bits of a mixed-sign synapse: even integers from -256 to 254."""
 FEWEST_BITS = 2
 
 
@@ -57,7 +57,7 @@ def parse_sweep(texts: Sequence[str]) -> tuple[Setting, ...]:
     """Settings of ``NAME=VALUE,VALUE,...``, one name varied at a time, the trained one first.
 
     Raises:
-        InputError: another name, or values that are no numbers in range.
+        InputError: another name, or values that are not numbers in range.
     """
     settings = [Setting()]
     for text in texts:

@@ -40,7 +40,7 @@ class Trained:
 
     @property
     def clip(self) -> Clip:
-        """Of the tracklets it was trained on."""
+        """Clip format of the tracklets it was trained on."""
         own = self.checkpoint.clip
         return Clip(own.frames, own.bins, own.size)
 

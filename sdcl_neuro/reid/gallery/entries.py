@@ -14,7 +14,7 @@ from sdcl_neuro.errors import InputError
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
 LARGEST = 1e15
-"""Of an embedding's values: past it squares of float32 may overflow."""
+"""Largest value of an embedding: above it float32 squares may overflow."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,7 +64,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The label, or the id where nobody gave one."""
+        """The label, or the id where no one gave one."""
         return f"entry {self.id}" if self.label is None else self.label
 
     def to_dict(self) -> dict[str, Any]:

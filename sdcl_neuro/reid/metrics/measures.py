@@ -57,7 +57,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class QueryMeasures:
-    """Of one query: average precision, inverse negative penalty, rank of the first match."""
+    """Measures of one query: average precision, inverse negative penalty, first match's rank."""
 
     precision: float
     inverse: float

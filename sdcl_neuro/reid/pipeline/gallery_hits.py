@@ -130,7 +130,7 @@ class GalleryHits:
         }
 
     def lines(self, threshold: float | None = None) -> list[str]:
-        """For the terminal; below `threshold` nobody of the gallery is meant."""
+        """For the terminal; below `threshold` no one of the gallery is meant."""
         done = "" if self.enrolled is None else f"; {self.enrolled}"
         lines = [f"gallery {self.use.address}: {self.entries:,} entries{done}"]
         tracks = self.by_track()
@@ -138,7 +138,7 @@ class GalleryHits:
             best = ", ".join(f"{hit.entry.name} ({cosine:.3f})" for hit, cosine in found[:3])
             unknown = threshold is not None and found and found[0][1] < threshold
             best = f"{UNKNOWN}; most like {best}" if unknown else best
-            lines.append(f"  track {track}: {best or 'nobody from another video'}")
+            lines.append(f"  track {track}: {best or 'no one from another video'}")
         if len(tracks) > SHOWN:
             lines.append(f"  and {len(tracks) - SHOWN} more tracks, in infer.json")
         return lines
@@ -223,7 +223,7 @@ def _stated(source: Source) -> list[str]:
 
 
 def _tracks_sha256(footage: Footage) -> str:
-    """Of the file of tracks, or of the boxes that were found."""
+    """Hash the file of tracks, or the boxes that were found."""
     path = footage.source.tracks
     if footage.detection is None and path is not None:
         return file_sha256(path)

@@ -25,7 +25,7 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 @contextmanager
 def no_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar that nobody sees."""
+    """A progress bar that no one sees."""
     yield lambda count: None
 
 
@@ -110,7 +110,7 @@ def check_folder(out: Path) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise InputError("is no folder", where=str(out), hint="give another folder for --out")
+        raise InputError("is not a folder", where=str(out), hint="give another folder for --out")
     other = sorted({path.name for path in out.iterdir()} - {EMBEDDINGS, DOCUMENT, REPORT, TRACKS})
     if other:
         raise InputError(

@@ -196,7 +196,7 @@ def _from_camera(
     name, alignment = source.events or "", source.alignment
     if source.event_format is not None:
         raise InputError(
-            "a camera is no stream of bytes", where="--event-format", hint="leave it out"
+            "a camera is not a stream of bytes", where="--event-format", hint="leave it out"
         )
     camera = open_event_camera(name, source.reading, speed=source.speed)
     assumed: list[str] = []

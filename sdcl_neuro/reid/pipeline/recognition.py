@@ -26,7 +26,7 @@ class Recognition:
         verification: the error curve of the checkpoint's validation persons.
         rate: false match rate, of one comparison of two tracklets.
         threshold: cosine from which two are taken for the same person.
-        assumed: whether nobody stated the rate.
+        assumed: whether no one stated the rate.
     """
 
     verification: Verification

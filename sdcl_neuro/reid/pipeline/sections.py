@@ -125,7 +125,7 @@ def gallery_section(gallery: GalleryHits, recognition: Recognition | None) -> Se
             camera = hit.entry.camera or "not said"
             rows.append([f"track {track}", hit.entry.name, camera, round(cosine, 3)])
     done = "" if gallery.enrolled is None else f" Then {gallery.enrolled}."
-    nobody = paragraph("It holds nobody from another video.")
+    nobody = paragraph("It holds no one from another video.")
     body = table(["track", "in the gallery", "camera", "cosine"], rows) if rows else nobody
     lead = (
         f"{gallery.use.name}, {gallery.entries:,} entries; those of this same video are left "

@@ -213,8 +213,8 @@ def _claim(folder: Path, configuration: Configuration, group: Group) -> None:
     """Write the configuration into the folder, or check that it is the one there."""
     path = folder / CONFIGURATION
     if folder.exists() and not folder.is_dir():
-        raise InputError("is no folder", where=str(folder), hint="give another folder for --out")
-    _wait(group)  # nobody looks after the first one has written
+        raise InputError("is not a folder", where=str(folder), hint="give another folder for --out")
+    _wait(group)  # no one looks after the first one has written
     if path.is_file():
         found = load_configuration(path)
         differing = list(_differences(_decisive(found), _decisive(configuration)))

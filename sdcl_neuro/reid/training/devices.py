@@ -34,7 +34,7 @@ def choose_device(settings: Settings, group: Group) -> torch.device:
 
 
 def choose_precision(settings: Settings, device: torch.device) -> torch.dtype:
-    """Of the dense parts: bfloat16 where it is asked for, or where a GPU has it."""
+    """Choose the dense parts' type: bfloat16 where it is asked for, or where a GPU has it."""
     if settings.precision == "auto":
         reduced = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if reduced else torch.float32

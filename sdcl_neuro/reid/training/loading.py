@@ -60,7 +60,7 @@ class Loader:
         if self.workers:
             import multiprocessing
 
-            # Not fork: a copy of a process with torch's threads may stand still for ever.
+            # Not fork: a copy of a process with torch's threads may stand still indefinitely.
             self.pool = ProcessPoolExecutor(
                 self.workers,
                 multiprocessing.get_context("spawn"),

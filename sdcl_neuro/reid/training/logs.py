@@ -65,7 +65,7 @@ class CsvLog:
     Args:
         path: of the file.
         layers: number of spiking layers.
-        length: bytes that stay; 0 begins anew.
+        length: bytes that stay; 0 begins again.
 
     Raises:
         InputError: the file is shorter than that.

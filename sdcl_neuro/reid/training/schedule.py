@@ -67,7 +67,7 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        """Of all stages together."""
+        """Number of training steps of all stages together."""
         return self.spans[-1].last if self.spans else 0
 
     def batches(self, settings: Settings, *, first: int, last: int) -> Iterator[NDArray[np.int64]]:

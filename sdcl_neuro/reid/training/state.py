@@ -26,7 +26,7 @@ from sdcl_neuro.snn.event_branch import EventBranch
 SCHEMA = {"name": "sdcl_neuro.training_state", "version": 1}
 DOCUMENT = "state.json"
 _MODEL, _OPTIMISER = "model.", "optimiser."
-_MEND = "remove the folder to train anew"
+_MEND = "remove the folder to train again"
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def read_state(folder: Path) -> State | None:
             raise ValueError(f"schema {document['schema']} where {SCHEMA} is read")
         file = folder / str(document["file"])
         if not file.is_file() or file_sha256(file) != document["sha256"]:
-            raise ValueError(f"{file.name} is missing or has not the hash named here")
+            raise ValueError(f"{file.name} is missing or does not have the hash named here")
         return State(
             int(document["step"]),
             str(document["mode"]),

@@ -74,7 +74,7 @@ def train(
     Raises:
         InputError: data or a model that do not fit the settings, or a folder with another
             training.
-        CheckFailed: the loss is no number any more.
+        CheckFailed: the loss is not a number any more.
     """
     settings = settings or Settings()
     schedule = make_schedule(data, settings)

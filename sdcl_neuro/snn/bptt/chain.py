@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from .population import Layer, Parameters, Population, Returning
 
 CALL_ELEMENTS = 1 << 21
-"""Of a few steps that are worked on together: 8 MiB. With fewer, small layers' calls are idle."""
+"""Elements of the steps computed in one call: 8 MiB. With fewer, small layers' calls idle."""
 EACH = 4
 """Parameters of a layer: weight, bias, beta, threshold."""
 
@@ -212,7 +212,7 @@ class _Back:
             self.to_spikes[call] = passed.view_as(self.to_spikes[call])
 
     def _gradient(self, index: int, call: slice, passed: Tensor | None) -> Tensor:
-        """Of a layer's spikes: from the layer behind it and from outside the chain."""
+        """Gradient of a layer's spikes: from the next layer and from outside the chain."""
         given, population = self.given[index], self.way.populations[index]
         parts = []
         if passed is not None:

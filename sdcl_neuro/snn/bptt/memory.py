@@ -2,7 +2,7 @@
 
 The first touch of a fresh page costs some twenty times what using it again does, and the C library
 gives every block above 32 MiB back to the system when it is freed. A training step needs the same
-few large tensors every time. `empty` hands out memory of tensors that nobody holds any longer.
+few large tensors every time. `empty` hands out memory of tensors that no one holds any longer.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Layer:
 
 
 class Parameters(NamedTuple):
-    """Of a layer.
+    """Neuron parameters of a layer.
 
     Attributes:
         weight: ``[Co, Ci, kh, kw]``; integers where the population computes in integers.

@@ -144,7 +144,7 @@ def pays(spikes: Tensor, weight: Tensor, stride: tuple[int, int]) -> bool:
 
 @dataclass(frozen=True)
 class SparseConvolution:
-    """Of spikes ``[n, Ci, H, W]``, contiguous or channels last, mostly zeros.
+    """Convolution of spikes ``[n, Ci, H, W]``, contiguous or channels last, mostly zeros.
 
     Outputs are channels last.
 

@@ -102,7 +102,7 @@ def run(function: Callable[..., Any], *arguments: Any) -> Any:
 def variable(value: Any, device: torch.device) -> Any:
     """A float as a tensor without dimensions, of which results take no type.
 
-    As a float it would be a constant of the graph, compiled anew for every value that a learned
+    As a float it would be a constant of the graph, compiled again for every value that a learned
     beta or threshold takes. Filling waits for no GPU, as copying would.
     """
     if isinstance(value, float):

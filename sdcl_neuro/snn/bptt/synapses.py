@@ -48,7 +48,7 @@ class Synapses:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of one step's sums, ``(B, Co, h, w)``."""
+        """Shape of one step's sums, ``(B, Co, h, w)``."""
         geometry, spikes, weight = self.geometry, self.spikes, self.weight
         sizes = zip(
             spikes.shape[3:], weight.shape[2:], geometry.stride, geometry.padding, strict=True
@@ -69,7 +69,7 @@ class Synapses:
         return sums.round_()
 
     def add_weight_gradient(self, call: slice, drive: Tensor) -> None:
-        """Of a few steps, from the sums' gradient ``[n, Co, h, w]``, channels last."""
+        """Add weight gradients from the sums' gradient ``[n, Co, h, w]``, channels last."""
         images = self.spikes[call].flatten(0, 1)
         if self._sparse is not None:
             found = self._sparse.weight_gradient(images, drive)

@@ -229,7 +229,7 @@ def outputs(d):
         for n in d.nodes
         if isinstance(n, PopulationNode | ReadoutNode) and n.name not in read
     ]
-    # Max pooling and sums that nobody reads are no output; the generator drops them.
+    # Max pooling and sums that no one reads are no output; the generator drops them.
     keep = set(ends)
     for node in reversed(d.nodes):
         if node.name in keep:

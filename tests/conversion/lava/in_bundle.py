@@ -2,7 +2,7 @@
 
 ``FOLDER/run_on_loihi.py`` is run as it is, after Lava has been mended. LATE stands for a board:
 adapters that pass spikes on, that many steps late on each way, and simulation in the board's
-place; ``-`` is no board.
+place; ``-`` is not a board.
 """
 
 from __future__ import annotations

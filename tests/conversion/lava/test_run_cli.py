@@ -76,7 +76,7 @@ def test_lava_gives_the_same_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        (["--layers", "0,x"], "--layers: '0,x' is no list of layers; give layer numbers"),
+        (["--layers", "0,x"], "--layers: '0,x' is not a list of layers; give layer numbers"),
         (["--layers", "9"], "no layer 9"),
         (["--out", "out.csv"], "--out: out.csv ends in none of .npz, .h5"),
         (["--spikes", "none.npz"], "no such file"),

@@ -106,7 +106,7 @@ def test_layers_are_known_by_name_or_refused(tmp_path: Path) -> None:
     layers, given = read_layer_nodes(path, names=("lif1", "lif2"))
     assert sorted(layers) == [0, 1]
     assert given is not None
-    with pytest.raises(InputError, match="node 'lif1' is no layer of the network"):
+    with pytest.raises(InputError, match="node 'lif1' is not a layer of the network"):
         read_layer_nodes(path)
     path = file_of(tmp_path / "o.nirdata", lif1=grid, layer_0=grid)
     with pytest.raises(InputError, match="is layer 0 again"):

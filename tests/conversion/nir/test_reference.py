@@ -102,7 +102,7 @@ def test_what_the_reference_cannot_run():
 
 
 def expect_same_graph(net, spikes, reference):
-    """A network that is no chain: its populations by name; spikes sent, neuron steps."""
+    """A network that is not a chain: its populations by name; spikes sent, neuron steps."""
     ours = run(net, spikes, backend="snntorch").spikes
     named = dict(zip(reference.names, reference.spikes, strict=True))
     for index, node in enumerate(net.populations):

@@ -73,7 +73,7 @@ def test_times_go_on_over_every_wrap(
 ) -> None:
     """Gaps of up to 15 s without a word between, over many turns of the 24-bit clock."""
     times = (start + np.cumsum(steps)).tolist()
-    offset = times[0] >> 24 << 24  # nobody can know the turns before the first event
+    offset = times[0] >> 24 << 24  # no one can know the turns before the first event
     x = data.draw(st.lists(st.integers(0, 639), min_size=len(times), max_size=len(times)))
     events = [(t, x[i], x[i] * 3 % 480, x[i] & 1) for i, t in enumerate(times)]
     expected = [(t - offset, x, y, p) for t, x, y, p in events]

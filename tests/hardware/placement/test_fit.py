@@ -276,7 +276,7 @@ def test_wrong_uses_are_refused() -> None:
         fit(BranchDescription((ConvolutionSpec(1, 9),)), "loihi1", size=(4, 4))
     with pytest.raises(InputError, match="without layers"):
         fit(FloatNetwork((1,), ()), "loihi1")
-    with pytest.raises(InputError, match="is no network"):
+    with pytest.raises(InputError, match="is not a network"):
         fit("model", "loihi1")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="does not share kernels"):
         fit(COMPACT, "truenorth", size=(64, 32), shared_kernels=True)

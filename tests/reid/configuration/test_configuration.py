@@ -186,7 +186,7 @@ def test_all_faults_in_one_list(tmp_path: Path) -> None:
         "data.degradation.severity: severity is 9 (give 1 to 5)",
         "event_branch.kernels: kernels is [4] (give odd ones)",
         "event_branch.bias: is 1 (give true or false)",
-        "clip.bins: is no KEY=VALUE",
+        "clip.bins: is not KEY=VALUE",
         "clip: is a table",
         "training.seed",
     ):

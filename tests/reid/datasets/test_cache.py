@@ -1,4 +1,4 @@
-"""The cache of simulated events: equal to simulating anew, resumable, safe against kill -9."""
+"""The cache of simulated events: equal to simulating again, resumable, safe against kill -9."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_workers_give_the_same_files(data, prid):
     assert content(prid / "here") == content(prid / "there")
     damaged = list(data.entries[1].frame_paths())[2]
     damaged.write_bytes(b"none")
-    with pytest.raises(InputError, match=r"0003.png: is no picture, or damaged; copy it again"):
+    with pytest.raises(InputError, match=r"0003.png: is not a picture, or damaged; copy it again"):
         cache_events(few, prid / "there", workers=1)
     assert len(content(prid / "there")) == 3
 

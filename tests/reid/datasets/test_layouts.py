@@ -248,7 +248,7 @@ def test_split_files_that_are_none(tmp_path, content):
 def test_damaged_pictures_are_named(prid):
     path = prid / "prid_2011/multi_shot/cam_a/person_0001/0003.png"
     path.write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"0003.png: is no picture"):
+    with pytest.raises(InputError, match=r"0003.png: is not a picture"):
         read_prid2011(prid).load(0, CLIP)
     path.unlink()
     data = read_prid2011(prid, events=None)

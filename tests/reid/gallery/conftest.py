@@ -48,7 +48,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def fresh(server: str) -> str:
-    """Address of a gallery in the database that nobody has used."""
+    """Address of a gallery in the database that no one has used."""
     return f"{server}{'&' if '?' in server else '?'}gallery=g{next(_numbers)}"
 
 

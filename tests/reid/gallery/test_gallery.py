@@ -101,7 +101,7 @@ def test_both_engines_find_what_an_oracle_finds(data, tmp_path_factory) -> None:
     where = Where(
         cameras=data.draw(st.none() | st.just(["door 0"])),
         not_cameras=data.draw(st.sampled_from([(), ("door 1",)])),
-        labels=data.draw(st.none() | st.just(["person 1", "person 2", "nobody"])),
+        labels=data.draw(st.none() | st.just(["person 1", "person 2", "no one"])),
         sources=data.draw(st.none() | st.just({"film 1", "film 2"})),
         not_sources=data.draw(st.sampled_from([(), ("film 2", "film 3")])),
         since_us=data.draw(st.none() | st.just(20)),
@@ -312,7 +312,7 @@ def test_no_galleries(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a folder"):
         opened(tmp_path)
     text = tmp_path / "text"
-    text.write_text("a diary, of more than a hundred bytes, that is no database at all " * 3)
+    text.write_text("a diary, of more than a hundred bytes, that is not a database at all " * 3)
     other = sqlite3.connect(tmp_path / "other")
     with other:
         other.execute("CREATE TABLE songs (title TEXT)")

@@ -33,7 +33,7 @@ def test_enrolled_once_and_found_in_the_next_video(
     assert told["hits"] == [[]] * 6
     said = capsys.readouterr().out
     assert f"gallery {path}: 0 entries; 6 enrolled" in said
-    assert "track 2: nobody from another video" in said
+    assert "track 2: no one from another video" in said
     # The same video again: nothing is enrolled twice, and it is not found in itself.
     told = infer(material, checkpoint, out, *enrol)["gallery"]
     assert (told["entries"], told["enrolled"]["added"], told["hits"]) == (6, 0, [[]] * 6)
@@ -80,8 +80,8 @@ BAD = {
     "top of nothing": (["--top", "0"], "--top without a gallery"),
     "a gallery that is not there": (["--gallery", "GALLERY"], "no such gallery"),
     "none to be found": (["--gallery", "GALLERY", "--enrol", "--top", "0"], "--top: 0 entries"),
-    "a camera for nobody": (["--gallery", "GALLERY", "--camera", "x"], "give --enrol, too"),
-    "pictures of nobody": (["--gallery", "GALLERY", "--keep-crops"], "give --enrol, too"),
+    "a camera for no one": (["--gallery", "GALLERY", "--camera", "x"], "give --enrol, too"),
+    "pictures of no one": (["--gallery", "GALLERY", "--keep-crops"], "give --enrol, too"),
     "an age without a unit": (["--gallery", "GALLERY", "--enrol", "--retain", "30"], "age '30'"),
     "no time": (["--gallery", "GALLERY", "--enrol", "--start", "noon"], "'noon' is not a time"),
     "in the results": (["--gallery", "GALLERY/../out/g", "--enrol"], "folder of the results"),

@@ -127,7 +127,7 @@ def test_a_folder_of_other_things_is_refused(
     train(tmp_path, expect=2)
     assert "holds other things than a training" in capsys.readouterr().err
     train(tmp_path / "letter.txt", expect=2)
-    assert "letter.txt: is no folder" in capsys.readouterr().err
+    assert "letter.txt: is not a folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 

@@ -119,11 +119,11 @@ def test_a_learning_frame_branch_changes_weights_and_statistics(tiny, lessons: H
 
 
 def test_maps_of_a_frozen_frame_branch_are_those_it_gives(tiny, lessons: Held) -> None:
-    """Kept maps, and maps computed anew each time, come to the same bit."""
+    """Kept maps, and maps computed again each time, come to the same bit."""
     kept, log = run(tiny, lessons)
-    anew, other = run(tiny, lessons, replace(tiny.settings, cache_mib=0))
+    again, other = run(tiny, lessons, replace(tiny.settings, cache_mib=0))
     assert log == other
-    assert tiny.changed(tiny.state(kept), anew) == set()
+    assert tiny.changed(tiny.state(kept), again) == set()
 
 
 def test_kept_maps_see_the_frame_branch_as_it_is(tiny, lessons: Held) -> None:

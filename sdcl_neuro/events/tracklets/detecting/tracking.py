@@ -81,7 +81,7 @@ def detect_tracks(
         on_frame: called with 1 after each frame.
 
     Raises:
-        InputError: nobody was found.
+        InputError: no one was found.
     """
     fps = video.fps if video.fps > 0 else 25.0
     tracker = ByteTrack(fps, settings)

@@ -174,7 +174,7 @@ class Database:
                 raise
 
     def _begin(self, begin: str) -> None:
-        """Begin when nobody else is in the way.
+        """Begin when no one else is in the way.
 
         SQLite waits by longer and longer sleeps, and so may never meet the short moment between
         two transactions of a busy neighbour: here they stay short.
@@ -237,5 +237,5 @@ def _told(path: Path) -> Iterator[None]:
         raise InputError(
             f"not a gallery that can be used: {error}",
             where=str(path),
-            hint="see that it is a whole gallery, that nobody blocks it, and that there is room",
+            hint="see that it is a whole gallery, that no one blocks it, and that there is room",
         ) from None

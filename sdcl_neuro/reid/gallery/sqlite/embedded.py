@@ -135,7 +135,7 @@ class EmbeddedStore(Rows):
         self.set_cache(metric, cache)
 
     def _up_to_date(self, metric: Metric) -> _Held:
-        """The index in memory, grown by the rows that are new, or made anew; in a snapshot."""
+        """The index in memory, grown by the rows that are new, or made again; in a snapshot."""
         revision, count, last = self.state()
         held = self._held.pop(metric, None)  # put back whole, or not at all
         if held is None or held.revision != revision:
