@@ -24,13 +24,15 @@ from sdcl_neuro.snn.event_branch import EventBranch
 
 from .bridge import BridgeConfig
 from .composition import compose, kind_of, needs_event_branch
-from .frame_branch import load_weights, save_weights
+from .earlier_checkpoint import FIRST, brought_up
+from .frame_branch import save_weights
 from .frame_branch.weights import faults, read_tensors
 from .model import Sdcl
 from .voxels import VoxelBranch
 from .weightless import weightless
 
-SCHEMA = {"name": "sdcl_neuro.sdcl", "version": 1}
+SCHEMA = {"name": "sdcl_neuro.sdcl", "version": 2}
+_READ = (FIRST, SCHEMA["version"])
 DOCUMENT = "sdcl.json"
 DENSE = "dense.safetensors"
 EVENT_BRANCH = "event_branch"
@@ -155,7 +157,8 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
     folder = Path(folder)
     document = _read(folder)
     try:
-        if document["schema"] != SCHEMA:
+        version = document["schema"]["version"]
+        if document["schema"]["name"] != SCHEMA["name"] or version not in _READ:
             raise broken(folder, f"schema {document['schema']} where {SCHEMA} is read")
         name, digest = document["frame_branch"], document["dense_sha256"]
         # Older folders say neither: they hold an SDCL with an event branch.
@@ -168,7 +171,9 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
     if not (folder / DENSE).is_file() or file_sha256(folder / DENSE) != digest:
         raise broken(folder, f"{DENSE} is missing or does not have the hash that {DOCUMENT} names")
     # Shapes first: a document that asks for more memory than there is must not get it.
-    wrong = faults(_skeleton(kind, name, config), read_tensors(folder / DENSE))
+    stam = kind == "psta" or config.pyramid == "stam"
+    tensors = brought_up(read_tensors(folder / DENSE), version=version, stam=stam, folder=folder)
+    wrong = faults(_skeleton(kind, name, config), tensors)
     if wrong:
         raise broken(folder, f"{DENSE}: {'; '.join(wrong)}")
     branch, size = _event_branch(folder) if has_events else (None, clip.size)
@@ -178,7 +183,8 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
         wrong.append(f"an event branch for {size}, tracklets of {clip.size}")
     if wrong:
         raise broken(folder, "; ".join(wrong))
-    load_weights(_dense(model), folder / DENSE)
+    dense = _dense(model)
+    dense.load_state_dict({**dense.state_dict(), **tensors})
     model.eval()
     return SdclCheckpoint(model, clip, name, provenance)
 

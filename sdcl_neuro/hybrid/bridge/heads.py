@@ -18,11 +18,14 @@ class Output:
         level_features: ``[B, C]`` for each level, before the BNNeck: for a triplet loss; with a
             gate the embedding, too.
         logits: ``[B, identities]`` for each level, for cross-entropy; empty without classes.
+        necked: ``[B, C]`` for each level, behind the BNNeck: for a triplet loss by cosine; with a
+            gate the embedding, too.
     """
 
     embedding: Tensor
     level_features: tuple[Tensor, ...]
     logits: tuple[Tensor, ...]
+    necked: tuple[Tensor, ...] = ()
 
 
 class Head(nn.Module):
@@ -31,11 +34,13 @@ class Head(nn.Module):
     def __init__(self, channels: int, identities: int) -> None:
         super().__init__()
         self.neck = nn.BatchNorm1d(channels)
-        # The neck's point: no shift between the feature and the classifier's hyperplanes.
+        # The neck's point: no shift between the feature and what it is compared by.
         self.neck.bias.requires_grad_(False)
-        self.classifier = nn.Linear(channels, identities, bias=False) if identities else None
+        # With a bias, as the published code has it.
+        self.classifier = nn.Linear(channels, identities) if identities else None
         if self.classifier is not None:
             nn.init.normal_(self.classifier.weight, std=0.001)
+            nn.init.zeros_(self.classifier.bias)
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor | None]:
         """The normalised feature ``[B, C]`` and the logits ``[B, identities]``, if any."""
@@ -47,4 +52,5 @@ def judge(heads: Iterable[nn.Module], features: tuple[Tensor, ...]) -> Output:
     """Each level's feature ``[B, C]`` through its own head."""
     judged = [head(feature) for head, feature in zip(heads, features, strict=True)]
     logits = tuple(logit for _, logit in judged if logit is not None)
-    return Output(embedding=judged[-1][0], level_features=features, logits=logits)
+    necked = tuple(normalised for normalised, _ in judged)
+    return Output(necked[-1], level_features=features, logits=logits, necked=necked)

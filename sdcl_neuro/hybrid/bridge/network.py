@@ -59,7 +59,10 @@ class Bridge(nn.Module):
         fused = judge(self.heads, self.pyramid(frames, events))
         if self.gated is None or frame_maps is None:
             return fused
-        gated: Output = self.gated(frame_maps, fused)
+        seen = None
+        if self.config.uses_events:
+            seen = event_features if event_counts is None else event_counts
+        gated: Output = self.gated(frame_maps, fused, seen)
         return gated
 
     def set_projection(self, event_to_frame: Tensor) -> None:

@@ -27,7 +27,8 @@ class SpatialFusion(nn.Module):
     """Event features into frame features, as much in each cell as the two together say.
 
     ``frames + s * e``, e the events through one convolution whose kernel and stride are the ratio
-    of the sizes, s = sigmoid(BN(1x1 convolution of both to one channel)).
+    of the sizes, s = sigmoid(BN(1x1 convolution of both to one channel)). A map without a single
+    event feature adds nothing: the network is then the one of frames alone.
     """
 
     def __init__(self, config: BridgeConfig) -> None:
@@ -43,7 +44,8 @@ class SpatialFusion(nn.Module):
 
     def forward(self, frames: Tensor, events: Tensor) -> Tensor:
         """Frames ``[N, C, h, w]`` and event features ``[N, Ce, H, W]`` to ``[N, C, h, w]``."""
-        entered = self.entry(events)
+        seen = (events.flatten(1).abs().amax(1) > 0).to(frames.dtype)
+        entered = self.entry(events) * seen[:, None, None, None]
         fused: Tensor = frames + self.weight(torch.cat([frames, entered], 1)) * entered
         return fused
 

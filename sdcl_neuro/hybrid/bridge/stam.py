@@ -2,6 +2,10 @@
 
 After PSTA (Wang et al., ICCV 2021), as the SDCL paper uses it in Section 3.5. Widths at the paper's
 C = 1024 are 256 = C/4 and 128 = C/8; at smaller C they are the same fractions, at least 16.
+
+As in the published code, theta is followed by a ReLU, the gates' linear layers have biases (2,630,020
+parameters at C = 1024), and in training the batch norms of relation, joint embedding and spatial
+weight normalise step i and step i + 1 each by its own statistics.
 """
 
 from __future__ import annotations
@@ -28,9 +32,9 @@ def _gate(channels: int, *, inputs: int) -> nn.Sequential:
     """A channel weight in (0, 1) from a vector: ``[N, inputs] -> [N, channels]``."""
     hidden = reduced(channels, 8)
     return nn.Sequential(
-        nn.Linear(inputs, hidden, bias=False),
+        nn.Linear(inputs, hidden),
         nn.ReLU(),
-        nn.Linear(hidden, channels, bias=False),
+        nn.Linear(hidden, channels),
         nn.Sigmoid(),
     )
 
@@ -74,13 +78,15 @@ class TemporalAttention(nn.Module):
         # As maps over a step's own cells: its own axis last, the other step's cells as channels.
         first = torch.cat([forth.transpose(1, 2), back], 1).unflatten(2, size)
         second = torch.cat([back.transpose(1, 2), forth], 1).unflatten(2, size)
-        relation = self.relation(torch.cat([first, second]))  # [2N, C/8, h, w], step by step
-        joint = self.joint(torch.cat([_exchanged(embedded, 0), _exchanged(embedded, 1)]))
-        where = self.weight(torch.cat([joint, relation], 1))  # [2N, 1, h, w]
-        vector = self.theta(pooled)  # [N, 2, C/8]
-        what = self.gate(torch.cat([_exchanged(vector, 0), _exchanged(vector, 1)]))  # [2N, C]
-        weight = (what[..., None, None] * where).unflatten(0, (2, -1)).transpose(0, 1)
-        total: Tensor = torch.relu((weight * pair).sum(1)) ** 2
+        vector = torch.relu(self.theta(pooled))  # [N, 2, C/8]
+        weighted = []
+        for step, own in enumerate((first, second)):  # one after the other: see the module
+            relation = self.relation(own)  # [N, C/8, h, w]
+            joint = self.joint(_exchanged(embedded, step))
+            where = self.weight(torch.cat([joint, relation], 1))  # [N, 1, h, w]
+            what = self.gate(_exchanged(vector, step))  # [N, C]
+            weighted.append(what[..., None, None] * where * pair[:, step])
+        total: Tensor = torch.relu(weighted[0] + weighted[1]) ** 2
         return total
 
 
@@ -106,12 +112,15 @@ class SpatialAttention(nn.Module):
         """Arguments as `TemporalAttention`'s; ``relu(g_i s_i x_i + ...)``, ``[N, C, h, w]``."""
         flat = pair.flatten(0, 1)  # [2N, C, h, w]
         own = affinity(self.query(flat), self.key(flat))  # S [2N, hw, hw]
-        relation = torch.cat([own.transpose(1, 2), own], 1).unflatten(2, pair.shape[-2:])
-        joint = torch.cat([embedded.flatten(0, 1), self.relation(relation)], 1)
-        where = self.weight(self.joint(joint))  # [2N, 1, h, w]
-        what = self.gate(pooled.flatten(0, 1))  # [2N, C]
-        weight = (what[..., None, None] * where).unflatten(0, pair.shape[:2])
-        return torch.relu((weight * pair).sum(1))
+        both = torch.cat([own.transpose(1, 2), own], 1).unflatten(2, pair.shape[-2:])
+        both = both.unflatten(0, pair.shape[:2])  # [N, 2, 2hw, h, w]
+        weighted = []
+        for step in range(2):  # one after the other: see the module
+            relation = self.relation(both[:, step])
+            where = self.weight(self.joint(torch.cat([embedded[:, step], relation], 1)))
+            what = self.gate(pooled[:, step])  # [N, C]
+            weighted.append(what[..., None, None] * where * pair[:, step])
+        return torch.relu(weighted[0] + weighted[1])
 
 
 class Stam(nn.Module):

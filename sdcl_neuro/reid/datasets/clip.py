@@ -42,8 +42,8 @@ def pick_frames(
     """One frame of each of `frames` evenly divided chunks of a tracklet of `count`.
 
     As in the paper's training: at random within each chunk. Without a seed the middle of each
-    chunk, or its first frame, so that evaluation is repeatable. A tracklet of fewer frames shows
-    some repeatedly.
+    chunk, or its first frame, so that evaluation is repeatable. Where there are as many frames as
+    asked for, none is picked twice; a tracklet of fewer shows some repeatedly.
 
     Returns:
         int64 ``[frames]``, ascending, each below `count`.
@@ -57,5 +57,7 @@ def pick_frames(
     part = np.full(frames, 0.5 if pick == "middle" else 0.0)
     if seed is not None:
         part = np.random.default_rng([seed, count]).random(frames)
+        if count >= frames:  # whole frames a chunk, so that two chunks share none
+            edges = np.floor(edges)
     picked = np.floor(edges[:-1] + part * np.diff(edges)).astype(np.int64)
     return np.minimum(picked, count - 1)

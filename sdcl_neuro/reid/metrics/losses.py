@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,16 +18,28 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1) -> 
     return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
 
 
-def batch_hard_triplet(embeddings: Tensor, labels: Tensor, *, margin: float = MARGIN) -> Tensor:
+Metric = Literal["cosine", "euclidean"]
+
+
+def batch_hard_triplet(
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    margin: float | None = MARGIN,
+    metric: Metric = "euclidean",
+) -> Tensor:
     """Batch-hard triplet loss (Hermans et al., "In Defense of the Triplet Loss", 2017, Eq. 5).
 
-    ``mean over anchors of max(0, margin + farthest same - nearest other)``, Euclidean distances.
+    ``mean over anchors of max(0, margin + farthest same - nearest other)``.
     An anchor without another of its own label counts with distance 0 to itself, as published.
 
     Args:
         embeddings: float ``[B, D]``.
         labels: integers ``[B]``.
-        margin: at least so much farther shall the others be.
+        margin: at least so much farther shall the others be; None takes the soft margin instead,
+            ``log(1 + exp(farthest same - nearest other))``.
+        metric: Euclidean distance, or one minus the cosine, which the embeddings' scale does not
+            change.
 
     Returns:
         A scalar.
@@ -46,10 +60,18 @@ def batch_hard_triplet(embeddings: Tensor, labels: Tensor, *, margin: float = MA
             where="batch_hard_triplet",
             hint="sample at least two identities a batch",
         )
-    distances = _distances(embeddings)
+    distances = _distances(embeddings) if metric == "euclidean" else _angles(embeddings)
     farthest = distances.masked_fill(~same, 0.0).amax(1)
     nearest = distances.masked_fill(same, torch.inf).amin(1)
+    if margin is None:
+        return functional.softplus(farthest - nearest).mean()
     return (farthest - nearest + margin).clamp_min(0.0).mean()
+
+
+def _angles(embeddings: Tensor) -> Tensor:
+    """One minus the cosine of every pair, ``[B, D] -> [B, B]``."""
+    unit = functional.normalize(embeddings)
+    return 1 - unit @ unit.T
 
 
 def _distances(embeddings: Tensor) -> Tensor:

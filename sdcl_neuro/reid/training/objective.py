@@ -156,12 +156,19 @@ class Objective(nn.Module):
     def _loss(self, output: Output, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Eq. 14 averaged over the pyramid's levels; its two parts and the accuracy."""
         logits = [gathered(level.float(), self.group) for level in output.logits]
-        features = [gathered(level.float(), self.group) for level in output.level_features]
+        cosine = self.settings.triplet == "cosine"
+        compared = output.necked if cosine else output.level_features
+        features = [gathered(level.float(), self.group) for level in compared]
         entropy = torch.stack(
             [cross_entropy(level, labels, smoothing=self.settings.smoothing) for level in logits]
         ).mean()
         triplet = torch.stack(
-            [batch_hard_triplet(level, labels, margin=self.settings.margin) for level in features]
+            [
+                batch_hard_triplet(
+                    level, labels, margin=self.settings.margin, metric=self.settings.triplet
+                )
+                for level in features
+            ]
         ).mean()
         accuracy = (logits[-1].detach().argmax(1) == labels).float().mean()
         return entropy + triplet, [entropy.detach(), triplet.detach(), accuracy]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sdcl_neuro.snn.loihi_leaky import Mode
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Triplet = Literal["cosine", "euclidean"]
 SEED_MAX = (1 << 31) - 1
 
 
@@ -135,6 +136,8 @@ class Settings:
     Attributes:
         persons, tracklets: P and K of a batch, over all processes together.
         margin: of the triplet loss.
+        triplet: ``cosine`` takes it on the features behind the BNNeck, as published, so that it
+            does not depend on their scale; ``euclidean`` on the features before it.
         smoothing: of the labels in the cross-entropy.
         weight_decay: of Adam.
         float_stage: trains the event branch in float.
@@ -158,6 +161,7 @@ class Settings:
     persons: int = 4
     tracklets: int = 4
     margin: float = 0.3
+    triplet: Triplet = "cosine"
     smoothing: float = 0.1
     weight_decay: float = 5e-4
     float_stage: Stage = Stage(epochs=500, warm_up=10, decay_every=200)
@@ -187,6 +191,8 @@ class Settings:
         _number(self, "smoothing", least=0.0, most=1.0)
         _number(self, "weight_decay", least=0.0)
         _number(self, "firing_rate", least=0.0, most=0.5)
+        kinds = get_args(Triplet)
+        _require(self.triplet in kinds, self, "triplet", f"one of {', '.join(kinds)}")
         known = get_args(Precision)
         _require(self.precision in known, self, "precision", f"one of {', '.join(known)}")
         _require(

@@ -47,11 +47,26 @@ def test_it_begins_as_the_frame_branchs_own_feature(channels: int, frame_channel
     torch.testing.assert_close(opened.embedding, wanted)
 
 
+def test_without_events_it_is_the_frame_branch_however_open_the_gate() -> None:
+    config = BridgeConfig(channels=16, frame_channels=16, identities=3, gate=True)
+    bridge = Bridge(config).eval()
+    with torch.no_grad():
+        bridge.gated.gate.fill_(0.7)
+    maps, events, counts = inputs(config)
+    counts[:2], events[:2] = 0, 0  # two tracklets of five without a single event
+    said = bridge(maps, events, counts)
+    own = functional.normalize(maps.mean((1, 3, 4)))
+    assert torch.equal(said.embedding[:2], own[:2])
+    assert not torch.isclose(said.embedding[2:], own[2:]).all(1).any()
+
+
 def test_the_gate_learns_from_the_first_step() -> None:
     config = BridgeConfig(channels=16, frame_channels=16, identities=3, gate=True)
     bridge = Bridge(config).train()
     said = bridge(*inputs(config))
     assert len(said.level_features) == config.levels + 1
+    assert len(said.necked) == config.levels + 1
+    assert torch.equal(said.necked[-1], said.embedding)
     assert len(said.logits) == config.levels
     said.level_features[-1][:, 3].sum().backward()
     assert bridge.gated.gate.grad.abs() > 0

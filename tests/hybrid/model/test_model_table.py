@@ -59,7 +59,7 @@ def test_by_hand() -> None:
     for name, macs in per_frame.items():
         assert found.part(name).macs == FRAMES * macs, name
     assert found.part("heads").macs == C * 5
-    assert found.part("heads").parameters == 2 * C + C * 5
+    assert found.part("heads").parameters == 2 * C + C * 5 + 5
     assert found.part("event branch").parameters == 2 * 8 * 25 + 8 * 16 * 9
     assert found.part("frame entry").parameters == 128 * C + 2 * C
     assert found.part("frame branch") == PATCHES

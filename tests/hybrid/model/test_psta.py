@@ -89,6 +89,19 @@ def test_spatial_fusion_adds_events_where_it_says() -> None:
     assert (high - low)[high > -9].max() < 1e-4
 
 
+def test_without_events_it_is_the_network_of_frames() -> None:
+    torch.manual_seed(0)
+    both = PstaBridge(replace(CONFIG, inputs="v+e", event_size=(32, 16), frame_channels=8)).eval()
+    alone = PstaBridge(replace(CONFIG, frame_channels=8)).eval()
+    alone.load_state_dict({k: v for k, v in both.state_dict().items() if "fusion" not in k})
+    maps, events = torch.randn(3, 2, 8, 16, 8), torch.rand(3, 2, 16, 32, 16)
+    events[0] = 0
+    with torch.no_grad():
+        found, wanted = both(maps, events, None).embedding, alone(maps, None, None).embedding
+    torch.testing.assert_close(found[0], wanted[0])
+    assert not torch.isclose(found[1:], wanted[1:]).all(1).any()
+
+
 def model_of(inputs: str) -> Sdcl:
     torch.manual_seed(1)
     config = replace(CONFIG, inputs=inputs)

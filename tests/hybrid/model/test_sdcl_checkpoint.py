@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from sdcl_neuro.conversion.model import load_model
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
+from sdcl_neuro.files import file_sha256
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig
 from sdcl_neuro.hybrid.frame_branch import frame_branch
 from sdcl_neuro.hybrid.model import Sdcl
@@ -136,3 +139,44 @@ def test_a_document_cannot_ask_for_more_than_its_weights_hold(folder: Path) -> N
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match="wrong shape"):
         load_sdcl(folder)
+
+
+def written_as_version_1(folder: Path) -> None:
+    """Turn a checkpoint into what the first release wrote: no biases, schema version 1."""
+    tensors = {
+        name: value
+        for name, value in load_file(folder / "dense.safetensors").items()
+        if not (name.endswith("classifier.bias") or (".gate." in name and name.endswith("bias")))
+    }
+    save_file(tensors, folder / "dense.safetensors")
+    document = json.loads((folder / "sdcl.json").read_text())
+    document["schema"]["version"] = 1
+    document["dense_sha256"] = file_sha256(folder / "dense.safetensors")
+    (folder / "sdcl.json").write_text(json.dumps(document))
+
+
+def test_an_older_checkpoint_with_stam_is_refused_in_one_line(folder: Path) -> None:
+    written_as_version_1(folder)
+    with pytest.raises(InputError, match="STAM blocks without the published ReLU") as caught:
+        load_sdcl(folder)
+    assert "train it again" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert load_model(folder).floating is not None  # the event branch is what it was
+
+
+@pytest.mark.parametrize("pyramid", ["none", "residual"])
+def test_an_older_checkpoint_without_stam_is_converted(pyramid: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    config = BridgeConfig(
+        channels=16, frames=2, identities=3, heads=2, points=2, pyramid=pyramid
+    )
+    branch = EventBranch(COMPACT).prepare_quantization()
+    model = Sdcl(frame_branch("small"), branch, bridge=Bridge(replace(config, map_size=(8, 4))))
+    folder = save_sdcl(tmp_path / "m", model.eval(), clip=CLIP, frame_branch="small")
+    written_as_version_1(folder)
+    loaded = load_sdcl(folder).model
+    frames, spikes = torch.randn(2, 2, 3, 256, 128), (torch.rand(4, 2, 2, 64, 32) < 0.1).float()
+    with torch.no_grad():
+        expected, found = model(frames, spikes), loaded(frames, spikes)
+    assert torch.equal(expected.embedding, found.embedding)
+    assert torch.equal(expected.logits[0], found.logits[0])  # its bias was zero, too

@@ -165,6 +165,15 @@ def test_seeds_pick_within_chunks():
     assert pick_frames(80, 8, seed=5).tolist() == pick_frames(80, 8, seed=5).tolist()
 
 
+@pytest.mark.parametrize("count", range(8, 34))
+def test_no_frame_is_drawn_twice_where_there_are_enough(count):
+    drawn = np.stack([pick_frames(count, 8, seed=seed) for seed in range(200)])
+    assert (np.diff(drawn, axis=1) > 0).all()
+    assert len(np.unique(drawn)) == count  # and each can be drawn
+    for pick in ("middle", "first"):
+        assert (np.diff(pick_frames(count, 8, pick=pick)) > 0).all()
+
+
 def test_prid_lists_everything_that_is_wrong_at_once(prid):
     frames, events = prid / "prid_2011", prid / "prid_event_divide"
     (events / "multi_shot/cam_a/person_0003/0002.mat").unlink()

@@ -36,6 +36,30 @@ def test_triplet_equals_the_slow_definition(seed, count, margin):
     assert float(loss) == pytest.approx(slow_triplet(embeddings, labels, margin), abs=1e-5)
 
 
+def slow_cosine_triplet(embeddings, labels, margin):
+    total = 0.0
+    for a in range(len(labels)):
+        positives, negatives = [0.0], []
+        for b in range(len(labels)):
+            product = embeddings[a] @ embeddings[b]
+            cosine = product / np.linalg.norm(embeddings[a]) / np.linalg.norm(embeddings[b])
+            (positives if labels[a] == labels[b] else negatives).append(1 - cosine)
+        difference = max(positives) - min(negatives)
+        total += np.log1p(np.exp(difference)) if margin is None else max(0.0, margin + difference)
+    return total / len(labels)
+
+
+@pytest.mark.parametrize("margin", [0.3, 0.0, None])
+def test_triplet_by_cosine_does_not_depend_on_the_scale(margin):
+    rng = np.random.default_rng(3)
+    embeddings, labels = rng.normal(size=(9, 4)), np.array([0, 0, 0, 1, 1, 1, 2, 2, 3])
+    given = torch.from_numpy(embeddings), torch.from_numpy(labels)
+    loss = batch_hard_triplet(*given, margin=margin, metric="cosine")
+    assert float(loss) == pytest.approx(slow_cosine_triplet(embeddings, labels, margin), abs=1e-9)
+    scaled = batch_hard_triplet(1e3 * given[0], given[1], margin=margin, metric="cosine")
+    assert float(scaled) == pytest.approx(float(loss), abs=1e-9)
+
+
 def test_triplet_by_hand():
     embeddings = torch.tensor([[0.0], [1.0], [3.0], [3.5]])
     # Anchors: 1 - 3 + 3, 1 - 2 + 3, 0.5 - 2 + 3, 0.5 - 2.5 + 3.
