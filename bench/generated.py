@@ -232,15 +232,16 @@ def chance(out: Path, overrides: Sequence[str]) -> str:
     return f"Chance (random embeddings): mAP {100 * mean_ap:.1f}, rank 1 {100 * rank1:.1f}."
 
 
-def write_between(path: Path, text: str) -> None:
+def write_between(path: Path, text: str, *, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Put the figures between the marks of a page."""
+    begin, end = marks
     page = path.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, mark, after = rest.partition(END)
+    before, _, rest = page.partition(begin)
+    _, mark, after = rest.partition(end)
     if not mark:
-        raise SystemExit(f"{path} lacks {BEGIN} or {END}")
+        raise SystemExit(f"{path} lacks {begin} or {end}")
     with atomic_path(path) as temporary:
-        temporary.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        temporary.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> None:

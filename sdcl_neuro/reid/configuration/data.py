@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sdcl_neuro.errors import InputError
 
 from ..datasets import DataSet
+from ..datasets.controls import Controlled
 from ..datasets.degraded import Degraded
 from ..datasets.table import Choices, kind_named
 from .data_tables import DataTable
@@ -32,6 +33,10 @@ def build_data(configuration: Configuration, root: Path | str | None = None) -> 
     data = kind_named(table.kind).open_data(folder, _choices(configuration, folder))
     if table.cache:
         data = _with_cache(table, data, folder, root is not None)
+    control = table.control
+    if control.events != "right":
+        training = control.part == "all"
+        data = Controlled(data, control.events, seed=control.seed, training=training)
     worse = table.degradation
     if worse.kind == "none":
         return data

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
 
+from ..datasets.controls import KINDS as CONTROLS
 from ..datasets.degradations import KINDS, SEVERITIES
 from ..datasets.event_reid import EventReidTable
 from ..datasets.generated import GeneratedConfig
@@ -58,6 +59,27 @@ class Degradation:
 
 
 @dataclass(frozen=True)
+class Control:
+    """Events changed on purpose, frames as they are; see `datasets.controls`.
+
+    Attributes:
+        events: ``right`` (as they are), ``others`` (another person's), ``late`` (by a frame),
+            ``reversed`` (in time), ``swapped`` (in polarity) or ``none``.
+        part: ``test`` changes query and gallery, ``all`` the training tracklets too.
+        seed: of the choice of other persons.
+    """
+
+    events: str = "right"
+    part: Part = "test"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        kinds = ("right", *CONTROLS)
+        require(self.events in kinds, f"events is {self.events!r}", f"use {', '.join(kinds)}")
+        require(0 <= self.seed <= SEED_MAX, f"seed is {self.seed}", f"give 0 to {SEED_MAX}")
+
+
+@dataclass(frozen=True)
 class DataTable:
     """Which data set, and in which state. Paths that are not absolute start at the root.
 
@@ -78,6 +100,7 @@ class DataTable:
         simulator: the pixels of simulated events, in a cache or of a video; the generated set has
             its own.
         degradation: of the frames.
+        control: of the events.
         reading, alignment: of the recording that belongs to a video (`mot`).
     """
 
@@ -92,6 +115,7 @@ class DataTable:
     event_files: EventFiles = field(default_factory=EventFiles)
     simulator: SimulatorConfig = field(default_factory=SimulatorConfig)
     degradation: Degradation = field(default_factory=Degradation)
+    control: Control = field(default_factory=Control)
     event_reid: EventReidTable = field(default_factory=EventReidTable)
     generated: GeneratedConfig = field(default_factory=GeneratedConfig)
     mot: MotTable = field(default_factory=MotTable)

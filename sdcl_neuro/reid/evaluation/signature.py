@@ -20,6 +20,7 @@ from torch import nn
 from sdcl_neuro.errors import InputError
 
 from ..datasets import DataSet
+from ..datasets.controls import Controlled
 
 _PARTS = ("entries", "train", "query", "gallery")
 CACHE_NOTE = "cache.json"
@@ -38,6 +39,22 @@ def data_signature(data: DataSet) -> Any:
 
 def entry_signature(data: DataSet, position: int) -> Any:
     """One entry with all the files it is made of, as plain values."""
+    partner = _partner(data, position)
+    if partner != position:
+        return [_own_signature(data, position), _own_signature(data, partner)]
+    return _own_signature(data, position)
+
+
+def _partner(data: Any, position: int) -> int:
+    """Whose events an entry has: its own, unless a control gives it another's."""
+    while data is not None:
+        if isinstance(data, Controlled):
+            return data.partner(position)
+        data = getattr(data, "data", None)
+    return position
+
+
+def _own_signature(data: DataSet, position: int) -> Any:
     entry = data.entries[position]
     paths = getattr(entry, "frame_paths", None)
     if paths is None:
