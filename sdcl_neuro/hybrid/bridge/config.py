@@ -42,9 +42,9 @@ class BridgeConfig:
             ResNet-50: 2048).
         event_channels, event_size: channels and (height, width) of the event branch's map.
         map_size: (height, width) of the frame branch's map.
-        frames: frames F of a clip, a power of two from 2; fixes the number of levels. A longer
-            clip (again a power of two) can be given to the finished bridge, a shorter one only
-            down to 2 ** levels.
+        frames: frames F of a clip, from 2; with a pyramid a power of two, which fixes the number of
+            levels. A longer clip (again a power of two) can be given to the finished bridge, a
+            shorter one only down to 2 ** levels.
         identities: classes of each level's classifier; 0 builds none.
         inputs: ``v`` frames alone, ``e`` events alone, ``v+e`` both.
         fusion: how the two sides meet before the pyramid; needs both inputs unless ``none``.
@@ -97,7 +97,8 @@ class BridgeConfig:
             "deformable_layers",
             f"0 to {MAX_DEFORMABLE_LAYERS}",
         )
-        require_power_of_two(self.frames)
+        if self.pyramid != "none":
+            require_power_of_two(self.frames)
         self._check_combinations()
 
     def _check_combinations(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -20,12 +20,14 @@ class Output:
         logits: ``[B, identities]`` for each level, for cross-entropy; empty without classes.
         necked: ``[B, C]`` for each level, behind the BNNeck: for a triplet loss by cosine; with a
             gate the embedding, too.
+        extra: ``[B, ...]`` by name, what losses of a method's own are computed from.
     """
 
     embedding: Tensor
     level_features: tuple[Tensor, ...]
     logits: tuple[Tensor, ...]
     necked: tuple[Tensor, ...] = ()
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Head(nn.Module):

@@ -3,9 +3,9 @@
 After PSTA (Wang et al., ICCV 2021), as the SDCL paper uses it in Section 3.5. Widths at the paper's
 C = 1024 are 256 = C/4 and 128 = C/8; at smaller C they are the same fractions, at least 16.
 
-As in the published code, theta is followed by a ReLU, the gates' linear layers have biases (2,630,020
-parameters at C = 1024), and in training the batch norms of relation, joint embedding and spatial
-weight normalise step i and step i + 1 each by its own statistics.
+As in the published code, theta is followed by a ReLU, the gates' linear layers have biases
+(2,630,020 parameters at C = 1024), and in training the batch norms of relation, joint embedding and
+spatial weight normalise step i and step i + 1 each by its own statistics.
 """
 
 from __future__ import annotations

@@ -105,7 +105,9 @@ class Oracle:
             stacked = [np.concatenate(one) for one in zip(joint, relation, strict=True)]
             spatial = self.weight("temporal.weight", stacked)
             for n in range(count):
-                channel = self.gate("temporal.gate", np.concatenate([theta[n][own], theta[n][other]]))
+                channel = self.gate(
+                    "temporal.gate", np.concatenate([theta[n][own], theta[n][other]])
+                )
                 total[n] += channel[:, None] * spatial[n][None] * pairs[n, own]
         return np.maximum(total, 0) ** 2
 

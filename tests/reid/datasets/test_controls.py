@@ -84,8 +84,6 @@ def test_refusals(walks: Path) -> None:
     plain, clip = opened(walks)
     with pytest.raises(InputError, match="use others, late"):
         Controlled(plain, "fast")
-    alone, _ = opened(
-        walks, "data.generated.persons=4", "data.control.events=others"
-    )
+    alone, _ = opened(walks, "data.generated.persons=4", "data.control.events=others")
     with pytest.raises(InputError, match="no other person"):
         alone.load(alone.query[0], clip)
