@@ -77,8 +77,7 @@ class Oracle:
         flat = [pairs[n, s] for n in range(count) for s in range(2)]
         embedded = self.conv("embed.1", self.conv("embed.0", flat))
         e = [[embedded[2 * n + s] for s in range(2)] for n in range(count)]
-        taken = self.temporal(pairs, flat, e) + self.spatial(pairs, flat, e)
-        return taken
+        return self.temporal(pairs, flat, e) + self.spatial(pairs, flat, e)
 
     def both(self, name: str, flat: Sequence[Array], count: int) -> list[list[Array]]:
         made = self.conv(name, flat)
