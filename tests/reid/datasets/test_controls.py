@@ -20,7 +20,6 @@ SMALL = (
     "data.generated.walks=1",
     "clip.frames=2",
     "clip.bins=2",
-    "clip.size=[16, 8]",
 )
 
 
