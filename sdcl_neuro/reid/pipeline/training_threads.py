@@ -50,7 +50,7 @@ def training_threads(folder: Path, group: Group, say: Callable[[str], None]) -> 
             threads, count=count, reason=f"{threads.count} for {group.size} processes"
         )
     if group.leads:
-        write_json(path, {"schema": SCHEMA, **threads.to_dict()})
+        write_json(path, {"schema": SCHEMA, "count": threads.count})
     return threads
 
 
