@@ -1,8 +1,15 @@
 # Two commands do all the set-up: `make demo` and `make test`. They share one environment in .venv.
 PYTHON ?= python3
+# Where torch comes from, if not from the package index; the CPU build is a third of the size:
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
 BIN := .venv/bin
-STAMP := .venv/installed
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+# Named after its Python, so that an environment of another one is made again.
+STAMP := .venv/installed-$(VERSION)
 DEMO_OUT ?= demo-out
+EXTRAS := reid,plot,norse,onnx,gpu,lava,gallery,postgres,recordings,cameras,tensorboard,dev
+PEERS := tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/peers.txt tests/reid/gallery/peers.txt bench/peers.txt
 # Rooms whose tests take seconds each, for `make fast`.
 FAST := tests/package tests/network tests/engine tests/events tests/profiling tests/hardware
 
@@ -20,11 +27,18 @@ help:
 	@echo "make bench      the benches, each beside its peer; writes bench/results/latest.json, docs/bench.md"
 	@echo "make clean      remove the environment, the demo's output and all compiled code"
 
-$(STAMP): constraints.txt pyproject.toml tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/peers.txt tests/reid/gallery/peers.txt bench/peers.txt
+$(STAMP): constraints.txt pyproject.toml $(PEERS)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || { \
+		echo "make: expected Python 3.11 or later, got $(VERSION) from $(PYTHON); name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@if [ -e .venv ] && [ "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" != "$(VERSION)" ]; then \
+		echo "removing .venv, which belongs to another Python or no longer starts"; rm -rf .venv; fi
+	@echo "installing into .venv for Python $(VERSION), this once: the package with [$(EXTRAS)], Lava, and what tests compare with"
+	@echo "it takes minutes, and 2.5 GB on disk with the CPU build of torch or 6.5 GB with its CUDA build, the default of PyPI on Linux (TORCH_INDEX chooses, see README.md)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[reid,plot,norse,onnx,gpu,lava,gallery,postgres,recordings,cameras,tensorboard,dev]'
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --constraint constraints.txt --index-url $(TORCH_INDEX) torch torchvision)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	$(BIN)/sdcl-neuro lava install --quiet
-	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/conversion/nir/peers.txt --requirement tests/events/peers.txt --requirement tests/profiling/peers.txt --requirement tests/reid/gallery/peers.txt --requirement bench/peers.txt
+	$(BIN)/python -m pip install --quiet --no-deps $(addprefix --requirement ,$(PEERS))
 	@touch $@
 
 demo: $(STAMP)

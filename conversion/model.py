@@ -27,6 +27,10 @@ _WEIGHTS = (
 )
 _ADVICE = {
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin", ".safetensors"), _WEIGHTS),
+    ".py": "a program, not a model: in it, conversion.to_netx(conversion.quantize("
+    "conversion.from_snntorch(module, sample)), 'm.net')",
+    ".toml": "a configuration: sdcl-neuro train FILE.toml --out DIR makes a model of it, DIR/model",
+    ".json": "what a verb wrote: give the model that it was made from",
     ".onnx": "export the network from its own library to NIR, and give the .nir",
     **dict.fromkeys((".h5", ".hdf5"), "a netx file ends in .net, a NIR file in .nir: rename it"),
     **dict.fromkeys((".npz", ".npy"), "these are spikes: give them as --spikes, the model first"),
@@ -103,9 +107,22 @@ class Model:
             raise InputError(
                 "only a float network is known, no chip integers",
                 where=self.where,
-                hint="quantise it: sdcl-neuro convert MODEL OUT.net, or conversion.quantize",
+                hint=spelled(
+                    python="quantise it: conversion.quantize(net, calibration=spikes)",
+                    command=f"quantise it: {self._convert()}, then give {self._named('.net')}",
+                ),
             )
         return self.integer
+
+    def _named(self, ending: str) -> str:
+        return "OUT.net" if self.path is None else str(self.path.with_suffix(ending))
+
+    def _convert(self) -> str:
+        """The command that fixes the integers."""
+        given = self.step is not None and self.step.source.startswith("given")
+        step = f" --dt {self.step.seconds:g}" if given and self.step and self.step.seconds else ""
+        model = "MODEL" if self.path is None else self.path
+        return f"sdcl-neuro convert {model} {self._named('.net')} --calibrate SPIKES{step}"
 
     def need_float(self) -> FloatNetwork:
         """The float description; if there is none, the integers taken as floats."""

@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from .errors import EnvironmentFault
@@ -88,7 +92,7 @@ def missing(error: ImportError, purpose: str, *, module: str = "") -> Environmen
     if row is None:
         return EnvironmentFault(
             f"{purpose} needs {named or module}: {error}",
-            hint="install the package again: pip install --force-reinstall sdcl-neuro",
+            hint=f"install it again: {program('pip')} install --force-reinstall sdcl-neuro",
         )
     if absent:
         return EnvironmentFault(
@@ -97,16 +101,36 @@ def missing(error: ImportError, purpose: str, *, module: str = "") -> Environmen
         )
     return EnvironmentFault(
         f"{purpose} needs {row.distribution}, which cannot be imported: {error}",
-        hint=f"{install_command(row)} --force-reinstall" if row.extras else row.command,
+        hint=f"{install_command(row)} --force-reinstall" if row.extras else install_command(row),
     )
 
 
 def install_command(library: Library | str, extra: str | None = None) -> str:
     """Return the command that installs a library, given as a row or by its module's name."""
     row = library if isinstance(library, Library) else LIBRARIES[library]
-    if not row.extras:
-        return row.command
-    return f"pip install 'sdcl-neuro[{extra or row.extras[0]}]'"
+    if row.extras:
+        return f"{program('pip')} install 'sdcl-neuro[{extra or row.extras[0]}]'"
+    first, _, rest = row.command.partition(" ")
+    return f"{program(first)} {rest}"
+
+
+def program(name: str) -> str:
+    """Return a program of this Python's environment as a shell finds it from here.
+
+    Args:
+        name: such as ``pip`` or ``sdcl-neuro``.
+
+    Returns:
+        The bare name where the shell's search path leads to it, else its path, relative to the
+        working folder where it lies below that; the bare name, too, if there is no such program.
+    """
+    path = Path(sys.prefix) / "bin" / name
+    found = shutil.which(name)
+    if not path.exists() or (found is not None and Path(found) == path):
+        return name
+    here = Path.cwd()
+    below = path.is_relative_to(here) and here != Path(here.root)
+    return shlex.quote(str(path.relative_to(here) if below else path))
 
 
 def installed(module: str) -> bool:

@@ -83,15 +83,43 @@ def run(
 
 
 def _doubt_order(spikes: NDArray[np.uint8]) -> None:
-    """Warn where time and samples look exchanged: one step of many samples."""
+    """Warn where time and samples look exchanged.
+
+    That is one step of many samples, or neighbours along the second axis that share clearly more
+    spikes than neighbours along the first: consecutive steps of a recording are alike, samples
+    are not. Random spikes are equally unlike along both.
+    """
     steps, samples = spikes.shape[:2]
     if steps == 1 < samples:
-        warnings.warn(
-            f"spikes [T, B, ...] of shape {list(spikes.shape)} are 1 time step of {samples} "
-            "samples; if they are one sample, give spikes.swapaxes(0, 1)",
-            SuspiciousInput,
-            stacklevel=3,
+        said = f"are 1 time step of {samples} samples; if they are one sample"
+    elif min(steps, samples) > 1 and _exchanged(spikes):
+        said = (
+            f"change less from sample to sample than from step to step; if they are [B, T, ...], "
+            f"{steps} samples of {samples} steps"
         )
+    else:
+        return
+    warnings.warn(
+        f"spikes [T, B, ...] of shape {list(spikes.shape)} {said}, give spikes.swapaxes(0, 1)",
+        SuspiciousInput,
+        stacklevel=3,
+    )
+
+
+_DOUBTED, _LOOKED_AT, _LEAST_SPIKES = 1.5, 32, 1000
+
+
+def _exchanged(spikes: NDArray[np.uint8]) -> bool:
+    """Whether neighbours along the second axis share `_DOUBTED` times the spikes of the first."""
+    part = spikes[:_LOOKED_AT, :_LOOKED_AT] != 0
+    in_time, in_samples = (
+        np.count_nonzero(one & other) / max(1, np.count_nonzero(one | other))
+        for one, other in ((part[1:], part[:-1]), (part[:, 1:], part[:, :-1]))
+    )
+    # Equal samples say nothing, and few spikes may be alike by chance.
+    if np.count_nonzero(part) < _LEAST_SPIKES or in_samples == 1:
+        return False
+    return in_samples > 0.05 and in_samples > _DOUBTED * in_time
 
 
 def _check_options(row: Backend, options: dict[str, Any]) -> None:

@@ -110,7 +110,11 @@ def verify(
         not_checked=not_checked_before(model, runs),
         assumed=assumed_before(model),
     )
-    place = None if cache is False else _folder(cache) / f"{_digest(started, runs, pairs)}.json"
+    place = (
+        None
+        if cache is False
+        else certificates_folder(cache) / f"{_digest(started, runs, pairs)}.json"
+    )
     kept = None if place is None else _read(place)
     if kept is not None:
         return kept
@@ -227,7 +231,8 @@ def _identity(model: Model) -> dict[str, Any]:
     }
 
 
-def _folder(cache: Path | str | None) -> Path:
+def certificates_folder(cache: Path | str | None = None) -> Path:
+    """Return the folder of certificates: the one given, or the user's cache folder."""
     if cache is not None:
         return Path(cache)
     base = os.environ.get("XDG_CACHE_HOME")

@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--retrain", action="store_true", help="train even if DIR holds a finished training"
     )
     parser.add_argument(
+        "--prove-again",
+        action="store_true",
+        help="compute the certificates even if an earlier run of the same files has left them",
+    )
+    parser.add_argument(
         "--steps",
         metavar="FLOAT,INT",
         help="steps of training in float and in chip integers (default 50,30)",
@@ -49,7 +54,7 @@ def execute(args: argparse.Namespace) -> int:
     from sdcl_neuro.demo.report import write_report
     from sdcl_neuro.demo.settings import STEPS, DemoSettings
     from sdcl_neuro.demo.story import tell
-    from sdcl_neuro.demo.summary import summary_text, write_summary
+    from sdcl_neuro.demo.summary import next_commands, summary_text, write_summary
 
     if args.out.exists() and not args.out.is_dir():
         raise InputError(
@@ -61,6 +66,7 @@ def execute(args: argparse.Namespace) -> int:
         backend=args.backend,
         seed=args.seed,
         retrain=args.retrain,
+        prove_again=args.prove_again,
         steps=STEPS if args.steps is None else _steps(args.steps),
     )
 
@@ -79,6 +85,8 @@ def execute(args: argparse.Namespace) -> int:
         raise CheckFailed(
             "a parity certificate does not hold", where=str(report), hint="see its parity table"
         )
+    if not args.quiet:
+        print(next_commands(story))
     return 0
 
 
@@ -88,5 +96,9 @@ def _steps(text: str) -> tuple[int, int]:
     except ValueError:
         first, second = 0, 0
     if min(first, second) < 1:
-        raise InputError(f"{text!r} are not steps", where="--steps", hint="give two, such as 50,30")
+        raise InputError(
+            f"expected two numbers of steps, got {text!r}",
+            where="--steps",
+            hint="give --steps 50,30",
+        )
     return first, second

@@ -17,6 +17,7 @@ from . import threads_argument
 from .alignment_options import add_alignment_arguments, alignment_overrides
 from .event_options import add_reading_arguments, reading_overrides
 from .progress import progress_bars
+from .renamed import add_renamed
 
 if TYPE_CHECKING:
     from sdcl_neuro.reid.evaluation import Condition, Judging
@@ -47,10 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "training run's own if left out",
     )
     parser.add_argument("--root", metavar="DIR", type=Path, help="where the data set lies")
-    parser.add_argument(
-        "--query", metavar="LIST", type=Path, help="of Event-ReId: windows that ask"
+    windows = {"metavar": "FILE", "type": Path}
+    add_renamed(
+        parser, "--query-list", "--query", **windows, help="of Event-ReId: windows that ask"
     )
-    parser.add_argument("--gallery", metavar="LIST", type=Path, help="windows that are searched")
+    add_renamed(parser, "--gallery-list", "--gallery", **windows, help="windows that are searched")
     add_reading_arguments(parser.add_argument_group("the event file of a video (mot)"))
     add_alignment_arguments(parser)
     parser.add_argument("--distance", choices=("cosine", "euclidean"))
@@ -107,8 +109,8 @@ def execute(args: argparse.Namespace) -> int:
         trained,
         name=args.data,
         root=args.root,
-        query=args.query,
-        gallery=args.gallery,
+        query=args.query_list,
+        gallery=args.gallery_list,
         overrides=[*reading_overrides(args), *alignment_overrides(args), *args.overrides],
     )
     conditions = _conditions(args.degrade)

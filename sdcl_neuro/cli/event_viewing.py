@@ -15,6 +15,7 @@ from .event_info import summary
 from .event_options import add_reading_arguments, reading_of
 from .event_values import duration_us
 from .progress import progress_bars
+from .renamed import add_renamed
 
 if TYPE_CHECKING:
     from sdcl_neuro.events.viewing import Scene
@@ -40,8 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed", metavar="X", type=float, help="of .mp4 and .gif: 0.1 is ten times slower (1)"
     )
-    parser.add_argument(
-        "--rate", metavar="N", type=float, help="pictures a second of .mp4 and .gif (25)"
+    add_renamed(
+        parser,
+        "--picture-rate",
+        "--rate",
+        metavar="N",
+        type=float,
+        help="pictures a second of .mp4 and .gif (25)",
     )
     parser.add_argument(
         "--window",
@@ -63,7 +69,7 @@ def execute(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     keep_apart(args.out, args.file)
     given = {
         "speed": args.speed,
-        "rate": args.rate,
+        "rate": args.picture_rate,
         "window_us": None if args.window is None else duration_us(args.window, "--window"),
         "width": args.width,
         "most_events": args.max_events,

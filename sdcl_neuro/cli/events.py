@@ -23,6 +23,7 @@ from .event_encoding import Encoding, encoding_times, stretched
 from .event_info import look, summary
 from .event_options import add_reading_arguments, reading_of
 from .event_values import box, pair
+from .renamed import add_renamed
 
 if TYPE_CHECKING:
     from sdcl_neuro.events.tracklets import Video
@@ -101,7 +102,9 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="VIDEO_OR_FOLDER", type=Path)
     parser.add_argument("--out", metavar="EVENTS.npz", type=Path, required=True)
     add_alignment_arguments(parser, events=False)
-    parser.add_argument("--size", metavar="HxW", help="resize frames to rows x columns first")
+    add_renamed(
+        parser, "--resize", "--size", metavar="HxW", help="resize frames to rows x columns first"
+    )
     parser.add_argument("--threshold", type=float, metavar="C", help="ON and OFF, log intensity")
     for name in ("threshold-on", "threshold-off", "mismatch", "leak-hz", "shot-noise-hz"):
         parser.add_argument(f"--{name}", type=float, metavar="X")
@@ -189,7 +192,7 @@ def _frames(
 
     A change of proportions goes into `said`, once.
     """
-    size = pair(args.size, "--size")
+    size = pair(args.resize, "--resize")
     for _, time_us, frame in video:
         if size and frame.shape[:2] != size:
             cv2 = need("cv2", "resizing frames")

@@ -85,6 +85,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint was trained with validation persons)",
     )
     _gallery_arguments(parser)
+    parser.add_argument(
+        "--per-tracklet",
+        action="store_true",
+        help="one tracklet at a time, and spikes, sparsity and latency of each; slower",
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("infer-out"))
     threads_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
@@ -189,6 +194,7 @@ def execute(args: argparse.Namespace) -> int:
         frame_backend=args.frame_backend,
         gallery=gallery,
         false_match_rate=args.false_match_rate,
+        one_by_one=args.per_tracklet,
     )
     report = write_comparison(comparison, args.out)
     if args.json is not None:

@@ -21,6 +21,7 @@ from . import threads_argument
 from .alignment_options import add_alignment_arguments, alignment_of
 from .event_options import add_reading_arguments, reading_of
 from .event_values import pair
+from .renamed import add_renamed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,8 +80,8 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         "--frames",
         metavar="SOURCE",
         required=True,
-        help="a video file, a camera (0, /dev/video0, rtsp://...), or with --size raw RGB pictures "
-        "from a pipe (- is standard input)",
+        help="a video file, a camera (0, /dev/video0, rtsp://...), or with --frame-size raw RGB "
+        "pictures from a pipe (- is standard input)",
     )
     sources.add_argument(
         "--tracks", metavar="SOURCE", required=True, help="MOTChallenge text; see --growing"
@@ -101,7 +102,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     sources.add_argument(
         "--growing", action="store_true", help="--tracks is a pipe or is still being written"
     )
-    sources.add_argument("--size", metavar="WxH", help="of raw pictures")
+    add_renamed(sources, "--frame-size", "--size", metavar="WxH", help="of raw pictures")
     sources.add_argument(
         "--fps", type=float, help="of raw pictures; of a video, frames are evenly spaced"
     )
@@ -134,7 +135,7 @@ def execute(args: argparse.Namespace) -> int:
         tracks=args.tracks,
         events=args.events,
         growing=args.growing,
-        raw_size=pair(args.size, "--size"),
+        raw_size=pair(args.frame_size, "--frame-size"),
         fps=args.fps,
         reading=reading_of(args),
         alignment=alignment_of(args),

@@ -10,6 +10,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 
 from .model_options import add_model_options, open_with_spikes
+from .renamed import add_renamed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host-us", metavar="US", type=float,
         help="what the host adds to every step, if known (0: the chip feeds itself); else unknown",
     )  # fmt: skip
-    parser.add_argument(
-        "--rate", metavar="HZ", type=float, help="inferences a second, for the mean power"
+    add_renamed(
+        parser,
+        "--inference-rate",
+        "--rate",
+        metavar="HZ",
+        type=float,
+        help="inferences a second, for the mean power",
     )
     parser.add_argument("--device", default="cpu", help="cpu (default) or a GPU, as torch names it")
     parser.add_argument(
@@ -86,7 +92,7 @@ def execute(args: argparse.Namespace) -> int:
         hw=targets,
         step_us=args.step_us,
         host_us=args.host_us,
-        rate_hz=args.rate,
+        rate_hz=args.inference_rate,
         device=args.device,
     )
     print(result)

@@ -59,7 +59,7 @@ def execute(args: argparse.Namespace) -> int:
     else:
         configuration = load_configuration(args.configuration, overrides)
     if args.dry_run:
-        plan = plan_training(configuration, args.root)
+        plan = plan_training(configuration, args.root, folder=args.out)
         if args.json is not None:
             write_json(args.json, plan.to_dict())
         print(plan)

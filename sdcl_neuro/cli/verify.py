@@ -11,9 +11,13 @@ from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
 
 from .model_options import add_model_options, open_model, open_with_spikes
+from .renamed import add_renamed
 
 if TYPE_CHECKING:
     from sdcl_neuro.conversion.model import Model
+
+_RANDOM = {"steps": "steps", "samples": "samples", "rate": "spike_rate", "seed": "seed"}
+"""Fields of `RandomInput`, and the options that give them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", metavar="T", type=int, help="of random input (16)")
     parser.add_argument("--samples", metavar="B", type=int, help="of random input (1)")
-    parser.add_argument("--rate", metavar="R", type=float, help="spikes per input and step (0.1)")
+    add_renamed(
+        parser,
+        "--spike-rate",
+        "--rate",
+        metavar="R",
+        type=float,
+        help="of random input: spikes per input and step (0.1)",
+    )
     parser.add_argument("--seed", metavar="S", type=int, help="of random input (0)")
     parser.add_argument("--layers", metavar="I,J", help="layers to compare, from 0; default: all")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the certificate as JSON")
@@ -111,12 +122,12 @@ def _model_and_spikes(args: argparse.Namespace) -> tuple[Model, Any]:
     """The model, and the file's spikes, or random input as described."""
     described = {
         name: value
-        for name in ("steps", "samples", "rate", "seed")
-        if (value := getattr(args, name)) is not None
+        for name, option in _RANDOM.items()
+        if (value := getattr(args, option)) is not None
     }
     if args.spikes is not None:
         if described:
-            names = ", ".join(f"--{name}" for name in described)
+            names = ", ".join(f"--{_RANDOM[name].replace('_', '-')}" for name in described)
             raise InputError(f"{names} describe random input", hint="leave them or --spikes out")
         return open_with_spikes(args)
     if args.recorded is not None and not described:

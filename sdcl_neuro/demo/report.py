@@ -19,6 +19,7 @@ from sdcl_neuro.profiling.report import (
     dense_section,
     energy_section,
     fits_section,
+    glossary_section,
     heading,
     join,
     latency_section,
@@ -29,10 +30,12 @@ from sdcl_neuro.profiling.report import (
     table,
     verdict,
 )
+from sdcl_neuro.profiling.report.glossary import REID, WORDS
 from sdcl_neuro.profiling.report.tables import Cell
 from sdcl_neuro.profiling.text import Sources
 from sdcl_neuro.reid.pipeline.sections import ledger_section, pictures_section, ranked_section
 
+from .parity import KEPT
 from .story import Story
 from .summary import DEMONSTRATION, headline
 
@@ -65,7 +68,7 @@ def report_page(story: Story) -> str:
         energy_section(profile, sources),
         latency_section(profile),
         fits_section(profile),
-        dense_section(profile.ann, sources),
+        dense_section(profile, sources),
         ranked_section(
             story.session,
             story.ranked,
@@ -74,8 +77,10 @@ def report_page(story: Story) -> str:
             title="Ranked lists",
             lead="Queries are persons who come in, the gallery is persons who leave. Green is "
             "right, red is wrong; the number is the cosine of the two embeddings.",
+            accuracy=True,
         ),
         constants_section(profile, sources),
+        glossary_section((WORDS, REID)),
     ]
     return page(
         "From a spiking network in snnTorch to the chip, and back into one embedding",
@@ -104,15 +109,27 @@ def _training_section(story: Story) -> Section:
         if not steps:
             continue
         first, last = steps[0], steps[-1]
-        rates = ", ".join(f"{100 * rate:.1f} %" for rate in last["rates"])
+        rates = ", ".join(f"{100 * rate:.1f}" for rate in last["rates"])
         rows.append([name, len(steps), first["loss"], last["loss"], 100 * last["accuracy"], rates])
-    head = ["forward pass", "steps", "first loss", "last loss", "last batch right (%)", "firing"]
+    head = [
+        "forward pass",
+        "steps",
+        "first loss",
+        "last loss",
+        "last batch right (%)",
+        "firing (%)",
+    ]
     frames = (
         "The frame branch (OSNet x0.25) learnt from the clip alone, from random weights."
         if story.settings.frame_weights is None
         else f"The frame branch has the weights of {story.settings.frame_weights.name}, at rest."
     )
-    body = join(table(head, rows, tags=dict.fromkeys(head[2:], "measured")), paragraph(frames))
+    rates = (
+        "Firing rates, one a layer, are those of the last batch, augmented tracklets of persons "
+        "who stand; the section Activity counts the persons who come in and leave, who move more."
+    )
+    shown = table(head, rows, tags=dict.fromkeys(head[2:], "measured"))
+    body = join(shown, paragraph(f"{frames} {rates}"))
     lead = (
         "In snnTorch, on tracklets of persons who stand: first in float, then with the chip's own "
         "integers in the forward pass, so that nothing is rounded afterwards."
@@ -149,6 +166,7 @@ def _parity_section(story: Story) -> Section:
         blocks += [
             heading(name),
             paragraph(verdict(certificate.holds, f"{mismatches} mismatches in exact pairs")),
+            *([paragraph(f"This certificate was {KEPT}.")] if certificate.cached else []),
             certificate_table(
                 [row for pair in certificate.pairs for row in _rows(pair)],
                 sha256=str(certificate.model["sha256"] or certificate.model["network_sha256"]),
@@ -162,6 +180,13 @@ def _parity_section(story: Story) -> Section:
                 if notes
             ),
         ]
+    if story.not_run:
+        blocks.append(
+            table(
+                ["not run", "reason and remedy"],
+                [[name, reason] for name, reason in story.not_run.items()],
+            )
+        )
     blocks.append(
         note(
             "The paper's network is calibrated on the clip and not trained: parity is about "

@@ -45,6 +45,7 @@ class DemoSettings:
         seed: of weights and batches.
         retrain: train even if the folder holds a finished training of these settings.
         steps: of training in float, then in the chip's integers.
+        prove_again: compute certificates that an earlier run of the same files has left.
     """
 
     out: Path
@@ -53,6 +54,7 @@ class DemoSettings:
     seed: int = 0
     retrain: bool = False
     steps: tuple[int, int] = STEPS
+    prove_again: bool = False
 
     @property
     def training(self) -> Settings:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from sdcl_neuro.conversion import to_netx, to_nir
+from sdcl_neuro.conversion.backends.table import find_backend
 from sdcl_neuro.conversion.model import Model, load_model
 from sdcl_neuro.conversion.parity.verify import Certificate
 from sdcl_neuro.errors import InputError
@@ -21,14 +22,16 @@ from sdcl_neuro.hybrid.bridge import Bridge
 from sdcl_neuro.hybrid.frame_branch import frame_branch, load_weights
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl, save_sdcl
+from sdcl_neuro.network.spike_file import write_spikes
 from sdcl_neuro.reid.datasets import Clip, Held
 from sdcl_neuro.reid.metrics import RankedLists
 from sdcl_neuro.reid.pipeline import Session, hold_session
+from sdcl_neuro.reid.pipeline.origin import TRAINED_ON
 from sdcl_neuro.reid.training import train
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
 
-from .cutting import cut_clip
-from .parity import prove
+from .cutting import cut_clip, stack_spikes
+from .parity import Prover, absent_backends, one_of_each_kind
 from .settings import CLIP, FRAME_BRANCH, HARDWARE, DemoSettings
 
 Advance = Callable[[int], None]
@@ -47,6 +50,7 @@ class Story:
         network: the trained event branch, float and integer.
         files: what was written, by a word for it.
         certificates: parity, by what was compared.
+        not_run: backends that cannot run here, each with its reason and remedy.
         session: hybrid inference over queries and gallery.
         queries, gallery: indices into the session's tracklets.
         ranked: the gallery ranked for each query.
@@ -58,6 +62,7 @@ class Story:
     network: Model
     files: dict[str, Path]
     certificates: dict[str, Certificate]
+    not_run: dict[str, str]
     session: Session
     queries: NDArray[np.int64]
     gallery: NDArray[np.int64]
@@ -71,8 +76,18 @@ def tell(settings: DemoSettings, *, progress: Progress, say: Callable[[str], Non
         settings: see `DemoSettings`.
         progress: makes progress bars.
         say: prints one line about what begins.
+
+    Raises:
+        EnvironmentFault: the backend of `settings` cannot run here; found before any work.
     """
+    find_backend(settings.backend).require()
     settings.out.mkdir(parents=True, exist_ok=True)
+    not_run = absent_backends()
+    for name, reason in not_run.items():
+        say(f"not run: {name}, {reason}")
+    prover = Prover(settings, not_run, say)
+    # It needs no training, so the first result is there within a minute.
+    paper = prover.paper()
     say("cutting tracklets of the clip's persons, simulating their events")
     tracklets = cut_clip()
     folder = settings.out / "checkpoint"
@@ -80,9 +95,11 @@ def tell(settings: DemoSettings, *, progress: Progress, say: Callable[[str], Non
     checkpoint = load_sdcl(folder)
     network = load_model(folder)
     files = {"checkpoint": folder, **_convert(settings.out, network, say)}
+    files["spikes"] = settings.out / "spikes.npz"
+    write_spikes(files["spikes"], stack_spikes(one_of_each_kind(tracklets)))
     # What is proved and run from here on was read back from the file that goes to the chip.
     deployed = replace(load_model(files["Lava-DL netx"]), floating=network.floating)
-    certificates = prove(settings, deployed, tracklets, say=say)
+    certificates = prover.compact(deployed, tracklets) | paper
     say(f"hybrid inference, event branch on {settings.backend}")
     chosen = [t for t in tracklets if t.segment in ("arriving", "leaving")]
     with progress("hybrid inference", len(chosen)) as advance:
@@ -103,6 +120,7 @@ def tell(settings: DemoSettings, *, progress: Progress, say: Callable[[str], Non
         network=deployed,
         files=files,
         certificates=certificates,
+        not_run=not_run,
         session=session,
         queries=queries,
         gallery=gallery,
@@ -141,6 +159,8 @@ def _train_if_needed(
     provenance = {
         "made_by": "sdcl-neuro demo",
         "seed": settings.seed,
+        TRAINED_ON: "the demonstration's, trained on the six persons of the packaged clip, "
+        f"{sum(settings.steps)} steps from random weights; of other persons it says little",
         "fingerprint": fingerprint,
         "log": [asdict(step) for step in log],
     }

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
 
+from sdcl_neuro.extras import program
 from sdcl_neuro.files import write_json
 from sdcl_neuro.profiling import Profile
 from sdcl_neuro.profiling.interval import figure
 
+from . import clip_path, tracks_path
+from .parity import KEPT
 from .story import Story
 
-SCHEMA = {"name": "sdcl_neuro.demo", "version": 1}
+SCHEMA = {"name": "sdcl_neuro.demo", "version": 2}
 DEMONSTRATION = (
     "A demonstration, not an accuracy result: six persons, one camera, and the persons ranked are "
     "the persons trained on."
@@ -50,6 +54,7 @@ def headline(story: Story) -> list[tuple[str, str, str, str]]:
         if interval is not None:
             label = f"Event branch on {name}, a tracklet{target.energy.left_out}"
             found.append((label, str(interval), "µJ", "modelled"))
+    found.append(("Ranking, mAP", f"{100 * story.ranked.metrics.mean_ap:.1f}", "%", "measured"))
     return found
 
 
@@ -72,12 +77,33 @@ def summary_text(story: Story) -> str:
             lines.append(
                 f"  {pair.backends[0]} / {pair.backends[1]}: {pair.verdict} ({spikes} spikes)"
             )
+        if certificate.cached:
+            lines.append(f"  {KEPT}")
+    lines += [f"not run: {name}, {reason}" for name, reason in story.not_run.items()]
     lines.append("")
     width = max(len(label) for label, *_ in headline(story))
     for label, value, unit, tag in headline(story):
         lines.append(f"{label:<{width}}  {value} {unit}  [{tag}]".replace("  [", " [", 1))
     lines += ["", f"ranking (arriving against leaving): {story.ranked.metrics}"]
     return "\n".join(lines)
+
+
+def next_commands(story: Story) -> str:
+    """What to try next, with the path of the command and of the files that were written."""
+    command = program("sdcl-neuro")
+    model, spikes = (quote(str(story.files[name])) for name in ("Lava-DL netx", "spikes"))
+    exact = [name for name in ("snntorch-int", "lava") if name not in story.not_run]
+    folder = quote(str(story.files["checkpoint"]))
+    clip, tracks = (quote(str(path)) for path in (clip_path(), tracks_path()))
+    return "\n".join(
+        [
+            "next:",
+            f"  {command} verify {model} --spikes {spikes} --against {','.join(exact)}",
+            f"  {command} profile {model} --spikes {spikes} --hw loihi1,loihi2",
+            f"  {command} hw fit {model} loihi1",
+            f"  {command} infer {folder} --video {clip} --tracks {tracks} --limit 2",
+        ]
+    )
 
 
 def write_summary(story: Story, path: Path) -> None:
@@ -97,6 +123,8 @@ def summary(story: Story) -> dict[str, Any]:
         "certificates": {
             name: certificate.to_json() for name, certificate in story.certificates.items()
         },
+        "kept": [name for name, one in story.certificates.items() if one.cached],
+        "not_run": story.not_run,
         "ledger": story.session.result.ledger.to_dict(),
         "profile": story.session.profile.to_dict(),
         "ranking": story.ranked.to_dict(top=10),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +108,24 @@ class Record:
             f"{_nonzero(layer)}"
             for layer in self.activity
         ]
-        return "\n".join([head, *rows])
+        return "\n".join([head, *rows, *(f"  warning: {line}" for line in silence(self.activity))])
+
+
+def silence(layers: Iterable[Any]) -> list[str]:
+    """Say which layers sent no spike although they received some; those after them are left out.
+
+    Args:
+        layers: with ``name``, ``spikes_in`` and ``spikes_out``, as numbers or arrays.
+    """
+    said = []
+    for layer in layers:
+        received, sent = int(np.sum(layer.spikes_in)), int(np.sum(layer.spikes_out))
+        if received and not sent:
+            said.append(
+                f"layer {layer.name} received {received:,} spikes and sent none, so that nothing "
+                "after it is tried: lower its threshold, or calibrate on input like this"
+            )
+    return said
 
 
 def _nonzero(layer: LayerActivity) -> str:

@@ -50,7 +50,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class DenseTwin:
-    """The dense network beside the spiking one.
+    """The dense network compared with the spiking one.
 
     Attributes:
         macs: multiply-accumulates of one pass.
@@ -69,6 +69,32 @@ class DenseTwin:
     def with_memory(self) -> Interval:
         """Arithmetic and memory together, in microjoules."""
         return self.arithmetic.uj + self.memory.uj
+
+    def sentence(self, target: str, energy: Energy) -> str:
+        """Say which of the two is modelled cheaper on a target, and whether they ever cross.
+
+        Args:
+            target: its name, a key of `crossings` where its energy is known.
+            energy: of the spiking network on it; static power is left out on both sides.
+        """
+        spiking, dense = energy.bounded_dynamic_uj, self.with_memory
+        if spiking is None or target not in self.crossings:
+            return f"On {target} the two cannot be compared: {energy.reason or 'no energy'}."
+        found = self.crossings[target]["with_memory"]
+        figures = f"{dense} µJ with its memory, against {spiking} µJ{energy.left_out}"
+        if spiking.high < dense.low:
+            said = f"The spiking network on {target} is modelled cheaper than the dense twin"
+        elif dense.high < spiking.low:
+            said = f"The dense twin is modelled cheaper than the spiking network on {target}"
+        else:
+            said = f"Which is cheaper on {target} is not decided: the two intervals overlap"
+        if found.low is None:
+            return f"{said} ({figures}); no sparsity would change that: {found.reason}."
+        now = _percent(self.sparsity)
+        return (
+            f"{said} ({figures}); spiking would cost less at a synaptic sparsity {found}; it ran "
+            f"at {now}."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -141,9 +167,9 @@ def crossing(density: float, spikes: Interval, fixed: Interval, dense: Interval)
         return Crossing(None, None, "there are no spikes to scale")
     best = _sparsity(density, spikes.low, dense.high - fixed.low)
     worst = _sparsity(density, spikes.high, dense.low - fixed.high)
-    stays = f"{fixed} uJ are spent without any spike"
+    stays = f"{fixed} µJ are spent without any spike"
     if best is None:
-        return Crossing(None, None, f"{stays}, the dense network takes {dense} uJ")
+        return Crossing(None, None, f"{stays}, the dense network takes {dense} µJ")
     return Crossing(best, worst, stays if worst is None else "")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sdcl_neuro.hardware.placement.text import verdict
+from sdcl_neuro.network.record import silence
 
 from . import simulated_text
 from .cost import Constant
@@ -53,6 +54,7 @@ def profile_text(profile: Profile) -> str:
         *_layers(profile),
         "  synops_nonzero: those at weights that are not zero, which is what a chip counts",
         *([] if profile.step is None else _wrapped(f"step: {profile.step}")),
+        *(line for said in silence(profile.layers) for line in _wrapped(f"warning: {said}")),
         *(line for note in profile.assumed for line in _wrapped(f"assumed: {note}")),
         "",
         *_neurobench(profile),
@@ -187,27 +189,27 @@ def _energy(target: Target, sources: Sources) -> Iterator[str]:
     rows = [
         (
             name.replace("_", " "),
-            f"unknown: {part.reason}" if part.open else f"{part.uj} uJ",
+            f"unknown: {part.reason}" if part.open else f"{part.uj} µJ",
             sources.cite(part.constants),
         )
         for name, part in energy.parts.items()
     ]
-    rows.append((f"energy of a sample by itself, {energy.steps} steps", f"{energy.uj} uJ", ""))
+    rows.append((f"energy of a sample by itself, {energy.steps} steps", f"{energy.uj} µJ", ""))
     if energy.open_parts:
         without = ", ".join(name.replace("_", " ") for name in energy.open_parts)
-        rows.append((f"  without {without}", f"{energy.bounded_uj} uJ", ""))
+        rows.append((f"  without {without}", f"{energy.bounded_uj} µJ", ""))
     if "static" in energy.parts:
-        rows.append(("  of which not static", f"{energy.bounded_dynamic_uj} uJ", ""))
+        rows.append(("  of which not static", f"{energy.bounded_dynamic_uj} µJ", ""))
     if target.stream is not None and target.stream.steps != energy.steps:
         name = f"energy in a stream, {target.stream.steps} steps a sample{energy.left_out}"
-        rows.append((name, f"{target.stream.bounded_uj} uJ", ""))
+        rows.append((name, f"{target.stream.bounded_uj} µJ", ""))
     if len(energy.variants) > 1:
         rows += [
-            (f"  by {name} alone, not static", f"{variant.bounded_uj} uJ", "")
+            (f"  by {name} alone, not static", f"{variant.bounded_uj} µJ", "")
             for name, variant in energy.variants.items()
         ]
     if energy.bound is not None:
-        most = f"at most {figure(energy.bound.uj.high)} uJ"
+        most = f"at most {figure(energy.bound.uj.high)} µJ"
         rows.append(("bound at full load, all in", most, sources.cite(energy.bound.constants)))
     yield from columns(rows, right=[False, False, False])
     for name, reason in energy.not_modelled.items():
@@ -227,11 +229,13 @@ def _ann(profile: Profile, sources: Sources) -> Iterator[str]:
     yield "The same topology in int8, one dense pass a sample [modelled]"
     rows = [("multiply-accumulates", f"{ann.macs:,}", "")]
     rows += [
-        (name, f"{part.uj} uJ", sources.cite(part.constants))
+        (name, f"{part.uj} µJ", sources.cite(part.constants))
         for name, part in (("arithmetic", ann.arithmetic), ("memory", ann.memory))
     ]
     rows.append(("synaptic sparsity of the spiking network", f"{100 * ann.sparsity:.3f} %", ""))
     yield from columns(rows, right=[False, False, False])
+    for name in profile.targets:
+        yield from _wrapped(ann.sentence(name, profile.targets[name].energy))
     yield "  sparsity from which the spiking network costs less, static power apart"
     for name, found in ann.crossings.items():
         for against, crossing in found.items():

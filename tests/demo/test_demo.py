@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx
+from sdcl_neuro.conversion.backends.lava import installation
 from sdcl_neuro.conversion.model import load_model
 
 pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
@@ -98,8 +101,20 @@ def test_a_second_run_takes_the_training_and_gives_the_same(
     assert main(["demo", "--out", str(out), "--steps", "2,2"]) == 0
     shown = capsys.readouterr()
     assert "taking the finished training" in shown.err
-    assert str(out / "report.html") in shown.out.splitlines()[-1]
+    assert f"report: {out / 'report.html'}\nnext:\n" in shown.out
+    commands = shown.out.split("next:\n")[1].splitlines()
+    assert len(commands) == 4
+    for command in commands:
+        name, *words = shlex.split(command)
+        assert Path(name).name == "sdcl-neuro"
+        more = ["--out", str(out.parent / "infer")] if words[0] == "infer" else []
+        assert main([*words, *more, "--quiet"]) == 0, command
+    # All three certificates were there, and that is said, line by line and in the page.
+    assert shown.err.count("kept from an earlier run") == 3
+    assert "kept from an earlier run" in (out / "report.html").read_text(encoding="utf-8")
     again = json.loads((out / "demo.json").read_text(encoding="utf-8"))
+    assert len(again["kept"]) == 3
+    assert figures["kept"] == []
     assert again["ranking"] == figures["ranking"]
     assert again["profile"]["layers"] == figures["profile"]["layers"]
 
@@ -111,3 +126,34 @@ def test_steps_that_are_none_end_in_one_line(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "file").touch()
     assert main(["demo", "--out", str(tmp_path / "file")]) == 2
     assert "file: is not a folder; give another folder" in capsys.readouterr().err
+
+
+def test_without_lava_and_norse_it_ends_well_and_says_what_was_not_run(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(out.parent / "cache"))
+    monkeypatch.setattr(installation, "_exists", lambda name: not name.startswith("lava"))
+    monkeypatch.setitem(sys.modules, "norse", None)
+    assert main(["demo", "--out", str(out), "--steps", "2,2"]) == 0
+    shown = capsys.readouterr()
+    first, second = (line for line in shown.err.splitlines() if line.startswith("not run:"))
+    assert shown.err.startswith(first)  # before any work
+    assert "lava, not installed" in first
+    assert "sdcl-neuro lava install" in first
+    assert "norse, the backend norse needs norse" in second
+    assert "pip install 'sdcl-neuro[norse]'" in second
+    assert "--against snntorch-int\n" in shown.out
+    told = json.loads((out / "demo.json").read_text(encoding="utf-8"))
+    assert set(told["not_run"]) == {"lava", "norse"}
+    compared = {pair["backends"][1] for c in told["certificates"].values() for pair in c["pairs"]}
+    assert compared == {"snntorch-int", "snntorch", "description"}
+    assert "not run" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_backend_that_was_asked_for_and_is_absent_ends_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(installation, "_exists", lambda name: not name.startswith("lava"))
+    assert main(["demo", "--out", str(tmp_path / "out"), "--backend", "lava"]) == 3
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -113,3 +113,10 @@ def test_float_spikes_and_tensors_are_taken_if_they_are_whole() -> None:
 def test_time_and_samples_exchanged_are_noticed() -> None:
     with pytest.warns(SuspiciousInput, match=r"1 time step of 8 samples.*swapaxes"):
         run(NET, SPIKES[:, :1].swapaxes(0, 1))
+    # What a recording is like: consecutive steps share spikes, samples do not.
+    lasting = np.random.default_rng(0).random((1, 12, *NET.input_shape)) < 0.3
+    flicker = np.random.default_rng(1).random((20, 12, *NET.input_shape)) < 0.05
+    recorded = (lasting ^ flicker).astype(np.uint8)
+    run(NET, recorded)
+    with pytest.warns(SuspiciousInput, match=r"12 samples of 20 steps.*swapaxes"):
+        run(NET, recorded.swapaxes(0, 1))

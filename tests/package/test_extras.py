@@ -14,7 +14,7 @@ import pytest
 
 from sdcl_neuro.cli import main
 from sdcl_neuro.errors import EnvironmentFault
-from sdcl_neuro.extras import ROWS, install_command, missing, need, require, require_extra
+from sdcl_neuro.extras import ROWS, install_command, missing, need, program, require, require_extra
 
 # What `pip install sdcl-neuro` brings, and the dependencies of those that are imported by name.
 BROUGHT = {"llvmlite", "markupsafe"}
@@ -97,9 +97,27 @@ def test_each_answer_names_the_library_and_the_command(monkeypatch: pytest.Monke
     # A test before this one may have imported it.
     monkeypatch.delitem(sys.modules, "rosbags.rosbag1", raising=False)
     with pytest.raises(
-        EnvironmentFault, match=r"reading a bag needs rosbags, .*; pip install 'sdcl-neuro\[recor"
+        EnvironmentFault, match=r"reading a bag needs rosbags, .*pip install 'sdcl-neuro\[recor"
     ):
         need("rosbags.rosbag1", "reading a bag")
+
+
+def test_a_command_is_named_as_the_shell_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "my env" / "bin" / "pip"
+    tool.parent.mkdir(parents=True)
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "my env"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
+    assert program("pip") == "'my env/bin/pip'"
+    monkeypatch.chdir("/")
+    assert program("pip") == f"'{tool}'"
+    monkeypatch.setenv("PATH", str(tool.parent))
+    assert program("pip") == "pip"
+    assert program("no-such-program") == "no-such-program"
 
 
 def test_a_library_that_breaks_on_import_is_not_called_missing(
@@ -118,7 +136,7 @@ def test_all_that_is_absent_is_named_at_once(monkeypatch: pytest.MonkeyPatch) ->
         require_extra("reid", "train")
     assert str(stopped.value) == (
         "train needs opencv-python-headless, matplotlib and pillow, which are not installed; "
-        "pip install 'sdcl-neuro[reid]'"
+        f"{program('pip')} install 'sdcl-neuro[reid]'"
     )
     with pytest.raises(EnvironmentFault, match=r"faiss-cpu, which is not installed"):
         require(["faiss"], "it")

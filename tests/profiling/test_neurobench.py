@@ -105,7 +105,7 @@ def test_shown_everywhere(hand_profile: Profile, make_net: Net, spikes: NDArray[
     rows = list(csv.DictReader(io.StringIO(counted.to_csv())))
     listed = {row["quantity"]: row for row in rows if row["section"] == "neurobench"}
     for name, value, unit, reason in counted.neurobench.rows():
-        assert f"<td>{name}</td>" in html
+        assert f'<td data-title="metric">{name}</td>' in html
         assert f"  {name} " in text
         assert float(listed[name]["low"]) == value
         assert (listed[name]["unit"], listed[name]["tag"]) == (unit, "emulated")

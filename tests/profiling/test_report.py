@@ -8,6 +8,7 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from sdcl_neuro.profiling.report import (
     data_uri,
     event_image,
     interval_chart,
+    on_white,
     page,
     paragraph,
     picture,
@@ -175,11 +177,13 @@ def test_event_colours() -> None:
     counts = np.zeros((3, 2, 2, 2), dtype=np.int64)
     counts[0, 0, 0, 0] = counts[1, 1, 0, 1] = 5
     counts[:, :, 1, 0] = 1
-    off, on, both, none = event_image(counts).reshape(-1, 3).astype(int)
+    off, on, both, none = event_image(counts).reshape(-1, 4).astype(int)
     assert off[2] > off[0]
     assert on[0] > on[2]
     assert both.sum() < min(off.sum(), on.sum())
-    assert none.tolist() == [255, 255, 255]
+    assert off[3] == on[3] == both[3] == 255
+    assert none[3] == 0  # the page shows through, light or dark
+    assert on_white(event_image(counts))[1, 1].tolist() == [255, 255, 255]
     with pytest.raises(InputError, match="event counts"):
         event_image(np.zeros((3, 2, 2)))
 
@@ -211,7 +215,8 @@ def test_many_spikes_become_shades() -> None:
     assert (alpha[100:, 4] == 0).all()
 
 
-def bars(markup: str, kind: str) -> list[tuple[float, float]]:
+def bars(markup: str, kind: str, *, screen: str = "wide") -> list[tuple[float, float]]:
+    (markup,) = re.findall(rf'<svg class="chart {screen}".*?</svg>', markup, flags=re.DOTALL)
     found = re.findall(
         rf'<rect x="([\d.]+)" y="[\d.-]+" width="([\d.]+)"[^>]*class="{kind}"', markup
     )
@@ -238,6 +243,76 @@ def test_intervals_are_logarithmic() -> None:
     assert "unknown: unpublished" in unknown
     assert "at least 3.00" in interval_chart([IntervalRow("a", Interval(3, np.inf))], unit="uJ")
     assert "0 to 5.00" in interval_chart([IntervalRow("a", Interval(0, 5))], unit="uJ")
+
+
+def test_a_narrow_screen_gets_a_drawing_of_its_own_with_labels_above() -> None:
+    rows = [IntervalRow("loihi2: synaptic operations", Interval(1, 10)), IntervalRow("b", None)]
+    for markup in (
+        bar_chart({"loihi2: synaptic operations": 3.0}, unit="ms"),
+        stacked_bars({"loihi2: synaptic operations": {"x": 1.0}}, unit="ms"),
+        interval_chart(rows, unit="µJ"),
+        timeline([Span("loihi2: synaptic operations", 0, 1, "", 0)]),
+        raster(np.eye(4, dtype=np.uint8), caption="conv"),
+    ):
+        wide, slim = re.findall(r'<svg class="chart (?:wide|slim)".*?</svg>', markup, re.DOTALL)
+        width = float(re.search(r'viewBox="0 0 (\d+)', slim)[1])
+        assert width < 400 < float(re.search(r'viewBox="0 0 (\d+)', wide)[1])
+        for x, side in re.findall(r'<rect x="([\d.]+)" y="[\d.-]+" width="([\d.]+)"', slim):
+            assert 0 <= float(x) <= float(x) + float(side) <= width
+        if "synaptic" in slim:
+            # All of the label fits: nothing is left of the drawing's edge.
+            label = re.search(r'<text x="([\d.]+)"[^>]*text-anchor="start"[^>]*>loihi2', slim)
+            assert label is not None
+
+
+def test_a_raster_says_what_its_darkest_shade_is() -> None:
+    spikes = np.zeros((10, 1000), dtype=np.uint8)
+    spikes[:5] = 1
+    assert "the darkest are 1 spikes per neuron and step" in raster(spikes)
+
+
+def test_tables_name_each_cell_for_narrow_screens() -> None:
+    markup = table(["a", "b"], [["x", 1]], tags={"b": "emulated"})
+    assert re.findall(r'data-title="([^"]*)"', markup) == ["a", "b (emulated)"]
+
+
+def test_the_glossary_explains_the_words_of_a_page(hand_profile: Profile) -> None:
+    html = hand_profile.to_html()
+    terms = re.findall(r"<dt>(.*?)</dt><dd>(.+?)</dd>", html)
+    assert {"modelled", "emulated", "dense twin"} <= {term for term, _ in terms}
+    assert [term for term, _ in terms] == sorted((term for term, _ in terms), key=str.lower)
+
+
+def test_which_of_the_two_is_cheaper_is_said_in_a_sentence(hand_profile: Profile) -> None:
+    said = [
+        hand_profile.ann.sentence(name, target.energy)
+        for name, target in hand_profile.targets.items()
+    ]
+    for sentence, target in zip(said, hand_profile.targets.values(), strict=True):
+        spiking, dense = target.energy.bounded_dynamic_uj, hand_profile.ann.with_memory
+        if spiking is None:
+            assert "cannot be compared" in sentence
+        elif dense.high < spiking.low:
+            assert sentence.startswith("The dense twin is modelled cheaper")
+        elif spiking.high < dense.low:
+            assert sentence.startswith("The spiking network on")
+        else:
+            assert sentence.startswith("Which is cheaper")
+    assert any("cheaper" in sentence for sentence in said)
+
+
+def test_a_silent_layer_is_warned_about(
+    make_net: Callable[..., IntNetwork], make_record: Callable[..., Record]
+) -> None:
+    record = make_record()
+    first, *rest = record.activity
+    silent = replace(first, spikes_out=first.spikes_out * 0)
+    dead = replace(record, activity=(silent, *rest))
+    assert f"warning: layer {first.name} received" in str(dead)
+    assert "warning" not in str(record)
+    found = profile(make_net(), record=dead)
+    assert f"warning: layer {first.name} received" in " ".join(str(found).split())
+    assert f"Warning: layer {first.name} received" in found.to_html()
 
 
 def test_empty_charts_do_not_fail() -> None:

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from sdcl_neuro.errors import EnvironmentFault
+from sdcl_neuro.extras import install_command
 
 LAVA = ("lava-nc==0.10.0", "lava-dl==0.6.0")
 # What Lava imports on the way to a run, and does not come with sdcl-neuro itself: the extra "lava".
@@ -26,7 +27,6 @@ MODULES = (
     "h5py",
     "scipy",
 )
-COMMAND = "sdcl-neuro lava install"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ class LavaStatus:
         ]
         board = "found" if self.extension else "not installed (boards need it, simulation does not)"
         lines.append(f"  {'extension':<12} {board}")
-        head = "Lava is ready" if self.ready else f"Lava is not ready: run `{COMMAND}`"
+        head = (
+            "Lava is ready" if self.ready else f"Lava is not ready: run `{install_command('lava')}`"
+        )
         if self.missing:
             lines.append(f"  missing: {', '.join(self.missing)}")
         return "\n".join([head, *lines])
@@ -75,7 +77,7 @@ def require_lava() -> None:
     found = status()
     if not found.ready:
         what = f"not installed ({', '.join(found.missing)} missing)"
-        raise EnvironmentFault(what, where="lava", hint=f"run `{COMMAND}`")
+        raise EnvironmentFault(what, where="lava", hint=f"run `{install_command('lava')}`")
 
 
 def install(*, quiet: bool = False) -> LavaStatus:

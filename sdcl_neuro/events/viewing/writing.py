@@ -202,7 +202,7 @@ def _limited(scene: Scene, look: Look, most: int, path: Path) -> int:
         raise InputError(
             f"{count:,} pictures, at most {most:,} go into {path.suffix}",
             where=str(path),
-            hint="give --between, a higher --speed or a lower --rate, or write .html",
+            hint="give --between, a higher --speed or a lower --picture-rate, or write .html",
         )
     return count
 

@@ -111,7 +111,7 @@ class RawFrames:
             raise InputError(
                 f"raw frames of {self.size[0]}x{self.size[1]} at {self.fps:g} frames/s",
                 where=self.path,
-                hint="give --size WxH and --fps",
+                hint="give --frame-size WxH and --fps",
             )
 
     @property

@@ -7,7 +7,8 @@ from .badges import badge
 from .charts import IntervalRow, bar_chart, interval_chart, stacked_bars
 from .fit_page import fit_page, fit_section, limits_section
 from .fits import fits_section
-from .images import data_uri, event_image, event_legend, picture, pictures
+from .glossary import glossary_section
+from .images import data_uri, event_image, event_legend, on_white, pair, picture, pictures
 from .page import Section, Tile, join, page
 from .placement_chart import placement_chart
 from .profile_page import (
@@ -56,13 +57,16 @@ __all__ = [
     "fit_page",
     "fit_section",
     "fits_section",
+    "glossary_section",
     "heading",
     "interval_chart",
     "join",
     "latency_section",
     "limits_section",
     "note",
+    "on_white",
     "page",
+    "pair",
     "paragraph",
     "picture",
     "pictures",

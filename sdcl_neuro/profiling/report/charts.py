@@ -10,20 +10,20 @@ from markupsafe import Markup
 
 from ..interval import Interval, figure
 from .svg import (
-    WIDTH,
+    Layout,
+    both,
     chart,
     colour,
     decades,
     drawing,
-    label,
-    label_width,
     line,
     linear_ticks,
     rectangle,
     text,
 )
 
-_ROW, _BAR, _AXIS, _RIGHT = 34, 20, 46, 110
+_BAR, _AXIS = 20, 46
+_CHARACTER = 7.0
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,24 @@ def bar_chart(
         tag: measured, emulated or modelled, or empty.
         top: right end of the axis; None fits it to the values.
     """
-    left = label_width(values)
     ticks = linear_ticks(max(values.values(), default=0.0) if top is None else top)
-    scale = (WIDTH - left - _RIGHT) / ticks[-1]
-    marks = _axis(ticks, left, scale, _ROW * len(values), unit)
-    for index, (name, value) in enumerate(values.items()):
-        middle = _ROW * index + _ROW / 2
-        marks += [
-            label(left - 12, middle, name),
-            rectangle(left, middle - _BAR / 2, value * scale, _BAR, kind="f1"),
-            text(left + value * scale + 8, middle, figure(value), kind="soft"),
-        ]
     said = "; ".join(f"{name}: {figure(value)} {unit}" for name, value in values.items())
-    return chart(drawing(_ROW * len(values) + _AXIS, said, marks), caption=caption, tag=tag)
+    shown = [figure(value) for value in values.values()]
+
+    def draw(layout: Layout) -> Markup:
+        left, height = layout.left(values), layout.row * len(values)
+        scale = (layout.width - left - _room(shown)) / ticks[-1]
+        marks = _axis(_sparse(ticks, layout), left, scale, height, unit)
+        for index, (name, value) in enumerate(values.items()):
+            middle = layout.middle(index)
+            marks += [
+                layout.label(left, index, name),
+                rectangle(left, middle - _BAR / 2, value * scale, _BAR, kind="f1"),
+                text(left + value * scale + 8, middle, figure(value), kind="soft"),
+            ]
+        return drawing(height + _AXIS, said, marks, layout=layout)
+
+    return chart(both(draw), caption=caption, tag=tag)
 
 
 def stacked_bars(
@@ -82,28 +87,31 @@ def stacked_bars(
         caption: what is shown.
         tag: measured, emulated or modelled, or empty.
     """
-    left = label_width(rows)
     names = list(dict.fromkeys(name for segments in rows.values() for name in segments))
     sums = {name: sum(segments.values()) for name, segments in rows.items()}
     ticks = linear_ticks(max(sums.values(), default=0.0))
-    scale = (WIDTH - left - _RIGHT) / ticks[-1]
-    marks = _axis(ticks, left, scale, _ROW * len(rows), unit)
-    for index, (row, segments) in enumerate(rows.items()):
-        middle, x = _ROW * index + _ROW / 2, left
-        marks.append(label(left - 12, middle, row))
-        for name, value in segments.items():
-            width = value * scale
-            shade = f"f{colour(names.index(name))}"
-            tip = f"{name}: {figure(value)} {unit}"
-            marks.append(
-                rectangle(x, middle - _BAR / 2, width, _BAR, kind=shade, tip=tip, radius=0)
-            )
-            x += width
-        marks.append(text(x + 8, middle, figure(sums[row]), kind="soft"))
     said = "; ".join(f"{name}: {figure(value)} {unit}" for name, value in sums.items())
-    return chart(
-        drawing(_ROW * len(rows) + _AXIS, said, marks), caption=caption, tag=tag, legend=names
-    )
+    shown = [figure(value) for value in sums.values()]
+
+    def draw(layout: Layout) -> Markup:
+        left, height = layout.left(rows), layout.row * len(rows)
+        scale = (layout.width - left - _room(shown)) / ticks[-1]
+        marks = _axis(_sparse(ticks, layout), left, scale, height, unit)
+        for index, (row, segments) in enumerate(rows.items()):
+            middle, x = layout.middle(index), left
+            marks.append(layout.label(left, index, row))
+            for name, value in segments.items():
+                width = value * scale
+                shade = f"f{colour(names.index(name))}"
+                tip = f"{name}: {figure(value)} {unit}"
+                marks.append(
+                    rectangle(x, middle - _BAR / 2, width, _BAR, kind=shade, tip=tip, radius=0)
+                )
+                x += width
+            marks.append(text(x + 8, middle, figure(sums[row]), kind="soft"))
+        return drawing(height + _AXIS, said, marks, layout=layout)
+
+    return chart(both(draw), caption=caption, tag=tag, legend=names)
 
 
 def interval_chart(
@@ -117,55 +125,76 @@ def interval_chart(
         for end in (row.interval.low, row.interval.high)
         if end > 0 and math.isfinite(end)
     ]
-    left = label_width(row.label for row in rows)
     axis = decades(min(ends), max(ends)) if ends else [1.0, 10.0]
-    width = WIDTH - left - _RIGHT - 40
-    low_exponent = math.log10(axis[0])
-    per_decade = width / (math.log10(axis[-1]) - low_exponent)
-    height = _ROW * len(rows)
-
-    def place(value: float) -> float:
-        if value <= axis[0]:
-            return left
-        return left + (min(math.log10(value), math.log10(axis[-1])) - low_exponent) * per_decade
-
-    marks = []
-    for tick in axis:
-        marks += [
-            line(place(tick), 0, place(tick), height, kind="grid"),
-            text(place(tick), height + 13, f"{tick:,.10g}", anchor="middle", kind="tick"),
-        ]
-    marks.append(text(left, height + 32, unit, kind="tick"))
     groups = list(dict.fromkeys(row.group for row in rows))
-    for index, row in enumerate(rows):
-        middle = _ROW * index + _ROW / 2
-        marks.append(label(left - 12, middle, row.label))
-        if row.interval is None:
-            marks.append(text(left + 6, middle, f"unknown: {row.reason}", kind="tick"))
-            continue
-        shade = colour(groups.index(row.group))
-        marks += _interval(row, place(row.interval.low), place(row.interval.high), middle, shade)
     said = "; ".join(
         f"{row.label}: {f'{row.interval} {unit}' if row.interval else 'unknown'}" for row in rows
     )
+    shown = [str(row.interval) for row in rows if row.interval is not None]
+
+    def draw(layout: Layout) -> Markup:
+        left, height = layout.left(row.label for row in rows), layout.row * len(rows)
+        scale = _Logarithmic(axis, left, layout.width - _room(shown))
+        marks = []
+        for tick in axis:
+            marks += [
+                line(scale(tick), 0, scale(tick), height, kind="grid"),
+                text(scale(tick), height + 13, f"{tick:,.10g}", anchor="middle", kind="tick"),
+            ]
+        marks.append(text(left, height + 32, unit, kind="tick"))
+        for index, row in enumerate(rows):
+            marks.append(layout.label(left, index, row.label))
+            middle = layout.middle(index)
+            if row.interval is None:
+                marks.append(text(left + 6, middle, f"unknown: {row.reason}", kind="tick"))
+                continue
+            marks += _interval(row, scale, middle, colour(groups.index(row.group)))
+        return drawing(height + _AXIS, said, marks, layout=layout)
+
     legend = groups if len(groups) > 1 else []
-    return chart(drawing(height + _AXIS, said, marks), caption=caption, tag=tag, legend=legend)
+    return chart(both(draw), caption=caption, tag=tag, legend=legend)
 
 
-def _interval(row: IntervalRow, x1: float, x2: float, middle: float, shade: int) -> list[Markup]:
+@dataclass(frozen=True)
+class _Logarithmic:
+    """Places on a logarithmic axis, from its first tick at `left` to its last at `right`."""
+
+    axis: Sequence[float]
+    left: float
+    right: float
+
+    def __call__(self, value: float) -> float:
+        first, last = math.log10(self.axis[0]), math.log10(self.axis[-1])
+        if value <= self.axis[0]:
+            return self.left
+        share = (min(math.log10(value), last) - first) / (last - first)
+        return self.left + share * (self.right - self.left)
+
+
+def _interval(row: IntervalRow, scale: _Logarithmic, middle: float, shade: int) -> list[Markup]:
     interval = row.interval
     assert interval is not None
+    x1, x2 = scale(interval.low), scale(interval.high)
     tip, said = f"{row.label}: {interval}", str(interval)
     if math.isinf(interval.high):
-        end = WIDTH - _RIGHT - 40
         arrow = Markup('<path d="M{} {}H{}m-6 -5l6 5l-6 5" class="whisker s{}"/>').format(
-            f"{x1:.2f}", f"{middle:.2f}", f"{end:.2f}", shade
+            f"{x1:.2f}", f"{middle:.2f}", f"{scale.right:.2f}", shade
         )
-        return [arrow, text(end + 8, middle, said, kind="soft")]
+        return [arrow, text(scale.right + 8, middle, said, kind="soft")]
     if x2 - x1 < 8:
         x1, x2 = (x1 + x2) / 2 - 4, (x1 + x2) / 2 + 4
     bar = rectangle(x1, middle - 7, x2 - x1, 14, kind=f"f{shade}", tip=tip, radius=7)
     return [bar, text(x2 + 8, middle, said, kind="soft")]
+
+
+def _room(shown: Sequence[str]) -> float:
+    """Space right of the longest bar for its figure, in drawing units."""
+    return max(60.0, _CHARACTER * max((len(words) for words in shown), default=0) + 18)
+
+
+def _sparse(ticks: list[float], layout: Layout) -> list[float]:
+    """Every tick, or on a narrow drawing every second one, the last among them."""
+    return ticks if not layout.label_height or len(ticks) < 5 else ticks[(len(ticks) + 1) % 2 :: 2]
 
 
 def _axis(

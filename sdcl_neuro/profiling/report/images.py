@@ -18,7 +18,6 @@ Image = NDArray[np.uint8]
 
 ON_RGB = (199, 62, 58)
 OFF_RGB = (40, 98, 174)
-PAPER_RGB = (255, 255, 255)
 
 
 def data_uri(image: Image, *, photograph: bool = False) -> str:
@@ -67,6 +66,7 @@ def picture(
     alt: str = "",
     width: int | None = None,
     photograph: bool = False,
+    kind: str = "pixelated",
 ) -> Markup:
     """An image with a caption.
 
@@ -76,6 +76,7 @@ def picture(
         alt: for who cannot see it; the caption if empty.
         width: CSS pixels; None takes the image's own. An exact image is enlarged in blocks.
         photograph: store as JPEG and enlarge smoothly.
+        kind: classes of an exact image; ``pixelated events`` is lightened on a dark page.
     """
     shown = image.shape[1] if width is None else width
     height = round(shown * image.shape[0] / image.shape[1])
@@ -83,7 +84,7 @@ def picture(
     return Markup(
         '<figure class="picture"><img{} src="{}" width="{}" height="{}" alt="{}">{}</figure>'
     ).format(
-        Markup("" if photograph else ' class="pixelated"'),
+        Markup("") if photograph else Markup(' class="{}"').format(kind),
         data_uri(image, photograph=photograph),
         shown,
         height,
@@ -92,20 +93,25 @@ def picture(
     )
 
 
+def pair(items: Iterable[Markup]) -> Markup:
+    """Pictures that belong together: they stay on one line."""
+    return Markup('<div class="pair">{}</div>').format(Markup("\n").join(items))
+
+
 def pictures(items: Iterable[Markup]) -> Markup:
     """Pictures side by side, wrapping."""
     return Markup('<div class="pictures">{}</div>').format(Markup("\n").join(items))
 
 
 def event_image(counts: NDArray[np.generic], *, full: float = 1.0) -> Image:
-    """Events as colours on white: ON red, OFF blue, both purple.
+    """Events as colours: ON red, OFF blue, both purple; where there are none, nothing is drawn.
 
     Args:
         counts: ``[2, H, W]``, channel 0 OFF, 1 ON; or ``[K, 2, H, W]``, summed over K.
         full: count at which the colour is full.
 
     Returns:
-        uint8 ``[H, W, 3]`` RGB.
+        uint8 ``[H, W, 4]`` RGBA, so that the picture fits a light and a dark page.
     """
     array = np.asarray(counts, dtype=np.float64)
     if array.ndim == 4:
@@ -114,12 +120,21 @@ def event_image(counts: NDArray[np.generic], *, full: float = 1.0) -> Image:
         raise InputError(
             f"event counts of shape {list(array.shape)}", hint="give [2, H, W] or [K, 2, H, W]"
         )
-    strength = np.clip(array / full, 0.0, 1.0)[..., None]
-    image = np.broadcast_to(np.array(PAPER_RGB, dtype=np.float64), (*array.shape[1:], 3)).copy()
-    for channel, colour in ((0, OFF_RGB), (1, ON_RGB)):
-        # Multiplied, like inks, so that two polarities on one pixel show as both.
-        image *= 1 - strength[channel] * (1 - np.array(colour) / 255)
+    off, on = np.clip(array / full, 0.0, 1.0)
+    image = np.zeros((*array.shape[1:], 4))
+    both = np.where(off + on > 0, off + on, 1.0)[..., None]
+    image[..., :3] = (off[..., None] * OFF_RGB + on[..., None] * ON_RGB) / both
+    # Both on one pixel are darker than each, as inks are.
+    image[..., :3] *= 1 - 0.3 * np.minimum(off, on)[..., None]
+    image[..., 3] = 255 * (1 - (1 - off) * (1 - on))
     return np.round(image).astype(np.uint8)
+
+
+def on_white(image: Image) -> Image:
+    """An image ``[H, W, 4]`` RGBA on white paper, ``[H, W, 3]`` RGB."""
+    alpha = image[..., 3:].astype(np.float64) / 255
+    mixed: Image = np.round(image[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return mixed
 
 
 def event_legend() -> Markup:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ..dense import DenseTwin
+from sdcl_neuro.network.record import silence
+
 from ..interval import Interval, figure
 from ..latency import Latency
 from ..result import CONVENTIONS, COUNTS, LayerFigures, Profile, Target
 from ..text import Sources
 from .charts import IntervalRow, bar_chart, interval_chart
 from .fits import fits_section
+from .glossary import glossary_section
 from .metrics import neurobench_section, power_section
 from .page import Section, Tile, join, page
 from .simulated import simulated_section
-from .tables import Cell, Number, Unknown, bullets, heading, paragraph, table
+from .tables import Cell, Number, Unknown, bullets, heading, note, paragraph, table
 
 
 def profile_page(profile: Profile) -> str:
@@ -28,8 +30,9 @@ def profile_page(profile: Profile) -> str:
         *([] if profile.rate_hz is None else [power_section(profile)]),
         *([] if profile.simulated is None else [simulated_section(profile.simulated)]),
         fits_section(profile),
-        dense_section(profile.ann, sources),
+        dense_section(profile, sources),
         constants_section(profile, sources),
+        glossary_section(),
     ]
     versions = ", ".join(f"{name} {version}" for name, version in profile.versions.items())
     return page(
@@ -100,9 +103,12 @@ def activity_section(profile: Profile) -> Section:
         caption="Neuron steps with a spike, by layer",
         tag="emulated",
     )
-    return Section(
-        "Activity", join(counted, rates), "What the network did, counted spike by spike."
+    lead = (
+        f"What the network did on {profile.samples} sample(s), counted spike by spike. A layer's "
+        "rate is the share of its neuron steps with a spike; other samples have other rates."
     )
+    silent = [note(f"Warning: {said}.") for said in silence(profile.layers)]
+    return Section("Activity", join(counted, *silent, rates), lead)
 
 
 def energy_section(profile: Profile, sources: Sources) -> Section:
@@ -188,8 +194,10 @@ def _energy_title(name: str, target: Target) -> str:
     return f"Energy on {_bounded_name(name, target)}, per sample"
 
 
-def dense_section(ann: DenseTwin, sources: Sources) -> Section:
-    """The same topology as a dense int8 network, and where the two cross."""
+def dense_section(profile: Profile, sources: Sources) -> Section:
+    """The same topology as a dense int8 network, which is cheaper, and where the two cross."""
+    ann = profile.ann
+    said = bullets(ann.sentence(name, target.energy) for name, target in profile.targets.items())
     rows: list[list[Cell]] = [
         ["multiply-accumulates", ann.macs, ""],
         ["arithmetic (µJ)", ann.arithmetic.uj, sources.cite(ann.arithmetic.constants)],
@@ -215,7 +223,7 @@ def dense_section(ann: DenseTwin, sources: Sources) -> Section:
         "Static power is left out on both sides."
     )
     lead = "The same topology in 8-bit integers, every synapse multiplied once a sample."
-    return Section("Beside a dense network", join(priced, now, crossings), lead)
+    return Section("Compared with a dense network", join(said, priced, now, crossings), lead)
 
 
 def constants_section(profile: Profile, sources: Sources) -> Section:
@@ -297,6 +305,12 @@ def _target(name: str, target: Target, sources: Sources) -> list[Markup]:
         most = Interval(energy.bound.uj.high, energy.bound.uj.high)
         cite = sources.cite(energy.bound.constants)
         lines.append(f"Bound at full load, everything included: at most {most} µJ {cite}.")
+        bounded = energy.bounded_uj
+        if bounded is not None and bounded.high > most.high:
+            lines.append(
+                "That is below the upper end of the interval: the two come from different sources, "
+                "and the interval is not cut to fit the bound."
+            )
     lines += [
         f"Not modelled: {part.replace('_', ' ')}: {why}."
         for part, why in energy.not_modelled.items()

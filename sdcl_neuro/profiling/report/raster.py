@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
@@ -14,12 +15,12 @@ from ..interval import figure
 from ..ledger import Span
 from .images import data_uri
 from .svg import (
-    WIDTH,
+    WIDE,
+    Layout,
+    both,
     chart,
     colour,
     drawing,
-    label,
-    label_width,
     line,
     linear_ticks,
     number,
@@ -28,6 +29,7 @@ from .svg import (
 )
 
 _HEIGHT, _LEFT, _RIGHT, _AXIS = 220, 76, 24, 40
+_SLIM_LEFT, _SLIM_RIGHT = 48, 8
 _MOST_MARKS = 4000
 _MOST_ROWS = 220
 _ACCENT = (34, 120, 138)
@@ -48,59 +50,78 @@ def raster(spikes: NDArray[np.generic], *, caption: str = "", tag: str = "emulat
     flat = array.reshape(len(array), -1) != 0
     steps, neurons = flat.shape
     count = int(np.count_nonzero(flat))
-    width = WIDTH - _LEFT - _RIGHT
-    marks = [rectangle(_LEFT, 0, width, _HEIGHT, kind="track", radius=4)]
-    if count <= _MOST_MARKS:
-        marks.append(_ticks(flat, width / steps, _HEIGHT / neurons))
-        shade = ""
-    else:
-        markup, grouped = _shades(flat, width)
-        marks.append(markup)
-        shade = f"; a row of the picture is {grouped} neurons" if grouped > 1 else ""
-    marks += _axes(steps, neurons, width)
-    said = f"{count:,} spikes of {neurons:,} neurons in {steps} steps{shade}"
+    shades = None if count <= _MOST_MARKS else _shades(flat)
+    said = f"{count:,} spikes of {neurons:,} neurons in {steps} steps"
+    if shades is not None:
+        rows = f"; a row of the picture is {shades.grouped} neurons" if shades.grouped > 1 else ""
+        said += f"{rows}; the darkest are {shades.most:.2g} spikes per neuron and step"
     whole = f"{caption}: {said}" if caption else said
-    return chart(drawing(_HEIGHT + _AXIS, whole, marks), caption=whole, tag=tag)
+
+    def draw(layout: Layout) -> Markup:
+        frame = _Frame.of(layout)
+        marks = [rectangle(frame.left, 0, frame.width, _HEIGHT, kind="track", radius=4)]
+        marks.append(_strokes(flat, frame) if shades is None else shades.image(frame))
+        marks += _axes(steps, neurons, frame)
+        return drawing(_HEIGHT + _AXIS, whole, marks, layout=layout)
+
+    return chart(both(draw), caption=whole, tag=tag)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where the spikes are drawn: from `left`, `width` wide."""
+
+    left: float
+    width: float
+
+    @classmethod
+    def of(cls, layout: Layout) -> _Frame:
+        left, right = (_LEFT, _RIGHT) if layout is WIDE else (_SLIM_LEFT, _SLIM_RIGHT)
+        return cls(left, layout.width - left - right)
 
 
 def timeline(spans: Sequence[Span], *, caption: str = "", tag: str = "measured") -> Markup:
     """Passages through stages as bars over time, one line a stage, so that overlap shows."""
     names = list(dict.fromkeys(span.name for span in spans))
-    left = label_width(names)
     end = max((span.end_s for span in spans), default=0.0) * 1e3
     start = min((span.start_s for span in spans), default=0.0) * 1e3
-    ticks = linear_ticks(end - start, count=6)
-    scale = (WIDTH - left - 70) / ticks[-1]
-    row, height = 30, 30 * len(names)
     threads = sorted({span.thread for span in spans})
-    marks = []
-    for tick in ticks:
-        x = left + tick * scale
-        marks += [
-            line(x, 0, x, height, kind="grid"),
-            text(x, height + 13, f"{tick:,.10g}", anchor="middle", kind="tick"),
-        ]
-    marks.append(text(left, height + 32, "ms", kind="tick"))
-    for index, name in enumerate(names):
-        marks.append(label(left - 12, row * index + row / 2, name))
-    for span in spans:
-        y = row * names.index(span.name) + row / 2 - 8
-        width = max(1.5, span.seconds * 1e3 * scale)
-        shade = f"f{colour(threads.index(span.thread))}"
-        tip = f"{span.name}: {figure(span.seconds * 1e3)} ms"
-        x = left + (span.start_s * 1e3 - start) * scale
-        marks.append(rectangle(x, y, width, 16, kind=shade, tip=tip, radius=2))
-    legend = [f"thread {thread}" for thread in threads] if len(threads) > 1 else []
     said = f"{len(names)} stages within {figure(end - start)} ms"
-    return chart(drawing(height + 46, said, marks), caption=caption, tag=tag, legend=legend)
+
+    def draw(layout: Layout) -> Markup:
+        left, height = layout.left(names), layout.row * len(names)
+        ticks = linear_ticks(end - start, count=3 if layout.label_height else 6)
+        scale = (layout.width - left - 30) / ticks[-1]
+        marks = []
+        for tick in ticks:
+            x = left + tick * scale
+            marks += [
+                line(x, 0, x, height, kind="grid"),
+                text(x, height + 13, f"{tick:,.10g}", anchor="middle", kind="tick"),
+            ]
+        marks.append(text(left, height + 32, "ms from the beginning", kind="tick"))
+        marks += [layout.label(left, index, name) for index, name in enumerate(names)]
+        for span in spans:
+            y = layout.middle(names.index(span.name)) - 8
+            width = max(1.5, span.seconds * 1e3 * scale)
+            shade = f"f{colour(threads.index(span.thread))}"
+            tip = f"{span.name}: {figure(span.seconds * 1e3)} ms"
+            x = left + (span.start_s * 1e3 - start) * scale
+            marks.append(rectangle(x, y, width, 16, kind=shade, tip=tip, radius=2))
+        return drawing(height + 46, said, marks, layout=layout)
+
+    legend = [f"thread {thread}" for thread in threads] if len(threads) > 1 else []
+    return chart(both(draw), caption=caption, tag=tag, legend=legend)
 
 
-def _ticks(flat: NDArray[np.bool_], per_step: float, per_neuron: float) -> Markup:
+def _strokes(flat: NDArray[np.bool_], frame: _Frame) -> Markup:
     """Every spike as a short vertical stroke, all in one path."""
+    steps, neurons = flat.shape
+    per_step, per_neuron = frame.width / steps, _HEIGHT / neurons
     length = max(2.0, min(9.0, 0.8 * per_neuron))
     step, neuron = np.nonzero(flat)
     strokes = "".join(
-        f"M{number(_LEFT + (t + 0.5) * per_step)} "
+        f"M{number(frame.left + (t + 0.5) * per_step)} "
         f"{number(min(_HEIGHT - length, max(0.0, (n + 0.5) * per_neuron - length / 2)))}"
         f"v{number(length)}"
         for t, n in zip(step.tolist(), neuron.tolist(), strict=True)
@@ -108,8 +129,22 @@ def _ticks(flat: NDArray[np.bool_], per_step: float, per_neuron: float) -> Marku
     return Markup('<path class="spikes" d="{}"/>').format(strokes)
 
 
-def _shades(flat: NDArray[np.bool_], width: float) -> tuple[Markup, int]:
-    """Rates of groups of neurons as an image, and the size of a group."""
+@dataclass(frozen=True)
+class _Shades:
+    """Rates of groups of neurons as an image; the darkest pixel is the highest rate, `most`."""
+
+    href: str
+    grouped: int
+    most: float
+
+    def image(self, frame: _Frame) -> Markup:
+        return Markup(
+            '<image x="{}" y="0" width="{}" height="{}" preserveAspectRatio="none" '
+            'style="image-rendering:pixelated" href="{}"/>'
+        ).format(number(frame.left), number(frame.width), _HEIGHT, self.href)
+
+
+def _shades(flat: NDArray[np.bool_]) -> _Shades:
     neurons = flat.shape[1]
     grouped = -(-neurons // _MOST_ROWS)
     edges = np.arange(0, neurons, grouped)
@@ -118,22 +153,19 @@ def _shades(flat: NDArray[np.bool_], width: float) -> tuple[Markup, int]:
     alpha = np.round(255 * np.sqrt(rate / rate.max())).astype(np.uint8)
     image = np.empty((*alpha.shape, 4), dtype=np.uint8)
     image[..., :3], image[..., 3] = _ACCENT, alpha
-    markup = Markup(
-        '<image x="{}" y="0" width="{}" height="{}" preserveAspectRatio="none" '
-        'style="image-rendering:pixelated" href="{}"/>'
-    ).format(_LEFT, number(width), _HEIGHT, data_uri(image))
-    return markup, grouped
+    return _Shades(data_uri(image), grouped, float(rate.max()))
 
 
-def _axes(steps: int, neurons: int, width: float) -> list[Markup]:
+def _axes(steps: int, neurons: int, frame: _Frame) -> list[Markup]:
+    left, width = frame.left, frame.width
     marks = [
-        text(_LEFT - 8, 8, "0", anchor="end", kind="tick"),
-        text(_LEFT - 8, _HEIGHT - 8, f"{neurons - 1:,}", anchor="end", kind="tick"),
-        text(_LEFT - 8, _HEIGHT / 2, "neuron", anchor="end", kind="tick"),
-        text(_LEFT + width, _HEIGHT + 30, "step", anchor="end", kind="tick"),
+        text(left - 8, 8, "0", anchor="end", kind="tick"),
+        text(left - 8, _HEIGHT - 8, f"{neurons - 1:,}", anchor="end", kind="tick"),
+        text(left - 8, _HEIGHT / 2, "neuron", anchor="end", kind="tick"),
+        text(left + width, _HEIGHT + 30, "time step", anchor="end", kind="tick"),
     ]
     stride = max(1, round(linear_ticks(steps, count=8)[1]))
     for step in range(0, steps, stride):
-        x = _LEFT + (step + 0.5) * width / steps
+        x = left + (step + 0.5) * width / steps
         marks.append(text(x, _HEIGHT + 13, str(step), anchor="middle", kind="tick"))
     return marks

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
@@ -15,11 +16,55 @@ _CHARACTER = 7.0
 _LONGEST_LABEL = 34
 
 
-def drawing(height: float, label: str, marks: Iterable[Markup]) -> Markup:
-    """An SVG as wide as the text, with a label for who cannot see it."""
+@dataclass(frozen=True)
+class Layout:
+    """How a chart of rows is laid out on one kind of screen.
+
+    Attributes:
+        name: class of the drawing; the page's style shows one of the two.
+        width: of the drawing, in its own units.
+        row: height of a row.
+        label_height: of a row's label where it stands above the row's bar; 0 where it stands left
+            of it.
+    """
+
+    name: str
+    width: float
+    row: float
+    label_height: float
+
+    def left(self, labels: Iterable[str]) -> float:
+        """Where bars begin: right of the longest label, or at the edge."""
+        return 12.0 if self.label_height else label_width(labels)
+
+    def middle(self, index: int) -> float:
+        """Middle of a row's bar."""
+        return self.row * index + (self.row + self.label_height) / 2
+
+    def label(self, left: float, index: int, content: str) -> Markup:
+        """A row's label: left of its bar, or above it."""
+        if self.label_height:
+            return text(left - 10, self.row * index + self.label_height / 2 + 2, content)
+        return label(left - 12, self.middle(index), content)
+
+
+WIDE = Layout("wide", WIDTH, 34, 0)
+SLIM = Layout("slim", 360, 46, 20)
+
+
+def both(draw: Callable[[Layout], Markup]) -> Markup:
+    """A drawing twice, for wide and for narrow screens."""
+    return draw(WIDE) + Markup("\n") + draw(SLIM)
+
+
+def drawing(
+    height: float, label: str, marks: Iterable[Markup], *, layout: Layout | None = None
+) -> Markup:
+    """An SVG as wide as the text, with a label for who cannot see it; None fits every screen."""
+    width, kind = (WIDTH, "whole") if layout is None else (layout.width, layout.name)
     return Markup(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">\n{}\n</svg>'
-    ).format(WIDTH, number(height), label, Markup("\n").join(marks))
+        '<svg class="chart {}" viewBox="0 0 {} {}" role="img" aria-label="{}">\n{}\n</svg>'
+    ).format(kind, number(width), number(height), label, Markup("\n").join(marks))
 
 
 def chart(svg: Markup, *, caption: str = "", legend: Sequence[str] = (), tag: str = "") -> Markup:

@@ -70,7 +70,7 @@ def table(
     caption: str = "",
     sources: Iterable[str] = (),
 ) -> Markup:
-    """A table that scrolls sideways where the screen is narrow.
+    """A table; on a narrow screen a broad one becomes one block a row, its titles beside its cells.
 
     Args:
         head: column titles.
@@ -95,12 +95,13 @@ def table(
         )
         for name, is_number in zip(head, numeric, strict=True)
     )
-    body = Markup("\n").join(_row(row, numeric, small) for row in listed)
+    names = [f"{name} ({tags[name]})" if tags and name in tags else name for name in head]
+    body = Markup("\n").join(_row(row, names, numeric, small) for row in listed)
     foot = Markup("")
     if total is not None:
-        foot = Markup("\n<tfoot>{}</tfoot>").format(_row(total, numeric, small))
+        foot = Markup("\n<tfoot>{}</tfoot>").format(_row(total, names, numeric, small))
     top = Markup("<caption>{}</caption>").format(caption) if caption else Markup("")
-    narrow = Markup(' class="narrow"') if len(head) <= _NARROW else Markup("")
+    narrow = Markup(' class="{}"').format("narrow" if len(head) <= _NARROW else "broad")
     return Markup(
         '<div class="scroll"><table{}>{}<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody>{}'
         "</table></div>"
@@ -171,15 +172,17 @@ def _certificate_verdict(row: CertificateRow) -> Markup:
     return Markup('<span class="small">agreement, no verdict</span>')
 
 
-def _row(row: Sequence[Cell], numeric: Sequence[bool], small: set[int]) -> Markup:
+def _row(
+    row: Sequence[Cell], names: Sequence[str], numeric: Sequence[bool], small: set[int]
+) -> Markup:
     cells = [
-        _cell(cell, is_number, index in small)
-        for index, (cell, is_number) in enumerate(zip(row, numeric, strict=True))
+        _cell(cell, name, is_number, index in small)
+        for index, (cell, name, is_number) in enumerate(zip(row, names, numeric, strict=True))
     ]
     return Markup("<tr>{}</tr>").format(Markup("").join(cells))
 
 
-def _cell(cell: Cell, is_number: bool, is_source: bool) -> Markup:
+def _cell(cell: Cell, name: str, is_number: bool, is_source: bool) -> Markup:
     kind = ' class="number"' if is_number else ' class="source"' if is_source else ""
     value = ""
     if isinstance(cell, Interval):
@@ -189,7 +192,9 @@ def _cell(cell: Cell, is_number: bool, is_source: bool) -> Markup:
         value = f' data-value="{cell.value!r}"'
     elif _is_number(cell):
         value = f' data-value="{cell!r}"'
-    return Markup("<td{}{}>{}</td>").format(Markup(kind), Markup(value), _shown(cell))
+    return Markup('<td{}{} data-title="{}">{}</td>').format(
+        Markup(kind), Markup(value), name, _shown(cell)
+    )
 
 
 def _shown(cell: Cell) -> str | Markup:

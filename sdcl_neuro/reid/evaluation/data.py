@@ -85,7 +85,9 @@ def _with_lists(table: DataTable, query: Path | None, gallery: Path | None) -> D
         return table
     if table.kind != "event-reid" or query is None or gallery is None:
         raise InputError(
-            "lists of windows", where="--query and --gallery", hint="give both, for event-reid only"
+            "lists of windows",
+            where="--query-list and --gallery-list",
+            hint="give both, for event-reid only",
         )
     lists = replace(
         table.event_reid, query=str(query.resolve()), gallery=str(gallery.resolve()), train=""

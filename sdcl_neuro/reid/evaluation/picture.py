@@ -13,7 +13,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.extras import need
 from sdcl_neuro.files import atomic_path
-from sdcl_neuro.profiling.report import event_image
+from sdcl_neuro.profiling.report import event_image, on_white
 
 from ..datasets import Clip, DataSet
 from ..metrics import Ranking
@@ -132,7 +132,7 @@ def tracklet_picture(tracklet: Tracklet) -> NDArray[np.uint8]:
     count = len(tracklet.frames)
     middle = count // 2
     bins = tracklet.spikes.reshape(count, -1, *tracklet.spikes.shape[1:])
-    events = np.asarray(event_image(bins[middle], full=float(tracklet.bins)))
+    events = on_white(event_image(bins[middle], full=float(tracklet.bins)))
     frame = tracklet.frames[middle]
     if not tracklet.frames.any():
         return events

@@ -17,6 +17,8 @@ from sdcl_neuro.profiling.interval import figure
 
 from ..metrics import RankedLists, distance_matrix, rank
 from .gallery_hits import GalleryHits
+from .origin import UNSAID
+from .per_tracklet import TrackletFigures, table_text
 from .recognition import NO_CURVE, UNKNOWN, Recognition
 from .session import Session
 from .video import Footage
@@ -43,6 +45,8 @@ class Comparison:
     backend: str
     gallery: GalleryHits | None = None
     recognition: Recognition | None = None
+    trained_on: str = UNSAID
+    figures: tuple[TrackletFigures, ...] | None = None
 
     @property
     def persons(self) -> NDArray[np.int64]:
@@ -147,6 +151,7 @@ class Comparison:
                 "reading": source.reading.to_dict(),
                 "simulator": simulator,
             },
+            "trained_on": self.trained_on,
             "backend": self.backend,
             "clip": asdict(footage.clip),
             "tracklets": [
@@ -161,6 +166,9 @@ class Comparison:
                     session.tracklets, self.spans.tolist(), strict=True
                 )
             ],
+            "per_tracklet": None
+            if self.figures is None
+            else [row.to_dict() for row in self.figures],
             "left_out": list(footage.left_out),
             "ranked": self.ranked.to_dict(top=LISTED),
             "track_similarity": {
@@ -195,6 +203,7 @@ class Comparison:
             f"{footage.source.video}: {len(self.tracks)} track(s), {count} tracklet(s) of "
             f"{footage.clip.frames} frames, {footage.origin}"
         ]
+        lines.append(f"model: {self.trained_on}")
         lines += [f"assumed: {line}" for line in self.assumed]
         lines += [*footage.said, *(f"left out: {line}" for line in footage.left_out)]
         if self.silent:
@@ -202,6 +211,8 @@ class Comparison:
         threshold = None if self.recognition is None else self.recognition.threshold
         hits = [] if self.gallery is None else self.gallery.lines(threshold)
         lines += [*self._alike(), *hits, *self._cost()]
+        if self.figures is not None:
+            lines += ["", table_text(self.figures)]
         return "\n".join(lines)
 
     @property
@@ -232,7 +243,7 @@ class Comparison:
         prices = [
             f"{name} unknown"
             if target.energy.bounded_uj is None
-            else f"{name} {target.energy.bounded_uj} uJ{target.energy.left_out}"
+            else f"{name} {target.energy.bounded_uj} µJ{target.energy.left_out}"
             for name, target in session.profile.targets.items()
         ]
         return [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ class GalleryHits:
         persons: the tracklets' tracks, int64 ``[N]``.
         hits: of each tracklet, nearest first, by cosine.
         enrolled: what was added; None if that was not asked for.
+        crops: pictures that the gallery keeps of the entries found, by their id, as files.
     """
 
     use: GalleryUse
@@ -96,6 +97,7 @@ class GalleryHits:
     persons: NDArray[np.int64]
     hits: tuple[tuple[Hit, ...], ...]
     enrolled: Enrolled | None
+    crops: Mapping[int, bytes] = field(default_factory=dict)
 
     def by_track(self) -> dict[int, list[tuple[Hit, float]]]:
         """Each track's best hit of each name over all its tracklets, and its cosine, best first."""
@@ -163,10 +165,12 @@ def look_up(
             gallery.retention = use.retain
         entries = len(gallery)
         hits = gallery.search(embeddings, k=use.top, where=Where(not_sources=[video]))
+        found = {hit.entry.id for row in hits for hit in row}
+        crops = {n: crop for n in sorted(found) if (crop := gallery.crop(n)) is not None}
         enrolled = None
         if use.enrol:
             enrolled = gallery.enrol(_enrolments(use, footage, session, video, backend))
-    return GalleryHits(use, model, entries, persons, tuple(map(tuple, hits)), enrolled)
+    return GalleryHits(use, model, entries, persons, tuple(map(tuple, hits)), enrolled, crops)
 
 
 def _enrolments(

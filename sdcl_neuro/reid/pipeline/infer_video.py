@@ -14,8 +14,10 @@ from sdcl_neuro.files import atomic_folder, write_json
 from .comparison import Comparison
 from .gallery_hits import GalleryUse, look_up
 from .loading import check_means
+from .origin import trained_on
+from .per_tracklet import per_tracklet
 from .recognition import recognition_of
-from .session import hold_session
+from .session import BATCH, hold_session
 from .video import Source, open_footage
 from .video_page import comparison_page
 
@@ -45,6 +47,7 @@ def compare_tracks(
     hardware: Sequence[str] = ("loihi1", "loihi2"),
     gallery: GalleryUse | None = None,
     false_match_rate: float | None = None,
+    one_by_one: bool = False,
 ) -> Comparison:
     """Cut a video's tracks into tracklets, embed them, and compare.
 
@@ -60,6 +63,7 @@ def compare_tracks(
         gallery: to search, and to enrol in; what it says comes with the comparison.
         false_match_rate: of one comparison, from which the threshold of "the same person" follows;
             0.01 if left out, where the checkpoint holds an error curve.
+        one_by_one: one tracklet a batch, and the figures of each; slower.
 
     Raises:
         InputError: see `open_footage`; no whole SDCL in `checkpoint`, or one whose event branch
@@ -79,6 +83,7 @@ def compare_tracks(
     footage = open_footage(
         source, loaded.clip, on_detecting=lambda count: progress("finding persons", count)
     )
+    say(f"the model: {trained_on(loaded.provenance)}")
     planned = len(footage.plan.windows)
     say(f"cutting {planned} tracklets of {len(footage.tracks)} tracks, {footage.origin}")
     with progress("cutting", planned) as advance:
@@ -93,12 +98,15 @@ def compare_tracks(
             device=device,
             frame_backend=frame_backend,
             hardware=hardware,
+            batch=1 if one_by_one else BATCH,
             on_batch=advance,
         )
     hits = None
     if gallery is not None:
         hits = look_up(gallery, maker, footage, session, backend=backend)
-    return Comparison(footage, session, backend, hits, recognition)
+    figures = per_tracklet(session) if one_by_one else None
+    origin = trained_on(loaded.provenance)
+    return Comparison(footage, session, backend, hits, recognition, origin, figures)
 
 
 def check_folder(out: Path) -> None:

@@ -261,7 +261,7 @@ def _frames(source: LiveSource) -> FrameSource:
         raise InputError(
             "raw frames on standard input do not say their size",
             where="--frames -",
-            hint="give --size WxH and --fps",
+            hint="give --frame-size WxH and --fps",
         )
     if is_camera(source.frames):
         _refuse_frame_times(source)

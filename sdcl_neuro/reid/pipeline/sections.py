@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from sdcl_neuro.events.tracklets import Tracklet
-from sdcl_neuro.extras import need
 from sdcl_neuro.profiling.interval import figure
 from sdcl_neuro.profiling.report import (
     Match,
@@ -18,6 +18,7 @@ from sdcl_neuro.profiling.report import (
     event_image,
     event_legend,
     join,
+    pair,
     paragraph,
     picture,
     pictures,
@@ -27,23 +28,15 @@ from sdcl_neuro.profiling.report import (
 )
 from sdcl_neuro.profiling.report.tables import Cell
 
+from ..gallery import Hit
 from ..metrics import RankedLists
+from .entry_pictures import THUMBNAIL, decoded, thumbnail
 from .gallery_hits import GalleryHits
 from .recognition import NO_CURVE, UNKNOWN, Recognition
 from .session import Session
 
-cv2 = need("cv2", "pictures in a report")
-
-THUMBNAIL = (128, 64)
-"""Height and width of a person's picture, in pixels."""
 SHOWN_MATCHES = 8
 SHOWN_IN_GALLERY = 3
-
-
-def thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A crop uint8 ``[256, 128, 3]`` at `THUMBNAIL` size."""
-    small = cv2.resize(frame, THUMBNAIL[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(small, dtype=np.uint8)
 
 
 def pictures_section(tracklets: Sequence[Tracklet], *, lead: str) -> Section:
@@ -53,23 +46,21 @@ def pictures_section(tracklets: Sequence[Tracklet], *, lead: str) -> Section:
         frames = len(tracklet.frames)
         bins = tracklet.spikes.reshape(frames, -1, *tracklet.spikes.shape[1:])
         middle = frames // 2
-        shown.append(
-            picture(
-                thumbnail(tracklet.frames[middle]),
-                caption=tracklet.name,
-                alt=f"frame of {tracklet.name}",
-                width=96,
-                photograph=True,
-            )
+        frame = picture(
+            thumbnail(tracklet.frames[middle]),
+            caption=tracklet.name,
+            alt=f"frame of {tracklet.name}",
+            width=96,
+            photograph=True,
         )
-        shown.append(
-            picture(
-                event_image(bins[middle], full=1.0),
-                caption=f"its events, {int(bins[middle].sum()):,}",
-                alt=f"events of {tracklet.name}",
-                width=96,
-            )
+        events = picture(
+            event_image(bins[middle], full=1.0),
+            caption=f"its events, {int(bins[middle].sum()):,}",
+            alt=f"events of {tracklet.name}",
+            width=96,
+            kind="pixelated events",
         )
+        shown.append(pair([frame, events]))
     return Section("Frames and events", join(pictures(shown), event_legend()), lead)
 
 
@@ -82,6 +73,7 @@ def ranked_section(
     title: str,
     lead: str,
     most: int = 12,
+    accuracy: bool = False,
 ) -> Section:
     """Ranked lists as pictures; at most `most` queries, evenly chosen.
 
@@ -91,6 +83,7 @@ def ranked_section(
         queries, gallery: as given to `Session.ranked`.
         title, lead: of the section.
         most: queries shown.
+        accuracy: say mAP and CMC; the tracklets' persons are then known.
     """
     chosen = np.unique(np.linspace(0, len(ranked) - 1, min(most, len(ranked))).round().astype(int))
     rows = []
@@ -107,7 +100,8 @@ def ranked_section(
             )
         ]
         rows.append(RankedRow(_picture(query), query.name, matches))
-    return Section(title, ranked_lists(rows), lead)
+    lists = ranked_lists(rows)
+    return Section(title, join(_accuracy(ranked), lists) if accuracy else lists, lead)
 
 
 def sentence(line: str) -> str:
@@ -115,24 +109,62 @@ def sentence(line: str) -> str:
     return f"{line[:1].upper()}{line[1:]}."
 
 
-def gallery_section(gallery: GalleryHits, recognition: Recognition | None) -> Section:
+def _accuracy(ranked: RankedLists) -> Markup:
+    """mAP and CMC over all queries, in a row."""
+    measured = ranked.metrics
+    head = ["queries", "mAP (%)", *(f"rank-{rank} (%)" for rank in measured.cmc)]
+    row: list[Cell] = [
+        measured.queries,
+        100 * measured.mean_ap,
+        *(100 * share for share in measured.cmc.values()),
+    ]
+    return table(head, [row], tags=dict.fromkeys(head[1:], "measured"))
+
+
+def gallery_section(
+    gallery: GalleryHits, session: Session, recognition: Recognition | None
+) -> Section:
     """Whom of a gallery each track is like, or that it is a person whom the gallery lacks."""
-    rows: list[list[Cell]] = []
+    persons = gallery.persons
+    rows = []
     for track, found in gallery.by_track().items():
-        if found and recognition is not None and found[0][1] < recognition.threshold:
-            rows.append([f"track {track}", f"{UNKNOWN}; most like:", "", None])
-        for hit, cosine in found[:SHOWN_IN_GALLERY]:
-            camera = hit.entry.camera or "not said"
-            rows.append([f"track {track}", hit.entry.name, camera, round(cosine, 3)])
+        members = np.flatnonzero(persons == track)
+        face = _picture(session.tracklets[members[len(members) // 2]])
+        matches = [
+            Match(_kept(gallery, hit), _named(hit), None, cosine)
+            for hit, cosine in found[:SHOWN_IN_GALLERY]
+        ]
+        unknown = found and recognition is not None and found[0][1] < recognition.threshold
+        if matches:
+            note = f"{UNKNOWN}; most like:" if unknown else ""
+            rows.append(RankedRow(face, f"track {track}", matches, note))
     done = "" if gallery.enrolled is None else f" Then {gallery.enrolled}."
-    nobody = paragraph("It holds no one from another video.")
-    body = table(["track", "in the gallery", "camera", "cosine"], rows) if rows else nobody
+    body = ranked_lists(rows) if rows else paragraph("It holds no one from another video.")
+    bare = any(
+        hit.entry.id not in gallery.crops
+        for found in gallery.by_track().values()
+        for hit, _ in found[:SHOWN_IN_GALLERY]
+    )
+    if bare:
+        told = "Grey entries were enrolled without a picture (infer --enrol --keep-crops)."
+        body = join(body, paragraph(told))
     lead = (
         f"{gallery.use.name}, {gallery.entries:,} entries; those of this same video are left "
-        f"out. The best of each name.{done} "
+        f"out. The best of each name, and its cosine.{done} "
         f"{sentence(NO_CURVE if recognition is None else recognition.line())}"
     )
     return Section("In the gallery", body, lead)
+
+
+def _kept(gallery: GalleryHits, hit: Hit) -> NDArray[np.uint8]:
+    """An entry's picture, grey where it has none that can be read."""
+    found = decoded(gallery.crops.get(hit.entry.id, b""))
+    return np.full((*THUMBNAIL, 3), 160, np.uint8) if found is None else found
+
+
+def _named(hit: Hit) -> str:
+    camera = f", {hit.entry.camera}" if hit.entry.camera else ""
+    return f"{hit.entry.name}{camera}"
 
 
 def ledger_section(session: Session) -> Section:

@@ -21,6 +21,7 @@ from sdcl_neuro.profiling import Profile, profile
 from ..metrics import RankedLists, distance_matrix, rank
 
 CALIBRATION_FRAMES = 64
+BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,7 @@ def hold_session(
     device: str | None = None,
     frame_backend: str = "eager",
     hardware: Sequence[str] = ("loihi1", "loihi2"),
+    batch: int = BATCH,
     on_batch: Callable[[int], None] = lambda count: None,
 ) -> Session:
     """Embed tracklets and price what the event branch did.
@@ -76,13 +78,19 @@ def hold_session(
         frame_backend: one of `frame_branch.ahead.FRAME_BACKENDS`; all but ``eager`` take the CPU
             where no device is given.
         hardware: profiles to price the counts on.
+        batch: tracklets at a time.
         on_batch: called with the number of tracklets just done.
     """
     if frame_backend != "eager":
         device = device or "cpu"
         sdcl = made_ready(sdcl, tracklets, frame_backend, device=device)
     result = infer(
-        sdcl, tracklets, event_backend(events, backend), device=device, on_batch=on_batch
+        sdcl,
+        tracklets,
+        event_backend(events, backend),
+        device=device,
+        batch=batch,
+        on_batch=on_batch,
     )
     priced = profile(events.need_integer(), record=result.record, hw=list(hardware))
     result.ledger.costs(priced)

@@ -49,12 +49,22 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a progress bar, given a title and a total; the function it yields advances it."""
 
 
-def plan_training(configuration: Configuration, root: Path | None = None) -> TrainingPlan:
+def plan_training(
+    configuration: Configuration, root: Path | None = None, *, folder: Path | None = None
+) -> TrainingPlan:
     """What `run_training` would do; reads the data set's index, and writes nothing.
 
+    Args:
+        configuration: of everything.
+        root: where the data set lies.
+        folder: of the training; None leaves it unchecked.
+
     Raises:
-        InputError: data, model and settings that do not go together.
+        InputError: what `run_training` raises before its first step: data, model and settings that
+            do not go together, a folder that holds another training or other things.
     """
+    if folder is not None:
+        _check_folder(folder, configuration)
     table = configuration.data
     if table.cache and not (Path(root or ".") / table.cache).exists():
         # It is filled when the training begins; who is seen where is known without.
@@ -211,10 +221,19 @@ def _data(
 
 def _claim(folder: Path, configuration: Configuration, group: Group) -> None:
     """Write the configuration into the folder, or check that it is the one there."""
+    _wait(group)  # nobody looks after the first one has written
+    _check_folder(folder, configuration)
+    _wait(group)
+    if group.leads:
+        with atomic_path(folder / CONFIGURATION) as temporary:
+            temporary.write_text(configuration.to_toml(), encoding="utf-8")
+
+
+def _check_folder(folder: Path, configuration: Configuration) -> None:
+    """See that a folder can take a training, or holds this one."""
     path = folder / CONFIGURATION
     if folder.exists() and not folder.is_dir():
         raise InputError("is not a folder", where=str(folder), hint="give another folder for --out")
-    _wait(group)  # no one looks after the first one has written
     if path.is_file():
         found = load_configuration(path)
         differing = list(_differences(_decisive(found), _decisive(configuration)))
@@ -228,10 +247,6 @@ def _claim(folder: Path, configuration: Configuration, group: Group) -> None:
         raise InputError(
             "holds other things than a training", where=str(folder), hint="give a new folder"
         )
-    _wait(group)
-    if group.leads:
-        with atomic_path(path) as temporary:
-            temporary.write_text(configuration.to_toml(), encoding="utf-8")
 
 
 def _remove(folder: Path, pattern: str) -> None:

@@ -19,6 +19,7 @@ from sdcl_neuro.profiling.report import (
     bullets,
     constants_section,
     energy_section,
+    glossary_section,
     heading,
     join,
     note,
@@ -26,10 +27,12 @@ from sdcl_neuro.profiling.report import (
     paragraph,
     ranked_lists,
 )
+from sdcl_neuro.profiling.report.glossary import REID, WORDS
 from sdcl_neuro.profiling.report.svg import WIDTH, chart, drawing, line, number, text
 from sdcl_neuro.profiling.text import Sources
 
 from .comparison import Comparison
+from .entry_pictures import thumbnail
 from .recognition import UNKNOWN, Recognition
 from .sections import (
     gallery_section,
@@ -37,7 +40,6 @@ from .sections import (
     pictures_section,
     ranked_section,
     sentence,
-    thumbnail,
 )
 
 TRACKS_SHOWN = 24
@@ -70,24 +72,24 @@ def comparison_page(comparison: Comparison) -> str:
         ledger_section(session),
         energy_section(session.profile, sources),
         constants_section(session.profile, sources),
+        glossary_section((WORDS, REID)),
     ]
     if comparison.recognition is not None:
         sections.insert(1, recognition_section(comparison.recognition))
     if comparison.gallery is not None:
-        sections.insert(1, gallery_section(comparison.gallery, comparison.recognition))
+        sections.insert(1, gallery_section(comparison.gallery, session, comparison.recognition))
     stated = [*(f"Assumed: {line}" for line in comparison.assumed), *footage.said]
     if stated:
-        sections.append(Section("What was assumed", bullets(stated)))
+        sections.insert(-1, Section("What was assumed", bullets(stated)))
     if footage.left_out:
-        sections.append(Section("Left out", bullets(footage.left_out)))
+        sections.insert(-1, Section("Left out", bullets(footage.left_out)))
     return page(
         "Which tracks are alike",
         sections,
         eyebrow="sdcl-neuro infer",
         lead=(
             f"{footage.source.video.name}, {footage.origin}. Similarity is a cosine between "
-            "embeddings, no proof of identity: how far it can be trusted depends on what the "
-            "network was trained on."
+            "embeddings, no proof of identity. The network: " + f"{comparison.trained_on}."
         ),
         tiles=_tiles(comparison),
     )

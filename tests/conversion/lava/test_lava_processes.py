@@ -21,6 +21,7 @@ from sdcl_neuro.conversion.backends.lava import backend as lava
 from sdcl_neuro.conversion.backends.lava import installation as lava_install
 from sdcl_neuro.conversion.backends.run import run
 from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.extras import install_command
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
 from sdcl_neuro.network.spike_file import write_spikes
 from sdcl_neuro.testing import random_network, random_spikes
@@ -208,7 +209,7 @@ def test_lava_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         run(NET, LONG[:2, :1], backend="lava")
     assert str(caught.value) == (
         "lava: not installed (lava.magma.core, lava.lib.dl.netx.hdf5 missing); "
-        "run `sdcl-neuro lava install`"
+        f"run `{install_command('lava')}`"
     )
 
 

@@ -14,6 +14,7 @@ from sdcl_neuro.conversion import to_netx
 from sdcl_neuro.conversion.backends.lava import installation as lava_install
 from sdcl_neuro.conversion.backends.run import run as run_backend
 from sdcl_neuro.engine import run_network
+from sdcl_neuro.extras import install_command
 from sdcl_neuro.files import file_sha256
 from sdcl_neuro.network.spike_file import write_spikes
 from sdcl_neuro.testing import random_network, random_spikes
@@ -127,7 +128,7 @@ def test_lava_status(
     monkeypatch.setattr(lava_install, "status", lambda: absent)
     assert main(["lava", "status", "--json", str(tmp_path / "s.json")]) == 3
     captured = capsys.readouterr()
-    assert "Lava is not ready: run `sdcl-neuro lava install`" in captured.out
+    assert f"Lava is not ready: run `{install_command('lava')}`" in captured.out
     assert captured.err.splitlines()[-1].startswith("sdcl-neuro: lava: not installed")
     assert json.loads((tmp_path / "s.json").read_text())["ready"] is False
 

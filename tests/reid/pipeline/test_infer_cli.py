@@ -21,6 +21,7 @@ from sdcl_neuro.events.alignment import Alignment, write_alignment
 from sdcl_neuro.events.tracklets import Video, simulate_video
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat, load_sdcl, save_sdcl
+from sdcl_neuro.reid.pipeline.origin import UNSAID, trained_on
 from sdcl_neuro.snn.checkpoint import save_checkpoint
 
 OUTPUTS = ["embeddings.safetensors", "infer.json", "report.html"]
@@ -63,6 +64,41 @@ def result(material, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
     assert main(arguments) == 0
     assert json.loads(copy.read_text()) == json.loads((out / "infer.json").read_text())
     return out
+
+
+def test_each_tracklet_by_itself(
+    result: Path, material, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main([*material.arguments(checkpoint, out), "--quiet", "--per-tracklet"]) == 0
+    told = json.loads((out / "infer.json").read_text())
+    rows = told["per_tracklet"]
+    assert [row["name"] for row in rows] == [one["name"] for one in told["tracklets"]]
+    assert [row["input_spikes"] for row in rows] == [
+        one["input_spikes"] for one in told["tracklets"]
+    ]
+    totals = told["profile"]["totals"]
+    assert sum(row["spikes"] for row in rows) == totals["spikes_out"]
+    assert sum(row["synops"] for row in rows) == totals["synops"]
+    mean = sum(row["activation_sparsity"] for row in rows) / len(rows)
+    assert mean == pytest.approx(totals["activation_sparsity"])
+    assert all(row["latency_ms"] > 0 for row in rows)
+    text = capsys.readouterr().out
+    assert all(f"\n{row['name']} " in text for row in rows)
+    # The same network on the same tracklets, whatever the batch.
+    whole = load_file(result / "embeddings.safetensors")["embeddings"]
+    alone = load_file(out / "embeddings.safetensors")["embeddings"]
+    np.testing.assert_allclose(alone, whole, atol=1e-5)
+    assert json.loads((result / "infer.json").read_text())["per_tracklet"] is None
+
+
+def test_what_a_model_was_trained_on_is_said() -> None:
+    assert trained_on({}) == UNSAID
+    assert trained_on({"trained_on": "on two dogs"}) == "on two dogs"
+    made = {"configuration": '[data]\nkind = "mars"\n', "persons": [1, 2], "steps": 9}
+    assert trained_on(made) == "trained on 2 persons of mars, 9 steps"
+    for damaged in ({**made, "configuration": "["}, {**made, "persons": 2}):
+        assert trained_on(damaged) == UNSAID
 
 
 def test_what_infer_json_says(result: Path, material) -> None:

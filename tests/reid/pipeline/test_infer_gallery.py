@@ -14,6 +14,7 @@ import pytest
 from sdcl_neuro.cli import main
 from sdcl_neuro.network.identity import path_sha256
 from sdcl_neuro.reid.gallery import Gallery, Where
+from sdcl_neuro.reid.pipeline.entry_pictures import decoded
 
 
 def infer(material, checkpoint: Path, out: Path, *more: str) -> dict:
@@ -57,7 +58,20 @@ def test_enrolled_once_and_found_in_the_next_video(
     assert "In the gallery" in page
     assert "walk.avi#7" in page
     assert "door 1" in page
+    gallery_part = page.split('id="in-the-gallery"')[1].split("</section>")[0]
+    # Three tracks, each with its own picture and those of the entries that it is like.
+    assert gallery_part.count("data:image/jpeg") == 3 + sum(
+        len({hit["label"] for hit in hits}) for hits in _by_track(told).values()
+    )
+    assert "Grey entries" not in gallery_part
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "people.gallery", "twin.avi"]
+
+
+def _by_track(told: dict) -> dict[int, list[dict]]:
+    found: dict[int, list[dict]] = {}
+    for tracklet, hits in zip(told["tracklets"], told["gallery"]["hits"], strict=True):
+        found.setdefault(tracklet["track"], []).extend(hits)
+    return found
 
 
 def _check_entries(path: Path, checkpoint: Path) -> None:
@@ -66,6 +80,8 @@ def _check_entries(path: Path, checkpoint: Path) -> None:
         assert gallery.retention == timedelta(days=30)
         picture = cv2.imdecode(np.frombuffer(gallery.crop(entries[0].id), np.uint8), 1)
         assert picture.shape == (256, 128, 3)
+        assert decoded(gallery.crop(entries[0].id)).shape == (128, 64, 3)
+        assert decoded(b"no picture") is None
     assert len(entries) == 6
     first = entries[0]
     # 10:30 at +01:00 is 9:30 UTC; 20 frames a second.

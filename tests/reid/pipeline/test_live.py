@@ -190,8 +190,8 @@ def test_the_command_line(material, checkpoint, tmp_path: Path, capsys) -> None:
     ("extra", "told"),
     [
         (["--frames", "-", "--tracks", "-"], "2 sources on standard input"),
-        (["--frames", "-"], "give --size WxH and --fps"),
-        (["--size", "160x96"], "give --fps"),
+        (["--frames", "-"], "give --frame-size WxH and --fps"),
+        (["--frame-size", "160x96"], "give --fps"),
         (["--events", "x", "--event-format", "text"], "give --sensor WxH"),
         (["--batch", "9", "--queue", "4"], "a queue that holds it"),
         (["--speed", "-1"], "speed of -1"),
@@ -225,7 +225,7 @@ def test_an_interrupt_ends_in_good_order(material, checkpoint, tmp_path: Path) -
     os.mkfifo(pipe)
     command = [
         *(sys.executable, "-m", "sdcl_neuro", "live", str(checkpoint), "--frames", str(pipe)),
-        *("--size", f"{video.width}x{video.height}", "--fps", "20"),
+        *("--frame-size", f"{video.width}x{video.height}", "--fps", "20"),
         *("--tracks", str(material.tracks)),
     ]
     # Opened for reading too, so that it neither blocks here nor ends there.

@@ -174,6 +174,19 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert found["model"]["parameters"] == sum(found["parameters"].values())
 
 
+def test_a_dry_run_refuses_what_the_real_run_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "letter.txt").touch()
+    said = []
+    for more in ((), ("--dry-run",)):
+        train(tmp_path / "run", "--quiet", *more, expect=2)
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1]
+    assert "holds other things than a training" in said[0]
+
+
 def test_the_board_shows_every_step_once(finished: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
