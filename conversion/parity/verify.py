@@ -110,11 +110,8 @@ def verify(
         not_checked=not_checked_before(model, runs),
         assumed=assumed_before(model),
     )
-    place = (
-        None
-        if cache is False
-        else certificates_folder(cache) / f"{_digest(started, runs, pairs)}.json"
-    )
+    digest = _digest(started, runs, pairs)
+    place = None if cache is False else certificates_folder(cache) / f"{digest}.json"
     kept = None if place is None else _read(place)
     if kept is not None:
         return kept
