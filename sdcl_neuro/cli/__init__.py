@@ -39,6 +39,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "events": ("events", "event files: info, encode, simulate, view, align"),
     "data": ("data", "data sets: check a folder"),
     "weights": ("weights", "weights of the frame branch: convert"),
+    "check": ("check", "check a JSON file that a verb wrote against its schema"),
+    "doctor": ("doctor", "what is installed here, and what is missing for what"),
     "lava": ("lava", "Lava on this Python: install, status"),
 }
 

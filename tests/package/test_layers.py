@@ -11,7 +11,7 @@ import pytest
 # From the bottom up; a module may import its own layer and those below. The longest prefix wins.
 LAYERS: list[set[str]] = [
     {"errors", "_moved"},
-    {"files", "compiling", "devices", "extras", "notices", "processors"},
+    {"files", "compiling", "devices", "extras", "notices", "processors", "schemas"},
     {"network", "events", "hardware", "hw_profiles"},
     {"testing"},
     {"engine", "snn"},
@@ -54,6 +54,7 @@ TITLES = {
     "notices": "lines on what takes long, for whoever listens",
     "processors": "how many processors may be used, and how threads wait",
     "extras": "optional libraries, and the extra that brings each",
+    "schemas": "schemas of the verbs' JSON, and their validator",
     "network": "networks as plain data: layers, fixed-point arithmetic, spikes, records",
     "events": "event files, simulation, encoding, and tracklets cut from videos",
     "hardware": "profiles of chips",

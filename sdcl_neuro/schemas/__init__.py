@@ -1,0 +1,9 @@
+"""Schemas of the JSON that the verbs write, one file a name and version, and their validator.
+
+The files are JSON Schema (draft 2020-12) and use only what `validation.KEYWORDS` lists, so that
+any other validator reads them, too.
+"""
+
+from .library import SCHEMAS, Fault, check_document, load_schema
+
+__all__ = ["SCHEMAS", "Fault", "check_document", "load_schema"]

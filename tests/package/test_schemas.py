@@ -1,0 +1,202 @@
+"""The packaged schemas, their validator, and `sdcl-neuro check` on what the verbs really write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sdcl_neuro.cli import main
+from sdcl_neuro.conversion import to_netx
+from sdcl_neuro.schemas import SCHEMAS, check_document, load_schema
+from sdcl_neuro.schemas.validation import KEYWORDS, validate
+from sdcl_neuro.testing import random_network, random_spikes
+
+
+def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A schema and all schemas within it."""
+    yield schema
+    inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
+    inner += [schema[key] for key in ("items", "additionalProperties") if key in schema]
+    for one in inner:
+        if isinstance(one, dict):
+            yield from _parts(one)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_names_itself_and_stays_within_the_validator(name: str) -> None:
+    for version in SCHEMAS[name]:
+        schema = load_schema(name, version)
+        assert schema["$id"] == f"sdcl_neuro.{name}-{version}"
+        assert schema["description"]
+        stated = schema["properties"]["schema"]["properties"]
+        assert stated["name"] == {"const": f"sdcl_neuro.{name}"}
+        assert stated["version"] == {"const": version}
+        for part in _parts(schema):
+            assert part.keys() <= KEYWORDS
+            assert set(part.get("required", ())) <= set(part.get("properties", ()))
+
+
+@pytest.mark.generated
+def test_the_page_lists_every_schema(root: Path, expect_sections: Callable[..., None]) -> None:
+    rows = [
+        f"| `{name}` | {version} | {load_schema(name, version)['description']} |\n"
+        for name, versions in SCHEMAS.items()
+        for version in versions
+    ]
+    table = "| schema | version | what it describes |\n|---|---:|---|\n" + "".join(rows)
+    expect_sections(root / "docs" / "schemas.md", {"schemas": table})
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What verbs write on a network that no schema was made from."""
+    folder = tmp_path_factory.mktemp("written")
+    rng = np.random.default_rng(5)
+    net = random_network(rng, input_shape=(2, 6, 5), layers=3)
+    to_netx(net, folder / "m.net")
+    spikes = random_spikes(rng, net.input_shape, steps=5, samples=3, rate=0.4)
+    np.savez(folder / "s.npz", spikes=spikes)
+    model, given = str(folder / "m.net"), ["--spikes", str(folder / "s.npz")]
+    commands = {
+        "run": ["run", model, *given, "--out", str(folder / "o.npz")],
+        "profile": ["profile", model, *given, "--hw", "loihi1,speck2f,truenorth,a100"],
+        "certificate": ["verify", model, *given, "--against", "snntorch-int", "--no-cache"],
+        "convert": ["convert", model, str(folder / "again.nir")],
+        "fit": ["hw", "fit", model, "truenorth"],
+        "hw_list": ["hw", "list"],
+        "hw_profile": ["hw", "show", "spinnaker1"],
+        "doctor": ["doctor"],
+    }
+    found = {}
+    for name, words in commands.items():
+        found[name] = folder / f"{name}.json"
+        assert main([*words, "--json", str(found[name]), "--quiet"]) in (0, 1), words
+    return found
+
+
+def test_what_the_verbs_write_is_as_its_schema_says(
+    written: dict[str, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name, path in written.items():
+        report = tmp_path / f"{name}.json"
+        assert main(["check", str(path), "--json", str(report)]) == 0, capsys.readouterr().out
+        told = json.loads(report.read_text())
+        assert told["checked_as"].startswith(f"sdcl_neuro.{name} ")
+        assert (told["valid"], told["faults"]) == (True, [])
+        assert main(["check", str(report)]) == 0
+
+
+def test_every_fault_of_a_document_is_named(
+    written: dict[str, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    document = json.loads(written["profile"].read_text())
+    del document["totals"]
+    document["steps"] = "five"
+    document["layers"][1]["synops"] = None
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text(json.dumps(document))
+    assert main(["check", str(damaged)]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == [
+        "the whole: lacks 'totals'",
+        "steps: expected integer, got 'five'",
+        "layers[1].synops: expected integer, got null",
+    ]
+    assert shown.err.count("\n") == 1
+    assert "3 fault(s) as sdcl_neuro.profile 1" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]", "expected a JSON object with schema"),
+        ('{"schema": {"name": "sdcl_neuro.profile", "version": 99}}', "has no version 99"),
+        ('{"schema": {"name": "other.thing", "version": 1}}', "no schema is called 'other.thing'"),
+        ('{"schema": {"name": "sdcl_neuro.profile", "version": true}}', "not a whole number"),
+        ('{"a": NaN}', "not JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_cannot_be_checked_is_one_line(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    assert main(["check", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_other_files_get_an_answer_that_leads_on(
+    written: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = written["run"].parent
+    assert main(["check", str(folder / "m.net")]) == 2
+    assert "sdcl-neuro verify FILE" in capsys.readouterr().err
+    assert main(["check", str(folder / "s.npz")]) == 2
+    assert "sdcl-neuro run takes them" in capsys.readouterr().err
+    assert main(["check"]) == 2
+    assert main(["check", str(folder / "nothing.json")]) == 2
+
+
+def test_the_schemas_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--list"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed] == list(SCHEMAS)
+    for name in ("certificate", "certificate-2", "sdcl_neuro.certificate"):
+        assert main(["check", "--schema", name]) == 0
+        assert json.loads(capsys.readouterr().out)["$id"] == "sdcl_neuro.certificate-2"
+    assert main(["check", "--schema", "certificate-1"]) == 2
+    assert "knows 2" in capsys.readouterr().err
+
+
+OBJECT = {
+    "type": "object",
+    "required": ["a"],
+    "properties": {"a": {"type": ["integer", "null"], "minimum": 0, "maximum": 9}},
+    "additionalProperties": {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"$ref": "#/$defs/yes"}}]
+    },
+    "$defs": {"yes": {"enum": [True, 1.5]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "faults"),
+    [
+        ({"a": 0}, []),
+        ({"a": None, "b": "x", "c": [True, 1.5]}, []),
+        ({"a": 4.0}, []),  # JSON has one kind of number
+        ({"a": True}, ["a: expected integer or null, got true"]),
+        ({"a": 0.5}, ["a: expected integer or null, got 0.5"]),
+        ({"a": 10}, ["a: expected at most 9, got 10"]),
+        ({"a": -1}, ["a: expected at least 0, got -1"]),
+        ({}, ["the whole: lacks 'a'"]),
+        ([], ["the whole: expected object, got an array of 0"]),
+        ({"a": 1, "b": 2}, ["b: expected string, got 2"]),
+        ({"a": 1, "b": [1]}, ["b[0]: expected one of True, 1.5, got 1"]),
+    ],
+)
+def test_the_validator_by_hand(document: Any, faults: list[str]) -> None:
+    assert sorted(map(str, validate(document, OBJECT))) == faults
+
+
+def test_unknown_keywords_are_not_passed_over() -> None:
+    with pytest.raises(ValueError, match="pattern"):
+        list(validate("x", {"type": "string", "pattern": "y"}))
+
+
+def test_documents_are_left_as_they_are() -> None:
+    document = {"schema": {"name": "sdcl_neuro.lava", "version": 1}}
+    before = deepcopy(document)
+    _, faults = check_document(document)
+    assert faults
+    assert document == before
