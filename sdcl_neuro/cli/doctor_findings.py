@@ -23,6 +23,7 @@ from sdcl_neuro.conversion.backends.table import ROWS as BACKENDS
 from sdcl_neuro.errors import EnvironmentFault, SdclNeuroError
 from sdcl_neuro.extras import ROWS as LIBRARIES
 from sdcl_neuro.extras import install_command, installed, program
+from sdcl_neuro.processors import settle
 
 SCHEMA = {"name": "sdcl_neuro.doctor", "version": 1}
 SERVES = {
@@ -33,6 +34,7 @@ SERVES = {
     "norse": "the backend norse",
     "onnx": "ONNX files and the backend onnx",
     "gallery": "faster search in large galleries",
+    "postgres": "galleries in PostgreSQL",
     "gpu": "the energy counter of NVIDIA's GPUs",
     "cameras": "event cameras over USB",
     "tensorboard": "training curves in TensorBoard",
@@ -193,15 +195,8 @@ def _machine() -> Iterator[Finding]:
     import torch
 
     yield Finding("system", True, f"{platform.system()} {platform.release()}, {platform.machine()}")
-    cores = f"{psutil.cpu_count(logical=False) or '?'} cores, {os.cpu_count()} threads"
-    allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else 0
-    stated = os.environ.get("OMP_NUM_THREADS")
-    limits = [
-        f"{allowed} allowed to this process" if allowed and allowed != os.cpu_count() else "",
-        f"OMP_NUM_THREADS={stated}" if stated else "",
-        f"torch uses {torch.get_num_threads()}",
-    ]
-    yield Finding("processor", True, ", ".join([cores, *filter(None, limits)]))
+    cores = f"{psutil.cpu_count(logical=False) or '?'} cores, {os.cpu_count()} processors"
+    yield Finding("processor", True, f"{cores}; used now: {settle()}")
     memory = psutil.virtual_memory()
     yield Finding(
         "memory", True, f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free"

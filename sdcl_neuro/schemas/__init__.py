@@ -4,6 +4,7 @@ The files are JSON Schema (draft 2020-12) and use only what `validation.KEYWORDS
 any other validator reads them, too.
 """
 
-from .library import SCHEMAS, Fault, check_document, load_schema
+from .library import SCHEMAS, check_document, load_schema
+from .validation import Fault
 
 __all__ = ["SCHEMAS", "Fault", "check_document", "load_schema"]

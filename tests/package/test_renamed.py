@@ -44,7 +44,7 @@ def test_sizes_rates_and_galleries_have_one_form_each() -> None:
     for name, form in SIZES.items():
         assert {metavar for metavar, _ in shown[name]} == {form}, name
     assert "--rate" not in shown
-    assert {metavar for metavar, _ in shown["--gallery"]} == {"FILE"}
+    assert {metavar for metavar, _ in shown["--gallery"]} == {"GALLERY"}
 
 
 @pytest.mark.parametrize("given", ["--new", "--old"])
