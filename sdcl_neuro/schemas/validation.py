@@ -81,10 +81,10 @@ def _checked(
 def _any_of(
     value: Any, choices: list[Mapping[str, Any]], where: str, root: Mapping[str, Any]
 ) -> Iterator[Fault]:
-    """The faults of the nearest choice, where none holds."""
+    """The faults of the nearest choice, where none holds: one of the right type, with the fewest."""
     tried = [list(_checked(value, choice, where, root)) for choice in choices]
     if all(tried):
-        yield from min(tried, key=len)
+        yield from min(tried, key=lambda found: (found[0].where == where, len(found)))
 
 
 def _bounds(value: float, schema: Mapping[str, Any], where: str) -> Iterator[Fault]:

@@ -57,17 +57,14 @@ def test_the_page_lists_every_schema(root: Path, expect_sections: Callable[..., 
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """What verbs write on a network that no schema was made from."""
     folder = tmp_path_factory.mktemp("written")
-    rng = np.random.default_rng(5)
-    net = random_network(rng, input_shape=(2, 6, 5), layers=3)
+    net = random_network(5, layers=3)
     to_netx(net, folder / "m.net")
-    spikes = random_spikes(rng, net.input_shape, steps=5, samples=3, rate=0.4)
-    np.savez(folder / "s.npz", spikes=spikes)
+    np.savez(folder / "s.npz", spikes=random_spikes(net, 6, steps=5, samples=3))
     model, given = str(folder / "m.net"), ["--spikes", str(folder / "s.npz")]
     commands = {
         "run": ["run", model, *given, "--out", str(folder / "o.npz")],
         "profile": ["profile", model, *given, "--hw", "loihi1,speck2f,truenorth,a100"],
         "certificate": ["verify", model, *given, "--against", "snntorch-int", "--no-cache"],
-        "convert": ["convert", model, str(folder / "again.nir")],
         "fit": ["hw", "fit", model, "truenorth"],
         "hw_list": ["hw", "list"],
         "hw_profile": ["hw", "show", "spinnaker1"],
