@@ -81,7 +81,7 @@ def _checked(
 def _any_of(
     value: Any, choices: list[Mapping[str, Any]], where: str, root: Mapping[str, Any]
 ) -> Iterator[Fault]:
-    """The faults of the nearest choice, where none holds: one of the right type, with the fewest."""
+    """The faults of the nearest choice, where none holds: of the right type, and the fewest."""
     tried = [list(_checked(value, choice, where, root)) for choice in choices]
     if all(tried):
         yield from min(tried, key=lambda found: (found[0].where == where, len(found)))
