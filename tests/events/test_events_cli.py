@@ -152,7 +152,7 @@ def test_simulate_a_folder_and_a_video(tmp_path: Path) -> None:
     for frame in frames:
         writer.write(frame)
     writer.release()
-    assert run("simulate", video, "--out", out, "--size", "12x16") == 0
+    assert run("simulate", video, "--out", out, "--resize", "12x16") == 0
     events = read_events(out)
     assert (events.width, events.height) == (16, 12)
     assert len(events) > 100

@@ -106,7 +106,7 @@ def test_every_fault_of_a_document_is_named(
         "layers[1].synops: expected integer, got null",
     ]
     assert shown.err.count("\n") == 1
-    assert "3 fault(s) as sdcl_neuro.profile 1" in shown.err
+    assert "3 fault(s) as sdcl_neuro.profile 2" in shown.err
 
 
 @pytest.mark.parametrize(

@@ -219,10 +219,10 @@ def test_on_the_command_line(
     np.savez(tmp_path / "in.npz", spikes=spikes)
     words = ["profile", str(tmp_path / "model.net"), "--spikes", str(tmp_path / "in.npz")]
     out, page = tmp_path / "out.json", tmp_path / "out.html"
-    options = ["--rate", "25", "--json", str(out), "--html", str(page), "--quiet"]
+    options = ["--inference-rate", "25", "--json", str(out), "--html", str(page), "--quiet"]
     assert main([*words, *options]) == 0
     assert "mean power at 25 inferences a second: at least 96.0 mW" in capsys.readouterr().out
     assert json.loads(out.read_text())["power"]["loihi1"]["feasible"] is True
     assert "At 25 inferences a second" in page.read_text(encoding="utf-8")
-    assert main([*words, "--rate", "0", "--quiet"]) == 2
+    assert main([*words, "--inference-rate", "0", "--quiet"]) == 2
     assert "a rate of 0.0 inferences a second" in capsys.readouterr().err

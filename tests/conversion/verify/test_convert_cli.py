@@ -32,7 +32,7 @@ def _last_line(capsys):
     return lines[-1]
 
 
-RANDOM = ["--steps", "6", "--samples", "2", "--rate", "0.3", "--seed", "4"]
+RANDOM = ["--steps", "6", "--samples", "2", "--spike-rate", "0.3", "--seed", "4"]
 
 
 def test_verify_holds(net_file, tmp_path, capsys):
@@ -94,7 +94,7 @@ def test_verify_without_a_backend_is_three(net_file, capsys, monkeypatch):
         ["--against", ""],
         ["--layers", "x"],
         ["--layers", "9"],
-        ["--rate", "7"],
+        ["--spike-rate", "7"],
         ["--steps", "0"],
     ],
 )

@@ -93,7 +93,7 @@ def test_strict_ends_with_one(
 ) -> None:
     net = str(tmp_path / "m.net")
     to_netx(sourced, net)
-    common = ["verify", net, "--against", "snntorch-int", "--no-cache", "--rate", "0.3"]
+    common = ["verify", net, "--against", "snntorch-int", "--no-cache", "--spike-rate", "0.3"]
     assert main([*common, "--strict"]) == 0
     capsys.readouterr()
     part = [*common, "--layers", "0", "--json", str(tmp_path / "c.json")]

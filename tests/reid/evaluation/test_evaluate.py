@@ -265,7 +265,7 @@ def reid_arguments(folder, root):
     lists = [str(root / f"{name}.txt") for name in ("query", "gallery")]
     return [
         *("evaluate", str(folder), "--data", "event-reid", "--root", str(root)),
-        *("--query", lists[0], "--gallery", lists[1]),
+        *("--query-list", lists[0], "--gallery-list", lists[1]),
     ]
 
 
@@ -310,7 +310,10 @@ def test_the_verb_on_lists_of_windows(checkpoint, windows, tmp_path, capsys, mon
     [
         (["--data", "prid2012"], "no configuration 'prid2012'"),
         ([], "nothing says on which data"),
-        (["--data", "generated", "--query", "a.txt", "--gallery", "b.txt"], "for event-reid only"),
+        (
+            ["--data", "generated", "--query-list", "a.txt", "--gallery-list", "b.txt"],
+            "for event-reid only",
+        ),
         (["--data", "event-reid", "--query", "a.txt", "--root", "."], "give both"),
         (["--data", "generated", "--degrade", "blur"], "degradation 'blur'"),
         (["--data", "generated", "--degrade", "blur:6"], "1 to 5"),
