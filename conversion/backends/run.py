@@ -113,7 +113,7 @@ def _exchanged(spikes: NDArray[np.uint8]) -> bool:
     """Whether neighbours along the second axis share `_DOUBTED` times the spikes of the first."""
     part = spikes[:_LOOKED_AT, :_LOOKED_AT] != 0
     in_time, in_samples = (
-        np.count_nonzero(one & other) / max(1, np.count_nonzero(one | other))
+        float(np.count_nonzero(one & other)) / max(1, int(np.count_nonzero(one | other)))
         for one, other in ((part[1:], part[:-1]), (part[:, 1:], part[:, :-1]))
     )
     # Equal samples say nothing, and few spikes may be alike by chance.

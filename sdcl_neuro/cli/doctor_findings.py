@@ -97,7 +97,7 @@ class Findings:
         }
 
     def __str__(self) -> str:
-        lines = []
+        lines: list[str] = []
         for name, found in self.sections.items():
             lines += ["", name] if lines else [name]
             for finding in found:

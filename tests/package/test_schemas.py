@@ -57,7 +57,7 @@ def test_the_page_lists_every_schema(root: Path, expect_sections: Callable[..., 
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """What verbs write on a network that no schema was made from."""
     folder = tmp_path_factory.mktemp("written")
-    net = random_network(5, layers=3)
+    net = random_network(5, kind="dense", layers=3)
     to_netx(net, folder / "m.net")
     np.savez(folder / "s.npz", spikes=random_spikes(net, 6, steps=5, samples=3))
     model, given = str(folder / "m.net"), ["--spikes", str(folder / "s.npz")]
