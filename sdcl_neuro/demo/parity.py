@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -84,7 +85,7 @@ class Prover:
         self, network: Model, tracklets: Sequence[Tracklet], wanted: Sequence[str]
     ) -> Certificate:
         against = [name for name in wanted if name not in self.absent]
-        cache = False if self.settings.prove_again else None
+        cache: Literal[False] | None = False if self.settings.prove_again else None
         found = verify(network, spikes=stack_spikes(tracklets), against=against, cache=cache)
         if found.cached:
             self.say(f"  {KEPT}")
