@@ -14,7 +14,6 @@ from sdcl_neuro.conversion.model import Model, as_model
 from sdcl_neuro.conversion.parity.verify import Certificate, verify
 from sdcl_neuro.errors import EnvironmentFault
 from sdcl_neuro.events.tracklets import Tracklet
-from sdcl_neuro.extras import need
 from sdcl_neuro.snn.event_branch import PAPER, EventBranch
 
 from .cutting import cut_clip, stack_spikes
@@ -31,9 +30,6 @@ def absent_backends() -> dict[str, str]:
     for name in EVERYTHING:
         try:
             BACKENDS[name].require()
-            if name == "norse":
-                # Installed is not enough: a Norse that does not fit this torch fails on import.
-                need("norse", "the backend norse")
         except EnvironmentFault as fault:
             found[name] = f"{fault.what}; {fault.hint}"
     return found
