@@ -28,10 +28,13 @@ def test_clean_removes_compiled_code_and_nothing_else(root: Path, tmp_path: Path
     assert not (tmp_path / "sdcl_neuro/engine/__pycache__").exists()
 
 
+ROOMS = ("conversion/nir", "events", "profiling", "reid/gallery")
+
+
 def _copy(root: Path, folder: Path) -> None:
     """Copy what `make` looks at before it installs anything."""
     names = ["Makefile", "constraints.txt", "pyproject.toml", "bench/peers.txt"]
-    names += [f"tests/{room}/peers.txt" for room in ("conversion/nir", "events", "profiling")]
+    names += [f"tests/{room}/peers.txt" for room in ROOMS]
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, folder / name)
