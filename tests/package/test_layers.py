@@ -10,7 +10,7 @@ import pytest
 
 # From the bottom up; a module may import its own layer and those below. The longest prefix wins.
 LAYERS: list[set[str]] = [
-    {"errors", "_moved"},
+    {"errors", "_moved", "lazy"},
     {"files", "compiling", "devices", "extras", "notices", "processors"},
     {"network", "events", "hardware", "hw_profiles"},
     {"testing"},
@@ -47,6 +47,7 @@ LAYERS: list[set[str]] = [
 ]
 TITLES = {
     "errors": "errors of few classes, with what, where and what to do",
+    "lazy": "names of a package, imported on first use",
     "_moved": "old import paths, kept for one release",
     "files": "files that appear whole or not at all; HDF5 from strangers",
     "compiling": "numba with a cache that knows all its sources; vectors, threads",
@@ -122,12 +123,26 @@ def _modules(root: Path) -> dict[str, Path]:
     return found
 
 
+def _lazy_names(tree: ast.Module) -> set[ast.AST]:
+    """Return the imports that a package repeats for type checkers and does on first use."""
+    return {
+        node
+        for block in tree.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+    }
+
+
 def _imports(name: str, path: Path, modules: set[str]) -> set[str]:
     """Dotted names below ``sdcl_neuro`` that a module imports, lazily or not."""
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     package = [p for p in package if p]
     imported = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    lazy = _lazy_names(tree) if path.name == "__init__.py" else set()
+    for node in ast.walk(tree):
+        if node in lazy:
+            continue
         if isinstance(node, ast.ImportFrom):
             if node.level:
                 base = package[: len(package) - node.level + 1]

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import InputError, NetworkRefused, spelled
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
-from sdcl_neuro.network.spike_file import check_spikes
+from sdcl_neuro.network.spike_file import SpikesLike, check_spikes
 
 from ...lowering.graph.nodes import FloatGraph
 from ...targets.nir.claim import KEY
@@ -15,20 +16,21 @@ from .claim import read_claim
 from .file import Tree, read_tree
 from .graph_reading import graph_instead
 from .lowering import plain_network
-from .memory import tree_of
+from .memory import NirGraphLike, tree_of
 from .reader import read_raw
 from .step import same_step, stored_step
 from .writers import OWN_WORDS
 
 
+@public
 def from_nir(
-    source: Any,
+    source: Path | str | NirGraphLike,
     *,
     dt: float | None = None,
     writer: str | None = None,
     approximate: bool = False,
-    calibration: object = None,
-    spikes: object = None,
+    calibration: SpikesLike | None = None,
+    spikes: SpikesLike | None = None,
     compare: bool = True,
 ) -> FloatNetwork | IntNetwork | FloatGraph:
     """Read a network from a NIR file or graph, ours or another writer's, and compare the two.
@@ -58,11 +60,25 @@ def from_nir(
         compare: False leaves the comparison out; a certificate then names the source as not
             checked.
 
+    Returns:
+        The float network, a graph where it is no chain, or the integer network of a file of ours.
+
     Raises:
         InputError: not a NIR file, damaged, too large, or graph and metadata disagree; a step or
             writer that contradicts the file; `approximate` without calibration data, or the other
             way round.
         NetworkRefused: the graph cannot be lowered, with every reason at once.
+
+    Examples:
+        >>> import snntorch, torch
+        >>> from sdcl_neuro import conversion
+        >>> neuron = {"reset_mechanism": "zero", "init_hidden": True}
+        >>> module = torch.nn.Sequential(torch.nn.Linear(6, 4), snntorch.Leaky(0.9, **neuron))
+        >>> sample = torch.ones(8, 1, 6)  # [T, B, N]
+        >>> net = conversion.from_snntorch(module, sample)
+        >>> _ = conversion.to_nir(net, "model.nir")
+        >>> conversion.from_nir("model.nir").layers[0].out_shape
+        (4,)
     """
     if approximate != (calibration is not None):
         hint = "give both approximate=True and calibration=spikes, or neither"
