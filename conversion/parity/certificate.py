@@ -173,7 +173,7 @@ class Certificate:
 
     def _repr_html_(self) -> str:
         head = ("pair", "kind", "verdict", "neuron steps", "differ", "first difference")
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for pair in self.pairs:
             broken = next((layer for layer in pair.layers if layer.first is not None), None)
             place = ""
