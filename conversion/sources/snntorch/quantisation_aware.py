@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -108,7 +109,7 @@ def set_mode(module: nn.Module, mode: Mode) -> None:
         end.mode = mode
 
 
-def _chain_pairs(module: nn.Module, sample: Any) -> tuple[Pairs, Lowered] | None:
+def _chain_pairs(module: nn.Module, sample: Tensor | NDArray[Any]) -> tuple[Pairs, Lowered] | None:
     """Synapses with their neurons and their description; None for what trains as a graph."""
     if sample.ndim == 4 or trains_as_graph(module):
         return None
