@@ -293,9 +293,7 @@ def check_input_shape(shape: Shape, input_shape: Shape, *, where: str = "spikes"
         return
     axes = ", ".join(map(str, input_shape))
     hint = "encode them for this network"
-    if shape[:1] + shape[2:] == (1, *input_shape) or shape[1:] == input_shape:
-        hint = "add the missing axis: spikes[:, None] for one sample, time stays first"
-    elif len(shape) == 5 and (shape[4], *shape[2:4]) == tuple(input_shape):
+    if len(shape) == 5 and (shape[4], *shape[2:4]) == tuple(input_shape):
         hint = "the channels come before height and width: np.moveaxis(spikes, -1, 2)"
     raise InputError(
         f"spikes of shape {list(shape)} for a network that takes [T, B, {axes}]",
