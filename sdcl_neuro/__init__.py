@@ -36,7 +36,7 @@ import time
 from typing import TYPE_CHECKING
 
 from . import _moved
-from .lazy import attach
+from .extras import attach
 
 if TYPE_CHECKING:
     from sdcl_neuro import conversion as conversion

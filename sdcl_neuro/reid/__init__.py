@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdcl_neuro.lazy import attach
+from sdcl_neuro.extras import attach
 
 if TYPE_CHECKING:
     from .configuration import Configuration as Configuration

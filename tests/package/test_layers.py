@@ -10,7 +10,7 @@ import pytest
 
 # From the bottom up; a module may import its own layer and those below. The longest prefix wins.
 LAYERS: list[set[str]] = [
-    {"errors", "_moved", "lazy"},
+    {"errors", "_moved"},
     {"files", "compiling", "devices", "extras", "notices", "processors"},
     {"network", "events", "hardware", "hw_profiles"},
     {"testing"},
@@ -47,14 +47,13 @@ LAYERS: list[set[str]] = [
 ]
 TITLES = {
     "errors": "errors of few classes, with what, where and what to do",
-    "lazy": "names of a package, imported on first use",
     "_moved": "old import paths, kept for one release",
     "files": "files that appear whole or not at all; HDF5 from strangers",
     "compiling": "numba with a cache that knows all its sources; vectors, threads",
     "devices": "devices by name",
     "notices": "lines on what takes long, for whoever listens",
     "processors": "how many processors may be used, and how threads wait",
-    "extras": "optional libraries, and the extra that brings each",
+    "extras": "optional libraries, the extra that brings each; names imported on first use",
     "network": "networks as plain data: layers, fixed-point arithmetic, spikes, records",
     "events": "event files, simulation, encoding, and tracklets cut from videos",
     "hardware": "profiles of chips",
