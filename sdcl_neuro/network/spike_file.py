@@ -251,7 +251,7 @@ def _as_array(values: object, where: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        what = "the steps or samples differ in length, so they are no array"
+        what = "the steps or samples differ in length, so they are not an array"
         raise InputError(what, where=where, hint="give all the same shape") from error
     if array.dtype.names is not None and {"x", "y", "t", "p"} <= set(array.dtype.names):
         what, hint = "expected spikes, got an array of events", "encode them: events.encode"

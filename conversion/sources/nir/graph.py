@@ -40,8 +40,8 @@ def from_nir(
     it.
 
     A file that `to_nir` wrote gives back the same network. Any other gives the float network it
-    means, a `FloatGraph` where it is no chain, at the step that is given, or that its metadata or
-    its writer states; without one it is refused, unless nothing in it depends on the step.
+    means (a `FloatGraph` where it is not a chain) at the step that is given, or that its metadata
+    or its writer states; without one it is refused, unless nothing in it depends on the step.
     ``meta`` says which step that was
     (``dt_s``, None if none was needed), where it came from (``dt_source``), and what was taken
     by default (``assumed``).
@@ -61,7 +61,7 @@ def from_nir(
             checked.
 
     Returns:
-        The float network, a graph where it is no chain, or the integer network of a file of ours.
+        The float network, as a graph where it is not a chain; the integer network of our own files.
 
     Raises:
         InputError: not a NIR file, damaged, too large, or graph and metadata disagree; a step or

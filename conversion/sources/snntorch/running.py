@@ -78,7 +78,7 @@ def need_sample(sample: object, where: str) -> Tensor | NDArray[Any]:
     try:
         array = np.asarray(sample)
     except ValueError:
-        what = "the sample's steps differ in length, so it is no array"
+        what = "the sample's steps differ in length, so it is not an array"
         raise InputError(what, where=where, hint=hint) from None
     if array.dtype.kind not in "buif":
         what = f"expected a sample of numbers, got {kind_of(sample)} of {array.dtype}"
