@@ -25,5 +25,6 @@ __all__ = [
 ]
 
 # The names of the release before, kept for one.
+frame_branch = make_frame_branch
 MAP_CHANNELS = {name: row.channels for name, row in FRAME_BRANCHES.items()}
 NAMES = tuple(FRAME_BRANCHES)
