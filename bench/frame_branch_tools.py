@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.demo import clip_path, tracks_path
 from sdcl_neuro.events.tracklets import Video, read_mot
-from sdcl_neuro.hybrid.frame_branch import OSNet, frame_branch, load_weights, normalise
+from sdcl_neuro.hybrid.frame_branch import OSNet, load_weights, make_frame_branch, normalise
 from sdcl_neuro.hybrid.frame_branch.ahead import ahead_of_time
 
 FRAMES = 8
@@ -50,7 +50,7 @@ def made(
 ) -> Callable[[], NDArray[np.float32]]:
     """Eight frames to maps; with `embed`, pooled maps of all crops instead."""
     torch.manual_seed(0)
-    branch = frame_branch(network).eval()
+    branch = make_frame_branch(network).eval()
     if weights is not None:
         load_weights(branch, Path(weights))
     frames = normalise(crops()[0])

@@ -15,7 +15,7 @@ from sdcl_neuro.conversion.event_side import event_backend
 from sdcl_neuro.conversion.model import as_model
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig
-from sdcl_neuro.hybrid.frame_branch import frame_branch, normalise
+from sdcl_neuro.hybrid.frame_branch import make_frame_branch, normalise
 from sdcl_neuro.hybrid.model import Sdcl, event_counts, event_features
 from sdcl_neuro.hybrid.runtime import infer, sharing
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
@@ -46,7 +46,7 @@ def material(backbone: str, count: int) -> tuple[Sdcl, Any, list[Tracklet]]:
     branch = EventBranch(COMPACT)
     branch.calibrate_rates(spikes, rate=0.1)
     branch.prepare_quantization()
-    frames = frame_branch(backbone)
+    frames = make_frame_branch(backbone)
     config = BridgeConfig(frames=FRAMES, frame_channels=frames.channels)
     model = Sdcl(frames, branch, bridge=Bridge(config)).eval()
     chip = as_model(from_snntorch(branch, spikes))

@@ -26,7 +26,7 @@ from sdcl_neuro.demo.cutting import cut_clip
 from sdcl_neuro.demo.settings import CLIP
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.files import write_json
-from sdcl_neuro.hybrid.frame_branch import frame_branch, load_weights, normalise
+from sdcl_neuro.hybrid.frame_branch import load_weights, make_frame_branch, normalise
 from sdcl_neuro.hybrid.frame_branch.onnx_weights import convert_onnx
 from sdcl_neuro.hybrid.sdcl_checkpoint import save_sdcl
 from sdcl_neuro.reid.configuration import build_model, clip_format, load_configuration
@@ -116,7 +116,7 @@ def colours(tracklets: Sequence[Tracklet]) -> NDArray[np.float64]:
 
 def osnet(tracklets: Sequence[Tracklet], weights: Path) -> NDArray[np.float32]:
     """The pretrained network's maps, averaged over places and frames; nothing is trained."""
-    network = frame_branch(OSNET)
+    network = make_frame_branch(OSNET)
     load_weights(network, weights)
     network.eval()
     with torch.inference_mode():

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sdcl_neuro.extras import attach
 
 if TYPE_CHECKING:
+    from .backends.sanafe.backend import simulate as simulate_sanafe  # noqa: F401
+    from .bundle.writer import Bundle as Bundle
     from .bundle.writer import to_bundle as to_bundle
     from .event_side import event_backend as event_backend
     from .event_side import load_hybrid as load_hybrid
+    from .lowering.graph.nodes import FloatGraph as FloatGraph
+    from .model import Model as Model
+    from .parity.certificate import Certificate as Certificate
+    from .parity.verify import RandomInput as RandomInput
     from .quantisation.checked import quantize as quantize
     from .quantisation.effect import QuantizationWarning as QuantizationWarning
+    from .quantisation.report import QuantizationReport as QuantizationReport
     from .quantisation.report import quantization_report as quantization_report
     from .sources.nir.graph import from_nir as from_nir
+    from .sources.nir.reference import reference_run as reference_run
     from .sources.snntorch.deployable import make_deployable as make_deployable
     from .sources.snntorch.quantisation_aware import prepare_quantization as prepare_quantization
     from .sources.snntorch.source import from_snntorch as from_snntorch
@@ -22,10 +31,20 @@ if TYPE_CHECKING:
     from .targets.nir.writer import to_nir as to_nir
     from .targets.onnx_event.writer import to_onnx as to_onnx
     from .targets.verilog.writer import to_verilog as to_verilog
+    from .targets.written import Written as Written
 
 # Name: module. The verbs of the Python interface; no module may have a verb's name, since
 # importing it would put the module in the verb's place.
-_LAZY = {
+_PUBLIC = {
+    "reference_run": "sources.nir.reference",
+    "Bundle": "bundle.writer",
+    "Certificate": "parity.certificate",
+    "FloatGraph": "lowering.graph.nodes",
+    "Model": "model",
+    "QuantizationReport": "quantisation.report",
+    "RandomInput": "parity.verify",
+    "simulate_sanafe": "backends.sanafe.backend:simulate",
+    "Written": "targets.written",
     "event_backend": "event_side",
     "from_netx": "targets.netx.file",
     "from_nir": "sources.nir.graph",
@@ -44,14 +63,5 @@ _LAZY = {
     "to_verilog": "targets.verilog.writer",
 }
 
-__all__ = list(_LAZY)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ = list(_PUBLIC)
+__getattr__, __dir__ = attach(__name__, _PUBLIC)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import kind_of, public
+from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spike_file import SpikesLike, check_spikes
 from sdcl_neuro.profiling import profile as profile_network
 
 from .model import ModelLike, as_model
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
-    from sdcl_neuro.network.record import Record
     from sdcl_neuro.profiling import Profile
     from sdcl_neuro.profiling.api import Hardware
     from sdcl_neuro.profiling.simulated import Simulated
@@ -28,41 +27,39 @@ SIMULATORS = {"sanafe": "backends.sanafe.simulated:simulated"}
 """Simulator to the function that returns its figures of every step."""
 
 
-class ProfileOptions(TypedDict, total=False):
-    """Keywords of `sdcl_neuro.profiling.profile`, which describes them."""
-
-    hw: Hardware | Sequence[Hardware]
-    record: Record | None
-    step_us: float | None
-    host_us: float | None
-    rate_hz: float | None
-    device: str
-    simulated: Simulated | None
-
-
+@public
 def profile(
     model: ModelLike,
     spikes: SpikesLike | None = None,
     *,
+    hw: Hardware | Sequence[Hardware] = ("loihi1", "loihi2"),
+    record: Record | None = None,
+    step_us: float | None = None,
+    host_us: float | None = None,
+    rate_hz: float | None = None,
+    device: str = "cpu",
     dt: float | None = None,
     writer: str | None = None,
     simulate: str | None = None,
     sanafe: str | Path | None = None,
-    **options: Unpack[ProfileOptions],
 ) -> Profile:
     """Count what a network does on spikes, and model what that costs.
 
     Args:
         model: a network, a snnTorch module, what `load` returned, or the path of a model; its
             chip integers are profiled.
-        spikes: uint8 ``[T, B, *input_shape]``, or the path of a spike file; not needed beside a
+        spikes: uint8 ``[T, B, *input_shape]``, or the path of a spike file; not needed with a
             record.
-        dt, writer: step and writer of a ``.nir``; see `conversion.from_nir`.
+        hw: targets: names as in ``sdcl-neuro hw list``, paths of TOML files, or profiles.
+        record: of an earlier run on these spikes; None runs the engine.
+        step_us: time of one step in microseconds, if it is known; None models it.
+        host_us: what the host adds to every step in microseconds, if it is known.
+        rate_hz: inferences (samples) a second, for the mean power; None leaves that out.
+        device: where the engine runs, as torch names it.
+        dt, writer: step in seconds and writer of a ``.nir``; see `conversion.from_nir`.
         simulate: another simulator whose times, energies and messages of every step are shown with
             the model's: ``sanafe``, which simulates Loihi 1 (``loihi1`` among the targets).
         sanafe: the Python interpreter that has SANA-FE; None looks for one.
-        options: targets ``hw`` (names as in ``sdcl-neuro hw list``), a ``record`` of an earlier
-            run, times of a step, the ``device``; see `sdcl_neuro.profiling.profile`.
 
     Returns:
         The profile, which prints itself; ``to_json()`` and ``to_html()`` write it.
@@ -72,14 +69,44 @@ def profile(
             unknown simulator, or a simulator without its chip among the targets.
         NetworkRefused: the simulator cannot hold the network.
         EnvironmentFault: the simulator is not installed.
+
+    Examples:
+        >>> from sdcl_neuro import profile
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> costs = profile(net, random_spikes(net, 0), hw="loihi2")
+        >>> list(costs.targets)
+        ['loihi2']
     """
+    _check_kinds(spikes, record)
     values = None if spikes is None else check_spikes(spikes)
     sample = None if values is None else np.asarray(values)
     found = as_model(model, sample=sample, dt=dt, writer=writer)
     net = found.need_integer()
+    simulated = None
     if simulate is not None:
-        options["simulated"] = _simulator(simulate)(net, values, sanafe=sanafe)
-    return profile_network(found, values, **options)
+        simulated = _simulator(simulate)(net, values, sanafe=sanafe)
+    return profile_network(
+        found,
+        values,
+        hw=hw,
+        record=record,
+        step_us=step_us,
+        host_us=host_us,
+        rate_hz=rate_hz,
+        device=device,
+        simulated=simulated,
+    )
+
+
+def _check_kinds(spikes: object, record: object) -> None:
+    """Refuse a record in the place of the spikes, and anything else in the place of a record."""
+    if isinstance(spikes, Record):
+        hint = "name it: profile(model, record=record)"
+        raise InputError("expected spikes, got a Record", where="profile", hint=hint)
+    if record is not None and not isinstance(record, Record):
+        hint = "give what run returned, or the spikes alone"
+        raise InputError(f"expected a Record, got {kind_of(record)}", where="record", hint=hint)
 
 
 def _simulator(name: str) -> Callable[..., Simulated]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import need_path, public
 
 from .backends.table import BASE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .model import Model, ModelLike
 
 
+@public
 def event_backend(model: ModelLike, name: str = BASE, *, device: str = "cpu") -> EventBackend:
     """Return the event branch on a backend, as `sdcl_neuro.hybrid.infer` takes it.
 
@@ -30,8 +33,20 @@ def event_backend(model: ModelLike, name: str = BASE, *, device: str = "cpu") ->
         name: of the backend.
         device: of the backend.
 
+    Returns:
+        A function from spikes ``[T, B, 2, H, W]`` to the record of the run.
+
     Raises:
         InputError: a model or a name that cannot be used.
+
+    Examples:
+        >>> from sdcl_neuro import conversion
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> backend = conversion.event_backend(net, "loihi")
+        >>> record = backend(random_spikes(net, 0))
+        >>> record.backend
+        'loihi'
     """
     from .backends.run import run
     from .backends.table import find_backend
@@ -48,11 +63,15 @@ def event_backend(model: ModelLike, name: str = BASE, *, device: str = "cpu") ->
     return backend
 
 
+@public
 def load_hybrid(folder: Path | str) -> tuple[SdclCheckpoint, Model]:
     """Read a checkpoint's dense side, and its event branch in the chip's integers.
 
     Args:
         folder: of a whole SDCL, as training saves it.
+
+    Returns:
+        The dense side, and the event branch as a model that `event_backend` takes.
 
     Raises:
         InputError: no whole SDCL, or one whose event branch was trained in float only.
@@ -62,7 +81,7 @@ def load_hybrid(folder: Path | str) -> tuple[SdclCheckpoint, Model]:
 
     from .model import load_model
 
-    folder = Path(folder)
+    folder = need_path(folder, "load_hybrid", "give the folder of a whole SDCL")
     if folder.is_dir() and not is_sdcl_checkpoint(folder) and (folder / DOCUMENT).is_file():
         raise InputError(
             "an event branch alone, without the frame branch and the bridge",

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 from sdcl_neuro.errors import InputError, spelled
+from sdcl_neuro.network.arguments import kind_of, need_path, public
 from sdcl_neuro.network.notes import ASSUMED, Note, notes_of
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork, Shape
 from sdcl_neuro.network.spec_convert import dequantize
+from sdcl_neuro.network.spike_file import SpikesLike
 from sdcl_neuro.network.step import Step, step_of
 
 from .lowering.graph.nodes import FloatGraph
@@ -20,6 +22,8 @@ from .quantisation.rounding import quantize
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from .sources.nir.memory import NirGraphLike
 
 _WEIGHTS = (
     "a torch file holds weights, not a network: build the module in Python, load the weights, then "
@@ -131,10 +135,11 @@ class Model:
         return dequantize(self.need_integer())
 
 
+@public
 def load_model(
     path: Path | str,
     *,
-    approximate: object = None,
+    approximate: SpikesLike | None = None,
     dt: float | None = None,
     writer: str | None = None,
     input_shape: Shape | None = None,
@@ -152,11 +157,28 @@ def load_model(
         skip_input: start behind a ``.net``'s input neurons; see `conversion.from_netx`.
         sample_shape: shape of one step of the spikes at hand; taken where the file states none.
 
+    Returns:
+        The model, with its float description, its chip integers, or both; prints itself.
+
     Raises:
         InputError: if it is none of these, or damaged; a step or writer for anything but a
             ``.nir``; none for a ``.nir`` that needs one.
+
+    Examples:
+        >>> from sdcl_neuro import conversion
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> _ = conversion.to_netx(net, "model.net")
+        >>> from sdcl_neuro import load
+        >>> load("model.net").integer == net
+        True
     """
-    path = Path(path)
+    hint = "give the path of a checkpoint folder, .nir or .net"
+    if isinstance(path, IntNetwork | FloatNetwork | FloatGraph) or is_module(path):
+        hint = "it is a network already: use it as it is"
+    elif isinstance(path, Mapping):
+        hint = _WEIGHTS
+    path = need_path(path, "load", hint)
     if path.suffix != ".nir" or path.is_dir():
         _no_step(dt, writer, str(path))
     if path.suffix != ".net" or path.is_dir():
@@ -212,12 +234,15 @@ def _from_checkpoint(path: Path) -> Model:
     return _with_integers(floating, path, trained=checkpoint.stage == "int")
 
 
-ModelLike: TypeAlias = "Model | FloatNetwork | IntNetwork | FloatGraph | nn.Module | str | Path"
-"""A network in any form that a verb takes."""
+ModelLike: TypeAlias = (
+    "Model | FloatNetwork | IntNetwork | FloatGraph | nn.Module | NirGraphLike | str | Path"
+)
+"""A network in any form that a verb takes: what `load` returned, a description in float or
+integers, a graph, a torch module, a ``nir.NIRGraph``, or a path."""
 
 
 def as_model(
-    thing: object,
+    model: ModelLike,
     *,
     sample: Tensor | NDArray[Any] | None = None,
     dt: float | None = None,
@@ -228,7 +253,7 @@ def as_model(
     """Take a model in any of its forms.
 
     Args:
-        thing: a `Model`, an integer or float network, a path, a ``nir.NIRGraph``, or a
+        model: a `Model`, an integer or float network, a path, a ``nir.NIRGraph``, or a
             ``nn.Module``.
         sample: one input ``[T, B, ...]``, which a module needs.
         dt, writer, input_shape, skip_input: as for `load_model`.
@@ -236,43 +261,51 @@ def as_model(
     Raises:
         InputError: for anything else, a module without a sample, or as `load_model` does.
     """
-    if isinstance(thing, str | Path):
+    if isinstance(model, str | Path):
         return load_model(
-            thing,
+            model,
             dt=dt,
             writer=writer,
             input_shape=input_shape,
             skip_input=skip_input,
             sample_shape=None if sample is None else tuple(sample.shape[2:]),
         )
-    _no_shape(input_shape, skip_input, f"a {type(thing).__name__}")
-    if type(thing).__name__ == "NIRGraph":
+    _no_shape(input_shape, skip_input, f"a {type(model).__name__}")
+    if type(model).__name__ == "NIRGraph":
         from .sources.nir.graph import from_nir
 
-        return _read(from_nir(thing, dt=dt, writer=writer), None)
-    _no_step(dt, writer, f"a {type(thing).__name__}")
-    if isinstance(thing, Model):
-        return thing
-    if isinstance(thing, IntNetwork):
-        return Model(integer=thing)
-    if isinstance(thing, FloatNetwork | FloatGraph):
-        return _with_integers(thing, None, trained=True)
-    if not is_module(thing):
-        first = "the model comes first, the spikes second" if hasattr(thing, "shape") else (
-            "give a path, a network, a torch module or what load returned"
-        )  # fmt: skip
+        return _read(from_nir(cast("NirGraphLike", model), dt=dt, writer=writer), None)
+    _no_step(dt, writer, f"a {type(model).__name__}")
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, IntNetwork):
+        return Model(integer=model)
+    if isinstance(model, FloatNetwork | FloatGraph):
+        return _with_integers(model, None, trained=True)
+    if not is_module(model):
         raise InputError(
-            f"expected a model, got a {type(thing).__name__}", where="model", hint=first
+            f"expected a model, got {kind_of(model)}", where="model", hint=_first_hint(model)
         )
     if sample is None:
         raise InputError(
-            f"a {type(thing).__name__} does not know its input's size",
+            f"a {type(model).__name__} does not know its input's size",
             where="model",
             hint="give spikes, or conversion.from_snntorch(module, sample)",
         )
     from .sources.snntorch.source import from_snntorch
 
-    return _with_integers(from_snntorch(thing, sample), None, trained=True)
+    return _with_integers(from_snntorch(model, sample), None, trained=True)
+
+
+def _first_hint(model: object) -> str:
+    """What leads on from something that is given as a model and is none."""
+    if isinstance(model, type):
+        return f"make an instance of it: {model.__name__}()"
+    if hasattr(model, "shape"):
+        return "the model comes first, the spikes second"
+    if isinstance(model, Mapping):
+        return "these are weights: build the module and call module.load_state_dict(weights)"
+    return "give a path, a network, a torch module or what load returned"
 
 
 def is_module(thing: object) -> TypeGuard[nn.Module]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.errors import InputError, NetworkRefused, Refusal, spelled
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal, hint_json, spelled
 from sdcl_neuro.files import write_json
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit, fit
@@ -121,7 +121,7 @@ class Transfer:
             "rounded": [dict(entry) for entry in self.rounded],
             "approximate": [dict(entry) for entry in self.approximated],
             "refused": [
-                {"where": reason.where, "what": reason.what, "mend": reason.hint}
+                {"where": reason.where, "what": reason.what, **hint_json(reason.hint)}
                 for reason in self.refused
             ],
             "measured": None if self.measured is None else self.measured.to_dict(),

@@ -1,32 +1,71 @@
-"""SDCL's event branch on neuromorphic hardware, spike for spike, beside its dense frame branch.
+"""Deploy spiking networks to neuromorphic hardware, spike for spike, with proof and costs.
 
-The names below are imported on first use, so that ``import sdcl_neuro`` stays light.
+The door; each name is imported on first use::
+
+    load(path)                  a checkpoint folder, .nir or .net, as a model
+    conversion.from_snntorch    a torch module, described in float
+    conversion.quantize         in the chip's integers
+    conversion.to_netx          a Lava-DL file for Loihi (and to_nir, to_onnx, to_c, to_verilog)
+    run(model, spikes)          spikes of every layer, on any backend: a Record
+    verify(model, spikes)       backends compared, spike for spike: a Certificate
+    profile(model, spikes)      energy and time on every chip, as intervals: a Profile
+
+A model is a path, a network, a torch module or what `load` returned; spikes are uint8
+``[T, B, N]`` or ``[T, B, C, H, W]``, an array, a tensor or a spike file. Errors are `InputError`,
+`NetworkRefused`, `CheckFailed` and `EnvironmentFault`, each with what, where and a hint.
+
+    >>> import numpy as np
+    >>> from sdcl_neuro import profile, run, verify
+    >>> from sdcl_neuro.testing import random_network
+    >>> chip = random_network(0)
+    >>> spikes = np.ones((8, 1, *chip.input_shape), np.uint8)
+    >>> record = run(chip, spikes)
+    >>> sorted(record.spikes) == list(range(len(chip.layers)))
+    True
+    >>> verify(chip, spikes, against=["snntorch-int"], cache=False).holds
+    True
+    >>> sorted(profile(chip, record=record).targets)
+    ['loihi1', 'loihi2']
+
+Rooms below: `events`, `hybrid`, `hardware`, `network`, `snn`, and the laboratory `reid`.
 """
 
 from __future__ import annotations
 
 import time
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from . import _moved
+from .extras import attach
 
 if TYPE_CHECKING:
     from sdcl_neuro import conversion as conversion
+    from sdcl_neuro import events as events
+    from sdcl_neuro import hardware as hardware
+    from sdcl_neuro import hybrid as hybrid
+    from sdcl_neuro import network as network
+    from sdcl_neuro import reid as reid
+    from sdcl_neuro import snn as snn
     from sdcl_neuro.conversion.backends.run import run as run
     from sdcl_neuro.conversion.costs import profile as profile
-    from sdcl_neuro.conversion.model import load_model
+    from sdcl_neuro.conversion.model import Model as Model
+    from sdcl_neuro.conversion.model import ModelLike as ModelLike
+    from sdcl_neuro.conversion.model import load_model as load  # noqa: F401
+    from sdcl_neuro.conversion.parity.certificate import Certificate as Certificate
     from sdcl_neuro.conversion.parity.verify import verify as verify
-    from sdcl_neuro.errors import CheckFailed as CheckFailed
-    from sdcl_neuro.errors import EnvironmentFault as EnvironmentFault
-    from sdcl_neuro.errors import InputError as InputError
-    from sdcl_neuro.errors import NetworkRefused as NetworkRefused
-    from sdcl_neuro.errors import SdclNeuroError as SdclNeuroError
+    from sdcl_neuro.network.random_input import RandomInput as RandomInput
     from sdcl_neuro.network.record import Record as Record
     from sdcl_neuro.network.spec import FloatNetwork as FloatNetwork
     from sdcl_neuro.network.spec import IntNetwork as IntNetwork
+    from sdcl_neuro.network.spike_file import SpikesLike as SpikesLike
+    from sdcl_neuro.profiling.result import Profile as Profile
 
-    load = load_model
-
-from . import _moved
+    from .errors import CheckFailed as CheckFailed
+    from .errors import EnvironmentFault as EnvironmentFault
+    from .errors import InputError as InputError
+    from .errors import NetworkRefused as NetworkRefused
+    from .errors import SdclNeuroError as SdclNeuroError
+    from .errors import SuspiciousInput as SuspiciousInput
 
 __version__ = "0.1.0"
 LOADED_AT = time.time()
@@ -35,29 +74,29 @@ differ from the code that runs."""
 
 _moved.install()
 
-_ERRORS = ("SdclNeuroError", "InputError", "NetworkRefused", "CheckFailed", "EnvironmentFault")
-_LAZY = {
-    "load": ("sdcl_neuro.conversion.model", "load_model"),
-    "run": ("sdcl_neuro.conversion.backends.run", "run"),
-    "verify": ("sdcl_neuro.conversion.parity.verify", "verify"),
-    "profile": ("sdcl_neuro.conversion.costs", "profile"),
-    "conversion": ("sdcl_neuro.conversion", None),
-    "FloatNetwork": ("sdcl_neuro.network.spec", "FloatNetwork"),
-    "IntNetwork": ("sdcl_neuro.network.spec", "IntNetwork"),
-    "Record": ("sdcl_neuro.network.record", "Record"),
-    **{name: ("sdcl_neuro.errors", name) for name in _ERRORS},
+_PUBLIC = {
+    "load": "conversion.model:load_model",
+    "run": "conversion.backends.run",
+    "verify": "conversion.parity.verify",
+    "profile": "conversion.costs",
+    "conversion": "conversion",
+    "Model": "conversion.model",
+    "ModelLike": "conversion.model",
+    "SpikesLike": "network.spike_file",
+    "RandomInput": "network.random_input",
+    "FloatNetwork": "network.spec",
+    "IntNetwork": "network.spec",
+    "Record": "network.record",
+    "Certificate": "conversion.parity.certificate",
+    "Profile": "profiling.result",
+    **{room: room for room in ("events", "hardware", "hybrid", "network", "snn", "reid")},
+    "SdclNeuroError": "errors",
+    "InputError": "errors",
+    "NetworkRefused": "errors",
+    "CheckFailed": "errors",
+    "EnvironmentFault": "errors",
+    "SuspiciousInput": "errors",
 }
 
-__all__ = ["__version__", *_LAZY]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module_name, attribute = _LAZY[name]
-    module = import_module(module_name)
-    return module if attribute is None else getattr(module, attribute)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ = ["__version__", *_PUBLIC]
+__getattr__, __dir__ = attach(__name__, _PUBLIC)

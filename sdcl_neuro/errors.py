@@ -32,6 +32,11 @@ def spelled(*, python: str, command: str) -> str:
 _RENAMED = "'mend' of an error is now called 'hint'; the old name goes with the next release"
 
 
+def hint_json(hint: str) -> dict[str, str]:
+    """Return a hint as JSON files have it: as ``hint``, and for one release as ``mend``, too."""
+    return {"hint": hint, "mend": hint}
+
+
 class SdclNeuroError(Exception):
     """Base of every error a user may see.
 

@@ -1,4 +1,6 @@
-"""Optional libraries: the extra that brings each, and one answer where one is missing.
+"""What is imported only where it is used: optional libraries, and names of our own packages.
+
+For libraries: the extra that brings each, and one answer where one is missing.
 
 ``pip install sdcl-neuro`` brings what deployment needs. What more a verb can use is listed in
 `ROWS` and fetched through `need`, which imports it or names the command that installs it.
@@ -9,12 +11,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from .errors import EnvironmentFault
 
@@ -161,3 +164,36 @@ def require_extra(extra: str, purpose: str) -> None:
 
 def _row(module: str) -> Library | None:
     return LIBRARIES.get(module.partition(".")[0])
+
+
+def attach(
+    package: str, members: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return a package's ``__getattr__`` and ``__dir__``.
+
+    The package imports the same names under ``if TYPE_CHECKING:``, for type checkers and editors; a
+    test compares the two.
+
+    Args:
+        package: name of the package, its ``__name__``.
+        members: public name to the module that holds it, relative to the package, with ``:name``
+            where it has another name there. A module that is public itself stands for itself:
+            ``{"conversion": "conversion"}``.
+    """
+
+    def found(name: str) -> Any:
+        if name not in members:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module_name, _, attribute = members[name].partition(":")
+        module = import_module(f"{package}.{module_name}")
+        return module if members[name] == name else getattr(module, attribute or name)
+
+    def names() -> list[str]:
+        loaded = vars(sys.modules[package])
+        return sorted({*members, *loaded.get("__all__", ()), *_dunders(loaded)})
+
+    return found, names
+
+
+def _dunders(loaded: Mapping[str, Any]) -> list[str]:
+    return [name for name in loaded if name.startswith("__") and name.endswith("__")]

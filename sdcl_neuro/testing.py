@@ -24,6 +24,8 @@ from sdcl_neuro.network.fixed_point import (
 )
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron, Shape
 
+__all__ = ["KINDS", "random_network", "random_spikes"]
+
 NetworkKind = Literal["any", "conv", "dense", "dense_rec", "delay"]
 KINDS: tuple[NetworkKind, ...] = ("any", "conv", "dense", "dense_rec", "delay")
 

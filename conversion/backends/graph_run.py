@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,9 @@ from numpy.typing import NDArray
 from sdcl_neuro.engine.check import check_input
 from sdcl_neuro.engine.readout import membranes
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import check_indices
 from sdcl_neuro.network.fixed_point import STATE_LIMIT, STATE_SHIFT, decay_towards_zero
+from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
@@ -47,7 +48,7 @@ def run_graph(
     if backend == FLOAT and model.graph is not None:
         return _run_float(model.graph, spikes, layers=layers, device=device)
     account = _account(model)
-    kept = _kept(layers, len(account.layers))
+    kept = check_indices(layers, len(account.layers))
     needed = {layer for k in kept for layer in account.layers[k].layers}
     record = run_chain(
         model,
@@ -129,16 +130,6 @@ def pack(account: Account, spikes: Any, net: IntNetwork) -> NDArray[np.uint8]:
     return account.pack(split_inputs(shapes, spikes, message_bits=net.message_bits))
 
 
-def _kept(layers: Sequence[int] | None, count: int) -> tuple[int, ...]:
-    if layers is None:
-        return tuple(range(count))
-    for index in layers:
-        if not 0 <= index < count:
-            hint = f"use 0 to {count - 1}"
-            raise InputError(f"there is no layer {index}", where="layers", hint=hint)
-    return tuple(sorted({int(index) for index in layers}))
-
-
 def _readout(
     net: IntNetwork, tensor: Tensor, packed: NDArray[np.uint8], record: Record
 ) -> tuple[NDArray[np.int64], int]:
@@ -173,7 +164,7 @@ def _run_float(
 
     place = named_device(device)
     given = take_inputs(graph, spikes)
-    kept = _kept(layers, len(graph.populations))
+    kept = check_indices(layers, len(graph.populations))
     names = [node.name for node in graph.populations]
     inputs = {name: torch.from_numpy(v).float().to(place) for name, v in given.items()}
     found: dict[int, NDArray[np.uint8]] = {}
@@ -196,7 +187,7 @@ def _run_float(
         input_shape=first,
         spikes=found,
         elapsed_s=time.perf_counter() - begin,
-        versions={name: version(name) for name in ("snntorch", "torch")},
+        versions=versions_of("snntorch", "torch"),
         readouts=values,
         readout_units=dict.fromkeys(values, 1.0),
     )

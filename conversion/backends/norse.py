@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.errors import NetworkRefused, Refusal
 from sdcl_neuro.extras import need, require
+from sdcl_neuro.network.arguments import check_indices
+from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
 from sdcl_neuro.network.spec_convert import dequantize
-from sdcl_neuro.network.spike_file import check_spikes
+from sdcl_neuro.network.spike_file import Spikes, check_input
 
 from ..targets.nir.forms import DEFAULT_STEP_S
 from ..targets.nir.writer import build_graph
@@ -51,7 +52,7 @@ def run(
 
     net, place = float_network(model), named_device(device)
     array = _checked(net, spikes)
-    wanted = _wanted(net, layers)
+    wanted = check_indices(layers, len(net.layers))
     module = _moved(import_network(net), place)
     steps, samples = array.shape[:2]
     kept = {
@@ -67,7 +68,16 @@ def run(
                 target[step] = state.cache[f"neurons_{index}"].to("cpu", torch.uint8).numpy()
     wait_for(place)
     elapsed = time.perf_counter() - started
-    return Record("norse", steps, samples, net.input_shape, kept, (), elapsed, _versions())
+    return Record(
+        "norse",
+        steps,
+        samples,
+        net.input_shape,
+        kept,
+        (),
+        elapsed,
+        versions_of("norse", "nir", "nirtorch", "torch"),
+    )
 
 
 def _moved(module: Any, place: Any) -> Any:
@@ -135,34 +145,6 @@ def float_network(model: Any) -> FloatNetwork:
     return net
 
 
-def _checked(net: FloatNetwork, spikes: object) -> NDArray[np.uint8]:
-    values = check_spikes(spikes)
-    if values.shape[2:] != tuple(net.input_shape):
-        raise InputError(
-            f"spikes of shape {list(values.shape)} for a network that takes "
-            f"[T, B, {', '.join(map(str, net.input_shape))}]",
-            where="spikes",
-            hint="encode them for this network",
-        )
-    largest = max(1, 2 ** int(net.meta.get("message_bits", 0)) - 1)
-    if int(values.max()) > largest:
-        raise InputError(
-            f"a count of {int(values.max())} where the network takes at most {largest}",
-            where="spikes",
-            hint="make the spikes binary, or set the network's message_bits",
-        )
-    return values
-
-
-def _wanted(net: FloatNetwork, layers: Sequence[int] | None) -> list[int]:
-    wanted = list(range(len(net.layers))) if layers is None else [int(index) for index in layers]
-    for index in wanted:
-        if not 0 <= index < len(net.layers):
-            raise InputError(f"there is no layer {index}", hint=f"use 0 to {len(net.layers) - 1}")
-    return wanted
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("norse", "nir", "nirtorch", "torch")}
+def _checked(net: FloatNetwork, spikes: object) -> Spikes:
+    bits = int(net.meta.get("message_bits", 0))
+    return check_input(spikes, net.input_shape, message_bits=bits)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sdcl_neuro import __version__
 from sdcl_neuro.engine.check import check_input, check_layers, check_network
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
@@ -74,5 +73,5 @@ def run(
             for place, index in enumerate(keep)
         },
         elapsed_s=elapsed_s,
-        versions={"sdcl-neuro": __version__} | {name: version(name) for name in NEEDED},
+        versions=versions_of("sdcl-neuro", *NEEDED),
     )

@@ -5,17 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError, SuspiciousInput
 from sdcl_neuro.network.activity import count_activity
+from sdcl_neuro.network.arguments import kind_of, public
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spike_file import check_spikes
 
 from .table import BACKENDS, BASE, Backend, find_backend
+
+OptionValue: TypeAlias = str | float | Path | Sequence[str] | None
+"""What an option of a backend may be."""
 
 if TYPE_CHECKING:
     from sdcl_neuro.network.spike_file import SpikesLike
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from ..model import ModelLike
 
 
+@public
 def run(
     model: ModelLike,
     spikes: SpikesLike | Mapping[str, SpikesLike],
@@ -32,7 +39,7 @@ def run(
     device: str = "cpu",
     dt: float | None = None,
     writer: str | None = None,
-    **options: Any,
+    **options: OptionValue,
 ) -> Record:
     """Run a network on spikes.
 
@@ -50,14 +57,25 @@ def run(
         The record; its activity is counted wherever the spikes of all layers are known. Of a
         graph, spikes and read-outs are those of its own layers, and the activity is that of the
         chain's, which the chip has to bear.
+
+    Raises:
+        InputError: an unknown backend, option or layer, or spikes or a network that cannot be used.
+        EnvironmentFault: the backend is not installed, or failed.
+
+    Examples:
+        >>> from sdcl_neuro import run
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> record = run(net, random_spikes(net, 0), layers=[0])
+        >>> record.spikes[0].shape[2:] == net.layers[0].out_shape  # [T, B, *out_shape]
+        True
     """
     from ..model import as_model
     from .graph_found import graph_model
 
     if hasattr(model, "ndim"):
-        kind = type(model).__name__
         hint = "the model comes first, the spikes second"
-        raise InputError(f"expected a model, got a {kind}", where="run", hint=hint)
+        raise InputError(f"expected a model, got {kind_of(model)}", where="run", hint=hint)
     row = find_backend(backend)
     _check_options(row, options)
     function = row.load()
@@ -122,15 +140,18 @@ def _exchanged(spikes: NDArray[np.uint8]) -> bool:
     return in_samples > 0.05 and in_samples > _DOUBTED * in_time
 
 
-def _check_options(row: Backend, options: dict[str, Any]) -> None:
+def _check_options(row: Backend, options: Mapping[str, OptionValue]) -> None:
     """Refuse an option that this backend does not have."""
     for name in options:
         if name not in row.options:
             others = [other.name for other in BACKENDS.values() if name in other.options]
             what = f"option {name!r} is not one of the backend {row.name!r}"
-            if others:
+            known = ("backend", "layers", "device", "dt", "writer", *row.options)
+            near = get_close_matches(name, known, n=1)
+            if near:
+                hint = f"did you mean {near[0]}?"
+            elif others:
                 hint = f"leave it out, or run on {' or '.join(others)}"
             else:
-                known = ", ".join(("layers", "device", *row.options))
-                hint = f"give only {known}"
+                hint = f"give only {', '.join(known)}"
             raise InputError(what, hint=hint)

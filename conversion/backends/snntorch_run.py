@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from math import prod
 
 import numpy as np
@@ -18,9 +17,12 @@ from torch import Tensor
 from sdcl_neuro.devices import full_float32, named_device, wait_for
 from sdcl_neuro.engine.check import check_input, check_network
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network import spike_file
+from sdcl_neuro.network.arguments import check_indices
+from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
-from sdcl_neuro.network.spike_file import Spikes, check_spikes
+from sdcl_neuro.network.spike_file import Spikes
 
 from ..layer_modules import float_layer, integer_layer
 from ..model import Model
@@ -80,7 +82,7 @@ def _run(
     device: torch.device,
     backend: str,
 ) -> Record:
-    keep = _kept(layers, len(net.layers))
+    keep = check_indices(layers, len(net.layers))
     steps, samples = values.shape[:2]
     kept = {k: np.empty((steps, samples, *net.layers[k].out_shape), np.uint8) for k in keep}
     widest = max(prod(shape) for shape in (net.input_shape, *(la.out_shape for la in net.layers)))
@@ -104,7 +106,7 @@ def _run(
         input_shape=tuple(net.input_shape),
         spikes=kept,
         elapsed_s=elapsed,
-        versions={name: version(name) for name in ("snntorch", "torch")},
+        versions=versions_of("snntorch", "torch"),
     )
 
 
@@ -113,31 +115,8 @@ def _array(spikes: Tensor) -> NDArray[np.uint8]:
     return array
 
 
-def _kept(layers: Sequence[int] | None, count: int) -> tuple[int, ...]:
-    if layers is None:
-        return tuple(range(count))
-    for index in layers:
-        if not 0 <= index < count:
-            raise InputError(f"no layer {index}", where="layers", hint=f"use 0 to {count - 1}")
-    return tuple(sorted({int(index) for index in layers}))
-
-
 def _checked(net: FloatNetwork, spikes: object) -> Spikes:
-    values = check_spikes(spikes)
     if not net.layers:
         raise InputError("the network has no layers", hint="give at least one")
-    if values.shape[2:] != tuple(net.input_shape):
-        raise InputError(
-            f"spikes of shape {list(values.shape)} for a network that takes "
-            f"[T, B, {', '.join(map(str, net.input_shape))}]",
-            where="spikes",
-            hint="encode them for this network",
-        )
     bits = int(net.meta.get("message_bits", 0))
-    if int(values.max()) > max(1, 2**bits - 1):
-        raise InputError(
-            f"a count of {int(values.max())} where the network takes at most {max(1, 2**bits - 1)}",
-            where="spikes",
-            hint="make the spikes binary, or set the network's message_bits",
-        )
-    return values
+    return spike_file.check_input(spikes, net.input_shape, message_bits=bits)

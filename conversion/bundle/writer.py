@@ -17,13 +17,14 @@ import numpy as np
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
+from sdcl_neuro.network.arguments import need_path, public
 from sdcl_neuro.network.identity import array_sha256, network_sha256, versions
 from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, notes_of
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import check_spikes, write_spikes
+from sdcl_neuro.network.spike_file import SpikesLike, check_spikes, write_spikes
 
 from ..backends.lava.backend import clears, needs_fresh_network
-from ..model import Model, as_model
+from ..model import ModelLike, as_model
 from ..parity.verify import RandomInput
 from ..targets.netx.file import from_netx, to_netx
 from ..targets.netx.input_neurons import drive
@@ -62,25 +63,43 @@ class Bundle:
         return "\n".join(lines)
 
 
+@public
 def to_bundle(
-    thing: Any, spikes: object = None, folder: Path | str = "bundle", *, name: str = "network.net"
+    model: ModelLike,
+    spikes: SpikesLike | RandomInput | None = None,
+    folder: Path | str = "bundle",
+    *,
+    name: str = "network.net",
 ) -> Bundle:
     """Write a bundle; the whole folder appears, or none.
 
     Args:
-        thing: an integer network, a model that has one, or the path of either.
+        model: an integer network, a model that has one, or the path of either.
         spikes: uint8 ``[T, B, *input_shape]``; a `RandomInput`; None draws its defaults.
         folder: where to; an older bundle there is replaced, anything else is not.
         name: of the network's file in it.
 
+    Returns:
+        The folder, what its manifest says, and the manifest's SHA-256; prints itself.
+
     Raises:
         NetworkRefused: the network could not run exactly in Lava.
         InputError: no chip integers are known, the spikes do not fit, `folder` is taken.
+
+    Examples:
+        >>> from sdcl_neuro import conversion
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> bundle = conversion.to_bundle(net, random_spikes(net, 0), "bundle")
+        >>> sorted(path.name for path in bundle.folder.iterdir())
+        ['expected.npz', 'input.npz', 'manifest.json', 'network.net', 'run_on_loihi.py']
     """
-    folder = Path(folder)
+    folder = need_path(folder, "to_bundle", "name a folder")
     check_bundle_folder(folder)
-    model = thing if isinstance(thing, Model) else as_model(thing)
-    net = model.need_integer()
+    given = RandomInput() if spikes is None else spikes
+    sample = None if isinstance(given, RandomInput) else check_spikes(given)
+    found = as_model(model, sample=sample)
+    net = found.need_integer()
     if drive(net) is not None:
         raise NetworkRefused(
             [
@@ -90,9 +109,8 @@ def to_bundle(
                     "bundle what lies behind them: skip_input=True, or --skip-input",
                 )
             ],
-            where=model.where,
+            where=found.where,
         )
-    given = RandomInput() if spikes is None else spikes
     random = isinstance(given, RandomInput)
     values = given.draw(net.input_shape) if isinstance(given, RandomInput) else check_spikes(given)
     record = run_network(net, values)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.display import table_html
 from sdcl_neuro.network.notes import Note
 
 SCHEMA = {"name": "sdcl_neuro.certificate", "version": 2}
@@ -169,6 +170,23 @@ class Certificate:
     def as_cached(self) -> Certificate:
         """The same, marked as read from the cache."""
         return replace(self, cached=True)
+
+    def _repr_html_(self) -> str:
+        head = ("pair", "kind", "verdict", "neuron steps", "differ", "first difference")
+        rows: list[tuple[str, ...]] = []
+        for pair in self.pairs:
+            broken = next((layer for layer in pair.layers if layer.first is not None), None)
+            place = ""
+            if broken is not None and broken.first is not None:
+                place = f"{broken.name}, step {broken.first.step}: {broken.first.cause}"
+            compared = sum(layer.compared for layer in pair.layers)
+            differ = sum(layer.mismatches for layer in pair.layers)
+            names = " / ".join(pair.backends)
+            rows.append((names, pair.kind, pair.verdict, f"{compared:,}", f"{differ:,}", place))
+        rows += [("not checked", "", str(note), "", "", "") for note in self.not_checked]
+        rows += [("assumed", "", str(note), "", "", "") for note in self.assumed]
+        verdict = "every verdict holds" if self.holds else "parity broken"
+        return table_html(f"Parity certificate: {verdict}", head, rows)
 
     def __str__(self) -> str:
         from .text import render

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import check_indices
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
@@ -44,12 +44,7 @@ class PairRuns:
             self.names = [layer.name for layer in known.layers]
         else:
             self.names = [tensor.name for tensor in self.graph.layers]
-        wanted = range(len(self.names)) if layers is None else layers
-        self.layers = sorted({int(index) for index in wanted})
-        for index in self.layers:
-            if not 0 <= index < len(self.names):
-                hint = f"use 0 to {len(self.names) - 1}"
-                raise InputError(f"there is no layer {index}", where="layers", hint=hint)
+        self.layers = list(check_indices(layers, len(self.names)))
         self._records: dict[str, Record] = {}
 
     def keep(self, record: Record) -> None:

@@ -7,24 +7,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import file_sha256
+from sdcl_neuro.network.arguments import kind_of
 from sdcl_neuro.network.identity import array_sha256
 from sdcl_neuro.network.notes import Note
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import check_spikes, read_layers
+from sdcl_neuro.network.spike_file import SpikesLike, check_spikes, read_layers
 
 from .alignment import Aligned, align, find_shift
 from .certificate import PairParity
 
 Spikes = NDArray[np.uint8]
-Source = Path | str | Record | Mapping[int, Any]
+Source: TypeAlias = Path | str | Record | Mapping[int, SpikesLike]
 
 NAME = "recorded"
 """What the side of a recording is called in a certificate."""
@@ -101,6 +102,9 @@ def read_recording(source: Source, shift: int | Sequence[int] | None = None) -> 
         name: str | None = Path(source).name
         where, digest = str(source), file_sha256(source)
     else:
+        if not _has_layers(source):
+            what = f"expected a file, a record, or spikes by layer, got {kind_of(source)}"
+            raise InputError(what, where=NAME, hint="give {0: spikes of layer 0, ...}")
         found = source.spikes if isinstance(source, Record) else source
         layers = {k: check_spikes(found[k], where=f"recorded layer {k}") for k in sorted(found)}
         where, name, given = NAME, None, None
@@ -115,6 +119,10 @@ def read_recording(source: Source, shift: int | Sequence[int] | None = None) -> 
             what = f"{len(stated)} shifts for {len(layers)} recorded layers"
             raise InputError(what, where=where, hint="give one, or one for each recorded layer")
     return Recording(where, name, digest, layers, given, stated)
+
+
+def _has_layers(source: object) -> bool:
+    return isinstance(source, Record | Mapping)
 
 
 def place(recording: Recording, net: IntNetwork, ours: Record, layers: Sequence[int]) -> Placed:

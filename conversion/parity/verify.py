@@ -15,21 +15,22 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
+from sdcl_neuro.network.arguments import need_path, public
 from sdcl_neuro.network.identity import array_sha256, network_sha256, path_sha256, versions
 from sdcl_neuro.network.notes import SOURCE_CHECKS
 from sdcl_neuro.network.random_input import RandomInput
-from sdcl_neuro.network.spike_file import check_spikes
+from sdcl_neuro.network.spike_file import SpikesLike, check_spikes
 
 from ..backends import run as backends_module
 from ..backends.table import BACKENDS, BASE
-from ..model import Model, as_model
+from ..model import Model, ModelLike, as_model
 from .certificate import Certificate, PairKind
 from .compare import PairRuns, compare
 from .first_link import first_links
@@ -40,17 +41,18 @@ from .unchecked import assumed_before, not_checked_after, not_checked_before
 __all__ = ["BASE", "Certificate", "RandomInput", "verify"]
 
 Spikes = NDArray[np.uint8]
-Cache = Path | str | Literal[False] | None
+Cache: TypeAlias = Path | str | bool | None
 Pair = tuple[str, str, PairKind]
 
 FLOAT_BASE = "snntorch"
 """What other float backends are compared with: the module as trained."""
 
 
+@public
 def verify(
-    thing: Any,
+    model: ModelLike,
+    spikes: SpikesLike | RandomInput | None = None,
     *,
-    spikes: object = None,
     against: Iterable[str] | None = None,
     layers: Sequence[int] | None = None,
     cache: Cache = None,
@@ -62,13 +64,13 @@ def verify(
     """Run a network on several backends and compare every spike.
 
     Args:
-        thing: a model, a network, a module (with `spikes` as an array), or the path of one.
+        model: a model, a network, a module (with `spikes` as an array), or the path of one.
         spikes: uint8 ``[T, B, *input_shape]``; a `RandomInput`; None takes the input that
             `recorded` holds, or draws the defaults of `RandomInput` where nothing was recorded.
         against: names of `conversion.backends.table.BACKENDS` to compare; None is ``lava``, or none
             where `recorded` is given.
         layers: indices of the layers to compare; None compares all.
-        cache: folder of certificates; None is the user's cache folder; False keeps none.
+        cache: folder of certificates; None and True are the user's cache folder; False keeps none.
         recorded: spikes recorded elsewhere on the same input, which our own run is compared with:
             a file with ``layer_0``, ``layer_1``, ...; a record; layer index to array.
         recorded_shift: steps by which they come late, of all layers or of each recorded one; None
@@ -82,22 +84,30 @@ def verify(
     Raises:
         InputError: an unknown backend, or spikes or a network that cannot be used.
         EnvironmentFault: a backend is not installed, or failed.
+
+    Examples:
+        >>> from sdcl_neuro import verify
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> certificate = verify(net, random_spikes(net, 0), against=["snntorch-int"], cache=False)
+        >>> certificate.holds, certificate.exit_code
+        (True, 0)
     """
     if dt is not None or writer is not None:
-        thing = as_model(thing, dt=dt, writer=writer)
+        model = as_model(model, dt=dt, writer=writer)
     recording = _recording(recorded, recorded_shift)
     wanted = _wanted(("lava",) if against is None and recording is None else against or ())
     if not wanted and recording is None:
         raise InputError("no backend to compare with", where="against", hint=", ".join(_others()))
-    model, values, source = _inputs(thing, spikes, recording)
-    pairs = [_pair(name, model) for name in wanted]
+    found, values, source = _inputs(model, spikes, recording)
+    pairs = [_pair(name, found) for name in wanted]
     if recording is not None or any(BASE in (one, two) for one, two, _ in pairs):
-        model.need_integer()
+        found.need_integer()
     computed = {name for one, two, _ in pairs for name in (one, two)}
     libraries = sorted({name for row in computed for name in BACKENDS[row].libraries})
-    runs = PairRuns(model, values, layers=layers, run=backends_module.run)
+    runs = PairRuns(found, values, layers=layers, run=backends_module.run)
     started = Certificate(
-        _identity(model),
+        _identity(found),
         {
             "sha256": array_sha256(values),
             "shape": list(values.shape),
@@ -107,8 +117,8 @@ def verify(
         versions(libraries) | _programs(computed),
         (),
         recorded=None if recording is None else recording.to_json(),
-        not_checked=not_checked_before(model, runs),
-        assumed=assumed_before(model),
+        not_checked=not_checked_before(found, runs),
+        assumed=assumed_before(found),
     )
     digest = _digest(started, runs, pairs)
     place = None if cache is False else certificates_folder(cache) / f"{digest}.json"
@@ -132,9 +142,11 @@ def _recording(recorded: Source | None, shift: int | Sequence[int] | None) -> Re
     return None
 
 
-def _inputs(thing: Any, spikes: object, recording: Recording | None) -> tuple[Model, Spikes, str]:
+def _inputs(
+    model: ModelLike, spikes: SpikesLike | RandomInput | None, recording: Recording | None
+) -> tuple[Model, Spikes, str]:
     """The model, its input and where that came from."""
-    given = spikes
+    given: SpikesLike | RandomInput | None = spikes
     if given is None and recording is not None:
         given = recording.given
         if given is None:
@@ -144,15 +156,15 @@ def _inputs(thing: Any, spikes: object, recording: Recording | None) -> tuple[Mo
     if given is None:
         given = RandomInput()
     if isinstance(given, RandomInput):
-        model = as_model(thing)
-        return model, given.draw(model.input_shape), str(given)
+        found = as_model(model)
+        return found, given.draw(found.input_shape), str(given)
     values = check_spikes(given)
     known = None if recording is None or spikes is None else recording.given
     if recording is not None and known is not None and not np.array_equal(values, known):
         what = "was recorded on another input than the spikes given"
         raise InputError(what, where=recording.where, hint="leave the spikes out")
     source = "given" if spikes is not None else "as recorded"
-    return as_model(thing, sample=values), values, source
+    return as_model(model, sample=values), values, source
 
 
 def _compared(
@@ -228,10 +240,10 @@ def _identity(model: Model) -> dict[str, Any]:
     }
 
 
-def certificates_folder(cache: Path | str | None = None) -> Path:
+def certificates_folder(cache: Path | str | bool | None = None) -> Path:
     """Return the folder of certificates: the one given, or the user's cache folder."""
-    if cache is not None:
-        return Path(cache)
+    if cache is not None and not isinstance(cache, bool):
+        return need_path(cache, "verify", "cache is a folder, or False")
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "sdcl_neuro" / "certificates"
 

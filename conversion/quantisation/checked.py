@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
+from sdcl_neuro.network.spike_file import SpikesLike, check_spikes, read_spikes
 
 from ..lowering.graph.nodes import FloatGraph
 from ..lowering.graph.prices import Cure
@@ -13,10 +20,11 @@ from . import rounding
 from .effect import QuantizationWarning, measure_effect
 
 
+@public
 def quantize(
     net: FloatNetwork | FloatGraph,
+    calibration: SpikesLike | Mapping[str, SpikesLike] | None = None,
     *,
-    calibration: Any = None,
     message_bits: int = 0,
     relays: Cure = "auto",
     growth: float | None = None,
@@ -43,17 +51,42 @@ def quantize(
 
     Warns:
         QuantizationWarning: with the layer, its spikes before and after, and what they were run on.
+
+    Examples:
+        >>> import snntorch, torch
+        >>> from sdcl_neuro import conversion
+        >>> neuron = {"reset_mechanism": "zero", "init_hidden": True}
+        >>> module = torch.nn.Sequential(torch.nn.Linear(6, 4), snntorch.Leaky(0.9, **neuron))
+        >>> sample = torch.ones(8, 1, 6)  # [T, B, N]
+        >>> net = conversion.from_snntorch(module, sample)
+        >>> chip = conversion.quantize(net, sample, check=False)
+        >>> str(chip.layers[0].weight.dtype), chip.layers[0].weight.shape
+        ('int32', (4, 6))
     """
+    checked: Any = calibration
+    if calibration is not None and not isinstance(calibration, Mapping):
+        checked = calibration_spikes(calibration)
     chip = rounding.quantize(
-        net, calibration=calibration, message_bits=message_bits, relays=relays, growth=growth
+        net, calibration=checked, message_bits=message_bits, relays=relays, growth=growth
     )
     if check:
-        found = measure_effect(net, chip, calibration)
+        found = measure_effect(net, chip, checked)
         for complaint in found.warnings:
             warnings.warn(
                 f"{complaint}; {_remedy(found.random)}", QuantizationWarning, stacklevel=2
             )
     return chip
+
+
+def calibration_spikes(given: SpikesLike) -> NDArray[np.uint8]:
+    """Return spikes as uint8, ``[T, B, C, L]`` of a network along a line among them."""
+    if isinstance(given, str | Path):
+        return read_spikes(given)
+    shape = tuple(getattr(given, "shape", ()))
+    if len(shape) != 4:
+        return check_spikes(given, where="calibration")
+    array = np.asarray(given)
+    return check_spikes(array[:, :, :, None], where="calibration")[:, :, :, 0]
 
 
 def _remedy(random: bool) -> str:

@@ -10,7 +10,9 @@ import numpy as np
 
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import kind_of, need_integers, public
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
+from sdcl_neuro.network.spike_file import SpikesLike
 
 from ..backends.snntorch_run import run_float
 from ..model import Model
@@ -90,8 +92,9 @@ class QuantizationReport:
         return "\n".join([head, *(_row(layer) for layer in self.layers)])
 
 
+@public
 def quantization_report(
-    floating: FloatNetwork, integer: IntNetwork, calibration: object
+    floating: FloatNetwork, integer: IntNetwork, calibration: SpikesLike
 ) -> QuantizationReport:
     """Run both networks on the same spikes, snnTorch in float and the engine in integers.
 
@@ -100,9 +103,30 @@ def quantization_report(
         integer: what `quantize` made of it.
         calibration: spikes ``[T, B, *input_shape]``.
 
+    Returns:
+        One entry a layer: errors of rounding, spikes of both, agreement; prints itself.
+
     Raises:
         InputError: for networks that do not belong together, or spikes of another shape.
+
+    Examples:
+        >>> import snntorch, torch
+        >>> from sdcl_neuro import conversion
+        >>> neuron = {"reset_mechanism": "zero", "init_hidden": True}
+        >>> module = torch.nn.Sequential(torch.nn.Linear(6, 4), snntorch.Leaky(0.9, **neuron))
+        >>> sample = torch.ones(8, 1, 6)  # [T, B, N]
+        >>> net = conversion.from_snntorch(module, sample)
+        >>> chip = conversion.quantize(net, sample, check=False)
+        >>> report = conversion.quantization_report(net, chip, sample)
+        >>> report.layers[0].neuron_steps  # 8 steps, 1 sample, 4 neurons
+        32
     """
+    integer = need_integers(integer, "quantization_report")
+    given: object = floating
+    if not isinstance(given, FloatNetwork):
+        what = f"expected a FloatNetwork, got {kind_of(given)}"
+        hint = "give quantize's argument and its result"
+        raise InputError(what, where="quantization_report", hint=hint)
     notes = integer.meta.get("quantisation")
     if not isinstance(notes, list) or not (
         len(notes) == len(floating.layers) == len(integer.layers)

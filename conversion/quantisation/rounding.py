@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.network.arguments import kind_of
 from sdcl_neuro.network.fixed_point import (
     DECAY_UNITY,
     WEIGHT_MAX,
@@ -77,7 +78,7 @@ def quantize(
         )
     if not isinstance(net, FloatNetwork):
         raise InputError(
-            f"expected a FloatNetwork, got a {type(net).__name__}",
+            f"expected a FloatNetwork, got {kind_of(net)}",
             where="quantize",
             hint="it is in chip integers already: use it as it is"
             if isinstance(net, IntNetwork)

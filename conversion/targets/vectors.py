@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.engine import run_network
-from sdcl_neuro.engine.check import largest_input
+from sdcl_neuro.engine.check import check_input, largest_input
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.spike_file import Spikes, SpikesLike
 
 MAX_WORDS = 200_000
 """Vectors are cut to as many whole steps as stay below this, so that a compiler takes them."""
@@ -20,8 +20,15 @@ SAMPLE_STEPS = 8
 SAMPLE_RATE = 0.1
 
 
-def sample_spikes(net: IntNetwork) -> Spikes:
-    """Draw input for test vectors, uint8 ``[8, 1, *input_shape]``, always the same."""
+def sample_spikes(net: IntNetwork, given: SpikesLike | None = None) -> Spikes:
+    """Return the input for test vectors, uint8 ``[T, B, *input_shape]``.
+
+    Args:
+        net: the network.
+        given: taken if it fits the network; None draws 8 steps of one sample, always the same.
+    """
+    if given is not None:
+        return check_input(net, given)
     shape = (SAMPLE_STEPS, 1, *net.input_shape)
     generator = np.random.default_rng(0)
     counts = generator.integers(1, largest_input(net), shape, endpoint=True, dtype=np.uint8)

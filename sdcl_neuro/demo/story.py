@@ -19,7 +19,7 @@ from sdcl_neuro.conversion.parity.verify import Certificate
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.bridge import Bridge
-from sdcl_neuro.hybrid.frame_branch import frame_branch, load_weights
+from sdcl_neuro.hybrid.frame_branch import load_weights, make_frame_branch
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl, save_sdcl
 from sdcl_neuro.network.spike_file import write_spikes
@@ -169,7 +169,7 @@ def _train_if_needed(
 
 def _untrained(settings: DemoSettings) -> Sdcl:
     torch.manual_seed(settings.seed)
-    dense = frame_branch(FRAME_BRANCH)
+    dense = make_frame_branch(FRAME_BRANCH)
     if settings.frame_weights is not None:
         load_weights(dense, settings.frame_weights)
     return Sdcl(dense, EventBranch(COMPACT), bridge=Bridge(settings.bridge))

@@ -10,9 +10,11 @@ import psutil
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network import spike_file
+from sdcl_neuro.network.arguments import check_indices
 from sdcl_neuro.network.fixed_point import DECAY_UNITY, DELAY_MAX, STATE_SHIFT, THRESHOLD_MAX
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
-from sdcl_neuro.network.spike_file import Spikes, check_spikes
+from sdcl_neuro.network.spike_file import Spikes
 
 from .known import Known, known
 
@@ -58,41 +60,14 @@ def _check_network(net: IntNetwork) -> None:
 
 def check_input(net: IntNetwork, spikes: object, *, where: str = "spikes") -> Spikes:
     """Return `spikes` as contiguous uint8 ``[T, B, *input_shape]``, or raise InputError."""
-    values = check_spikes(spikes, where=where)
-    check_input_shape(net, values.shape, where=where)
-    largest = largest_input(net)
-    if int(values.max()) > largest:
-        raise InputError(
-            f"a count of {int(values.max())} where the network takes at most {largest}",
-            where=where,
-            hint="make the spikes binary, or set the network's message_bits",
-        )
-    return np.ascontiguousarray(values)
-
-
-def check_input_shape(net: IntNetwork, shape: Shape, *, where: str = "spikes") -> None:
-    """Raise InputError unless spikes of a shape ``[T, B, ...]`` are what the network takes."""
-    if tuple(shape[2:]) != tuple(net.input_shape):
-        raise InputError(
-            f"spikes of shape {list(shape)} for a network that takes "
-            f"[T, B, {', '.join(map(str, net.input_shape))}]",
-            where=where,
-            hint="encode them for this network",
-        )
+    return np.ascontiguousarray(
+        spike_file.check_input(spikes, net.input_shape, message_bits=net.message_bits, where=where)
+    )
 
 
 def check_layers(net: IntNetwork, layers: Sequence[int] | None) -> tuple[int, ...]:
     """Return the layers to keep, in order, each once; None is all of them."""
-    if layers is None:
-        return tuple(range(len(net.layers)))
-    for index in layers:
-        if isinstance(index, bool) or not isinstance(index, int | np.integer):
-            raise InputError(f"layer {index!r} is not an integer", where="layers")
-        if not 0 <= index < len(net.layers):
-            raise InputError(
-                f"no layer {index}", where="layers", hint=f"use 0 to {len(net.layers) - 1}"
-            )
-    return tuple(sorted({int(index) for index in layers}))
+    return check_indices(layers, len(net.layers))
 
 
 def check_memory(net: IntNetwork, *, steps: int, samples: int, keep: Sequence[int]) -> None:
@@ -113,7 +88,7 @@ def check_memory(net: IntNetwork, *, steps: int, samples: int, keep: Sequence[in
 
 def largest_input(net: IntNetwork) -> int:
     """Largest count one input may carry; spikes are uint8."""
-    return min(255, (1 << net.message_bits) - 1) if net.message_bits else 1
+    return spike_file.largest_count(net.message_bits)
 
 
 def largest_sum(layer: IntLayer, largest: int) -> int:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.spike_file import Spikes, check_input_shape
 from sdcl_neuro.network.spike_stream import SpikeReader, SpikeWriter, read_pieces, write_pieces
 from sdcl_neuro.processors import processors
 
-from .check import check_input, check_input_shape, check_layers, check_memory, check_network
+from .check import check_input, check_layers, check_memory, check_network
 from .known import Known
 from .run import record_of
 from .totals import TOTALS, Outcome
@@ -70,7 +70,7 @@ def run_file(
     keep = check_layers(net, layers)
     with read_pieces(source) as reader:
         steps, samples = reader.shape[:2]
-        check_input_shape(net, reader.shape, where=str(source))
+        check_input_shape(reader.shape, net.input_shape, where=str(source))
         together, piece = _pieces(net, keep, reader, device=device, piece_bytes=piece_bytes)
         check_memory(net, steps=piece, samples=together, keep=keep)
         totals = np.zeros((len(net.layers), samples, TOTALS), dtype=np.int64)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from importlib.metadata import version
 from typing import Literal
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
@@ -89,11 +88,5 @@ def record_of(
         spikes=outcome.kept,
         activity=activity(net, outcome, steps=steps),
         elapsed_s=outcome.elapsed_s,
-        versions={name: _version(name) for name in ("sdcl-neuro", "numpy", library)},
+        versions=versions_of("sdcl-neuro", "numpy", library),
     )
-
-
-@lru_cache
-def _version(name: str) -> str:
-    """Version of an installed distribution; reading it costs as much as a hundred steps."""
-    return version(name)

@@ -15,6 +15,15 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError
 
+__all__ = [
+    "atomic_folder",
+    "atomic_path",
+    "file_sha256",
+    "keep_apart",
+    "settle",
+    "write_json",
+]
+
 
 @contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from .bridge import Bridge, BridgeConfig, PstaBridge
-from .frame_branch import frame_branch as build_frame_branch
+from .frame_branch import make_frame_branch
 from .model import Sdcl
 from .voxels import VoxelBranch
 
@@ -41,7 +41,7 @@ def compose(
         raise InputError(
             f"a model of kind {kind!r}", where="compose", hint=f"use {', '.join(MODEL_KINDS)}"
         )
-    network = None if frame_branch is None else build_frame_branch(frame_branch)
+    network = None if frame_branch is None else make_frame_branch(frame_branch)
     if kind == "sdcl":
         return Sdcl(network, event_branch, bridge=Bridge(config))
     if network is None:

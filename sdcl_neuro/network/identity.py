@@ -48,12 +48,21 @@ def versions(libraries: Iterable[str] = ()) -> dict[str, str | None]:
         "sdcl-neuro-sources": edited or _own_sources(),
         "python": platform.python_version(),
     }
-    for name in dict.fromkeys((*LIBRARIES, *libraries)):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
+    return found | {name: version_of(name) for name in (*LIBRARIES, *libraries)}
+
+
+@cache
+def version_of(library: str) -> str | None:
+    """Version of an installed distribution, None without one; reading it takes half a ms."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def versions_of(*libraries: str) -> dict[str, str]:
+    """Versions of the distributions that took part in a run; ``unknown`` for a bare checkout."""
+    return {name: version_of(name) or "unknown" for name in libraries}
 
 
 def sources_sha256(root: Path = PACKAGE) -> str:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.errors import InputError
+
+from .display import table_html
 from .spec import Kind, Shape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Counts = NDArray[np.int64]
 
@@ -91,8 +97,55 @@ class Record:
 
     def readout(self, index: int = 0) -> NDArray[np.float64]:
         """A read-out's membrane after each step, ``[T, B, *shape]``, in units of the model."""
+        if index not in self.readouts:
+            known = ", ".join(map(str, self.readouts))
+            what = f"there is no read-out {index!r}"
+            hint = f"use {known}" if known else "the network has none: take record.spikes"
+            raise InputError(what, where="readout", hint=hint)
         values: NDArray[np.float64] = self.readouts[index] / self.readout_units[index]
         return values
+
+    def plot_raster(
+        self, layer: int | None = None, *, sample: int = 0, ax: Axes | None = None
+    ) -> Axes:
+        """Draw the spikes of a layer, steps to the right and neurons upwards (extra ``plot``).
+
+        Args:
+            layer: its index; None is the last layer that was kept.
+            sample: index of the sample.
+            ax: matplotlib axes to draw on; None makes a figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            InputError: a layer that was not kept, or a sample that is not there.
+            EnvironmentFault: matplotlib is not installed.
+        """
+        from .pictures import raster
+
+        return raster(self, layer, sample, ax)
+
+    def _repr_html_(self) -> str:
+        head = ("layer", "name", "spikes", "shape", "synaptic operations", "neuron updates")
+        rows = []
+        for index in sorted({*self.spikes, *range(len(self.activity))}):
+            counts = self.activity[index] if index < len(self.activity) else None
+            kept = self.spikes.get(index)
+            sent = "" if kept is None else f"{int(kept.sum(dtype=np.int64)):,}"
+            rows.append(
+                (
+                    str(index),
+                    "" if counts is None else counts.name,
+                    sent if counts is None else f"{int(counts.spikes_out.sum()):,}",
+                    "not kept" if kept is None else "x".join(map(str, kept.shape)),
+                    "" if counts is None else f"{int(counts.synops.sum()):,}",
+                    "" if counts is None else f"{int(counts.updates.sum()):,}",
+                )
+            )
+        took = "" if self.elapsed_s is None else f", {1e3 * self.elapsed_s:.1f} ms"
+        title = f"Record of {self.backend}: {self.steps} steps, {self.samples} sample(s){took}"
+        return table_html(title, head, rows)
 
     def __str__(self) -> str:
         head = f"{self.backend}: {self.steps} steps, {self.samples} sample(s)"

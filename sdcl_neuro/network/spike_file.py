@@ -21,6 +21,7 @@ from sdcl_neuro.files import atomic_path
 
 from . import nirdata
 from .record import Record
+from .spec import Shape
 from .spike_arrays import ending_of, read_arrays
 
 if TYPE_CHECKING:
@@ -207,9 +208,7 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
         return read_spikes(values)
     if hasattr(values, "detach"):  # a tensor, wherever it lies
         values = values.detach().cpu()
-    array = np.asarray(values)
-    if array.dtype.kind not in "buif":
-        raise InputError(f"spikes are {array.dtype}, not numbers", where=where, hint="save uint8")
+    array = _as_array(values, where)
     if array.ndim not in (3, 5):
         raise InputError(
             f"expected spikes [T, B, N] or [T, B, C, H, W], got shape {list(array.shape)}",
@@ -237,6 +236,75 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
             hint="encode the values as spikes (snntorch.spikegen.rate, or events encode)",
         )
     return spikes
+
+
+def _as_array(values: object, where: str) -> NDArray[Any]:
+    """`values` as numbers in an array; what they are instead, where they are none."""
+    hint = "give uint8 [T, B, ...], as an array, a tensor or a spike file"
+    if values is None or isinstance(values, Mapping | Record):
+        held = "None" if values is None else f"a {type(values).__name__}"
+        if isinstance(values, Record):
+            hint = "give one layer's spikes: record.spikes[0]"
+        elif values is not None:
+            hint = "give the array alone; a mapping is for networks with several inputs"
+        raise InputError(f"expected spikes, got {held}", where=where, hint=hint)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        what = "the steps or samples differ in length, so they are not an array"
+        raise InputError(what, where=where, hint="give all the same shape") from error
+    if array.dtype.names is not None and {"x", "y", "t", "p"} <= set(array.dtype.names):
+        what, hint = "expected spikes, got an array of events", "encode them: events.encode"
+        raise InputError(what, where=where, hint=hint)
+    if array.dtype.kind not in "buif":
+        what = f"expected numbers, got an array of {array.dtype}"
+        if array.dtype.kind == "O":
+            what = f"expected numbers, got {type(values).__name__} of objects"
+        raise InputError(what, where=where, hint=hint)
+    return array
+
+
+def check_input(
+    spikes: object, input_shape: Shape, *, message_bits: int = 0, where: str = "spikes"
+) -> Spikes:
+    """Return `spikes` as uint8 ``[T, B, *input_shape]``, or say what is wrong with them.
+
+    Args:
+        spikes: as for `check_spikes`.
+        input_shape: shape of one time step that the network takes.
+        message_bits: 0 for binary spikes; else counts below ``2 ** message_bits``, at most 255.
+        where: how to call them in messages.
+    """
+    values = check_spikes(spikes, where=where)
+    check_input_shape(values.shape, input_shape, where=where)
+    largest = largest_count(message_bits)
+    if int(values.max()) > largest:
+        raise InputError(
+            f"a count of {int(values.max())} where the network takes at most {largest}",
+            where=where,
+            hint="make the spikes binary, or set the network's message_bits",
+        )
+    return values
+
+
+def check_input_shape(shape: Shape, input_shape: Shape, *, where: str = "spikes") -> None:
+    """Raise InputError unless spikes of a shape ``[T, B, ...]`` are what a network takes."""
+    if tuple(shape[2:]) == tuple(input_shape):
+        return
+    axes = ", ".join(map(str, input_shape))
+    hint = "encode them for this network"
+    if len(shape) == 5 and (shape[4], *shape[2:4]) == tuple(input_shape):
+        hint = "the channels come before height and width: np.moveaxis(spikes, -1, 2)"
+    raise InputError(
+        f"spikes of shape {list(shape)} for a network that takes [T, B, {axes}]",
+        where=where,
+        hint=hint,
+    )
+
+
+def largest_count(message_bits: int) -> int:
+    """Largest count that one input may carry, given a network's message bits."""
+    return min(255, (1 << message_bits) - 1) if message_bits else 1
 
 
 def _write_h5(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:

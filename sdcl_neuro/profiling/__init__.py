@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sdcl_neuro.extras import attach
 
 if TYPE_CHECKING:
     from .api import profile as profile
@@ -11,21 +12,12 @@ if TYPE_CHECKING:
     from .ledger import Ledger as Ledger
     from .result import Profile as Profile
 
-_LAZY = {
+_PUBLIC = {
     "EnergyMeter": "counters",
     "Ledger": "ledger",
-    "Profile": "result",
     "profile": "api",
+    "Profile": "result",
 }
 
-__all__ = ["EnergyMeter", "Ledger", "Profile", "profile"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ = [*_PUBLIC]
+__getattr__, __dir__ = attach(__name__, _PUBLIC)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import inf, prod
 from pathlib import Path
@@ -132,7 +132,12 @@ def _integer(net: object) -> IntNetwork:
 
 
 def _targets(hw: Hardware | Sequence[Hardware]) -> list[HardwareProfile]:
-    listed = [hw] if isinstance(hw, (str, Path, HardwareProfile)) else list(hw)
+    listed = [hw] if isinstance(hw, (str, Path, HardwareProfile)) else hw
+    if not isinstance(listed, Sequence | Set) or not all(
+        isinstance(entry, (str, Path, HardwareProfile)) for entry in listed
+    ):
+        what = f"expected names of chips, got {hw!r}"
+        raise InputError(what, where="hw", hint="give a list such as ['loihi1', 'loihi2']")
     found = [
         entry if isinstance(entry, HardwareProfile) else load_profile(entry) for entry in listed
     ]

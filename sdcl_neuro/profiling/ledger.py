@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sdcl_neuro.files import write_json
 from sdcl_neuro.network.record import LayerActivity
@@ -23,6 +23,9 @@ from .counters import Reading
 from .interval import figure, finite
 from .result import Profile
 from .text import columns
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Tag = Literal["measured", "emulated", "modelled"]
 SCHEMA = {"name": "sdcl_neuro.ledger", "version": 1}
@@ -219,6 +222,22 @@ class Ledger:
                 reading.name, reading.joules,
                 tag="measured", unit="J", group=group, source=reading.source, reason=reading.reason,
             )  # fmt: skip
+
+    def plot_timeline(self, ax: Axes | None = None) -> Axes:
+        """Draw the stages of the run as bars over time, in ms (extra ``plot``).
+
+        Args:
+            ax: matplotlib axes to draw on; None makes a figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            EnvironmentFault: matplotlib is not installed.
+        """
+        from . import plots
+
+        return plots.timeline(self, ax)
 
     @property
     def spans(self) -> tuple[Span, ...]:

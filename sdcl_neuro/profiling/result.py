@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro.files import atomic_path, write_json
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit
+from sdcl_neuro.network.display import table_html
 from sdcl_neuro.network.notes import Note
 from sdcl_neuro.network.record import LayerActivity
 from sdcl_neuro.network.spec import IntLayer
@@ -21,6 +22,9 @@ from .latency import Latency
 from .neurobench import NeuroBench
 from .rate import NO_RATE, Power
 from .simulated import SideBySide
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SCHEMA = {"name": "sdcl_neuro.profile", "version": 2}
 NO_FIT = "a dense reference holds no neurons"
@@ -212,6 +216,91 @@ class Profile:
         from .report import profile_page
 
         return _saved(profile_page(self), path)
+
+    def plot_energy(self, ax: Axes | None = None) -> Axes:
+        """Draw each target's energy per sample, from lowest to highest, in µJ (extra ``plot``).
+
+        Args:
+            ax: matplotlib axes to draw on; None makes a figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            EnvironmentFault: matplotlib is not installed.
+        """
+        from . import plots
+
+        return plots.energy(self, ax)
+
+    def plot_energy_parts(self, ax: Axes | None = None) -> Axes:
+        """Draw the parts of each target's energy per sample, in µJ (extra ``plot``).
+
+        Args:
+            ax: matplotlib axes to draw on; None makes a figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            EnvironmentFault: matplotlib is not installed.
+        """
+        from . import plots
+
+        return plots.energy_parts(self, ax)
+
+    def plot_latency(self, ax: Axes | None = None) -> Axes:
+        """Draw the time of a sample on each target, in µs (extra ``plot``).
+
+        Args:
+            ax: matplotlib axes to draw on; None makes a figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            EnvironmentFault: matplotlib is not installed.
+        """
+        from . import plots
+
+        return plots.latency(self, ax)
+
+    def plot_activity(self, ax: Axes | None = None) -> Axes:
+        """Draw the share of neuron steps with a spike, layer by layer (extra ``plot``).
+
+        Args:
+            ax: matplotlib axes to draw on; None makes a figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            EnvironmentFault: matplotlib is not installed.
+        """
+        from . import plots
+
+        return plots.activity(self, ax)
+
+    def _repr_html_(self) -> str:
+        head = ("target", "energy a sample (µJ)", "latency (µs)", "samples a second", "fits")
+        rows = []
+        for name, target in self.targets.items():
+            energy, latency = target.energy.bounded_uj, target.latency
+            fits = None if target.fit is None else target.fit.fits
+            rows.append(
+                (
+                    f"{name}{target.energy.left_out}",
+                    f"unknown: {target.energy.reason}" if energy is None else str(energy),
+                    f"unknown: {latency.reason}" if latency.us is None else str(latency.us),
+                    "" if latency.throughput_hz is None else str(latency.throughput_hz),
+                    {True: "yes", False: "no", None: "unknown"}[fits],
+                )
+            )
+        title = (
+            f"Profile, modelled from {self.totals.synops:,} synaptic operations counted over "
+            f"{self.samples} sample(s) of {self.steps} steps"
+        )
+        return table_html(title, head, rows)
 
     def __str__(self) -> str:
         from .text import profile_text

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import snntorch
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path, file_sha256, write_json
+from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.spec import Pair, Shape
 
 from .branch_description import BranchDescription
@@ -89,7 +89,10 @@ def save_checkpoint(
         "description": module.description.to_dict(),
         "input_shape": [module.description.in_channels, *input_size],
         "weights": {"file": name, "sha256": file_sha256(folder / name)},
-        "provenance": {**(provenance or {}), "versions": _versions()},
+        "provenance": {
+            **(provenance or {}),
+            "versions": versions_of("sdcl-neuro", "torch", "snntorch"),
+        },
     }
     write_json(folder / DOCUMENT, document)
     for other in WEIGHTS:
@@ -209,16 +212,6 @@ def _load(folder: Path, module: EventBranch, state: dict[str, Tensor], *, stage:
         module.set_mode(stage)
     except InputError as error:
         raise broken(folder, str(error)) from None
-
-
-def _versions() -> dict[str, str]:
-    from sdcl_neuro import __version__
-
-    return {
-        "sdcl_neuro": __version__,
-        "torch": torch.__version__,
-        "snntorch": snntorch.__version__,
-    }
 
 
 def broken(folder: Path, what: str) -> InputError:

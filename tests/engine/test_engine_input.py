@@ -59,9 +59,9 @@ def test_the_sound_network_runs():
         (np.full(SPIKES.shape, np.nan), "nan"),
         (np.full(SPIKES.shape, np.inf), "inf"),
         (SPIKES.astype(np.int64) + 300, "300"),
-        (SPIKES.astype(complex), "not numbers"),
-        (SPIKES.astype(str), "not numbers"),
-        (None, "not numbers"),
+        (SPIKES.astype(complex), "expected numbers"),
+        (SPIKES.astype(str), "expected numbers"),
+        (None, "got None"),
     ],
 )
 def test_bad_spikes(spikes, words):

@@ -69,7 +69,7 @@ def _float_network() -> sdcl_neuro.FloatNetwork:
             lambda folder: conversion.to_netx(_float_network(), folder / "m.net"),
             r"to_netx: expected an IntNetwork, got a FloatNetwork; .*conversion\.quantize",
         ),
-        (lambda _: conversion.quantize(NET), "quantize: .* got a IntNetwork; .* already"),
+        (lambda _: conversion.quantize(NET), "quantize: .* got an IntNetwork; .* already"),
         (lambda _: conversion.quantize(_module()), r"got a Sequential; .*from_snntorch"),
         (lambda _: run(SPIKES, NET), "expected a model, got a ndarray; the model comes first"),
         (lambda _: run(NET, SPIKES[:, 0]), r"expected spikes \[T, B, N\] .* got shape"),
@@ -78,6 +78,41 @@ def _float_network() -> sdcl_neuro.FloatNetwork:
         (lambda _: run(NET, SPIKES, backend="lohi"), "unknown backend 'lohi'"),
         (lambda _: run(NET, SPIKES, sped=1), "option 'sped'"),
         (lambda folder: load(folder / "net.pth"), "no such file"),
+        (lambda _: run(NET, SPIKES, backand="loihi"), "did you mean backend"),
+        (lambda _: run(NET), r"run: spikes missing; call run\(model, spikes"),
+        (lambda _: run(NET, SPIKES, layers="all"), r"expected indices of layers.*\[0, 2\]"),
+        (lambda _: run(NET, [[1, 2], [3]]), "differ in length"),
+        (lambda _: run(NET, None), "expected spikes, got None"),
+        (lambda _: run(NET, {0: SPIKES}), "expected spikes, got a dict"),
+        (lambda _: run(_module().state_dict(), SPIKES), "these are weights.*load_state_dict"),
+        (lambda _: run(NET, SPIKES).readout(), "no read-out 0; the network has none"),
+        (lambda _: verify(NET, SPIKES, ["lava"]), "takes 2 arguments by position"),
+        (lambda _: verify(NET, spikes=SPIKES, aganst=["lava"]), "did you mean against"),
+        (lambda _: verify(NET, spikes=SPIKES, recorded=SPIKES), "a file, a record, or spikes by"),
+        (lambda _: profile(NET, SPIKES, hw=None), "expected names of chips"),
+        (lambda _: profile(NET, SPIKES, hardware="loihi1"), "unknown keyword 'hardware'"),
+        (lambda _: profile(NET, run(NET, SPIKES)), r"profile\(model, record=record\)"),
+        (lambda _: profile(NET, record=SPIKES), "expected a Record, got a ndarray"),
+        (lambda _: load(None), "load: expected a path, got None"),
+        (lambda _: load(NET), "a network already"),
+        (lambda _: load(_module().state_dict()), "build the module"),
+        (lambda folder: conversion.to_netx(NET, folder), "is a folder, where a file"),
+        (lambda folder: conversion.to_netx(folder / "m.net", NET), "the network comes first"),
+        (lambda folder: conversion.to_nir(_module(), folder / "m.nir"), "describe it first"),
+        (lambda folder: conversion.to_c(_float_network(), folder / "m.c"), "to_c: expected an Int"),
+        (lambda folder: conversion.to_onnx(_module(), folder / "m.onnx"), "describe it first"),
+        (lambda folder: conversion.to_verilog(_float_network(), folder), "quantise it first"),
+        (lambda _: conversion.quantize(_float_network(), calibrate=1), "did you mean calibration"),
+        (lambda _: conversion.from_snntorch(_module()), "sample missing"),
+        (lambda _: conversion.from_snntorch(_module(), None), "expected a sample, got None"),
+        (lambda _: conversion.from_snntorch(_module().state_dict(), SPIKES), "load_state_dict"),
+        (lambda _: conversion.from_snntorch([*_module()], SPIKES), r"nn\.Sequential\(\*layers\)"),
+        (lambda _: conversion.from_snntorch(nn.Linear, SPIKES), r"make an instance of it: Linear"),
+        (lambda _: conversion.from_snntorch(NET, SPIKES), "in a chip's integers already"),
+        (lambda _: conversion.make_deployable("net.pth"), "expected an nn.Module, got a str"),
+        (lambda _: conversion.prepare_quantization({}, SPIKES), "these are weights"),
+        (lambda _: conversion.from_netx(NET), "from_netx: expected a path"),
+        (lambda _: conversion.load_hybrid(3), "load_hybrid: expected a path, got an int"),
     ],
 )
 def test_natural_mistakes_get_an_answer_that_leads_on(
@@ -120,3 +155,22 @@ def test_time_and_samples_exchanged_are_noticed() -> None:
     run(NET, recorded)
     with pytest.warns(SuspiciousInput, match=r"12 samples of 20 steps.*swapaxes"):
         run(NET, recorded.swapaxes(0, 1))
+
+
+def test_lists_paths_and_one_layer_are_taken(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", spikes=np.ones((3, 1, 6), np.uint8))
+    for sample in (tmp_path / "s.npz", np.ones((3, 1, 6)).tolist(), torch.ones(3, 1, 6)):
+        net = conversion.from_snntorch(_module(), sample)
+        assert conversion.quantize(net, sample, check=False).layers[0].neurons == 4
+    assert list(run(NET, SPIKES, layers=1).spikes) == [1]
+
+
+def test_an_error_within_a_verb_is_not_taken_for_a_wrong_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("ours")
+
+    monkeypatch.setattr("sdcl_neuro.conversion.backends.run.check_spikes", broken)
+    with pytest.raises(TypeError, match="ours"):
+        run(NET, SPIKES)

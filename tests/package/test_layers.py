@@ -53,7 +53,7 @@ TITLES = {
     "devices": "devices by name",
     "notices": "lines on what takes long, for whoever listens",
     "processors": "how many processors may be used, and how threads wait",
-    "extras": "optional libraries, and the extra that brings each",
+    "extras": "optional libraries, the extra that brings each; names imported on first use",
     "schemas": "schemas of the verbs' JSON, and their validator",
     "network": "networks as plain data: layers, fixed-point arithmetic, spikes, records",
     "events": "event files, simulation, encoding, and tracklets cut from videos",
@@ -123,12 +123,26 @@ def _modules(root: Path) -> dict[str, Path]:
     return found
 
 
+def _lazy_names(tree: ast.Module) -> set[ast.AST]:
+    """Return the imports that a package repeats for type checkers and does on first use."""
+    return {
+        node
+        for block in tree.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+    }
+
+
 def _imports(name: str, path: Path, modules: set[str]) -> set[str]:
     """Dotted names below ``sdcl_neuro`` that a module imports, lazily or not."""
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     package = [p for p in package if p]
     imported = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    lazy = _lazy_names(tree) if path.name == "__init__.py" else set()
+    for node in ast.walk(tree):
+        if node in lazy:
+            continue
         if isinstance(node, ast.ImportFrom):
             if node.level:
                 base = package[: len(package) - node.level + 1]

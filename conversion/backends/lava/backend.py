@@ -10,17 +10,16 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro import __version__
 from sdcl_neuro.engine.check import check_input, check_layers
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.activity import count_activity
+from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.record import LayerActivity, Record
 from sdcl_neuro.network.spec import IntNetwork
 
@@ -264,10 +263,4 @@ def _network(model: Model | IntNetwork | str | Path) -> tuple[IntNetwork, Path |
 
 def versions() -> dict[str, str]:
     """Versions that took part in a run."""
-    found = {"sdcl-neuro": __version__, "numpy": np.__version__}
-    for name in ("lava-nc", "lava-dl"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"  # a source checkout on the path
-    return found
+    return versions_of("sdcl-neuro", "numpy", "lava-nc", "lava-dl")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from sdcl_neuro.errors import EnvironmentFault
 from sdcl_neuro.extras import install_command
+from sdcl_neuro.network.identity import version_of
 
 LAVA = ("lava-nc==0.10.0", "lava-dl==0.6.0")
 # What Lava imports on the way to a run, and does not come with sdcl-neuro itself: the extra "lava".
@@ -66,7 +66,7 @@ def status() -> LavaStatus:
     """Look for Lava without importing it."""
     names = ("lava-nc", "lava-dl", "scikit-learn", "asteval", "networkx")
     return LavaStatus(
-        versions={name: _version(name) for name in names},
+        versions={name: version_of(name) for name in names},
         missing=tuple(name for name in MODULES if not _exists(name)),
         extension=_exists("lava.proc.embedded_io"),
     )
@@ -86,11 +86,12 @@ def install(*, quiet: bool = False) -> LavaStatus:
     Raises:
         EnvironmentFault: pip failed, or Lava is still not complete.
     """
-    if status().ready and all(_version(_name(pin)) == pin.split("==")[1] for pin in LAVA):
+    if status().ready and all(version_of(_name(pin)) == pin.split("==")[1] for pin in LAVA):
         return status()
     options = ["--quiet"] if quiet else []
     _pip([*options, *EXTRAS])
     _pip([*options, "--no-deps", "--ignore-requires-python", *LAVA])
+    version_of.cache_clear()
     require_lava()
     return status()
 
@@ -109,13 +110,6 @@ def _pip(arguments: list[str]) -> None:
 
 def _name(pin: str) -> str:
     return pin.split("=")[0]
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _exists(module: str) -> bool:

@@ -17,9 +17,10 @@ from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.check import check_input, check_layers
 from sdcl_neuro.engine.check import check_network as check_sound
 from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.spike_file import Spikes, SpikesLike
 
 from .interpreter import find_interpreter
 from .job import place, recurrent_synapses, synapses, write_job
@@ -93,7 +94,7 @@ class Simulation:
 
 def run(
     model: Model | IntNetwork,
-    spikes: object,
+    spikes: SpikesLike,
     *,
     layers: Sequence[int] | None = None,
     device: str = "cpu",
@@ -120,17 +121,32 @@ def run(
     return simulate(net, spikes, layers=layers, sanafe=sanafe, timeout_s=timeout_s).record
 
 
+@public
 def simulate(
     net: IntNetwork,
-    spikes: object,
+    spikes: SpikesLike,
     *,
     layers: Sequence[int] | None = None,
     sanafe: str | Path | None = None,
     timeout_s: float | None = None,
 ) -> Simulation:
-    """Run a network in SANA-FE; return its spikes, times, energies and messages.
+    """Run a network in SANA-FE, a simulator of Loihi 1.
 
-    Arguments and errors as for `run`.
+    Args:
+        net: the network, in integers.
+        spikes: uint8 ``[T, B, *input_shape]``, binary.
+        layers: indices of the layers whose spikes to keep; None keeps all.
+        sanafe: an interpreter that has SANA-FE; None looks for one.
+        timeout_s: seconds after which it is stopped; None waits.
+
+    Returns:
+        Spikes; and for each sample and step the time in seconds, energies in joules, messages,
+        hops and synaptic operations.
+
+    Raises:
+        InputError: a network or spikes that cannot be used.
+        NetworkRefused: what SANA-FE does not compute, such as delays.
+        EnvironmentFault: SANA-FE is not installed, failed, or took too long.
     """
     check_sound(net)
     values = check_input(net, spikes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spike_file import SpikesLike
 from sdcl_neuro.profiling.simulated import Simulated, SimulatedSample
 
 from .backend import Performance, simulate
@@ -16,7 +17,7 @@ UJ_PER_J = 1e6
 
 def simulated(
     net: IntNetwork,
-    spikes: object,
+    spikes: SpikesLike,
     *,
     sanafe: str | Path | None = None,
     timeout_s: float | None = None,

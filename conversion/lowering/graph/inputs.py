@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.spec import Shape
-from sdcl_neuro.network.spike_file import check_spikes
+from sdcl_neuro.network.spike_file import check_input, check_spikes
 
 from .nodes import FloatGraph
 
@@ -52,21 +52,9 @@ def split_inputs(
     if len(steps) > 1:
         what = f"inputs of {', '.join(f'{t} steps, {b} samples' for t, b in sorted(steps))}"
         raise InputError(what, where=where, hint="give all inputs the same steps and samples")
-    largest = max(1, 2**message_bits - 1)
     for name, values in found.items():
-        if values.shape[2:] != shapes[name]:
-            raise InputError(
-                f"spikes of shape {list(values.shape)} for the input {name!r}, which takes "
-                f"[T, B, {', '.join(map(str, shapes[name]))}]",
-                where=where,
-                hint="encode them for this network",
-            )
-        if int(values.max()) > largest:
-            raise InputError(
-                f"a count of {int(values.max())} where the network takes at most {largest}",
-                where=where,
-                hint="make the spikes binary, or set the network's message_bits",
-            )
+        place = where if len(found) == 1 else f"{where} {name}"
+        check_input(values, shapes[name], message_bits=message_bits, where=place)
     return found
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import InputError, NetworkRefused, spelled
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
-from sdcl_neuro.network.spike_file import check_spikes
+from sdcl_neuro.network.spike_file import SpikesLike, check_spikes
 
 from ...lowering.graph.nodes import FloatGraph
 from ...targets.nir.claim import KEY
@@ -15,20 +16,21 @@ from .claim import read_claim
 from .file import Tree, read_tree
 from .graph_reading import graph_instead
 from .lowering import plain_network
-from .memory import tree_of
+from .memory import NirGraphLike, tree_of
 from .reader import read_raw
 from .step import same_step, stored_step
 from .writers import OWN_WORDS
 
 
+@public
 def from_nir(
-    source: Any,
+    source: Path | str | NirGraphLike,
     *,
     dt: float | None = None,
     writer: str | None = None,
     approximate: bool = False,
-    calibration: object = None,
-    spikes: object = None,
+    calibration: SpikesLike | None = None,
+    spikes: SpikesLike | None = None,
     compare: bool = True,
 ) -> FloatNetwork | IntNetwork | FloatGraph:
     """Read a network from a NIR file or graph, ours or another writer's, and compare the two.
@@ -38,8 +40,8 @@ def from_nir(
     it.
 
     A file that `to_nir` wrote gives back the same network. Any other gives the float network it
-    means, a `FloatGraph` where it is no chain, at the step that is given, or that its metadata or
-    its writer states; without one it is refused, unless nothing in it depends on the step.
+    means (a `FloatGraph` where it is not a chain) at the step that is given, or that its metadata
+    or its writer states; without one it is refused, unless nothing in it depends on the step.
     ``meta`` says which step that was
     (``dt_s``, None if none was needed), where it came from (``dt_source``), and what was taken
     by default (``assumed``).
@@ -58,11 +60,25 @@ def from_nir(
         compare: False leaves the comparison out; a certificate then names the source as not
             checked.
 
+    Returns:
+        The float network, as a graph where it is not a chain; the integer network of our own files.
+
     Raises:
         InputError: not a NIR file, damaged, too large, or graph and metadata disagree; a step or
             writer that contradicts the file; `approximate` without calibration data, or the other
             way round.
         NetworkRefused: the graph cannot be lowered, with every reason at once.
+
+    Examples:
+        >>> import snntorch, torch
+        >>> from sdcl_neuro import conversion
+        >>> neuron = {"reset_mechanism": "zero", "init_hidden": True}
+        >>> module = torch.nn.Sequential(torch.nn.Linear(6, 4), snntorch.Leaky(0.9, **neuron))
+        >>> sample = torch.ones(8, 1, 6)  # [T, B, N]
+        >>> net = conversion.from_snntorch(module, sample)
+        >>> _ = conversion.to_nir(net, "model.nir")
+        >>> conversion.from_nir("model.nir").layers[0].out_shape
+        (4,)
     """
     if approximate != (calibration is not None):
         hint = "give both approximate=True and calibration=spikes, or neither"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,13 @@ from sdcl_neuro.errors import InputError
 from .file import MAX_DEPTH, Tree
 
 _DERIVED = ("input_type", "output_type", "metadata")
+
+
+class NirGraphLike(Protocol):
+    """What is read of a ``nir.NIRGraph``."""
+
+    nodes: dict[str, Any]
+    edges: list[tuple[str, str]]
 
 
 def tree_of(graph: object) -> Tree:

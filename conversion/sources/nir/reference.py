@@ -11,14 +11,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
-from sdcl_neuro.network.spike_file import check_spikes
+from sdcl_neuro.network.arguments import public
+from sdcl_neuro.network.spike_file import SpikesLike, check_spikes
 
 from ...targets.nir.claim import KEY
 from .claim import form_of_claim
@@ -26,6 +27,7 @@ from .dialects import row_of, translate
 from .file import Tree
 from .graph import open_tree
 from .inline import Node, contract, inline
+from .memory import NirGraphLike
 from .reference_nodes import POPULATIONS, Context, Dense, Population, make_unit
 from .step import Step, find_step
 
@@ -53,21 +55,25 @@ class ReferenceRun:
     step: Step
 
 
+@public
 def reference_run(
-    source: Any,
-    spikes: object,
+    source: Path | str | NirGraphLike,
+    spikes: SpikesLike | Mapping[str, SpikesLike],
     *,
     dt: float | None = None,
     writer: str | None = None,
     margins: bool = False,
 ) -> ReferenceRun:
-    """Run a graph in float64, step by step.
+    """Run a NIR graph by its own words in float64, step by step.
 
     Args:
         source: a path, or a ``nir.NIRGraph`` in memory.
         spikes: ``[T, B, *input_shape]``, binary or counts; of several inputs, ``{name: spikes}``.
         dt, writer: as for `graph.from_nir`.
         margins: also keep how near each membrane came to its threshold.
+
+    Returns:
+        Spikes ``[T, B, *shape]`` of every population, in order, and the values of its outputs.
 
     Raises:
         NetworkRefused: a node that is none of NIR's, or no step.

@@ -7,10 +7,11 @@ from typing import Any
 
 import snntorch as snn
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.network.arguments import public
+from sdcl_neuro.network.spike_file import SpikesLike
 from sdcl_neuro.snn.chip_neuron import ChipNeuron
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky, LoihiRLeaky, LoihiSynaptic
 from sdcl_neuro.snn.loihi_readout import LoihiReadout, LoihiSynapticReadout
@@ -18,10 +19,12 @@ from sdcl_neuro.snn.loihi_readout import LoihiReadout, LoihiSynapticReadout
 from ...lowering.populations import Unsupported
 from .neurons import NEURONS, dense_recurrence, refusal_of_kind, single_number
 from .resets import named_reset
+from .running import need_module
 from .source import from_snntorch
 
 
-def make_deployable(module: nn.Module, sample: Tensor | NDArray[Any] | None = None) -> nn.Module:
+@public
+def make_deployable(module: nn.Module, sample: SpikesLike | None = None) -> nn.Module:
     """Swap every snnTorch neuron for a chip-exact one that resets to zero at once.
 
     Neurons that never reset (``reset_mechanism="none"``) are read-outs and go on so.
@@ -41,7 +44,16 @@ def make_deployable(module: nn.Module, sample: Tensor | NDArray[Any] | None = No
     Raises:
         NetworkRefused: with every neuron that has no chip-exact counterpart, and on a sample with
             whatever else cannot be deployed; nothing is changed.
+
+    Examples:
+        >>> import snntorch, torch
+        >>> from sdcl_neuro import conversion
+        >>> neuron = snntorch.Leaky(0.9, init_hidden=True)  # resets by subtraction
+        >>> module = torch.nn.Sequential(torch.nn.Linear(6, 4), neuron)
+        >>> type(conversion.make_deployable(module)[1]).__name__
+        'LoihiLeaky'
     """
+    module = need_module(module, "make_deployable")
     found = [(name, child) for name, child in module.named_modules() if isinstance(child, NEURONS)]
     replacements: dict[int, nn.Module] = {}
     refusals = []

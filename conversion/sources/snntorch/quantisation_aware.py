@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.network.arguments import public
+from sdcl_neuro.network.spike_file import SpikesLike
 from sdcl_neuro.snn.chip_neuron import ChipNeuron, Mode
 from sdcl_neuro.snn.chip_ops import chip_bias, chip_weight
 from sdcl_neuro.snn.event_branch import QUANTISATION_MARGIN
@@ -20,16 +22,17 @@ from ...quantisation.rounding import choose_layer_scale
 from .chain import Lowered, lower_chain
 from .graph_training import prepare_graph
 from .integer_hooks import bare_readouts, trains_as_graph
-from .running import as_deployed, module_input
+from .running import as_deployed, module_input, need_module, need_sample
 from .source import chain_of, graph_alone, input_shape
 from .tracing import Steps
 
 Pairs = list[tuple[str, nn.Module, ChipNeuron]]
 
 
+@public
 def prepare_quantization(
     module: nn.Module,
-    sample: Tensor | NDArray[Any],
+    sample: SpikesLike,
     *,
     margin: float = QUANTISATION_MARGIN,
     relays: Cure = "auto",
@@ -55,7 +58,21 @@ def prepare_quantization(
 
     Raises:
         NetworkRefused: with every reason why it cannot be trained so.
+
+    Examples:
+        >>> import snntorch, torch
+        >>> from sdcl_neuro import conversion
+        >>> neuron = {"reset_mechanism": "zero", "init_hidden": True}
+        >>> module = torch.nn.Sequential(torch.nn.Linear(6, 4), snntorch.Leaky(0.9, **neuron))
+        >>> sample = torch.ones(8, 1, 6)  # [T, B, N]
+        >>> module = conversion.make_deployable(module)
+        >>> module = conversion.prepare_quantization(module, sample)  # now train on
+        >>> net = conversion.from_snntorch(module, sample)
+        >>> conversion.quantize(net, check=False).meta["quantisation"][0]["scale_from"]
+        'training'
     """
+    module = need_module(module, "prepare_quantization")
+    sample = need_sample(sample, "prepare_quantization")
     chain = _chain_pairs(module, sample)
     if chain is None:
         prepare_graph(module, sample, margin=margin, relays=relays)
@@ -92,7 +109,7 @@ def set_mode(module: nn.Module, mode: Mode) -> None:
         end.mode = mode
 
 
-def _chain_pairs(module: nn.Module, sample: Any) -> tuple[Pairs, Lowered] | None:
+def _chain_pairs(module: nn.Module, sample: Tensor | NDArray[Any]) -> tuple[Pairs, Lowered] | None:
     """Synapses with their neurons and their description; None for what trains as a graph."""
     if sample.ndim == 4 or trains_as_graph(module):
         return None

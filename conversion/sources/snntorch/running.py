@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import kind_of
+from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
+from sdcl_neuro.network.spike_file import read_spikes
 
+from ...lowering.graph.nodes import FloatGraph
 from .inventory import DROPOUTS, NORMS
 from .neurons import NEURONS
 from .snapshot import Snapshot, put, tensors_in, zeroed
@@ -29,6 +36,54 @@ def unwrap(module: nn.Module) -> nn.Module:
         if inner is None or len(module._modules) != 1:
             return module
         module = inner
+
+
+def need_module(module: object, where: str) -> nn.Module:
+    """Return `module` if it is a torch module.
+
+    Raises:
+        InputError: it is anything else.
+    """
+    if isinstance(module, nn.Module):
+        return module
+    hint = "give the network as an nn.Module"
+    if isinstance(module, type):
+        hint = f"make an instance of it: {module.__name__}()"
+    elif isinstance(module, Mapping):
+        hint = "these are weights: build the module and call module.load_state_dict(weights)"
+    elif isinstance(module, list | tuple):
+        hint = "join its layers: nn.Sequential(*layers)"
+    elif isinstance(module, str | Path):
+        hint = "build the module and load its weights; .net and .nir files are read by load(path)"
+    elif isinstance(module, FloatNetwork | FloatGraph):
+        hint = "it is described already: go on with conversion.quantize"
+    elif isinstance(module, IntNetwork):
+        hint = "it is in a chip's integers already: use it as it is"
+    raise InputError(f"expected an nn.Module, got {kind_of(module)}", where=where, hint=hint)
+
+
+def need_sample(sample: object, where: str) -> Tensor | NDArray[Any]:
+    """Return one input as a tensor or array of numbers; a path is read, lists are joined.
+
+    Raises:
+        InputError: it is anything else.
+    """
+    if isinstance(sample, str | Path):
+        return read_spikes(sample)
+    if isinstance(sample, Tensor):
+        return sample
+    hint = "give [T, B, N] or [T, B, C, H, W], as an array, a tensor or a spike file"
+    if sample is None or isinstance(sample, Mapping):
+        raise InputError(f"expected a sample, got {kind_of(sample)}", where=where, hint=hint)
+    try:
+        array = np.asarray(sample)
+    except ValueError:
+        what = "the sample's steps differ in length, so it is not an array"
+        raise InputError(what, where=where, hint=hint) from None
+    if array.dtype.kind not in "buif":
+        what = f"expected a sample of numbers, got {kind_of(sample)} of {array.dtype}"
+        raise InputError(what, where=where, hint=hint)
+    return array
 
 
 def module_input(module: nn.Module, values: Any) -> Tensor:

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sdcl_neuro.errors import InputError, NetworkRefused
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.notes import ASSUMED, Note, with_notes
 from sdcl_neuro.network.spec import FloatNetwork, Shape
+from sdcl_neuro.network.spike_file import SpikesLike
 from sdcl_neuro.snn.chip_neuron import ChipNeuron
 from sdcl_neuro.snn.event_branch import EventBranch
 
@@ -24,18 +26,19 @@ from .graph_source import graph_instead, graph_of_module
 from .integer_hooks import trains_as_graph
 from .inventory import NORMS, POOLS
 from .neurons import NEURONS
-from .running import Deployed, as_deployed, module_input
+from .running import Deployed, as_deployed, module_input, need_module, need_sample
 from .tracing import Steps, Traced, trace_chain
 
 __all__ = ["from_snntorch"]
 
 
+@public
 def from_snntorch(
     module: nn.Module,
-    sample: Tensor | NDArray[Any],
+    sample: SpikesLike,
     *,
     approximate: bool = False,
-    calibration: object = None,
+    calibration: SpikesLike | None = None,
 ) -> FloatNetwork | FloatGraph:
     """Describe `module` in float, as it computes in ``eval()``, and compare the two.
 
@@ -52,7 +55,8 @@ def from_snntorch(
             ``[B, T, ...]`` or a list) and loop over them; one step, with states that are hidden,
             kept on the module, or handed in and out; or one static input that it repeats. What it
             does with the last layer's spikes is not part of the network.
-        sample: one input ``[T, B, ...]``, on which both are run.
+        sample: one input ``[T, B, N]``, ``[T, B, C, L]`` or ``[T, B, C, H, W]``, on which both are
+            run.
         approximate: take neurons that no chip computes exactly (reset by subtraction, a delayed
             reset, a bias before a current) as the nearest ones, their thresholds set on
             `calibration`; ``meta["approximate"]`` says what that changed, layer by layer.
@@ -68,7 +72,19 @@ def from_snntorch(
         NetworkRefused: with every reason why the network cannot be described, or with what the
             module does otherwise than its description.
         InputError: for a sample of the wrong rank, or a module of another kind.
+
+    Examples:
+        >>> import snntorch, torch
+        >>> from sdcl_neuro import conversion
+        >>> neuron = {"reset_mechanism": "zero", "init_hidden": True}
+        >>> module = torch.nn.Sequential(torch.nn.Linear(6, 4), snntorch.Leaky(0.9, **neuron))
+        >>> sample = torch.ones(8, 1, 6)  # [T, B, N]
+        >>> net = conversion.from_snntorch(module, sample)
+        >>> net.input_shape, net.layers[0].kind, net.layers[0].weight.shape
+        ((6,), 'dense', (4, 6))
     """
+    module = need_module(module, "from_snntorch")
+    sample = need_sample(sample, "from_snntorch")
     along_a_line = sample.ndim == 4
     shape = tuple(sample.shape[2:]) if along_a_line else input_shape(sample)
     if approximate != (calibration is not None):

@@ -11,8 +11,9 @@ from shutil import which
 from sdcl_neuro.engine.check import check_network
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.network.arguments import need_integers, need_path, public
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.spike_file import SpikesLike
 
 from ..vectors import expected, sample_spikes
 from ..written import Written
@@ -25,7 +26,8 @@ MAX_WEIGHTS = 1 << 24
 CROSS = ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb")
 
 
-def to_c(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -> Written:
+@public
+def to_c(net: IntNetwork, out: Path | str, *, spikes: SpikesLike | None = None) -> Written:
     """Write ``OUT.c``, ``OUT.h`` and ``OUT_check.c``: all of them, or none.
 
     Args:
@@ -34,14 +36,26 @@ def to_c(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -> W
         spikes: input of the test vectors, uint8 ``[T, B, *input_shape]``, of which the first
             sample is used; None draws 8 random steps.
 
+    Returns:
+        The files that were written, SHA-256 and sizes; prints itself.
+
     Raises:
         InputError: a name that is not a C identifier, or more weights than C can hold as text.
+
+    Examples:
+        >>> from sdcl_neuro import conversion
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> written = conversion.to_c(net, "event.c")
+        >>> [path.name for path in written.files]
+        ['event.c', 'event.h', 'event_check.c']
     """
-    out = Path(out)
+    net = need_integers(net, "to_c")
+    out = need_path(out, "to_c", "name the file, OUT.c", to_write=True)
     check_network(net)
     name = _name(out)
     refuse_size(net)
-    vectors, steps = expected(net, sample_spikes(net) if spikes is None else spikes)
+    vectors, steps = expected(net, sample_spikes(net, spikes))
     texts = {
         out: source(net, name),
         out.with_suffix(".h"): header(net, name),

@@ -18,6 +18,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.network.arguments import need_integers, need_path, public
 from sdcl_neuro.network.notes import SOURCE_CHECKS
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
 
@@ -28,6 +29,7 @@ from .reader import MAX_TEXT, SCHEMA, VERSION, from_netx
 __all__ = ["from_netx", "to_netx"]
 
 
+@public
 def to_netx(net: IntNetwork, path: Path | str) -> str:
     """Write `net` for ``lava.lib.dl.netx.hdf5.Network``; the same network gives the same bytes.
 
@@ -41,13 +43,18 @@ def to_netx(net: IntNetwork, path: Path | str) -> str:
     Raises:
         InputError: it is not in a chip's integers.
         NetworkRefused: with every reason why Lava could not run it exactly.
+
+    Examples:
+        >>> from sdcl_neuro import conversion
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> len(conversion.to_netx(net, "model.net"))  # SHA-256
+        64
+        >>> conversion.from_netx("model.net") == net
+        True
     """
-    if not isinstance(net, IntNetwork):
-        raise InputError(
-            f"expected an IntNetwork, got a {type(net).__name__}",
-            where="to_netx",
-            hint="quantise it first: conversion.quantize(net, calibration=spikes)",
-        )
+    net = need_integers(net, "to_netx")
+    path = need_path(path, "to_netx", "name the file, OUT.net", to_write=True)
     found = refusals(net)
     if found:
         raise NetworkRefused(found)

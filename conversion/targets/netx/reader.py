@@ -13,6 +13,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.files.hdf5_guard import Guard, open_guarded
+from sdcl_neuro.network.arguments import need_path, public
 from sdcl_neuro.network.notes import SOURCE_CHECKS
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
 
@@ -25,6 +26,7 @@ VERSION = 1
 MAX_TEXT = 60_000  # HDF5 keeps an attribute below 64 KiB
 
 
+@public
 def from_netx(
     path: Path | str,
     *,
@@ -43,11 +45,22 @@ def from_netx(
             what drives them fits the chip's 13 bits.
         skip_input: leave input neurons out, so that the network takes their spikes.
 
+    Returns:
+        The integer network.
+
     Raises:
         NetworkRefused: with every reason why Lava could not run it exactly.
         InputError: if it is not a readable netx file.
+
+    Examples:
+        >>> from sdcl_neuro import conversion
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> _ = conversion.to_netx(net, "model.net")
+        >>> conversion.from_netx("model.net").input_shape == net.input_shape
+        True
     """
-    path = Path(path)
+    path = need_path(path, "from_netx", "give the path of a .net file")
     with open_guarded(path) as (file, guard):
         head = _head(file, guard)
         bits = head["message_bits"] if message_bits is None else message_bits

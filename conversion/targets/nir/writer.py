@@ -19,6 +19,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.network.arguments import kind_of, need_path, public
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntNetwork
 from sdcl_neuro.network.spec_convert import dequantize
 
@@ -29,8 +30,9 @@ from .populations import population
 from .weights import Array, gain_of, spread, stored_weight
 
 
+@public
 def to_nir(
-    net: FloatNetwork | IntNetwork,
+    net: FloatNetwork | IntNetwork | FloatGraph,
     path: Path | str,
     *,
     dt: float | None = None,
@@ -41,7 +43,7 @@ def to_nir(
     An integer network is written as the float network it means, with its integers as metadata.
 
     Args:
-        net: the network.
+        net: the network, a chain; a graph is refused.
         path: where to; an existing file is replaced.
         dt: length of one step in seconds; None takes the reader's, else the one that the network
             was read with (``meta["dt_s"]``), else 1e-3.
@@ -55,9 +57,27 @@ def to_nir(
         NetworkRefused: NIR cannot say what the network means, or the reader would get it wrong,
             every reason at once.
         InputError: `dt` is not positive, or not the step that the reader takes.
+
+    Examples:
+        >>> import snntorch, torch
+        >>> from sdcl_neuro import conversion
+        >>> neuron = {"reset_mechanism": "zero", "init_hidden": True}
+        >>> module = torch.nn.Sequential(torch.nn.Linear(6, 4), snntorch.Leaky(0.9, **neuron))
+        >>> sample = torch.ones(8, 1, 6)  # [T, B, N]
+        >>> net = conversion.from_snntorch(module, sample)
+        >>> len(conversion.to_nir(net, "model.nir", dt=1e-3))  # SHA-256
+        64
     """
     import nir
 
+    given: object = net
+    if not isinstance(given, FloatNetwork | IntNetwork | FloatGraph):
+        hint = "describe it first: conversion.from_snntorch(module, sample)"
+        if isinstance(given, str | Path):
+            hint = "the network comes first, the path second"
+        what = f"expected a network, got {kind_of(given)}"
+        raise InputError(what, where="to_nir", hint=hint)
+    path = need_path(path, "to_nir", "name the file, OUT.nir", to_write=True)
     graph = build_graph(net, dt=dt, reader=reader)
     with atomic_path(path) as temporary:
         nir.write(str(temporary), graph)
@@ -75,7 +95,10 @@ def written_step(
 
 
 def build_graph(
-    net: FloatNetwork | IntNetwork, *, dt: float | None = None, reader: str | None = None
+    net: FloatNetwork | IntNetwork | FloatGraph,
+    *,
+    dt: float | None = None,
+    reader: str | None = None,
 ) -> Any:
     """Return the ``nir.NIRGraph`` of a network; arguments and errors as for `to_nir`."""
     import nir

@@ -13,8 +13,9 @@ from sdcl_neuro.engine.check import check_network
 from sdcl_neuro.errors import CheckFailed, InputError
 from sdcl_neuro.extras import need, require
 from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.network.arguments import need_integers, need_path, public
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.spike_file import Spikes, SpikesLike
 
 from ..vectors import sample_spikes
 from ..written import Written
@@ -24,7 +25,8 @@ MAX_WEIGHTS = 1 << 28
 """8-bit weights in one file; protobuf ends at 2 GiB."""
 
 
-def to_onnx(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -> Written:
+@public
+def to_onnx(net: IntNetwork, out: Path | str, *, spikes: SpikesLike | None = None) -> Written:
     """Write ``OUT.onnx`` (a whole sequence) and ``OUT_step.onnx`` (one step), or neither.
 
     Both are first run by onnxruntime on test vectors and compared with the engine.
@@ -34,12 +36,24 @@ def to_onnx(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -
         out: ends in ``.onnx``.
         spikes: the test vectors, uint8 ``[T, B, *input_shape]``; None draws random ones.
 
+    Returns:
+        The files that were written, SHA-256 and sizes; prints itself.
+
     Raises:
         InputError: another ending, or more weights than a file holds.
         EnvironmentFault: the extra ``onnx`` is not installed.
         CheckFailed: a spike differs in onnxruntime.
+
+    Examples:
+        >>> from sdcl_neuro import conversion
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> written = conversion.to_onnx(net, "event.onnx")
+        >>> [path.name for path in written.files]
+        ['event.onnx', 'event_step.onnx']
     """
-    out = Path(out)
+    net = need_integers(net, "to_onnx")
+    out = need_path(out, "to_onnx", "name the file, OUT.onnx", to_write=True)
     if out.suffix != ".onnx":
         raise InputError("not the name of an ONNX file", where=out.name, hint="name it OUT.onnx")
     require_onnx()
@@ -48,7 +62,7 @@ def to_onnx(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -
     from .model import facts, sequence_model, step_model
     from .step import state_bytes
 
-    values = sample_spikes(net) if spikes is None else spikes
+    values = sample_spikes(net, spikes)
     files = {out: sequence_model(net), out.with_name(f"{out.stem}_step.onnx"): step_model(net)}
     expected = run_network(net, values).spikes
     compared = sum(layer.size for layer in expected.values())

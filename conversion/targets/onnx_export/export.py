@@ -17,7 +17,7 @@ from sdcl_neuro.errors import CheckFailed, InputError
 from sdcl_neuro.extras import need, require
 from sdcl_neuro.files import atomic_path, file_sha256, write_json
 from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl
-from sdcl_neuro.network.identity import path_sha256, versions
+from sdcl_neuro.network.identity import path_sha256, versions, versions_of
 
 from .parts import BATCH, PARTS, Part, Port
 
@@ -82,7 +82,7 @@ class Exported:
                 "largest_difference": self.difference,
                 "tolerance": TOLERANCE * self.largest,
             },
-            "versions": versions() | _versions(),
+            "versions": versions() | versions_of(*_NEEDED),
         }
 
     def __str__(self) -> str:
@@ -237,12 +237,6 @@ def compare(part: Part, path: Path) -> tuple[float, float]:
         largest = max(largest, float(np.abs(expected).max()))
         difference = max(difference, float(np.abs(found - expected).max()))
     return largest, difference
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in _NEEDED}
 
 
 def _shown(port: Port) -> str:

@@ -13,9 +13,10 @@ import numpy as np
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.check import check_network
 from sdcl_neuro.errors import CheckFailed, InputError
+from sdcl_neuro.network.arguments import need_integers, need_path, public
 from sdcl_neuro.network.identity import path_sha256
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.spike_file import Spikes, SpikesLike
 
 from ..vectors import sample_spikes
 from ..written import Written
@@ -27,7 +28,8 @@ MAX_WEIGHTS = 1 << 22
 """Weights beyond which hex files and simulators take minutes."""
 
 
-def to_verilog(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -> Written:
+@public
+def to_verilog(net: IntNetwork, out: Path | str, *, spikes: SpikesLike | None = None) -> Written:
     """Fill a folder with the design, its memories, a testbench, vectors and a Makefile.
 
     Where Verilator is installed the design is simulated on the vectors before it is kept, where
@@ -38,14 +40,26 @@ def to_verilog(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None
         out: the folder, made if it is not there.
         spikes: input of the testbench, uint8 ``[T, B, *input_shape]``; None draws 8 random steps.
 
+    Returns:
+        The files that were written, SHA-256 and sizes; prints itself.
+
     Raises:
         InputError: more weights than a hex file and a simulator take.
         CheckFailed: a spike differs in the simulation.
+
+    Examples:
+        >>> from sdcl_neuro import conversion
+        >>> from sdcl_neuro.testing import random_network, random_spikes
+        >>> net = random_network(0)
+        >>> written = conversion.to_verilog(net, "design")
+        >>> "Makefile" in [path.name for path in written.files]
+        True
     """
-    out = Path(out)
+    net = need_integers(net, "to_verilog")
+    out = need_path(out, "to_verilog", "name a folder")
     check_network(net)
     refuse_size(net)
-    values = sample_spikes(net) if spikes is None else spikes
+    values = sample_spikes(net, spikes)
     record = run_network(net, values)
     texts = files(net, TOP) | {"Makefile": (HERE / "Makefile.design").read_text("utf-8")}
     texts["input.txt"] = input_text(net, values)

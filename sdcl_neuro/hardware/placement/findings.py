@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sdcl_neuro.errors import Refusal
+from sdcl_neuro.errors import Refusal, hint_json
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Broken:
             "allowed": self.allowed,
             "excess": self.excess,
             "unit": self.unit,
-            "mend": self.hint,
+            **hint_json(self.hint),
         }
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro.errors import CheckFailed
 from sdcl_neuro.files import write_json
+from sdcl_neuro.network.display import table_html
 
 from .findings import Broken, Unchecked
 from .links import Link
 from .mesh import Flow, Seat
 from .tiles import Tile
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SCHEMA = {"name": "sdcl_neuro.fit", "version": 1}
 
@@ -248,10 +252,53 @@ class Fit:
             write_json(path, value)
         return json.dumps(value, indent=2, allow_nan=False)
 
+    def plot_placement(self, ax: Axes | None = None) -> Axes:
+        """Draw every core on its chip, in the colour of its layer (extra ``plot``).
+
+        Args:
+            ax: matplotlib axes to draw on; None makes a figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            InputError: the profile does not know its cores.
+            EnvironmentFault: matplotlib is not installed.
+        """
+        from .pictures import placement
+
+        return placement(self, ax)
+
+    def _repr_html_(self) -> str:
+        verdict = {True: "fits", False: "does not fit", None: "unknown whether it fits"}[self.fits]
+        head = ("layer", "kind", "neurons", "synapses", "cores", "fullest core")
+        rows = [
+            (
+                layer.name,
+                layer.kind,
+                f"{layer.neurons:,}",
+                f"{layer.synapses:,}",
+                "unknown" if layer.cores is None else str(layer.cores),
+                _fullest(layer),
+            )
+            for layer in self.layers
+        ]
+        rows += [("", "", "", "", "", str(broken)) for broken in self.broken]
+        return table_html(f"{self.title}: {verdict}", head, rows)
+
     def __str__(self) -> str:
         from .text import fit_text
 
         return fit_text(self)
+
+
+def _fullest(layer: LayerFit) -> str:
+    """The resource of which a layer's fullest core uses most, with the share."""
+    known = [(load.share, name) for name, load in layer.loads.items() if load.share is not None]
+    if not known:
+        return "no limit is known"
+    share, name = max(known)
+    return f"{100 * share:.0f} % of its {name.replace('_', ' ')}"
 
 
 def _flow(flow: Flow) -> dict[str, Any]:

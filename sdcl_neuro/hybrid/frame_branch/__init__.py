@@ -6,7 +6,7 @@ from .images import FRAME_SIZE, normalise
 from .osnet import OSNet
 from .resnet import ResNet50
 from .small import SmallNet
-from .table import FRAME_BRANCHES, MAP_SIZE, frame_branch, map_channels, map_size
+from .table import FRAME_BRANCHES, MAP_SIZE, make_frame_branch, map_channels, map_size
 from .weights import load_weights, save_weights
 
 __all__ = [
@@ -16,8 +16,8 @@ __all__ = [
     "OSNet",
     "ResNet50",
     "SmallNet",
-    "frame_branch",
     "load_weights",
+    "make_frame_branch",
     "map_channels",
     "map_size",
     "normalise",
@@ -25,5 +25,6 @@ __all__ = [
 ]
 
 # The names of the release before, kept for one.
+frame_branch = make_frame_branch
 MAP_CHANNELS = {name: row.channels for name, row in FRAME_BRANCHES.items()}
 NAMES = tuple(FRAME_BRANCHES)

@@ -61,7 +61,7 @@ def map_size(name: str) -> tuple[int, int]:
     return FRAME_BRANCHES[name].size if name in FRAME_BRANCHES else MAP_SIZE
 
 
-def frame_branch(name: str) -> nn.Module:
+def make_frame_branch(name: str) -> nn.Module:
     """Return a frame branch by name, with torch's random initial weights.
 
     Raises:

@@ -186,24 +186,11 @@ class CameraEvents(StreamedEvents):
             frames=frames,
             say=say,
         )
-        self.camera = camera
+        self.camera = self._device = camera
         self._denoiser = None
         if reading.denoise is not None:
             self._denoiser = Denoiser(reading.denoise, camera.size)
         self.removed: dict[str, int] = {}
-
-    def __enter__(self) -> Self:
-        self.camera.__enter__()
-        return super().__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        self.camera.__exit__(kind, error, trace)
 
     def _blocks(self, stop: threading.Event) -> Iterator[NDArray[Any]]:
         for packet in self.camera.packets(stop):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -150,12 +151,17 @@ class Stream:
 
 
 class Streamed:
-    """What reads a stream of its own: used within ``with``."""
+    """What reads a stream of its own: used within ``with``, which opens its device first."""
 
     _stream: Stream
+    _device: AbstractContextManager[object] | None = None
 
     def __enter__(self) -> Self:
-        self._stream.__enter__()
+        with ExitStack() as opened:
+            if self._device is not None:
+                opened.enter_context(self._device)
+            opened.enter_context(self._stream)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
@@ -164,7 +170,7 @@ class Streamed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stream.__exit__(kind, error, trace)
+        self._opened.__exit__(kind, error, trace)
 
     @property
     def late(self) -> int:

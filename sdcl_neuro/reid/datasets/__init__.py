@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sdcl_neuro.extras import attach
 
 from .clip import Clip, pick_frames
 from .index import DataSet, Labels, describe, labels, tracklets
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from .two_cameras import read_ilidsvid as read_ilidsvid
     from .two_cameras import read_prid2011 as read_prid2011
 
-_LAZY = {
+_PUBLIC = {
     "Degraded": "degraded",
     "FolderData": "folder",
     "EventFiles": "pairing",
@@ -61,11 +62,7 @@ __all__ = [
     "labels",
     "pick_frames",
     "tracklets",
-    *_LAZY,
+    *_PUBLIC,
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+__getattr__, __dir__ = attach(__name__, _PUBLIC)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sdcl_neuro.extras import attach
 
 from .settings import Augmentation, Settings, Stage
 
@@ -12,14 +14,8 @@ if TYPE_CHECKING:
     from .trainer import train as train
 
 # Settings alone need no torch.
-_LAZY = {"Step": "logs", "train": "trainer", "training_persons": "schedule"}
+_PUBLIC = {"Step": "logs", "train": "trainer", "training_persons": "schedule"}
 
-__all__ = ["Augmentation", "Settings", "Stage", *_LAZY]
+__all__ = ["Augmentation", "Settings", "Stage", *_PUBLIC]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+__getattr__, __dir__ = attach(__name__, _PUBLIC)

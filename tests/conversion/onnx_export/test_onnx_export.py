@@ -14,7 +14,7 @@ from sdcl_neuro.cli import main
 from sdcl_neuro.conversion.targets.onnx_export import PARTS, export
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig, PstaBridge
-from sdcl_neuro.hybrid.frame_branch import frame_branch
+from sdcl_neuro.hybrid.frame_branch import make_frame_branch
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat, SdclCheckpoint, load_sdcl, save_sdcl
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
@@ -76,7 +76,7 @@ def test_bridges_in_onnxruntime(case: str, tmp_path: Path) -> None:
 def test_resnet_in_onnxruntime(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     torch.manual_seed(0)
-    frames = lively(frame_branch("resnet50"))
+    frames = lively(make_frame_branch("resnet50"))
     bridge = Bridge(BridgeConfig(**SMALL, inputs="v", fusion="none", frame_channels=2048))
     largest, difference = exported(
         "frame-branch", Sdcl(frames, None, bridge=bridge), tmp_path / "x.onnx"
@@ -89,7 +89,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     bridge = lively(Bridge(BridgeConfig(**SMALL, deformable_layers=3, pyramid="none")))
     branch = EventBranch(COMPACT).prepare_quantization()
-    model = Sdcl(lively(frame_branch("osnet_x0_25")), branch, bridge=bridge).eval()
+    model = Sdcl(lively(make_frame_branch("osnet_x0_25")), branch, bridge=bridge).eval()
     folder = tmp_path_factory.mktemp("model") / "sdcl"
     return save_sdcl(folder, model, clip=CLIP, frame_branch="osnet_x0_25")
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
-from sdcl_neuro.hybrid.frame_branch import SmallNet, ahead, frame_branch
+from sdcl_neuro.hybrid.frame_branch import SmallNet, ahead, make_frame_branch
 from sdcl_neuro.hybrid.frame_branch.ahead import FRAME_BACKENDS, ahead_of_time
 
 # Least cosine of the pooled maps with the eager ones'.
@@ -35,7 +35,7 @@ KINDS = [
 @pytest.fixture(scope="module")
 def branch() -> SmallNet:
     torch.manual_seed(0)
-    made = frame_branch("small")
+    made = make_frame_branch("small")
     assert isinstance(made, SmallNet)
     made.train()
     with torch.no_grad():  # batch norms that are worth folding
@@ -72,9 +72,9 @@ def test_what_cannot_be_done(branch: SmallNet) -> None:
     with pytest.raises(InputError, match="8 bits need frames"):
         ahead_of_time(branch, "onnx-int8")
     with pytest.raises(InputError, match="is for a CPU"):
-        ahead_of_time(frame_branch("small").to("meta"), "bf16")
+        ahead_of_time(make_frame_branch("small").to("meta"), "bf16")
     with pytest.raises(InputError, match="is for a CPU"):
-        ahead_of_time(frame_branch("small").to("meta"), "compiled")
+        ahead_of_time(make_frame_branch("small").to("meta"), "compiled")
 
 
 @pytest.mark.compiler

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.hybrid.frame_branch import FRAME_BRANCHES, OSNet, frame_branch, normalise
+from sdcl_neuro.hybrid.frame_branch import FRAME_BRANCHES, OSNet, make_frame_branch, normalise
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ SHAPES = {
 @pytest.mark.parametrize("name", FRAME_BRANCHES)
 def test_shapes(name: str) -> None:
     channels, *size = SHAPES[name]
-    module = frame_branch(name).eval()
+    module = make_frame_branch(name).eval()
     assert module.channels == channels
     with torch.no_grad():
         maps = module(torch.zeros(2, 3, 256, 128))
@@ -114,4 +114,4 @@ def test_shapes(name: str) -> None:
 
 def test_unknown_name() -> None:
     with pytest.raises(InputError, match="use osnet_x0_25, osnet_x1_0, resnet50"):
-        frame_branch("resnet18")
+        make_frame_branch("resnet18")

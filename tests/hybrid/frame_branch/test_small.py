@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from sdcl_neuro.hybrid.frame_branch import SmallNet, frame_branch, map_channels, map_size
+from sdcl_neuro.hybrid.frame_branch import SmallNet, make_frame_branch, map_channels, map_size
 from sdcl_neuro.hybrid.frame_branch.small import LAYERS
 from sdcl_neuro.reid.configuration import build_model, load_configuration
 
 
 def test_the_map_is_what_the_tables_say() -> None:
-    module = frame_branch("small").eval()
+    module = make_frame_branch("small").eval()
     with torch.no_grad():
         maps = module(torch.randn(2, 3, 256, 128))
     assert maps.shape == (2, map_channels("small"), *map_size("small"))

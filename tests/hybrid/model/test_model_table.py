@@ -14,7 +14,7 @@ from torch import nn
 
 from sdcl_neuro.conversion import quantize
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig, PstaBridge
-from sdcl_neuro.hybrid.frame_branch import frame_branch
+from sdcl_neuro.hybrid.frame_branch import make_frame_branch
 from sdcl_neuro.hybrid.mac_counts import count_macs
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.model_table import ModelTable, Part, describe_model
@@ -112,7 +112,7 @@ def macs_of(network: nn.Module, size: tuple[int, int]) -> int:
     [("osnet_x1_0", 978.9e6), ("osnet_x0_25", 82.3e6)],
 )
 def test_osnet_as_published(name: str, published: float) -> None:
-    network = frame_branch(name)
+    network = make_frame_branch(name)
     dense = network.channels * 512
     assert macs_of(network, (256, 128)) + dense == pytest.approx(published, rel=2e-3)
 
@@ -120,7 +120,7 @@ def test_osnet_as_published(name: str, published: float) -> None:
 def test_resnet_as_published() -> None:
     """torchvision's ResNet-50 at 224x224: 4.09 G with its classifier, and the last stride 2."""
     with torch.device("meta"):
-        network = frame_branch("resnet50")
+        network = make_frame_branch("resnet50")
     first = network.get_submodule("layer4.0")
     for convolution in (first.conv2, first.downsample[0]):
         convolution.stride = (2, 2)

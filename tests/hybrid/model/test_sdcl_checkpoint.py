@@ -15,7 +15,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.files import file_sha256
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig
-from sdcl_neuro.hybrid.frame_branch import frame_branch
+from sdcl_neuro.hybrid.frame_branch import make_frame_branch
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat, load_sdcl, save_sdcl
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
@@ -28,7 +28,7 @@ def model() -> Sdcl:
     torch.manual_seed(0)
     bridge = Bridge(BridgeConfig(channels=16, frames=2, identities=3, heads=2, points=2))
     branch = EventBranch(COMPACT).prepare_quantization()
-    return Sdcl(frame_branch("osnet_x0_25"), branch, bridge=bridge).eval()
+    return Sdcl(make_frame_branch("osnet_x0_25"), branch, bridge=bridge).eval()
 
 
 @pytest.fixture

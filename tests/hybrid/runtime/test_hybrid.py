@@ -18,7 +18,7 @@ from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig
-from sdcl_neuro.hybrid.frame_branch import frame_branch, normalise
+from sdcl_neuro.hybrid.frame_branch import make_frame_branch, normalise
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.runtime import infer, merge_records
 from sdcl_neuro.network.record import LayerActivity, Record
@@ -51,7 +51,7 @@ def model(tracklets: list[Tracklet]) -> Sdcl:
     branch = EventBranch(COMPACT)
     branch.calibrate_rates(_spikes(tracklets), rate=0.1)
     branch.prepare_quantization()
-    return Sdcl(frame_branch("osnet_x0_25"), branch, bridge=Bridge(CONFIG)).eval()
+    return Sdcl(make_frame_branch("osnet_x0_25"), branch, bridge=Bridge(CONFIG)).eval()
 
 
 @pytest.fixture(scope="module")

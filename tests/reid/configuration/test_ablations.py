@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sdcl_neuro.hybrid.bridge import Output
-from sdcl_neuro.hybrid.frame_branch import FRAME_SIZE, frame_branch, save_weights
+from sdcl_neuro.hybrid.frame_branch import FRAME_SIZE, make_frame_branch, save_weights
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.voxels import VoxelBranch
 from sdcl_neuro.reid.configuration import bridge_config, build_model, load_configuration
@@ -152,7 +152,7 @@ def test_shapes_at_the_papers_size(switches: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("switches", [(), *BASELINE], ids=ids)
 def test_weights_of_a_file(switches: tuple[str, ...], tmp_path: Path) -> None:
     torch.manual_seed(3)
-    trained = frame_branch("small")
+    trained = make_frame_branch("small")
     save_weights(trained, tmp_path / "small.safetensors")
     named = f"frame_branch.weights={tmp_path / 'small.safetensors'}"
     model = build_model(load_configuration("generated-small", [*TINY, *switches, named]))

@@ -12,7 +12,7 @@ import torch
 
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig
-from sdcl_neuro.hybrid.frame_branch import frame_branch
+from sdcl_neuro.hybrid.frame_branch import make_frame_branch
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat, save_sdcl
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
@@ -78,7 +78,7 @@ def model() -> Sdcl:
     spikes = (torch.rand(4, 2, 2, *CLIP.size) < 0.1).float()
     branch.calibrate_rates(spikes, rate=0.1)
     branch.prepare_quantization()
-    return Sdcl(frame_branch("osnet_x0_25"), branch, bridge=Bridge(config)).eval()
+    return Sdcl(make_frame_branch("osnet_x0_25"), branch, bridge=Bridge(config)).eval()
 
 
 @pytest.fixture(scope="session")

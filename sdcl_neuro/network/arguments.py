@@ -1,0 +1,174 @@
+"""Answers to arguments of the wrong kind, alike in every public verb."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from functools import wraps
+from os import PathLike
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from sdcl_neuro.errors import InputError
+
+from .spec import IntNetwork
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def public(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Answer a call with unknown, missing or too many arguments by an `InputError`.
+
+    The decorated function is called as it is; only where Python refuses the call itself is the
+    signature looked at, for the name that was meant.
+    """
+
+    @wraps(function)
+    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            begun = error.__traceback__ is not None and error.__traceback__.tb_next is not None
+            if begun:  # within the function: an error of ours, which is left as it is
+                raise
+            raise _answer(function, args, kwargs) from None
+
+    return call
+
+
+def _answer(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+) -> InputError:
+    """Return what to say of a call that does not fit a function's signature."""
+    where, parameters = function.__name__, inspect.signature(function).parameters
+    known = [name for name, each in parameters.items() if each.kind is not each.VAR_KEYWORD]
+    for name in kwargs:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"use {', '.join(known)}"
+            return InputError(f"unknown keyword {name!r}", where=where, hint=hint)
+    positional = [
+        name for name in known if parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY
+    ]
+    if len(args) > len(positional):
+        named = [name for name in known if name not in positional]
+        what = f"takes {_count(len(positional))} by position ({', '.join(positional)})"
+        hint = f"name the others: {', '.join(f'{name}=' for name in named)}"
+        return InputError(f"{what}, got {len(args)}", where=where, hint=hint)
+    twice = [name for name in positional[: len(args)] if name in kwargs]
+    if twice:
+        what = f"{twice[0]!r} is given twice, by position and by name"
+        return InputError(what, where=where, hint="give it once")
+    absent = [
+        name
+        for name in known
+        if parameters[name].default is inspect.Parameter.empty
+        and name not in positional[: len(args)]
+        and name not in kwargs
+    ]
+    hint = f"call {where}({', '.join(_sample(parameters[name]) for name in known[:4])})"
+    return InputError(f"{', '.join(absent)} missing", where=where, hint=hint)
+
+
+def _count(number: int) -> str:
+    return "one argument" if number == 1 else f"{number} arguments"
+
+
+def _sample(parameter: inspect.Parameter) -> str:
+    only_named = parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    return f"{parameter.name}=..." if only_named else parameter.name
+
+
+def kind_of(value: object) -> str:
+    """Return what a value is, as a message says it: ``an OrderedDict``, ``None``."""
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
+
+
+def need_integers(net: object, where: str) -> IntNetwork:
+    """Return `net` if it is in a chip's integers.
+
+    Raises:
+        InputError: it is anything else.
+    """
+    if isinstance(net, IntNetwork):
+        return net
+    raise InputError(
+        f"expected an IntNetwork, got {kind_of(net)}", where=where, hint=_to_integers(net)
+    )
+
+
+def _to_integers(net: object) -> str:
+    if isinstance(net, str | PathLike):
+        return "the network comes first: read it with load(path).need_integer()"
+    if hasattr(net, "need_integer"):
+        return "give its integers: model.need_integer()"
+    quantised = "conversion.quantize(net, calibration=spikes)"
+    if hasattr(net, "named_modules"):
+        return (
+            f"describe it first, net = conversion.from_snntorch(module, sample), then {quantised}"
+        )
+    return f"quantise it first: {quantised}"
+
+
+def need_path(value: object, where: str, hint: str, *, to_write: bool = False) -> Path:
+    """Return `value` as a path.
+
+    Args:
+        value: text or a path.
+        where: the verb that was called.
+        hint: what to do about anything else.
+        to_write: the path is of a file to write, so it may not be a folder.
+
+    Raises:
+        InputError: anything else.
+    """
+    if not isinstance(value, str | PathLike):
+        raise InputError(f"expected a path, got {kind_of(value)}", where=where, hint=hint)
+    path = Path(value)
+    if to_write and path.is_dir():
+        what = "is a folder, where a file is to be written"
+        raise InputError(what, where=str(path), hint=hint)
+    return path
+
+
+def check_indices(layers: object, count: int) -> tuple[int, ...]:
+    """Return the indices of the layers to keep, in order, each once.
+
+    Args:
+        layers: indices; a single one; None is all of them.
+        count: number of layers that there are.
+
+    Raises:
+        InputError: a layer that is not there, or something else than whole numbers.
+    """
+    if layers is None:
+        return tuple(range(count))
+    if isinstance(layers, int | np.integer) and not isinstance(layers, bool):
+        layers = (layers,)
+    listed: tuple[object, ...] | None = None
+    if not isinstance(layers, str | bytes | Mapping):
+        with suppress(TypeError):
+            listed = tuple(layers)  # type: ignore[arg-type]
+    if listed is None:
+        what = f"expected indices of layers, got {layers!r}"
+        raise InputError(what, where="layers", hint="give a list, such as [0, 2]")
+    found = set()
+    for index in listed:
+        if isinstance(index, bool) or not isinstance(index, int | np.integer):
+            what = f"expected indices of layers, got {index!r}"
+            raise InputError(what, where="layers", hint="give whole numbers, such as [0, 2]")
+        if not 0 <= index < count:
+            hint = f"use 0 to {count - 1}" if count > 1 else "use 0, the only one"
+            raise InputError(f"there is no layer {index}", where="layers", hint=hint)
+        found.add(int(index))
+    return tuple(sorted(found))
