@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sdcl_neuro.snn.loihi_leaky import Mode
 
 Precision = Literal["auto", "float32", "bfloat16"]
-Triplet = Literal["cosine", "euclidean"]
+Triplet = Literal["published", "cosine", "euclidean", "soft", "none"]
 SEED_MAX = (1 << 31) - 1
 
 
@@ -136,8 +136,9 @@ class Settings:
     Attributes:
         persons, tracklets: P and K of a batch, over all processes together.
         margin: of the triplet loss.
-        triplet: ``cosine`` takes it on the features behind the BNNeck, as published, so that it
-            does not depend on their scale; ``euclidean`` on the features before it.
+        triplet: ``published`` is the model's own: for SDCL and PSTA ``cosine``, on the features
+            behind the BNNeck, so that it does not depend on their scale; ``euclidean`` takes the
+            features before it; ``soft`` these with the soft margin; ``none`` leaves it out.
         smoothing: of the labels in the cross-entropy.
         weight_decay: of Adam.
         float_stage: trains the event branch in float.
@@ -161,7 +162,7 @@ class Settings:
     persons: int = 4
     tracklets: int = 4
     margin: float = 0.3
-    triplet: Triplet = "cosine"
+    triplet: Triplet = "published"
     smoothing: float = 0.1
     weight_decay: float = 5e-4
     float_stage: Stage = Stage(epochs=500, warm_up=10, decay_every=200)
