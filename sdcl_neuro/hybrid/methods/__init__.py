@@ -3,7 +3,7 @@
 from .backbone import BackbonePlan, ClipBackbone, map_channels
 from .bridge import MethodBridge
 from .head import LossPlan, MethodHead, Shape
-from .table import METHODS, Method, check_frames
+from .table import METHODS, Method, backbone_channels, check_frames, notes_on
 
 __all__ = [
     "METHODS",
@@ -14,6 +14,8 @@ __all__ = [
     "MethodBridge",
     "MethodHead",
     "Shape",
+    "backbone_channels",
     "check_frames",
     "map_channels",
+    "notes_on",
 ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.hybrid.frame_branch import MAP_CHANNELS
 
 from . import grl, mgh, sinet, srs, stmn, strf, tclnet
-from .backbone import BackbonePlan
+from .backbone import BackbonePlan, map_channels
 from .ctl import CtlHead
 from .head import MethodHead, Shape
 from .osnet import MeanHead
@@ -79,6 +81,36 @@ METHODS: dict[str, Method] = {
         source="reconstruction",
     ),
 }
+
+
+@cache
+def backbone_channels(kind: str, name: str, frames: int) -> int:
+    """Channels of the maps that a method's head is given, by a frame network of `NAMES`.
+
+    Raises:
+        InputError: a network or a number of frames that the method cannot take.
+    """
+    check_frames(kind, frames)
+    backbone = METHODS[kind].backbone
+    if backbone is None:
+        return MAP_CHANNELS[name]
+    return map_channels(name, backbone(frames), frames=frames)
+
+
+def notes_on(kind: str) -> tuple[str, ...]:
+    """What has to be said of a method wherever its figures stand, one line each."""
+    method = METHODS.get(kind)
+    if method is None:
+        return ()
+    notes = []
+    if method.source == "reconstruction":
+        notes.append(
+            f"{method.title} is a reconstruction: no code of its authors was found, and what its "
+            "paper leaves open is ours (docs/methods.md)"
+        )
+    if kind == "ctl":
+        notes.append("its poses are a prior, a standing body's joints, not an estimate")
+    return tuple(notes)
 
 
 def check_frames(kind: str, frames: int) -> None:

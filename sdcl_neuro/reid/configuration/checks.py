@@ -5,7 +5,7 @@ from __future__ import annotations
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import BridgeConfig
 from sdcl_neuro.hybrid.frame_branch import MAP_CHANNELS, map_size
-from sdcl_neuro.hybrid.methods import METHODS, check_frames, map_channels
+from sdcl_neuro.hybrid.methods import METHODS, backbone_channels
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 
 from ..datasets.table import KINDS, kind_named
@@ -60,11 +60,10 @@ def _given_channels(configuration: Configuration, plain: int) -> int:
     """
     if configuration.model not in METHODS:
         return plain
-    method, frames = METHODS[configuration.model], configuration.clip.frames
-    check_frames(configuration.model, frames)
-    if method.backbone is None:
+    name = configuration.frame_branch.name
+    if name not in MAP_CHANNELS:
         return plain
-    return map_channels(configuration.frame_branch.name, method.backbone(frames), frames=frames)
+    return backbone_channels(configuration.model, name, configuration.clip.frames)
 
 
 def _gate(configuration: Configuration) -> bool:
