@@ -111,10 +111,9 @@ class SalientFirst(nn.Module):
         found = found / (TAPS * TAPS)
         share = found.flatten(2).softmax(2).clamp_min(LEAST_SHARE)
         rarity = 1 / (share * height * width)
-        weakened = torch.exp(SHARPNESS * (rarity - 1))
-        # No gradient goes through the comparison.
-        chosen = torch.where(rarity < 1, weakened, torch.ones_like(rarity))
-        return chosen.view(count, -1, height, width)
+        # 1 where r is 1 or more, without a gradient, and without a power that would overflow.
+        weakened = torch.exp(SHARPNESS * (rarity.clamp_max(1) - 1))
+        return weakened.view(count, -1, height, width)
 
     def _channels(self, clip: Tensor) -> Tensor:
         """The gate of the clip's mean, of channels that are stronger inside than at the border."""

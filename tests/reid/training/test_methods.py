@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdcl_neuro.conversion import verify
+from sdcl_neuro import verify
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.composition import MODEL_KINDS, kind_of
 from sdcl_neuro.hybrid.model import Sdcl
