@@ -124,7 +124,7 @@ class ClipBackbone(nn.Module):
                     maps = self.after[place](maps.unflatten(0, (-1, frames))).flatten(0, 1)
             if number <= len(self.sides):
                 said.append(self.sides[number - 1](maps))
-        whole: Tensor = maps.unflatten(0, (-1, frames))  # type: ignore[no-untyped-call]
+        whole: Tensor = maps.unflatten(0, (-1, frames))
         if self.tail is not None:
             whole = self.tail(whole)
         if said:
