@@ -45,7 +45,7 @@ JOINTS = {
     "left ankle": (0.92, 0.60),
     "right ankle": (0.92, 0.40),
 }
-PARTS = {
+PARTS: dict[str, tuple[str, ...]] = {
     "head": ("head",),
     "torso": ("left shoulder", "right shoulder", "left hip", "right hip"),
     "left arm": ("left shoulder", "left elbow", "left wrist"),
@@ -53,7 +53,7 @@ PARTS = {
     "left leg": ("left hip", "left knee", "left ankle"),
     "right leg": ("right hip", "right knee", "right ankle"),
 }
-THIRDS = {
+THIRDS: dict[str, tuple[str, ...]] = {
     "upper": ("head", "left shoulder", "right shoulder"),
     "middle": ("left elbow", "right elbow", "left wrist", "right wrist", "left hip", "right hip"),
     "lower": ("left knee", "right knee", "left ankle", "right ankle"),
@@ -105,7 +105,8 @@ class PosePrior(nn.Module):
 def _groups() -> list[list[list[int]]]:
     """Joints of each node of each scale."""
     names = list(JOINTS)
-    scales = [{name: (name,) for name in names}, PARTS, THIRDS]
+    single: dict[str, tuple[str, ...]] = {name: (name,) for name in names}
+    scales: list[dict[str, tuple[str, ...]]] = [single, PARTS, THIRDS]
     return [[[names.index(one) for one in node] for node in scale.values()] for scale in scales]
 
 

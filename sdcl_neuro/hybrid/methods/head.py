@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,7 +98,13 @@ def classifier(channels: int, identities: int, *, bias: bool = False) -> nn.Line
     return layer
 
 
-def scored(layers: list[tuple[nn.Module | None, Tensor]]) -> tuple[Tensor, ...]:
+def classifiers(widths: Iterable[int], identities: int, *, bias: bool = False) -> nn.ModuleList:
+    """One of each width; an empty list without classes."""
+    made = [classifier(width, identities, bias=bias) for width in widths]
+    return nn.ModuleList(one for one in made if one is not None)
+
+
+def scored(layers: Iterable[tuple[nn.Module | None, Tensor]]) -> tuple[Tensor, ...]:
     """What each classifier says of its feature, where there is one."""
     return tuple(layer(feature) for layer, feature in layers if layer is not None)
 

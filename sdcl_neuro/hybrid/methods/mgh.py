@@ -14,7 +14,7 @@ from .head import (
     LossPlan,
     MethodHead,
     Shape,
-    classifier,
+    classifiers,
     closing_norm,
     neck,
     pooled,
@@ -46,13 +46,15 @@ class NonLocal(nn.Module):
         weight = self.weight(flat)
         value = self.pool(self.value(flat)).flatten(2).transpose(1, 2)
         gathered = (weight @ value).transpose(1, 2).unflatten(2, flat.shape[2:])
-        return (flat + self.leave(gathered)).view(maps.shape)
+        made: Tensor = (flat + self.leave(gathered)).view(maps.shape)
+        return made
 
     def weight(self, flat: Tensor) -> Tensor:
         """Attention of each cell ``[N, hw, hw / 4]``; a row sums to 1."""
         query = self.theta(flat).flatten(2).transpose(1, 2)
         key = self.pool(self.phi(flat)).flatten(2)
-        return (query @ key).softmax(2)
+        made: Tensor = (query @ key).softmax(2)
+        return made
 
 
 BACKBONE = BackbonePlan(
@@ -95,7 +97,8 @@ class GraphLayer(nn.Module):
         wide = chosen.flatten(1)[..., None].expand(-1, -1, flat.shape[2])
         around = flat.gather(1, wide).unflatten(1, (-1, NEAREST)).mean(2)
         joined = unit(torch.cat([self.own(flat), self.other(around)], 2))
-        return rows(self.norm, torch.relu(joined)).unflatten(1, nodes.shape[1:3])
+        made: Tensor = rows(self.norm, torch.relu(joined)).unflatten(1, nodes.shape[1:3])
+        return made
 
 
 class MghHead(MethodHead):
@@ -119,10 +122,7 @@ class MghHead(MethodHead):
             nn.Sequential(GraphLayer(channels, half), GraphLayer(half, half)) for _ in PARTS
         )
         self.neck = neck(self.size)
-        count = len(self.widths) if shape.identities else 0
-        self.classifiers = nn.ModuleList(
-            classifier(width, shape.identities, bias=True) for width in self.widths[:count]
-        )
+        self.classifiers = classifiers(self.widths, shape.identities, bias=True)
 
     def forward(self, maps: Tensor) -> Output:
         """See `MethodHead`."""

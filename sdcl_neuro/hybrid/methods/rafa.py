@@ -52,7 +52,8 @@ class ReferenceAttention(nn.Module):
         query = self.theta(flat).flatten(2)  # [B * T, c, hw]
         relation = (each.transpose(1, 2) @ query).unflatten(2, flat.shape[2:])  # [., D, h, w]
         scores = self.judge(torch.cat([self.own(flat), self.relate(relation)], 1))
-        return scores.view(maps.shape[0], -1).softmax(1)
+        made: Tensor = scores.view(maps.shape[0], -1).softmax(1)
+        return made
 
     def forward(self, maps: Tensor) -> Tensor:
         """``[B, T, C, h, w]`` to ``[B, C]``."""

@@ -33,7 +33,8 @@ def segment(frames: int) -> int:
 
 def _segments(maps: Tensor, length: int) -> Tensor:
     """``[B, T, ...]`` to ``[B * T / length, length, ...]``."""
-    return maps.unflatten(1, (-1, length)).flatten(0, 1)
+    made: Tensor = maps.unflatten(1, (-1, length)).flatten(0, 1)
+    return made
 
 
 class Interaction(nn.Module):
@@ -129,7 +130,8 @@ class SalientFirst(nn.Module):
         flat = taps.movedim(2, 1).flatten(2)  # [N, 9, p h w]
         flat = functional.normalize(flat, p=1.0, dim=2)
         cells = first.movedim(2, 1).flatten(2)  # [N, C, p h w]
-        return (cells @ flat.transpose(1, 2)).unflatten(2, (TAPS, TAPS))
+        made: Tensor = (cells @ flat.transpose(1, 2)).unflatten(2, (TAPS, TAPS))
+        return made
 
 
 def backbone(frames: int) -> BackbonePlan:

@@ -14,7 +14,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import Output
 
 from .backbone import BackbonePlan
-from .head import LossPlan, MethodHead, Shape, classifier, pooled, scored, unit
+from .head import LossPlan, MethodHead, Shape, classifiers, pooled, scored, unit
 
 STRIPES = 6
 SIDES = 3
@@ -63,10 +63,8 @@ class SrsHead(MethodHead):
         self.reduce = nn.Conv2d(shape.channels, narrow, 1, bias=False)
         nn.init.kaiming_normal_(self.reduce.weight, mode="fan_out")
         self.norm = nn.BatchNorm2d(narrow)
-        count = SIDES + STRIPES + 1 if shape.identities else 0
-        self.classifiers = nn.ModuleList(
-            classifier(narrow, shape.identities, bias=True) for _ in range(count)
-        )
+        count = SIDES + STRIPES + 1
+        self.classifiers = classifiers([narrow] * count, shape.identities, bias=True)
 
     def forward(self, maps: Tensor) -> Output:
         """See `MethodHead`; the embedding is the six stripes, each of length 1."""

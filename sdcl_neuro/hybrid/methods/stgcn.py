@@ -13,7 +13,7 @@ from torch.nn import functional
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import Output
 
-from .head import LossPlan, MethodHead, Shape, classifier, neck, pooled, scored
+from .head import LossPlan, MethodHead, Shape, classifiers, neck, pooled, scored
 
 STRIPES = 4
 LAYERS = 2
@@ -38,7 +38,8 @@ class PatchGraph(nn.Module):
         own = torch.eye(nodes.shape[1], device=nodes.device, dtype=nodes.dtype)
         joined = square / square.sum(2, keepdim=True).clamp_min(1e-12) + own
         degree = joined.sum(2).rsqrt()
-        return degree[:, :, None] * joined * degree[:, None, :]
+        made: Tensor = degree[:, :, None] * joined * degree[:, None, :]
+        return made
 
     def forward(self, nodes: Tensor) -> Tensor:
         """``[N, P, C]`` to ``[N, C]``."""
@@ -65,10 +66,7 @@ class StgcnHead(MethodHead):
         self.size = 3 * channels
         self.temporal, self.structural = PatchGraph(channels), PatchGraph(channels)
         self.necks = nn.ModuleList(neck(channels, shift=False) for _ in range(3))
-        count = 3 if shape.identities else 0
-        self.classifiers = nn.ModuleList(
-            classifier(channels, shape.identities) for _ in range(count)
-        )
+        self.classifiers = classifiers([channels] * 3, shape.identities)
 
     def forward(self, maps: Tensor) -> Output:
         """See `MethodHead`."""

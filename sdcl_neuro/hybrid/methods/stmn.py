@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,17 +48,20 @@ class ThreeCopies(nn.Module):
         for block in self.value:
             value = block(value)
         keys = [_without_last_relu(stage, flat) for stage in (self.space, self.time)]
-        return torch.cat([value, *keys], 1).unflatten(0, maps.shape[:2])
+        made: Tensor = torch.cat([value, *keys], 1).unflatten(0, maps.shape[:2])
+        return made
 
 
 def _without_last_relu(stage: nn.ModuleList, maps: Tensor) -> Tensor:
-    *first, last = stage
-    for block in first:
+    blocks = list(stage)
+    last: Any = blocks[-1]
+    for block in blocks[:-1]:
         maps = block(maps)
     if isinstance(last, Bottleneck):
         y = torch.relu(last.bn1(last.conv1(maps)))
         y = last.bn3(last.conv3(torch.relu(last.bn2(last.conv2(y)))))
-        return y + (maps if last.downsample is None else last.downsample(maps))
+        made: Tensor = y + (maps if last.downsample is None else last.downsample(maps))
+        return made
     normed: Tensor = last.bn(last.conv(maps))
     return normed
 

@@ -42,7 +42,8 @@ class AlignedTemporal(nn.Module):
         before = torch.cat([nothing, before], 1).flatten(0, 1)
         after = torch.cat([after, nothing], 1).flatten(0, 1)
         changed = self.temporal(torch.cat([before, own, after], 1))
-        return maps + changed.view(maps.shape)
+        made: Tensor = maps + changed.view(maps.shape)
+        return made
 
     def weight(self, own: Tensor, other: Tensor) -> Tensor:
         """How a cell is rebuilt of another map's ``[N, hw, hw]``; a row sums to 1."""
@@ -59,7 +60,8 @@ class AlignedTemporal(nn.Module):
         rebuilt = cells.unflatten(2, others.shape[2:])
         both = self.own(mine.detach()) * self.other(rebuilt.detach())
         trusted = rebuilt * torch.sigmoid(self.trust(both))
-        return trusted.view(other.shape)
+        made: Tensor = trusted.view(other.shape)
+        return made
 
 
 class Factorised(nn.Module):

@@ -12,7 +12,7 @@ from sdcl_neuro.hybrid.bridge import Output
 from sdcl_neuro.network.spec import Pair
 
 from .backbone import BackbonePlan
-from .head import LossPlan, MethodHead, Shape, classifier, closing_norm, neck, pooled, scored, unit
+from .head import LossPlan, MethodHead, Shape, classifiers, closing_norm, neck, pooled, scored, unit
 
 SHARPNESS = 5.0
 ERASED = 3
@@ -33,7 +33,8 @@ class Boost(nn.Module):
         weight = self.weight(maps)  # [B, T, T h w]
         cells = maps.transpose(2, 3).transpose(3, 4).flatten(1, 3)  # [B, T h w, C]
         found = (weight @ cells).flatten(0, 1)[..., None, None]
-        return maps + self.leave(found).view(*maps.shape[:3], 1, 1)
+        made: Tensor = maps + self.leave(found).view(*maps.shape[:3], 1, 1)
+        return made
 
     def weight(self, maps: Tensor) -> Tensor:
         """How much each frame takes of each cell ``[B, T, T h w]``; nothing of its own."""
@@ -44,7 +45,8 @@ class Boost(nn.Module):
         memory = memory.transpose(1, 2).flatten(2)  # [B, C, T h w]
         scores = (SHARPNESS * query @ memory).unflatten(2, (frames, height * width))
         own = torch.eye(frames, dtype=torch.bool, device=maps.device)[None, :, :, None]
-        return scores.masked_fill(own, -1e8).flatten(2).softmax(2)
+        made: Tensor = scores.masked_fill(own, -1e8).flatten(2).softmax(2)
+        return made
 
 
 class Erase(nn.Module):
@@ -93,7 +95,8 @@ class TwoLearners(nn.Module):
         score = self.score(found.detach(), second)
         other = self._learn(1, self.erase(second, self.mask(score), score))
         joined = torch.stack([found, other], 1)
-        return joined.flatten(0, 1).unflatten(0, maps.shape[:2])
+        made: Tensor = joined.flatten(0, 1).unflatten(0, maps.shape[:2])
+        return made
 
     def _learn(self, learner: int, maps: Tensor) -> Tensor:
         for block in self.shared:
@@ -104,7 +107,8 @@ class TwoLearners(nn.Module):
     def score(self, found: Tensor, second: Tensor) -> Tensor:
         """How much each cell of the second frame is what the first learner found ``[N, h, w]``."""
         query = self.ask(pooled(found)[..., None, None])  # [N, C3, 1, 1]
-        return (query * second).sum(1) / self.inner**0.5
+        made: Tensor = (query * second).sum(1) / self.inner**0.5
+        return made
 
     @staticmethod
     def mask(score: Tensor) -> Tensor:
@@ -136,10 +140,7 @@ class TclHead(MethodHead):
         channels = shape.channels
         self.size = 2 * channels
         self.necks = nn.ModuleList(neck(channels, spread=0.02) for _ in range(2))
-        count = 2 if shape.identities else 0
-        self.classifiers = nn.ModuleList(
-            classifier(channels, shape.identities, bias=True) for _ in range(count)
-        )
+        self.classifiers = classifiers([channels] * 2, shape.identities, bias=True)
 
     def forward(self, maps: Tensor) -> Output:
         """See `MethodHead`."""
