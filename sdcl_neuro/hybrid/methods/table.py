@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.hybrid.frame_branch import MAP_CHANNELS
+from sdcl_neuro.hybrid.frame_branch import FRAME_BRANCHES
 
 from . import grl, mgh, sinet, srs, stmn, strf, tclnet
 from .backbone import BackbonePlan, map_channels
@@ -93,7 +93,7 @@ def backbone_channels(kind: str, name: str, frames: int) -> int:
     check_frames(kind, frames)
     backbone = METHODS[kind].backbone
     if backbone is None:
-        return MAP_CHANNELS[name]
+        return FRAME_BRANCHES[name].channels
     return map_channels(name, backbone(frames), frames=frames)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import BridgeConfig
-from sdcl_neuro.hybrid.frame_branch import MAP_CHANNELS, map_size
+from sdcl_neuro.hybrid.frame_branch import FRAME_BRANCHES, map_channels, map_size
 from sdcl_neuro.hybrid.methods import METHODS, backbone_channels
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 
@@ -23,7 +23,7 @@ def bridge_config(configuration: Configuration, *, identities: int = 0) -> Bridg
     table, clip = configuration.bridge, configuration.clip
     kind = configuration.model
     alone = kind != "sdcl"  # a video network: neither mapping nor fusion are switched
-    maps = MAP_CHANNELS.get(configuration.frame_branch.name, 1)
+    maps = map_channels(configuration.frame_branch.name)
     cells = map_size(configuration.frame_branch.name)
     channels = maps if kind in METHODS else table.channels
     maps = _given_channels(configuration, maps)
@@ -61,7 +61,7 @@ def _given_channels(configuration: Configuration, plain: int) -> int:
     if configuration.model not in METHODS:
         return plain
     name = configuration.frame_branch.name
-    if name not in MAP_CHANNELS:
+    if name not in FRAME_BRANCHES:
         return plain
     return backbone_channels(configuration.model, name, configuration.clip.frames)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import BridgeConfig
 from sdcl_neuro.hybrid.composition import MODEL_KINDS
-from sdcl_neuro.hybrid.frame_branch import MAP_CHANNELS, frame_branch, map_size, save_weights
+from sdcl_neuro.hybrid.frame_branch import FRAME_BRANCHES, frame_branch, map_size, save_weights
 from sdcl_neuro.hybrid.methods import (
     METHODS,
     ClipBackbone,
@@ -61,7 +61,7 @@ def built(
 ) -> tuple[nn.Module, MethodBridge]:
     method = METHODS[kind]
     frames = frames or method.frames
-    channels, cells = MAP_CHANNELS[name], map_size(name)
+    channels, cells = FRAME_BRANCHES[name].channels, map_size(name)
     plan = None if method.backbone is None else method.backbone(frames)
     given = channels if plan is None else map_channels(name, plan, frames=frames)
     config = BridgeConfig(
