@@ -66,7 +66,7 @@ def run_job(out: Path, job: Job, overrides: Sequence[str]) -> dict[str, Any]:
     configuration = load_configuration(CONFIGURATION, [*own, *TRAINED[trained]])
     if found.is_file():
         kept: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        if kept["configuration"] == configuration.to_toml():
+        if generated.same_configuration(kept["configuration"], configuration):
             return kept
         raise SystemExit(f"{found} is of another configuration: give another --out")
     print(f"seed {seed}, trained with {trained}, tested with {tested}", flush=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.files import atomic_path, write_json
-from sdcl_neuro.reid.configuration import build_data, load_configuration
+from sdcl_neuro.reid.configuration import Configuration, build_data, load_configuration
 from sdcl_neuro.reid.evaluation import Condition, FeatureStore, evaluate, open_trained
 from sdcl_neuro.reid.evaluation.extraction import Extraction
 from sdcl_neuro.reid.pipeline.training_run import run_training
@@ -54,6 +55,14 @@ def steps_told(title: str, total: int) -> Iterator[Callable[[int], None]]:
     yield advance
 
 
+def same_configuration(text: str, configuration: Configuration) -> bool:
+    """Whether a kept run's file says the same; keys that came later have their defaults."""
+    with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        return load_configuration(file.name) == configuration
+
+
 def one_run(
     out: Path, inputs: str, seed: int, overrides: Sequence[str], *, control: bool = False
 ) -> Run:
@@ -74,7 +83,7 @@ def one_run(
     )
     if found.is_file():
         kept: Run = json.loads(found.read_text(encoding="utf-8"))
-        if kept["configuration"] == configuration.to_toml():
+        if same_configuration(kept["configuration"], configuration):
             return kept
         raise SystemExit(f"{found} is of another configuration: give another --out")
     print(f"{INPUTS[inputs]}, seed {seed}{', float alone' if control else ''}", flush=True)

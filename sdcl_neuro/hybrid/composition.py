@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
+
+from torch import nn
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from .bridge import Bridge, BridgeConfig, PstaBridge
 from .frame_branch import make_frame_branch
-from .model import Sdcl
+from .methods import METHODS, ClipBackbone, MethodBridge
+from .model import AnyBridge, Sdcl
 from .voxels import VoxelBranch
 
-ModelKind = Literal["sdcl", "psta"]
+ModelKind = Literal[
+    "sdcl", "psta", "osnet", "grl", "srs", "stmn", "sinet", "mgh", "tclnet", "ctl", "stgcn",
+    "rafa", "strf",
+]  # fmt: skip
 MODEL_KINDS: tuple[str, ...] = get_args(ModelKind)
+"""SDCL, PSTA, and every method of `methods.METHODS`."""
 
 
 def compose(
@@ -27,9 +34,9 @@ def compose(
     """A model of fresh weights, but for the event branch as given.
 
     Args:
-        kind: ``sdcl``; or ``psta``, the video network that SDCL is compared with, as a whole.
+        kind: ``sdcl``; or a video network that SDCL is compared with, as a whole.
         config: of the bridge.
-        frame_branch: of `frame_branch.table.FRAME_BRANCHES`; None where no frames are taken. PSTA
+        frame_branch: of `frame_branch.NAMES`; None where no frames are taken. A video network
             without frames (``inputs="e"``) runs it on event voxels.
         event_branch: for inputs with events.
         bins: K, time steps per frame, for event voxels.
@@ -41,22 +48,34 @@ def compose(
         raise InputError(
             f"a model of kind {kind!r}", where="compose", hint=f"use {', '.join(MODEL_KINDS)}"
         )
-    network = None if frame_branch is None else make_frame_branch(frame_branch)
+    network = None if frame_branch is None else _network(kind, frame_branch, config.frames)
     if kind == "sdcl":
         return Sdcl(network, event_branch, bridge=Bridge(config))
     if network is None:
-        raise InputError("PSTA without a network for frames or voxels", hint="name a frame branch")
+        raise InputError(
+            f"{kind.upper()} without a network for frames or voxels", hint="name a frame branch"
+        )
+    bridge: AnyBridge = PstaBridge(config) if kind == "psta" else MethodBridge(kind, config)
     if config.inputs == "e":
-        return Sdcl(None, VoxelBranch(network, bins=bins), bridge=PstaBridge(config))
-    events = event_branch if config.uses_events else None
-    return Sdcl(network, events, bridge=PstaBridge(config))
+        return Sdcl(None, VoxelBranch(network, bins=bins), bridge=bridge)
+    return Sdcl(network, event_branch if config.uses_events else None, bridge=bridge)
+
+
+def _network(kind: str, name: str, frames: int) -> nn.Module:
+    """The frame branch, with a method's modules inside of it."""
+    method = METHODS.get(kind)
+    if method is None or method.backbone is None:
+        return make_frame_branch(name)
+    return ClipBackbone(name, method.backbone(frames))
 
 
 def kind_of(model: Sdcl) -> ModelKind:
     """The inverse of `compose`'s first argument."""
+    if isinstance(model.bridge, MethodBridge):
+        return cast(ModelKind, model.bridge.kind)
     return "psta" if isinstance(model.bridge, PstaBridge) else "sdcl"
 
 
 def needs_event_branch(kind: str, config: BridgeConfig) -> bool:
     """Whether a model cannot run without an `EventBranch`."""
-    return config.uses_events and not (kind == "psta" and config.inputs == "e")
+    return config.uses_events and not (kind != "sdcl" and config.inputs == "e")

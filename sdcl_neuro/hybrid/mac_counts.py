@@ -30,6 +30,7 @@ PARTS: dict[str, str] = {
     "bridge.fusion": "fusion",
     "bridge.pyramid": "pyramid",
     "bridge.heads": "heads",
+    "bridge.head": "head",
 }
 OTHER = "other"
 

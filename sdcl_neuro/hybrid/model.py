@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from sdcl_neuro.errors import InputError
 
 from .bridge import Bridge, Output, PstaBridge
+from .methods import MethodBridge
 
 Spikes = Tensor | NDArray[np.uint8]
+AnyBridge = Bridge | PstaBridge | MethodBridge
 
 
 def event_features(layer_spikes: Spikes, *, frames: int) -> Tensor:
@@ -61,6 +63,11 @@ def _bins(spikes: Spikes, frames: int) -> Tensor:
     return values.reshape(frames, -1, *values.shape[1:])
 
 
+def takes_clips(network: nn.Module | None) -> bool:
+    """Whether a frame network sees all frames of a clip together; others see one at a time."""
+    return bool(getattr(network, "takes_clips", False))
+
+
 class Sdcl(nn.Module):
     """SDCL, composed; so is every other network that is trained and judged here.
 
@@ -75,7 +82,8 @@ class Sdcl(nn.Module):
     - ``state_dict()`` is the whole state.
 
     Args:
-        frame_branch: ``[N, 3, 256, 128] -> [N, C, 16, 8]``; None where the bridge takes no frames.
+        frame_branch: ``[N, 3, 256, 128] -> [N, C, 16, 8]``, or one whose `takes_clips` is true:
+            ``[B, F, 3, 256, 128] -> [B, F, C, 16, 8]``; None where the bridge takes no frames.
         event_branch: ``[T, B, 2, H, W] ->`` one ``[T, B, C, h, w]`` for each spiking layer; None
             where the bridge takes no events, or where the spikes come from another backend.
         bridge: fuses the two.
@@ -86,7 +94,7 @@ class Sdcl(nn.Module):
         frame_branch: nn.Module | None,
         event_branch: nn.Module | None,
         *,
-        bridge: Bridge | PstaBridge,
+        bridge: AnyBridge,
     ) -> None:
         super().__init__()
         self.frame_branch = frame_branch
@@ -125,6 +133,9 @@ class Sdcl(nn.Module):
                 where="Sdcl",
                 hint="give one, or call fuse with maps",
             )
+        if takes_clips(self.frame_branch):
+            whole: Tensor = self.frame_branch(frames)
+            return whole
         maps: Tensor = self.frame_branch(frames.flatten(0, 1))
         return maps.view(*frames.shape[:2], *maps.shape[1:])
 

@@ -27,6 +27,7 @@ from .composition import compose, kind_of, needs_event_branch
 from .earlier_checkpoint import FIRST, brought_up
 from .frame_branch import save_weights
 from .frame_branch.weights import faults, read_tensors
+from .methods import notes_on
 from .model import Sdcl
 from .voxels import VoxelBranch
 from .weightless import weightless
@@ -122,6 +123,7 @@ def save_sdcl(
             "bridge": config.to_dict(),
             "clip": asdict(clip),
             "dense_sha256": file_sha256(temporary / DENSE),
+            "notes": list(notes_on(kind)),
             "provenance": dict(provenance or {}),
         }
         write_json(temporary / DOCUMENT, document)

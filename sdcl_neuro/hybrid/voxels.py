@@ -39,7 +39,7 @@ class VoxelBranch(nn.Module):
     """Stands where an `EventBranch` stands, and runs a frame network on voxels.
 
     Args:
-        network: ``[N, 3, 256, 128] -> [N, C, 16, 8]``.
+        network: ``[N, 3, 256, 128] -> [N, C, 16, 8]``, or one that takes clips, see `model.Sdcl`.
         bins: K.
     """
 
@@ -57,5 +57,7 @@ class VoxelBranch(nn.Module):
                 hint=f"give [F*{self.bins}, B, 2, H, W]",
             )
         voxels = event_voxels(spikes, bins=self.bins)
+        if getattr(self.network, "takes_clips", False):
+            return [self.network(voxels.transpose(0, 1)).transpose(0, 1)]
         maps: Tensor = self.network(voxels.flatten(0, 1))
         return [maps.unflatten(0, voxels.shape[:2])]

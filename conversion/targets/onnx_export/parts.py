@@ -14,6 +14,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig
 from sdcl_neuro.hybrid.frame_branch import FRAME_SIZE
 from sdcl_neuro.hybrid.frame_branch.images import MEAN, STD
+from sdcl_neuro.hybrid.model import takes_clips
 from sdcl_neuro.hybrid.sdcl_checkpoint import SdclCheckpoint
 from sdcl_neuro.network.spec import Pair
 
@@ -100,11 +101,14 @@ def frame_branch(loaded: SdclCheckpoint) -> Part:
             "the model has no frame branch", where="--part frame-branch", hint="export the bridge"
         )
     config = loaded.model.bridge.config
+    # Networks whose frames see each other take the frames of a clip together.
+    clip = (config.frames,) if takes_clips(branch) else ()
+    maps = (*clip, config.frame_channels, *config.map_size)
     return Part(
         name="frame-branch",
         module=branch,
-        inputs=(Port("frames", (3, *FRAME_SIZE), "RGB / 255, then (x - mean) / std"),),
-        output=Port("frame_maps", (config.frame_channels, *config.map_size), "one map a frame"),
+        inputs=(Port("frames", (*clip, 3, *FRAME_SIZE), "RGB / 255, then (x - mean) / std"),),
+        output=Port("frame_maps", maps, "one map a frame"),
         facts={
             "network": loaded.frame_branch,
             "normalisation": {"scale": 255, "mean": list(MEAN), "std": list(STD), "order": "RGB"},
@@ -124,7 +128,7 @@ def bridge(loaded: SdclCheckpoint) -> Part:
         name="bridge",
         module=Unit(module, names).eval(),
         inputs=inputs,
-        output=Port("embedding", (config.embedding_size,), "of unit length: compare by cosine"),
+        output=Port("embedding", (module.embedding_size,), "of unit length: compare by cosine"),
         facts={
             "frames": config.frames,
             "bins": clip.bins,

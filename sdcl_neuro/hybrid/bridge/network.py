@@ -65,6 +65,11 @@ class Bridge(nn.Module):
         gated: Output = self.gated(frame_maps, fused, seen)
         return gated
 
+    @property
+    def embedding_size(self) -> int:
+        """Dimension of the embedding."""
+        return self.config.embedding_size
+
     def set_projection(self, event_to_frame: Tensor) -> None:
         """Set T_e-f of Eq. 12 in both directions.
 

@@ -89,6 +89,11 @@ class PstaBridge(nn.Module):
             steps = self.fusion(steps, events.flatten(0, 1))
         return judge(self.heads, self._levels(steps.unflatten(0, (batch, frames))))
 
+    @property
+    def embedding_size(self) -> int:
+        """Dimension of the embedding."""
+        return self.config.channels
+
     def _levels(self, steps: Tensor) -> tuple[Tensor, ...]:
         """``[B, F, C, h, w]`` to one feature ``[B, C]`` for each level."""
         batch = steps.shape[0]  # len would fix the batch of an exported graph

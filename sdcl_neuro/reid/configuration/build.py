@@ -7,6 +7,7 @@ from torch import nn
 
 from sdcl_neuro.hybrid.composition import compose, needs_event_branch
 from sdcl_neuro.hybrid.frame_branch import load_weights
+from sdcl_neuro.hybrid.methods import ClipBackbone
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.voxels import VoxelBranch
 from sdcl_neuro.snn.event_branch import EventBranch
@@ -43,7 +44,9 @@ def build_model(configuration: Configuration, identities: int = 0) -> Sdcl:
         bins=configuration.clip.bins,
     )
     weights, network = configuration.frame_branch.weights, _frame_network(model)
-    if weights and network is not None:
+    if weights and isinstance(network, ClipBackbone):
+        network.load_pretrained(weights)
+    elif weights and network is not None:
         load_weights(network, weights)
     return model
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import BridgeConfig
 from sdcl_neuro.hybrid.frame_branch import FRAME_BRANCHES, map_channels, map_size
+from sdcl_neuro.hybrid.methods import METHODS, backbone_channels
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 
 from ..datasets.table import KINDS, kind_named
@@ -20,15 +21,18 @@ def bridge_config(configuration: Configuration, *, identities: int = 0) -> Bridg
         InputError: values that do not go together.
     """
     table, clip = configuration.bridge, configuration.clip
-    psta = configuration.model == "psta"
+    kind = configuration.model
+    alone = kind != "sdcl"  # a video network: neither mapping nor fusion are switched
     maps = map_channels(configuration.frame_branch.name)
     cells = map_size(configuration.frame_branch.name)
+    channels = maps if kind in METHODS else table.channels
+    maps = _given_channels(configuration, maps)
     event_channels, *size = configuration.event_branch.description().output_shape(clip.size)
     event_size = cells if table.inputs == "v" else (size[0], size[1])
-    if psta and table.inputs == "e":  # event voxels in place of frames
+    if alone and table.inputs == "e":  # event voxels in place of frames
         event_channels, event_size = maps, cells
     return BridgeConfig(
-        channels=table.channels,
+        channels=channels,
         frame_channels=maps,
         event_channels=event_channels,
         event_size=event_size,
@@ -36,22 +40,36 @@ def bridge_config(configuration: Configuration, *, identities: int = 0) -> Bridg
         frames=clip.frames,
         identities=identities,
         inputs=table.inputs,
-        fusion="none" if psta else table.fusion,
+        fusion="none" if alone else table.fusion,
         direction=table.direction,
         heads=table.heads,
         points=table.points,
         deformable_layers=table.deformable_layers,
         kernel=table.kernel,
         window=table.window,
-        pyramid="stam" if psta else table.pyramid,
+        pyramid="stam" if kind == "psta" else "none" if alone else table.pyramid,
         gate=_gate(configuration),
     )
+
+
+def _given_channels(configuration: Configuration, plain: int) -> int:
+    """Channels of what a method's backbone gives: its frame network's, or more.
+
+    Raises:
+        InputError: a frame branch or a number of frames that the method cannot take.
+    """
+    if configuration.model not in METHODS:
+        return plain
+    name = configuration.frame_branch.name
+    if name not in FRAME_BRANCHES:
+        return plain
+    return backbone_channels(configuration.model, name, configuration.clip.frames)
 
 
 def _gate(configuration: Configuration) -> bool:
     """Whether the bridge begins as the frame branch's own feature."""
     table = configuration.bridge
-    if configuration.model == "psta" or table.gate == "off":
+    if configuration.model != "sdcl" or table.gate == "off":
         return False
     pretrained = bool(configuration.frame_branch.weights) and table.inputs == "v+e"
     return table.gate == "on" or pretrained
@@ -59,7 +77,7 @@ def _gate(configuration: Configuration) -> bool:
 
 def frame_branch_name(configuration: Configuration) -> str | None:
     """The network on frames, or on voxels in place of them; None if the model has none."""
-    used = configuration.bridge.inputs != "e" or configuration.model == "psta"
+    used = configuration.bridge.inputs != "e" or configuration.model != "sdcl"
     return configuration.frame_branch.name if used else None
 
 

@@ -104,7 +104,8 @@ class FrameBranchTable:
 class BridgeTable:
     """The switches of `BridgeConfig`; what the other tables fix already is derived from them.
 
-    For ``model = "psta"`` only `inputs` and `channels` count.
+    For ``model = "psta"`` only `inputs` and `channels` count, for every other video network only
+    `inputs`: its widths follow from the frame branch.
 
     Attributes:
         inputs: ``v``, ``e`` or ``v+e``.
@@ -166,7 +167,9 @@ class Configuration:
     """A whole configuration file.
 
     Attributes:
-        model: ``sdcl``, or ``psta``: the video network it is compared with, as a whole.
+        model: ``sdcl``, or a video network it is compared with, as a whole: ``psta``, ``osnet``,
+            ``grl``, ``srs``, ``stmn``, ``sinet``, ``mgh``, ``tclnet``, ``ctl``, ``stgcn``, ``rafa``
+            or ``strf`` (docs/methods.md).
         data, clip, event_branch, frame_branch, bridge, training, evaluation: its tables.
     """
 

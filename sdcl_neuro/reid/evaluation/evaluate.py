@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.conversion.backends.table import find_backend
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.hybrid.composition import kind_of
+from sdcl_neuro.hybrid.methods import notes_on
 
 from ..datasets import Clip, DataSet, labels, tracklets
 from ..datasets.degraded import Degraded
@@ -126,6 +128,7 @@ def evaluate(
             raise InputError(f"no tracklets in the {part}", where=str(base), hint="give some")
     with TemporaryDirectory(prefix="sdcl-neuro-") as folder:
         arms, notes = _arms(trained, base, backends, settings, Path(folder), how)
+        notes = [*notes_on(kind_of(trained.checkpoint.model)), *notes]
         rows: list[Row] = []
         for condition in conditions:
             embeddings = _embeddings(trained, of, arms, condition, how, progress)

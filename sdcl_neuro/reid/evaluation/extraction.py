@@ -20,6 +20,7 @@ from torch import Tensor, distributed
 from sdcl_neuro.devices import named_device
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.hybrid.composition import kind_of
 from sdcl_neuro.hybrid.frame_branch import normalise
 from sdcl_neuro.hybrid.model import Sdcl, event_counts
 from sdcl_neuro.network.identity import versions
@@ -172,9 +173,7 @@ class _Work:
         dense = (model.frame_branch, model.bridge)
         parts: list[Any] = [data_signature(self.data), asdict(self.clip), module_sha256(*dense)]
         config = model.bridge.config.to_dict()
-        return digest_of(
-            [*parts, config, type(model.bridge).__name__, self.device.type, versions()]
-        )
+        return digest_of([*parts, config, kind_of(model), self.device.type, versions()])
 
 
 def _joined(

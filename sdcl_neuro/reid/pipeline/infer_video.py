@@ -76,7 +76,7 @@ def compare_tracks(
     check_means(backend, device, frame_backend)
     loaded, events = load_hybrid(checkpoint)
     recognition = recognition_of(loaded, false_match_rate)
-    channels = loaded.model.bridge.config.embedding_size
+    channels = loaded.model.bridge.embedding_size
     maker = "" if gallery is None else gallery.check(checkpoint, channels)
     if source.detection is not None:
         say("finding persons")

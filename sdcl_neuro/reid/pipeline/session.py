@@ -14,7 +14,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.frame_branch import normalise
 from sdcl_neuro.hybrid.frame_branch.ahead import ahead_of_time
-from sdcl_neuro.hybrid.model import Sdcl
+from sdcl_neuro.hybrid.model import Sdcl, takes_clips
 from sdcl_neuro.hybrid.runtime import HybridResult, infer
 from sdcl_neuro.profiling import Profile, profile
 
@@ -108,6 +108,12 @@ def made_ready(
     """
     if sdcl.frame_branch is None:
         raise InputError("the model has no frame branch", hint="leave --frame-backend out")
+    if takes_clips(sdcl.frame_branch):
+        raise InputError(
+            f"frame backend {kind!r} takes frames one by one, and this model's frames see each "
+            "other",
+            hint="leave --frame-backend out",
+        )
     # Every tracklet has its say in the ranges of 8-bit values, as far as there is room.
     step = -(-len(tracklets) // CALIBRATION_FRAMES)
     frames = normalise(np.stack([tracklet.frames[0] for tracklet in tracklets[::step]]))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sdcl_neuro.hybrid.methods import notes_on
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.model_table import ModelTable, describe_model
 
@@ -35,6 +36,7 @@ class TrainingPlan:
         steps_per_epoch: until every person came once.
         stages: mode and steps of each.
         table: what each part of the model costs, where it was counted.
+        notes: what has to be said of the model, one line each.
     """
 
     data: str
@@ -45,6 +47,7 @@ class TrainingPlan:
     steps_per_epoch: int
     stages: tuple[tuple[str, int], ...]
     table: ModelTable | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -70,14 +73,16 @@ class TrainingPlan:
             steps_per_epoch=schedule.epoch,
             stages=tuple((span.mode, span.last - span.first) for span in schedule.spans),
             table=describe_model(model, bins=clip.bins, size=clip.size) if counted else None,
+            notes=notes_on(configuration.model),
         )
 
     def __str__(self) -> str:
         parts = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
         stages = ", then ".join(f"{steps:,} steps in {mode}" for mode, steps in self.stages)
+        said = "".join(f"{note}\n" for note in self.notes)
         kept = f"; {self.held_out:,} tracklets kept for validation" if self.held_out else ""
         return (
-            f"{self.data}\n"
+            f"{said}{self.data}\n"
             f"{self.tracklets:,} tracklets of {self.persons:,} persons to learn{kept}\n"
             f"{stages}; {self.steps_per_epoch:,} steps an epoch\n"
             + (f"parameters: {parts}" if self.table is None else str(self.table))

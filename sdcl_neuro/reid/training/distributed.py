@@ -206,7 +206,16 @@ def joint_batch_norms(module: nn.Module, group: Group) -> Iterator[None]:
     """While open, every batch norm inside `module` sees the joint batch."""
     exchanged: list[tuple[nn.Module, str, nn.Module]] = []
     if group.size > 1:
+        # What is given the joint batch already must not be joined again.
+        whole = {
+            inner
+            for one in module.modules()
+            if getattr(one, "sees_whole_batch", False)
+            for inner in one.modules()
+        }
         for parent in list(module.modules()):
+            if parent in whole:
+                continue
             for name, child in parent.named_children():
                 if isinstance(child, _BatchNorm):
                     exchanged.append((parent, name, child))

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from sdcl_neuro.hybrid.bridge import Output
 from sdcl_neuro.hybrid.frame_branch.images import MEAN, STD
+from sdcl_neuro.hybrid.methods import LossPlan, MethodBridge
 from sdcl_neuro.hybrid.model import Sdcl, event_counts, event_features
 from sdcl_neuro.snn.event_branch import EventBranch
 
-from ..metrics.losses import batch_hard_triplet, cross_entropy
+from ..metrics.losses import Metric, batch_hard_triplet, cross_entropy
 from .distributed import ALONE, Group, gathered, summed
 from .samples import Sample
 from .settings import Settings
@@ -154,21 +155,44 @@ class Objective(nn.Module):
         return output, layers if spiking else []
 
     def _loss(self, output: Output, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Eq. 14 averaged over the pyramid's levels; its two parts and the accuracy."""
+        """Cross-entropy, triplet loss and the model's own losses; the first two and the accuracy.
+
+        Of several classifiers and features the mean (Eq. 14 averaged over the pyramid's levels), or
+        the sum where the model's plan says so.
+        """
+        bridge, settings = self.model.bridge, self.settings
+        plan = bridge.plan if isinstance(bridge, MethodBridge) else LossPlan()
         logits = [gathered(level.float(), self.group) for level in output.logits]
-        cosine = self.settings.triplet == "cosine"
-        compared = output.necked if cosine else output.level_features
+        extra = {k: gathered(v.float(), self.group) for k, v in output.extra.items()}
+        entropy = self._joined(
+            [cross_entropy(level, labels, smoothing=settings.smoothing) for level in logits], plan
+        )
+        kind = plan.triplet if settings.triplet == "published" else settings.triplet
+        triplet = self._joined([], plan) if kind == "none" else self._triplet(output, labels, kind)
+        loss = entropy + triplet
+        judged = logits[-1] if logits else None
+        if isinstance(bridge, MethodBridge):
+            judged = bridge.extra_logits(extra) if judged is None else judged
+            for value in bridge.extra_losses(extra, labels).values():
+                loss = loss + value
+        accuracy = labels.new_zeros((), dtype=torch.float32)
+        if judged is not None:
+            accuracy = (judged.detach().argmax(1) == labels).float().mean()
+        return loss, [entropy.detach(), triplet.detach(), accuracy]
+
+    def _triplet(self, output: Output, labels: Tensor, kind: str) -> Tensor:
+        """Batch-hard, of every feature that the model has compared."""
+        bridge = self.model.bridge
+        plan = bridge.plan if isinstance(bridge, MethodBridge) else LossPlan()
+        compared = output.necked if kind == "cosine" else output.level_features
+        margin = None if kind == "soft" else self.settings.margin
+        metric: Metric = "cosine" if kind == "cosine" else "euclidean"
         features = [gathered(level.float(), self.group) for level in compared]
-        entropy = torch.stack(
-            [cross_entropy(level, labels, smoothing=self.settings.smoothing) for level in logits]
-        ).mean()
-        triplet = torch.stack(
-            [
-                batch_hard_triplet(
-                    level, labels, margin=self.settings.margin, metric=self.settings.triplet
-                )
-                for level in features
-            ]
-        ).mean()
-        accuracy = (logits[-1].detach().argmax(1) == labels).float().mean()
-        return entropy + triplet, [entropy.detach(), triplet.detach(), accuracy]
+        losses = [batch_hard_triplet(f, labels, margin=margin, metric=metric) for f in features]
+        return self._joined(losses, plan)
+
+    def _joined(self, losses: list[Tensor], plan: LossPlan) -> Tensor:
+        if not losses:
+            return next(self.model.parameters()).new_zeros(())
+        whole = torch.stack(losses)
+        return whole.sum() if plan.joined == "sum" else whole.mean()

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sdcl_neuro.snn.loihi_leaky import Mode
 
 Precision = Literal["auto", "float32", "bfloat16"]
-Triplet = Literal["cosine", "euclidean"]
+Triplet = Literal["published", "cosine", "euclidean", "soft", "none"]
+Optimiser = Literal["adam", "sgd"]
 SEED_MAX = (1 << 31) - 1
 
 
@@ -136,10 +137,13 @@ class Settings:
     Attributes:
         persons, tracklets: P and K of a batch, over all processes together.
         margin: of the triplet loss.
-        triplet: ``cosine`` takes it on the features behind the BNNeck, as published, so that it
-            does not depend on their scale; ``euclidean`` on the features before it.
+        triplet: ``published`` is the model's own: for SDCL and PSTA ``cosine``, on the features
+            behind the BNNeck, so that it does not depend on their scale; ``euclidean`` takes the
+            features before it; ``soft`` these with the soft margin; ``none`` leaves it out.
         smoothing: of the labels in the cross-entropy.
-        weight_decay: of Adam.
+        weight_decay: of the optimiser.
+        optimiser: ``adam``, or ``sgd`` with Nesterov's momentum of 0.9.
+        backbone_rate: factor on the learning rate of the network that sees frames or voxels.
         float_stage: trains the event branch in float.
         int_stage: follows in the chip's integers (quantisation-aware).
         augmentation: see `Augmentation`.
@@ -161,9 +165,11 @@ class Settings:
     persons: int = 4
     tracklets: int = 4
     margin: float = 0.3
-    triplet: Triplet = "cosine"
+    triplet: Triplet = "published"
     smoothing: float = 0.1
     weight_decay: float = 5e-4
+    optimiser: Optimiser = "adam"
+    backbone_rate: float = 1.0
     float_stage: Stage = Stage(epochs=500, warm_up=10, decay_every=200)
     int_stage: Stage = Stage(epochs=50, learning_rate=3e-5)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -191,6 +197,9 @@ class Settings:
         _number(self, "smoothing", least=0.0, most=1.0)
         _number(self, "weight_decay", least=0.0)
         _number(self, "firing_rate", least=0.0, most=0.5)
+        _number(self, "backbone_rate", above=0.0)
+        kinds = get_args(Optimiser)
+        _require(self.optimiser in kinds, self, "optimiser", f"one of {', '.join(kinds)}")
         kinds = get_args(Triplet)
         _require(self.triplet in kinds, self, "triplet", f"one of {', '.join(kinds)}")
         known = get_args(Precision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -58,12 +59,7 @@ class StageRun:
             for name, parameter in model.named_parameters()
             if parameter.requires_grad and not (self.frozen and name.startswith("frame_branch."))
         ]
-        self.optimiser = torch.optim.Adam(
-            [parameter for _, parameter in self.learning],
-            lr=span.stage.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self.optimiser = _optimiser(self.learning, settings)
         if state is not None:
             restore_optimiser(self.optimiser, self.learning, state)
         precision = choose_precision(settings, self.device)
@@ -137,7 +133,7 @@ class StageRun:
         torch.manual_seed(self.settings.seed * 1_000_003 + step * self.group.size + self.group.rank)
         labels = [self.schedule.classes[request.position] for request in asked]
         for group in self.optimiser.param_groups:
-            group["lr"] = self.span.rate(step)
+            group["lr"] = self.span.rate(step) * group["factor"]
         self.optimiser.zero_grad(set_to_none=True)
         with full_float32():  # what is to be faster than float32 is cast to bfloat16
             judged: Judged = wrapped(stack(samples, labels, device=self.device))
@@ -165,3 +161,26 @@ class StageRun:
             accuracy=accuracy,
             rates=tuple(rates),
         )
+
+
+_MOMENTUM = 0.9
+_BACKBONES = ("frame_branch.", "event_branch.network.")
+
+
+def _optimiser(learning: Learning, settings: Settings) -> torch.optim.Optimizer:
+    """Of all that learns; the network on frames or voxels has a rate of its own."""
+    backbone = [one for name, one in learning if name.startswith(_BACKBONES)]
+    rest = [one for name, one in learning if not name.startswith(_BACKBONES)]
+    groups: list[dict[str, Any]] = [
+        {"params": rest, "factor": 1.0},
+        {"params": backbone, "factor": settings.backbone_rate},
+    ]
+    if settings.backbone_rate == 1.0:
+        groups = [{"params": [one for _, one in learning], "factor": 1.0}]
+    groups = [group for group in groups if group["params"]]
+    decay = settings.weight_decay
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(
+            groups, lr=0.0, momentum=_MOMENTUM, nesterov=True, weight_decay=decay, fused=True
+        )
+    return torch.optim.Adam(groups, lr=0.0, weight_decay=decay, fused=True)

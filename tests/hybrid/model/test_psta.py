@@ -150,8 +150,8 @@ def test_voxels_stand_where_the_event_branch_stands() -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="kind 'grl'"):
-        compose("grl", CONFIG, frame_branch="osnet_x0_25")
+    with pytest.raises(InputError, match="kind 'vit'"):
+        compose("vit", CONFIG, frame_branch="osnet_x0_25")
     with pytest.raises(InputError, match="without a network"):
         compose("psta", CONFIG, frame_branch=None)
     model = model_of("v+e")

@@ -169,7 +169,8 @@ def test_an_older_checkpoint_without_stam_is_converted(pyramid: str, tmp_path: P
     torch.manual_seed(1)
     config = BridgeConfig(channels=16, frames=2, identities=3, heads=2, points=2, pyramid=pyramid)
     branch = EventBranch(COMPACT).prepare_quantization()
-    model = Sdcl(make_frame_branch("small"), branch, bridge=Bridge(replace(config, map_size=(8, 4))))
+    bridge = Bridge(replace(config, map_size=(8, 4)))
+    model = Sdcl(make_frame_branch("small"), branch, bridge=bridge)
     folder = save_sdcl(tmp_path / "m", model.eval(), clip=CLIP, frame_branch="small")
     written_as_version_1(folder)
     loaded = load_sdcl(folder).model

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.hybrid.bridge import BridgeConfig
+from sdcl_neuro.hybrid.methods import METHODS
 from sdcl_neuro.reid.configuration import (
     Configuration,
     bridge_config,
@@ -38,17 +39,41 @@ def written(folder: Path, text: str) -> Path:
 
 def test_packaged_names() -> None:
     assert list_configurations() == (
+        "ctl-mars",
         "dvs-gesture",
         "event-reid",
         "event-reid-v2",
         "evreid",
         "folder",
         "generated-small",
+        "grl-mars",
         "ilidsvid",
         "mars",
         "mars-star",
+        "mgh-mars",
+        "osnet-mars",
         "prid2011",
+        "psta-mars",
+        "rafa-mars",
+        "sinet-mars",
+        "srs-mars",
+        "stgcn-mars",
+        "stmn-mars",
+        "strf-mars",
+        "tclnet-mars",
     )
+
+
+@pytest.mark.parametrize("kind", ["psta", *METHODS])
+def test_every_method_has_its_published_schedule(kind: str) -> None:
+    loaded = load_configuration(f"{kind}-mars")
+    assert loaded.model == kind
+    assert loaded.bridge.inputs == "v"
+    assert loaded.training.triplet == "published"
+    if kind != "psta":
+        assert loaded.clip.frames == METHODS[kind].frames
+    both = load_configuration(f"{kind}-mars", ["bridge.inputs=v+e", "data.events=MARS_events"])
+    assert bridge_config(both).uses_events
 
 
 @pytest.mark.parametrize("name", list_configurations())
