@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +14,9 @@ from importlib.util import find_spec
 from types import ModuleType
 
 from .errors import EnvironmentFault
+
+MAX_PIXELS = 1 << 26
+"""Largest picture that OpenCV decodes, 8,192 x 8,192; 192 MiB in colour."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ def need(module: str, purpose: str) -> ModuleType:
     Raises:
         EnvironmentFault: it is not installed, or is installed and cannot be imported.
     """
+    if module == "cv2":
+        # OpenCV reads it once, when it is loaded: a picture of a few bytes may claim a gigapixel.
+        os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
     try:
         return import_module(module)
     except ImportError as error:
