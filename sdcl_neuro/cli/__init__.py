@@ -103,7 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError) and _reader_left():
             return READER_LEFT
         where = f"{error.filename}: " if error.filename else ""
-        if not where and error.errno in FULL and not _flushed():
+        if not where and error.errno in FULL:
+            _give_up_output()
             where = "standard output: "
         return _complain(f"{where}{error.strerror or error}", code=2, debug=debug)
     except ModuleNotFoundError as error:
@@ -190,14 +191,9 @@ def _open_streams() -> bool:
     return was_open
 
 
-def _flushed() -> bool:
-    """Whether standard output takes what waits for it; if not, nothing more is written to it."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+def _give_up_output() -> None:
+    """Drop what waits for a standard output that is full, so that Python does not try again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unforeseen(error: Exception) -> str:

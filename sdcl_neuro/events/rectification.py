@@ -73,7 +73,10 @@ def _load(path: Path) -> NDArray[np.float64]:
     regular_file(path, what="a rectification map", largest=MAP_BYTES, hint=MAP_FORM)
     if path.suffix.lower() == ".npy":
         with reading(path, "a rectification map", hint=MAP_FORM), path.open("rb") as stream:
-            return load_npy(stream, path.stat().st_size)
+            try:
+                return load_npy(stream, path.stat().st_size)
+            except InputError as error:
+                raise InputError(error.what, where=str(path), hint=error.hint) from None
     from sdcl_neuro.files.hdf5_guard import open_guarded
 
     with open_guarded(path, what="a rectification map") as (file, guard):
