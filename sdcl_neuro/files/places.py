@@ -51,9 +51,11 @@ def write_through(source: Path, target: Path) -> None:
     Raises:
         OSError: it cannot be written, or no process reads the FIFO.
     """
+    own = _descriptor(target)
     try:
         # Without O_NONBLOCK, opening a FIFO that no process reads would never return.
-        handle = os.open(target, os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND | os.O_NOCTTY)
+        how = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+        handle = os.open(target, how) if own is None else os.dup(own)
     except OSError as error:
         what = error.strerror
         if error.errno == errno.ENXIO:
@@ -62,6 +64,18 @@ def write_through(source: Path, target: Path) -> None:
     with os.fdopen(handle, "wb") as sink, source.open("rb") as stream:
         os.set_blocking(handle, True)
         shutil.copyfileobj(stream, sink)
+
+
+def _descriptor(target: Path) -> int | None:
+    """The number of our own open file that a path such as ``/dev/stdout`` means; else None."""
+    place = target
+    for _ in range(MAX_LINKS):
+        if os.path.realpath(place.parent) == f"/proc/{os.getpid()}/fd" and place.name.isdecimal():
+            return int(place.name)
+        if not place.is_symlink():
+            return None
+        place = place.parent / place.readlink()
+    return None
 
 
 def check_place(target: Path | str, *, need_bytes: int = PROBE_BYTES) -> None:

@@ -122,7 +122,7 @@ def read_toml(
 def reading(path: Path | str, what: str, *, hint: str = "") -> Iterator[None]:
     """Turn whatever a library stumbles over in a damaged file into one InputError.
 
-    Our own errors, missing libraries, missing permission and a failing disk pass as they are.
+    Our own errors, missing libraries, permission or memory, and a failing disk pass as they are.
 
     Args:
         path: of the file; empty if an outer reader names it.
@@ -131,7 +131,7 @@ def reading(path: Path | str, what: str, *, hint: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (SdclNeuroError, ImportError, PermissionError, Warning):
+    except (SdclNeuroError, ImportError, PermissionError, MemoryError, Warning):
         raise
     except OSError as error:
         if error.errno in (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM):

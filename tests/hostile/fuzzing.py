@@ -1,6 +1,6 @@
 """Damaged files against every reader, many in one process, with limits on time and memory.
 
-    python tests/hostile/fuzzing.py --count 20000 --seed 1 [--only net,nir] [--keep DIR]
+python tests/hostile/fuzzing.py --count 20000 --seed 1 [--only net,nir] [--keep DIR]
 """
 
 from __future__ import annotations

@@ -24,7 +24,21 @@ import h5py
 import numpy as np
 
 Mutation = Callable[[np.random.Generator, Path], None]
-EDGES = (0, 1, -1, 127, 255, 32767, 65535, 2**31 - 1, -(2**31), 2**32 - 1, 2**62, 2**63 - 1, -(2**63))
+EDGES = (
+    0,
+    1,
+    -1,
+    127,
+    255,
+    32767,
+    65535,
+    2**31 - 1,
+    -(2**31),
+    2**32 - 1,
+    2**62,
+    2**63 - 1,
+    -(2**63),
+)
 WORDS = (
     *("nan", "inf", "-inf", "1e400", "-1", "0", "1e18", "99999999999999999999", "9" * 5000),
     *("", "\x1b[2J", "\u202e", "true", "null", '"x"', "[", "{", "0x10", "-0", "1_000", "\x00"),
@@ -101,7 +115,20 @@ def tree(rng: np.random.Generator, path: Path) -> None:
                 walk(value[key])
 
     walk(document)
-    values: list[Any] = [None, [], {}, "", "\x1b[31m" * 50, -1, 0, 1e308, 2**80, True, [[[]]], "../x"]
+    values: list[Any] = [
+        None,
+        [],
+        {},
+        "",
+        "\x1b[31m" * 50,
+        -1,
+        0,
+        1e308,
+        2**80,
+        True,
+        [[[]]],
+        "../x",
+    ]
     for _ in range(int(rng.integers(1, 4))):
         if not places:
             break
@@ -294,9 +321,7 @@ def rows(rng: np.random.Generator, path: Path) -> None:
                 base.execute(f'DROP TABLE "{name}"')
                 base.execute(f'CREATE VIEW "{name}" AS {other[:-15]} SELECT {fields} FROM c')
             else:
-                base.execute(
-                    f'UPDATE "{name}" SET "{column}" = CAST(x\'fffe41\' AS TEXT)'
-                )
+                base.execute(f'UPDATE "{name}" SET "{column}" = CAST(x\'fffe41\' AS TEXT)')
     finally:
         base.close()
 

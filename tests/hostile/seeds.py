@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import struct
 import tempfile
 from pathlib import Path
 from types import ModuleType
@@ -252,7 +251,10 @@ def gallery(path: Path) -> None:
         made.enrol(
             [
                 Enrolment(
-                    embedding=RNG.normal(size=8).astype(np.float32), label=f"p{k}", camera="c", key=f"k{k}"
+                    embedding=RNG.normal(size=8).astype(np.float32),
+                    label=f"p{k}",
+                    camera="c",
+                    key=f"k{k}",
                 )
                 for k in range(20)
             ]
@@ -303,9 +305,9 @@ def splits_mat(path: Path) -> None:
 
 def onnx(path: Path) -> None:
     import onnx as library
-    from onnx import TensorProto, helper
+    from onnx import TensorProto, helper, numpy_helper
 
-    weight = helper.make_tensor("w", TensorProto.FLOAT, [4, 3, 3, 3], [0.1] * 108)
+    weight = numpy_helper.from_array(np.full((4, 3, 3, 3), 0.1, np.float32), "w")
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
     graph = helper.make_graph(
         [node],

@@ -72,6 +72,7 @@ def open_frames(path: Path, reading: ReadingOptions | None = None) -> FrameReade
     for fits, reader in READERS:
         if fits(path):
             return reader(path, reading or ReadingOptions())
+    regular_file(path, what="a video file")  # says what it is
     raise InputError("no such file", where=str(path), hint="give a video file")
 
 
