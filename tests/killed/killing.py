@@ -35,9 +35,11 @@ SHARE = 0.15
 class Child:
     """A function in a fork, whose lines are read."""
 
+    code: int | None
+
     def __init__(self, run: Callable[[Callable[[str], None]], None]) -> None:
         self._end, write = os.pipe()
-        self._text = b""
+        self._text, self.code = b"", None
         self.pid = os.fork()
         if self.pid:
             os.close(write)
@@ -62,13 +64,15 @@ class Child:
             part = os.read(self._end, 65536)
             self._text += part
             if not part:
-                return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+                self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+                return self.code
         return None
 
     def kill(self) -> None:
-        """End it at once, and read what it had said."""
-        os.kill(self.pid, signal.SIGKILL)
-        assert self.wait() is not None
+        """End it at once, unless it has ended, and read what it had said."""
+        if self.code is None:
+            os.kill(self.pid, signal.SIGKILL)
+            assert self.wait() is not None
 
     @property
     def said(self) -> list[str]:
