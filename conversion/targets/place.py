@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_folder, atomic_path, keep_apart, named, settle
 from sdcl_neuro.files.litter import prefix_of, temporary_folder
 from sdcl_neuro.files.places import destination
+from sdcl_neuro.files.reading import read_json
 
 from .table import Target
 
@@ -96,9 +96,9 @@ def staged(out: Path, target: Target) -> Iterator[Path]:
 def _known(report: Path) -> set[str]:
     """Names of the files that an earlier conversion wrote, by its report, which is one of them."""
     try:
-        value: Any = json.loads(report.read_text("utf-8"))
+        value: Any = read_json(report)
         if value["schema"]["name"] == "sdcl_neuro.convert":
             return {report.name, *map(str, value["files"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, InputError, LookupError, TypeError):
         pass
     return set()

@@ -67,6 +67,12 @@ def read_spikes(path: Path) -> Any:
     return read_spikes(path)
 
 
+def read_nirdata(path: Path) -> Any:
+    from sdcl_neuro.network.nirdata import read_nodes
+
+    return read_nodes(path, step_s=1.0)
+
+
 def read_layers(path: Path) -> Any:
     from sdcl_neuro.network.spike_file import read_layers
 
@@ -218,6 +224,7 @@ EVENTS: dict[str, Reader] = {
 OTHERS: dict[str, Reader] = {
     "spikes-npz": Reader("s.npz", seeds.spikes, read_spikes, "zip"),
     "spikes-h5": Reader("s.h5", seeds.spikes, read_spikes, "hdf5"),
+    "nirdata": Reader("s.nirdata", seeds.nirdata, read_nirdata, "hdf5"),
     "layers-npz": Reader("l.npz", seeds.layers, read_layers, "zip"),
     "layers-h5": Reader("l.h5", seeds.layers, read_layers, "hdf5"),
     "net": Reader("n.net", seeds.net, read_network, "hdf5"),

@@ -145,6 +145,13 @@ def spikes(path: Path) -> None:
     write_spikes(path, (RNG.random((8, 2, 2, 8, 8)) < 0.2).astype(np.uint8))
 
 
+def nirdata(path: Path) -> None:
+    from sdcl_neuro.network.nirdata import write_nodes
+
+    spikes = (RNG.random((8, 2, 2, 8, 8)) < 0.2).astype(np.uint8)
+    write_nodes(path, {"input": (spikes, None)}, step_s=1.0)
+
+
 def layers(path: Path) -> None:
     from sdcl_neuro.network.spike_file import write_spikes
 
