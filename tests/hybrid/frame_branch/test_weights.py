@@ -89,14 +89,14 @@ def test_long_lists_are_shortened(tmp_path: Path) -> None:
 def test_no_safetensors(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="not a safetensors file"):
+    with pytest.raises(InputError, match="not a readable safetensors file"):
         load_weights(OSNet(), path)
 
 
 def test_truncated(tmp_path: Path, state: State) -> None:
     path = write(tmp_path / "w.safetensors", state)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="not a safetensors file"):
+    with pytest.raises(InputError, match="not a readable safetensors file"):
         load_weights(OSNet(), path)
 
 

@@ -70,9 +70,11 @@ class Database:
         self.path = path
         if dimension is not None and dimension < 1:
             raise InputError(f"dimension {dimension}", where=str(path), hint="give 1 or more")
-        if path.exists() or not create:
-            hint = "enrol something first, or name another"
+        hint = "enrol something first, or name another"
+        if path.exists():
             regular_file(path, what="a gallery", hint=hint)
+        elif not create:
+            raise InputError("no such gallery", where=str(path), hint=hint)
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
         with _told(path):
