@@ -11,7 +11,7 @@ import pytest
 # From the bottom up; a module may import its own layer and those below. The longest prefix wins.
 LAYERS: list[set[str]] = [
     {"errors", "_moved"},
-    {"files", "compiling", "devices", "extras", "notices", "processors"},
+    {"files", "compiling", "devices", "extras", "notices", "processors", "shown"},
     {"network", "events", "hardware", "hw_profiles"},
     {"testing"},
     {"engine", "snn"},
@@ -48,11 +48,12 @@ LAYERS: list[set[str]] = [
 TITLES = {
     "errors": "errors of few classes, with what, where and what to do",
     "_moved": "old import paths, kept for one release",
-    "files": "files that appear whole or not at all; HDF5 from strangers",
+    "files": "files that appear whole or not at all; files from strangers, within bounds",
     "compiling": "numba with a cache that knows all its sources; vectors, threads",
     "devices": "devices by name",
     "notices": "lines on what takes long, for whoever listens",
     "processors": "how many processors may be used, and how threads wait",
+    "shown": "texts from files, harmless in a terminal",
     "extras": "optional libraries, and the extra that brings each",
     "network": "networks as plain data: layers, fixed-point arithmetic, spikes, records",
     "events": "event files, simulation, encoding, and tracklets cut from videos",
