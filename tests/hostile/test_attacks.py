@@ -17,9 +17,9 @@ import pytest
 import seeds
 
 from sdcl_neuro.cli import main
+from sdcl_neuro.cli.shown import harmless, shortened
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_folder, atomic_path, check_place, scratch_folder, write_json
-from sdcl_neuro.shown import harmless, shortened
 
 SEED = (8, 2, 2, 8, 8)
 

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from readers import READERS
 
+from sdcl_neuro.cli.shown import harmless
 from sdcl_neuro.errors import SdclNeuroError
-from sdcl_neuro.shown import harmless
 
 ADDRESS_BYTES = 3 << 30
 """Address space beyond what the libraries have mapped: protects the machine, proves nothing."""

@@ -11,7 +11,7 @@ import pytest
 # From the bottom up; a module may import its own layer and those below. The longest prefix wins.
 LAYERS: list[set[str]] = [
     {"errors", "_moved"},
-    {"files", "compiling", "devices", "extras", "notices", "processors", "shown"},
+    {"files", "compiling", "devices", "extras", "notices", "processors"},
     {"network", "events", "hardware", "hw_profiles"},
     {"testing"},
     {"engine", "snn"},
@@ -53,7 +53,6 @@ TITLES = {
     "devices": "devices by name",
     "notices": "lines on what takes long, for whoever listens",
     "processors": "how many processors may be used, and how threads wait",
-    "shown": "texts from files, harmless in a terminal",
     "extras": "optional libraries, and the extra that brings each",
     "network": "networks as plain data: layers, fixed-point arithmetic, spikes, records",
     "events": "event files, simulation, encoding, and tracklets cut from videos",
