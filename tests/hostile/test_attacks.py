@@ -381,10 +381,11 @@ def test_a_damaged_index_whose_hash_is_right_is_made_again(
     pytest.importorskip("faiss")
     import hashlib
 
-    from sdcl_neuro.reid.gallery import Enrolment, Gallery, gallery
-    from sdcl_neuro.reid.gallery.index_file import index_path
+    from sdcl_neuro.reid.gallery import Enrolment, Gallery
+    from sdcl_neuro.reid.gallery.sqlite import embedded
+    from sdcl_neuro.reid.gallery.sqlite.index_file import index_path
 
-    monkeypatch.setattr(gallery, "KEPT_FROM", 10)
+    monkeypatch.setattr(embedded, "KEPT_FROM", 10)
     rng = np.random.default_rng(1)
     rows = [
         Enrolment(embedding=rng.normal(size=8).astype(np.float32), label=str(k)) for k in range(40)

@@ -123,9 +123,10 @@ class Enrolling:
         return Enrolment(embedding=vector, label=f"p{number}", key=f"k{number}")
 
     def _open(self, out: Path) -> Any:
-        from sdcl_neuro.reid.gallery import Gallery, gallery
+        from sdcl_neuro.reid.gallery import Gallery
+        from sdcl_neuro.reid.gallery.sqlite import embedded
 
-        gallery.KEPT_FROM = 8
+        embedded.KEPT_FROM = 8
         return Gallery(out / "g.gallery", model="m" * 64, dimension=16)
 
     def work(self, folder: Path, out: Path, say: Say) -> None:
