@@ -165,7 +165,7 @@ def _explained(kind: Kind, parts: Iterator[Columns], options: Options) -> Iterat
     try:
         yield from parts
     except InputError as error:
-        damaged = "damaged" in error.what or "truncated" in error.what
+        damaged = any(word in error.what for word in ("damaged", "truncated", "not a readable"))
         if not (damaged and kind.no_tail and options.allows("drop-tail")):
             raise
         remedy = f"copy it again; drop-tail cannot help: {kind.no_tail}"
