@@ -101,8 +101,10 @@ def read_json(path: Path | str, *, what: str = "a JSON file", largest: int = TEX
         InputError: as `read_text`, or it is not JSON, with the place.
     """
     text = read_text(path, what=what, largest=largest)
-    with reading(path, what):
+    try:
         return json.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError also for numbers without end
+        raise _unlike(path, "JSON", what, error) from error
 
 
 def read_toml(
@@ -114,8 +116,14 @@ def read_toml(
         InputError: as `read_text`, or it is not TOML, with the place.
     """
     text = read_text(path, what=what, largest=largest)
-    with reading(path, what):
+    try:
         return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError also for numbers without end
+        raise _unlike(path, "TOML", what, error) from error
+
+
+def _unlike(path: Path | str, form: str, what: str, error: Exception) -> InputError:
+    return InputError(f"not {form} ({reason_of(error)})", where=str(path), hint=f"give {what}")
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def read_state(folder: Path) -> State | None:
             dict(document["about"]),
             read_tensors(file),
         )
-    except (LookupError, TypeError, ValueError, OverflowError) as error:
+    except (InputError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"damaged: {reason_of(error)}", where=str(path), hint=_MEND) from None
 
 
