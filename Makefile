@@ -14,7 +14,12 @@ PEERS := tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/p
 FAST := tests/package tests/network tests/engine tests/events tests/profiling tests/hardware
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-dist fast check format docs bench clean
+.PHONY: help demo test test-full test-dist fast fuzz kill soak check format docs bench clean
+# How many damaged files, how many kills, how many spikes; each has more in docs/tests.md.
+N ?= 20000
+SEED ?= 1
+KILLS ?= 200
+SPIKES ?= 1e9
 
 help:
 	@echo "make demo       the whole way on the packaged clip; writes $(DEMO_OUT)/report.html"
@@ -22,6 +27,9 @@ help:
 	@echo "make fast       tests without Lava, compilers and training: while you work"
 	@echo "make test-full  the tests of make test, and those that take minutes"
 	@echo "make test-dist  build wheel and sdist, install without extras elsewhere, use them; writes docs/tests.md"
+	@echo "make fuzz       N damaged files against every reader (N=$(N), SEED=$(SEED))"
+	@echo "make kill       KILLS kills at random moments; what was reported must be there (KILLS=$(KILLS))"
+	@echo "make soak       random networks against the independent oracle, SPIKES in all (SPIKES=$(SPIKES))"
 	@echo "make format     format the code and sort the imports"
 	@echo "make docs       make the generated tables and golden files again"
 	@echo "make bench      the benches, each beside its peer; writes bench/results/latest.json, docs/bench.md"
@@ -57,6 +65,16 @@ test-dist: $(STAMP)
 fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup \
 		-m "not slow and not lava and not compiler" $(FAST)
+
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/hostile/fuzzing.py --count $(N) --seed $(SEED)
+
+kill: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/killed/killing.py --count $(KILLS) --seed $(SEED)
+
+# Goes on where it was ended: soak.json says what was compared.
+soak: $(STAMP)
+	$(BIN)/python tests/parity/soak.py --spikes $(SPIKES) --state soak.json
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

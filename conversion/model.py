@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
-from sdcl_neuro.errors import InputError, spelled
+from sdcl_neuro.errors import InputError, NetworkRefused, spelled
 from sdcl_neuro.network.arguments import kind_of, need_path, public
 from sdcl_neuro.network.notes import ASSUMED, Note, notes_of
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork, Shape
@@ -205,14 +205,20 @@ def load_model(
         from .sources.nir.graph import from_nir
 
         loose = approximate is not None
-        net = from_nir(
-            path,
-            dt=dt,
-            writer=writer,
-            approximate=loose,
-            calibration=approximate,
-            compare=False,  # by `parity.first_link`, on the input at hand
-        )
+        try:
+            net = from_nir(
+                path,
+                dt=dt,
+                writer=writer,
+                approximate=loose,
+                calibration=approximate,
+                compare=False,  # by `parity.first_link`, on the input at hand
+            )
+        except InputError as error:
+            if isinstance(error, NetworkRefused) or str(path) in str(error):
+                raise
+            where = ", ".join(one for one in (str(path), error.where) if one)
+            raise InputError(error.what, where=where, hint=error.hint) from error
         return _read(net, path)
     raise InputError(
         f"expected a checkpoint folder, .nir or .net, got a file ending in {path.suffix!r}",

@@ -8,6 +8,7 @@ For libraries: the extra that brings each, and one answer where one is missing.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -20,6 +21,9 @@ from types import ModuleType
 from typing import Any
 
 from .errors import EnvironmentFault
+
+MAX_PIXELS = 1 << 26
+"""Largest picture that OpenCV decodes, 8,192 x 8,192; 192 MiB in colour."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,9 @@ def need(module: str, purpose: str) -> ModuleType:
     Raises:
         EnvironmentFault: it is not installed, or is installed and cannot be imported.
     """
+    if module == "cv2":
+        # OpenCV reads it once, when it is loaded: a picture of a few bytes may claim a gigapixel.
+        os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
     try:
         return import_module(module)
     except ImportError as error:

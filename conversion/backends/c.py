@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from sdcl_neuro import __version__
 from sdcl_neuro.engine.check import check_input, check_layers, check_network
 from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import Spikes
@@ -53,8 +53,8 @@ def run(
     refuse_size(net)
     values = check_input(net, spikes)
     keep = check_layers(net, layers)
-    with tempfile.TemporaryDirectory(prefix="sdcl_neuro_c_") as folder:
-        program = build(net, Path(folder))
+    with scratch_folder("sdcl_neuro_c") as folder:
+        program = build(net, folder)
         output, elapsed_s = _execute(program, _packed(net, values), steps=len(values))
     return Record(
         backend="c",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdcl_neuro import __version__
 from sdcl_neuro.engine.check import check_input, check_layers, check_network
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 
@@ -47,8 +46,7 @@ def run(
     refuse_size(net)
     values = check_input(net, spikes)
     keep = check_layers(net, layers)
-    with tempfile.TemporaryDirectory(prefix="sdcl_neuro_verilog_") as name:
-        folder = Path(name)
+    with scratch_folder("sdcl_neuro_verilog") as folder:
         for file, text in files(net, TOP).items():
             (folder / file).write_text(text, encoding="utf-8")
         done = simulate(net, folder, build(folder), values)

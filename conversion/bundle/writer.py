@@ -6,7 +6,6 @@ shipped here as it is, so that it is checked and tested like any other file.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
+from sdcl_neuro.files.reading import read_json
 from sdcl_neuro.network.arguments import need_path, public
 from sdcl_neuro.network.identity import array_sha256, network_sha256, versions
 from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, notes_of
@@ -172,10 +172,10 @@ def check_bundle_folder(folder: Path | str) -> None:
 
 def _own_files(folder: Path) -> Iterator[str]:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        manifest = read_json(folder / MANIFEST)
         if manifest["schema"]["name"] == SCHEMA["name"]:
             yield from (MANIFEST, *manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, InputError, LookupError, TypeError):
         return
 
 

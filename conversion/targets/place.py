@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.files import atomic_folder, keep_apart, settle
+from sdcl_neuro.files import atomic_folder, atomic_path, keep_apart, named, settle
+from sdcl_neuro.files.litter import prefix_of, temporary_folder
+from sdcl_neuro.files.places import destination
+from sdcl_neuro.files.reading import read_json
 
 from .table import Target
 
@@ -73,29 +74,31 @@ def staged(out: Path, target: Target) -> Iterator[Path]:
         with atomic_folder(out) as folder:
             yield folder
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(out)) from None
-    try:
-        yield folder / out.name
-        files = sorted(folder.iterdir(), key=lambda path: path.name == out.name)
-        for path in files:
-            if (place := out.with_name(path.name)).is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(place))
-        for path in files:
-            settle(path, out.with_name(path.name))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    place, through = destination(out)
+    if through:
+        with atomic_path(out) as temporary:
+            yield temporary
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with named(out, place.parent), temporary_folder(place.parent, prefix_of(out)) as folder:
+        try:
+            yield folder / place.name
+            files = sorted(folder.iterdir(), key=lambda path: path.name == place.name)
+            for path in files:
+                if (other := place.with_name(path.name)).is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(other))
+            for path in files:
+                settle(path, destination(place.with_name(path.name))[0])
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _known(report: Path) -> set[str]:
     """Names of the files that an earlier conversion wrote, by its report, which is one of them."""
     try:
-        value: Any = json.loads(report.read_text("utf-8"))
+        value: Any = read_json(report)
         if value["schema"]["name"] == "sdcl_neuro.convert":
             return {report.name, *map(str, value["files"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, InputError, LookupError, TypeError):
         pass
     return set()

@@ -15,13 +15,18 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol, cast
 
 from sdcl_neuro import __version__
 from sdcl_neuro.errors import SdclNeuroError, command_line
 from sdcl_neuro.extras import missing, require_extra
+from sdcl_neuro.files.places import FULL
+from sdcl_neuro.files.reading import reason_of
 from sdcl_neuro.notices import listening
 from sdcl_neuro.processors import telling, wait_asleep
+
+from .shown import harmless, harmless_output, shortened
 
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
 VERBS: dict[str, tuple[str, str]] = {
@@ -83,9 +88,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``sdcl-neuro``; returns the exit code (see the README)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    if not _open_streams():
+        what = "standard output is closed; redirect it, to /dev/null if it is not wanted"
+        return _complain(what, code=2, debug=False)
     wait_asleep()  # before a verb loads torch
     try:
-        with command_line():
+        with command_line(), harmless_output():
             code = _executed(arguments)
         sys.stdout.flush()
         return code
@@ -98,16 +106,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError) and _reader_left():
             return READER_LEFT
         where = f"{error.filename}: " if error.filename else ""
+        if not where and error.errno in FULL:
+            _give_up_output()
+            where = "standard output: "
         return _complain(f"{where}{error.strerror or error}", code=2, debug=debug)
     except ModuleNotFoundError as error:
         return _complain(missing(error, "this command"), code=3, debug=debug)
     except MemoryError as error:
         return _complain(f"out of memory: {error}", code=3, debug=debug)
-    except RuntimeError as error:
-        line = _device_trouble(error)
-        if line is None:
-            raise
-        return _complain(line, code=3, debug=debug)
+    except RecursionError as error:
+        return _complain(f"nested too deeply: {error}", code=2, debug=debug)
+    except Exception as error:
+        trouble = _device_trouble(error) if isinstance(error, RuntimeError) else None
+        return _complain(trouble or _unforeseen(error), code=3, debug=debug)
 
 
 def _executed(arguments: list[str]) -> int:
@@ -162,6 +173,47 @@ def _device_trouble(error: RuntimeError) -> str | None:
     return None
 
 
+def _open_streams() -> bool:
+    """See that the three standard streams are open; return whether standard output was.
+
+    A file opened later would otherwise get the number of a closed one, and what libraries print.
+    """
+    was_open = sys.stdout is not None
+    for number, mode in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            handle = os.open(os.devnull, mode)
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    return was_open
+
+
+def _give_up_output() -> None:
+    """Drop what waits for a standard output that is full, so that Python does not try again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unforeseen(error: Exception) -> str:
+    """What nothing above foresaw, in one line: where it arose in this package, and what it says."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame
+        for frame in frames
+        if "sdcl_neuro" in frame.filename or "conversion" in frame.filename
+    ]
+    place = f" in {Path(own[-1].filename).stem}.{own[-1].name}" if own else ""
+    return (
+        f"unforeseen {type(error).__name__}{place}: {reason_of(error)}; "
+        "this is a fault of sdcl-neuro: --debug shows where, please report it"
+    )
+
+
 def _reader_left() -> bool:
     """Whether no one reads standard output any longer; nothing more is written to it then."""
     pipe, poll = sys.stdout.fileno(), select.poll()
@@ -175,6 +227,5 @@ def _reader_left() -> bool:
 def _complain(error: object, *, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    line = " ".join(str(error).split())
-    print(f"sdcl-neuro: {line}", file=sys.stderr)
+    print(f"sdcl-neuro: {shortened(harmless(str(error)))}", file=sys.stderr)
     return code

@@ -9,6 +9,7 @@ from pathlib import Path
 from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import CheckFailed, InputError
 from sdcl_neuro.extras import LABORATORY
+from sdcl_neuro.files import check_place
 
 from .progress import progress_bars
 
@@ -60,6 +61,7 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError(
             "is not a folder", where=str(args.out), hint="give another folder for --out"
         )
+    check_place(args.out)
     settings = DemoSettings(
         out=args.out,
         frame_weights=args.frame_weights,

@@ -23,11 +23,13 @@ from sdcl_neuro.events.alignment import (
 from sdcl_neuro.events.array import Box
 from sdcl_neuro.events.checks import Size
 from sdcl_neuro.events.encoding import MAX_BYTES
-from sdcl_neuro.events.times import EvenFrames
+from sdcl_neuro.events.times import SECOND_US, EvenFrames
 from sdcl_neuro.network.spike_file import write_spike_blocks, write_spikes
 
 from .event_info import joined, summary
 
+MAX_ENCODED_BYTES = 32 << 30
+"""Spikes that are written unless more are asked for, one byte each before they are compressed."""
 # Sides may differ by this part, which rounding to whole pixels explains, before it is said.
 PROPORTION_SLACK = 0.02
 
@@ -78,6 +80,8 @@ class Encoding:
 
     Attributes:
         frame_times, bins, start_us, binary: see `StreamEncoder`.
+        max_bytes: of spikes; more are refused before they are written.
+        where: the recording, for messages.
         box, size: part in pixels, of the sensor or, where a view is stated, of the frame; and rows
             and columns to map it to.
         alignment: of the events' clock and view to the frames.
@@ -93,6 +97,8 @@ class Encoding:
     bins: int
     start_us: int | None
     binary: bool
+    max_bytes: int = field(default=MAX_ENCODED_BYTES, kw_only=True)
+    where: str = field(default="", kw_only=True)
     box: Box | None
     size: tuple[int, int] | None
     alignment: Alignment = field(default_factory=Alignment)
@@ -131,16 +137,45 @@ class Encoding:
         encoder: StreamEncoder | None = None
         begun = False
         for part in parts:
+            before = self.seen.get("events", 0)
             self.seen = joined(self.seen, summary(part))
             if encoder is None or not begun:
                 self.fitted = self._fitted(part)
                 encoder, begun = self._encoder(part), len(part) > 0
+            self._check_span(part, before)
             yield from map(self._counted, encoder.add(self._cropped(part)))
         if encoder is None:
             raise InputError("no events to encode", hint="give a recording")
         last = self.seen["last_us"]
         encoder.reach(None if last is None or self.fitted is None else last + self.fitted.shift_us)
         yield from map(self._counted, encoder.finish())
+
+    def _check_span(self, part: Events, before: int) -> None:
+        """Refuse a far event before the empty frames up to it are written.
+
+        Args:
+            part: events that come next.
+            before: events before them.
+
+        Raises:
+            InputError: more spikes than `max_bytes`; the first event that would make them so.
+        """
+        times = self.frame_times
+        if not isinstance(times, EvenFrames) or not len(part):
+            return
+        seen = self._cropped(part.slice(0, 0))
+        frames = max(1, self.max_bytes // (2 * self.bins * seen.width * seen.height))
+        first, t = int(self.seen["first_us"]), part.array["t"]
+        limit = first + int(frames * SECOND_US / times.fps)
+        if limit < int(t[-1]):
+            index = int(np.searchsorted(t, limit, "right"))
+            far = int(t[index])
+            raise InputError(
+                f"event {before + index} is at {far} us, {(far - first) / 1e6:,.1f} s after the "
+                f"first: more than {frames:,} frames, {self.max_bytes / 2**30:g} GiB of spikes",
+                where=self.where,
+                hint="check the unit of time; else encode a part (--between), or give --max-gib",
+            )
 
     def _encoder(self, part: Events) -> StreamEncoder:
         """Even frames lie over all events of a recording, also those that a crop leaves out."""

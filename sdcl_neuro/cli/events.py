@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.events import EVENT_DTYPE, Events, read_parts, write_events
+from sdcl_neuro.events import EVENT_DTYPE, Events, read_parts
+from sdcl_neuro.events.writing import event_writer
 from sdcl_neuro.extras import need
 from sdcl_neuro.files import keep_apart, write_json
 
 from . import common_arguments, event_aligning, event_viewing
 from .alignment_options import add_alignment_arguments, alignment_of
-from .event_encoding import Encoding, encoding_times, stretched
-from .event_info import look, summary
+from .event_encoding import MAX_ENCODED_BYTES, Encoding, encoding_times, stretched
+from .event_info import described, joined, look, summary
 from .event_options import add_reading_arguments, reading_of
 from .event_values import box, pair
 from .renamed import add_renamed
@@ -91,6 +92,9 @@ def _encode_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start-us", metavar="T", type=int, help="where frame 0's interval begins")
     parser.add_argument("--box", metavar="X,Y,W,H", help="part of the sensor, in pixels")
     parser.add_argument("--size", metavar="HxW", help="rows x columns of the spikes, as 128x64")
+    parser.add_argument(
+        "--max-gib", metavar="N", type=float, help="of spikes before compression; 32 by default"
+    )
     parser.add_argument("--counts", action="store_true", help="count events instead of binary")
     parser.add_argument(
         "--frame-size", metavar="WxH", help="of the frames that --homography or --crop maps to"
@@ -129,6 +133,8 @@ def _encode(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         bins=args.bins,
         start_us=args.start_us,
         binary=not args.counts,
+        max_bytes=_bytes(args.max_gib),
+        where=str(args.file),
         box=box(args.box) if args.box else None,
         size=pair(args.size, "--size"),
     )
@@ -151,6 +157,14 @@ def _encode(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return "\n".join([text, *told]), result
 
 
+def _bytes(gib: float | None) -> int:
+    if gib is None:
+        return MAX_ENCODED_BYTES
+    if not 0 < gib < 1 << 20:
+        raise InputError(f"expected a positive number (got {gib:g})", where="--max-gib")
+    return int(gib * 2**30)
+
+
 def _simulate(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     from sdcl_neuro.events import Simulator, SimulatorConfig
     from sdcl_neuro.events.tracklets import open_video
@@ -162,27 +176,32 @@ def _simulate(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     if args.threshold is not None:
         chosen = {"threshold_on": args.threshold, "threshold_off": args.threshold, **chosen}
     config = SimulatorConfig(**chosen)
-    simulator, parts, size = Simulator(config), [np.empty(0, EVENT_DTYPE)], (0, 0)
+    simulator = Simulator(config)
     video = open_video(args.source, alignment_of(args))
     said = list(video.assumed)
-    for index, (time_us, frame) in enumerate(_frames(args, video, said)):
-        parts.append(simulator.advance(frame, time_us))
-        size = (frame.shape[1], frame.shape[0])
-        if not args.quiet and index % 100 == 0:
-            print(f"\rframe {index}", end="", file=sys.stderr, flush=True)
+    seen: dict[str, Any] = summary(Events(np.empty(0, EVENT_DTYPE), 1, 1, "simulated"))
+    count = 0
+    with event_writer(args.out) as write:
+        for time_us, frame in _frames(args, video, said):
+            part = simulator.advance(frame, time_us)
+            events = Events(part, frame.shape[1], frame.shape[0], "simulated")
+            write(events)
+            seen = {**joined(seen, summary(events)), "width": events.width, "height": events.height}
+            if not args.quiet and count % 100 == 0:
+                print(f"\rframe {count}", end="", file=sys.stderr, flush=True)
+            count += 1
     if not args.quiet:
-        print(f"\r{len(parts) - 1} frames", file=sys.stderr)
-    events = Events(np.concatenate(parts), *size, "simulated")
-    write_events(args.out, events)
+        print(f"\r{count} frames", file=sys.stderr)
     settings = {name: getattr(config, name) for name in names}
     result = {
-        "frames": len(parts) - 1,
+        "frames": count,
         "frame_times": video.timing,
         "config": settings,
-        **summary(events),
+        **seen,
         "assumed": said,
     }
-    return "\n".join([f"{args.out}: {events}", *(f"  {line}" for line in said)]), result
+    text = f"{args.out}: {described(seen)}"
+    return "\n".join([text, *(f"  {line}" for line in said)]), result
 
 
 def _frames(

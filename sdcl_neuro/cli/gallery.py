@@ -145,14 +145,16 @@ def _search(gallery: Gallery, args: argparse.Namespace) -> Answer:
 
 
 def _queries(path: Path) -> Any:
-    import numpy as np
+    from sdcl_neuro.events.formats.npy import load_npy
+    from sdcl_neuro.files.reading import reading, regular_file
 
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(
-            f"not an array of numbers ({error})", where=str(path), hint="write it by numpy.save"
-        ) from None
+    what, hint = "an array of numbers", "write it by numpy.save"
+    size = regular_file(path, what=what, hint=hint).stat().st_size
+    with reading(path, what, hint=hint), path.open("rb") as stream:
+        try:
+            return load_npy(stream, size)
+        except InputError as error:
+            raise InputError(f"not {what} ({error.what})", where=str(path), hint=hint) from None
 
 
 def _relabel(gallery: Gallery, args: argparse.Namespace) -> Answer:

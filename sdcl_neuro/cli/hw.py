@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path, write_json
+from sdcl_neuro.files.reading import read_json
 from sdcl_neuro.hardware import HardwareProfile, list_profiles, load_profile
 from sdcl_neuro.network.spec import Pair
 from sdcl_neuro.snn.branch_description import COMPACT, PAPER, BranchDescription
@@ -188,11 +188,7 @@ def _model(args: argparse.Namespace) -> Model | BranchDescription:
             where="--size",
             hint=f"leave it out, or give {', '.join(BRANCHES)} or a description's .json",
         )
-    try:
-        with path.open("rb") as stream:
-            content = json.loads(stream.read(_LARGEST_DESCRIPTION).decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError("not JSON", where=name, hint="correct the file") from error
+    content = read_json(path, what="a branch's description", largest=_LARGEST_DESCRIPTION)
     return BranchDescription.from_dict(content)
 
 

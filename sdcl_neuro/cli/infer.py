@@ -11,7 +11,7 @@ from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.alignment.written_times import unix_microseconds
 from sdcl_neuro.extras import LABORATORY
-from sdcl_neuro.files import write_json
+from sdcl_neuro.files import check_place, write_json
 
 from . import threads_argument
 from .alignment_options import add_alignment_arguments, alignment_of
@@ -162,6 +162,7 @@ def execute(args: argparse.Namespace) -> int:
     from sdcl_neuro.reid.pipeline.video import Source
 
     check_folder(args.out)
+    check_place(args.out)
     gallery = _gallery(args)
     if args.json is not None and args.out.resolve() in args.json.resolve().parents:
         raise InputError(

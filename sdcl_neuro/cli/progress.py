@@ -79,7 +79,8 @@ def _drawn(title: str, total: int) -> Iterator[Callable[[int], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
-        console=Console(stderr=True),
+        # What is printed by name is spelled out harmlessly; a bar is drawn by escape sequences.
+        console=Console(file=sys.__stderr__),
     ) as progress:
         task = progress.add_task(title, total=total)
         yield lambda count: progress.advance(task, count)

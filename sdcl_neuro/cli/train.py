@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sdcl_neuro.extras import LABORATORY
-from sdcl_neuro.files import write_json
+from sdcl_neuro.files import check_place, write_json
 
 from . import threads_argument
 from .alignment_options import add_alignment_arguments, alignment_overrides
@@ -64,6 +64,7 @@ def execute(args: argparse.Namespace) -> int:
             write_json(args.json, plan.to_dict())
         print(plan)
         return 0
+    check_place(args.out)
     result = run_training(
         configuration,
         args.out,

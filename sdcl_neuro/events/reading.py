@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sdcl_neuro.errors import EnvironmentFault, InputError, SdclNeuroError
+from sdcl_neuro.files.reading import reading
 
 from .array import Events, with_sums
 from .checks import Checker, Columns, Options, Size, joined, sensor_size
@@ -164,7 +165,7 @@ def _explained(kind: Kind, parts: Iterator[Columns], options: Options) -> Iterat
     try:
         yield from parts
     except InputError as error:
-        damaged = "damaged" in error.what or "truncated" in error.what
+        damaged = any(word in error.what for word in ("damaged", "truncated", "not a readable"))
         if not (damaged and kind.no_tail and options.allows("drop-tail")):
             raise
         remedy = f"copy it again; drop-tail cannot help: {kind.no_tail}"
@@ -189,6 +190,10 @@ class _placed:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, SdclNeuroError):
+            # Whatever a format's library stumbles over that its reader did not foresee.
+            with reading(self.path, "an event file"):
+                raise error
         if isinstance(error, InputError | EnvironmentFault) and not error.where:
             placed: type[SdclNeuroError] = type(error)
             raise placed(error.what, where=str(self.path), hint=error.hint) from error

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.reading import reading, regular_file
 
 from .array import Events, unchecked
+from .formats.npy import load_npy
 
 MAP_NAME = "rectify_map"
 MAP_FORM = "give an HDF5 with rectify_map [H, W, 2], or a .npy of that shape"
+MAP_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,17 +70,17 @@ def read_rectification(path: Path, size: tuple[int, int]) -> Rectification:
 
 
 def _load(path: Path) -> NDArray[np.float64]:
-    if not path.is_file():
-        raise InputError("no such file", where=str(path), hint=MAP_FORM)
-    try:
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        import h5py
+    regular_file(path, what="a rectification map", largest=MAP_BYTES, hint=MAP_FORM)
+    if path.suffix.lower() == ".npy":
+        with reading(path, "a rectification map", hint=MAP_FORM), path.open("rb") as stream:
+            try:
+                return load_npy(stream, path.stat().st_size)
+            except InputError as error:
+                raise InputError(error.what, where=str(path), hint=error.hint) from None
+    from sdcl_neuro.files.hdf5_guard import open_guarded
 
-        with h5py.File(path, "r") as file:
-            return np.asarray(file[MAP_NAME][()])
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(
-            f"not a rectification map ({reason})", where=str(path), hint=MAP_FORM
-        ) from None
+    with open_guarded(path, what="a rectification map") as (file, guard):
+        found = guard.member(file, MAP_NAME)
+        if found is None:
+            raise guard.error(f"no array {MAP_NAME!r}", MAP_FORM)
+        return np.asarray(guard.large(found)[()])

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
+from .hdf5_chunks import check_dataset
 from .hdf5_heap import check_heaps
+from .reading import reading, regular_file
 
 MAX_ELEMENTS = 1 << 26
 MAX_TOTAL_BYTES = 1 << 29
@@ -31,6 +33,7 @@ class Guard:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._left = MAX_TOTAL_BYTES
+        self._declared = 0
 
     def error(self, what: str, hint: str = "write the file again") -> InputError:
         """An error that names the file."""
@@ -45,6 +48,37 @@ class Guard:
         if not isinstance(link, h5py.HardLink):
             raise self.error(f"{place} is a link elsewhere", "store the data in its place")
         return group[name]
+
+    def names(self, group: h5py.Group) -> list[str]:
+        """The names of the data sets that lie in `group` itself, in order."""
+        found = []
+        for name in group:
+            if isinstance(group.get(name, getlink=True), h5py.HardLink):
+                item = group.get(name)
+                if isinstance(item, h5py.Dataset):
+                    found.append(name)
+        return sorted(found)
+
+    def at(self, file: h5py.Group, path: str) -> Any:
+        """The member at a path, each part looked up by its link; None if there is none."""
+        item: Any = file
+        for name in path.strip("/").split("/"):
+            if not isinstance(item, h5py.Group):
+                return None
+            item = self.member(item, name)
+        return item
+
+    def large(self, data: Any, *, whole: bool = True) -> Any:
+        """A data set that may be as large as the file warrants; see `hdf5_chunks.check_dataset`.
+
+        Args:
+            data: the data set.
+            whole: whether it is read whole, and counts toward what the file may declare.
+        """
+        if not isinstance(data, h5py.Dataset):
+            raise self.error(f"expected an array, got {type(data).__name__.lower()}")
+        self._declared = check_dataset(self._path, data, whole=whole, before=self._declared)
+        return data
 
     def group(self, parent: h5py.Group, name: str) -> h5py.Group | None:
         """The sub-group `name`, or None if there is none."""
@@ -82,8 +116,7 @@ class Guard:
             return None
         if not isinstance(data, h5py.Dataset) or data.shape is None:
             raise self.error(f"{group.name}/{name} is not an array")
-        if data.is_virtual or data.external:
-            raise self.error(f"{data.name} keeps its data in another file", "store it in this one")
+        self._declared = check_dataset(self._path, data, whole=True, before=self._declared)
         elements = max(prod(data.shape), prod(data.chunks or (0,)))
         size = elements * data.dtype.itemsize
         if elements > MAX_ELEMENTS or size > self._left:
@@ -93,21 +126,34 @@ class Guard:
         return data
 
 
-@contextmanager
-def open_guarded(path: Path) -> Iterator[tuple[h5py.File, Guard]]:
-    """Open an HDF5 file for reading; whatever HDF5 stumbles over becomes one InputError."""
-    guard = Guard(path)
-    if not path.exists():
-        raise guard.error("no such file", "give the path of a .net file")
-    if not path.is_file():
-        raise guard.error("not a file", "give the path of a .net file")
+def open_hdf5(
+    path: Path | str, *, what: str = "a .net file", **options: Any
+) -> tuple[h5py.File, Guard]:
+    """Open an HDF5 file for reading; the caller closes it.
+
+    Args:
+        path: of the file.
+        what: what it should be, for messages.
+        options: of `h5py.File`, without its mode.
+
+    Raises:
+        InputError: it is not a regular file, or HDF5 cannot open it.
+    """
+    path = regular_file(path, what=what)
     check_heaps(path)
-    try:
-        with h5py.File(path, "r") as file:
-            yield file, guard
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
-        if isinstance(error, PermissionError):
-            raise
-        reason = str(error.args[0] if error.args else type(error).__name__).splitlines()[0]
-        what = f"not a readable HDF5 file ({reason})"
-        raise guard.error(what, "give an intact .net file") from error
+    with reading(path, "an HDF5 file", hint=f"give {what}, intact"):
+        return h5py.File(path, "r", **options), Guard(path)
+
+
+@contextmanager
+def open_guarded(
+    path: Path | str, *, what: str = "a .net file", **options: Any
+) -> Iterator[tuple[h5py.File, Guard]]:
+    """Open an HDF5 file for reading; whatever HDF5 stumbles over in the body is one InputError.
+
+    Nothing but reading belongs in the body: an error of ours would look like a damaged file.
+    Arguments and errors as of `open_hdf5`.
+    """
+    file, guard = open_hdf5(path, what=what, **options)
+    with file, reading(path, "an HDF5 file", hint=f"give {what}, intact"):
+        yield file, guard

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.reading import read_text, reason_of
 
 from .check import check
 from .types import CoreGroup, HardwareProfile, Quantity, Variant
 from .words import FORMS
 
 _LARGEST_FILE = 1 << 20
+_LONGEST_CHAIN = 8
 
 
 def list_profiles() -> tuple[str, ...]:
@@ -53,40 +55,47 @@ def _is_profile(name: str) -> bool:
 def _read(name_or_path: str | Path, *, seen: tuple[str, ...]) -> dict[str, Any]:
     """The raw table, with the profile it extends beneath it."""
     label = str(name_or_path)
-    if label in seen:
-        raise InputError(f"profile extends itself through {' -> '.join(seen)}", where=label)
+    place = str(Path(label).resolve()) if _is_path(label) else label
+    if place in seen:
+        raise InputError(
+            f"profile extends itself through {' -> '.join(Path(one).name for one in seen)}",
+            where=label,
+            hint="let the last of them extend a packaged profile, or none",
+        )
+    if len(seen) >= _LONGEST_CHAIN:
+        raise InputError(
+            f"extends more than {_LONGEST_CHAIN} profiles, one through another",
+            where=label,
+            hint="extend the last of them directly",
+        )
     text = _text(label)
     try:
         raw = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"not TOML: {error}", where=label, hint="correct the file") from error
+    except (ValueError, RecursionError) as error:  # ValueError also for numbers without end
+        what = f"not TOML: {reason_of(error)}"
+        raise InputError(what, where=label, hint="correct the file") from error
     if "extends" not in raw:
         return raw
     if not isinstance(raw["extends"], str):
         raise InputError("'extends' must be a profile's name", where=label)
-    return _merge(_read(raw["extends"], seen=(*seen, label)), raw)
+    return _merge(_read(raw["extends"], seen=(*seen, place)), raw)
+
+
+def _is_path(label: str) -> bool:
+    return _is_profile(label) or Path(label).parent != Path()
 
 
 def _text(label: str) -> str:
-    path = Path(label)
-    is_path = _is_profile(label) or path.parent != Path()
+    is_path = _is_path(label)
     if not is_path and label not in list_profiles():
         near = get_close_matches(label, list_profiles(), n=1)
         hint = f"did you mean '{near[0]}'" if near else "give one of these, or a path to a .toml"
         raise InputError(
             f"no hardware profile '{label}' among {', '.join(list_profiles())}", hint=hint
         )
-    source = path if is_path else files("sdcl_neuro.hw_profiles") / f"{label}.toml"
-    try:
-        with source.open("rb") as stream:
-            content = stream.read(_LARGEST_FILE + 1)
-        if len(content) > _LARGEST_FILE:
-            raise InputError(f"larger than {_LARGEST_FILE} bytes", where=label)
-        return content.decode("utf-8")
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=label) from error
-    except UnicodeDecodeError as error:
-        raise InputError("not UTF-8 text", where=label, hint="save it as UTF-8") from error
+    if is_path:
+        return read_text(label, what="a hardware profile", largest=_LARGEST_FILE)
+    return (files("sdcl_neuro.hw_profiles") / f"{label}.toml").read_text(encoding="utf-8")
 
 
 def _build(raw: Mapping[str, Any]) -> HardwareProfile:

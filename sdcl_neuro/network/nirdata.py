@@ -69,15 +69,11 @@ def read_nodes(path: Path | str, *, step_s: float | None = None) -> list[Node]:
     from sdcl_neuro.files.hdf5_guard import open_guarded
 
     path = Path(path)
-    try:
-        with open_guarded(path) as (file, guard):
-            if _kind(file) != "NIRGraphData":
-                hint = "give a file that nir.write_data wrote"
-                raise guard.error("holds no NIRGraphData", hint)
-            return list(_Reader(guard, path, step_s).graph(file, ""))
-    except InputError as error:
-        hint = error.hint.replace(".net", ENDING)
-        raise InputError(error.what, where=error.where, hint=hint) from error
+    with open_guarded(path, what=f"a {ENDING} file") as (file, guard):
+        if _kind(file) != "NIRGraphData":
+            hint = "give a file that nir.write_data wrote"
+            raise guard.error("holds no NIRGraphData", hint)
+        return list(_Reader(guard, path, step_s).graph(file, ""))
 
 
 def read_input(
@@ -157,9 +153,9 @@ def write_nodes(
         nodes: name to spikes ``[T, B, *shape]`` and the layer that it is, if any.
         step_s: length of a step in seconds; 1 where time is counted in steps.
     """
-    import h5py
+    from sdcl_neuro.files.hdf5_writing import new_hdf5
 
-    with atomic_path(Path(path)) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(Path(path)) as temporary, new_hdf5(temporary) as (file, _):
         file.attrs["__type__"] = "NIRGraphData"
         group = file.create_group("nodes")
         for name, (spikes, layer) in nodes.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
@@ -13,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.reading import check_claim, reading, regular_file
 
-MAX_BYTES = 8 << 30
-"""Files that declare more spikes than this are refused before anything is read."""
 Array = NDArray[np.generic]
 
 
@@ -41,35 +39,30 @@ def read_arrays(
     """
     path = Path(path)
     ending = ending_of(path)
-    if not path.is_file():
-        raise InputError("no such file", where=str(path), hint="give a spike file, .npz or .h5")
+    regular_file(path, what="a spike file, .npz or .h5")
     return (_read_npz if ending == ".npz" else _read_h5)(path, wanted)
 
 
 def _read_npz(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Array], list[str]]:
     found: dict[str, Array] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(Path(name).stem for name in archive.namelist() if name.endswith(".npy"))
-            chosen, declared = [name for name in names if wanted(name)], 0
-            for name in chosen:
-                with archive.open(f"{name}.npy") as stream:
-                    shape, dtype = _npy_header(stream)
-                declared += _size(path, shape, dtype.itemsize, before=declared)
-            for name in chosen:
-                with archive.open(f"{name}.npy") as stream:
-                    found[name] = np.lib.format.read_array(stream, allow_pickle=False)
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        EOFError,
-        zlib.error,
-        NotImplementedError,
-        KeyError,
-    ) as error:
-        raise InputError(
-            f"not a readable .npz file ({error})", where=str(path), hint="write it again"
-        ) from error
+    # zipfile and numpy raise what they trip over: BadZipFile, RuntimeError for a password,
+    # zlib's and the tokenizer's own errors, and more.
+    with reading(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        names = sorted(Path(name).stem for name in archive.namelist() if name.endswith(".npy"))
+        chosen, declared = [name for name in names if wanted(name)], 0
+        for name in chosen:
+            with archive.open(f"{name}.npy") as stream:
+                shape, dtype = _npy_header(stream)
+            size = dtype.itemsize * prod(int(extent) for extent in shape)
+            there = archive.getinfo(f"{name}.npy").file_size
+            if size > there:
+                what = f"{name!r} declares {size:,} bytes, of which {there:,} are there"
+                raise InputError(what, where=str(path), hint="write it again")
+            declared += size
+            check_claim(path, declared, f"spikes, {name!r} of shape {list(shape)}")
+        for name in chosen:
+            with archive.open(f"{name}.npy") as stream:
+                found[name] = np.lib.format.read_array(stream, allow_pickle=False)
     return found, names
 
 
@@ -83,35 +76,9 @@ def _npy_header(stream: Any) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
 
 
 def _read_h5(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Array], list[str]]:
-    import h5py
+    from sdcl_neuro.files.hdf5_guard import open_guarded
 
-    found: dict[str, Array] = {}
-    try:
-        with h5py.File(path, "r") as file:
-            names, declared = sorted(file), 0
-            chosen = [n for n in names if wanted(n) and isinstance(file.get(n), h5py.Dataset)]
-            for name in chosen:
-                dataset = file[name]
-                if dataset.shape is None:
-                    what, hint = f"{name!r} is empty", "write spikes to it"
-                    raise InputError(what, where=str(path), hint=hint)
-                declared += _size(path, dataset.shape, dataset.dtype.itemsize, before=declared)
-            for name in chosen:
-                found[name] = np.asarray(file[name][()])
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise InputError(
-            f"not a readable HDF5 file ({error})", where=str(path), hint="write it again"
-        ) from error
-    return found, names
-
-
-def _size(path: Path, shape: tuple[int, ...], itemsize: int, *, before: int) -> int:
-    """Bytes of an array, or InputError where that is too much, with what came before it."""
-    size = itemsize * prod(int(extent) for extent in shape)
-    if before + size > MAX_BYTES:
-        raise InputError(
-            f"declares {(before + size) / 2**30:.1f} GiB of spikes, shape {list(shape)}",
-            where=str(path),
-            hint=f"split it below {MAX_BYTES >> 30} GiB",
-        )
-    return size
+    with open_guarded(path, what="a spike file, .npz or .h5") as (file, guard):
+        chosen = [name for name in file if wanted(name)]
+        data = {name: guard.large(guard.member(file, name)) for name in sorted(chosen)}
+        return {name: np.asarray(each[()]) for name, each in data.items()}, sorted(file)

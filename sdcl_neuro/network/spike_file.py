@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.files.hdf5_writing import new_hdf5
 
 from . import nirdata
 from .record import Record
@@ -155,8 +156,6 @@ def write_spike_blocks(path: Path | str, blocks: Iterable[Spikes]) -> tuple[int,
     Raises:
         InputError: another ending, or no blocks.
     """
-    import h5py
-
     path = Path(path)
     if path.suffix.lower() != ".h5":
         raise InputError(
@@ -164,7 +163,7 @@ def write_spike_blocks(path: Path | str, blocks: Iterable[Spikes]) -> tuple[int,
             where=str(path),
             hint="use .h5",
         )
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, new_hdf5(temporary) as (file, check):
         dataset, held, count = None, [], 0
         for block in blocks:
             if dataset is None:
@@ -185,6 +184,7 @@ def write_spike_blocks(path: Path | str, blocks: Iterable[Spikes]) -> tuple[int,
                 whole = count - count % chunk
                 joined = np.concatenate(held)
                 _append(dataset, joined[:whole])
+                check()
                 held, count = [joined[whole:].copy()], count - whole
         if dataset is None:
             raise InputError("no blocks of spikes", where=str(path), hint="give at least one")
@@ -308,13 +308,12 @@ def largest_count(message_bits: int) -> int:
 
 
 def _write_h5(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-    import h5py
-
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as (file, check):
         for name, values in arrays.items():
             chunked = values.size and values.ndim > 1
             options = h5_layout(values.shape, values.itemsize) if chunked else {}
             file.create_dataset(name, data=values, **options)
+            check()
 
 
 def h5_layout(shape: tuple[int, ...], itemsize: int = 1) -> dict[str, Any]:

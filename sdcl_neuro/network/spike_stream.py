@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,12 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.files.hdf5_writing import new_hdf5
+from sdcl_neuro.files.reading import reading
 
 from .spec import Shape
 from .spike_file import KEY, Spikes, check_spikes, h5_layout
 
-MAX_CHUNK_BYTES = 256 << 20
-"""HDF5 reads whole chunks; a file whose chunks are larger cannot be read in bounded memory."""
 _CACHE_BYTES = 8 << 20
 
 
@@ -38,10 +38,8 @@ class SpikeReader:
 
     def read(self, steps: slice, samples: slice) -> Spikes:
         """Read some steps of some samples, uint8, checked as `spike_file.read_spikes` does."""
-        try:
+        with reading(self.path, "an HDF5 file"):
             values = np.asarray(self._dataset[steps, samples])
-        except (OSError, RuntimeError, ValueError, TypeError) as error:
-            raise _unreadable(self.path, error) from error
         return check_spikes(values, where=str(self.path))
 
 
@@ -54,22 +52,24 @@ def read_pieces(path: Path | str) -> Iterator[SpikeReader]:
     """
     import h5py
 
+    from sdcl_neuro.files.hdf5_guard import open_hdf5
+
     path = Path(path)
-    if not path.is_file():
-        raise InputError("no such file", where=str(path), hint="give a spike file, .h5")
-    try:
-        file = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    file, guard = open_hdf5(path, what="a spike file, .h5", rdcc_nbytes=_CACHE_BYTES)
     with file:
-        dataset = file.get(KEY)
-        if not isinstance(dataset, h5py.Dataset):
-            raise InputError(
-                f"no array {KEY!r} among {sorted(file)}", where=str(path), hint=f"name it {KEY!r}"
-            )
-        _check(dataset, path)
-        together = dataset.chunks[1] if dataset.chunks else 1
-        yield SpikeReader(path, tuple(dataset.shape), together, dataset)
+        with reading(path, "an HDF5 file"):
+            dataset = guard.member(file, KEY)
+            if not isinstance(dataset, h5py.Dataset):
+                raise InputError(
+                    f"no array {KEY!r} among {sorted(file)}",
+                    where=str(path),
+                    hint=f"name it {KEY!r}",
+                )
+            guard.large(dataset, whole=False)
+            _check(dataset, path)
+            together = dataset.chunks[1] if dataset.chunks else 1
+            shape = tuple(dataset.shape)
+        yield SpikeReader(path, shape, together, dataset)
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,13 @@ class SpikeWriter:
     """Layers' spikes in an open file."""
 
     _datasets: Mapping[int, Any]
+    _check: Callable[[], None]
 
     def write(self, spikes: Mapping[int, Spikes], steps: slice, samples: slice) -> None:
         """Write some steps of some samples of every layer, uint8 ``[T, B, *out_shape]``."""
         for index, values in spikes.items():
             self._datasets[index][steps, samples] = values
+        self._check()
 
 
 @contextmanager
@@ -89,11 +91,9 @@ def write_pieces(
     path: Path | str, shapes: Mapping[int, Shape], *, steps: int, samples: int
 ) -> Iterator[SpikeWriter]:
     """Create a ``.h5`` file with ``layer_K`` ``[steps, samples, *shape]``; whole or not at all."""
-    import h5py
-
     with (
         atomic_path(path) as temporary,
-        h5py.File(temporary, "w", rdcc_nbytes=_CACHE_BYTES) as file,
+        new_hdf5(temporary, rdcc_nbytes=_CACHE_BYTES) as (file, check),
     ):
         datasets = {}
         for index, shape in sorted(shapes.items()):
@@ -101,7 +101,7 @@ def write_pieces(
             datasets[index] = file.create_dataset(
                 f"layer_{index}", shape=whole, dtype=np.uint8, **h5_layout(whole)
             )
-        yield SpikeWriter(datasets)
+        yield SpikeWriter(datasets, check)
 
 
 def _check(dataset: Any, path: Path) -> None:
@@ -115,14 +115,3 @@ def _check(dataset: Any, path: Path) -> None:
             where=where,
             hint="give [T, B, N] or [T, B, C, H, W], none of them 0",
         )
-    chunk = int(np.prod(dataset.chunks)) * dataset.dtype.itemsize if dataset.chunks else 0
-    if chunk > MAX_CHUNK_BYTES:
-        raise InputError(
-            f"chunks of {chunk / 2**20:.0f} MiB",
-            where=where,
-            hint=f"write it in chunks of at most {MAX_CHUNK_BYTES >> 20} MiB",
-        )
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"not a readable HDF5 file ({error})", where=str(path), hint="write it again")

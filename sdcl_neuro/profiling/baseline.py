@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import CheckFailed, InputError
+from sdcl_neuro.files.reading import read_json
 
 from .interval import figure
 from .result import SCHEMA, Profile
@@ -123,16 +123,7 @@ def read_baseline(path: Path | str) -> dict[str, Any]:
         InputError: no such file, not JSON, or not a profile.
     """
     hint = "give the JSON that an earlier `sdcl-neuro profile --json FILE` wrote"
-    try:
-        with Path(path).open("rb") as stream:
-            content = stream.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-        raise InputError(message, where=str(path), hint=hint) from error
-    try:
-        found = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError("not JSON", where=str(path), hint=hint) from error
+    found = read_json(path, what="a profile's JSON", largest=_LARGEST_FILE)
     schema = found.get("schema") if isinstance(found, dict) else None
     name = schema.get("name") if isinstance(schema, dict) else None
     if name != SCHEMA["name"]:

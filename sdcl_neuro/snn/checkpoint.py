@@ -7,7 +7,6 @@ the older checkpoint whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path, file_sha256, write_json
+from sdcl_neuro.files.reading import read_json, reason_of
 from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.spec import Pair, Shape
 
@@ -132,8 +132,8 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
 def _present_weights(folder: Path) -> str | None:
     """The weights that a readable document in `folder` names."""
     try:
-        name = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))["weights"]["file"]
-    except (OSError, ValueError, KeyError, TypeError):
+        name = read_json(folder / DOCUMENT, largest=_DOCUMENT_BYTES_MAX)["weights"]["file"]
+    except (OSError, InputError, LookupError, TypeError):
         return None
     return name if isinstance(name, str) else None
 
@@ -152,12 +152,10 @@ def read_document(folder: Path, name: str, *, mend: str) -> Any:
     path = folder / name
     if not path.is_file():
         raise InputError(f"no {name} in it", where=str(folder), hint=mend)
-    if path.stat().st_size > _DOCUMENT_BYTES_MAX:
-        raise broken(folder, f"{name} is larger than {_DOCUMENT_BYTES_MAX} bytes")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise broken(folder, f"{name} is not JSON ({error})") from None
+        return read_json(path, largest=_DOCUMENT_BYTES_MAX)
+    except InputError as error:
+        raise broken(folder, f"{name} is not JSON ({error.what})") from None
 
 
 def _description(folder: Path, document: Any) -> BranchDescription:
@@ -165,8 +163,8 @@ def _description(folder: Path, document: Any) -> BranchDescription:
         if len(document["description"]["layers"]) > _LAYERS_MAX:
             raise InputError(f"more than {_LAYERS_MAX} layers")
         return BranchDescription.from_dict(document["description"])
-    except (InputError, KeyError, TypeError) as error:
-        raise broken(folder, f"description: {error}") from None
+    except (InputError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise broken(folder, f"description: {reason_of(error)}") from None
 
 
 def _read_weights(path: Path, digest: object) -> dict[str, Tensor]:

@@ -49,7 +49,7 @@ LAYERS: list[set[str]] = [
 TITLES = {
     "errors": "errors of few classes, with what, where and what to do",
     "_moved": "old import paths, kept for one release",
-    "files": "files that appear whole or not at all; HDF5 from strangers",
+    "files": "files that appear whole or not at all; files from strangers, within bounds",
     "compiling": "numba with a cache that knows all its sources; vectors, threads",
     "devices": "devices by name",
     "notices": "lines on what takes long, for whoever listens",

@@ -210,11 +210,11 @@ def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "latin.toml").write_bytes(b'name = "\xff"')
     for name, words in (
         ("ring.toml", "extends itself"),
-        ("folder.toml", "cannot be read"),
+        ("folder.toml", "got a directory"),
         ("latin.toml", "not UTF-8"),
-        ("absent.toml", "cannot be read"),
+        ("absent.toml", "no such file"),
         ("lohi2", "did you mean 'loihi2'"),
-        ("../loihi1", "cannot be read"),
+        ("../loihi1", "no such file"),
     ):
         with pytest.raises(InputError, match=words):
             load_profile(name)

@@ -7,7 +7,6 @@ through files of a temporary folder (JSON, ``.npy``, packed bits).
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.engine.check import check_input, check_layers
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.network.activity import count_activity
 from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.record import LayerActivity, Record
@@ -103,8 +103,7 @@ def run_many(
         what = "membranes are read in simulation only; a board needs a probe of its own"
         raise InputError(what, where="lava", hint="use run_cfg='sim', or end in spiking neurons")
     require_lava()
-    with tempfile.TemporaryDirectory(prefix="sdcl_neuro_lava_") as name:
-        folder = Path(name)
+    with scratch_folder("sdcl_neuro_lava") as folder:
         jobs = [
             _Job.prepare(
                 model,

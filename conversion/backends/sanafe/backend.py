@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.check import check_input, check_layers
 from sdcl_neuro.engine.check import check_network as check_sound
 from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
@@ -157,8 +157,7 @@ def simulate(
     interpreter, version = find_interpreter(sanafe)
     if timeout_s is not None and not timeout_s > 0:
         raise InputError(f"timeout_s {timeout_s}", where="sanafe", hint="give seconds, above 0")
-    with tempfile.TemporaryDirectory(prefix="sdcl_neuro_sanafe_") as name:
-        folder = Path(name)
+    with scratch_folder("sdcl_neuro_sanafe") as folder:
         write_job(net, values, place(net), folder)
         _execute(interpreter, folder, timeout_s)
         result = json.loads((folder / "result.json").read_text("utf-8"))

@@ -14,7 +14,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.hdf5_guard import MAX_TOTAL_BYTES, Guard, open_guarded
 
 Tree = dict[str, Any]
@@ -39,16 +38,11 @@ def read_tree(path: Path | str) -> Tree:
         InputError: no such file, not HDF5, damaged, without a graph, or beyond the bounds above.
     """
     path = Path(path)
-    try:
-        with open_guarded(path) as (file, guard):
-            root = guard.group(file, "node")
-            if root is None:
-                raise guard.error("holds no NIR graph (group 'node')", "give a .nir file")
-            return _Reader(guard, path.stat().st_size).group(root, depth=0)
-    except InputError as error:
-        # The guard is the .net reader's too, and names what it mostly reads.
-        hint = error.hint.replace(".net", ".nir")
-        raise InputError(error.what, where=error.where, hint=hint) from error
+    with open_guarded(path, what="a .nir file") as (file, guard):
+        root = guard.group(file, "node")
+        if root is None:
+            raise guard.error("holds no NIR graph (group 'node')", "give a .nir file")
+        return _Reader(guard, path.stat().st_size).group(root, depth=0)
 
 
 class _Reader:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import which
 
 from sdcl_neuro.engine.check import check_network
 from sdcl_neuro.errors import EnvironmentFault, InputError
-from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.files import atomic_path, file_sha256, scratch_folder
 from sdcl_neuro.network.arguments import need_integers, need_path, public
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import SpikesLike
@@ -96,8 +95,8 @@ def measure(net: IntNetwork, path: Path) -> Sizes:
     try:
         compiler = cross or find_compiler()
         options = ["-Os", "-c", *(CROSS[1:] if cross else ())]
-        with tempfile.TemporaryDirectory(prefix="sdcl_neuro_c_") as folder:
-            compiled = Path(folder) / "size.o"
+        with scratch_folder("sdcl_neuro_c") as folder:
+            compiled = folder / "size.o"
             compile_c([path], compiled, options=options, compiler=compiler)
             code = code_bytes(compiled)
     except EnvironmentFault as error:

@@ -18,6 +18,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.files.hdf5_writing import new_hdf5
 from sdcl_neuro.network.arguments import need_integers, need_path, public
 from sdcl_neuro.network.notes import SOURCE_CHECKS
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
@@ -60,7 +61,7 @@ def to_netx(net: IntNetwork, path: Path | str) -> str:
         raise NetworkRefused(found)
     attributes = _attributes(net)
     with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w", libver=("earliest", "v110")) as file:
+        with new_hdf5(temporary, libver=("earliest", "v110")) as (file, _):
             for name, value in attributes.items():
                 file.attrs[name] = value
             _write_layers(file.create_group("layer"), net)

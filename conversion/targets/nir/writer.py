@@ -19,6 +19,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.files.hdf5_writing import hdf5_sink
 from sdcl_neuro.network.arguments import kind_of, need_path, public
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntNetwork
 from sdcl_neuro.network.spec_convert import dequantize
@@ -79,8 +80,8 @@ def to_nir(
         raise InputError(what, where="to_nir", hint=hint)
     path = need_path(path, "to_nir", "name the file, OUT.nir", to_write=True)
     graph = build_graph(net, dt=dt, reader=reader)
-    with atomic_path(path) as temporary:
-        nir.write(str(temporary), graph)
+    with atomic_path(path) as temporary, hdf5_sink(temporary) as sink:
+        nir.write(sink, graph)
     return file_sha256(path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import which
@@ -13,6 +12,7 @@ import numpy as np
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.check import check_network
 from sdcl_neuro.errors import CheckFailed, InputError
+from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.network.arguments import need_integers, need_path, public
 from sdcl_neuro.network.identity import path_sha256
 from sdcl_neuro.network.spec import IntNetwork
@@ -101,8 +101,7 @@ def simulated_cycles(
     Raises:
         CheckFailed: a spike differs from the engine's.
     """
-    with tempfile.TemporaryDirectory(prefix="sdcl_neuro_verilog_") as name:
-        folder = Path(name)
+    with scratch_folder("sdcl_neuro_verilog") as folder:
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8")
         done = simulate(net, folder, build(folder), values)

@@ -19,7 +19,6 @@ A point X of the event camera is ``rotation X + translation_m`` in the frame cam
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping as Table
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import need
+from sdcl_neuro.files.reading import read_toml, regular_file
 
 from ..checks import Size
 
@@ -38,6 +38,9 @@ Floats = NDArray[np.float64]
 MOST_DISTORTION = 8
 _CAMERA_KEYS = {"size", "focal", "centre", "distortion"}
 _KEYS = {"rotation", "translation_m", "distance_m", "event_camera", "frame_camera"}
+
+
+LARGEST_FILE = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,8 @@ def read_mapping(path: Path | str) -> Mapping:
     """
     path = Path(path)
     try:
-        if not path.is_file():
-            raise InputError("no such file", hint="give a 3x3 matrix or a calibration in TOML")
+        hint = "give a 3x3 matrix or a calibration in TOML"
+        regular_file(path, what="a calibration", largest=LARGEST_FILE, hint=hint)
         if path.suffix.lower() == ".toml":
             return mapping_of(_toml(path))
         return Mapping(_matrix(_numbers(path)))
@@ -144,10 +147,7 @@ def read_mapping(path: Path | str) -> Mapping:
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not TOML ({error})", hint="see docs/alignment.md") from None
+    return read_toml(path, what="a calibration in TOML", largest=LARGEST_FILE)
 
 
 def _numbers(path: Path) -> Floats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping as Table
 from dataclasses import replace
 from difflib import get_close_matches
@@ -13,6 +12,7 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.files.reading import read_toml
 
 from .alignment import Alignment
 from .calibration import mapping_of
@@ -91,14 +91,7 @@ def read_alignment(path: Path | str) -> Alignment:
 
 
 def _alignment(path: Path) -> Alignment:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"cannot be read ({error.strerror})", hint="give the TOML that `events align` wrote"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not TOML ({error})", hint="see docs/alignment.md") from None
+    table = read_toml(path, what="an alignment, the TOML that `events align` wrote")
     unknown = sorted(set(table) - _KEYS)
     if unknown:
         near = get_close_matches(unknown[0], _KEYS, 1)

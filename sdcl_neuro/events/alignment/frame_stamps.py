@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.reading import regular_file
 
 from ..encoding import frame_times
 from ..formats.npy import load_npy
@@ -50,10 +51,8 @@ def read_frame_stamps(path: Path | str, *, unit_us: float | None = None) -> Fram
     """
     path = Path(path)
     try:
-        if not path.is_file():
-            raise InputError("no such file", hint="give a file with one time per frame")
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError("more than 256 MiB of frame times", hint="give one time per frame")
+        hint = "give a file with one time per frame"
+        regular_file(path, what="a file of frame times", largest=MAX_BYTES, hint=hint)
         if path.suffix.lower() == ".npy":
             with path.open("rb") as stream:
                 table = np.asarray(load_npy(stream, path.stat().st_size))

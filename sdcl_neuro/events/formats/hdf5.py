@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError, SdclNeuroError
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.hdf5_guard import Guard, open_guarded
 
 from ..checks import Columns, Options
 from ..streams import StreamInfo, choose_stream
@@ -19,12 +19,13 @@ from .mat import is_sdcl, variables
 from .names import ORDER
 
 MS_US = 1000
+WHAT = "an event file"
 
 
 def streams(path: Path) -> tuple[StreamInfo, ...]:
     """Return every recording of the file; none for MATLAB's, which hold one; see `table`."""
-    with _opened(path) as file:
-        return _streams(find_layouts(file))
+    with open_guarded(path, what=WHAT) as (file, guard):
+        return _streams(find_layouts(file, guard))
 
 
 def _streams(layouts: list[Layout]) -> tuple[StreamInfo, ...]:
@@ -35,11 +36,11 @@ def _streams(layouts: list[Layout]) -> tuple[StreamInfo, ...]:
 
 def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     """Yield the events of one recording in parts of `part_events`; see `table`."""
-    with _opened(path) as file:
+    with open_guarded(path, what=WHAT) as (file, guard):
         if is_sdcl(list(file)):
-            yield _matlab(file)
+            yield _matlab(file, guard)
             return
-        layouts = find_layouts(file)
+        layouts = find_layouts(file, guard)
         if not layouts:
             raise InputError(
                 f"no events among its data sets: {listed(file)}",
@@ -47,25 +48,27 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
                 "data set called events",
             )
         stream = choose_stream(_streams(layouts), options.stream, "events")
-        yield from _parts(file, layouts[stream.number], options, part_events)
+        yield from _parts(file, guard, layouts[stream.number], options, part_events)
 
 
-def _parts(file: Any, layout: Layout, options: Options, part_events: int) -> Iterator[Columns]:
-    item = file[layout.path] if layout.path else file
+def _parts(
+    file: Any, guard: Guard, layout: Layout, options: Options, part_events: int
+) -> Iterator[Columns]:
+    item = guard.at(file, layout.path) if layout.path else file
     order = "".join(layout.names) if layout.form == "table" else ""
     own_order = layout.form == "table" and layout.source != "hdf5-mvsec"
     if own_order and options.order:
         order = options.order
     fields: dict[str, Any] = {}
     if layout.form == "columns":
-        fields = {key: item[layout.names[key]] for key in ORDER}
+        fields = {key: guard.member(item, layout.names[key]) for key in ORDER}
         lengths = {key: len(field) for key, field in fields.items()}
         if len(set(lengths.values())) > 1:
             raise InputError(f"fields of different lengths {lengths}", hint="check the file")
     for data in fields.values() or [item]:
-        check_filters(data)
+        check_filters(guard.large(data, whole=False))
     count = len(fields["t"]) if fields else len(item)
-    begin, end = _span(file, layout, options, count)
+    begin, end = _span(file, guard, layout, options, count)
     notes = (f"t_offset of {layout.offset_us} us was added to the times",)
     for first in range(begin, max(begin + 1, end), part_events):
         rows = slice(first, min(first + part_events, end))
@@ -97,7 +100,7 @@ def _rows(
     return tuple(array[:, order.index(key)] for key in ORDER)
 
 
-def _span(file: Any, layout: Layout, options: Options, count: int) -> tuple[int, int]:
+def _span(file: Any, guard: Guard, layout: Layout, options: Options, count: int) -> tuple[int, int]:
     """First and last event to read, by the index of milliseconds where a time span is asked for.
 
     Raises:
@@ -105,7 +108,7 @@ def _span(file: Any, layout: Layout, options: Options, count: int) -> tuple[int,
     """
     if options.between_us is None or not layout.index:
         return 0, count
-    index = np.asarray(file[layout.index][()]).astype(np.int64).reshape(-1)
+    index = np.asarray(guard.large(guard.at(file, layout.index))[()]).astype(np.int64).reshape(-1)
     if len(index) and (index.min() < 0 or index.max() > count or (np.diff(index) < 0).any()):
         raise InputError(
             f"{layout.index} does not ascend from 0 to the {count} events", hint="copy it again"
@@ -118,29 +121,7 @@ def _span(file: Any, layout: Layout, options: Options, count: int) -> tuple[int,
     return (begin, max(begin, end)) if high > 0 else (0, 0)
 
 
-def _matlab(file: Any) -> Columns:
-    import h5py
-
-    here = [
-        name
-        for name in file
-        if isinstance(file.get(name, getlink=True), h5py.HardLink)
-        and isinstance(file[name], h5py.Dataset)
-    ]
-    shapes = {name: tuple(file[name].shape) for name in here}
-    return variables(shapes, lambda name: np.asarray(file[name][()]))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except SdclNeuroError:
-        raise
-    # h5py raises OSError, KeyError, RuntimeError and more for what is damaged.
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise InputError(f"a damaged HDF5 file ({reason})", hint="copy it again") from None
+def _matlab(file: Any, guard: Guard) -> Columns:
+    here = {name: guard.member(file, name) for name in guard.names(file)}
+    shapes = {name: tuple(data.shape or ()) for name, data in here.items()}
+    return variables(shapes, lambda name: np.asarray(guard.large(here[name])[()]))

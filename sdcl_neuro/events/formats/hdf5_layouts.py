@@ -11,6 +11,7 @@ import numpy as np
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.extras import install_command, installed, need
+from sdcl_neuro.files.hdf5_guard import Guard
 
 from ..checks import Size
 from .names import ORDER, by_meaning
@@ -56,17 +57,21 @@ class Layout:
     usual: Size | None = None
 
 
-def find_layouts(file: Any) -> list[Layout]:
+def find_layouts(file: Any, guard: Guard) -> list[Layout]:
     """Every recording of an open file, in the order of their paths."""
     found: list[Layout] = []
     for path, item in _objects(file):
-        layout = _group(file, path, item) if hasattr(item, "keys") else _data_set(file, path, item)
+        layout = (
+            _group(file, guard, path, item)
+            if hasattr(item, "keys")
+            else _data_set(file, guard, path, item)
+        )
         if layout is not None:
             found.append(layout)
-    return found or _only_table(file)
+    return found or _only_table(file, guard)
 
 
-def _only_table(file: Any) -> list[Layout]:
+def _only_table(file: Any, guard: Guard) -> list[Layout]:
     """The one data set of N x 4 numbers, whatever it is called; nothing if there are several."""
     import h5py
 
@@ -74,14 +79,14 @@ def _only_table(file: Any) -> list[Layout]:
         path
         for path, item in _objects(file)
         if isinstance(item, h5py.Dataset)
-        and len(item.shape) == 2
+        and len(item.shape or ()) == 2
         and item.shape[1] == len(ORDER)
         and item.dtype.kind in "iuf"
     ]
     if len(tables) != 1:
         return []
     names = dict(zip(ORDER, ORDER, strict=True))
-    return [Layout(tables[0], "table", names, "hdf5", None, _size(file, tables[0]))]
+    return [Layout(tables[0], "table", names, "hdf5", None, _size(file, guard, tables[0]))]
 
 
 def listed(file: Any) -> str:
@@ -143,53 +148,61 @@ def _objects(file: Any) -> Iterator[tuple[str, Any]]:
                 waiting.append((f"{path}/{name}".strip("/"), item[name]))
 
 
-def _group(file: Any, path: str, group: Any) -> Layout | None:
-    import h5py
-
-    vectors = [
-        name
-        for name in group
-        if isinstance(group.get(name, getlink=True), h5py.HardLink)
-        and isinstance(group[name], h5py.Dataset)
-        and (len(group[name].shape) == 1 or group[name].shape[1:] == (1,))
-    ]
+def _group(file: Any, guard: Guard, path: str, group: Any) -> Layout | None:
+    vectors = [name for name in guard.names(group) if _is_vector(group[name].shape or ())]
     names, unit_us = by_meaning(vectors)
     if len(names) < len(ORDER):
         return None
-    index = _near(file, path, "ms_to_idx") or _near(file, path, "ms_map_idx")
-    offset_at = _near(file, path, "t_offset")
-    offset = _number(file, offset_at) if offset_at else 0
+    index = _near(file, guard, path, "ms_to_idx") or _near(file, guard, path, "ms_map_idx")
+    offset_at = _near(file, guard, path, "t_offset")
+    offset = _number(file, guard, offset_at) if offset_at else 0
     if index or offset_at:
         return Layout(
-            path, "columns", names, "hdf5-dsec", 1.0, _size(file, path), offset, index, (640, 480)
+            path,
+            "columns",
+            names,
+            "hdf5-dsec",
+            1.0,
+            _size(file, guard, path),
+            offset,
+            index,
+            (640, 480),
         )
-    return Layout(path, "columns", names, "hdf5", unit_us, _size(file, path))
+    return Layout(path, "columns", names, "hdf5", unit_us, _size(file, guard, path))
 
 
-def _number(file: Any, path: str) -> int:
+def _is_vector(shape: tuple[int, ...]) -> bool:
+    """Whether a data set has one number a row."""
+    return len(shape) == 1 or (len(shape) > 1 and shape[1:] == (1,))
+
+
+def _number(file: Any, guard: Guard, path: str) -> int:
     """A data set that holds one whole number, in whatever shape."""
-    values = np.asarray(file[path][()]).reshape(-1)
+    data = guard.large(guard.at(file, path))
+    values = np.asarray(data[()]).reshape(-1)
     if len(values) != 1 or values.dtype.kind not in "iu":
         raise InputError(
-            f"{path} is {values.dtype} of shape {file[path].shape}, expected one whole number",
+            f"{path} is {values.dtype} of shape {data.shape}, expected one whole number",
             hint="write it again",
         )
     return int(values[0])
 
 
-def _near(file: Any, path: str, name: str) -> str:
+def _near(file: Any, guard: Guard, path: str, name: str) -> str:
     """The path of `name` in a group, in the one above or at the top; empty if it is not there."""
     for place in (path, path.rpartition("/")[0], ""):
         found = f"{place}/{name}".strip("/")
-        if found in file:
+        if guard.at(file, found) is not None:
             return found
     return ""
 
 
-def _data_set(file: Any, path: str, item: Any) -> Layout | None:
+def _data_set(file: Any, guard: Guard, path: str, item: Any) -> Layout | None:
     import h5py
 
     if not isinstance(item, h5py.Dataset):
+        return None
+    if item.shape is None:
         return None
     if item.dtype.names is not None and len(item.shape) == 1:
         names, unit_us = by_meaning(item.dtype.names)
@@ -197,25 +210,25 @@ def _data_set(file: Any, path: str, item: Any) -> Layout | None:
             return None
         source = "hdf5-metavision" if path == "CD/events" else "hdf5"
         fixed = 1.0 if source == "hdf5-metavision" else unit_us
-        return Layout(path, "records", names, source, fixed, _size(file, path))
+        return Layout(path, "records", names, source, fixed, _size(file, guard, path))
     if len(item.shape) != 2 or item.shape[1] != 4 or "event" not in path.rpartition("/")[2]:
         return None
     if item.dtype.kind not in "iuf":
         return None
     if MVSEC.fullmatch(path):
-        names, size = dict(zip("xytp", "xytp", strict=True)), _size(file, path)
+        names, size = dict(zip("xytp", "xytp", strict=True)), _size(file, guard, path)
         return Layout(path, "table", names, "hdf5-mvsec", SECOND_US, size, usual=(346, 260))
     names = dict(zip(ORDER, ORDER, strict=True))
     v2e = path == "events" and item.dtype.kind in "iu"
     source, usual = ("hdf5-v2e", (346, 260)) if v2e else ("hdf5", None)
-    return Layout(path, "table", names, source, None, _size(file, path), usual=usual)
+    return Layout(path, "table", names, source, None, _size(file, guard, path), usual=usual)
 
 
-def _size(file: Any, path: str) -> Size | None:
+def _size(file: Any, guard: Guard, path: str) -> Size | None:
     """Width and height: attributes here or above, or M3ED's calibration."""
     above = path
     while True:
-        item = file[above] if above else file
+        item = guard.at(file, above) if above else file
         attributes = item.attrs
         if "width" in attributes and "height" in attributes:
             return int(attributes["width"]), int(attributes["height"])
@@ -226,8 +239,9 @@ def _size(file: Any, path: str) -> Size | None:
         if "sensor_resolution" in attributes:  # RPG: height, then width
             rows, columns = (int(n) for n in attributes["sensor_resolution"][:2])
             return columns, rows
-        if f"{above}/calib/resolution".strip("/") in file:  # M3ED: width, then height
-            columns, rows = (int(n) for n in file[f"{above}/calib/resolution".strip("/")][:2])
+        stated = guard.at(file, f"{above}/calib/resolution")
+        if stated is not None:  # M3ED: width, then height
+            columns, rows = (int(n) for n in guard.large(stated)[:2])
             return columns, rows
         if not above:
             return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.matlab import check_matlab
 
 from ..checks import MAX_EVENTS, Columns, Options
 
@@ -25,9 +24,6 @@ SDCL_FIELDS = {
 # ST-MNIST (See et al., arXiv:2005.04319): 100 taxels of a 10 x 10 grid, then times in seconds.
 TAXELS, TAXEL_SIDE = 100, 10
 SECOND_US = 1e6
-# Level 5 MAT-file format: the header's length and the tag of a compressed element.
-HEADER_BYTES, COMPRESSED = 128, 15
-INFLATED_MAX_BYTES = 4 << 30
 
 Loader = Callable[[str], NDArray[Any]]
 
@@ -36,7 +32,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     """Yield a level 5 .mat file whole: SDCL's or ST-MNIST's, by its variables."""
     import scipy.io
 
-    _check_inflated(path)
+    check_matlab(path)
     try:
         shapes = {name: tuple(shape) for name, shape, _ in scipy.io.whosmat(path)}
 
@@ -106,36 +102,6 @@ def _stmnist(shape: tuple[int, ...], load: Loader) -> Columns:
         "stmnist-mat",
         unit_us=SECOND_US,
     )
-
-
-def _check_inflated(path: Path) -> None:
-    """Refuse files whose compressed elements grow beyond 4 GiB, without keeping what they hold."""
-    total = 0
-    with path.open("rb") as stream:
-        header = stream.read(HEADER_BYTES)
-        order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
-        if len(header) < HEADER_BYTES or order is None:
-            raise InputError("a damaged .mat header", hint="copy it again")
-        while len(tag := stream.read(8)) == 8:
-            kind, size = struct.unpack(f"{order}II", tag)
-            body = stream.read(size)
-            if len(body) < size:
-                raise InputError("the file is truncated", hint="copy it again")
-            if kind == COMPRESSED:
-                total += _inflated(body)
-            if total > INFLATED_MAX_BYTES:
-                raise InputError("it unpacks to more than 4 GiB", hint="check where it comes from")
-
-
-def _inflated(body: bytes) -> int:
-    machine, total, rest = zlib.decompressobj(), 0, body
-    try:
-        while rest and total <= INFLATED_MAX_BYTES and not machine.eof:
-            total += len(machine.decompress(rest, 1 << 24))
-            rest = machine.unconsumed_tail
-    except zlib.error as error:
-        raise InputError(f"a damaged .mat file ({error})", hint="copy it again") from None
-    return total
 
 
 def _elements(shape: tuple[int, ...]) -> int:

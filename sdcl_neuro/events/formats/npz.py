@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,33 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.reading import reading
 
 from ..checks import Columns, Options, Size
 from .names import ORDER, by_meaning
 from .npy import head_of, load_npy, table_columns
 
 SIZE_KEYS = ("sensor", "sensor_size", "resolution")
-# What zipfile raises for a damaged archive; RuntimeError for one with a password.
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 WRONG = "give t, x, y and p, one structured array, or one N x 4 table"
 
 
 def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
     """Yield the events; see `table`."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [one.removesuffix(".npy") for one in archive.namelist() if one[-4:] == ".npy"]
-            found, unit_us = by_meaning(names)
-            size = _size(archive, names)
-            if len(found) == len(ORDER):
-                yield from _parts(archive, found, size, unit_us, part_events)
-                return
-            yield _table(archive, names, size, options)
-    except InputError:
-        raise
-    except DAMAGE as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"a damaged .npz ({reason})", hint="write it again") from None
+    # zipfile raises BadZipFile, RuntimeError for a password, zlib's and others' errors.
+    with reading("", "an .npz file"), zipfile.ZipFile(path) as archive:
+        names = [one.removesuffix(".npy") for one in archive.namelist() if one[-4:] == ".npy"]
+        found, unit_us = by_meaning(names)
+        size = _size(archive, names)
+        if len(found) == len(ORDER):
+            yield from _parts(archive, found, size, unit_us, part_events)
+            return
+        yield _table(archive, names, size, options)
 
 
 def _parts(

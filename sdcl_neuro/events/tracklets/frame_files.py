@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import need
+from sdcl_neuro.files.reading import regular_file
 
 from ..frames import holds_frames
 from ..frames import open_frames as open_recorded
@@ -32,6 +33,14 @@ RATE_ONLY = (b"RIFF", b"YUV4MPEG2")
 UNTIMED_MAX = 16
 # Elementary streams carry neither: FFmpeg invents 25 frames/s for them.
 NO_TIMES = (b"\xff\xd8\xff", b"\x00\x00\x00\x01", b"\x00\x00\x01\xb3", b"\x00\x00\x01\xb0")
+
+FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+# FFmpeg's readers that keep to the file itself, without playlists (hls, dash, concat, sdp, image2).
+CONTAINERS = (
+    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "flv", "asf", "ogg"),
+    *("mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "av1", "ivf", "obu", "mjpeg"),
+    *("yuv4mpegpipe", "gif", "apng", "mxf", "nut", "dv", "swf", "rm", "wtv"),
+)
 
 
 class FrameReader(Protocol):
@@ -63,6 +72,7 @@ def open_frames(path: Path, reading: ReadingOptions | None = None) -> FrameReade
     for fits, reader in READERS:
         if fits(path):
             return reader(path, reading or ReadingOptions())
+    regular_file(path, what="a video file")  # says what it is
     raise InputError("no such file", where=str(path), hint="give a video file")
 
 
@@ -74,7 +84,7 @@ class VideoFile:
     def __init__(self, path: Path, reading: ReadingOptions | None = None) -> None:
         cv2 = need("cv2", "reading frames")
 
-        self.path = path
+        self.path = regular_file(path, what="a video file")
         if path.stat().st_size == 0:
             raise InputError("is empty", where=str(path), hint="give a video file")
         with path.open("rb") as stream:
@@ -232,16 +242,21 @@ class _Opened:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         level = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        users = os.environ.get(FFMPEG_OPTIONS)
+        os.environ[FFMPEG_OPTIONS] = users or f"format_whitelist;{','.join(CONTAINERS)}"
         try:
             self.capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         finally:
             cv2.utils.logging.setLogLevel(level)
+            if users is None:
+                del os.environ[FFMPEG_OPTIONS]
         if not self.capture.isOpened():
             self.capture.release()
             raise InputError(
                 "is not a video that OpenCV can read",
                 where=str(self.path),
-                hint="give MP4, AVI, MKV or the like",
+                hint="give MP4, AVI, MKV or the like; a playlist, which names other files, is not "
+                "read",
             )
         return self.capture
 

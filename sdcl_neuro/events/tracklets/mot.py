@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.files.reading import read_text
 
 from .track_rows import Box, Skipped, is_remark, is_visdrone, parse_row
 
 # Coordinates are commonly written with one decimal: two roundings may add up to a tenth of a pixel.
 SLACK_PX = 0.11
+
+
+LARGEST_FILE = 256 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,16 +170,8 @@ def write_mot(path: Path | str, tracks: Sequence[Track]) -> None:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise InputError(
-            f"cannot be read ({error.strerror})", where=str(path), hint="give a tracks file"
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(
-            "is not text", where=str(path), hint="give tracks in MOTChallenge format"
-        ) from None
+    what = "tracks in MOTChallenge format"
+    return read_text(path, what=what, largest=LARGEST_FILE).splitlines()
 
 
 def inside_picture(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.extras import need
-from sdcl_neuro.files import atomic_path
+from sdcl_neuro.files import atomic_path, scratch_folder
 
 from .drawing import draw_moment, labelled, scaled
 from .page import page
@@ -127,8 +126,8 @@ def _film(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) 
     count = _limited(scene, look, FILM_FRAMES_MAX, path)
     moments = _moments(scene, look)
     first = next(moments)
-    with tempfile.TemporaryDirectory(prefix="sdcl_neuro_") as folder:
-        file = Path(folder) / "film.mp4"
+    with scratch_folder("sdcl_neuro") as folder:
+        file = folder / "film.mp4"
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         film = cv2.VideoWriter(str(file), fourcc, look.rate, first.shape[1::-1])
         if not film.isOpened():
@@ -137,9 +136,24 @@ def _film(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) 
             film.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
             advance(1)
         film.release()
+        _check_film(file, count, path)
         with atomic_path(path) as temporary:
             shutil.copyfile(file, temporary)
     return f"{count} pictures at {look.rate:g} a second, {first.shape[1]}x{first.shape[0]}"
+
+
+def _check_film(file: Path, count: int, path: Path) -> None:
+    """See that a film is whole: OpenCV does not say when the disk is full."""
+    cv2 = need("cv2", "writing a film")
+    film = cv2.VideoCapture(str(file), cv2.CAP_FFMPEG)
+    found = int(film.get(cv2.CAP_PROP_FRAME_COUNT)) if film.isOpened() else 0
+    film.release()
+    if found != count:
+        raise InputError(
+            f"only {max(found, 0)} of {count} pictures could be written in {file.parent.parent}",
+            where=str(path),
+            hint="free some space there, or name another place in TMPDIR",
+        )
 
 
 def _gif(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) -> str:

@@ -16,7 +16,6 @@ All but ``eager`` and ``compiled`` are for a CPU.
 from __future__ import annotations
 
 import copy
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from sdcl_neuro.devices import device_fault
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.extras import need, require
+from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.processors import processors
 
 from .images import FRAME_SIZE
@@ -167,8 +167,8 @@ def _onnx(network: nn.Module, calibration: Tensor | None, *, eight_bits: bool) -
         raise InputError("8 bits need frames to take their ranges from", hint="give calibration")
     onnxruntime = need("onnxruntime", "the frame backend onnx")
 
-    with tempfile.TemporaryDirectory(prefix="sdcl_neuro_") as folder:
-        path = Path(folder) / "frames.onnx"
+    with scratch_folder("sdcl_neuro") as folder:
+        path = folder / "frames.onnx"
         path.write_bytes(_exported(network))
         if eight_bits and calibration is not None:
             path = _quantised(path, calibration)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import need
 from sdcl_neuro.files import atomic_path, file_sha256
+from sdcl_neuro.files.reading import reading, regular_file
 
 from .osnet import CHANNELS, OSNet
 from .weights import faults
@@ -112,14 +113,10 @@ def norm_behind(convolution: str) -> str:
 
 def _read(path: Path) -> Any:
     onnx = need("onnx", "reading an ONNX file")
-    DecodeError = need("google.protobuf.message", "reading an ONNX file").DecodeError
-    try:
+    regular_file(path, what="an ONNX file")
+    with reading(path, "an ONNX file", hint="give a .onnx file"):
         # External data would let a file name any other file of the machine.
         model = onnx.load(str(path), load_external_data=False)
-    except DecodeError as error:
-        raise InputError(
-            f"not an ONNX file ({error})", where=str(path), hint="give a .onnx file"
-        ) from None
     if any(tensor.external_data for tensor in model.graph.initializer):
         raise InputError(
             "weights lie outside the file", where=str(path), hint="export them inside one file"
@@ -131,14 +128,10 @@ def _tensors(graph: Any, *, where: str) -> tuple[dict[str, Tensor], int]:
     """Named initialisers as they are; anonymous ones by the path of the node that reads them."""
     numpy_helper = need("onnx.numpy_helper", "reading an ONNX file")
 
-    try:
+    with reading(where, "an ONNX file's initialiser", hint="export the network again"):
         values = {
             t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer
         }
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"an initialiser cannot be read ({error})", where=where, hint="export the network again"
-        ) from None
     named = {name: value for name, value in values.items() if _ANONYMOUS not in name}
     folded = 0
     for node in graph.node:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.files.reading import reading, regular_file
 
 _WRAPPER = "module."  # what torch.nn.DataParallel puts before every name
 _COUNTER = "num_batches_tracked"  # absent from files older than PyTorch 0.4.1; never used here
@@ -62,15 +62,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             where=str(path),
             hint="convert the file once with safetensors.torch.save_file (docs/frame_branch.md)",
         )
-    try:
+    regular_file(path, what="a safetensors file")
+    hint = "convert the weights with safetensors.torch.save_file (docs/frame_branch.md)"
+    with reading(path, "a safetensors file", hint=hint):
         # Not load_file: it maps the file, and a file cut short meanwhile would kill the process.
         return load(path.read_bytes())
-    except SafetensorError as error:
-        raise InputError(
-            f"not a safetensors file ({error})",
-            where=str(path),
-            hint="convert the weights with safetensors.torch.save_file (docs/frame_branch.md)",
-        ) from None
 
 
 def save_weights(module: nn.Module, path: Path | str) -> None:

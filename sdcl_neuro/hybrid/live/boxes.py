@@ -83,7 +83,7 @@ class StreamedBoxes(Streamed):
 
     def _blocks(self, stop: threading.Event) -> Iterator[NDArray[Any]]:
         number = 0
-        for some in lines(follow(self.path, idle_s=self._idle_s, stop=stop)):
+        for some in lines(follow(self.path, idle_s=self._idle_s, stop=stop), where=self.path):
             rows = []
             for line in some:
                 number += 1

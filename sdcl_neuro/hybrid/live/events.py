@@ -104,7 +104,7 @@ class StreamedEvents(Streamed):
                 yield self._checked(np.frombuffer(block, EVENT_DTYPE))
             return
         number = 0
-        for some in lines(chunks):
+        for some in lines(chunks, where=self.path):
             yield self._checked(self._parsed(some, number))
             number += len(some)
 

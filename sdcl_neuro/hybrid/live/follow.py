@@ -15,6 +15,7 @@ from sdcl_neuro.errors import InputError
 STDIN = "-"
 CHUNK_BYTES = 1 << 16
 POLL_S = 0.005
+LINE_BYTES = 1 << 16
 
 
 def follow(path: str, *, idle_s: float, stop: threading.Event) -> Iterator[bytes]:
@@ -45,11 +46,22 @@ def follow(path: str, *, idle_s: float, stop: threading.Event) -> Iterator[bytes
                 stop.wait(POLL_S)
 
 
-def lines(chunks: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """Complete lines of each chunk; a last line without an end is given at the end."""
-    rest = b""
+def lines(chunks: Iterator[bytes], *, where: str = "") -> Iterator[list[bytes]]:
+    """Complete lines of each chunk; a last line without an end is given at the end.
+
+    Raises:
+        InputError: a line that does not end within `LINE_BYTES`.
+    """
+    rest, number = b"", 0
     for chunk in chunks:
         *complete, rest = (rest + chunk).split(b"\n")
+        number += len(complete)
+        if len(rest) > LINE_BYTES:
+            raise InputError(
+                f"line {number + 1} does not end within {LINE_BYTES:,} bytes",
+                where=where,
+                hint="give text, one event or one box a line",
+            )
         yield complete
     if rest:
         yield [rest]

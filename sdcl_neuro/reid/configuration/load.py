@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.reading import read_text, reason_of
 
 from .checks import disagreements
 from .reading import Fault, Reader
@@ -18,6 +19,7 @@ from .tables import Configuration
 
 ENDING = ".toml"
 _LARGEST_FILE = 1 << 20
+_DEEPEST = 8
 _KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -42,8 +44,9 @@ def load_configuration(name_or_path: str | Path, overrides: Sequence[str] = ()) 
     label = str(name_or_path)
     try:
         raw = tomllib.loads(_text(label))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"not TOML: {error}", where=label, hint="correct the file") from None
+    except (ValueError, RecursionError) as error:  # ValueError also for numbers without end
+        what = f"not TOML: {reason_of(error)}"
+        raise InputError(what, where=label, hint="correct the file") from None
     reader = Reader(Configuration)
     faults = reader.faults
     for override in overrides:
@@ -70,18 +73,9 @@ def _text(label: str) -> str:
         raise InputError(
             f"no configuration '{label}' among {', '.join(list_configurations())}", hint=hint
         )
-    source = path if is_path else files(__package__) / f"{label}{ENDING}"
-    try:
-        with source.open("rb") as stream:
-            content = stream.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=label) from None
-    if len(content) > _LARGEST_FILE:
-        raise InputError(f"larger than {_LARGEST_FILE} bytes", where=label)
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise InputError("not UTF-8 text", where=label, hint="save it as UTF-8") from None
+    if is_path:
+        return read_text(path, what="a configuration", largest=_LARGEST_FILE)
+    return (files(__package__) / f"{label}{ENDING}").read_text(encoding="utf-8")
 
 
 def _lay_on(raw: dict[str, Any], override: str, faults: list[Fault]) -> None:
@@ -92,6 +86,9 @@ def _lay_on(raw: dict[str, Any], override: str, faults: list[Fault]) -> None:
         faults.append(Fault(override, "is not KEY=VALUE", "write it as training.persons=3"))
         return
     *path, last = key.split(".")
+    if len(path) >= _DEEPEST:
+        faults.append(Fault(key[:80], f"has more than {_DEEPEST} parts", "give the key of a value"))
+        return
     table: Any = raw
     for name in path:
         table = table.setdefault(name, {})
@@ -108,6 +105,6 @@ def parse_value(text: str) -> Any:
     """A value as TOML writes it; what is not TOML is a text."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError also for numbers without end
         return text
     return parsed["value"] if len(parsed) == 1 else text

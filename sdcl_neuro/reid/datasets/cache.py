@@ -6,7 +6,6 @@ was killed goes on where it stopped. ``cache.json`` says how the events were sim
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ from typing import Any
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.files import write_json
+from sdcl_neuro.files.reading import read_json
 
 from .cached import CachedEvents, cached_path, is_cached, simulate_entry
 from .faults import Faults
@@ -124,8 +124,8 @@ def _describe(folder: Path, config: SimulatorConfig, data: FolderData) -> None:
 
 def _description(folder: Path) -> dict[str, Any]:
     try:
-        made = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        made = read_json(folder / DESCRIPTION)
+    except (OSError, InputError):
         raise InputError(
             f"no cache of events: {DESCRIPTION} is missing or damaged",
             where=str(folder),

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import EVENT_DTYPE, Events, SimulatorConfig, encode
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.files.hdf5_writing import new_hdf5
+from sdcl_neuro.files.reading import reading
 
 from .clip import Clip
 from .folder import Entry, Size, read_picture
@@ -62,19 +64,20 @@ def frame_time_us(frame: int, fps: float) -> int:
 
 def is_cached(folder: Path, entry: Entry) -> bool:
     """Whether an entry's events are there, of the frames as they are now."""
-    import h5py
+    from sdcl_neuro.files.hdf5_guard import open_guarded
 
+    path = cached_path(folder, entry)
+    if not path.is_file():
+        return False
     try:
-        with h5py.File(cached_path(folder, entry), "r") as file:
+        with open_guarded(path, what="a cached tracklet") as (file, _):
             return bool(file.attrs.get("frames_sha256") == _fingerprint(entry))
-    except OSError:
+    except (OSError, InputError):
         return False
 
 
 def simulate_entry(entry: Entry, folder: Path, config: SimulatorConfig, fps: float) -> None:
     """Simulate one tracklet and put its file in the cache, whole or not at all."""
-    import h5py
-
     from sdcl_neuro.events.simulator import Simulator
 
     before = _fingerprint(entry)
@@ -94,7 +97,7 @@ def simulate_entry(entry: Entry, folder: Path, config: SimulatorConfig, fps: flo
         parts.append(pixels.advance(picture, frame_time_us(frame, fps)))
     array = np.concatenate(parts)
     bounds = np.cumsum([0, *map(len, parts)], dtype=np.int64)
-    with atomic_path(cached_path(folder, entry)) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(cached_path(folder, entry)) as temporary, new_hdf5(temporary) as (file, _):
         for name in FIELDS:
             data = np.ascontiguousarray(array[name])
             file.create_dataset(name, data=data, compression="lzf" if len(data) else None)
@@ -120,21 +123,24 @@ def _fingerprint(entry: Entry) -> str:
 
 @contextmanager
 def _opened(folder: Path, entry: Entry) -> Iterator[Any]:
-    import h5py
+    from sdcl_neuro.files.hdf5_guard import open_hdf5
 
     path = cached_path(folder, entry)
+    hint = "remove it and simulate again"
     try:
-        file = h5py.File(path, "r")
-    except OSError:
+        file, guard = open_hdf5(path, what="a cached tracklet")
+    except InputError as error:
         raise InputError(
-            "no such tracklet in the cache, or damaged",
-            where=str(path),
-            hint="remove it and simulate again",
+            f"no such tracklet in the cache, or damaged ({error.what})", where=str(path), hint=hint
         ) from None
     with file:
-        if len(file["bounds"]) != len(entry.frames) + 1:
+        with reading(path, "a cached tracklet", hint=hint):
+            for name in (*FIELDS, "bounds"):
+                guard.large(guard.member(file, name))
+            count = len(file["bounds"])
+        if count != len(entry.frames) + 1:
             raise InputError(
-                f"events of {len(file['bounds']) - 1} frames for a tracklet of {len(entry.frames)}",
+                f"events of {count - 1} frames for a tracklet of {len(entry.frames)}",
                 where=str(path),
                 hint="simulate this data set in a folder of its own",
             )

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.options import ReadingOptions
+from sdcl_neuro.files.reading import read_text
 
 from .faults import Faults
 from .recordings import RecordingData, RecordingEntry
@@ -92,8 +94,8 @@ def _recordings(folder: Path, faults: Faults) -> list[RecordingEntry]:
 def _listed(path: Path, entries: list[RecordingEntry], test: set[int], faults: Faults) -> list[int]:
     """Positions of the recordings that a list names."""
     try:
-        names = path.read_text(encoding="utf-8").split()
-    except OSError:
+        names = read_text(path).split()
+    except (OSError, InputError):
         faults.add(f"list {path}: no such file")
         return []
     places = {entry.name: k for k, entry in enumerate(entries) if k in test}

@@ -18,6 +18,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import Events, encode, read_events
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
+from sdcl_neuro.files.reading import read_file
 
 from .clip import Clip
 from .faults import Faults
@@ -199,8 +200,8 @@ def _add(entries: dict[str, WindowEntry], root: Path, name: str, faults: Faults)
 def _read_list(path: Path, faults: Faults) -> list[str]:
     """Names of a list; a person beside a name must be the name's own."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        lines = read_file(path).decode("utf-8", "replace").splitlines()
+    except (OSError, InputError):
         faults.add(f"list {path}: no such file")
         return []
     names = []

@@ -10,7 +10,6 @@ for training; in the test every fifth window counts, and 44 of them ask.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.options import ReadingOptions
+from sdcl_neuro.files.reading import read_json, read_text, regular_file
 
 from .faults import Faults
 from .recordings import Box, RecordingData, RecordingEntry, fitted
@@ -136,8 +136,8 @@ def _tested(person: int) -> bool:
 def _listed(path: Path, entries: list[RecordingEntry], faults: Faults) -> list[int]:
     """Positions of the windows that a list names; one that is not a fifth window is an error."""
     try:
-        names = path.read_text(encoding="utf-8").split()
-    except OSError:
+        names = read_text(path).split()
+    except (OSError, InputError):
         faults.add(f"list {path}: no such file")
         return []
     places = {entry.name: k for k, entry in enumerate(entries)}
@@ -184,14 +184,14 @@ def _labels(folder: Path, where: str, faults: Faults) -> dict[int, Box]:
     found: dict[int, Box] = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            box, frame = json.loads(path.read_text(encoding="utf-8"))
+            box, frame = read_json(path)
             corners = [float(side) for side in box]
             if len(corners) != 4 or not np.isfinite(corners).all() or int(frame) != frame:
                 raise ValueError
             if corners[0] >= corners[2] or corners[1] >= corners[3]:
                 raise ValueError
             found[int(frame)] = fitted(*corners)
-        except (OSError, ValueError, TypeError):
+        except (OSError, InputError, ValueError, TypeError, OverflowError):
             faults.add(f"{where}/labels/{path.name}: not [[x1, y1, x2, y2], frame]")
     if not found and not any(folder.glob("*.json")):
         faults.missing("labels", [f"{where}/labels/*.json"])
@@ -219,7 +219,7 @@ def _unit(path: Path, frames: tuple[int, ...]) -> float:
 
 def _ends(path: Path) -> tuple[float, float]:
     """Times of the first and the last event of a text file."""
-    size = path.stat().st_size
+    size = regular_file(path, what="a text file of events").stat().st_size
     with path.open("rb") as stream:
         stream.readline()
         first = stream.readline()

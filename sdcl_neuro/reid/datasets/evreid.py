@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.reading import read_file
 
 from .event_pictures import NOTE, EventPictures
 from .faults import Faults
@@ -129,8 +130,8 @@ def _tracks(path: Path, faults: Faults) -> list[Track]:
 
 def _names(path: Path, faults: Faults) -> list[str]:
     try:
-        return path.read_text(encoding="ascii", errors="replace").split()
-    except OSError:
+        return read_file(path).decode("ascii", "replace").split()
+    except (OSError, InputError):
         faults.add(f"{path.name}: no such file")
         return []
 

@@ -14,12 +14,16 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
 from sdcl_neuro.extras import need
+from sdcl_neuro.files.reading import read_file
 
 from .clip import Clip, Pick, pick_frames
 from .index import describe
 
 Size = tuple[int, int]
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+
+
+PICTURE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -143,11 +147,11 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """
     cv2 = need("cv2", "reading pictures")
 
+    data = np.frombuffer(read_file(path, what="a picture", largest=PICTURE_BYTES), np.uint8)
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except cv2.error:  # more pixels than `extras` allows
+        picture = None
     if picture is None:
         raise InputError("is not a picture, or damaged", where=str(path), hint="copy it again")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -64,9 +63,11 @@ class Kept(Around):
 
 
 def _read(path: Path, entry: GeneratedEntry) -> Tracklet | None:
+    if not path.is_file():
+        return None
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
             arrays = {key: held[key] for key in _ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except Exception:  # whatever numpy and zipfile trip over: it is rendered again
         return None
     return Tracklet(name=entry.name, person=entry.person, camera=entry.camera, **arrays)

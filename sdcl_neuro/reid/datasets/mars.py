@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.reading import read_file
 
 from .faults import Faults
 from .folder import PICTURES, Entry, FolderData, NoEvents
@@ -164,8 +165,8 @@ def open_data(root: Path, choices: Choices) -> FolderData:
 
 def _names(path: Path, faults: Faults) -> list[str]:
     try:
-        return path.read_text(encoding="ascii", errors="replace").split()
-    except OSError:
+        return read_file(path).decode("ascii", "replace").split()
+    except (OSError, InputError):
         faults.add(f"info/{path.name}: no such file")
         return []
 

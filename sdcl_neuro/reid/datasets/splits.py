@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files.matlab import check_matlab
+from sdcl_neuro.files.reading import read_json, reading
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def read_prid_splits(path: Path) -> tuple[Split, ...]:
         InputError: it is not a list of ``train`` and ``test`` names, or the two overlap.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = read_json(path, what="splits_prid2011.json")
         splits = tuple(Split(tuple(row["train"]), tuple(row["test"])) for row in rows)
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
@@ -79,12 +80,9 @@ def load_table(path: Path, name: str) -> Any:
     """One variable of a MATLAB file; InputError if it cannot be read or is not there."""
     import scipy.io
 
-    try:
+    check_matlab(path)
+    with reading(path, "a .mat file"):
         content = scipy.io.loadmat(path, variable_names=[name])
-    # SciPy raises whatever its parser trips over.
-    except Exception as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise InputError(f"cannot be read ({what})", where=str(path)) from None
     if name not in content or content[name].dtype.kind not in "iuf":
         raise InputError(f"no numbers named {name}", where=str(path), hint="give the real file")
     return content[name]

@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.conversion.backends.table import find_backend
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.hybrid.composition import kind_of
 from sdcl_neuro.hybrid.methods import notes_on
 
@@ -126,8 +126,8 @@ def evaluate(
     for part in ("query", "gallery"):
         if not getattr(base, part):
             raise InputError(f"no tracklets in the {part}", where=str(base), hint="give some")
-    with TemporaryDirectory(prefix="sdcl-neuro-") as folder:
-        arms, notes = _arms(trained, base, backends, settings, Path(folder), how)
+    with scratch_folder("sdcl_neuro") as folder:
+        arms, notes = _arms(trained, base, backends, settings, folder, how)
         notes = [*notes_on(kind_of(trained.checkpoint.model)), *notes]
         rows: list[Row] = []
         for condition in conditions:

@@ -7,7 +7,6 @@ numbers need no state of their own: each follows from the seed and the number of
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path, file_sha256, write_json
+from sdcl_neuro.files.reading import read_json, reason_of
 from sdcl_neuro.hybrid.frame_branch.weights import read_tensors
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.snn.event_branch import EventBranch
@@ -113,7 +113,7 @@ def read_state(folder: Path) -> State | None:
     if not path.is_file():
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path, what="a training's state")
         if document["schema"] != SCHEMA:
             raise ValueError(f"schema {document['schema']} where {SCHEMA} is read")
         file = folder / str(document["file"])
@@ -126,8 +126,8 @@ def read_state(folder: Path) -> State | None:
             dict(document["about"]),
             read_tensors(file),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"damaged: {error}", where=str(path), hint=_MEND) from None
+    except (InputError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"damaged: {reason_of(error)}", where=str(path), hint=_MEND) from None
 
 
 def restore_model(model: Sdcl, state: State) -> None:

@@ -35,6 +35,7 @@ from .schedule import Schedule, make_schedule
 from .settings import Settings
 from .stage import StageRun
 from .state import State, restore_model
+from .stopping import Stop, stop_on_signals
 from .validation import validate
 
 _CALIBRATED = 32
@@ -74,6 +75,8 @@ def train(
     Raises:
         InputError: data or a model that do not fit the settings, or a folder with another
             training.
+        KeyboardInterrupt: Ctrl-C; with a folder, after the step that runs, which is saved. SIGTERM
+            ends the process in the same way, by SystemExit.
         CheckFailed: the loss is not a number any more.
     """
     settings = settings or Settings()
@@ -102,7 +105,8 @@ def train(
         opened.callback(loader.close)
         opened.enter_context(fast_layout(model))
         opened.enter_context(joint_batch_norms(model, group))
-        for step in _steps(model, schedule, loader, state, group=group, records=records):
+        stop = opened.enter_context(stop_on_signals(say, wanted=records is not None))
+        for step in _steps(model, schedule, loader, state, stop, group=group, records=records):
             done.append(step)
             if group.leads:
                 on_step(step)
@@ -115,11 +119,12 @@ def _steps(
     schedule: Schedule,
     loader: Loader,
     state: State | None,
+    stop: Stop,
     *,
     group: Group,
     records: Records | None,
 ) -> Iterator[Step]:
-    """All steps that are left, recorded."""
+    """All steps that are left, recorded; the state is saved whenever `stop` says so, too."""
     settings, data, clip = loader.drawing.settings, loader.drawing.data, loader.drawing.clip
     for span in schedule.spans:
         if state is not None and state.step >= span.last:
@@ -135,9 +140,11 @@ def _steps(
                 step = replace(step, validation=judged)
             if records is not None:
                 records.write(step)
-                if done == span.last or done % settings.checkpoint_every == 0:
+                if done == span.last or done % settings.checkpoint_every == 0 or stop.due():
                     records.save(model, run.optimiser, run.learning, step=done)
+                    stop.saved()
             yield step
+            stop.leave_if_asked()
 
 
 def _check(model: Sdcl, schedule: Schedule) -> None:

@@ -68,11 +68,11 @@ def test_an_empty_file_is_an_error(tmp_path, text):
 def test_what_is_no_text_or_no_file_is_an_error(tmp_path):
     path = tmp_path / "tracks.txt"
     path.write_bytes(bytes(range(256)))
-    with pytest.raises(InputError, match="not text"):
+    with pytest.raises(InputError, match="not UTF-8 text"):
         read_mot(path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file"):
         read_mot(tmp_path / "missing.txt")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="got a directory"):
         read_mot(tmp_path)
 
 

@@ -76,7 +76,7 @@ def test_a_description_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["paper", "h200", "--size", "64x32"], "dense reference"),
         (["none.net", "loihi1"], "no such file"),
         (["none.net", "loihi1", "--size", "64x32"], "own input size"),
-        (["none.json", "loihi1", "--size", "64x32"], "No such file"),
+        (["none.json", "loihi1", "--size", "64x32"], "no such file"),
         (["bad.json", "loihi1", "--size", "64x32"], "not JSON"),
         (["odd.json", "loihi1", "--size", "64x32"], "not the description"),
     ],

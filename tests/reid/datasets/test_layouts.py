@@ -262,5 +262,5 @@ def test_damaged_pictures_are_named(prid):
     path.unlink()
     data = read_prid2011(prid, events=None)
     (prid / "prid_2011/multi_shot/cam_a/person_0001/0001.png").unlink()
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"0001\.png: no such file|cannot be read"):
         data.load(0, CLIP)

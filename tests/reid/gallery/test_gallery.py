@@ -309,7 +309,7 @@ def test_no_galleries(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such gallery"):
         opened(tmp_path / "g", create=False)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(InputError, match="a folder"):
+    with pytest.raises(InputError, match="got a directory"):
         opened(tmp_path)
     text = tmp_path / "text"
     text.write_text("a diary, of more than a hundred bytes, that is not a database at all " * 3)

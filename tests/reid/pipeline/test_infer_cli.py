@@ -332,7 +332,7 @@ BAD = {
     "no video": (_video(None), "no such file"),
     "an empty video": (_video(b""), "is empty"),
     "no video at all": (_video(b"RIFF but not really" * 50), "not a video"),
-    "no tracks": (_extra("--tracks", "nowhere.txt"), "cannot be read"),
+    "no tracks": (_extra("--tracks", "nowhere.txt"), "no such file"),
     "a line too short": (_tracks("1,2,3,4,5,6\n1,2,3\n"), "line 2: 3 fields"),
     "a word for a number": (_tracks("1,2,x,4,5,6\n"), "line 1: left is 'x'"),
     "a box outside": (_tracks("1,2,150,4,28,64\n2,2,150,4,28,64\n"), "line 1: box"),

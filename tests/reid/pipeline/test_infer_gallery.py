@@ -101,7 +101,7 @@ BAD = {
     "an age without a unit": (["--gallery", "GALLERY", "--enrol", "--retain", "30"], "age '30'"),
     "no time": (["--gallery", "GALLERY", "--enrol", "--start", "noon"], "'noon' is not a time"),
     "in the results": (["--gallery", "GALLERY/../out/g", "--enrol"], "folder of the results"),
-    "no tracks": (["--gallery", "GALLERY", "--enrol", "--tracks", "nowhere"], "cannot be read"),
+    "no tracks": (["--gallery", "GALLERY", "--enrol", "--tracks", "nowhere"], "no such file"),
 }
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import need
 from sdcl_neuro.files import file_sha256
+from sdcl_neuro.files.reading import regular_file
 
 from ..frame_files import Frame
 from .detections import Detections, inside_frame, without_doubles
@@ -228,10 +229,18 @@ def _not_cut(
     return ~cut
 
 
+OUTSIDE = b"\x0a\x08location\x12"
+"""How ONNX's external_data names a file: a StringStringEntryProto whose key is ``location``."""
+
+
 def _session(path: Path, threads: int | None) -> Any:
     onnxruntime = need("onnxruntime", "a detector of one's own")
-    if not path.is_file():
-        raise InputError("no such file", where=str(path), hint="give a detector as ONNX")
+    regular_file(path, what="a detector as ONNX")
+    content = path.read_bytes()
+    if OUTSIDE in content:
+        raise InputError(
+            "weights lie outside the file", where=str(path), hint="export them inside one file"
+        )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # Threads that wait in a loop take the processor from whatever else runs.
@@ -239,7 +248,7 @@ def _session(path: Path, threads: int | None) -> Any:
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own classes derive from Exception alone
         reason = " ".join(str(error).split())[:160]
         raise InputError(

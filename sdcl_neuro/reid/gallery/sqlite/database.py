@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.files.reading import reason_of, regular_file
 
 from ..checks import check_model
 
@@ -70,9 +70,11 @@ class Database:
         self.path = path
         if dimension is not None and dimension < 1:
             raise InputError(f"dimension {dimension}", where=str(path), hint="give 1 or more")
-        if path.is_dir() or not (create or path.exists()):
-            what = "a folder" if path.is_dir() else "no such gallery"
-            raise InputError(what, where=str(path), hint="enrol something first, or name another")
+        hint = "enrol something first, or name another"
+        if path.exists():
+            regular_file(path, what="a gallery", hint=hint)
+        elif not create:
+            raise InputError("no such gallery", where=str(path), hint=hint)
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
         with _told(path):
@@ -89,6 +91,8 @@ class Database:
                 self.base.execute("PRAGMA synchronous = EXTRA")
                 # What is deleted is overwritten with zeros.
                 self.base.execute("PRAGMA secure_delete = ON")
+                # What a stranger's file declares may not run anything: triggers are checked, too.
+                self.base.execute("PRAGMA trusted_schema = OFF")
             if create:
                 self._make(model, dimension)
             self._migrate()
@@ -112,7 +116,9 @@ class Database:
     def _migrate(self) -> None:
         """Bring an older file to this version, whole or not at all."""
         with self.snapshot():
-            if self._version() == VERSION:
+            version = self._version()
+            self._check_schema()
+            if version == VERSION:
                 return
         with self.change():
             for script in MIGRATIONS[self._version() :]:
@@ -138,12 +144,38 @@ class Database:
         with self.snapshot():
             row = self.base.execute("SELECT model, dimension FROM gallery").fetchone()
         made, size = row or ("", 0)
+        if not isinstance(made, str) or not isinstance(size, int):
+            raise InputError(
+                "its table gallery is damaged", where=str(self.path), hint="restore a copy of it"
+            )
         check_model(str(self.path), (made, size), (model, dimension))
         return made, size
 
     def _run(self, script: str) -> None:
         for statement in _statements(script):
             self.base.execute(statement)
+
+    def _check_schema(self) -> None:
+        """See that tables are tables, not views without end, and that no trigger is foreign."""
+        rows = self.base.execute("SELECT type, name, sql FROM sqlite_master LIMIT 1000").fetchall()
+        tables = {name for kind, name, _ in rows if kind == "table"}
+        own = {
+            " ".join(text.split()).rstrip(";")
+            for script in MIGRATIONS
+            for text in _statements(script)
+        }
+        wrong = [name for name in ("gallery", "entry", "cache") if name not in tables]
+        wrong += [
+            str(name)
+            for kind, name, text in rows
+            if kind in ("view", "trigger") and " ".join(str(text).split()) not in own
+        ]
+        if wrong:
+            raise InputError(
+                f"{wrong[0]!r} in it is not what a gallery has there",
+                where=str(self.path),
+                hint="give a gallery that this program made",
+            )
 
     def close(self) -> None:
         """Close the file; nothing waits to be written."""
@@ -233,9 +265,9 @@ def _told(path: Path) -> Iterator[None]:
     """SQLite's faults in one line."""
     try:
         yield
-    except (sqlite3.Error, OverflowError, json.JSONDecodeError) as error:
+    except (sqlite3.Error, OverflowError, ValueError, RecursionError) as error:
         raise InputError(
-            f"not a gallery that can be used: {error}",
+            f"not a gallery that can be used: {reason_of(error)}",
             where=str(path),
-            hint="see that it is a whole gallery, that no one blocks it, and that there is room",
+            hint="see that it is a whole gallery, no process blocks it, and there is room",
         ) from None

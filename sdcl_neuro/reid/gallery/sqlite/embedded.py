@@ -161,7 +161,7 @@ class EmbeddedStore(Rows):
         ids = self.ids(_EVERYTHING, last=cache.last)
         if len(ids) != cache.count:
             return None
-        engine = read_index(self.path, metric, cache)
+        engine = read_index(self.path, metric, cache, self.dimension)
         return None if engine is None else _Held(engine, ids, revision, kept=cache.count)
 
     def _allowed(self, held: _Held, where: Where) -> NDArray[np.bool_]:

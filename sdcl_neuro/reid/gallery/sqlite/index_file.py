@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.files.reading import read_file
 
 from ..engines import FaissEngine, faiss_module
 from ..entries import Metric
@@ -19,19 +21,27 @@ def index_path(gallery: Path, metric: Metric) -> Path:
     return gallery.with_name(f"{gallery.name}.{metric}.faiss")
 
 
-def read_index(gallery: Path, metric: Metric, cache: Cache) -> FaissEngine | None:
+def read_index(gallery: Path, metric: Metric, cache: Cache, dimension: int) -> FaissEngine | None:
     """The index, or None if it is not there or not the very one that the rows describe.
 
-    FAISS itself reads nothing of which the hash is not known.
+    FAISS itself reads nothing of which the hash is not known; what it cannot read all the same,
+    or what is of another kind or size, is made again from the rows.
     """
+    path = index_path(gallery, metric)
     try:
-        content = index_path(gallery, metric).read_bytes()
-    except OSError:
+        content = read_file(path, largest=path.stat().st_size) if path.exists() else b""
+    except (OSError, InputError):
         return None
     if hashlib.sha256(content).hexdigest() != cache.sha256:
         return None
-    index = faiss_module().deserialize_index(np.frombuffer(content, np.uint8))
-    return FaissEngine(index, metric) if index.ntotal == cache.count else None
+    faiss = faiss_module()
+    kind = faiss.IndexFlatIP if metric == "cosine" else faiss.IndexFlatL2
+    try:
+        index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
+    except Exception:  # FAISS raises RuntimeError and more for what is damaged
+        return None
+    whole = isinstance(index, kind) and index.ntotal == cache.count and index.d == dimension
+    return FaissEngine(index, metric) if whole else None
 
 
 def write_index(gallery: Path, metric: Metric, engine: FaissEngine) -> str:

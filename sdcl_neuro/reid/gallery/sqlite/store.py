@@ -224,7 +224,10 @@ class Rows(Database):
         row = self.base.execute(
             "SELECT sha256, count, last, revision FROM cache WHERE metric = ?", (metric,)
         ).fetchone()
-        return None if row is None else Cache(*row)
+        whole = row is not None and isinstance(row[0], str)
+        if not whole or not all(isinstance(value, int) for value in row[1:]):
+            return None  # damaged: the index is made again
+        return Cache(*row)
 
     def set_cache(self, metric: str, cache: Cache) -> None:
         """Remember the index that was just written."""
@@ -236,8 +239,23 @@ class Rows(Database):
 
 
 def _entry(row: Sequence[Any]) -> Entry:
+    """A row as an entry; another program may have written it.
+
+    Raises:
+        ValueError: a column of another type, which `Database` reports with the file's name.
+    """
     number, label, camera, time_us, source, key, metadata, enrolled_us = row
+    texts = {"label": label, "camera": camera, "source": source, "key": key}
+    wrong = [name for name, value in texts.items() if not isinstance(value, str | None)]
+    if not isinstance(time_us, int | None):
+        wrong.append("time_us")
+    if not isinstance(enrolled_us, int):
+        wrong.append("enrolled_us")
+    held = json.loads(metadata) if isinstance(metadata, str) else None
+    if wrong or not isinstance(held, dict):
+        wrong.append("metadata")
+        raise ValueError(f"entry {number} is damaged: its {wrong[0]} is of another type")
     return Entry(
         id=number, label=label, camera=camera, time_us=time_us, source=source, key=key,
-        metadata=json.loads(metadata), enrolled_us=enrolled_us,
+        metadata=held, enrolled_us=enrolled_us,
     )  # fmt: skip
