@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "hw": ("hw", "hardware profiles: list, show, fit"),
     "evaluate": ("evaluate", "mAP and CMC, in float, in integers and as deployed"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
+    "batch": ("batch", "infer over many clips, on this machine or a Ray cluster; resumes"),
     "live": ("live", "hybrid re-identification on a stream, as it comes"),
     "gallery": ("gallery", "persons enrolled: info, search, relabel, merge, forget, copy, audit"),
     "events": ("events", "event files: info, encode, simulate, view, align"),
