@@ -41,9 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ray", metavar="ADDRESS", help="a running Ray cluster that sees the same files; auto"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="how each clip ended, as JSON")
-    parser.add_argument(
-        "options", metavar="-- OPTION", nargs="*", help="options of `infer`, for every clip"
-    )
+    parser.epilog = "All other options are those of `infer`, for every clip."
+    parser.set_defaults(passed_on=[])
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -82,15 +81,15 @@ def jobs_of(args: argparse.Namespace, clips: list[Clip]) -> list[Job]:
     """
     from sdcl_neuro.jobs import Job
 
-    for option in args.options:
+    for option in args.passed_on:
         if option.split("=")[0] in _OWN:
-            raise InputError(f"{option} after --", hint="it is set for each clip")
+            raise InputError(f"{option} for a batch", hint="it is set for each clip")
     without = [clip.name for clip in clips if clip.tracks is None]
-    if without and "--detect" not in args.options:
+    if without and "--detect" not in args.passed_on:
         raise InputError(
             f"no tracks of {', '.join(without[:5])}{' and others' if len(without) > 5 else ''}",
             where=str(args.clips),
-            hint="put them into NAME.txt, or end the command with -- --detect",
+            hint="put them into NAME.txt, or give --detect",
         )
     jobs = []
     for clip in clips:
@@ -100,7 +99,18 @@ def jobs_of(args: argparse.Namespace, clips: list[Clip]) -> list[Job]:
             command += ["--tracks", str(clip.tracks)]
         if clip.events is not None:
             command += ["--events", str(clip.events)]
-        command += ["--out", str(out), "--quiet", *args.options]
+        command += ["--out", str(out), "--quiet", *args.passed_on]
         inputs = (*clip.files, *sorted(args.checkpoint.resolve().rglob("*")))
         jobs.append(Job(clip.name, tuple(command), out / "infer.json", inputs))
+    _check(jobs[0].arguments)
     return jobs
+
+
+def _check(command: tuple[str, ...]) -> None:
+    """See that `infer` knows the options; argparse ends the process where it does not."""
+    from . import common_arguments, infer
+
+    parser = argparse.ArgumentParser(prog="sdcl-neuro infer")
+    common_arguments(parser)
+    infer.add_arguments(parser)
+    parser.parse_args(command[1:])

@@ -39,7 +39,7 @@ def folder(material, tmp_path: Path) -> Path:
 def test_a_batch_is_infer_on_every_clip(folder, checkpoint, tmp_path: Path, capsys) -> None:
     out, told = tmp_path / "out", tmp_path / "told.json"
     command = ["batch", str(checkpoint), str(folder), "--out", str(out), "--json", str(told)]
-    options = ["--", "--limit", "1"]
+    options = ["--limit", "1"]
     assert main([*command, *options]) == 0
     captured = capsys.readouterr()
     assert "2 of 2 jobs done, 0 of them before" in captured.out
@@ -57,6 +57,15 @@ def test_a_batch_is_infer_on_every_clip(folder, checkpoint, tmp_path: Path, caps
     capsys.readouterr()
     assert main([*command, *options]) == 0
     assert "2 of 2 jobs done, 2 of them before" in capsys.readouterr().out
+
+
+def test_an_option_that_infer_does_not_know(folder, checkpoint, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as caught:
+        main(["batch", str(checkpoint), str(folder), "--out", str(out), "--no-such", "1"])
+    assert caught.value.code == 2
+    assert "unrecognized arguments: --no-such 1" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_clips_of_a_list(folder: Path) -> None:
@@ -77,7 +86,7 @@ BAD = {
         [],
         "several event files",
     ),
-    "an option of its own": (lambda f: None, ["--", "--out", "x"], "it is set for each clip"),
+    "an option of its own": (lambda f: None, ["--video", "x"], "it is set for each clip"),
     "no worker": (lambda f: None, ["--workers", "0"], "0 workers"),
 }  # fmt: skip
 
