@@ -49,6 +49,7 @@ ROWS = (
     Library("PIL", "pillow", ("video", "reid")),
     Library("faiss", "faiss-cpu", ("gallery",)),
     Library("psycopg", "psycopg", ("postgres",)),
+    Library("ray", "ray", ("ray",)),
     Library("tensorboard", "tensorboard", ("tensorboard",)),
     Library("norse", "norse", ("norse",)),
     Library("nirtorch", "nirtorch", ("norse",)),

@@ -1,7 +1,8 @@
 """The command line: a thin layer over the Python interface, one module a verb, imported lazily.
 
 A verb's module has ``SUMMARY``, one line; ``add_arguments(parser)``; and ``execute(args)``, which
-returns an exit code or raises one of `sdcl_neuro.errors`. ``EXTRA``, where it has one, names the
+returns an exit code or raises one of `sdcl_neuro.errors`. A verb that sets ``passed_on`` gets the
+options there that it does not know. ``EXTRA``, where it has one, names the
 extra that the whole verb needs: what of it is missing is said before any work. ``FIRST``, where it
 has one, is a line that is shown at once: libraries and a model may take seconds to load.
 """
@@ -39,6 +40,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "hw": ("hw", "hardware profiles: list, show, fit"),
     "evaluate": ("evaluate", "mAP and CMC, in float, in integers and as deployed"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
+    "batch": ("batch", "infer over many clips, on this machine or a Ray cluster; resumes"),
     "live": ("live", "hybrid re-identification on a stream, as it comes"),
     "gallery": ("gallery", "persons enrolled: info, search, relabel, merge, forget, copy, audit"),
     "events": ("events", "event files: info, encode, simulate, view, align"),
@@ -144,6 +146,8 @@ def _executed(arguments: list[str]) -> int:
     # argparse gives a verb's list of KEY=VALUE only what stands before the first option.
     if rest and hasattr(args, "overrides") and not any(one.startswith("-") for one in rest):
         args.overrides, rest = [*args.overrides, *rest], []
+    if hasattr(args, "passed_on"):
+        args.passed_on, rest = rest, []
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if args.extra is not None:

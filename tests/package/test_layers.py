@@ -12,7 +12,7 @@ import pytest
 LAYERS: list[set[str]] = [
     {"errors", "_moved"},
     {"files", "compiling", "devices", "extras", "notices", "processors", "schemas"},
-    {"network", "events", "hardware", "hw_profiles"},
+    {"network", "events", "hardware", "hw_profiles", "jobs"},
     {"testing"},
     {"engine", "snn"},
     {"hardware.placement"},
@@ -59,6 +59,7 @@ TITLES = {
     "network": "networks as plain data: layers, fixed-point arithmetic, spikes, records",
     "events": "event files, simulation, encoding, and tracklets cut from videos",
     "hardware": "profiles of chips",
+    "jobs": "commands of the package as resumable jobs, here or on a Ray cluster",
     "hw_profiles": "the profiles themselves, one TOML file each",
     "testing": "random networks and spikes",
     "engine": "the integer engine: event-driven on a CPU, dense on any device",
