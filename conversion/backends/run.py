@@ -120,7 +120,7 @@ def _doubt_order(spikes: NDArray[np.uint8]) -> None:
     warnings.warn(
         f"spikes [T, B, ...] of shape {list(spikes.shape)} {said}, give spikes.swapaxes(0, 1)",
         SuspiciousInput,
-        stacklevel=3,
+        stacklevel=4,  # this function, the verb, its answer to wrong calls
     )
 
 

@@ -73,7 +73,7 @@ def quantize(
         found = measure_effect(net, chip, checked)
         for complaint in found.warnings:
             warnings.warn(
-                f"{complaint}; {_remedy(found.random)}", QuantizationWarning, stacklevel=2
+                f"{complaint}; {_remedy(found.random)}", QuantizationWarning, stacklevel=3
             )
     return chip
 

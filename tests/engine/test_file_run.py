@@ -121,7 +121,7 @@ def test_what_cannot_be_run_leaves_no_file(tmp_path):
     last_too_large = np.zeros((50, 1, *size), np.uint8)
     last_too_large[-1] = 2
     cases = [
-        (np.zeros((5, 1, *size), "S1"), "expected numbers"),
+        (np.zeros((5, 1, *size), "S1"), "not numbers"),
         (np.zeros((5, *size), np.uint8), "rank 3|rank 5|shape"),
         (np.zeros((5, 0, *size), np.uint8), "none of them 0"),
         (np.zeros((5, 1, size[0] + 1), np.uint8), "encode them"),

@@ -107,8 +107,8 @@ class Worker:
         """End the process."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
-            self.process = None
+            with self.process:  # closes its pipes and waits
+                self.process = None
 
 
 def fuzz(

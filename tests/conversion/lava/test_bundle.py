@@ -225,7 +225,6 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (tmp_path / "dir" / "mine").touch()
     for wrong, said in [
         ([*arguments, *bundle], "holds mine"),
-        ([*arguments, "--spikes", str(tmp_path / "in.npz")], "--bundle DIR"),
         ([*arguments[:2], str(tmp_path / "b.nir"), "--bundle", str(tmp_path / "x")], "OUT.net"),
     ]:
         assert main(wrong) == 2

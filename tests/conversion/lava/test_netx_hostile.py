@@ -45,7 +45,7 @@ def test_not_hdf5(content: bytes, tmp_path: Path) -> None:
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
     assert "no such file" in complaint(tmp_path / "absent.net")
-    assert "not a file" in complaint(tmp_path)
+    assert "a directory" in complaint(tmp_path)
 
 
 def test_truncated_anywhere(sound: Path) -> None:

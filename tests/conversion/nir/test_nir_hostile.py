@@ -28,7 +28,7 @@ def _refused(path, match="."):
 
 def test_what_is_no_file(tmp_path):
     _refused(tmp_path / "none.nir", "no such file")
-    _refused(tmp_path, "not a file")
+    _refused(tmp_path, "a directory")
 
 
 @pytest.mark.parametrize("content", [b"", b"not HDF5", b"\x89HDF\r\n\x1a\n", bytes(5000)])

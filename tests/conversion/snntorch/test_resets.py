@@ -207,7 +207,7 @@ def test_lapicque_names_the_leaky_to_use(spikes: Spikes) -> None:
     [
         ({"inhibition": True}, "inhibition"),
         ({"state_quant": torch.round}, "state quantised"),
-        ({"spike_grad": lambda x: (x + torch.rand_like(x) > 0).float()}, "no step"),
+        ({"spike_grad": lambda x: (x + torch.rand_like(x) > 0).float()}, "not a step"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Inhibition")

@@ -125,7 +125,6 @@ def test_the_rows_are_told_apart_and_have_backends() -> None:
         (["--hdl", "d", "--part", "event"], "--hdl DIR stands instead of OUT"),
         (["--hdl", "d", "--diff"], "--hdl with --diff"),
         (["--hdl", "d", "--bundle", "b"], "a bundle holds a .net"),
-        (["out.net", "--spikes", "in.npz"], "netx holds no test vectors; leave them out"),
         (["my-net.c"], "not a C identifier"),
         (["out.onnx", "--part", "head"], "unknown part 'head'"),
         (["event.c", "--spikes", "other.npz"], "shape"),
