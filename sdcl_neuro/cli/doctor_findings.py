@@ -35,6 +35,7 @@ SERVES = {
     "onnx": "ONNX files and the backend onnx",
     "gallery": "faster search in large galleries",
     "postgres": "galleries in PostgreSQL",
+    "ray": "batches of clips on a cluster",
     "gpu": "the energy counter of NVIDIA's GPUs",
     "cameras": "event cameras over USB",
     "tensorboard": "training curves in TensorBoard",

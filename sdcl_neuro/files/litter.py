@@ -1,7 +1,7 @@
 """Temporary files and folders that a killed process leaves, told from those still in use.
 
-Each is locked while its process lives: a file by an open file description lock (fcntl(2)), which
-HDF5's own flock(2) does not meet, a folder by flock(2). The kernel gives up the lock with the
+Each is locked while its process lives: a file by an open file description lock (fcntl(2)) of one
+far byte, which meets neither HDF5's flock(2) nor SQLite's locks at 1 GiB, a folder by flock(2). The kernel gives up the lock with the
 process, so whatever of our names can be locked belongs to no one.
 """
 
@@ -23,7 +23,7 @@ MARK = ".part-"
 LITTER = re.compile(r"\..*\.part-[a-z0-9_]{8}", re.DOTALL)
 NAME_BYTES = 200
 """Bytes of the target's name that a temporary name repeats; a name has at most 255."""
-_WRITE_LOCK = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+_WRITE_LOCK = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 1 << 62, 1, 0)
 _cleared: set[tuple[int, int]] = set()
 
 

@@ -194,7 +194,7 @@ neuron_update = 7
         ('extends = "nothing"', "no hardware profile 'nothing'"),
         ("variants = 3\nchip = 3\ncore_groups = 3\nnotes = 3\nsources = 3", "must be a table"),
         ("x = " + "[" * 3000 + "]" * 3000, "not TOML"),
-        ("#" * (1 << 20) + "\n#", "larger than"),
+        ("#" * (1 << 20) + "\n#", "at most"),
     ],
 )
 def test_broken_files_end_in_one_line(tmp_path: Path, text: str, words: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import Output
 from sdcl_neuro.hybrid.frame_branch import FRAME_SIZE, make_frame_branch, save_weights
 from sdcl_neuro.hybrid.model import Sdcl
@@ -104,7 +105,8 @@ def test_a_step_and_an_evaluation(switches: tuple[str, ...]) -> None:
         moved = value.grad is not None and bool(value.grad.any())
         assert torch.equal(value, before[name]) != moved, name
     still = [n for n, v in model.named_parameters() if v.grad is not None and not v.grad.any()]
-    assert all(".gate." in name for name in still), still
+    # Behind a batch norm of two samples the gradients of the classifier's biases cancel.
+    assert all(".gate." in name or name.endswith("classifier.bias") for name in still), still
     with torch.no_grad():
         embedding = run(model.eval()).embedding.numpy()
     assert np.isfinite(embedding).all()
@@ -166,7 +168,7 @@ def test_weights_of_a_file(switches: tuple[str, ...], tmp_path: Path) -> None:
 
 def test_weights_that_are_not_there_or_not_needed(tmp_path: Path) -> None:
     absent = f"frame_branch.weights={tmp_path / 'absent.safetensors'}"
-    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):
+    with pytest.raises(InputError, match=r"absent\.safetensors"):
         build_model(load_configuration("generated-small", [*TINY, absent]))
     alone = load_configuration("generated-small", [*TINY, *INPUTS[1], absent])
     assert build_model(alone).frame_branch is None
