@@ -48,7 +48,7 @@ def event_backend(model: ModelLike, name: str = BASE, *, device: str = "cpu") ->
         >>> record.backend
         'loihi'
     """
-    from .backends.run import run
+    from .backends.run import run_model
     from .backends.table import find_backend
     from .model import as_model
 
@@ -58,7 +58,7 @@ def event_backend(model: ModelLike, name: str = BASE, *, device: str = "cpu") ->
     layers = [len(network.layers) - 1] if name == BASE else None
 
     def backend(spikes: NDArray[np.uint8]) -> Record:
-        return run(found, spikes, backend=name, layers=layers, device=device)
+        return run_model(found, spikes, backend=name, layers=layers, device=device)
 
     return backend
 

@@ -70,12 +70,39 @@ def run(
         >>> record.spikes[0].shape[2:] == net.layers[0].out_shape  # [T, B, *out_shape]
         True
     """
-    from ..model import as_model
-    from .graph_found import graph_model
-
     if hasattr(model, "ndim"):
         hint = "the model comes first, the spikes second"
         raise InputError(f"expected a model, got {kind_of(model)}", where="run", hint=hint)
+    if not isinstance(spikes, Mapping):
+        spikes = check_spikes(spikes)
+        _doubt_order(spikes)
+    return run_model(
+        model,
+        spikes,
+        backend=backend,
+        layers=layers,
+        device=device,
+        dt=dt,
+        writer=writer,
+        **options,
+    )
+
+
+def run_model(
+    model: ModelLike,
+    spikes: SpikesLike | Mapping[str, SpikesLike],
+    *,
+    backend: str = BASE,
+    layers: Sequence[int] | None = None,
+    device: str = "cpu",
+    dt: float | None = None,
+    writer: str | None = None,
+    **options: OptionValue,
+) -> Record:
+    """Run a network on spikes whose order of axes is known; arguments as of `run`."""
+    from ..model import as_model
+    from .graph_found import graph_model
+
     row = find_backend(backend)
     _check_options(row, options)
     function = row.load()
@@ -87,7 +114,6 @@ def run(
             known_graph, spikes, backend=backend, layers=layers, device=device, **options
         )
     values = check_spikes(spikes)
-    _doubt_order(values)
     found = as_model(model, sample=values, dt=dt, writer=writer)
     if graph_model(found) is not None:
         from .graph_run import run_graph

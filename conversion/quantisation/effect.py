@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.network.random_input import RandomInput
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
 
-from ..backends.run import run
+from ..backends.run import run_model
 from ..lowering.graph.nodes import FloatGraph
 from ..model import Model
 from .graphs import graph_of
@@ -216,7 +216,7 @@ def _float_model(floating: FloatNetwork | FloatGraph, bits: int) -> Model:
 def _counts(model: Model, spikes: Any) -> dict[int, int]:
     """Spikes of every layer of the user's network."""
     backend = "loihi" if model.integer is not None else "snntorch"
-    record = run(model, spikes, backend=backend)
+    record = run_model(model, spikes, backend=backend)
     return {index: int(sent.sum(dtype=np.int64)) for index, sent in record.spikes.items()}
 
 

@@ -1,8 +1,9 @@
 """Temporary files and folders that a killed process leaves, told from those still in use.
 
 Each is locked while its process lives: a file by an open file description lock (fcntl(2)) of one
-far byte, which meets neither HDF5's flock(2) nor SQLite's locks at 1 GiB, a folder by flock(2). The kernel gives up the lock with the
-process, so whatever of our names can be locked belongs to no one.
+far byte, which meets neither HDF5's flock(2) nor SQLite's locks at 1 GiB, a folder by flock(2).
+The kernel gives up the lock with the process, so whatever of our names can be locked belongs to
+no one.
 """
 
 from __future__ import annotations

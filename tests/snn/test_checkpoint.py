@@ -63,7 +63,7 @@ def test_models_from_checkpoints(folder, branch, tmp_path):
     floating = load_model(save_checkpoint(tmp_path / "float", branch, input_size=(32, 16)))
     assert floating.integer is None
     assert floating.need_float().input_shape == floating.input_shape == (2, 32, 16)
-    with pytest.raises(InputError, match=r"float: only a float network.*convert"):
+    with pytest.raises(InputError, match=r"float: only a float network.*quanti"):
         floating.need_integer()
 
 
@@ -209,7 +209,7 @@ def test_other_things_are_no_models(tmp_path, branch):
         (tmp_path / name).write_bytes(b"not HDF5")
         with pytest.raises(SdclNeuroError):
             load_model(tmp_path / name)
-    with pytest.raises(InputError, match="expected a model, got a int"):
+    with pytest.raises(InputError, match="expected a model, got an int"):
         as_model(3)
     with pytest.raises(InputError, match="from_snntorch"):
         as_model(branch)

@@ -190,7 +190,7 @@ def _twice():
         ([nn.Linear(4, 3), leaky(threshold=torch.ones(4))], r"threshold of shape \[4\]"),
         ([nn.Linear(4, 3), leaky(graded_spikes_factor=-2.0)], "graded spikes of -2"),
         ([nn.Linear(4, 3), leaky(graded_spikes_factor=torch.ones(3))], "graded spikes that"),
-        ([nn.Linear(4, 3), leaky(spike_grad=torch.sigmoid)], "no step"),
+        ([nn.Linear(4, 3), leaky(spike_grad=torch.sigmoid)], "not a step"),
         ([nn.Linear(4, 3), _renamed()], "resets by 'subtract'"),
         ([nn.Linear(4, 3), synaptic()], "through the current's decay"),
         ([nn.Linear(4, 3), rleaky(5)], r"recurrence of 5 neurons behind \[3\]"),

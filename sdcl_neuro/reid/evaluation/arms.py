@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sdcl_neuro.conversion import from_netx, quantize, to_netx
-from sdcl_neuro.conversion.backends.run import run
+from sdcl_neuro.conversion.backends.run import run_model
 from sdcl_neuro.conversion.backends.table import find_backend
 from sdcl_neuro.conversion.model import Model
 from sdcl_neuro.errors import InputError
@@ -126,7 +126,7 @@ def event_arm(
         count = len(integer.layers)
 
     def features(spikes: NDArray[np.uint8], frames: int) -> Tensor:
-        record = run(changed, spikes, backend=name, layers=[count - 1], device=device)
+        record = run_model(changed, spikes, backend=name, layers=[count - 1], device=device)
         return event_features(record.spikes[count - 1], frames=frames)
 
     return Arm(name, setting, f"{name} {digest} {device}", features, note)

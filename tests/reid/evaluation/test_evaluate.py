@@ -314,7 +314,7 @@ def test_the_verb_on_lists_of_windows(checkpoint, windows, tmp_path, capsys, mon
             ["--data", "generated", "--query-list", "a.txt", "--gallery-list", "b.txt"],
             "for event-reid only",
         ),
-        (["--data", "event-reid", "--query", "a.txt", "--root", "."], "give both"),
+        (["--data", "event-reid", "--query-list", "a.txt", "--root", "."], "give both"),
         (["--data", "generated", "--degrade", "blur"], "degradation 'blur'"),
         (["--data", "generated", "--degrade", "blur:6"], "1 to 5"),
         (["--data", "generated", "--picture", "a.jpg"], "does not end in .png"),
