@@ -2,6 +2,7 @@
 
 from __future__ import json
 
+import json
 import os
 import signal
 import subprocess
