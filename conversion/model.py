@@ -227,6 +227,9 @@ def load_model(
     )
 
 
+load = load_model  # as `sdcl_neuro.load`
+
+
 def _from_checkpoint(path: Path) -> Model:
     """The event branch of a checkpoint folder, alone or of a whole SDCL."""
     from sdcl_neuro.hybrid.sdcl_checkpoint import event_branch_folder, is_sdcl_checkpoint

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from sdcl_neuro.conversion.costs import profile as profile
     from sdcl_neuro.conversion.model import Model as Model
     from sdcl_neuro.conversion.model import ModelLike as ModelLike
-    from sdcl_neuro.conversion.model import load_model
+    from sdcl_neuro.conversion.model import load as load
     from sdcl_neuro.conversion.parity.certificate import Certificate as Certificate
     from sdcl_neuro.conversion.parity.verify import verify as verify
     from sdcl_neuro.network.random_input import RandomInput as RandomInput
@@ -59,8 +59,6 @@ if TYPE_CHECKING:
     from sdcl_neuro.network.spec import IntNetwork as IntNetwork
     from sdcl_neuro.network.spike_file import SpikesLike as SpikesLike
     from sdcl_neuro.profiling.result import Profile as Profile
-
-    load = load_model
 
     from .errors import CheckFailed as CheckFailed
     from .errors import EnvironmentFault as EnvironmentFault
@@ -77,7 +75,7 @@ differ from the code that runs."""
 _moved.install()
 
 _PUBLIC = {
-    "load": "conversion.model:load_model",
+    "load": "conversion.model:load",
     "run": "conversion.backends.run",
     "verify": "conversion.parity.verify",
     "profile": "conversion.costs",

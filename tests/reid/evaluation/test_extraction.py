@@ -1,6 +1,6 @@
 """Embeddings: those of hybrid inference, streamed, kept, resumed after a kill, and shared."""
 
-from __future__ import json
+from __future__ import annotations
 
 import json
 import os
