@@ -70,10 +70,12 @@ def run(
         >>> record.spikes[0].shape[2:] == net.layers[0].out_shape  # [T, B, *out_shape]
         True
     """
+    from .graph_found import graph_model
+
     if hasattr(model, "ndim"):
         hint = "the model comes first, the spikes second"
         raise InputError(f"expected a model, got {kind_of(model)}", where="run", hint=hint)
-    if not isinstance(spikes, Mapping):
+    if not isinstance(spikes, Mapping) and graph_model(model) is None:
         spikes = check_spikes(spikes)
         _doubt_order(spikes)
     return run_model(
