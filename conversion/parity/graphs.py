@@ -20,7 +20,8 @@ from ..backends.graph_run import FLOAT, pack, run_chain, run_graph
 from ..lowering.graph.account import Account
 from ..model import Model
 from .cause import AGREES, find_cause
-from .certificate import FirstMismatch, LayerParity, PairKind, PairParity
+from .certificate import LayerParity, PairKind, PairParity
+from .judge import layer_parity
 
 Array = NDArray[Any]
 RELAYS = "relays and pooling"
@@ -55,7 +56,9 @@ def compare_graph(
     first, second = records
     names = (first.backend, second.backend)
     rows = [
-        _layer(index, account.layers[index].name, *(_spikes(account, r, index) for r in records))
+        layer_parity(
+            index, account.layers[index].name, *(_spikes(account, r, index) for r in records)
+        )
         for index in layers
     ]
     if len(layers) == len(account.layers):
@@ -64,10 +67,10 @@ def compare_graph(
             membranes = [record.readouts[index] for record in records]
             if kind != "exact":
                 membranes = [record.readout(index) for record in records]
-            rows.append(_layer(count + index, f"readout_{index} ({tensor.name})", *membranes))
+            rows.append(layer_parity(count + index, f"readout_{index} ({tensor.name})", *membranes))
         if FLOAT not in names:
             ours, theirs = (_relays(model.need_integer(), account, r) for r in records)
-            rows.append(_layer(count + len(account.readouts), RELAYS, ours, theirs))
+            rows.append(layer_parity(count + len(account.readouts), RELAYS, ours, theirs))
     if kind == "exact":
         rows = _explained(model, account, spikes, records, rows)
     clipped = sum(sum(record.saturations.values()) for record in records)
@@ -93,22 +96,6 @@ def _relays(net: IntNetwork, account: Account, record: Record) -> Array:
         spikes = record.spikes[index]
         parts.append(spikes.reshape(*spikes.shape[:2], -1)[:, :, ~own])
     return np.concatenate(parts, axis=2)
-
-
-def _layer(index: int, name: str, ours: Array, theirs: Array) -> LayerParity:
-    differ = ours != theirs
-    found = None
-    if differ.any():
-        place = tuple(int(i) for i in np.unravel_index(int(np.argmax(differ)), differ.shape))
-        values = (int(ours[place]), int(theirs[place]))
-        found = FirstMismatch(place[0], place[1], place[2:], values, cause="")
-    counts = (_count(ours), _count(theirs))
-    return LayerParity(index, name, counts, int(ours.size), int(differ.sum()), found)
-
-
-def _count(values: Array) -> int:
-    """Spikes; of membranes, those that are not at zero."""
-    return int(np.count_nonzero(values))
 
 
 def _explained(

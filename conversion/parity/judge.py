@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,39 @@ from .rounding import LayerRounding
 Spikes = NDArray[np.uint8]
 
 
-def count(spikes: Spikes) -> int:
-    """All spikes of a layer."""
-    return int(spikes.sum(dtype=np.int64))
+def count(values: NDArray[Any]) -> int:
+    """All spikes of a layer; of membranes, those that are not at zero."""
+    if values.dtype == np.uint8:
+        return int(values.sum(dtype=np.int64))
+    return int(np.count_nonzero(values))
+
+
+def layer_parity(
+    index: int,
+    name: str,
+    ours: NDArray[Any],
+    theirs: NDArray[Any],
+    *,
+    rounding: Mapping[str, float] | None = None,
+) -> LayerParity:
+    """Compare two sides' spikes or membranes of a layer, ``[T, B, ...]``, in every neuron step.
+
+    Args:
+        index, name: of the layer.
+        ours, theirs: of one shape.
+        rounding: what of a difference rounding explains; left out where nothing differs.
+    """
+    differ = ours != theirs
+    found = int(np.count_nonzero(differ))
+    return LayerParity(
+        index=index,
+        name=name,
+        spikes=(count(ours), count(theirs)),
+        compared=int(ours.size),
+        mismatches=found,
+        first=first_mismatch(differ, ours, theirs) if found else None,
+        rounding=rounding if found else None,
+    )
 
 
 def first_mismatch(

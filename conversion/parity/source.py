@@ -19,8 +19,8 @@ from sdcl_neuro.network.spec import FloatLayer, FloatNetwork
 
 from ..layer_modules import float_layer, integer_layer
 from ..quantisation.rounding import round_layer
-from .certificate import LayerParity, PairKind, PairParity
-from .judge import count, first_mismatch, verdict_of
+from .certificate import PairKind, PairParity
+from .judge import layer_parity, verdict_of
 from .rounding import UNIT, LayerRounding, explain_mismatches
 from .source_check import DESCRIPTION, SourceCheck, versions_of_today
 
@@ -68,21 +68,16 @@ def compare_source(
             units=(unit, UNIT),
             offset_sizes=offset_sizes,
         )
-    layers = []
-    for index, (layer, one, two) in enumerate(zip(net.layers, ours, described, strict=True)):
-        differ = one != two
-        found = int(np.count_nonzero(differ))
-        layers.append(
-            LayerParity(
-                index=index,
-                name=layer.name,
-                spikes=(count(one), count(two)),
-                compared=int(one.size),
-                mismatches=found,
-                first=first_mismatch(differ, one, two) if found else None,
-                rounding=None if rounding is None or not found else asdict(rounding[index]),
-            )
+    layers = [
+        layer_parity(
+            index,
+            layer.name,
+            one,
+            two,
+            rounding=None if rounding is None else asdict(rounding[index]),
         )
+        for index, (layer, one, two) in enumerate(zip(net.layers, ours, described, strict=True))
+    ]
     holds, verdict = verdict_of(kind, layers, rounding)
     return SourceCheck(
         source=source,

@@ -20,7 +20,7 @@ from sdcl_neuro.network.spec_convert import dequantize
 from ...graph_modules import run_nodes
 from ...lowering.graph.nodes import FloatGraph
 from ...parity.certificate import LayerParity, PairKind, PairParity
-from ...parity.judge import count, first_mismatch, verdict_of
+from ...parity.judge import layer_parity, verdict_of
 from ...parity.source import about_spikes, compare_source
 from ...parity.source_check import (
     DESCRIPTION,
@@ -164,16 +164,5 @@ def _graph_layers(
             if node.name not in names:
                 continue
             ours, theirs = own[node.name].reshape(gave.shape), gave.to(torch.uint8).numpy()
-            differ = ours != theirs
-            found = int(differ.sum())
-            layers.append(
-                LayerParity(
-                    index=names.index(node.name),
-                    name=node.name,
-                    spikes=(count(ours), count(theirs)),
-                    compared=int(ours.size),
-                    mismatches=found,
-                    first=first_mismatch(differ, ours, theirs) if found else None,
-                )
-            )
+            layers.append(layer_parity(names.index(node.name), node.name, ours, theirs))
     return tuple(layers)

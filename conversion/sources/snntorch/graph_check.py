@@ -17,7 +17,7 @@ from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, Note, with_notes
 from ...graph_modules import run_nodes
 from ...lowering.graph.nodes import FloatGraph, Node, PopulationNode
 from ...parity.certificate import LayerParity, PairKind, PairParity
-from ...parity.judge import count, first_mismatch, verdict_of
+from ...parity.judge import layer_parity, verdict_of
 from ...parity.rounding import UNIT, LayerRounding
 from ...parity.source import about_spikes
 from ...parity.source_check import (
@@ -126,19 +126,8 @@ def _compare(
         ours = own[node.name].reshape(gave.shape)
         theirs = gave.to(torch.uint8).numpy()
         judged = _judge(node, received, ours, theirs, unit * _ROUNDINGS * sizes[node.inputs[0]])
-        differ = ours != theirs
-        found = int(differ.sum())
-        layers.append(
-            LayerParity(
-                index=names.index(node.name),
-                name=node.name,
-                spikes=(count(ours), count(theirs)),
-                compared=int(ours.size),
-                mismatches=found,
-                first=first_mismatch(differ, ours, theirs) if found else None,
-                rounding=asdict(judged) if found else None,
-            )
-        )
+        index = names.index(node.name)
+        layers.append(layer_parity(index, node.name, ours, theirs, rounding=asdict(judged)))
         rounding.append(judged)
         # What follows is given the module's own spikes.
         gave.copy_(torch.from_numpy(ours))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from sdcl_neuro.snn.chip_neuron import ChipNeuron
 from ...lowering.graph.account import Tensor as Placed
 from ...lowering.graph.nodes import FloatGraph
 from ...parity.certificate import LayerParity
-from ...parity.judge import first_mismatch
+from ...parity.judge import layer_parity
 from ...quantisation.graphs import graph_of, quantize_graph
 
 Spikes = NDArray[np.uint8]
@@ -51,7 +50,9 @@ def compare_integers(
         if tensor.name not in own:
             continue
         theirs = tensor.read(record.spikes)
-        rows.append(_row(index, tensor.name, own[tensor.name].reshape(theirs.shape), theirs))
+        rows.append(
+            layer_parity(index, tensor.name, own[tensor.name].reshape(theirs.shape), theirs)
+        )
     for index, tensor in enumerate(account.readouts):
         if tensor.name not in membranes:
             continue
@@ -60,7 +61,9 @@ def compare_integers(
         unit = tensor.scale * (1 << STATE_SHIFT)
         ours = np.rint(membranes[tensor.name].numpy() * unit).astype(np.int64)
         rows.append(
-            _row(len(account.layers) + index, tensor.name, ours.reshape(integers.shape), integers)
+            layer_parity(
+                len(account.layers) + index, tensor.name, ours.reshape(integers.shape), integers
+            )
         )
     return tuple(rows)
 
@@ -75,15 +78,3 @@ def _integers(chip: IntNetwork, tensor: Placed, before: Spikes) -> NDArray[np.in
         values = values.copy()
         values[1:] -= kept
     return values
-
-
-def _row(index: int, name: str, ours: NDArray[Any], theirs: NDArray[Any]) -> LayerParity:
-    differ = ours != theirs
-    return LayerParity(
-        index=index,
-        name=name,
-        spikes=(int(np.count_nonzero(ours)), int(np.count_nonzero(theirs))),
-        compared=int(ours.size),
-        mismatches=int(differ.sum()),
-        first=first_mismatch(differ, ours, theirs) if differ.any() else None,
-    )
