@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from sdcl_neuro.reid.gallery import Enrolment, Where
+
 NAMED = "SDCL_NEURO_POSTGRES"
 """Environment variable: address of a database that tests may fill."""
 STORES = ("sqlite", pytest.param("postgres", marks=pytest.mark.slow))
@@ -59,3 +61,22 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
         return lambda: str(tmp_path / f"g{next(_numbers)}")
     address = request.getfixturevalue("server")
     return lambda: f"{address}{'&' if '?' in address else '?'}gallery=g{next(_numbers)}"
+
+
+def _meets(one: Enrolment, where: Where) -> bool:
+    number = one.time_us
+    return (
+        (where.cameras is None or one.camera in where.cameras)
+        and one.camera not in where.not_cameras
+        and (where.labels is None or one.label in where.labels)
+        and (where.sources is None or one.source in where.sources)
+        and one.source not in where.not_sources
+        and (where.since_us is None or (number is not None and number >= where.since_us))
+        and (where.until_us is None or (number is not None and number <= where.until_us))
+    )
+
+
+@pytest.fixture(scope="session")
+def meets() -> Callable[[Enrolment, Where], bool]:
+    """Say whether a tracklet meets a condition, in plain Python."""
+    return _meets

@@ -89,7 +89,7 @@ def oracle(vectors, kept, query, k, metric):
 
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(data=st.data())
-def test_both_engines_find_what_an_oracle_finds(data, tmp_path_factory) -> None:
+def test_both_engines_find_what_an_oracle_finds(data, meets, tmp_path_factory) -> None:
     """On a grid of small whole numbers, where distances are far apart or equal."""
     pytest.importorskip("faiss")
     dimension = data.draw(st.integers(1, 5))
@@ -107,7 +107,7 @@ def test_both_engines_find_what_an_oracle_finds(data, tmp_path_factory) -> None:
         since_us=data.draw(st.none() | st.just(20)),
         until_us=data.draw(st.none() | st.just(130)),
     )
-    kept = [n for n, one in enumerate(people(vectors)) if n not in gone and _meets(one, where)]
+    kept = [n for n, one in enumerate(people(vectors)) if n not in gone and meets(one, where)]
     path = tmp_path_factory.mktemp("g") / "g"
     with opened(path, dimension) as gallery:
         gallery.enrol(people(vectors))
@@ -122,19 +122,6 @@ def test_both_engines_find_what_an_oracle_finds(data, tmp_path_factory) -> None:
                 assert [hit.distance for hit in hits] == pytest.approx(far, abs=1e-6)
                 if metric == "euclidean":  # whole squares: equal means equal
                     assert [hit.entry.metadata["n"] for hit in hits] == expected
-
-
-def _meets(one: Enrolment, where: Where) -> bool:
-    number = one.time_us
-    return (
-        (where.cameras is None or one.camera in where.cameras)
-        and one.camera not in where.not_cameras
-        and (where.labels is None or one.label in where.labels)
-        and (where.sources is None or one.source in where.sources)
-        and one.source not in where.not_sources
-        and (where.since_us is None or (number is not None and number >= where.since_us))
-        and (where.until_us is None or (number is not None and number <= where.until_us))
-    )
 
 
 @pytest.mark.parametrize("metric", METRICS)

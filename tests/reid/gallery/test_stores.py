@@ -88,7 +88,7 @@ def test_the_same_key_is_enrolled_once(place: Place) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
-def test_every_store_finds_what_an_oracle_finds(data, place: Place) -> None:
+def test_every_store_finds_what_an_oracle_finds(data, meets, place: Place) -> None:
     dimension = data.draw(st.integers(1, 5))
     values = st.lists(st.integers(-2, 2), min_size=dimension, max_size=dimension)
     vectors = np.array(data.draw(st.lists(values, min_size=1, max_size=40)), dtype=np.float64)
@@ -104,7 +104,7 @@ def test_every_store_finds_what_an_oracle_finds(data, place: Place) -> None:
         since_us=data.draw(st.none() | st.just(20)),
         until_us=data.draw(st.none() | st.just(130)),
     )
-    kept = [n for n, one in enumerate(people(vectors)) if n not in gone and _meets(one, where)]
+    kept = [n for n, one in enumerate(people(vectors)) if n not in gone and meets(one, where)]
     with opened(place(), dimension) as gallery:
         ids = gallery.enrol(people(vectors)).ids
         gallery.remove([ids[n] for n in gone])
@@ -120,19 +120,6 @@ def test_every_store_finds_what_an_oracle_finds(data, place: Place) -> None:
             )
             if metric == "euclidean":  # whole squares: equal means equal
                 assert [ids.index(hit.entry.id) for hit in hits] == expected
-
-
-def _meets(one: Enrolment, where: Where) -> bool:
-    number = one.time_us
-    return (
-        (where.cameras is None or one.camera in where.cameras)
-        and one.camera not in where.not_cameras
-        and (where.labels is None or one.label in where.labels)
-        and (where.sources is None or one.source in where.sources)
-        and one.source not in where.not_sources
-        and (where.since_us is None or (number is not None and number >= where.since_us))
-        and (where.until_us is None or (number is not None and number <= where.until_us))
-    )
 
 
 @pytest.mark.slow
