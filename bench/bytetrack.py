@@ -62,7 +62,7 @@ def made_persons(seed: int, persons: int = 8) -> dict[str, Any]:
 
 
 def detected(video: Path, detector: Path) -> dict[str, Any]:
-    """Detections of a real video; nobody's identity is known."""
+    """Detections of a real video whose identities are unknown."""
     from sdcl_neuro.events.tracklets import Video
     from sdcl_neuro.events.tracklets.detecting import OnnxDetector
 

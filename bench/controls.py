@@ -1,10 +1,11 @@
 """Controls on the generated walkers: what of V+E's gain is worth the right events.
 
-Trained anew with other persons' events everywhere, and without any event; the network that was
-trained with the right events is judged with the events of others, late by a frame, reversed, of
-swapped polarity, and without any. Every run is the packaged ``generated-small`` as in generated.py,
-whose folder is taken: its V and V+E runs are what these are compared with. One job is one training
-or one judgement, each kept when it is finished, so that any number of calls complete the table.
+Networks are trained with other persons' events everywhere, and without any event; the network that
+was trained with the right events is judged with the events of others, late by a frame, reversed,
+of swapped polarity, and without any. Every run is the packaged ``generated-small`` as in
+generated.py, whose folder is taken: its V and V+E runs are what these are compared with. One job
+is one training or one judgement, each kept when it is finished, so that any number of calls
+complete the table.
 
     python bench/controls.py --out DIR [--seeds 0,1,2] [--jobs N] [--write docs/results.md]
 """
@@ -51,7 +52,7 @@ Job = tuple[int, str, str]
 
 
 def job_folder(out: Path, seed: int, trained: str) -> Path:
-    """Of a training; with the right events it is generated.py's own."""
+    """Folder of a training; with the right events it is the one of generated.py."""
     return out / (f"ve-{seed}" if trained == "right" else f"ve-{trained}-{seed}")
 
 

@@ -30,7 +30,7 @@ RECORDINGS: Mapping[str, tuple[str, dict[str, Any]]] = {
 """File in the folder ``events``, and what its header does not state."""
 CLIP = "packaged clip"
 HIGHEST = 1 << 12
-"""Of the thresholds that are looked for."""
+"""Highest threshold that the calibration tries."""
 
 
 def folder() -> Path:

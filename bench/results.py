@@ -111,7 +111,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def refresh(page: str, book: Mapping[str, Any]) -> str:
-    """The page with its tables made anew; a table without rows is left as it is."""
+    """The page with its tables replaced; a table without rows is left as it is."""
 
     def table(match: re.Match[str]) -> str:
         rows = [row for row in book["rows"] if row["table"] == match[2]]

@@ -1,4 +1,4 @@
-"""Whether a model is a graph's: asked before every run, so nothing heavy is loaded for it."""
+"""Find the graph behind a model; asked before every run, so nothing heavy is loaded here."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 CPU_S = 5.0
 """Processor time that a file may take."""
 WALL_S = 60.0
-"""Time after which a reader is taken to wait for ever: twelve times as much, on a busy machine."""
+"""Time after which a reader is taken to hang: twelve times as much, on a busy machine."""
 PEAK_MIB = 1024
 """Memory that a file below 10 MB may take above what was in use before."""
 

@@ -17,9 +17,9 @@ from sdcl_neuro.hybrid.bridge import Output
 from .head import LossPlan, MethodHead, Shape, neck, pooled, rows, unit
 
 SCALE = 30.0
-"""Of OIM's logits (the published code)."""
+"""Scale of OIM's logits (the published code)."""
 PAIR_WEIGHT = 20.0
-"""Of the pairs' loss (the published code)."""
+"""Weight of the pairs' loss (the published code)."""
 
 
 class Split(nn.Module):

@@ -23,7 +23,7 @@ BLEND = 0.1
 TINY = 1e-6
 """Where nothing is salient, the official code divides zero by zero; see `SalientFirst`."""
 TEMPERATURE, CONTRAST = 0.07, 1e-3
-"""Of the InfoNCE loss, and its weight."""
+"""Temperature and weight of the InfoNCE loss."""
 
 
 def segment(frames: int) -> int:

@@ -61,7 +61,7 @@ def per_tracklet(session: Session) -> tuple[TrackletFigures, ...]:
 
 
 def _latency_ms(spans: Sequence[Span], n: int) -> float:
-    """Of the n-th tracklet: each stage's n-th passage belongs to it."""
+    """Time of the n-th tracklet, to which the n-th passage of each stage belongs."""
     passages = [
         found[n]
         for stage in STAGES

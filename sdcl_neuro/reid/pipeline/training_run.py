@@ -221,7 +221,7 @@ def _data(
 
 def _claim(folder: Path, configuration: Configuration, group: Group) -> None:
     """Write the configuration into the folder, or check that it is the one there."""
-    _wait(group)  # nobody looks after the first one has written
+    _wait(group)  # no process looks once the first one has written
     _check_folder(folder, configuration)
     _wait(group)
     if group.leads:
