@@ -44,6 +44,12 @@ def available() -> list[str]:
     return [CLIP, *(name for name, (file, _) in RECORDINGS.items() if (folder() / file).is_file())]
 
 
+def pixels_of(name: str) -> int:
+    """Pixels of the sensor, or of the clip's pictures."""
+    spikes, _ = recorded(name, 2)
+    return int(spikes.shape[3] * spikes.shape[4])
+
+
 @lru_cache(2)
 def recorded(name: str, steps: int) -> tuple[NDArray[np.uint8], int]:
     """Spikes uint8 ``[steps, 1, 2, H, W]`` of a recording's middle, and events in them.

@@ -18,7 +18,8 @@ from test_engine import FLOATS
 
 from sdcl_neuro.engine import run_network
 
-STEPS = 32
+SMALL, MIDDLE = 320 * 240, 640 * 480
+"""Pixels up to which all libraries run, and up to which there are 16 steps; beyond, 8."""
 LEAST = {
     "camera 320x240": (35, 3),
     "camera 640x480": (35, 3),
@@ -29,22 +30,32 @@ REAL_TIME_S = 1e-3
 PEERS = {"SpikingJelly": "spikingjelly", "Sinabs": "sinabs", "Norse": "norse"}
 
 
+def effort(pixels: int) -> tuple[int, int]:
+    """Steps and rounds: libraries keep all steps of a layer, gigabytes for a large picture."""
+    if pixels <= SMALL:
+        return 32, 7
+    return (16, 5) if pixels <= MIDDLE else (8, 3)
+
+
 @pytest.mark.benchmark(group="recordings")
 @pytest.mark.parametrize("name", ["paper", "deep"])
 @pytest.mark.parametrize("recording", [recording_tools.CLIP, *recording_tools.RECORDINGS])
 def test_recordings(benchmark, book, recording, name):
     if recording not in recording_tools.available():
         pytest.skip("no such recording: name their folder in SDCL_NEURO_DATA")
-    thresholds = list(recording_tools.thresholds_on(recording, name, STEPS))
-    spikes, events = recording_tools.recorded(recording, STEPS)
+    pixels = recording_tools.pixels_of(recording)
+    steps, rounds = effort(pixels)
+    thresholds = list(recording_tools.thresholds_on(recording, name, steps))
+    spikes, events = recording_tools.recorded(recording, steps)
+    peers = FLOATS if pixels <= SMALL else {"snnTorch": FLOATS["snnTorch"]}
     arguments = {
         "name": name, "rate": 0.0, "recording": recording, "thresholds": thresholds,
-        "steps": STEPS, "cores": 1,
+        "steps": steps, "cores": 1,
     }  # fmt: skip
     tools = [
         Tool(label, f"engine_tools:{function}", {**arguments, **own})
         for label, (function, own) in {
-            "sdcl_neuro": ("ours", {}), "dense": ("dense", {}), **FLOATS,
+            "sdcl_neuro": ("ours", {}), "dense": ("dense", {}), **peers,
         }.items()
         if find_spec(PEERS.get(label.split()[0], "numpy")) is not None
     ]  # fmt: skip
@@ -52,7 +63,7 @@ def test_recordings(benchmark, book, recording, name):
     outcome = Race(
         "recordings",
         {"recording": recording, "network": name, "spikes": share},
-        tools, "ms a step", 1e3 / STEPS, 7,
+        tools, "ms a step", 1e3 / steps, rounds,
         {"OMP_NUM_THREADS": "1", **KEPT_PAGES, **HUGE_PAGES},
     ).run(benchmark)  # fmt: skip
     outcome.assert_equal(["dense"])
@@ -64,7 +75,7 @@ def test_recordings(benchmark, book, recording, name):
     step_s = median(outcome.rounds["sdcl_neuro"]) / 1e3
     book.add(
         outcome,
-        million_events_a_second=round(events / STEPS / step_s / 1e6, 3),
+        million_events_a_second=round(events / steps / step_s / 1e6, 3),
         times_real_time=round(REAL_TIME_S / step_s, 2),
     )
     if name == "paper" and recording in LEAST:

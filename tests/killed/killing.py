@@ -25,7 +25,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from scenarios import SCENARIOS, Scenario
+from scenario import Scenario
+from scenarios import LONG, SCENARIOS
 
 PATIENCE_S = 600.0
 SHARE = 0.15
@@ -121,8 +122,7 @@ def run(count: int, seed: int, names: Sequence[str]) -> tuple[Counter[str], list
         whole_s: dict[str, float] = {}
         for name in names:
             whole_s[name] = _prepared(SCENARIOS[name], Path(place) / name)
-        for number in range(count):
-            name = names[number % len(names)]
+        for number, name in enumerate(_drawn(names, count)):
             out = Path(place) / name / f"out_{number}"
             out.mkdir()
             fault = kill_once(name, out.parent, out, whole_s[name], rng)
@@ -134,6 +134,16 @@ def run(count: int, seed: int, names: Sequence[str]) -> tuple[Counter[str], list
             if number % 20 == 19:
                 print(f"{number + 1} of {count}", file=sys.stderr, flush=True)
     return kills, faults
+
+
+def _drawn(names: Sequence[str], count: int) -> list[str]:
+    """The scenario of every kill, in turn; the long ones in one round of five."""
+    drawn: list[str] = []
+    turn = 0
+    while len(drawn) < count:
+        drawn += [name for name in names if name not in LONG or turn % 5 == 0]
+        turn += 1
+    return drawn[:count]
 
 
 def _prepared(scenario: Scenario, folder: Path) -> float:

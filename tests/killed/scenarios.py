@@ -6,51 +6,16 @@ their own, forked from one in which everything is imported.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+from scenario import Say, Scenario, no_litter, other
+from verbs import Demonstrating, Inferring, Watching
 
-TESTS = Path(__file__).resolve().parent.parent
-Say = Callable[[str], None]
 WANTED = 60
 """Things that the short scenarios do, one after another."""
-
-
-class Scenario(Protocol):
-    """One kind of work."""
-
-    def prepare(self, folder: Path) -> None:
-        """Make what the work reads, once, and whatever a whole run would come to."""
-
-    def work(self, folder: Path, out: Path, say: Say) -> None:
-        """Do the work to its end; `say` what is reported as done, as soon as it is."""
-
-    def check(self, folder: Path, out: Path, said: list[str]) -> None:
-        """After a kill: what was said is there, and nothing is half there."""
-
-    def whole(self, folder: Path, out: Path) -> None:
-        """After the next run came to its end: all is there, and no litter."""
-
-
-def other(place: str) -> ModuleType:
-    """A module of other tests, by its path below ``tests``."""
-    spec = importlib.util.spec_from_file_location(f"killed_{Path(place).stem}", TESTS / place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def no_litter(folder: Path) -> None:
-    """Nothing of a temporary name is left."""
-    left = [path.name for path in folder.rglob("*") if ".part-" in path.name]
-    assert not left, f"left behind: {left}"
 
 
 class Documents:
@@ -317,6 +282,11 @@ SCENARIOS: dict[str, Scenario] = {
     "running": Running(),
     "caching": Caching(),
     "training": Training(),
+    "infer": Inferring(),
+    "live": Watching(),
+    "demo": Demonstrating(),
 }
+LONG = ("training", "demo")
+"""Those that take long: a kill in one round of five."""
 QUICK = ("documents", "folders", "enrolling", "running")
 """Those that take a fraction of a second each, for ``make test``."""

@@ -45,8 +45,8 @@ class Material:
         ]
 
 
-@pytest.fixture(scope="session")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+def make_material(folder: Path) -> Material:
+    """Draw the film and write its tracks."""
     rng = np.random.default_rng(5)
     scene = rng.integers(90, 110, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     film = np.repeat(scene[None], COUNT, axis=0)
@@ -57,7 +57,6 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
         for frame, left, top, width, height in boxes(identity):
             film[frame, top : top + height, left : left + width] = figure
             lines.append(f"{frame + 1},{identity},{left},{top},{width},{height},1,-1,-1,-1\n")
-    folder = tmp_path_factory.mktemp("film")
     video = folder / "walk.avi"
     writer = cv2.VideoWriter(
         str(video), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"FFV1"), FPS, (WIDTH, HEIGHT)
@@ -70,8 +69,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     return Material(video, tracks)
 
 
-@pytest.fixture(scope="session")
-def model() -> Sdcl:
+def make_model() -> Sdcl:
+    """Build a tiny SDCL without training, ready to be deployed."""
     torch.manual_seed(1)
     config = BridgeConfig(channels=16, frames=2, identities=0, heads=2, points=2)
     branch = EventBranch(COMPACT)
@@ -81,8 +80,21 @@ def model() -> Sdcl:
     return Sdcl(make_frame_branch("osnet_x0_25"), branch, bridge=Bridge(config)).eval()
 
 
+def make_checkpoint(folder: Path, model: Sdcl) -> Path:
+    """Save it as `sdcl-neuro train` would."""
+    return save_sdcl(folder / "sdcl", model, clip=CLIP, frame_branch="osnet_x0_25")
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    return make_material(tmp_path_factory.mktemp("film"))
+
+
+@pytest.fixture(scope="session")
+def model() -> Sdcl:
+    return make_model()
+
+
 @pytest.fixture(scope="session")
 def checkpoint(model: Sdcl, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_sdcl(
-        tmp_path_factory.mktemp("model") / "sdcl", model, clip=CLIP, frame_branch="osnet_x0_25"
-    )
+    return make_checkpoint(tmp_path_factory.mktemp("model"), model)
