@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from sdcl_neuro.conversion.parity.certificate import Certificate, PairParity
-from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.files import atomic_path
 from sdcl_neuro.profiling.report import (
     CertificateRow,
@@ -33,6 +32,7 @@ from sdcl_neuro.profiling.report import (
 from sdcl_neuro.profiling.report.glossary import REID, WORDS
 from sdcl_neuro.profiling.report.tables import Cell
 from sdcl_neuro.profiling.text import Sources
+from sdcl_neuro.reid.pipeline.glimpse import Glimpse
 from sdcl_neuro.reid.pipeline.sections import ledger_section, pictures_section, ranked_section
 
 from .parity import KEPT
@@ -96,7 +96,7 @@ def report_page(story: Story) -> str:
     )
 
 
-def _one_of_each_person(story: Story) -> list[Tracklet]:
+def _one_of_each_person(story: Story) -> list[Glimpse]:
     arriving = [story.session.tracklets[n] for n in story.queries]
     first = {tracklet.person: tracklet for tracklet in reversed(arriving)}
     return [first[person] for person in sorted(first)]
@@ -226,7 +226,8 @@ def _raster_section(story: Story) -> Section:
     from sdcl_neuro.engine import run_network
 
     net = story.network.need_integer()
-    query = story.session.tracklets[story.queries[0]]
+    name = story.session.tracklets[story.queries[0]].name
+    query = next(tracklet for tracklet in story.tracklets if tracklet.name == name)
     record = run_network(net, query.spikes[:, None])
     blocks = [raster(query.spikes, caption="Input")]
     blocks += [

@@ -15,6 +15,8 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.reading import check_claim, reading, regular_file
 
 Array = NDArray[np.generic]
+Look = Callable[[tuple[int, ...]], None]
+"""Raises InputError for a shape that is of no use, before the bytes are read."""
 
 
 def ending_of(path: Path) -> str:
@@ -30,9 +32,9 @@ def ending_of(path: Path) -> str:
 
 
 def read_arrays(
-    path: Path | str, wanted: Callable[[str], bool]
+    path: Path | str, wanted: Callable[[str], bool], look: Look = lambda shape: None
 ) -> tuple[dict[str, Array], list[str]]:
-    """Read the arrays whose names are wanted; also return the names of all.
+    """Read the arrays whose names are wanted, and whose shapes pass; also return all names.
 
     Raises:
         InputError: the file is absent, of another kind or damaged, or declares too much.
@@ -40,10 +42,12 @@ def read_arrays(
     path = Path(path)
     ending = ending_of(path)
     regular_file(path, what="a spike file, .npz or .h5")
-    return (_read_npz if ending == ".npz" else _read_h5)(path, wanted)
+    return (_read_npz if ending == ".npz" else _read_h5)(path, wanted, look)
 
 
-def _read_npz(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Array], list[str]]:
+def _read_npz(
+    path: Path, wanted: Callable[[str], bool], look: Look
+) -> tuple[dict[str, Array], list[str]]:
     found: dict[str, Array] = {}
     # zipfile and numpy raise what they trip over: BadZipFile, RuntimeError for a password,
     # zlib's and the tokenizer's own errors, and more.
@@ -53,6 +57,7 @@ def _read_npz(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Arra
         for name in chosen:
             with archive.open(f"{name}.npy") as stream:
                 shape, dtype = _npy_header(stream)
+            look(shape)
             size = dtype.itemsize * prod(int(extent) for extent in shape)
             there = archive.getinfo(f"{name}.npy").file_size
             if size > there:
@@ -75,10 +80,15 @@ def _npy_header(stream: Any) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
     return shape, dtype
 
 
-def _read_h5(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Array], list[str]]:
+def _read_h5(
+    path: Path, wanted: Callable[[str], bool], look: Look
+) -> tuple[dict[str, Array], list[str]]:
     from sdcl_neuro.files.hdf5_guard import open_guarded
 
     with open_guarded(path, what="a spike file, .npz or .h5") as (file, guard):
         chosen = [name for name in file if wanted(name)]
-        data = {name: guard.large(guard.member(file, name)) for name in sorted(chosen)}
+        members = {name: guard.member(file, name) for name in sorted(chosen)}
+        for member in members.values():
+            look(tuple(getattr(member, "shape", None) or ()))
+        data = {name: guard.large(member) for name, member in members.items()}
         return {name: np.asarray(each[()]) for name, each in data.items()}, sorted(file)

@@ -38,8 +38,13 @@ LAYER = re.compile(r"layer_(0|[1-9][0-9]*)")
 _H5_CHUNK_BYTES = 1 << 20
 
 
-def read_spikes(path: Path | str) -> Spikes:
+def read_spikes(path: Path | str, input_shape: Shape | None = None) -> Spikes:
     """Read the input spikes ``[T, B, ...]`` of a ``.npz``, ``.h5`` or ``.nirdata`` file.
+
+    Args:
+        path: of the file.
+        input_shape: of a step of the network that they are for; another is refused before the
+            spikes are read. None takes any.
 
     Raises:
         InputError: the file is absent, of another kind, damaged, has no ``spikes``, or holds
@@ -48,7 +53,12 @@ def read_spikes(path: Path | str) -> Spikes:
     """
     if is_nirdata(path):
         return nirdata.read_input(path)
-    found, names = read_arrays(path, lambda name: name == KEY)
+
+    def look(shape: Shape) -> None:
+        if input_shape is not None and len(shape) in (3, 5):
+            check_input_shape(shape, input_shape, where=str(path))
+
+    found, names = read_arrays(path, lambda name: name == KEY, look)
     if KEY not in found:
         what = f"no array {KEY!r} among {names}"
         raise InputError(what, where=str(path), hint=f"name it {KEY!r}")
@@ -275,6 +285,9 @@ def check_input(
         message_bits: 0 for binary spikes; else counts below ``2 ** message_bits``, at most 255.
         where: how to call them in messages.
     """
+    if isinstance(spikes, str | Path):
+        where = str(spikes) if where == "spikes" else where
+        spikes = read_spikes(spikes, input_shape)
     values = check_spikes(spikes, where=where)
     check_input_shape(values.shape, input_shape, where=where)
     largest = largest_count(message_bits)

@@ -16,7 +16,10 @@ def verb(*arguments: str) -> None:
     """Run the command line in this process; anything but success is a fault."""
     from sdcl_neuro.cli import main
 
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as told:
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()) as told,
+    ):
         code = main([*arguments, "--quiet"])
     assert code == 0, f"{arguments[0]} ended with {code}: {told.getvalue()[-500:]}"
 
@@ -125,7 +128,7 @@ class Watching:
 
 
 class Demonstrating:
-    """`demo` with a few steps, without Lava: every file that is there is whole, training goes on."""
+    """`demo` with a few steps, without Lava: every file there is whole, training goes on."""
 
     FILES = ("event_branch.net", "event_branch.nir", "spikes.npz", "demo.json", "report.html")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .dense import DenseSide
 from .hybrid import HybridResult, infer, merge_records
+from .prefetch import prefetched
 from .sharing import Shares, share_out
 from .worker import EventBackend, EventWorker
 
@@ -15,5 +16,6 @@ __all__ = [
     "Shares",
     "infer",
     "merge_records",
+    "prefetched",
     "share_out",
 ]

@@ -7,8 +7,9 @@ the frame branch. The worker is one batch ahead, no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class HybridResult:
 
 def infer(
     model: Sdcl,
-    tracklets: Sequence[Tracklet],
+    tracklets: Iterable[Tracklet],
     event_backend: EventBackend,
     *,
     device: str | None = None,
@@ -59,7 +60,8 @@ def infer(
 
     Args:
         model: SDCL; its own event branch is not used.
-        tracklets: at least one, all of one shape.
+        tracklets: at least one, all of one shape; taken two batches at a time, so that more may
+            come than memory would hold.
         event_backend: runs the event branch on spikes; see `EventBackend`.
         device: of the dense side, as torch names it; None takes a GPU where there is one.
         batch: tracklets at a time.
@@ -69,24 +71,31 @@ def infer(
         InputError: no tracklets, tracklets of different shapes, an unknown device.
         EnvironmentFault: a GPU that is not there.
     """
-    _check(tracklets, batch)
+    if batch < 1:
+        raise InputError(f"batches of {batch} tracklets", where="infer", hint="give at least 1")
+    if isinstance(tracklets, Sequence):
+        _check_shapes(tracklets)  # before any work
+    chunks = _batches(tracklets, batch)
+    chunk = next(chunks, None)
+    if chunk is None:
+        raise InputError("no tracklets", where="infer", hint="give at least one")
     dense = DenseSide(model, device)
     ledger = dense.new_ledger()
-    frames = len(tracklets[0].frames) * min(batch, len(tracklets))
+    frames = sum(len(tracklet.frames) for tracklet in chunk)
     shares = share_out(model, dense.device, frames=frames)
     ledger.threads = shares.to_dict()
     embeddings: list[Tensor] = []
     records: list[Record] = []
-    chunks = [tracklets[start : start + batch] for start in range(0, len(tracklets), batch)]
+    names: list[str] = []
     with (
         EnergyMeter(find_counters(gpu=gpu_uuid(dense.device))) as meter,
         torch_threads(shares.dense.count),
         torch.inference_mode(),
         EventWorker(event_backend, ledger, threads=shares.events) as worker,
     ):
-        ahead = worker.submit(chunks[0])
-        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
-            events = ahead
+        ahead = worker.submit(chunk)
+        while chunk is not None:
+            events, following = ahead, next(chunks, None)
             if following is not None:
                 ahead = worker.submit(following)
             if events.done():
@@ -94,12 +103,14 @@ def infer(
             embedded, record = dense.embed(chunk, events, ledger)
             embeddings.append(embedded)
             records.append(replace(record, spikes={}))
+            names += [tracklet.name for tracklet in chunk]
             on_batch(len(chunk))
+            chunk = following
     merged = merge_records(records)
     ledger.activity(merged.activity, backend=merged.backend)
     ledger.readings(meter.readings)
     return HybridResult(
-        tuple(tracklet.name for tracklet in tracklets),
+        tuple(names),
         torch.cat(embeddings).cpu().numpy(),
         ledger,
         merged,
@@ -129,11 +140,17 @@ def _merge(layers: Sequence[LayerActivity]) -> LayerActivity:
     return replace(layers[0], **{name: joined(name) for name in counts})
 
 
-def _check(tracklets: Sequence[Tracklet], batch: int) -> None:
-    if batch < 1:
-        raise InputError(f"batches of {batch} tracklets", where="infer", hint="give at least 1")
-    if not tracklets:
-        raise InputError("no tracklets", where="infer", hint="give at least one")
+def _batches(tracklets: Iterable[Tracklet], size: int) -> Iterator[Sequence[Tracklet]]:
+    """So many at a time, all of the first one's shape."""
+    rest = iter(tracklets)
+    first: Tracklet | None = None
+    while chunk := list(islice(rest, size)):
+        first = first or chunk[0]
+        _check_shapes([first, *chunk])
+        yield chunk
+
+
+def _check_shapes(tracklets: Sequence[Tracklet]) -> None:
     shapes = {(tracklet.frames.shape, tracklet.spikes.shape) for tracklet in tracklets}
     if len(shapes) > 1:
         raise InputError(

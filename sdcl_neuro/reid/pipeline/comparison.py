@@ -62,7 +62,7 @@ class Comparison:
     @property
     def silent(self) -> int:
         """Tracklets without a single event."""
-        return sum(not tracklet.spikes.any() for tracklet in self.session.tracklets)
+        return sum(not tracklet.input_spikes for tracklet in self.session.tracklets)
 
     @cached_property
     def tracks(self) -> NDArray[np.int64]:
@@ -160,7 +160,7 @@ class Comparison:
                     "track": tracklet.person,
                     "first_frame": first,
                     "last_frame": last,
-                    "input_spikes": int(tracklet.spikes.sum(dtype=np.int64)),
+                    "input_spikes": tracklet.input_spikes,
                 }
                 for tracklet, (first, last) in zip(
                     session.tracklets, self.spans.tolist(), strict=True

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.alignment import Alignment
 from sdcl_neuro.events.options import ReadingOptions
-from sdcl_neuro.events.tracklets import Tracklet
-from sdcl_neuro.extras import need
 from sdcl_neuro.files import file_sha256
 from sdcl_neuro.network.identity import path_sha256
 
@@ -199,20 +197,10 @@ def _enrolments(
                     "backend": backend,
                     "events": "simulated" if footage.simulated else "recorded",
                 },
-                crop=_crop(tracklet) if use.keep_crops else None,
+                crop=tracklet.crop,
             )
         )
     return rows
-
-
-def _crop(tracklet: Tracklet) -> bytes:
-    """The tracklet's middle picture as a JPEG file."""
-    cv2 = need("cv2", "--keep-crops")
-    middle = tracklet.frames[len(tracklet.frames) // 2]
-    good, coded = cv2.imencode(".jpg", cv2.cvtColor(middle, cv2.COLOR_RGB2BGR))
-    if not good:
-        raise InputError("a picture that cannot be stored as JPEG", where="--keep-crops")
-    return bytes(coded.tobytes())
 
 
 def _stated(source: Source) -> list[str]:

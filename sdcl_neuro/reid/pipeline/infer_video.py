@@ -10,6 +10,7 @@ from sdcl_neuro.conversion.event_side import load_hybrid
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import write_mot
 from sdcl_neuro.files import atomic_folder, write_json
+from sdcl_neuro.hybrid.runtime import prefetched
 
 from .comparison import Comparison
 from .gallery_hits import GalleryUse, look_up
@@ -86,19 +87,23 @@ def compare_tracks(
     say(f"the model: {trained_on(loaded.provenance)}")
     planned = len(footage.plan.windows)
     say(f"cutting {planned} tracklets of {len(footage.tracks)} tracks, {footage.origin}")
-    with progress("cutting", planned) as advance:
-        tracklets = footage.cut(on_tracklet=advance)
-    say(f"hybrid inference, event branch on {backend}")
-    with progress("hybrid inference", planned) as advance:
+    say(f"meanwhile hybrid inference, event branch on {backend}")
+    batch = 1 if one_by_one else BATCH
+    with (
+        progress("hybrid inference", planned) as advance,
+        prefetched(footage.cut(), ahead=batch) as tracklets,
+    ):
         session = hold_session(
             loaded.model,
             events,
             tracklets,
+            order=[window.name for window in footage.plan.windows],
+            keep_crops=gallery is not None and gallery.keep_crops,
             backend=backend,
             device=device,
             frame_backend=frame_backend,
             hardware=hardware,
-            batch=1 if one_by_one else BATCH,
+            batch=batch,
             on_batch=advance,
         )
     hits = None

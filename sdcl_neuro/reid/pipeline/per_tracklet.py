@@ -50,11 +50,11 @@ def per_tracklet(session: Session) -> tuple[TrackletFigures, ...]:
         rows.append(
             TrackletFigures(
                 tracklet.name,
-                int(tracklet.spikes.sum()),
+                tracklet.input_spikes,
                 spikes,
                 sum(int(layer.synops[n]) for layer in activity),
                 1 - spikes / updates if updates else 1.0,
-                _latency_ms(spans, n),
+                _latency_ms(spans, session.passage[n]),
             )
         )
     return tuple(rows)

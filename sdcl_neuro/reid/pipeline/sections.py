@@ -8,7 +8,6 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.profiling.interval import figure
 from sdcl_neuro.profiling.report import (
     Match,
@@ -30,8 +29,9 @@ from sdcl_neuro.profiling.report.tables import Cell
 
 from ..gallery import Hit
 from ..metrics import RankedLists
-from .entry_pictures import THUMBNAIL, decoded, thumbnail
+from .entry_pictures import THUMBNAIL, decoded
 from .gallery_hits import GalleryHits
+from .glimpse import Glimpse
 from .recognition import NO_CURVE, UNKNOWN, Recognition
 from .session import Session
 
@@ -39,23 +39,21 @@ SHOWN_MATCHES = 8
 SHOWN_IN_GALLERY = 3
 
 
-def pictures_section(tracklets: Sequence[Tracklet], *, lead: str) -> Section:
+def pictures_section(tracklets: Sequence[Glimpse], *, lead: str) -> Section:
     """Frames of tracklets, each with its own events beside it."""
     shown = []
     for tracklet in tracklets:
-        frames = len(tracklet.frames)
-        bins = tracklet.spikes.reshape(frames, -1, *tracklet.spikes.shape[1:])
-        middle = frames // 2
+        spikes = tracklet.events
         frame = picture(
-            thumbnail(tracklet.frames[middle]),
+            tracklet.picture,
             caption=tracklet.name,
             alt=f"frame of {tracklet.name}",
             width=96,
             photograph=True,
         )
         events = picture(
-            event_image(bins[middle], full=1.0),
-            caption=f"its events, {int(bins[middle].sum()):,}",
+            event_image(spikes, full=1.0),
+            caption=f"its events, {int(spikes.sum()):,}",
             alt=f"events of {tracklet.name}",
             width=96,
             kind="pixelated events",
@@ -99,7 +97,7 @@ def ranked_section(
                 strict=True,
             )
         ]
-        rows.append(RankedRow(_picture(query), query.name, matches))
+        rows.append(RankedRow(query.picture, query.name, matches))
     lists = ranked_lists(rows)
     return Section(title, join(_accuracy(ranked), lists) if accuracy else lists, lead)
 
@@ -129,7 +127,7 @@ def gallery_section(
     rows = []
     for track, found in gallery.by_track().items():
         members = np.flatnonzero(persons == track)
-        face = _picture(session.tracklets[members[len(members) // 2]])
+        face = session.tracklets[members[len(members) // 2]].picture
         matches = [
             Match(_kept(gallery, hit), _named(hit), None, cosine)
             for hit, cosine in found[:SHOWN_IN_GALLERY]
@@ -206,9 +204,5 @@ def ledger_section(session: Session) -> Section:
     return Section("Latency on this machine", body, "Measured, stage by stage.")
 
 
-def _match(tracklet: Tracklet, right: bool, score: float) -> Match:
-    return Match(_picture(tracklet), tracklet.name, right, score)
-
-
-def _picture(tracklet: Tracklet) -> NDArray[np.uint8]:
-    return thumbnail(tracklet.frames[len(tracklet.frames) // 2])
+def _match(tracklet: Glimpse, right: bool, score: float) -> Match:
+    return Match(tracklet.picture, tracklet.name, right, score)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +18,11 @@ from sdcl_neuro.hybrid.frame_branch import normalise
 from sdcl_neuro.hybrid.frame_branch.ahead import ahead_of_time
 from sdcl_neuro.hybrid.model import Sdcl, takes_clips
 from sdcl_neuro.hybrid.runtime import HybridResult, infer
+from sdcl_neuro.network.record import LayerActivity
 from sdcl_neuro.profiling import Profile, profile
 
 from ..metrics import RankedLists, distance_matrix, rank
+from .glimpse import Glimpse
 
 CALIBRATION_FRAMES = 64
 BATCH = 8
@@ -29,14 +33,17 @@ class Session:
     """What a session of hybrid inference leaves.
 
     Attributes:
-        tracklets: as given; row n of the embeddings is tracklet n.
+        tracklets: what is kept of them; row n of the embeddings is tracklet n.
         result: embeddings and ledger.
         profile: the event branch's counts, and what they cost on each target.
+        passage: which tracklet after which went through the network; ``passage[n]`` of them
+            before tracklet n.
     """
 
-    tracklets: tuple[Tracklet, ...]
+    tracklets: tuple[Glimpse, ...]
     result: HybridResult
     profile: Profile
+    passage: tuple[int, ...]
 
     def ranked(self, queries: NDArray[np.int64], gallery: NDArray[np.int64]) -> RankedLists:
         """Rank `gallery` for each of `queries`, both indices into the tracklets, by cosine."""
@@ -58,8 +65,10 @@ class Session:
 def hold_session(
     sdcl: Sdcl,
     events: Model,
-    tracklets: Sequence[Tracklet],
+    tracklets: Iterable[Tracklet],
     *,
+    order: Sequence[str] | None = None,
+    keep_crops: bool = False,
     backend: str = "loihi",
     device: str | None = None,
     frame_backend: str = "eager",
@@ -72,7 +81,9 @@ def hold_session(
     Args:
         sdcl: the dense side.
         events: the event branch in the chip's integers.
-        tracklets: at least one.
+        tracklets: at least one; not kept, so that more may come than memory would hold.
+        order: names of all of them in the order wanted; as they come if left out.
+        keep_crops: keep the middle picture of each at full size.
         backend: of the event branch.
         device: of the dense side; None takes a GPU where there is one.
         frame_backend: one of `frame_branch.ahead.FRAME_BACKENDS`; all but ``eager`` take the CPU
@@ -81,12 +92,16 @@ def hold_session(
         batch: tracklets at a time.
         on_batch: called with the number of tracklets just done.
     """
+    rest = iter(tracklets)
     if frame_backend != "eager":
         device = device or "cpu"
-        sdcl = made_ready(sdcl, tracklets, frame_backend, device=device)
+        first = list(islice(rest, CALIBRATION_FRAMES))
+        sdcl = made_ready(sdcl, first, frame_backend, device=device)
+        rest = chain(first, rest)
+    seen: list[Glimpse] = []
     result = infer(
         sdcl,
-        tracklets,
+        _looked_at(rest, seen, keep_crops),
         event_backend(events, backend),
         device=device,
         batch=batch,
@@ -94,7 +109,37 @@ def hold_session(
     )
     priced = profile(events.need_integer(), record=result.record, hw=list(hardware))
     result.ledger.costs(priced)
-    return Session(tuple(tracklets), result, priced)
+    passage = list(range(len(seen)))
+    if order is not None:
+        place = {name: n for n, name in enumerate(result.names)}
+        passage = [place[name] for name in order]
+        result = _arranged(result, passage)
+    return Session(tuple(seen[n] for n in passage), result, priced, tuple(passage))
+
+
+def _looked_at(
+    tracklets: Iterable[Tracklet], seen: list[Glimpse], keep_crops: bool
+) -> Iterator[Tracklet]:
+    """Pass tracklets on, and leave in `seen` what is kept of each."""
+    for tracklet in tracklets:
+        seen.append(Glimpse.of(tracklet, keep_crop=keep_crops))
+        yield tracklet
+
+
+def _arranged(result: HybridResult, passage: Sequence[int]) -> HybridResult:
+    """The same result with tracklet ``passage[n]`` at place n; the ledger stays as it was."""
+    index = np.asarray(passage)
+
+    def arranged(layer: LayerActivity) -> LayerActivity:
+        counts: dict[str, Any] = {}
+        for field in fields(LayerActivity)[4:]:
+            one = getattr(layer, field.name)
+            counts[field.name] = None if one is None else one[index]
+        return replace(layer, **counts)
+
+    record = replace(result.record, activity=tuple(map(arranged, result.record.activity)))
+    names = tuple(result.names[n] for n in passage)
+    return replace(result, names=names, embeddings=result.embeddings[index], record=record)
 
 
 def made_ready(
@@ -114,8 +159,7 @@ def made_ready(
             "other",
             hint="leave --frame-backend out",
         )
-    # Every tracklet has its say in the ranges of 8-bit values, as far as there is room.
-    step = -(-len(tracklets) // CALIBRATION_FRAMES)
-    frames = normalise(np.stack([tracklet.frames[0] for tracklet in tracklets[::step]]))
+    # The ranges of 8-bit values follow from these; later tracklets have no say in them.
+    frames = normalise(np.stack([tracklet.frames[0] for tracklet in tracklets]))
     branch = ahead_of_time(sdcl.frame_branch.to(device), kind, calibration=frames)
     return Sdcl(branch, sdcl.event_branch, bridge=sdcl.bridge)

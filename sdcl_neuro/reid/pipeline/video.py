@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from sdcl_neuro.events.tracklets import (
     TrackFile,
     Tracklet,
     Video,
-    cut_plan,
+    iterate_tracklets,
     open_video,
     plan_chunks,
     read_tracks,
@@ -163,13 +163,13 @@ class Footage:
         ]
         return (*self.file.left_out, *self.plan.left_out, *mended)
 
-    def cut(self, *, on_tracklet: Callable[[int], None] = lambda count: None) -> list[Tracklet]:
-        """Read the video once and cut all tracklets, in the plan's order.
+    def cut(self) -> Iterator[Tracklet]:
+        """Read the video once and yield tracklets as they are complete.
 
         Raises:
             InputError: events of another view or clock, or a video that ends too early.
         """
-        return cut_plan(
+        return iterate_tracklets(
             self.video,
             self.plan,
             self.events,
@@ -177,7 +177,6 @@ class Footage:
             size=self.clip.size,
             sensor=self._simulated_sensor() if self.simulated else None,
             alignment=self.source.alignment,
-            on_tracklet=on_tracklet,
         )
 
     def _simulated_sensor(self) -> Pair:

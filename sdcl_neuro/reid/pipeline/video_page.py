@@ -8,7 +8,6 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.profiling.interval import figure
 from sdcl_neuro.profiling.report import (
     Match,
@@ -32,7 +31,6 @@ from sdcl_neuro.profiling.report.svg import WIDTH, chart, drawing, line, number,
 from sdcl_neuro.profiling.text import Sources
 
 from .comparison import Comparison
-from .entry_pictures import thumbnail
 from .recognition import UNKNOWN, Recognition
 from .sections import (
     gallery_section,
@@ -158,10 +156,10 @@ def _rows(comparison: Comparison) -> Markup:
         faces[comparison.session.tracklets[n].person] = comparison.session.tracklets[n]
     rows = [
         RankedRow(
-            _face(faces[track]),
+            faces[track].picture,
             f"track {track}",
             [
-                Match(_face(faces[other]), f"track {other}", None, cosine)
+                Match(faces[other].picture, f"track {other}", None, cosine)
                 for other, cosine in others[:MATCHES_SHOWN]
             ],
             note=UNKNOWN if comparison.is_unknown(others[0][1]) else "",
@@ -169,10 +167,6 @@ def _rows(comparison: Comparison) -> Markup:
         for track, others in list(comparison.nearest_tracks())[:TRACKS_SHOWN]
     ]
     return ranked_lists(rows)
-
-
-def _face(tracklet: Tracklet) -> NDArray[np.uint8]:
-    return thumbnail(tracklet.frames[len(tracklet.frames) // 2])
 
 
 def similarity_map(tracks: list[int], cosine: NDArray[np.float64]) -> Markup:

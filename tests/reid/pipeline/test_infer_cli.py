@@ -146,7 +146,8 @@ def test_embeddings_are_the_networks_own(result: Path, material, checkpoint: Pat
     assert np.allclose(np.linalg.norm(found["embeddings"], axis=1), 1, atol=1e-6)
     loaded = load_sdcl(checkpoint)
     footage = open_footage(Source(material.video, material.tracks), loaded.clip)
-    tracklets = footage.cut()
+    cut = {tracklet.name: tracklet for tracklet in footage.cut()}
+    tracklets = [cut[window.name] for window in footage.plan.windows]
     assert found["person"].tolist() == [tracklet.person for tracklet in tracklets]
     assert found["first_frame"].tolist() == [int(t.indices[0]) + 1 for t in tracklets]
     assert found["last_frame"].tolist() == [int(t.indices[-1]) + 1 for t in tracklets]
