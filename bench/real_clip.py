@@ -31,7 +31,7 @@ from sdcl_neuro.hybrid.frame_branch.onnx_weights import convert_onnx
 from sdcl_neuro.hybrid.sdcl_checkpoint import save_sdcl
 from sdcl_neuro.reid.configuration import build_model, clip_format, load_configuration
 from sdcl_neuro.reid.datasets import hold_segments
-from sdcl_neuro.reid.datasets.held import Held
+from sdcl_neuro.reid.datasets.in_memory import TrackletsInMemory
 from sdcl_neuro.reid.evaluation import evaluate, open_trained
 from sdcl_neuro.reid.metrics import Ranking, bootstrap_interval, distance_blocks, rank_blocks
 from sdcl_neuro.reid.training import train
@@ -78,14 +78,14 @@ GRID = (16, 8)
 CHANCE_DRAWS = 2000
 
 
-def held() -> Held:
+def held() -> TrackletsInMemory:
     """All tracklets; those of persons who stand are for training."""
     tracklets = cut_clip()
     standing = tuple(k for k, one in enumerate(tracklets) if one.segment == "standing")
     return replace(hold_segments(tracklets), train=standing)
 
 
-def ranked(data: Held, features: NDArray[Any]) -> Ranking:
+def ranked(data: TrackletsInMemory, features: NDArray[Any]) -> Ranking:
     """By cosine; arriving and leaving count as two cameras."""
     who = np.array([tracklet.person for tracklet in data.entries])
     query, gallery = np.array(data.query), np.array(data.gallery)
@@ -125,7 +125,7 @@ def osnet(tracklets: Sequence[Tracklet], weights: Path) -> NDArray[np.float32]:
 
 
 def trained(
-    data: Held, weights: Path | None, inputs: str, seed: int, out: Path
+    data: TrackletsInMemory, weights: Path | None, inputs: str, seed: int, out: Path
 ) -> dict[str, list[list[float]]]:
     """SDCL trained on standing persons, frame branch at rest where it is pretrained."""
     weights = None if inputs == "e" else weights  # it has no frame branch
@@ -159,7 +159,7 @@ def figures(ranking: Ranking) -> list[list[float]]:
     return [ranking.precisions.tolist(), first]
 
 
-def chance(data: Held) -> list[list[float]]:
+def chance(data: TrackletsInMemory) -> list[list[float]]:
     rng = np.random.default_rng(0)
     who = np.array([tracklet.person for tracklet in data.entries])
     shape = (len(data.query), len(data.gallery))
@@ -168,7 +168,9 @@ def chance(data: Held) -> list[list[float]]:
     return np.mean(draws, axis=0).tolist()
 
 
-def rows(data: Held, weights: Path | None, seeds: Sequence[int], out: Path) -> dict[str, Any]:
+def rows(
+    data: TrackletsInMemory, weights: Path | None, seeds: Sequence[int], out: Path
+) -> dict[str, Any]:
     """Figures of each query by row, `[2, Q]`; the mean over seeds of those that are trained."""
     found: dict[str, Any] = {
         "chance": chance(data),

@@ -20,7 +20,7 @@ from .model import ModelLike, as_model
 if TYPE_CHECKING:
     from sdcl_neuro.profiling import Profile
     from sdcl_neuro.profiling.api import Hardware
-    from sdcl_neuro.profiling.simulated import Simulated
+    from sdcl_neuro.profiling.simulated import SimulatedRun
 
 
 SIMULATORS = {"sanafe": "backends.sanafe.simulated:simulated"}
@@ -109,12 +109,12 @@ def _check_kinds(spikes: object, record: object) -> None:
         raise InputError(f"expected a Record, got {kind_of(record)}", where="record", hint=hint)
 
 
-def _simulator(name: str) -> Callable[..., Simulated]:
+def _simulator(name: str) -> Callable[..., SimulatedRun]:
     """Return the function that runs a simulator."""
     if name not in SIMULATORS:
         raise InputError(
             f"unknown simulator {name!r}", where="simulate", hint=f"use {', '.join(SIMULATORS)}"
         )
     module, function = SIMULATORS[name].split(":")
-    found: Callable[..., Simulated] = getattr(import_module(f".{module}", __package__), function)
+    found: Callable[..., SimulatedRun] = getattr(import_module(f".{module}", __package__), function)
     return found

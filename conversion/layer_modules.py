@@ -50,7 +50,7 @@ def integer_layer(layer: IntLayer, *, largest: int = 1) -> nn.Module:
     return _IntegerLayer(layer, largest=largest)
 
 
-class _Synapse(nn.Module):
+class _SynapseModule(nn.Module):
     """Convolution or dense matrix over ``[T, B, *in_shape]``."""
 
     weight: Tensor
@@ -89,7 +89,7 @@ class FloatLayerModule(nn.Module):
         # A bias goes straight to the membrane. Behind a current's decay, a constant input of
         # (1 - alpha) b on top of an initial current of b is the same.
         offset = layer.bias if alpha > 0 else None
-        self.synapse = _Synapse(layer, None if alpha > 0 else layer.bias, torch.float32)
+        self.synapse = _SynapseModule(layer, None if alpha > 0 else layer.bias, torch.float32)
         self.neuron = _float_neuron(layer, departure)
         self.alpha = alpha
         self.filters_bias = departure is not None and departure.filters_bias
@@ -160,7 +160,7 @@ class _IntegerLayer(nn.Module):
         )
         self.dtype = torch.float32 if small else torch.float64
         self.wraps = layer.kind == "conv" and reach >= 1 << (CONVOLUTION_BITS - 1)
-        self.synapse = _Synapse(layer, None, self.dtype)
+        self.synapse = _SynapseModule(layer, None, self.dtype)
         self.neuron = _integer_neuron(layer)
         bias = None if layer.bias is None else _column(layer.bias, layer).to(self.dtype)
         self.register_buffer("bias", bias)

@@ -11,7 +11,7 @@ from sdcl_neuro.errors import InputError, NetworkRefused, Refusal, hint_json, sp
 from sdcl_neuro.files import write_json
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit, fit
-from sdcl_neuro.hardware.placement.text import verdict
+from sdcl_neuro.hardware.placement.fit_text import verdict
 from sdcl_neuro.network.identity import path_sha256, versions
 from sdcl_neuro.network.notes import NOT_CHECKED, Note, notes_of
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntNetwork, Shape

@@ -12,6 +12,7 @@ import os
 import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -175,7 +176,7 @@ def _row(module: str) -> Library | None:
 
 
 def attach(
-    package: str, members: Mapping[str, str]
+    package: str, members: Mapping[str, str], *, renamed: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return a package's ``__getattr__`` and ``__dir__``.
 
@@ -187,9 +188,15 @@ def attach(
         members: public name to the module that holds it, relative to the package, with ``:name``
             where it has another name there. A module that is public itself stands for itself:
             ``{"conversion": "conversion"}``.
+        renamed: old public name to today's, kept for one release with a warning.
     """
 
     def found(name: str) -> Any:
+        if renamed is not None and name in renamed:
+            today = renamed[name]
+            what = f"{package}.{name} is now {today}; the old name goes with the next release"
+            warnings.warn(what, DeprecationWarning, stacklevel=2)
+            return getattr(sys.modules[package], today)
         if name not in members:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module_name, _, attribute = members[name].partition(":")

@@ -189,7 +189,7 @@ class Certificate:
         return table_html(f"Parity certificate: {verdict}", head, rows)
 
     def __str__(self) -> str:
-        from .text import render
+        from .certificate_text import render
 
         return render(self)
 

@@ -32,7 +32,7 @@ NAME = "recorded"
 
 
 @dataclass(frozen=True)
-class Recording:
+class RecordedSpikes:
     """Spikes recorded elsewhere.
 
     Attributes:
@@ -83,7 +83,7 @@ class Placed:
         return replace(pair, layers=tuple(layers))
 
 
-def read_recording(source: Source, shift: int | Sequence[int] | None = None) -> Recording:
+def read_recording(source: Source, shift: int | Sequence[int] | None = None) -> RecordedSpikes:
     """Read spikes recorded elsewhere.
 
     Args:
@@ -118,14 +118,16 @@ def read_recording(source: Source, shift: int | Sequence[int] | None = None) -> 
         if len(stated) not in (1, len(layers)):
             what = f"{len(stated)} shifts for {len(layers)} recorded layers"
             raise InputError(what, where=where, hint="give one, or one for each recorded layer")
-    return Recording(where, name, digest, layers, given, stated)
+    return RecordedSpikes(where, name, digest, layers, given, stated)
 
 
 def _has_layers(source: object) -> bool:
     return isinstance(source, Record | Mapping)
 
 
-def place(recording: Recording, net: IntNetwork, ours: Record, layers: Sequence[int]) -> Placed:
+def place(
+    recording: RecordedSpikes, net: IntNetwork, ours: Record, layers: Sequence[int]
+) -> Placed:
     """Align a recording with our own run.
 
     Args:
@@ -165,7 +167,7 @@ def place(recording: Recording, net: IntNetwork, ours: Record, layers: Sequence[
     return Placed(record, aligned, tuple(not_checked), tuple(assumed))
 
 
-def _stated(recording: Recording) -> tuple[int | None, ...]:
+def _stated(recording: RecordedSpikes) -> tuple[int | None, ...]:
     """The stated shift of each recorded layer."""
     count = len(recording.layers)
     if recording.stated is None:
@@ -174,7 +176,7 @@ def _stated(recording: Recording) -> tuple[int | None, ...]:
 
 
 def _fit(
-    recording: Recording, net: IntNetwork, ours: Record, index: int, assumed: list[Note]
+    recording: RecordedSpikes, net: IntNetwork, ours: Record, index: int, assumed: list[Note]
 ) -> Spikes:
     """A recorded layer in the shape that the network's has."""
     where = f"{recording.where}: layer_{index}"

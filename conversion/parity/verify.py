@@ -35,7 +35,7 @@ from .certificate import Certificate, PairKind
 from .compare import PairRuns, compare
 from .first_link import first_links
 from .recorded import NAME as RECORDED
-from .recorded import Recording, Source, place, read_recording
+from .recorded import RecordedSpikes, Source, place, read_recording
 from .unchecked import assumed_before, not_checked_after, not_checked_before
 
 __all__ = ["BASE", "Certificate", "RandomInput", "verify"]
@@ -133,7 +133,7 @@ def verify(
     return certificate
 
 
-def _recording(recorded: Source | None, shift: int | Sequence[int] | None) -> Recording | None:
+def _recording(recorded: Source | None, shift: int | Sequence[int] | None) -> RecordedSpikes | None:
     if recorded is not None:
         return read_recording(recorded, shift)
     if shift is not None:
@@ -143,7 +143,7 @@ def _recording(recorded: Source | None, shift: int | Sequence[int] | None) -> Re
 
 
 def _inputs(
-    model: ModelLike, spikes: SpikesLike | RandomInput | None, recording: Recording | None
+    model: ModelLike, spikes: SpikesLike | RandomInput | None, recording: RecordedSpikes | None
 ) -> tuple[Model, Spikes, str]:
     """The model, its input and where that came from."""
     given: SpikesLike | RandomInput | None = spikes
@@ -171,7 +171,7 @@ def _compared(
     started: Certificate,
     runs: PairRuns,
     pairs: list[Pair],
-    recording: Recording | None,
+    recording: RecordedSpikes | None,
     *,
     dt: float | None,
     writer: str | None,

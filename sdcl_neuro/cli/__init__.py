@@ -27,7 +27,7 @@ from sdcl_neuro.files.reading import reason_of
 from sdcl_neuro.notices import listening
 from sdcl_neuro.processors import telling, wait_asleep
 
-from .shown import harmless, harmless_output, shortened
+from .printable import harmless, harmless_output, shortened
 
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
 VERBS: dict[str, tuple[str, str]] = {

@@ -13,7 +13,7 @@ from sdcl_neuro.files import write_json
 
 if TYPE_CHECKING:
     from sdcl_neuro.jobs import Job, JobResult
-    from sdcl_neuro.reid.pipeline.clips import Clip
+    from sdcl_neuro.reid.pipeline.clips import ComparedVideo
 
 EXTRA = LABORATORY
 STATE = ".jobs.json"
@@ -73,7 +73,7 @@ def execute(args: argparse.Namespace) -> int:
     return 1 if summary.failed else 0
 
 
-def jobs_of(args: argparse.Namespace, clips: list[Clip]) -> list[Job]:
+def jobs_of(args: argparse.Namespace, clips: list[ComparedVideo]) -> list[Job]:
     """Make each clip's `infer`.
 
     Raises:

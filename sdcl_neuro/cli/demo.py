@@ -52,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the demonstration; print the summary and where the report is."""
+    from sdcl_neuro.demo.demonstration import tell
     from sdcl_neuro.demo.report import write_report
     from sdcl_neuro.demo.settings import STEPS, DemoSettings
-    from sdcl_neuro.demo.story import tell
     from sdcl_neuro.demo.summary import next_commands, summary_text, write_summary
 
     if args.out.exists() and not args.out.is_dir():

@@ -20,7 +20,7 @@ from .progress import progress_bars
 from .renamed import add_renamed
 
 if TYPE_CHECKING:
-    from sdcl_neuro.reid.evaluation import Condition, Judging
+    from sdcl_neuro.reid.evaluation import Condition, EvaluationSettings
     from sdcl_neuro.reid.evaluation.data import Chosen
 
 
@@ -160,14 +160,14 @@ def _batch(given: int | None, chosen: Chosen) -> int:
     return chosen.configuration.evaluation.batch if given is None else given
 
 
-def _judging(args: argparse.Namespace, chosen: Chosen) -> Judging:
+def _judging(args: argparse.Namespace, chosen: Chosen) -> EvaluationSettings:
     """Return the settings of the command line, else those of the configuration."""
-    from sdcl_neuro.reid.evaluation import Judging
+    from sdcl_neuro.reid.evaluation import EvaluationSettings
     from sdcl_neuro.reid.metrics import ReRanking
 
     table = chosen.configuration.evaluation
     wanted = args.rerank or table.rerank
-    return Judging(
+    return EvaluationSettings(
         args.distance or table.distance,
         table.ranks,
         ReRanking(table.k1, table.k2, table.lambda_value) if wanted else None,

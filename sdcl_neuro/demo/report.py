@@ -8,10 +8,11 @@ import numpy as np
 
 from sdcl_neuro.conversion.parity.certificate import Certificate, PairParity
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.profiling.profile_text import Sources
 from sdcl_neuro.profiling.report import (
     CertificateRow,
+    Headline,
     Section,
-    Tile,
     activity_section,
     certificate_table,
     constants_section,
@@ -31,16 +32,15 @@ from sdcl_neuro.profiling.report import (
 )
 from sdcl_neuro.profiling.report.glossary import REID, WORDS
 from sdcl_neuro.profiling.report.tables import Cell
-from sdcl_neuro.profiling.text import Sources
 from sdcl_neuro.reid.pipeline.glimpse import Glimpse
 from sdcl_neuro.reid.pipeline.sections import ledger_section, pictures_section, ranked_section
 
+from .demonstration import DemoResult
 from .parity import KEPT
-from .story import Story
 from .summary import DEMONSTRATION, headline
 
 
-def write_report(story: Story) -> Path:
+def write_report(story: DemoResult) -> Path:
     """Write ``report.html`` into the demonstration's folder; returns its path."""
     path = story.settings.out / "report.html"
     text = report_page(story)
@@ -49,7 +49,7 @@ def write_report(story: Story) -> Path:
     return path
 
 
-def report_page(story: Story) -> str:
+def report_page(story: DemoResult) -> str:
     """The whole page as HTML text."""
     sources = Sources()
     profile = story.session.profile
@@ -87,7 +87,7 @@ def report_page(story: Story) -> str:
         sections,
         eyebrow="sdcl-neuro demo",
         lead=DEMONSTRATION,
-        tiles=[Tile(*entry) for entry in headline(story)],
+        tiles=[Headline(*entry) for entry in headline(story)],
         footer=[
             "Video: see ATTRIBUTION.md beside the packaged clip (Creative Commons Attribution "
             "4.0); cut and re-encoded.",
@@ -96,13 +96,13 @@ def report_page(story: Story) -> str:
     )
 
 
-def _one_of_each_person(story: Story) -> list[Glimpse]:
+def _one_of_each_person(story: DemoResult) -> list[Glimpse]:
     arriving = [story.session.tracklets[n] for n in story.queries]
     first = {tracklet.person: tracklet for tracklet in reversed(arriving)}
     return [first[person] for person in sorted(first)]
 
 
-def _training_section(story: Story) -> Section:
+def _training_section(story: DemoResult) -> Section:
     rows: list[list[Cell]] = []
     for mode, name in (("float", "float"), ("int", "chip integers")):
         steps = [step for step in story.log if step["mode"] == mode]
@@ -137,7 +137,7 @@ def _training_section(story: Story) -> Section:
     return Section("Training", body, lead)
 
 
-def _conversion_section(story: Story) -> Section:
+def _conversion_section(story: DemoResult) -> Section:
     net = story.network.need_integer()
     rows: list[list[Cell]] = [
         [
@@ -158,7 +158,7 @@ def _conversion_section(story: Story) -> Section:
     return Section("Conversion", body, "What goes to the chip, in the chip's own numbers.")
 
 
-def _parity_section(story: Story) -> Section:
+def _parity_section(story: DemoResult) -> Section:
     blocks = []
     for name, certificate in story.certificates.items():
         exact = [pair for pair in certificate.pairs if pair.kind == "exact"]
@@ -222,7 +222,7 @@ def _rows(pair: PairParity) -> list[CertificateRow]:
     return rows
 
 
-def _raster_section(story: Story) -> Section:
+def _raster_section(story: DemoResult) -> Section:
     from sdcl_neuro.engine import run_network
 
     net = story.network.need_integer()
@@ -238,7 +238,7 @@ def _raster_section(story: Story) -> Section:
     return Section("Spikes", join(*blocks), lead)
 
 
-def _versions(story: Story) -> dict[str, str]:
+def _versions(story: DemoResult) -> dict[str, str]:
     found: dict[str, str] = {}
     for certificate in story.certificates.values():
         found |= _installed(certificate)

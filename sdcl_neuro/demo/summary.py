@@ -14,8 +14,8 @@ from sdcl_neuro.profiling import Profile
 from sdcl_neuro.profiling.interval import figure
 
 from . import clip_path, tracks_path
+from .demonstration import DemoResult
 from .parity import KEPT
-from .story import Story
 
 SCHEMA = {"name": "sdcl_neuro.demo", "version": 2}
 DEMONSTRATION = (
@@ -24,7 +24,7 @@ DEMONSTRATION = (
 )
 
 
-def headline(story: Story) -> list[tuple[str, str, str, str]]:
+def headline(story: DemoResult) -> list[tuple[str, str, str, str]]:
     """Label, value, unit and tag of the figures that matter most."""
     profile = story.session.profile
     exact = [
@@ -67,7 +67,7 @@ def _nonzero(profile: Profile) -> list[tuple[str, str, str, str]]:
     return [("  of them at weights that are not zero", shown, "", "emulated")]
 
 
-def summary_text(story: Story) -> str:
+def summary_text(story: DemoResult) -> str:
     """What the demonstration found, for a terminal."""
     lines = [DEMONSTRATION, ""]
     for name, certificate in story.certificates.items():
@@ -88,7 +88,7 @@ def summary_text(story: Story) -> str:
     return "\n".join(lines)
 
 
-def next_commands(story: Story) -> str:
+def next_commands(story: DemoResult) -> str:
     """What to try next, with the path of the command and of the files that were written."""
     command = program("sdcl-neuro")
     model, spikes = (quote(str(story.files[name])) for name in ("Lava-DL netx", "spikes"))
@@ -106,12 +106,12 @@ def next_commands(story: Story) -> str:
     )
 
 
-def write_summary(story: Story, path: Path) -> None:
+def write_summary(story: DemoResult, path: Path) -> None:
     """Every figure of the demonstration as JSON."""
     write_json(path, summary(story))
 
 
-def summary(story: Story) -> dict[str, Any]:
+def summary(story: DemoResult) -> dict[str, Any]:
     """Plain JSON values."""
     return {
         "schema": SCHEMA,
@@ -132,6 +132,6 @@ def summary(story: Story) -> dict[str, Any]:
     }
 
 
-def _wall_s(story: Story) -> float:
+def _wall_s(story: DemoResult) -> float:
     spans = story.session.result.ledger.spans
     return max(span.end_s for span in spans) - min(span.start_s for span in spans)

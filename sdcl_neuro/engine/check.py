@@ -16,7 +16,7 @@ from sdcl_neuro.network.fixed_point import DECAY_UNITY, DELAY_MAX, STATE_SHIFT, 
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
 from sdcl_neuro.network.spike_file import Spikes
 
-from .known import Known, known
+from .known_networks import Known, known
 
 MAX_NEURONS = 1 << 27
 """Neurons of one layer beyond which a description is taken for damaged."""

@@ -21,7 +21,7 @@ from sdcl_neuro.network.spike_stream import SpikeReader, SpikeWriter, read_piece
 from sdcl_neuro.processors import processors
 
 from .check import check_input, check_layers, check_memory, check_network
-from .known import Known
+from .known_networks import Known
 from .run import record_of
 from .totals import TOTALS, Outcome
 
@@ -29,7 +29,7 @@ PIECE_BYTES = 16 << 20
 """Spikes in and out that are in memory at once; states come on top."""
 
 
-class Stream(Protocol):
+class RunInPieces(Protocol):
     """A run in pieces: `event.EventStream` or `reference.ReferenceStream`."""
 
     elapsed_s: float
@@ -92,7 +92,7 @@ def run_file(
 
 def _run_block(
     net: IntNetwork,
-    stream: Stream,
+    stream: RunInPieces,
     reader: SpikeReader,
     writer: SpikeWriter,
     samples: slice,
@@ -122,7 +122,7 @@ def _pieces(
 
 def _stream(
     net: IntNetwork, entry: Known, samples: int, *, keep: Sequence[int], device: str
-) -> Stream:
+) -> RunInPieces:
     if device == "cpu":
         from .event.machine import machine_of
         from .event.stream import EventStream

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,16 @@ STAMPS: tuple[str, ...] = get_args(Stamp)
 
 # Kinds that may hold frames: the module of this package's `formats` that opens them.
 FRAME_MODULES = {"aedat4": "aedat4_frames", "rosbag": "rosbag_frames"}
+
+
+class VideoFrames(Protocol):
+    """A video that can be read more than once; yields ``(index, time_us, frame)``."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+
+    def __iter__(self) -> Iterator[tuple[int, int, NDArray[np.uint8]]]: ...
 
 
 @dataclass(frozen=True)

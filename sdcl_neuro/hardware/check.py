@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from .words import CHIP, ENERGY, FAMILIES, FORMS, GROUP, KINDS, LIMITS, POWER, TOP, VARIANT
+from .vocabulary import CHIP, ENERGY, FAMILIES, FORMS, GROUP, KINDS, LIMITS, POWER, TOP, VARIANT
 
 
-class Faults(list[str]):
+class ProfileFaults(list[str]):
     """Collects what is wrong with a profile, each with its place."""
 
     def add(self, place: str, what: str) -> None:
@@ -26,9 +26,9 @@ class Faults(list[str]):
                 self.add(f"{place}.{key}" if place else key, f"unknown key{hint}")
 
 
-def check(raw: Mapping[str, Any]) -> Faults:
+def check(raw: Mapping[str, Any]) -> ProfileFaults:
     """Every fault in a profile's raw table; an empty list if there is none."""
-    faults = Faults()
+    faults = ProfileFaults()
     faults.unknown_keys("", raw, TOP)
     if raw.get("schema") != 1:
         faults.add("schema", f"must be 1, is {raw.get('schema')!r}")
@@ -49,7 +49,7 @@ def check(raw: Mapping[str, Any]) -> Faults:
     return faults
 
 
-def _check_sources(sources: Any, faults: Faults) -> set[str]:
+def _check_sources(sources: Any, faults: ProfileFaults) -> set[str]:
     if not isinstance(sources, dict):
         faults.add("sources", "must be a table")
         return set()
@@ -59,7 +59,7 @@ def _check_sources(sources: Any, faults: Faults) -> set[str]:
     return set(sources)
 
 
-def _check_variants(variants: Any, sources: set[str], faults: Faults) -> None:
+def _check_variants(variants: Any, sources: set[str], faults: ProfileFaults) -> None:
     if not isinstance(variants, dict) or not variants:
         faults.add("variants", "must be a table with at least one set of constants")
         return
@@ -75,7 +75,7 @@ def _check_variants(variants: Any, sources: set[str], faults: Faults) -> None:
             _check_table(f"{place}.{section}", variant.get(section, {}), words, sources, faults)
 
 
-def _check_groups(groups: Any, sources: set[str], faults: Faults) -> None:
+def _check_groups(groups: Any, sources: set[str], faults: ProfileFaults) -> None:
     if not isinstance(groups, list):
         faults.add("core_groups", "must be a list of tables")
         return
@@ -89,7 +89,11 @@ def _check_groups(groups: Any, sources: set[str], faults: Faults) -> None:
 
 
 def _check_table(
-    place: str, table: Any, words: Mapping[str, tuple[str, str]], sources: set[str], faults: Faults
+    place: str,
+    table: Any,
+    words: Mapping[str, tuple[str, str]],
+    sources: set[str],
+    faults: ProfileFaults,
 ) -> None:
     if not isinstance(table, dict):
         faults.add(place, "must be a table")
@@ -100,7 +104,9 @@ def _check_table(
             check_quantity(f"{place}.{key}", quantity, words[key][0], sources, faults)
 
 
-def check_quantity(place: str, raw: Any, unit: str, sources: set[str], faults: Faults) -> None:
+def check_quantity(
+    place: str, raw: Any, unit: str, sources: set[str], faults: ProfileFaults
+) -> None:
     """Note what is wrong with one quantity: its form, unit, kind and source."""
     if not isinstance(raw, dict):
         faults.add(place, "must be a table with value, unit, kind and source")
@@ -124,7 +130,7 @@ def check_quantity(place: str, raw: Any, unit: str, sources: set[str], faults: F
         faults.add(place, f"source {raw.get('source')!r} is not in [sources]")
 
 
-def _check_numbers(place: str, raw: Mapping[str, Any], faults: Faults) -> None:
+def _check_numbers(place: str, raw: Mapping[str, Any], faults: ProfileFaults) -> None:
     numbers: list[Any] = [raw[form] for form in ("value", "low", "high") if form in raw]
     if "values" in raw:
         if not isinstance(raw["values"], list) or not raw["values"]:

@@ -14,7 +14,7 @@ from sdcl_neuro.files.reading import read_text, reason_of
 
 from .check import check
 from .types import CoreGroup, HardwareProfile, Quantity, Variant
-from .words import FORMS
+from .vocabulary import FORMS
 
 _LARGEST_FILE = 1 << 20
 _LONGEST_CHAIN = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .words import CHIP, ENERGY, GROUP, KINDS, LIMITS, POWER, TIME
+from .vocabulary import CHIP, ENERGY, GROUP, KINDS, LIMITS, POWER, TIME
 
 UNKNOWN = "not filled in yet"
 # What a cost or a fit asks for first: in the template as unknown, the rest as comments.

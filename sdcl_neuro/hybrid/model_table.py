@@ -27,7 +27,7 @@ SCHEMA = {"name": "sdcl_neuro.model_table", "version": 1}
 
 
 @dataclass(frozen=True)
-class Part:
+class ModelPart:
     """One part of a model: its parameters, and the dense MACs of one tracklet."""
 
     name: str
@@ -60,7 +60,7 @@ class ModelTable:
         synops: where spikes were given.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[ModelPart, ...]
     frames: int
     bins: int
     size: Pair
@@ -76,13 +76,13 @@ class ModelTable:
         """MACs of one tracklet, the event branch as a dense machine would compute it."""
         return sum(part.macs for part in self.parts)
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> ModelPart:
         """A part by name; one without parameters and MACs if the model has none."""
-        return next((part for part in self.parts if part.name == name), Part(name, 0, 0))
+        return next((part for part in self.parts if part.name == name), ModelPart(name, 0, 0))
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Name, parameters, MACs of a tracklet, MACs of a frame, as texts; the last one is all."""
-        whole = Part("all", self.parameters, self.macs)
+        whole = ModelPart("all", self.parameters, self.macs)
         return [
             (part.name, f"{part.parameters:,}", _short(part.macs), _short(part.macs / self.frames))
             for part in (*self.parts, whole)
@@ -152,7 +152,7 @@ def describe_model(
     for name, parameter in model.named_parameters():
         parameters[part_of(name)] += parameter.numel()
     macs = part_macs(model, frames, bins, size)
-    parts = (Part(name, parameters[name], macs.get(name, 0)) for name in parameters)
+    parts = (ModelPart(name, parameters[name], macs.get(name, 0)) for name in parameters)
     branch = model.event_branch
     return ModelTable(
         tuple(part for part in parts if part.parameters or part.macs),

@@ -39,7 +39,7 @@ _EARLY = 1e-6
 
 
 @dataclass(frozen=True)
-class Node:
+class NodeSpikes:
     """The spikes of one node.
 
     Attributes:
@@ -55,7 +55,7 @@ class Node:
     layer: int | None
 
 
-def read_nodes(path: Path | str, *, step_s: float | None = None) -> list[Node]:
+def read_nodes(path: Path | str, *, step_s: float | None = None) -> list[NodeSpikes]:
     """Read every node that has spikes.
 
     Args:
@@ -73,7 +73,7 @@ def read_nodes(path: Path | str, *, step_s: float | None = None) -> list[Node]:
         if _kind(file) != "NIRGraphData":
             hint = "give a file that nir.write_data wrote"
             raise guard.error("holds no NIRGraphData", hint)
-        return list(_Reader(guard, path, step_s).graph(file, ""))
+        return list(_NodeReader(guard, path, step_s).graph(file, ""))
 
 
 def read_input(
@@ -174,13 +174,13 @@ def write_nodes(
 _PACKED = {"compression": "gzip", "compression_opts": 1}
 
 
-class _Reader:
+class _NodeReader:
     """Reads the nodes of one file, counting them."""
 
     def __init__(self, guard: Guard, path: Path, step_s: float | None) -> None:
         self._guard, self._path, self._step_s, self._count = guard, path, step_s, 0
 
-    def graph(self, group: h5py.Group, prefix: str) -> Iterator[Node]:
+    def graph(self, group: h5py.Group, prefix: str) -> Iterator[NodeSpikes]:
         nodes = self._guard.group(group, "nodes")
         for name in [] if nodes is None else list(nodes):
             self._count += 1
@@ -192,7 +192,7 @@ class _Reader:
             elif node is not None:
                 yield from self._node(node, label)
 
-    def _node(self, node: h5py.Group, label: str) -> Iterator[Node]:
+    def _node(self, node: h5py.Group, label: str) -> Iterator[NodeSpikes]:
         """The observable ``spikes``, or the only one."""
         observables = self._guard.group(node, "observables")
         names = [] if observables is None else list(observables)
@@ -217,7 +217,7 @@ class _Reader:
         shape = [int(n) for n in np.atleast_1d(node.attrs.get(SHAPE_KEY, []))]
         if shape:
             spikes = shaped(spikes, shape, where=where)
-        yield Node(label, spikes, step_s, None if layer is None else int(layer))
+        yield NodeSpikes(label, spikes, step_s, None if layer is None else int(layer))
 
     def _grid(self, group: h5py.Group, where: str) -> tuple[Spikes, float]:
         from .spike_file import check_spikes

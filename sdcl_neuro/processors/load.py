@@ -19,7 +19,7 @@ LEAST_S = 0.05
 
 
 @dataclass(frozen=True)
-class Sample:
+class LoadSample:
     """Processor time up to one moment, in seconds.
 
     Attributes:
@@ -33,7 +33,7 @@ class Sample:
     at_s: float
 
 
-def sample(stat: Path = STAT) -> Sample | None:
+def sample(stat: Path = STAT) -> LoadSample | None:
     """Read the processor time so far; None where the system does not tell it."""
     try:
         lines = stat.read_text(encoding="ascii").splitlines()
@@ -49,10 +49,10 @@ def sample(stat: Path = STAT) -> Sample | None:
             busy += sum(ticks) - sum(ticks[place] for place in _IDLE if place < len(ticks))
     spent = os.times()
     own = spent.user + spent.system + spent.children_user + spent.children_system
-    return Sample(busy * tick_s, own, time.monotonic())
+    return LoadSample(busy * tick_s, own, time.monotonic())
 
 
-def used_by_others(begun: Sample | None, now: Sample | None) -> float | None:
+def used_by_others(begun: LoadSample | None, now: LoadSample | None) -> float | None:
     """Processors' worth of time that other processes used between two samples.
 
     Returns:

@@ -22,8 +22,8 @@ from .energy import energy
 from .latency import EVEN, Latency, latency, times_of
 from .neurobench import neurobench
 from .rate import check_rate, power
-from .result import Profile, Target, figures
-from .simulated import SideBySide, Simulated
+from .result import Profile, TargetCost, figures
+from .simulated import SideBySide, SimulatedRun
 from .step_costs import step_costs
 from .steps import LayerLoads, layer_loads
 from .workload import Workload, estimated, workload
@@ -51,7 +51,7 @@ def profile(
     host_us: float | None = None,
     rate_hz: float | None = None,
     device: str = "cpu",
-    simulated: Simulated | None = None,
+    simulated: SimulatedRun | None = None,
 ) -> Profile:
     """Count what a network does on spikes, and model what that costs.
 
@@ -213,7 +213,7 @@ def _assumed(net: IntNetwork, record: Record, seen: _Seen) -> tuple[Note, ...]:
 
 
 def _side_by_side(
-    simulated: Simulated, work: Workload, priced: Mapping[str, Target], seen: _Seen
+    simulated: SimulatedRun, work: Workload, priced: Mapping[str, TargetCost], seen: _Seen
 ) -> SideBySide:
     """A simulator's figures with the model's of every step."""
     target = priced.get(simulated.target)
@@ -237,16 +237,16 @@ def _side_by_side(
 
 def _price(
     net: IntNetwork, work: Workload, hw: HardwareProfile, seen: _Seen, options: _Options
-) -> Target:
+) -> TargetCost:
     if hw.family == "dense":
         time = Latency(reason="a dense reference has no time per operation here")
-        return _with_power(work, Target(hw, dense_energy(work, hw), time), options)
+        return _with_power(work, TargetCost(hw, dense_energy(work, hw), time), options)
     placed = fit(net, hw)
     loads = seen.loads(placed) if options.step_us is None and times_of(hw) else None
     time = latency(
         work, hw, step_us=options.step_us, host_us=options.host_us, fit=placed, loads=loads
     )
-    target = Target(
+    target = TargetCost(
         hw,
         energy(work, hw, time, fit=placed),
         time,
@@ -256,7 +256,7 @@ def _price(
     return _with_power(work, target, options)
 
 
-def _with_power(work: Workload, target: Target, options: _Options) -> Target:
+def _with_power(work: Workload, target: TargetCost, options: _Options) -> TargetCost:
     if options.rate_hz is None:
         return target
     found = power(

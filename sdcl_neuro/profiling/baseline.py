@@ -22,7 +22,7 @@ Value = float | bool | None
 
 
 @dataclass(frozen=True)
-class Change:
+class FigureChange:
     """One figure then and now; None is unknown.
 
     Attributes:
@@ -54,7 +54,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ProfileComparison:
     """Every figure that both profiles have.
 
     Attributes:
@@ -66,15 +66,15 @@ class Comparison:
 
     path: str
     tolerance: float
-    changes: tuple[Change, ...]
+    changes: tuple[FigureChange, ...]
     skipped: tuple[str, ...]
 
     @property
-    def moved(self) -> tuple[Change, ...]:
+    def moved(self) -> tuple[FigureChange, ...]:
         """Those beyond the tolerance."""
         return tuple(change for change in self.changes if change.beyond(self.tolerance))
 
-    def require(self) -> Comparison:
+    def require(self) -> ProfileComparison:
         """Itself, unless a figure moved beyond the tolerance.
 
         Raises:
@@ -135,7 +135,7 @@ def read_baseline(path: Path | str) -> dict[str, Any]:
 
 def compare(
     profile: Profile, baseline: Mapping[str, Any], *, path: str, tolerance: float = TOLERANCE
-) -> Comparison:
+) -> ProfileComparison:
     """Hold a profile against an earlier one's JSON.
 
     Args:
@@ -159,10 +159,10 @@ def compare(
         raise InputError("the baseline has no figure of this profile", where=path)
     skipped = [f"{name} (not in the baseline)" for name in now if name not in before]
     skipped += [f"{name} (not now)" for name in before if name not in now]
-    return Comparison(
+    return ProfileComparison(
         path,
         tolerance,
-        tuple(Change(name, before[name], now[name]) for name in both),
+        tuple(FigureChange(name, before[name], now[name]) for name in both),
         tuple(skipped),
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 from sdcl_neuro.hardware import HardwareProfile
 
 from .cost import Constant, citations, find, why_not
-from .energy import PJ_PER_UJ, SPIKE_PARTS, Energy, Part, uj_dict
+from .energy import PJ_PER_UJ, SPIKE_PARTS, Energy, EnergyPart, uj_dict
 from .interval import Interval, total
 from .workload import Workload
 
@@ -60,8 +60,8 @@ class DenseTwin:
     """
 
     macs: int
-    arithmetic: Part
-    memory: Part
+    arithmetic: EnergyPart
+    memory: EnergyPart
     sparsity: float
     crossings: Mapping[str, Mapping[str, Crossing]] = field(default_factory=dict)
 
@@ -211,8 +211,8 @@ def _need(reference: HardwareProfile, name: str) -> Constant:
     return constant
 
 
-def _part(pj: Interval, constant: Constant) -> Part:
-    return Part(pj.scaled(1 / PJ_PER_UJ), (constant,), citations([constant]))
+def _part(pj: Interval, constant: Constant) -> EnergyPart:
+    return EnergyPart(pj.scaled(1 / PJ_PER_UJ), (constant,), citations([constant]))
 
 
 def _percent(value: float) -> str:

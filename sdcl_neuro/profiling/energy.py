@@ -15,13 +15,13 @@ from sdcl_neuro.hardware import HardwareProfile, Variant
 from sdcl_neuro.hardware.placement import Fit
 
 from .cost import Constant, citations, find, messages, path, static_power, synop, why_not
-from .energy_result import Energy, Part, VariantEnergy, uj_dict
+from .energy_result import Energy, EnergyPart, VariantEnergy, uj_dict
 from .interval import ONE, ZERO, Interval, figure, hull, total
 from .latency import Latency
 from .placed import messages_between_chips, placed_hops, placed_messages
 from .workload import Workload
 
-__all__ = ["PJ_PER_UJ", "SPIKE_PARTS", "Energy", "Part", "VariantEnergy", "energy", "uj_dict"]
+__all__ = ["PJ_PER_UJ", "SPIKE_PARTS", "Energy", "EnergyPart", "VariantEnergy", "energy", "uj_dict"]
 
 PJ_PER_UJ = 1e6
 OPEN = Interval(0.0, math.inf)
@@ -92,7 +92,7 @@ _NO_HOST = "no energy of moving spikes to and from the host is published"
 
 
 def _reasons(
-    variants: Mapping[str, VariantEnergy], *, but: Mapping[str, Part] | None = None
+    variants: Mapping[str, VariantEnergy], *, but: Mapping[str, EnergyPart] | None = None
 ) -> dict[str, str]:
     """Part to every reason why it is missing; a part that some variant does price is left out."""
     found: dict[str, dict[str, None]] = {}
@@ -111,11 +111,11 @@ def _variant(
         count = sum(layer.chip_synops for layer in work.layers)
         whole = _with_error(_part(all_in.interval.scaled(count), all_in), variant)
         return VariantEnergy(variant.title, {"all_in": whole})
-    parts: dict[str, Part] = {}
+    parts: dict[str, EnergyPart] = {}
     missing: dict[str, str] = {}
     for name, model in _PARTS.items():
         part = model(variant, work, hw, fit)
-        if isinstance(part, Part):
+        if isinstance(part, EnergyPart):
             parts[name] = _with_error(part, variant)
         else:
             missing[name] = part
@@ -127,7 +127,7 @@ def _variant(
     return VariantEnergy(variant.title, parts, missing)
 
 
-def _synops(variant: Variant, work: Workload, *_: object) -> Part | str:
+def _synops(variant: Variant, work: Workload, *_: object) -> EnergyPart | str:
     priced = [(layer, synop(variant.energy, variant.name, layer)) for layer in work.layers]
     known = [(layer, constant) for layer, constant in priced if constant is not None]
     if len(known) < len(priced):
@@ -138,7 +138,7 @@ def _synops(variant: Variant, work: Workload, *_: object) -> Part | str:
     )
 
 
-def _updates(variant: Variant, work: Workload, *_: object) -> Part | str:
+def _updates(variant: Variant, work: Workload, *_: object) -> EnergyPart | str:
     """A spiking update is active; whether the others are is not counted, hence the interval."""
     updates = sum(layer.updates for layer in work.layers)
     spiking = sum(layer.spikes_out for layer in work.layers)
@@ -154,7 +154,9 @@ def _updates(variant: Variant, work: Workload, *_: object) -> Part | str:
     return _part(Interval(low.low, max(low.high, high.high)), inactive, active)
 
 
-def _traffic(variant: Variant, work: Workload, hw: HardwareProfile, fit: Fit | None) -> Part | str:
+def _traffic(
+    variant: Variant, work: Workload, hw: HardwareProfile, fit: Fit | None
+) -> EnergyPart | str:
     """Messages of a placement if there is one; the input enters the mesh at an unknown place."""
     way, used = path(variant.energy, variant.name, hw)
     if fit is None or fit.placement is None:
@@ -178,19 +180,19 @@ def _traffic(variant: Variant, work: Workload, hw: HardwareProfile, fit: Fit | N
     return _part(cost, *used) if used else why_not(variant.energy, "spike_in_tile", "axon_out")
 
 
-def _synchronisation(variant: Variant, work: Workload, *_: object) -> Part | str:
+def _synchronisation(variant: Variant, work: Workload, *_: object) -> EnergyPart | str:
     """A barrier for each step; one whose energy is unknown leaves the upper end open."""
     barrier = find(variant.energy, variant.name, "synchronisation")
     if barrier is None:
         reason = why_not(variant.energy, "synchronisation")
         declared = variant.energy.get("synchronisation")
         if declared is not None and declared.unknown:
-            return Part(OPEN, (), reason, reason=reason)
+            return EnergyPart(OPEN, (), reason, reason=reason)
         return reason
     return _part(barrier.interval.scaled(work.lasting), barrier)
 
 
-_PARTS: dict[str, Callable[[Variant, Workload, HardwareProfile, Fit | None], Part | str]] = {
+_PARTS: dict[str, Callable[[Variant, Workload, HardwareProfile, Fit | None], EnergyPart | str]] = {
     "synaptic_operations": _synops,
     "neuron_updates": _updates,
     "spike_traffic": _traffic,
@@ -211,14 +213,14 @@ def _between_chips(work: Workload, hw: HardwareProfile, fit: Fit | None) -> str:
 
 def _running(
     work: Workload, hw: HardwareProfile, us: Interval | None, fit: Fit | None
-) -> Part | None:
+) -> EnergyPart | None:
     """Power at work over the time of a sample, for chips that publish it in place of energies."""
     power = find(hw.power, "", "running")
     if power is None or us is None:
         return None
     chips = (None if fit is None else fit.chips) or 1
     source = f"{citations([power])}; over {us} us on {chips} chip(s)"
-    return Part((power.interval * us).scaled(chips * 1e-3), (power,), source)
+    return EnergyPart((power.interval * us).scaled(chips * 1e-3), (power,), source)
 
 
 def _static(
@@ -227,7 +229,7 @@ def _static(
     latency: Latency,
     us: Interval | None,
     fit: Fit | None,
-) -> tuple[Part | None, str]:
+) -> tuple[EnergyPart | None, str]:
     """Static power of the chips over the run, 1 mW for 1 us being 1 nJ."""
     found = static_power(work, hw, placed=None if fit is None else fit.chips)
     if isinstance(found, str):
@@ -237,10 +239,10 @@ def _static(
     power, chips = found
     uj = (power.interval * us).scaled(chips * 1e-3)
     source = f"{citations([power])}; over {work.lasting} steps on {chips} chip(s)"
-    return Part(uj, (power,), source), ""
+    return EnergyPart(uj, (power,), source), ""
 
 
-def _bound(work: Workload, hw: HardwareProfile) -> Part | None:
+def _bound(work: Workload, hw: HardwareProfile) -> EnergyPart | None:
     constant = find(hw.bounds, "", "synop_all_in")
     if constant is None:
         return None
@@ -249,21 +251,21 @@ def _bound(work: Workload, hw: HardwareProfile) -> Part | None:
     )
 
 
-def _part(pj: Interval, *constants: Constant) -> Part:
-    return Part(pj.scaled(1 / PJ_PER_UJ), constants, citations(constants))
+def _part(pj: Interval, *constants: Constant) -> EnergyPart:
+    return EnergyPart(pj.scaled(1 / PJ_PER_UJ), constants, citations(constants))
 
 
-def _with_error(part: Part, variant: Variant) -> Part:
+def _with_error(part: EnergyPart, variant: Variant) -> EnergyPart:
     """A part of a set of constants with the set's stated error."""
     factor = find(variant.energy, variant.name, "model_factor")
     if factor is None or factor.interval == ONE:
         return part
     used = (*part.constants, factor) if part.constants else ()
-    return Part(part.uj * factor.interval, used, part.source, reason=part.reason)
+    return EnergyPart(part.uj * factor.interval, used, part.source, reason=part.reason)
 
 
-def _joined(parts: list[Part]) -> Part:
+def _joined(parts: list[EnergyPart]) -> EnergyPart:
     constants = tuple(dict.fromkeys(constant for part in parts for constant in part.constants))
     open_ = next((part.reason for part in parts if part.reason), "")
     source = citations(constants) or parts[0].source
-    return Part(hull(part.uj for part in parts), constants, source, reason=open_)
+    return EnergyPart(hull(part.uj for part in parts), constants, source, reason=open_)

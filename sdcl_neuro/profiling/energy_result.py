@@ -14,7 +14,7 @@ _LOWER_BOUND = "the source gives a lower bound only"
 
 
 @dataclass(frozen=True)
-class Part:
+class EnergyPart:
     """One part of an energy in microjoules, its constants, and why an end is open (if it is)."""
 
     uj: Interval
@@ -37,7 +37,7 @@ class VariantEnergy:
     """What one set of constants says; `not_modelled` gives the reason for each missing part."""
 
     title: str
-    parts: Mapping[str, Part] = field(default_factory=dict)
+    parts: Mapping[str, EnergyPart] = field(default_factory=dict)
     not_modelled: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -67,10 +67,10 @@ class Energy:
         reason: why there is no energy at all; empty if there is one.
     """
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, EnergyPart]
     variants: Mapping[str, VariantEnergy]
     not_modelled: Mapping[str, str]
-    bound: Part | None = None
+    bound: EnergyPart | None = None
     reason: str = ""
     steps: int = 0
 
@@ -100,7 +100,7 @@ class Energy:
         return tuple(name for name, part in self.parts.items() if part.open)
 
     def _sum(self, *, static: bool, open_ends: bool) -> Interval:
-        def kept(parts: Mapping[str, Part]) -> Interval:
+        def kept(parts: Mapping[str, EnergyPart]) -> Interval:
             return total(part.uj for part in parts.values() if open_ends or not part.open)
 
         own = {name for variant in self.variants.values() for name in variant.parts}

@@ -13,7 +13,7 @@ from .rate import Power
 from .result import COUNTS, NO_FIT, LayerFigures
 
 if TYPE_CHECKING:
-    from .result import Profile, Target
+    from .result import Profile, TargetCost
     from .simulated import SideBySide
 
 COLUMNS = (
@@ -101,7 +101,7 @@ def _counts(section: str, layer: LayerFigures) -> Iterator[dict[str, object]]:
         }
 
 
-def _target(name: str, target: Target) -> Iterator[dict[str, object]]:
+def _target(name: str, target: TargetCost) -> Iterator[dict[str, object]]:
     energy, latency = target.energy, target.latency
     for part, value in energy.parts.items():
         yield _energy_row("energy", name, part, value.to_dict())
@@ -157,7 +157,7 @@ def _power(name: str, power: Power) -> Iterator[dict[str, object]]:
     }  # fmt: skip
 
 
-def _fit(name: str, target: Target) -> Iterator[dict[str, object]]:
+def _fit(name: str, target: TargetCost) -> Iterator[dict[str, object]]:
     """Whether it fits (1 or 0), and on how many cores and chips."""
     fit = target.fit
     row: dict[str, object] = {"section": "fit", "target": name, "unit": "1", "tag": "modelled"}

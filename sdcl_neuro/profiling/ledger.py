@@ -21,8 +21,8 @@ from sdcl_neuro.network.record import LayerActivity
 
 from .counters import Reading
 from .interval import figure, finite
+from .profile_text import columns
 from .result import Profile
-from .text import columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ SCHEMA = {"name": "sdcl_neuro.ledger", "version": 1}
 
 
 @dataclass(frozen=True)
-class Span:
+class Passage:
     """One passage through a stage, in seconds since the ledger was made.
 
     Attributes:
@@ -55,7 +55,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Stage:
+class LedgerStage:
     """All passages through one stage under one parent."""
 
     name: str
@@ -72,8 +72,8 @@ class Stage:
 
 
 @dataclass
-class _Sum:
-    """The running sum behind a `Stage`; `first` orders stages by first appearance."""
+class _StageSum:
+    """The running sum behind a `LedgerStage`; `first` orders stages by first appearance."""
 
     calls: int = 0
     total_s: float = 0.0
@@ -81,7 +81,7 @@ class _Sum:
     most_s: float = 0.0
     first: tuple[float, float] = (math.inf, 0.0)
 
-    def add(self, span: Span) -> None:
+    def add(self, span: Passage) -> None:
         self.calls += 1
         self.total_s += span.seconds
         self.least_s = min(self.least_s, span.seconds)
@@ -90,7 +90,7 @@ class _Sum:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerFigure:
     """One figure: `low` equals `high` for a single value; None is an end that no one knows."""
 
     group: str
@@ -137,9 +137,9 @@ class Ledger:
         self._clock, self._synchronise = clock, synchronise
         self._lock, self._local = threading.Lock(), threading.local()
         self._threads: dict[int, int] = {}
-        self._spans: deque[Span] = deque(maxlen=keep)
-        self._stages: dict[tuple[str, str], _Sum] = {}
-        self._entries: list[Entry] = []
+        self._spans: deque[Passage] = deque(maxlen=keep)
+        self._stages: dict[tuple[str, str], _StageSum] = {}
+        self._entries: list[LedgerFigure] = []
         self._origin = clock()
         self.threads: dict[str, Any] | None = None
 
@@ -157,9 +157,9 @@ class Ledger:
             stack.pop()
             with self._lock:
                 thread = self._threads.setdefault(threading.get_ident(), len(self._threads))
-                span = Span(name, start, end, parent, thread)
+                span = Passage(name, start, end, parent, thread)
                 self._spans.append(span)
-                self._stages.setdefault((parent, name), _Sum()).add(span)
+                self._stages.setdefault((parent, name), _StageSum()).add(span)
 
     def enter(
         self,
@@ -177,7 +177,7 @@ class Ledger:
         if low is None and not reason:
             raise ValueError(f"{name}: an unknown figure needs a reason")
         top = low if high is None else finite(high)
-        entry = Entry(group, name, tag, low, top, unit, source, reason)
+        entry = LedgerFigure(group, name, tag, low, top, unit, source, reason)
         with self._lock:
             self._entries.append(entry)
 
@@ -240,24 +240,24 @@ class Ledger:
         return plots.timeline(self, ax)
 
     @property
-    def spans(self) -> tuple[Span, ...]:
+    def spans(self) -> tuple[Passage, ...]:
         """Every passage through a stage that is kept, by start."""
         with self._lock:
             return tuple(sorted(self._spans, key=lambda span: (span.start_s, -span.end_s)))
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[LedgerFigure, ...]:
         """Every figure, in the order entered."""
         with self._lock:
             return tuple(self._entries)
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[LedgerStage, ...]:
         """Stages in order of first appearance, passages summed."""
         with self._lock:
             ordered = sorted(self._stages.items(), key=lambda item: item[1].first)
             return tuple(
-                Stage(name, parent, one.calls, one.total_s, one.least_s, one.most_s)
+                LedgerStage(name, parent, one.calls, one.total_s, one.least_s, one.most_s)
                 for (parent, name), one in ordered
             )
 

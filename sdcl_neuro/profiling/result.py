@@ -79,7 +79,7 @@ class LayerFigures:
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetCost:
     """What a sample costs on one piece of hardware; `fit` is None for a dense reference.
 
     `power` is None if no rate was asked for.
@@ -139,7 +139,7 @@ class Profile:
     input_shape: tuple[int, ...]
     input_spikes: int
     layers: tuple[LayerFigures, ...]
-    targets: Mapping[str, Target]
+    targets: Mapping[str, TargetCost]
     ann: DenseTwin
     neurobench: NeuroBench
     rate_hz: float | None = None
@@ -303,7 +303,7 @@ class Profile:
         return table_html(title, head, rows)
 
     def __str__(self) -> str:
-        from .text import profile_text
+        from .profile_text import profile_text
 
         return profile_text(self)
 

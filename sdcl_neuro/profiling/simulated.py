@@ -42,7 +42,7 @@ class SimulatedSample:
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedRun:
     """A run in a simulator.
 
     Attributes:
@@ -69,7 +69,7 @@ class ModelledSample:
 
 
 @dataclass(frozen=True)
-class Row:
+class SimulatedFigure:
     """A figure on both sides: a step of the mean sample, or the whole of it."""
 
     name: str
@@ -86,15 +86,15 @@ class Row:
 class SideBySide:
     """A simulator's figures and the model's, of the same samples."""
 
-    simulated: Simulated
+    simulated: SimulatedRun
     modelled: tuple[ModelledSample, ...]
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[SimulatedFigure]:
         """Every chip step, mean over the samples."""
         for step in range(len(self.modelled[0].time_us)):
             yield self._row(f"{step}", slice(step, step + 1))
 
-    def whole(self) -> Row:
+    def whole(self) -> SimulatedFigure:
         """A whole sample, mean over the samples."""
         return self._row("sample", slice(None))
 
@@ -149,7 +149,7 @@ class SideBySide:
         intervals = _intervals(self.modelled[number], figure)
         return Interval(sum(i.low for i in intervals), sum(i.high for i in intervals))
 
-    def _row(self, name: str, steps: slice) -> Row:
+    def _row(self, name: str, steps: slice) -> SimulatedFigure:
         samples, models = self.simulated.samples, self.modelled
         values = {f: _mean([sum(_values(one, f)[steps]) for one in samples]) for f in FIGURES}
         ends = {
@@ -159,7 +159,7 @@ class SideBySide:
             )
             for f in FIGURES
         }
-        return Row(
+        return SimulatedFigure(
             name=name,
             time_us=values["time"], modelled_us=ends["time"],
             energy_uj=values["energy"], modelled_uj=ends["energy"],
@@ -199,7 +199,7 @@ def _ends(interval: Interval) -> dict[str, float | None]:
     return {"low": interval.low, "high": finite(interval.high)}
 
 
-def _row_dict(row: Row) -> dict[str, Any]:
+def _row_dict(row: SimulatedFigure) -> dict[str, Any]:
     return {
         "time_us": {"simulated": row.time_us, **_ends(row.modelled_us)},
         "energy_uj": {"simulated": row.energy_uj, **_ends(row.modelled_uj)},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .interval import figure
-from .simulated import FIGURES, PARTS_NOTE, Row, SideBySide
+from .simulated import FIGURES, PARTS_NOTE, SideBySide, SimulatedFigure
 
 MOST_ROWS = 64
 """Steps that are listed one by one; beyond them the file in JSON has the rest."""
@@ -56,7 +56,7 @@ def title(side: SideBySide) -> str:
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: SimulatedFigure) -> tuple[str, ...]:
     return (
         row.name, figure(row.time_us), str(row.modelled_us), figure(row.energy_uj),
         str(row.modelled_uj), figure(row.messages), str(row.modelled_messages), figure(row.hops),

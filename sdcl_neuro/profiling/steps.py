@@ -77,7 +77,7 @@ def layer_loads(
     for index, layer in enumerate(net.layers):
         own, targets = _Spikes.of(spikes[index]), _targets(net, tiles, index)
         sent = _in_tiles(tiles[index], layer, own, targets)
-        readers = [_Reader(layer, tile) for tile in tiles[index]]
+        readers = [_TileReader(layer, tile) for tile in tiles[index]]
         synops, heard, arriving = _arrivals(readers, received)
         turn_synops, turn_arriving = _arrivals_in_turn(readers, received, turns)
         found.append(
@@ -130,7 +130,7 @@ def in_chip_steps(loads: Sequence[LayerLoads], *, stream: bool) -> Iterator[Laye
         )
 
 
-class _Reader:
+class _TileReader:
     """One tile's share of its layer's synapses, as tables over the inputs that it sees.
 
     Attributes:
@@ -217,7 +217,7 @@ class _Spikes:
         return counts
 
 
-def _arrivals(readers: Sequence[_Reader], received: _Spikes) -> tuple[Counts, Counts, Counts]:
+def _arrivals(readers: Sequence[_TileReader], received: _Spikes) -> tuple[Counts, Counts, Counts]:
     """Synops, spikes heard and spikes arriving, each ``[T, B, tiles]``."""
     tiles = len(readers)
     entries = [reader.entries() for reader in readers]
@@ -232,7 +232,7 @@ def _arrivals(readers: Sequence[_Reader], received: _Spikes) -> tuple[Counts, Co
 
 
 def _arrivals_in_turn(
-    readers: Sequence[_Reader], received: _Spikes, turns: Turns
+    readers: Sequence[_TileReader], received: _Spikes, turns: Turns
 ) -> tuple[Counts, Counts]:
     """Synops and spikes arriving by the sender's turn, each ``[T, B, tiles * TURNS]``."""
     entries = [reader.entries() for reader in readers]
@@ -277,7 +277,7 @@ def _targets(net: IntNetwork, tiles: Sequence[Sequence[Tile]], index: int) -> ND
     if index + 1 < len(net.layers):
         reader = net.layers[index + 1]
         for tile in tiles[index + 1]:
-            found = _Reader(reader, tile)
+            found = _TileReader(reader, tile)
             if reader.convolution is None:
                 count += 1
             else:

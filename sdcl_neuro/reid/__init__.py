@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .datasets.recordings import RecordingData as RecordingData
     from .datasets.recordings import RecordingEntry as RecordingEntry
     from .evaluation import Evaluation as Evaluation
-    from .evaluation import Judging as Judging
+    from .evaluation import EvaluationSettings as EvaluationSettings
     from .evaluation import open_trained as open_trained
     from .evaluation import parse_sweep as parse_sweep
     from .evaluation.evaluate import evaluate as evaluate
@@ -80,7 +80,7 @@ _PUBLIC = {
     "Generated": "datasets",
     "GeneratedConfig": "datasets",
     "Hit": "gallery",
-    "Judging": "evaluation",
+    "EvaluationSettings": "evaluation",
     "labels": "datasets",
     "list_configurations": "configuration",
     "LiveSource": "pipeline.live_stream",
@@ -107,4 +107,4 @@ _PUBLIC = {
 }
 
 __all__ = [*_PUBLIC]
-__getattr__, __dir__ = attach(__name__, _PUBLIC)
+__getattr__, __dir__ = attach(__name__, _PUBLIC, renamed={"Judging": "EvaluationSettings"})

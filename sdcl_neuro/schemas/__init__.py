@@ -5,6 +5,6 @@ any other validator reads them, too.
 """
 
 from .library import SCHEMAS, check_document, load_schema
-from .validation import Fault
+from .validation import SchemaFault
 
-__all__ = ["SCHEMAS", "Fault", "check_document", "load_schema"]
+__all__ = ["SCHEMAS", "SchemaFault", "check_document", "load_schema"]

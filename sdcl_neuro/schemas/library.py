@@ -10,7 +10,7 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError
 
-from .validation import Fault, validate
+from .validation import SchemaFault, validate
 
 _NAME = re.compile(r"(?P<name>[a-z_-]+)-(?P<version>\d+)\.json")
 
@@ -56,7 +56,9 @@ def load_schema(name: str, version: int | None = None) -> dict[str, Any]:
     return loaded
 
 
-def check_document(document: Any, *, where: str = "document") -> tuple[str, tuple[Fault, ...]]:
+def check_document(
+    document: Any, *, where: str = "document"
+) -> tuple[str, tuple[SchemaFault, ...]]:
     """Check a document against the schema that it names.
 
     Returns:

@@ -17,7 +17,7 @@ KEYWORDS = frozenset(
 
 
 @dataclass(frozen=True)
-class Fault:
+class SchemaFault:
     """One place where a document is not what its schema says.
 
     Attributes:
@@ -36,7 +36,7 @@ class Fault:
         return asdict(self)
 
 
-def validate(document: Any, schema: Mapping[str, Any]) -> Iterator[Fault]:
+def validate(document: Any, schema: Mapping[str, Any]) -> Iterator[SchemaFault]:
     """Yield every fault of a document.
 
     Args:
@@ -51,7 +51,7 @@ def validate(document: Any, schema: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _checked(
     value: Any, schema: Mapping[str, Any], where: str, root: Mapping[str, Any]
-) -> Iterator[Fault]:
+) -> Iterator[SchemaFault]:
     unknown = schema.keys() - KEYWORDS
     if unknown:
         raise ValueError(f"schema keyword {min(unknown)!r} is not supported")
@@ -60,13 +60,13 @@ def _checked(
     if "type" in schema:
         names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         if not any(_TYPES[name](value) for name in names):
-            yield Fault(where, f"expected {' or '.join(names)}, got {_said(value)}")
+            yield SchemaFault(where, f"expected {' or '.join(names)}, got {_said(value)}")
             return
     if "const" in schema and not _equal(value, schema["const"]):
-        yield Fault(where, f"expected {schema['const']!r}, got {_said(value)}")
+        yield SchemaFault(where, f"expected {schema['const']!r}, got {_said(value)}")
     if "enum" in schema and not any(_equal(value, one) for one in schema["enum"]):
         choices = ", ".join(map(repr, schema["enum"]))
-        yield Fault(where, f"expected one of {choices}, got {_said(value)}")
+        yield SchemaFault(where, f"expected one of {choices}, got {_said(value)}")
     if "anyOf" in schema:
         yield from _any_of(value, schema["anyOf"], where, root)
     if _number(value):
@@ -80,34 +80,34 @@ def _checked(
 
 def _any_of(
     value: Any, choices: list[Mapping[str, Any]], where: str, root: Mapping[str, Any]
-) -> Iterator[Fault]:
+) -> Iterator[SchemaFault]:
     """The faults of the nearest choice, where none holds: of the right type, and the fewest."""
     tried = [list(_checked(value, choice, where, root)) for choice in choices]
     if all(tried):
         yield from min(tried, key=lambda found: (found[0].where == where, len(found)))
 
 
-def _bounds(value: float, schema: Mapping[str, Any], where: str) -> Iterator[Fault]:
+def _bounds(value: float, schema: Mapping[str, Any], where: str) -> Iterator[SchemaFault]:
     if "minimum" in schema and value < schema["minimum"]:
-        yield Fault(where, f"expected at least {schema['minimum']}, got {value}")
+        yield SchemaFault(where, f"expected at least {schema['minimum']}, got {value}")
     if "maximum" in schema and value > schema["maximum"]:
-        yield Fault(where, f"expected at most {schema['maximum']}, got {value}")
+        yield SchemaFault(where, f"expected at most {schema['maximum']}, got {value}")
 
 
 def _object(
     value: dict[str, Any], schema: Mapping[str, Any], where: str, root: Mapping[str, Any]
-) -> Iterator[Fault]:
+) -> Iterator[SchemaFault]:
     properties = schema.get("properties", {})
     for name in schema.get("required", ()):
         if name not in value:
-            yield Fault(where, f"lacks {name!r}")
+            yield SchemaFault(where, f"lacks {name!r}")
     others = schema.get("additionalProperties", True)
     for name, item in value.items():
         place = f"{where}.{name}" if where else name
         if name in properties:
             yield from _checked(item, properties[name], place, root)
         elif others is False:
-            yield Fault(where, f"has {name!r}, which the schema does not know")
+            yield SchemaFault(where, f"has {name!r}, which the schema does not know")
         elif others is not True:
             yield from _checked(item, others, place, root)
 

@@ -16,7 +16,7 @@ from .chip_ops import UNIT, chip_bias, chip_weight, straight_round
 from .loihi_leaky import LoihiLeaky
 
 if TYPE_CHECKING:
-    from .bptt.population import Layer, Parameters
+    from .bptt.population import LayerConstants, Parameters
 
 
 def next_layers(
@@ -34,9 +34,9 @@ def next_layers(
     Returns:
         Spikes ``[T, B, C, h, w]``, one tensor for each layer gone through.
     """
-    from .bptt.chain import Chain, spiking_chain
+    from .bptt.chain import LayerChain, spiking_chain
 
-    together: list[Layer] = []
+    together: list[LayerConstants] = []
     parameters: list[Parameters] = []
     learns = _learns([spikes])
     for synapse, neuron in layers:
@@ -48,7 +48,9 @@ def next_layers(
         together.append(layer)
         parameters.append(own)
     if together:
-        chain = Chain(tuple(together), learns=learns, stretch=recompute_steps if learns else None)
+        chain = LayerChain(
+            tuple(together), learns=learns, stretch=recompute_steps if learns else None
+        )
         return list(spiking_chain(spikes, parameters, chain))
     synapse, neuron = layers[0]
     return [neuron.sequence(*synaptic_sums(synapse, neuron, spikes))]
@@ -74,19 +76,19 @@ def synaptic_sums(
     return sums.unflatten(0, spikes.shape[:2]), bias
 
 
-def _compiled(synapse: nn.Conv2d, neuron: LoihiLeaky, spikes: Tensor) -> Layer | None:
+def _compiled(synapse: nn.Conv2d, neuron: LoihiLeaky, spikes: Tensor) -> LayerConstants | None:
     """What `bptt` computes a layer by; None where that would be something else.
 
     On a GPU one call of the convolution for all steps is best.
     """
-    from .bptt.population import Layer
+    from .bptt.population import LayerConstants
     from .bptt.synapses import Geometry
 
     if _is_changed(synapse, spikes) or spikes.device.type != "cpu":
         return None
     population = neuron.leak(spikes)
     geometry = Geometry(cast(Pair, synapse.stride), cast(Pair, synapse.padding))
-    return None if population is None else Layer(geometry, *population)
+    return None if population is None else LayerConstants(geometry, *population)
 
 
 def _parameters(synapse: nn.Conv2d, neuron: LoihiLeaky) -> Parameters:

@@ -163,7 +163,7 @@ def test_the_main_engine_stands_on_these_sources() -> None:
     engine = importlib.import_module("sdcl_neuro.engine.event.kernels")
     names = {path.name for path in sources_of(Path(str(engine.__file__)))}
     assert {"kernels.py", "neuron_step.py", "vectors.py", "llvm.py", "cache.py"} <= names
-    assert {"words.py", "window_kernels.py", "fixed_point.py", "spec.py"} <= names
+    assert {"bit_words.py", "window_kernels.py", "fixed_point.py", "spec.py"} <= names
 
 
 def test_each_source_changes_the_stamp(copy: Path, reread: Callable[[], None]) -> None:

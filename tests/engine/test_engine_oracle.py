@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.event.machine import Machine
-from sdcl_neuro.engine.event.plan import Plan
+from sdcl_neuro.engine.event.plan import LayerPlan
 from sdcl_neuro.network.activity import count_activity
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
@@ -59,7 +59,7 @@ def largest(bits):
 
 def network(layer, bits):
     net = IntNetwork(layer.in_shape, (layer,), bits)
-    assert isinstance(Machine(net).plans[0], Plan) == (bits == 0 and layer.delay is None)
+    assert isinstance(Machine(net).plans[0], LayerPlan) == (bits == 0 and layer.delay is None)
     return net
 
 

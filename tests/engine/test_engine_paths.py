@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdcl_neuro.engine import known, run_network
-from sdcl_neuro.engine.event import band, machine, population, synapses, windows
+from sdcl_neuro.engine import known_networks, run_network
+from sdcl_neuro.engine.event import machine, population, row_block, synapses, windows
 from sdcl_neuro.engine.totals import COUNTED
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.testing import random_network, random_spikes
@@ -18,7 +18,7 @@ from sdcl_neuro.testing import random_network, random_spikes
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch):
-    monkeypatch.setattr(known, "_kept", [])
+    monkeypatch.setattr(known_networks, "_kept", [])
 
 
 @pytest.fixture(params=["delivered", "looked up"])
@@ -94,7 +94,7 @@ def test_windows_in_chunks_of_any_size(monkeypatch, room, widths):
 
 def test_chunks_fill_the_room_that_tables_have():
     shape, weight = (8, 13, 9), chain(0).layers[1].weight.astype(np.int64)
-    source, target = (population.Population.of(s) for s in (shape, (20, 7, 5)))
+    source, target = (population.RowLayout.of(s) for s in (shape, (20, 7, 5)))
     geometry = Convolution((2, 2), (1, 1))
     chunks = []
     for room in (1 << 6, 1 << 10, 1 << 14, 1 << 20):
@@ -132,7 +132,7 @@ def test_bands_and_tiles(monkeypatch, way, count, tile):
 def test_bands_share_every_row_once():
     plans = machine.Machine(chain(3)).plans[:2]
     for count in (1, 2, 4):
-        for rows in zip(*band.shares(plans, count), strict=True):
+        for rows in zip(*row_block.shares(plans, count), strict=True):
             owned = [row for share in rows for row in range(*share.own)]
             assert owned == list(range(owned[-1] + 1))
             for share in rows:
@@ -170,7 +170,7 @@ def test_neurons_that_fall_asleep_wake_up(way, neuron):
 def test_random_networks_equal_the_dense_path(seed, kind, extreme, rate):
     net = random_network(seed, kind=kind, extreme=extreme)
     for price in (np.inf, -1.0):
-        known._kept.clear()
+        known_networks._kept.clear()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(windows.Windows, "nanoseconds", price)
             assert_equals_reference(net, random_spikes(net, seed, steps=7, samples=1, rate=rate))

@@ -16,7 +16,7 @@ from sdcl_neuro.engine.check import check_network
 from sdcl_neuro.engine.event import machine
 from sdcl_neuro.engine.event.machine import Machine, machine_of
 from sdcl_neuro.engine.event.neuron_step import CELL, catch_up
-from sdcl_neuro.engine.event.plan import Plan
+from sdcl_neuro.engine.event.plan import LayerPlan
 from sdcl_neuro.engine.event.stream import EventStream
 from sdcl_neuro.engine.totals import COUNTED
 from sdcl_neuro.network.spec import IntNetwork
@@ -111,7 +111,7 @@ def test_the_networks_here_are_left_unvisited():
         plan
         for seed in range(20)
         for plan in Machine(without_bias(seed, kind="conv")).plans
-        if isinstance(plan, Plan)
+        if isinstance(plan, LayerPlan)
     ]
     assert len(plans) > 20
     assert all(plan.only_decays for plan in plans)

@@ -17,7 +17,7 @@ import pytest
 import seeds
 
 from sdcl_neuro.cli import main
-from sdcl_neuro.cli.shown import harmless, shortened
+from sdcl_neuro.cli.printable import harmless, shortened
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_folder, atomic_path, check_place, scratch_folder, write_json
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from readers import READERS
 
-from sdcl_neuro.cli.shown import harmless
+from sdcl_neuro.cli.printable import harmless
 from sdcl_neuro.errors import SdclNeuroError
 
 ADDRESS_BYTES = 3 << 30

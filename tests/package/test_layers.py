@@ -25,7 +25,11 @@ LAYERS: list[set[str]] = [
     {"conversion.lowering"},
     {"conversion.layer_modules", "conversion.graph_modules", "conversion.targets"},
     {
-        *("conversion.parity.certificate", "conversion.parity.text", "conversion.parity.judge"),
+        *(
+            "conversion.parity.certificate",
+            "conversion.parity.certificate_text",
+            "conversion.parity.judge",
+        ),
         *("conversion.parity.rounding", "conversion.parity.source_check"),
     },
     {"conversion.approximation", "conversion.quantisation"},
@@ -90,7 +94,7 @@ TITLES = {
     "conversion.parity.rounding": "whether two float runs differ by more than rounding",
     "conversion.parity.source_check": "the comparison with its source that a network carries",
     "conversion.parity.source": "a source beside its description",
-    "conversion.parity.text": "certificates as text",
+    "conversion.parity.certificate_text": "certificates as text",
     "conversion.parity": "backends compared, spike for spike, with the cause",
     "reid.configuration": "one TOML file for data, model and training",
     "reid.evaluation": "accuracy by backend, bits, steps and threshold",

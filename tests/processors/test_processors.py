@@ -14,7 +14,7 @@ import pytest
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.processors import at_most, decide, processors, settle, telling, threads, usable
-from sdcl_neuro.processors.load import Sample, sample, used_by_others
+from sdcl_neuro.processors.load import LoadSample, sample, used_by_others
 from sdcl_neuro.processors.usable import quota
 from sdcl_neuro.processors.waiting import policy, wait_asleep
 
@@ -91,10 +91,10 @@ def test_decisions(
 
 
 def test_what_others_used_leaves_out_our_own() -> None:
-    begun = Sample(busy_s=10.0, own_s=1.0, at_s=0.0)
-    assert used_by_others(begun, Sample(13.0, 2.0, 2.0)) == pytest.approx(1.0)
-    assert used_by_others(begun, Sample(11.0, 2.5, 2.0)) == 0.0
-    assert used_by_others(begun, Sample(11.0, 1.0, 0.001)) is None
+    begun = LoadSample(busy_s=10.0, own_s=1.0, at_s=0.0)
+    assert used_by_others(begun, LoadSample(13.0, 2.0, 2.0)) == pytest.approx(1.0)
+    assert used_by_others(begun, LoadSample(11.0, 2.5, 2.0)) == 0.0
+    assert used_by_others(begun, LoadSample(11.0, 1.0, 0.001)) is None
     assert used_by_others(None, begun) is None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hardware import HardwareProfile, list_profiles, load_profile
-from sdcl_neuro.hardware import words as schema_words
+from sdcl_neuro.hardware import vocabulary as schema_words
 from sdcl_neuro.hardware.template import template
 
 GOOD = """

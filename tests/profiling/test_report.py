@@ -21,14 +21,14 @@ from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.profiling import Profile, profile
 from sdcl_neuro.profiling.interval import Interval
-from sdcl_neuro.profiling.ledger import Span
+from sdcl_neuro.profiling.ledger import Passage
 from sdcl_neuro.profiling.report import (
     CertificateRow,
+    Headline,
     IntervalRow,
     Match,
     RankedRow,
     Section,
-    Tile,
     badge,
     bar_chart,
     certificate_table,
@@ -144,7 +144,7 @@ def test_hostile_words_in_every_block() -> None:
         interval_chart([IntervalRow(HOSTILE, None, HOSTILE, HOSTILE)], unit=HOSTILE),
         interval_chart([IntervalRow(HOSTILE * 9, Interval(1, 2), HOSTILE)], unit="uJ"),
         raster(np.eye(4, dtype=np.uint8), caption=HOSTILE),
-        timeline([Span(HOSTILE, 0, 1, "", 0)], caption=HOSTILE),
+        timeline([Passage(HOSTILE, 0, 1, "", 0)], caption=HOSTILE),
         picture(image, caption=HOSTILE, alt=HOSTILE),
         ranked_lists([RankedRow(image, HOSTILE, [Match(image, HOSTILE, None, 1.0)], HOSTILE)]),
         certificate_table([CertificateRow(HOSTILE, HOSTILE, 1, 1, HOSTILE)], sha256=HOSTILE),
@@ -152,7 +152,9 @@ def test_hostile_words_in_every_block() -> None:
         paragraph(HOSTILE),
     ]
     sections = [Section(HOSTILE, block, HOSTILE) for block in blocks]
-    html = page(HOSTILE, sections, lead=HOSTILE, tiles=[Tile(HOSTILE, HOSTILE)], footer=[HOSTILE])
+    html = page(
+        HOSTILE, sections, lead=HOSTILE, tiles=[Headline(HOSTILE, HOSTILE)], footer=[HOSTILE]
+    )
     assert "script" not in parsed(html).tags
 
 
@@ -251,7 +253,7 @@ def test_a_narrow_screen_gets_a_drawing_of_its_own_with_labels_above() -> None:
         bar_chart({"loihi2: synaptic operations": 3.0}, unit="ms"),
         stacked_bars({"loihi2: synaptic operations": {"x": 1.0}}, unit="ms"),
         interval_chart(rows, unit="µJ"),
-        timeline([Span("loihi2: synaptic operations", 0, 1, "", 0)]),
+        timeline([Passage("loihi2: synaptic operations", 0, 1, "", 0)]),
         raster(np.eye(4, dtype=np.uint8), caption="conv"),
     ):
         wide, slim = re.findall(r'<svg class="chart (?:wide|slim)".*?</svg>', markup, re.DOTALL)

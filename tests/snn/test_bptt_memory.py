@@ -11,7 +11,7 @@ from sdcl_neuro.snn.bptt import memory, workers
 
 
 def test_memory_comes_back_when_nobody_holds_it():
-    pool = memory.Pool(keep_bytes=3 << 20)
+    pool = memory.BlockPool(keep_bytes=3 << 20)
     first = pool.empty((64, 1 << 12), torch.float32)
     assert first.data_ptr() % memory.ALIGNMENT == 0
     place, view = first.data_ptr(), first[3:].flatten()[5:]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import conv2d
 
 from sdcl_neuro.snn.bptt import exact, sparse
-from sdcl_neuro.snn.bptt.exact import Call, Way
-from sdcl_neuro.snn.bptt.synapses import LAST, Geometry, Synapses
+from sdcl_neuro.snn.bptt.exact import ConvolutionCall, Way
+from sdcl_neuro.snn.bptt.synapses import LAST, Geometry, TrainedSynapses
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -50,9 +50,9 @@ def test_sparse_gradients_where_they_pay(learning):
 
 
 CALLS = [
-    Call(4, (8, 2, 32, 16), (16, 2, 3, 3), (2, 2), (1, 1), False),
-    Call(3, (2, 32, 16, 8), (64, 32, 3, 3), (1, 2), (1, 0), True),
-    Call(1, (1, 5, 9, 7), (3, 5, 2, 3), (1, 1), (2, 1), True),
+    ConvolutionCall(4, (8, 2, 32, 16), (16, 2, 3, 3), (2, 2), (1, 1), False),
+    ConvolutionCall(3, (2, 32, 16, 8), (64, 32, 3, 3), (1, 2), (1, 0), True),
+    ConvolutionCall(1, (1, 5, 9, 7), (3, 5, 2, 3), (1, 1), (2, 1), True),
 ]
 
 
@@ -61,7 +61,9 @@ def test_sums_are_those_of_a_loop_over_steps(learning, call, monkeypatch):
     spikes = learning.sparse_spikes(1, call.steps, *call.images)
     weight, bias = torch.randn(call.weight), torch.randn(call.weight[0]) if call.biased else None
     expected = [conv2d(step, weight, bias, call.stride, call.padding) for step in spikes]
-    synapses = Synapses(spikes, weight, bias, Geometry(call.stride, call.padding), integers=False)
+    synapses = TrainedSynapses(
+        spikes, weight, bias, Geometry(call.stride, call.padding), integers=False
+    )
     found = synapses.sums(slice(0, call.steps))
     assert torch.equal(found, torch.cat(expected))
     assert found.shape[1:] == synapses.shape[1:]
@@ -74,7 +76,7 @@ def test_sums_are_those_of_a_loop_over_steps(learning, call, monkeypatch):
 
 
 def test_what_is_not_exact_is_found_out(monkeypatch):
-    call = Call(2, (2, 3, 8, 8), (5, 3, 3, 3), (1, 1), (1, 1), False)
+    call = ConvolutionCall(2, (2, 3, 8, 8), (5, 3, 3, 3), (1, 1), (1, 1), False)
     plain = exact.functional.conv2d
 
     def other_order(spikes, weight, *rest):
@@ -93,7 +95,7 @@ def test_what_is_not_exact_is_found_out(monkeypatch):
 def test_steps_apart_in_memory(learning):
     spikes = learning.sparse_spikes(0, 12, 2, 5, 3, 8, rate=0.03).movedim(-1, 2)[::3]
     weight = torch.randint(-9, 9, (16, 8, 3, 3)).float()
-    synapses = Synapses(spikes, weight, None, Geometry((1, 1), (1, 1)), integers=True)
+    synapses = TrainedSynapses(spikes, weight, None, Geometry((1, 1), (1, 1)), integers=True)
     whole = slice(0, 4)
     folded = spikes.flatten(0, 1)
     expected = conv2d(folded, weight, None, 1, 1)

@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Synapses:
+class SynapseList:
     """Synapses of weights that are not zero: input or neuron before, neuron after, weight."""
 
     before: Ints
@@ -51,23 +51,23 @@ class Seating:
     inputs: tuple[tuple[int, int], ...]
 
 
-def synapses(layer: IntLayer) -> Synapses:
+def synapses(layer: IntLayer) -> SynapseList:
     """List a layer's synapses, recurrent ones left out."""
     if layer.convolution is None:
         after, before = np.nonzero(layer.weight)
-        return Synapses(before, after, layer.weight[after, before].astype(np.int64))
+        return SynapseList(before, after, layer.weight[after, before].astype(np.int64))
     return _of_convolution(layer)
 
 
-def recurrent_synapses(layer: IntLayer) -> Synapses | None:
+def recurrent_synapses(layer: IntLayer) -> SynapseList | None:
     """List a layer's recurrent synapses; None if it has none."""
     if layer.recurrent_weight is None:
         return None
     after, before = np.nonzero(layer.recurrent_weight)
-    return Synapses(before, after, layer.recurrent_weight[after, before].astype(np.int64))
+    return SynapseList(before, after, layer.recurrent_weight[after, before].astype(np.int64))
 
 
-def _of_convolution(layer: IntLayer) -> Synapses:
+def _of_convolution(layer: IntLayer) -> SynapseList:
     assert layer.convolution is not None
     groups = layer.convolution.groups
     channels, height, width = layer.in_shape
@@ -88,7 +88,7 @@ def _of_convolution(layer: IntLayer) -> Synapses:
             used = weight != 0
             parts.append(np.stack([before[used], after[used], weight[used]]))
     before, after, weight = np.concatenate(parts, axis=1)
-    return Synapses(before, after, weight)
+    return SynapseList(before, after, weight)
 
 
 def seat(net: IntNetwork, placed: Fit, profile: HardwareProfile, spiking: Ints) -> Seating:
@@ -203,7 +203,7 @@ def _links(net: IntNetwork, spiking: Ints, folder: Path) -> list[dict[str, Any]]
         found = synapses(layer)
         if index == 0:
             found = _renumbered(found, spiking)
-        sources: Sequence[tuple[int, Synapses | None]] = (
+        sources: Sequence[tuple[int, SynapseList | None]] = (
             (index, found),
             (index + 1, recurrent_synapses(layer)),
         )
@@ -217,13 +217,13 @@ def _links(net: IntNetwork, spiking: Ints, folder: Path) -> list[dict[str, Any]]
     return links
 
 
-def _renumbered(found: Synapses, spiking: Ints) -> Synapses:
+def _renumbered(found: SynapseList, spiking: Ints) -> SynapseList:
     """Only those of inputs that spike, by their place among them."""
     place = np.full(max(int(found.before.max(initial=0)), int(spiking.max(initial=0))) + 1, -1)
     place[spiking] = np.arange(len(spiking))
     before = place[found.before]
     kept = before >= 0
-    return Synapses(before[kept], found.after[kept], found.weight[kept])
+    return SynapseList(before[kept], found.after[kept], found.weight[kept])
 
 
 def _write(path: Path, values: Ints) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import SpikesLike
-from sdcl_neuro.profiling.simulated import Simulated, SimulatedSample
+from sdcl_neuro.profiling.simulated import SimulatedRun, SimulatedSample
 
 from .backend import Performance, simulate
 from .job import PROFILE
@@ -21,14 +21,14 @@ def simulated(
     *,
     sanafe: str | Path | None = None,
     timeout_s: float | None = None,
-) -> Simulated:
+) -> SimulatedRun:
     """Run a network in SANA-FE; return what every step of every sample costs there.
 
     Arguments and errors as for `backend.run`.
     """
     found = simulate(net, spikes, layers=(), sanafe=sanafe, timeout_s=timeout_s)
     samples = tuple(_sample(one) for one in found.performance)
-    return Simulated("SANA-FE", found.version, PROFILE, found.cores, samples)
+    return SimulatedRun("SANA-FE", found.version, PROFILE, found.cores, samples)
 
 
 def _sample(one: Performance) -> SimulatedSample:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from sdcl_neuro.network.notes import Note
 
-from .inline import Node
-from .step import Step, values
+from .inline import StoredNode
+from .step import StatedStep, values
 from .writers import Writer
 
 _GEOMETRY = {
@@ -23,7 +23,7 @@ _UNSTATED = "the file states none"
 
 
 def assumptions(
-    nodes: Mapping[str, Node], row: Writer, step: Step, *, writer: str | None
+    nodes: Mapping[str, StoredNode], row: Writer, step: StatedStep, *, writer: str | None
 ) -> tuple[Note, ...]:
     """List what a graph does not state and what was taken instead.
 
@@ -36,7 +36,9 @@ def assumptions(
     return tuple(dict.fromkeys(_notes(list(nodes.values()), row, step, writer)))
 
 
-def _notes(nodes: list[Node], row: Writer, step: Step, writer: str | None) -> Iterator[Note]:
+def _notes(
+    nodes: list[StoredNode], row: Writer, step: StatedStep, writer: str | None
+) -> Iterator[Note]:
     neurons = [node for node in nodes if node.type in _NEURONS]
     if step.assumed is not None:
         yield step.assumed
@@ -57,11 +59,11 @@ def _notes(nodes: list[Node], row: Writer, step: Step, writer: str | None) -> It
             yield Note(f"{node.where}: all axes but the batch", "it starts at axis 1")
 
 
-def _is_one(node: Node) -> bool:
+def _is_one(node: StoredNode) -> bool:
     return node.type == "IF" and bool((values(node, "r") == 1).all())
 
 
-def _resets(neurons: list[Node], row: Writer) -> Iterator[Note]:
+def _resets(neurons: list[StoredNode], row: Writer) -> Iterator[Note]:
     absent = [node.name for node in neurons if node.fields.get("v_reset") is None]
     if absent:
         yield Note(f"v_reset of {_names(absent)}: 0", _UNSTATED)
@@ -77,7 +79,7 @@ def _resets(neurons: list[Node], row: Writer) -> Iterator[Note]:
     yield from _starts(neurons, row)
 
 
-def _starts(neurons: Iterable[Node], row: Writer) -> Iterator[Note]:
+def _starts(neurons: Iterable[StoredNode], row: Writer) -> Iterator[Note]:
     """Where a membrane starts matters, and is unsaid, where it rests or resets elsewhere."""
     for node in neurons:
         leak, reset = values(node, "v_leak"), values(node, "v_reset")
@@ -88,7 +90,7 @@ def _starts(neurons: Iterable[Node], row: Writer) -> Iterator[Note]:
         yield Note(f"where the membranes of {node.name} start: {place}", "NIR does not state it")
 
 
-def _left_out(nodes: list[Node], neurons: list[Node], row: Writer) -> Iterator[Note]:
+def _left_out(nodes: list[StoredNode], neurons: list[StoredNode], row: Writer) -> Iterator[Note]:
     """What the writer's files leave out, where it bears on this graph."""
     kinds = {node.type for node in nodes}
     for missing in row.unsaid if neurons else ():
@@ -96,7 +98,7 @@ def _left_out(nodes: list[Node], neurons: list[Node], row: Writer) -> Iterator[N
             yield Note(f"{missing.what}: {missing.taken}", f"{row.library} does not write it")
 
 
-def _missing(nodes: list[Node]) -> Iterator[Note]:
+def _missing(nodes: list[StoredNode]) -> Iterator[Note]:
     bare = [n.name for n in nodes if n.type in _SYNAPSES and n.fields.get("bias") is None]
     if bare:
         yield Note(f"the bias of {_names(bare)}: 0", _UNSTATED)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sdcl_neuro.errors import Refusal
 
-from .inline import PASS, Node
+from .inline import PASS, StoredNode
 
 SYNAPSES = ("Conv2d", "Linear", "Affine")
 NEURONS = ("LIF", "IF", "CubaLIF")
@@ -33,7 +33,7 @@ _MEND_CHAIN = "only a population's own recurrence (Linear or Affine, from it and
 
 
 @dataclass(frozen=True)
-class Stage:
+class NirStage:
     """One layer: a synapse and its neurons.
 
     Attributes:
@@ -43,25 +43,25 @@ class Stage:
         pools: the pooling before that, in order.
     """
 
-    synapse: Node
-    neurons: Node
-    recurrent: Node | None
+    synapse: StoredNode
+    neurons: StoredNode
+    recurrent: StoredNode | None
     flattened: bool
-    pools: tuple[Node, ...] = ()
+    pools: tuple[StoredNode, ...] = ()
 
 
 @dataclass(frozen=True)
-class Chain:
+class NirChain:
     """A graph in order; `problems` says what is wrong with it, and then `stages` may be short."""
 
-    source: Node | None
-    stages: tuple[Stage, ...]
+    source: StoredNode | None
+    stages: tuple[NirStage, ...]
     problems: tuple[Refusal, ...]
 
 
 def read_chain(
-    nodes: dict[str, Node], edges: list[tuple[str, str]], *, broken: bool = False
-) -> Chain:
+    nodes: dict[str, StoredNode], edges: list[tuple[str, str]], *, broken: bool = False
+) -> NirChain:
     """Put a graph in order, as far as it is one chain.
 
     Args:
@@ -78,13 +78,13 @@ def read_chain(
             problems.append(Refusal(node.where, f"{node.type} is not supported", hint))
     walk = _Walk(nodes, edges)
     chain = walk.run()
-    return Chain(chain.source, chain.stages, (*problems, *(() if broken else chain.problems)))
+    return NirChain(chain.source, chain.stages, (*problems, *(() if broken else chain.problems)))
 
 
 class _Walk:
     """Walks a graph from its input to its output, past what is wrong with it."""
 
-    def __init__(self, nodes: Mapping[str, Node], edges: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, nodes: Mapping[str, StoredNode], edges: Iterable[tuple[str, str]]) -> None:
         self.nodes = nodes
         self.behind: dict[str, list[str]] = defaultdict(list)
         self.before: dict[str, list[str]] = defaultdict(list)
@@ -97,24 +97,24 @@ class _Walk:
                 continue
             self.behind[source].append(target)
             self.before[target].append(source)
-        self.stages: list[Stage] = []
+        self.stages: list[NirStage] = []
         self.visited: set[str] = set()
         self.flattened = False
-        self.pools: list[Node] = []
-        self.synapse: Node | None = None
+        self.pools: list[StoredNode] = []
+        self.synapse: StoredNode | None = None
         self.known = all(node.type in _KNOWN for node in nodes.values())
         self.certain = True
 
-    def run(self) -> Chain:
+    def run(self) -> NirChain:
         source = self._only("Input")
         self._only("Output")
         if source is not None:
-            node: Node | None = source
+            node: StoredNode | None = source
             while node is not None:
                 self.visited.add(node.name)
                 node = self._next(node)
             self._expect_all_visited(source.name)
-        return Chain(source, tuple(self.stages), tuple(self.problems))
+        return NirChain(source, tuple(self.stages), tuple(self.problems))
 
     def _expect_all_visited(self, source: str) -> None:
         """Refuse nodes that no path from the input reaches, unless a branch is refused anyway."""
@@ -132,14 +132,14 @@ class _Walk:
             what = f"not on the way from input to output: {', '.join(left[:5])}{more}"
             self.problems.append(Refusal("graph", what, "remove or connect them"))
 
-    def _only(self, kind: str) -> Node | None:
+    def _only(self, kind: str) -> StoredNode | None:
         found = [node for node in self.nodes.values() if node.type == kind]
         if len(found) != 1:
             what = f"it has {len(found)} nodes of type {kind}"
             self.problems.append(Refusal("graph", what, "give it exactly one"))
         return found[0] if found else None
 
-    def _refuse(self, node: Node, what: str, hint: str) -> None:
+    def _refuse(self, node: StoredNode, what: str, hint: str) -> None:
         self.problems.append(Refusal(node.where, what, hint))
 
     def _recurrent(self, name: str) -> list[str]:
@@ -152,7 +152,7 @@ class _Walk:
             and self.before[other] == [name]
         ]
 
-    def _next(self, node: Node) -> Node | None:
+    def _next(self, node: StoredNode) -> StoredNode | None:
         """The node behind one, checked and taken up; None at the end."""
         loops = self._recurrent(node.name) if node.type in NEURONS else []
         targets = [name for name in self.behind[node.name] if name not in loops]
@@ -174,7 +174,7 @@ class _Walk:
             self._refuse(target, f"it has several inputs ({names})", _MEND_CHAIN)
         return self._take(target, [self.nodes[name] for name in loops])
 
-    def _take(self, node: Node, loops: list[Node]) -> Node | None:
+    def _take(self, node: StoredNode, loops: list[StoredNode]) -> StoredNode | None:
         """Add a node to the chain."""
         if node.type not in _KNOWN:
             # It has been refused; whatever it was, it ends what stood before it.
@@ -201,7 +201,7 @@ class _Walk:
             self._close(node, loops)
         return node
 
-    def _close(self, node: Node, loops: list[Node]) -> None:
+    def _close(self, node: StoredNode, loops: list[StoredNode]) -> None:
         """End a stage in its neurons."""
         self.visited.update(loop.name for loop in loops)
         if self.synapse is None:
@@ -210,10 +210,10 @@ class _Walk:
         else:
             recurrent = next((loop for loop in loops if loop.type in SYNAPSES), None)
             pools = tuple(self.pools)
-            self.stages.append(Stage(self.synapse, node, recurrent, self.flattened, pools))
+            self.stages.append(NirStage(self.synapse, node, recurrent, self.flattened, pools))
         self.synapse, self.flattened, self.pools, self.certain = None, False, [], True
 
-    def _end(self, node: Node) -> None:
+    def _end(self, node: StoredNode) -> None:
         """Refuse what stands before the output without being a layer."""
         self.visited.add(node.name)
         if self.synapse is not None:

@@ -27,7 +27,7 @@ from sdcl_neuro.network.spec import (
 from sdcl_neuro.network.spec_convert import dequantize
 
 from ...targets.nir.claim import KEY, VERSION
-from ...targets.nir.forms import FORMS, OWN, Form
+from ...targets.nir.forms import FORMS, OWN, ReaderForm
 from ...targets.nir.populations import rate_of
 from ...targets.nir.weights import Array, blocks_of, gain_of, spread, stored_weight
 from .file import Tree
@@ -63,7 +63,7 @@ def read_claim(tree: Tree, *, where: str) -> FloatNetwork | IntNetwork:
     return replace(net, meta=meta)
 
 
-def form_of_claim(metadata: Mapping[str, Any]) -> Form:
+def form_of_claim(metadata: Mapping[str, Any]) -> ReaderForm:
     """Return the form that a file of ours is in.
 
     Raises:
@@ -81,7 +81,7 @@ def _claimed(
     metadata: Mapping[str, Any],
     shape: Shape,
     layers: tuple[RawLayer, ...],
-    form: Form,
+    form: ReaderForm,
 ) -> FloatNetwork | IntNetwork:
     """The network of the metadata, once its graph was found to agree."""
     if body["version"] != VERSION:
@@ -133,7 +133,11 @@ def _array(metadata: Mapping[str, Any], key: str, shape: tuple[int, ...], kinds:
 
 
 def _float_layer(
-    raw: RawLayer, entry: Mapping[str, Any], index: int, metadata: Mapping[str, Any], form: Form
+    raw: RawLayer,
+    entry: Mapping[str, Any],
+    index: int,
+    metadata: Mapping[str, Any],
+    form: ReaderForm,
 ) -> FloatLayer:
     neuron = FloatNeuron(
         beta=float(entry["beta"]), threshold=float(entry["threshold"]), alpha=float(entry["alpha"])
@@ -200,7 +204,7 @@ def _int_layer(
     )
 
 
-def _agree(layers: tuple[RawLayer, ...], net: FloatNetwork, form: Form) -> None:
+def _agree(layers: tuple[RawLayer, ...], net: FloatNetwork, form: ReaderForm) -> None:
     """Refuse a graph that says something else than the network claimed."""
     for index, (graph, layer) in enumerate(zip(layers, net.layers, strict=True)):
         neuron, gain = layer.neuron, gain_of(layer.neuron, form)

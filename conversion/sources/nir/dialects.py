@@ -19,7 +19,7 @@ from scipy.special import lambertw
 from sdcl_neuro.errors import InputError, spelled
 
 from ..layers.table import layer_of_node
-from .inline import Node
+from .inline import StoredNode
 from .writers import OWN_WORDS, WRITERS, Gain, Writer
 
 Array = NDArray[np.float64]
@@ -43,16 +43,16 @@ def names() -> str:
     return f"use one of {', '.join(WRITERS)}"
 
 
-def as_known(node: Node) -> Node:
+def as_known(node: StoredNode) -> StoredNode:
     """Return a node of an added layer as the node of NIR that it equals; any other as it is."""
     added = layer_of_node(node.type)
     if added is None:
         return node
     kind, fields = added.as_node(node.fields)
-    return Node(node.name, kind, fields)
+    return StoredNode(node.name, kind, fields)
 
 
-def translate(node: Node, row: Writer, dt: float) -> Node:
+def translate(node: StoredNode, row: Writer, dt: float) -> StoredNode:
     """Return a population's node with its constants in NIR's own words, in float64.
 
     Args:
@@ -68,7 +68,7 @@ def translate(node: Node, row: Writer, dt: float) -> Node:
     else:
         _rewrite(fields, "tau_mem", "r", row.gain, row=row, dt=dt)
         _rewrite(fields, "tau_syn", "w_in", row.current_gain, row=row, dt=dt)
-    return Node(node.name, node.type, fields)
+    return StoredNode(node.name, node.type, fields)
 
 
 def _rewrite(
@@ -99,7 +99,7 @@ def _tau(stored: Array, row: Writer, dt: float) -> Array:
     return tau
 
 
-def step_in_r(nodes: list[Node]) -> Array:
+def step_in_r(nodes: list[StoredNode]) -> Array:
     """Return the steps that Rockpool's ``r = tau exp(-dt / tau) / dt`` holds, one a neuron.
 
     With ``x = dt / tau`` it is ``x exp(x) = 1 / r``, Lambert's W. Empty without a population.

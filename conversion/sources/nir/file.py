@@ -42,10 +42,10 @@ def read_tree(path: Path | str) -> Tree:
         root = guard.group(file, "node")
         if root is None:
             raise guard.error("holds no NIR graph (group 'node')", "give a .nir file")
-        return _Reader(guard, path.stat().st_size).group(root, depth=0)
+        return _GroupReader(guard, path.stat().st_size).group(root, depth=0)
 
 
-class _Reader:
+class _GroupReader:
     """Reads groups depth first, counting objects."""
 
     def __init__(self, guard: Guard, file_bytes: int) -> None:

@@ -39,12 +39,12 @@ from .assumed import assumptions
 from .chain import NEURONS, POOLS, SYNAPSES
 from .dialects import as_known, row_of, translate
 from .file import Tree
-from .inline import Node, contract, inline
+from .inline import StoredNode, contract, inline
 from .lowering import departure_of
 from .neurons import Neurons, read_neurons
 from .reader import input_shape
 from .signatures import check_signature
-from .step import Step, find_step
+from .step import StatedStep, find_step
 from .synapses import read_synapse
 from .values import numbers, pair
 from .writers import Writer
@@ -101,7 +101,7 @@ class _Reading:
         found = find_step(
             nodes.values(), metadata, dt=dt, writer=writer, refuse=self.problems.append
         )
-        self.step = Step(None, "unknown") if found is None else found
+        self.step = StatedStep(None, "unknown") if found is None else found
         if found is not None:
             check_signature(nodes.values(), writer, self.step, self.problems.append)
         self.words = assumptions(nodes, self.row, self.step, writer=writer)
@@ -181,7 +181,7 @@ class _Reading:
         self.shapes[node.name] = shape_behind(node, read)
         self.made.append(node)
 
-    def _add(self, node: Node, read: Sequence[str]) -> None:
+    def _add(self, node: StoredNode, read: Sequence[str]) -> None:
         if node.type == "Input":
             shape = input_shape(node, self.problems.append)
             if shape is not None:
@@ -195,7 +195,7 @@ class _Reading:
             self._put(AddNode(source, tuple(read)))
         self._put(self._node(node, source))
 
-    def _node(self, node: Node, source: str) -> GraphNode:
+    def _node(self, node: StoredNode, source: str) -> GraphNode:
         inputs, before = (source,), len(self.problems)
         made: GraphNode | None = None
         if node.type in SYNAPSES:
@@ -223,7 +223,7 @@ class _Reading:
             raise Misfit("its values cannot be read", "export the network again")
         return made
 
-    def _synapse(self, node: Node, inputs: tuple[str, ...]) -> GraphNode | None:
+    def _synapse(self, node: StoredNode, inputs: tuple[str, ...]) -> GraphNode | None:
         found = read_synapse(node, self.problems.append)
         if found is None:
             return None
@@ -235,7 +235,7 @@ class _Reading:
             node.name, inputs, weight=weight, bias=bias, geometry=found.convolution
         )
 
-    def _line(self, node: Node, inputs: tuple[str, ...]) -> GraphNode | None:
+    def _line(self, node: StoredNode, inputs: tuple[str, ...]) -> GraphNode | None:
         """A convolution along a line, with a height of one."""
         weight = numbers(node, "weight", self.problems.append)
         if weight is None or weight.ndim != 3:
@@ -256,7 +256,7 @@ class _Reading:
             geometry=Convolution((1, stride), (0, padding), (1, dilation), groups),
         )
 
-    def _pool(self, node: Node, inputs: tuple[str, ...]) -> GraphNode | None:
+    def _pool(self, node: StoredNode, inputs: tuple[str, ...]) -> GraphNode | None:
         refuse = self.problems.append
         kernel = pair(node, "kernel_size", 1, refuse)
         stride = pair(node, "stride", 1, refuse)
@@ -272,7 +272,7 @@ class _Reading:
             padding=padding,
         )
 
-    def _scale(self, node: Node, inputs: tuple[str, ...]) -> GraphNode | None:
+    def _scale(self, node: StoredNode, inputs: tuple[str, ...]) -> GraphNode | None:
         scale = numbers(node, "scale", self.problems.append)
         if scale is None:
             return None
@@ -283,7 +283,7 @@ class _Reading:
             raise Misfit("scales that differ within a channel", "give one per channel")
         return NormNode(node.name, inputs, gain=each[:, 0].astype(np.float64))
 
-    def _population(self, node: Node, inputs: tuple[str, ...]) -> GraphNode | None:
+    def _population(self, node: StoredNode, inputs: tuple[str, ...]) -> GraphNode | None:
         shape = self.shapes[inputs[0]]
         found = self._constants(node, shape)
         if found is None:
@@ -319,7 +319,9 @@ class _Reading:
             drive=drive if np.any(drive) else None,
         )
 
-    def _constants(self, node: Node, shape: Shape) -> tuple[Neurons, Array, Array, Array] | None:
+    def _constants(
+        self, node: StoredNode, shape: Shape
+    ) -> tuple[Neurons, Array, Array, Array] | None:
         """Constants of a population; decays and gain ``[*shape]`` or one number each."""
         refuse = self.problems.append
         stored = {key: node.fields[key] for key in _CONSTANTS if node.fields.get(key) is not None}
@@ -353,7 +355,7 @@ class _Reading:
         ]
         return read[0], spread[0], spread[1], spread[2]
 
-    def _readout(self, node: Node, inputs: tuple[str, ...]) -> GraphNode | None:
+    def _readout(self, node: StoredNode, inputs: tuple[str, ...]) -> GraphNode | None:
         """LI and CubaLI: a membrane that is read, its gain in the weights before it."""
         plain = replace(
             node,

@@ -18,7 +18,7 @@ PASS = "Pass"
 
 
 @dataclass(frozen=True)
-class Node:
+class StoredNode:
     """A node of the graph: its NIR type and its values."""
 
     name: str
@@ -33,9 +33,9 @@ class Node:
 
 def inline(
     tree: Tree, prefix: str, problems: list[Refusal]
-) -> tuple[dict[str, Node], list[tuple[str, str]]]:
+) -> tuple[dict[str, StoredNode], list[tuple[str, str]]]:
     """Nodes and edges of a graph with its subgraphs in place, names joined by dots."""
-    nodes: dict[str, Node] = {}
+    nodes: dict[str, StoredNode] = {}
     edges: list[tuple[str, str]] = []
     into: dict[str, str] = {}
     out_of: dict[str, str] = {}
@@ -46,7 +46,7 @@ def inline(
         if kind != "NIRGraph":
             passing = prefix and kind in ("Input", "Output")
             held = fields if isinstance(fields, dict) else {}
-            found = {full: Node(full, PASS if passing else kind, held)}
+            found = {full: StoredNode(full, PASS if passing else kind, held)}
             into[full] = out_of[full] = full
         else:
             found, inner = inline(fields, f"{full}.", problems)
@@ -101,7 +101,7 @@ def _name(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def contract(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def contract(nodes: dict[str, StoredNode], edges: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Remove subgraphs' inputs and outputs, which only pass on; `nodes` loses them too."""
     passing = [name for name, node in nodes.items() if node.type == PASS]
     for name in passing:

@@ -21,7 +21,7 @@ import numpy as np
 
 from sdcl_neuro.errors import Refusal, spelled
 
-from .inline import Node
+from .inline import StoredNode
 from .values import Array, Refuse, numbers
 
 _NEAR_ONE = 4 * float(np.finfo(np.float32).eps)
@@ -49,7 +49,9 @@ class Neurons:
     shapes: tuple[tuple[int, ...], ...]
 
 
-def read_neurons(node: Node, dt: float, refuse: Refuse, *, whole: bool = False) -> Neurons | None:
+def read_neurons(
+    node: StoredNode, dt: float, refuse: Refuse, *, whole: bool = False
+) -> Neurons | None:
     """Read a population's constants, or refuse the node, with every reason, and return None.
 
     Args:
@@ -98,7 +100,7 @@ class _Uniform:
         shapes: of all that was read.
     """
 
-    def __init__(self, node: Node, dt: float, refuse: Refuse) -> None:
+    def __init__(self, node: StoredNode, dt: float, refuse: Refuse) -> None:
         self.node, self.dt, self.failed, self.endless = node, dt, False, False
         self.shapes: list[tuple[int, ...]] = []
         self._known: dict[str, float] = {}

@@ -8,11 +8,11 @@ from sdcl_neuro.errors import Refusal
 from sdcl_neuro.network.spec import Pair, Shape
 
 from ...lowering.pooling import Divide, Pool, compose, window_axis
-from .inline import Node
+from .inline import StoredNode
 from .values import Refuse, pair
 
 
-def read_pools(nodes: Sequence[Node], shape: Shape, refuse: Refuse) -> Pool | None:
+def read_pools(nodes: Sequence[StoredNode], shape: Shape, refuse: Refuse) -> Pool | None:
     """All pooling before a synapse as one; None without any, or after refusing one."""
     whole: Pool | None = None
     for node in nodes:
@@ -28,7 +28,7 @@ def read_pools(nodes: Sequence[Node], shape: Shape, refuse: Refuse) -> Pool | No
     return whole
 
 
-def _read_pool(node: Node, size: Pair, refuse: Refuse) -> Pool | None:
+def _read_pool(node: StoredNode, size: Pair, refuse: Refuse) -> Pool | None:
     kernel = pair(node, "kernel_size", 1, refuse)
     stride = pair(node, "stride", 1, refuse)
     padding = pair(node, "padding", 0, refuse)

@@ -14,16 +14,16 @@ from sdcl_neuro.network.spec import Convolution, Kind, Shape
 
 from ...lowering.pooling import Pool
 from .assumed import assumptions
-from .chain import NEURONS, SYNAPSES, Stage, read_chain
+from .chain import NEURONS, SYNAPSES, NirStage, read_chain
 from .dialects import as_known, row_of, translate
 from .file import Tree
-from .inline import Node, contract, inline
+from .inline import StoredNode, contract, inline
 from .neurons import Neurons, read_neurons
 from .pools import read_pools
 from .shapes import MAX_NEURONS, fits, out_shape
 from .signatures import check_signature
-from .step import Step, find_step
-from .synapses import Synapse, read_synapse
+from .step import StatedStep, find_step
+from .synapses import StoredSynapse, read_synapse
 from .values import Array, Refuse, numbers
 from .writers import Writer
 
@@ -71,12 +71,12 @@ class RawNetwork:
     input_shape: Shape | None
     layers: tuple[RawLayer | None, ...]
     loose: tuple[tuple[str, Neurons], ...]
-    step: Step | None
+    step: StatedStep | None
     row: Writer
     assumed: tuple[Note, ...] = ()
     problems: tuple[Refusal, ...] = ()
 
-    def checked(self, where: str) -> tuple[Shape, tuple[RawLayer, ...], Step]:
+    def checked(self, where: str) -> tuple[Shape, tuple[RawLayer, ...], StatedStep]:
         """Return shape, layers and step if nothing was refused.
 
         Raises:
@@ -110,7 +110,7 @@ def read_raw(
     edges, broken = contract(nodes, edges), bool(problems.items)
     metadata = tree.get("metadata")
     found = find_step(nodes.values(), metadata, dt=dt, writer=writer, refuse=problems.add)
-    step = Step(None, "unknown") if found is None else found
+    step = StatedStep(None, "unknown") if found is None else found
     if found is not None:
         check_signature(nodes.values(), writer, step, problems.add)
     read = _Reader(
@@ -141,7 +141,7 @@ class _Once:
             self.items.append(problem)
 
 
-def input_shape(node: Node, refuse: Refuse) -> Shape | None:
+def input_shape(node: StoredNode, refuse: Refuse) -> Shape | None:
     """The shape of one step's input, without a leading batch axis of one (Norse writes it)."""
     array = numbers(node, "shape", refuse)
     if array is None:
@@ -158,14 +158,14 @@ def input_shape(node: Node, refuse: Refuse) -> Shape | None:
 class _Reader:
     """Reads every node once, then follows shapes along the chain."""
 
-    def __init__(self, nodes: dict[str, Node], problems: _Once) -> None:
+    def __init__(self, nodes: dict[str, StoredNode], problems: _Once) -> None:
         self.nodes = nodes
-        self.synapses: dict[str, Synapse | None] = {}
+        self.synapses: dict[str, StoredSynapse | None] = {}
         self.neurons: dict[str, Neurons | None] = {}
         self._bad: set[str] = set()
         self._problems = problems
 
-    def all_nodes(self, step: Step | None) -> None:
+    def all_nodes(self, step: StatedStep | None) -> None:
         """Read the values of every node; a population only where there is a step."""
         for name, node in self.nodes.items():
             before = len(self._problems.items)
@@ -188,7 +188,7 @@ class _Reader:
             if neurons is not None and places[name] not in placed
         )
 
-    def _population(self, node: Node, step: Step | None) -> Neurons | None:
+    def _population(self, node: StoredNode, step: StatedStep | None) -> Neurons | None:
         if step is not None:
             return read_neurons(node, step.nominal, self._problems.add, whole=step.whole)
         # Without a step its numbers can be looked at all the same.
@@ -197,7 +197,9 @@ class _Reader:
                 numbers(node, key, self._problems.add)
         return None
 
-    def layer(self, stage: Stage, in_shape: Shape | None) -> tuple[RawLayer | None, Shape | None]:
+    def layer(
+        self, stage: NirStage, in_shape: Shape | None
+    ) -> tuple[RawLayer | None, Shape | None]:
         """One layer, or None where it was refused, and its shape if that can be followed."""
         refuse = self._problems.add
         synapse = self.synapses[stage.synapse.name]
@@ -232,11 +234,11 @@ class _Reader:
         )
         return layer, shape
 
-    def _loop(self, stage: Stage) -> Synapse | None:
+    def _loop(self, stage: NirStage) -> StoredSynapse | None:
         return None if stage.recurrent is None else self.synapses[stage.recurrent.name]
 
 
-def _check_flatten(node: Node, refuse: Refuse) -> None:
+def _check_flatten(node: StoredNode, refuse: Refuse) -> None:
     """Refuse to flatten some axes only."""
     ends = [_whole(node.fields, "start_dim", 0), _whole(node.fields, "end_dim", -1)]
     if ends[0] not in (0, 1, -3) or ends[1] not in (-1, 2, 3):

@@ -26,10 +26,10 @@ from .claim import form_of_claim
 from .dialects import row_of, translate
 from .file import Tree
 from .graph import open_tree
-from .inline import Node, contract, inline
+from .inline import StoredNode, contract, inline
 from .memory import NirGraphLike
-from .reference_nodes import POPULATIONS, Context, Dense, Population, make_unit
-from .step import Step, find_step
+from .reference_nodes import POPULATIONS, Context, Dense, ReferencePopulation, make_unit
+from .step import StatedStep, find_step
 
 Spikes = NDArray[np.uint8]
 Edges = Sequence[tuple[str, str]]
@@ -52,7 +52,7 @@ class ReferenceRun:
     spikes: tuple[Spikes, ...]
     margins: tuple[NDArray[np.float64], ...]
     outputs: Mapping[str, NDArray[np.float64]]
-    step: Step
+    step: StatedStep
 
 
 @public
@@ -118,7 +118,7 @@ def _tensor(spikes: Spikes) -> torch.Tensor:
 
 def _prepared(
     tree: Tree, dt: float | None, writer: str | None, where: str
-) -> tuple[dict[str, Node], Edges, Step, Context]:
+) -> tuple[dict[str, StoredNode], Edges, StatedStep, Context]:
     """Nodes in NIR's own words and edges, subgraphs in place, and the step."""
     metadata = tree.get("metadata")
     if isinstance(metadata, Mapping) and KEY in metadata:
@@ -138,7 +138,7 @@ def _prepared(
 class _Graph:
     """Nodes in the order in which a step evaluates them, and what closes their cycles."""
 
-    def __init__(self, nodes: Mapping[str, Node], edges: Edges, context: Context) -> None:
+    def __init__(self, nodes: Mapping[str, StoredNode], edges: Edges, context: Context) -> None:
         self.inputs = [name for name, node in nodes.items() if node.type == "Input"]
         self.order, late = _order(self.inputs, edges)
         reached = set(self.order)
@@ -172,7 +172,7 @@ class _Graph:
     def _before_first(self, name: str) -> torch.Tensor | None:
         """What a node that closes a cycle sends into the first step: silence, and its bias."""
         unit = self.units[name]
-        if isinstance(unit, Population):
+        if isinstance(unit, ReferencePopulation):
             return None
         arriving = [self._before_first(source) for source, _ in self._before[name]]
         known = [value for value in arriving if value is not None]

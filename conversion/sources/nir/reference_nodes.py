@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from sdcl_neuro.errors import InputError
 
-from .inline import Node
+from .inline import StoredNode
 from .writers import Writer
 
 POPULATIONS = ("LIF", "IF", "CubaLIF")
@@ -33,12 +33,12 @@ class Context:
     row: Writer
 
 
-class Unit:
+class ReferenceUnit:
     """A node without a state."""
 
     margin: Tensor
 
-    def __init__(self, node: Node, context: Context) -> None:
+    def __init__(self, node: StoredNode, context: Context) -> None:
         self.node, self.context = node, context
         self._numbers: dict[str, Tensor] = {}
 
@@ -61,7 +61,7 @@ class Unit:
         return x
 
 
-class Dense(Unit):
+class Dense(ReferenceUnit):
     """W x + b."""
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class Dense(Unit):
         return x @ self.number("weight").T + self.number("bias")
 
 
-class Conv2d(Unit):
+class Conv2d(ReferenceUnit):
     """A convolution, torch's own, padding in words included."""
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class Conv2d(Unit):
         )
 
 
-class Pool2d(Unit):
+class Pool2d(ReferenceUnit):
     """A sum or an average over windows, zeros beyond the border counted."""
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class Pool2d(Unit):
         return mean if self.node.type == "AvgPool2d" else mean * (kernel[0] * kernel[1])
 
 
-class Flatten(Unit):
+class Flatten(ReferenceUnit):
     """All axes of a sample in one."""
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class Flatten(Unit):
         return x.flatten(1)
 
 
-class Scale(Unit):
+class Scale(ReferenceUnit):
     """S x."""
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -115,10 +115,10 @@ class Scale(Unit):
         return x * self.number("scale", 1.0)
 
 
-class Population(Unit):
+class ReferencePopulation(ReferenceUnit):
     """Neurons: an equation for the membrane, a threshold, a reset."""
 
-    def __init__(self, node: Node, context: Context) -> None:
+    def __init__(self, node: StoredNode, context: Context) -> None:
         super().__init__(node, context)
         self.v: Tensor | None = None
         self.i: Tensor = torch.zeros((), dtype=torch.float64)
@@ -168,7 +168,7 @@ class Population(Unit):
         return leak if start == "v_leak" else torch.zeros((), dtype=torch.float64)
 
 
-class Leaky(Population):
+class Leaky(ReferencePopulation):
     """LIF: tau v' = v_leak - v + r x."""
 
     def integrate(self, v: Tensor, x: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ class Leaky(Population):
         return self.towards(v, self.number("v_leak"), x, ("tau", "r"))
 
 
-class Current(Population):
+class Current(ReferencePopulation):
     """CubaLIF: tau_syn i' = w_in x - i, tau_mem v' = v_leak - v + r i."""
 
     def integrate(self, v: Tensor, x: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class Current(Population):
         return self.towards(v, self.number("v_leak"), self.i, ("tau_mem", "r"))
 
 
-class Integrator(Population):
+class Integrator(ReferencePopulation):
     """LI: a leaky neuron that does not fire; what it sends is its membrane."""
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -211,9 +211,9 @@ class CurrentIntegrator(Integrator):
         return self.towards(v, self.number("v_leak"), self.i, ("tau_mem", "r"))
 
 
-UNITS: dict[str, Callable[[Node, Context], Unit]] = {
-    "Input": Unit,
-    "Output": Unit,
+UNITS: dict[str, Callable[[StoredNode, Context], ReferenceUnit]] = {
+    "Input": ReferenceUnit,
+    "Output": ReferenceUnit,
     "Linear": Dense,
     "Affine": Dense,
     "Conv2d": Conv2d,
@@ -221,7 +221,7 @@ UNITS: dict[str, Callable[[Node, Context], Unit]] = {
     "AvgPool2d": Pool2d,
     "Flatten": Flatten,
     "Scale": Scale,
-    "IF": Population,
+    "IF": ReferencePopulation,
     "LIF": Leaky,
     "CubaLIF": Current,
     "LI": Integrator,
@@ -230,7 +230,7 @@ UNITS: dict[str, Callable[[Node, Context], Unit]] = {
 """By NIR's type; a further node is one class and one row."""
 
 
-def make_unit(node: Node, context: Context) -> Unit:
+def make_unit(node: StoredNode, context: Context) -> ReferenceUnit:
     """Return what runs a node.
 
     Raises:

@@ -7,16 +7,18 @@ from math import prod
 from sdcl_neuro.errors import Refusal
 from sdcl_neuro.network.spec import Shape
 
-from .chain import Stage
+from .chain import NirStage
 from .neurons import Neurons
-from .synapses import Synapse
+from .synapses import StoredSynapse
 from .values import Refuse
 
 MAX_NEURONS = 1 << 28
 """Elements of one layer's shape; a declared shape costs nothing to write and much to run."""
 
 
-def out_shape(stage: Stage, synapse: Synapse, in_shape: Shape, refuse: Refuse) -> Shape | None:
+def out_shape(
+    stage: NirStage, synapse: StoredSynapse, in_shape: Shape, refuse: Refuse
+) -> Shape | None:
     """Return the shape behind a synapse, or None after refusing what does not chain."""
     weight, where = synapse.weight, stage.synapse.where
     shape: Shape | None
@@ -45,9 +47,9 @@ def out_shape(stage: Stage, synapse: Synapse, in_shape: Shape, refuse: Refuse) -
 
 
 def fits(
-    stage: Stage,
+    stage: NirStage,
     neurons: Neurons | None,
-    recurrent: Synapse | None,
+    recurrent: StoredSynapse | None,
     shape: Shape,
     refuse: Refuse,
 ) -> bool:

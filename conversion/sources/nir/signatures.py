@@ -12,16 +12,18 @@ import numpy as np
 
 from sdcl_neuro.errors import Refusal, spelled
 
-from .inline import Node
-from .step import Step, values
+from .inline import StoredNode
+from .step import StatedStep, values
 from .values import Refuse
 from .writers import WRITERS
 
-Check = Callable[[Node, float], bool]
+Check = Callable[[StoredNode, float], bool]
 _CLOSE = 1e-5
 
 
-def check_signature(nodes: Iterable[Node], writer: str | None, step: Step, refuse: Refuse) -> None:
+def check_signature(
+    nodes: Iterable[StoredNode], writer: str | None, step: StatedStep, refuse: Refuse
+) -> None:
     """Refuse each population that the named writer cannot have written for this step."""
     if writer not in _SIGNATURES:
         return
@@ -40,7 +42,7 @@ def _hint() -> str:
     )
 
 
-def _implied(node: Node) -> str:
+def _implied(node: StoredNode) -> str:
     """The step at which r is tau / dt, or 1 / dt, if there is one."""
     r, tau = values(node, "r"), values(node, "tau_mem" if node.type == "CubaLIF" else "tau")
     top = np.ones_like(r) if node.type == "IF" else tau
@@ -53,7 +55,7 @@ def _implied(node: Node) -> str:
     return f" (its r would be that of a step of {steps.max():g} s)"
 
 
-def _like(node: Node, key: str, wanted: np.ndarray | float) -> bool:
+def _like(node: StoredNode, key: str, wanted: np.ndarray | float) -> bool:
     """Whether a field has the values wanted; a field that is missing is refused elsewhere."""
     found = values(node, key)
     if not found.size:
@@ -62,7 +64,7 @@ def _like(node: Node, key: str, wanted: np.ndarray | float) -> bool:
     return wanted.size in (1, found.size) and np.allclose(found, wanted, rtol=_CLOSE, atol=0)
 
 
-def _snntorch(node: Node, dt: float) -> bool:
+def _snntorch(node: StoredNode, dt: float) -> bool:
     if node.type == "LIF":
         return _like(node, "r", values(node, "tau") / dt)
     return (
@@ -72,7 +74,7 @@ def _snntorch(node: Node, dt: float) -> bool:
     )
 
 
-def _spikingjelly(node: Node, dt: float) -> bool:
+def _spikingjelly(node: StoredNode, dt: float) -> bool:
     if node.type == "IF":
         return _like(node, "r", 1 / dt)
     if node.type == "CubaLIF":
@@ -81,11 +83,11 @@ def _spikingjelly(node: Node, dt: float) -> bool:
     return decayed and _like(node, "v_leak", values(node, "v_reset"))
 
 
-def _ones(node: Node, dt: float) -> bool:
+def _ones(node: StoredNode, dt: float) -> bool:
     return _like(node, "r", 1.0)
 
 
-def _spyx(node: Node, dt: float) -> bool:
+def _spyx(node: StoredNode, dt: float) -> bool:
     if node.type == "IF":
         return _like(node, "r", 1.0)
     tau = values(node, "tau" if node.type == "LIF" else "tau_mem")

@@ -17,7 +17,7 @@ from sdcl_neuro.errors import InputError, Refusal, spelled
 from sdcl_neuro.network.notes import Note
 
 from .dialects import step_in_r
-from .inline import Node
+from .inline import StoredNode
 from .values import Array, Refuse
 from .writers import OWN_WORDS, WRITERS, Writer
 
@@ -28,7 +28,7 @@ _NO_STEP = "none needed, integrate-and-fire neurons only"
 
 
 @dataclass(frozen=True)
-class Step:
+class StatedStep:
     """A step and where it comes from.
 
     Attributes:
@@ -50,13 +50,13 @@ class Step:
 
 
 def find_step(
-    nodes: Iterable[Node],
+    nodes: Iterable[StoredNode],
     metadata: object,
     *,
     dt: float | None,
     writer: str | None,
     refuse: Refuse,
-) -> Step | None:
+) -> StatedStep | None:
     """Find the step of a graph; None after refusing the graph for want of one.
 
     Args:
@@ -81,53 +81,55 @@ def find_step(
             if stored is None or same_step(dt, stored)
             else f" (its metadata states {stored:g} s)"
         )
-        return Step(dt, f"given{said}")
+        return StatedStep(dt, f"given{said}")
     if stored is not None:
         _check(stored, "the step in the file's metadata")
         if row.step == "fixed":
             _agree(stored, row, writer)
-        return Step(stored, "stated by the file's metadata")
+        return StatedStep(stored, "stated by the file's metadata")
     return _from_writer(neurons, row, refuse) if writer else _from_graph(neurons, refuse)
 
 
-def _from_writer(neurons: Sequence[Node], row: Writer, refuse: Refuse) -> Step | None:
+def _from_writer(neurons: Sequence[StoredNode], row: Writer, refuse: Refuse) -> StatedStep | None:
     if row.step == "fixed":
-        return Step(row.step_s, f"{row.library}, whose exporter always writes for it")
+        return StatedStep(row.step_s, f"{row.library}, whose exporter always writes for it")
     if row.step == "default":
         why = f"the default of {row.exporter}, whose files do not state it; {_other_step()}"
         assumed = Note(f"the step: {row.step_s:g} s", why)
-        return Step(row.step_s, f"{row.library}'s default", assumed=assumed)
+        return StatedStep(row.step_s, f"{row.library}'s default", assumed=assumed)
     if row.step == "none":
-        return Step(None, f"none needed, {row.library} counts time in steps", whole=True)
+        return StatedStep(None, f"none needed, {row.library} counts time in steps", whole=True)
     if row.step == "in r":
         found = step_in_r(list(neurons))
         if found.size and np.isfinite(found).all() and np.ptp(found) <= _SAME * found.max():
-            return Step(float(np.median(found)), "stated by the file, r = tau exp(-dt / tau) / dt")
+            return StatedStep(
+                float(np.median(found)), "stated by the file, r = tau exp(-dt / tau) / dt"
+            )
         what = f"its r holds no one step, as a file of {row.library} does"
         refuse(Refusal("graph", what, _hint()))
         return None
     return _from_graph(neurons, refuse)
 
 
-def _from_graph(neurons: Sequence[Node], refuse: Refuse) -> Step | None:
+def _from_graph(neurons: Sequence[StoredNode], refuse: Refuse) -> StatedStep | None:
     """A step is needed, unless all neurons are integrators whose input counts whole."""
     leaky = [node for node in neurons if node.type != "IF" and not _endless(node)]
     plain = [node for node in neurons if node.type == "IF"]
     factors = np.unique(np.concatenate([values(node, "r") for node in plain] or [np.ones(1)]))
     if not leaky and (factors == 1).all():
-        return Step(None, _NO_STEP)
+        return StatedStep(None, _NO_STEP)
     if not leaky and len(factors) == 1:
         for step in EXAMPLES:
             if abs(factors[0] * step - 1) <= _SAME:
                 why = f"r = {factors[0]:g} is 1 / dt at {step:g} s, as SpikingJelly writes it"
                 assumed = Note("inputs of integrate-and-fire neurons: counted whole", why)
-                return Step(None, _NO_STEP, assumed, whole=True)
+                return StatedStep(None, _NO_STEP, assumed, whole=True)
     what = "the file states no step, and what it computes depends on one: "
     refuse(Refusal("graph", what + _shown(leaky or plain) + _signed(leaky), _hint()))
     return None
 
 
-def _shown(nodes: Sequence[Node]) -> str:
+def _shown(nodes: Sequence[StoredNode]) -> str:
     """What the fastest population would do in a step of either length."""
     if nodes[0].type == "IF":
         factor = float(values(nodes[0], "r").max(initial=1.0))
@@ -140,11 +142,11 @@ def _shown(nodes: Sequence[Node]) -> str:
     return f"the membrane of {node.where} keeps {' and '.join(kept)}"
 
 
-def _first(pair: tuple[float, Node]) -> float:
+def _first(pair: tuple[float, StoredNode]) -> float:
     return pair[0]
 
 
-def _signed(nodes: Sequence[Node]) -> str:
+def _signed(nodes: Sequence[StoredNode]) -> str:
     """Who writes files like this one, where its r tells."""
     for step in EXAMPLES:
         if nodes and all(_implies(node, step) for node in nodes):
@@ -155,7 +157,7 @@ def _signed(nodes: Sequence[Node]) -> str:
     return ""
 
 
-def _implies(node: Node, step: float) -> bool:
+def _implies(node: StoredNode, step: float) -> bool:
     r, tau = values(node, "r"), _tau(node)
     if not r.size or r.shape != tau.shape:
         return False
@@ -174,16 +176,16 @@ def _hint() -> str:
     )
 
 
-def _endless(node: Node) -> bool:
+def _endless(node: StoredNode) -> bool:
     tau = _tau(node)
     return node.type == "LIF" and bool(tau.size) and bool(np.isposinf(tau).all())
 
 
-def _tau(node: Node) -> Array:
+def _tau(node: StoredNode) -> Array:
     return values(node, "tau_mem" if node.type == "CubaLIF" else "tau")
 
 
-def values(node: Node, key: str) -> Array:
+def values(node: StoredNode, key: str) -> Array:
     """Return a field as float64, flat; empty where it holds no numbers."""
     value = np.asarray(node.fields.get(key))
     return (value.astype(np.float64) if value.dtype.kind in "biuf" else np.zeros(0)).reshape(-1)

@@ -10,12 +10,12 @@ from sdcl_neuro.errors import Refusal
 from sdcl_neuro.network.spec import Convolution
 
 from ...lowering.same_padding import pad_kernel_same
-from .inline import Node
+from .inline import StoredNode
 from .values import AGAIN, Array, Refuse, numbers, pair
 
 
 @dataclass(frozen=True)
-class Synapse:
+class StoredSynapse:
     """A synapse's values as stored: weight, bias or None, geometry of a convolution or None."""
 
     weight: Array
@@ -23,7 +23,7 @@ class Synapse:
     convolution: Convolution | None
 
 
-def read_synapse(node: Node, refuse: Refuse) -> Synapse | None:
+def read_synapse(node: StoredNode, refuse: Refuse) -> StoredSynapse | None:
     """Read a synapse, or refuse it, with every reason.
 
     Returns:
@@ -35,11 +35,11 @@ def read_synapse(node: Node, refuse: Refuse) -> Synapse | None:
         return None
     bias = _bias(node, len(weight), refuse)
     if node.type != "Conv2d":
-        return Synapse(weight, bias, None)
+        return StoredSynapse(weight, bias, None)
     return _convolution(node, weight, bias, refuse)
 
 
-def _weight(node: Node, refuse: Refuse) -> Array | None:
+def _weight(node: StoredNode, refuse: Refuse) -> Array | None:
     weight = numbers(node, "weight", refuse)
     if weight is None:
         # What is not finite has been refused; its shape still leads to the next fault.
@@ -55,7 +55,7 @@ def _weight(node: Node, refuse: Refuse) -> Array | None:
     return weight
 
 
-def _bias(node: Node, outputs: int, refuse: Refuse) -> Array | None:
+def _bias(node: StoredNode, outputs: int, refuse: Refuse) -> Array | None:
     if node.fields.get("bias") is None:
         return None
     bias = numbers(node, "bias", refuse)
@@ -69,7 +69,9 @@ def _bias(node: Node, outputs: int, refuse: Refuse) -> Array | None:
     return bias if bias.any() else None
 
 
-def _convolution(node: Node, weight: Array, bias: Array | None, refuse: Refuse) -> Synapse | None:
+def _convolution(
+    node: StoredNode, weight: Array, bias: Array | None, refuse: Refuse
+) -> StoredSynapse | None:
     """A convolution with its stride, padding, dilation and groups."""
     stride = pair(node, "stride", 1, refuse)
     dilation = pair(node, "dilation", 1, refuse)
@@ -93,4 +95,4 @@ def _convolution(node: Node, weight: Array, bias: Array | None, refuse: Refuse) 
     elif text not in (None, "valid"):
         refuse(Refusal(node.where, f"padding is {text[:40]!r}", "use 'same', 'valid' or numbers"))
         return None
-    return Synapse(weight, bias, Convolution(stride, padding, dilation, groups[0]))
+    return StoredSynapse(weight, bias, Convolution(stride, padding, dilation, groups[0]))

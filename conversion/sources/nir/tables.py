@@ -5,7 +5,7 @@ Printed by ``python -m sdcl_neuro.conversion.sources.nir.tables``; a test holds 
 
 from __future__ import annotations
 
-from ...targets.nir.forms import FORMS, Form
+from ...targets.nir.forms import FORMS, ReaderForm
 from .writers import WRITERS, Writer
 
 _STEPS = {
@@ -55,7 +55,7 @@ def readers_table() -> str:
     return "\n".join([head, "|---" * 6 + "|", *(_reader(n, row) for n, row in FORMS.items())])
 
 
-def _reader(name: str, form: Form) -> str:
+def _reader(name: str, form: ReaderForm) -> str:
     step = "any" if form.step_s is None else f"{form.step_s:g} s"
     if form.decay == "exponential":
         step, gain = "none: tau counts steps", "tau = -1 / ln beta, weights as they are"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import Refusal
 from sdcl_neuro.network.spec import Pair
 
-from .inline import Node
+from .inline import StoredNode
 
 Array = NDArray[Any]
 Refuse = Callable[[Refusal], None]
@@ -19,7 +19,7 @@ Refuse = Callable[[Refusal], None]
 AGAIN = "export the network again"
 
 
-def numbers(node: Node, key: str, refuse: Refuse, *, infinite: bool = False) -> Array | None:
+def numbers(node: StoredNode, key: str, refuse: Refuse, *, infinite: bool = False) -> Array | None:
     """Read a field as an array of real numbers, or refuse it and return None.
 
     Args:
@@ -44,7 +44,7 @@ def numbers(node: Node, key: str, refuse: Refuse, *, infinite: bool = False) -> 
     return array
 
 
-def pair(node: Node, key: str, least: int, refuse: Refuse) -> Pair | None:
+def pair(node: StoredNode, key: str, least: int, refuse: Refuse) -> Pair | None:
     """Read one or two whole numbers as a pair; a field that is missing is 1, a padding 0."""
     value = node.fields.get(key)
     array = np.asarray(value if value is not None else 1 - (least == 0))

@@ -25,11 +25,11 @@ from ...parity.rounding import UNIT
 from ...parity.source import compare_source
 from ...parity.source_check import SourceCheck, with_check
 from .chain import Lowered
-from .forms import Form, find_form
+from .forms import ForwardForm, find_form
 from .neurons import NEURONS
 from .own_spikes import own_spikes
 from .running import Deployed, module_input
-from .tracing import Traced
+from .tracing import TracedRun
 
 Spikes = NDArray[np.uint8]
 
@@ -47,7 +47,7 @@ _FORGETS = (
 
 def check_module(
     lowered: Lowered,
-    traced: Traced,
+    traced: TracedRun,
     held: Deployed,
     sample: Tensor,
     *,
@@ -118,7 +118,7 @@ def check_branch(net: FloatNetwork, held: Deployed, sample: Any) -> FloatNetwork
     return with_check(net, check)
 
 
-def _input(form: Form, sample: Tensor) -> tuple[Tensor, list[Note]]:
+def _input(form: ForwardForm, sample: Tensor) -> tuple[Tensor, list[Note]]:
     """What the module is run on, ``[T, B, ...]`` or static ``[B, ...]``, and what was assumed."""
     values, notes = livened(sample)
     if form.kind != "static":
@@ -142,7 +142,7 @@ def livened(sample: Tensor) -> tuple[Tensor, list[Note]]:
     return drawn, [Note(what, "the sample holds no spike; give one that does")]
 
 
-def _values(form: Form, given: Tensor, *, steps: int) -> NDArray[Any]:
+def _values(form: ForwardForm, given: Tensor, *, steps: int) -> NDArray[Any]:
     """The network's input for what the module was run on, ``[T, B, ...]``."""
     array = given.detach().float().cpu().numpy()
     if form.kind == "static":
@@ -157,7 +157,7 @@ def _compact(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _with_notes(
-    net: FloatNetwork, form: Form, assumed: Sequence[Note], values: NDArray[Any]
+    net: FloatNetwork, form: ForwardForm, assumed: Sequence[Note], values: NDArray[Any]
 ) -> FloatNetwork:
     notes = list(assumed)
     if form.kind == "in turn":
@@ -218,9 +218,9 @@ def _approximated(
 
 def _differences(
     check: SourceCheck,
-    traced: Traced,
+    traced: TracedRun,
     held: Deployed,
-    form: Form,
+    form: ForwardForm,
     given: Tensor,
     own: Sequence[Spikes],
 ) -> Iterator[Refusal]:
@@ -248,7 +248,7 @@ def _differences(
 
 def _forgets(
     held: Deployed,
-    form: Form,
+    form: ForwardForm,
     given: Tensor,
     neurons: Sequence[tuple[str, nn.Module]],
     own: Sequence[Spikes],

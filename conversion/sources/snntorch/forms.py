@@ -37,7 +37,7 @@ _FAULT_LENGTH = 120
 
 
 @dataclass(frozen=True)
-class Form:
+class ForwardForm:
     """How a forward takes its input.
 
     Attributes:
@@ -106,7 +106,7 @@ class Found:
         given: the spikes of that run, ``[T, B, ...]``; of a static form the one input, repeated.
     """
 
-    form: Form
+    form: ForwardForm
     passes: list[list[Call]]
     given: Tensor
 
@@ -169,25 +169,25 @@ def _probes(like: Tensor) -> Iterator[Tensor]:
         yield chosen.to(like)
 
 
-def _candidates(held: Deployed, given: Tensor) -> Iterator[Form]:
+def _candidates(held: Deployed, given: Tensor) -> Iterator[ForwardForm]:
     module = held.module
     signature = signature_of(module)
     if type(module) is nn.Sequential:
-        yield Form("step")
-        yield Form("in turn")
+        yield ForwardForm("step")
+        yield ForwardForm("in turn")
         return
     needed = [name for name in signature.required if name != signature.steps]
     steps = signature.steps
     held.clear()
     states = find_states(module, signature, given[0].clone()) if _takes_more(signature) else None
     if not needed:
-        yield Form("sequence", steps_name=steps)
-        yield Form("batch first", steps_name=steps)
+        yield ForwardForm("sequence", steps_name=steps)
+        yield ForwardForm("batch first", steps_name=steps)
     if states is not None:
-        yield Form("step", states=states)
+        yield ForwardForm("step", states=states)
     if not needed:
-        yield Form("step", steps_name=steps)
-        yield Form("list", steps_name=steps)
+        yield ForwardForm("step", steps_name=steps)
+        yield ForwardForm("list", steps_name=steps)
 
 
 def _takes_more(signature: Signature) -> bool:
@@ -201,7 +201,7 @@ def _is_batch(refusal: Refusal) -> bool:
     return refusal.what == _ALL_AT_ONCE
 
 
-def _attempt(held: Deployed, form: Form, given: Tensor) -> Found | Refusal:
+def _attempt(held: Deployed, form: ForwardForm, given: Tensor) -> Found | Refusal:
     """Run in one form: what was found, or why the first layer does not receive the spikes."""
     samples = given.shape[1]
     if form.kind == "step" and form.steps_name is not None:
@@ -242,7 +242,7 @@ def _receives(passes: Sequence[Sequence[Call]], steps: Tensor) -> bool:
     )
 
 
-def _takes_as_it_is(held: Deployed, form: Form, like: Tensor) -> bool:
+def _takes_as_it_is(held: Deployed, form: ForwardForm, like: Tensor) -> bool:
     """Whether a static input arrives in every step as it was, and not encoded as spikes."""
     generator = torch.Generator().manual_seed(3)
     given = torch.rand(like.shape, generator=generator).to(like)

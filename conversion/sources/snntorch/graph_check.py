@@ -28,7 +28,7 @@ from ...parity.source_check import (
     with_check,
 )
 from .check import livened, unit_of
-from .forms import Form
+from .forms import ForwardForm
 from .graph_exact import compare_integers, in_integers
 from .graph_tracing import Traced
 from .integer_hooks import trains_as_graph
@@ -190,7 +190,7 @@ def _difference(layer: LayerParity) -> Refusal:
 
 
 def _own_membranes(
-    held: Deployed, form: Form, values: Tensor, graph: FloatGraph
+    held: Deployed, form: ForwardForm, values: Tensor, graph: FloatGraph
 ) -> dict[str, Tensor]:
     """Read-out's name to what the module itself computes there, ``[T, B, ...]``."""
     places = dict(held.module.named_modules())

@@ -32,7 +32,7 @@ from ...lowering.graph.nodes import (
     ReadoutNode,
 )
 from ...lowering.graph.shapes import Misfit
-from .forms import Form
+from .forms import ForwardForm
 from .graph_layers import is_layer, is_neuron, kind_of, many_steps, node_of
 from .graph_operations import apply_operation, known
 from .graph_refresh import Origins
@@ -194,7 +194,7 @@ class Traced:
     """
 
     graph: FloatGraph
-    form: Form
+    form: ForwardForm
     plain: bool
     origins: Origins
 
@@ -247,10 +247,10 @@ def _steps(module: nn.Module, given: Tensor) -> None:
         module(step.clone())
 
 
-_FORMS: dict[Drive, Form] = {
-    _sequence: Form("sequence", passes=0),
-    _batch_first: Form("batch first", passes=0),
-    _steps: Form("step"),
+_FORMS: dict[Drive, ForwardForm] = {
+    _sequence: ForwardForm("sequence", passes=0),
+    _batch_first: ForwardForm("batch first", passes=0),
+    _steps: ForwardForm("step"),
 }
 
 

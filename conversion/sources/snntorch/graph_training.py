@@ -23,7 +23,7 @@ from .graph_layers import NORMS
 from .graph_refresh import refresh
 from .graph_tracing import Traced, trace_graph
 from .integer_graph import SCALE, IntegerGraph, with_scales
-from .integer_hooks import BareReadout, FrozenNorm, Link, in_float, release
+from .integer_hooks import BareReadout, CircuitLink, FrozenNorm, in_float, release
 from .running import as_deployed, module_input, unwrap
 
 
@@ -142,7 +142,7 @@ def _attach(
     for name, each in neurons.items():
         if isinstance(each, ChipNeuron):
             each.scale.fill_(scales[name])
-            each.circuit = Link(whole, name)
+            each.circuit = CircuitLink(whole, name)
         else:
             value = torch.tensor(scales[name], dtype=torch.float64)
             each.register_buffer(SCALE, value.to(next(each.parameters()).device))

@@ -16,7 +16,7 @@ from .integer_graph import SCALE, IntegerGraph
 
 
 @dataclass
-class Link:
+class CircuitLink:
     """One population's end of the graph (`chip_neuron.Circuit`)."""
 
     whole: IntegerGraph

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 
-from .forms import Form
+from .forms import ForwardForm
 from .running import Deployed
 
 Spikes = NDArray[np.uint8]
@@ -23,7 +23,7 @@ _ELEMENTS_AT_ONCE = 1 << 24
 
 
 def own_spikes(
-    held: Deployed, form: Form, sample: Tensor, *, neurons: Sequence[nn.Module], widest: int
+    held: Deployed, form: ForwardForm, sample: Tensor, *, neurons: Sequence[nn.Module], widest: int
 ) -> list[Spikes]:
     """Run a module on a sample, from clean states, and keep what each population sent.
 
@@ -94,7 +94,9 @@ class _Heard:
         return np.stack(self.steps)
 
 
-def _run(held: Deployed, form: Form, part: Tensor, neurons: Sequence[nn.Module]) -> list[_Heard]:
+def _run(
+    held: Deployed, form: ForwardForm, part: Tensor, neurons: Sequence[nn.Module]
+) -> list[_Heard]:
     with _heard(neurons) as heard:
         try:
             form.drive(held, part)

@@ -27,7 +27,7 @@ from .integer_hooks import trains_as_graph
 from .inventory import NORMS, POOLS
 from .neurons import NEURONS
 from .running import Deployed, as_deployed, module_input, need_module, need_sample
-from .tracing import Steps, Traced, trace_chain
+from .tracing import Steps, TracedRun, trace_chain
 
 __all__ = ["from_snntorch"]
 
@@ -109,7 +109,7 @@ def from_snntorch(
         return check_module(lowered, traced, held, values, calibration=calibration)
 
 
-def chain_of(held: Deployed, like: Tensor) -> Traced:
+def chain_of(held: Deployed, like: Tensor) -> TracedRun:
     """The modules in the order in which they are applied, and how the input is taken.
 
     Args:
@@ -119,7 +119,7 @@ def chain_of(held: Deployed, like: Tensor) -> Traced:
     module = held.module
     steps = list(flat_steps(module)) if type(module) is nn.Sequential else []
     if steps and all(_is_leaf(each) for _, each in steps):
-        return Traced(steps, None, like[0])
+        return TracedRun(steps, None, like[0])
     traced = trace_chain(held, like)
     return replace(traced, steps=_from_input(traced.steps, traced.entry, tuple(like.shape[2:])))
 

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from sdcl_neuro.errors import NetworkRefused, Refusal
 
 from .calls import Call
-from .forms import CHAIN_MEND, Form, find_form
+from .forms import CHAIN_MEND, ForwardForm, find_form
 from .running import Deployed
 
 Steps = list[tuple[str, nn.Module]]
 
 
 @dataclass(frozen=True)
-class Traced:
+class TracedRun:
     """What a run showed.
 
     Attributes:
@@ -33,11 +33,11 @@ class Traced:
     """
 
     steps: Steps
-    form: Form | None
+    form: ForwardForm | None
     entry: Tensor
 
 
-def trace_chain(held: Deployed, like: Tensor) -> Traced:
+def trace_chain(held: Deployed, like: Tensor) -> TracedRun:
     """Run a module on random spikes and find its chain.
 
     Args:
@@ -57,7 +57,7 @@ def trace_chain(held: Deployed, like: Tensor) -> Traced:
         refusals.append(Refusal(type(held.module).__name__, what, CHAIN_MEND))
     if refusals:
         raise NetworkRefused(refusals)
-    return Traced(list(_with_flattening(first)), found.form, first[0].received)
+    return TracedRun(list(_with_flattening(first)), found.form, first[0].received)
 
 
 def _links(calls: Sequence[Call]) -> Iterator[Refusal]:

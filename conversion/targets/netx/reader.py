@@ -85,7 +85,7 @@ def from_netx(
 
 
 @dataclass
-class _Chain:
+class _FileChain:
     """What the groups of a file say together.
 
     Attributes:
@@ -103,7 +103,7 @@ class _Chain:
         return self.shape or (self.layers[0].in_shape if self.layers else (1,))
 
 
-def _chain(group: h5py.Group, guard: Guard, shape: Shape | None, names: list[str]) -> _Chain:
+def _chain(group: h5py.Group, guard: Guard, shape: Shape | None, names: list[str]) -> _FileChain:
     """Read the layers in order, the network's input shape, and what is wrong with either."""
     layers: list[IntLayer] = []
     driven = False
@@ -139,7 +139,7 @@ def _chain(group: h5py.Group, guard: Guard, shape: Shape | None, names: list[str
                 first = first or layer.in_shape
             shape, flat = reader.out_shape, False
         found += reader.refusals
-    return _Chain(layers, found, first, driven)
+    return _FileChain(layers, found, first, driven)
 
 
 def _head(file: h5py.File, guard: Guard) -> dict[str, Any]:

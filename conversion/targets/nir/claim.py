@@ -20,7 +20,7 @@ import numpy as np
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork
 
-from .forms import Form
+from .forms import ReaderForm
 from .weights import Array, gain_of, stored_weight
 
 KEY = "sdcl_neuro"
@@ -36,7 +36,7 @@ def meta_without_step(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_claim(
-    net: FloatNetwork | IntNetwork, *, dt: float, reader: str | None, form: Form
+    net: FloatNetwork | IntNetwork, *, dt: float, reader: str | None, form: ReaderForm
 ) -> dict[str, Any]:
     """Return the metadata of a network that is written for a reader, in its form."""
     claim: dict[str, Any] = {"dt": float(dt)}
@@ -73,7 +73,7 @@ def make_claim(
     return claim
 
 
-def _corrections(layer: FloatLayer, form: Form) -> dict[str, Array]:
+def _corrections(layer: FloatLayer, form: ReaderForm) -> dict[str, Array]:
     """What reading back is off by, in steps of float32; only arrays that are off are kept.
 
     A bias behind a synaptic current stands in the graph as ``v_leak``, one value for each neuron,

@@ -19,7 +19,7 @@ ENDLESS = 2.0**30
 
 
 @dataclass(frozen=True)
-class Form:
+class ReaderForm:
     """How a graph is written for one reader.
 
     Attributes:
@@ -50,11 +50,11 @@ class Form:
     afterwards: tuple[str, ...] = ()
 
 
-OWN = Form()
+OWN = ReaderForm()
 """NIR's own words with ``metadata["dt"]``: what `from_nir` reads without an option."""
 
-FORMS: dict[str, Form] = {
-    "snntorch": Form(
+FORMS: dict[str, ReaderForm] = {
+    "snntorch": ReaderForm(
         "snnTorch 1.0.0",
         "snntorch.import_nir.import_from_nir",
         step_s=1e-4,
@@ -63,19 +63,19 @@ FORMS: dict[str, Form] = {
         integrator="LIF",
         refuses=("bias behind a current", "recurrence"),
     ),
-    "norse": Form(
+    "norse": ReaderForm(
         "Norse 1.1.0",
         "norse.torch.utils.import_nir.from_nir",
         step_s=1e-3,
         refuses=("bias behind a current",),
     ),
-    "spikingjelly": Form(
+    "spikingjelly": ReaderForm(
         "SpikingJelly 2.0.0",
         "spikingjelly.activation_based.nir_exchange.import_from_nir",
         step_s=1e-4,
         refuses=("bias behind a current", "beta 0"),
     ),
-    "sinabs": Form(
+    "sinabs": ReaderForm(
         "Sinabs 3.1.3",
         "sinabs.nir.from_nir",
         decay="exponential",
@@ -95,7 +95,7 @@ FORMS: dict[str, Form] = {
 that it reads right."""
 
 
-def form_of(name: str | None) -> Form:
+def form_of(name: str | None) -> ReaderForm:
     """Return the form for a reader; our own for None.
 
     Raises:
@@ -110,7 +110,7 @@ def form_of(name: str | None) -> Form:
     return FORMS[name]
 
 
-def step_for(form: Form, dt: float | None, known: float | None) -> tuple[float, str]:
+def step_for(form: ReaderForm, dt: float | None, known: float | None) -> tuple[float, str]:
     """Choose the step that a file is written for, and say why.
 
     Args:

@@ -9,16 +9,16 @@ import numpy as np
 
 from sdcl_neuro.network.spec import FloatLayer, FloatNeuron
 
-from .forms import ENDLESS, Form
+from .forms import ENDLESS, ReaderForm
 from .weights import Array
 
 
-def rate_of(neuron: FloatNeuron, form: Form) -> float:
+def rate_of(neuron: FloatNeuron, form: ReaderForm) -> float:
     """Return what a step takes off the membrane, 1 - beta, as the form can say it."""
     return 1 / ENDLESS if neuron.beta == 1 and form.integrator == "LIF" else 1 - neuron.beta
 
 
-def population(layer: FloatLayer, dt: float, form: Form) -> Any:
+def population(layer: FloatLayer, dt: float, form: ReaderForm) -> Any:
     """Return the node of a layer's neurons.
 
     Args:
@@ -56,7 +56,7 @@ def population(layer: FloatLayer, dt: float, form: Form) -> Any:
     )
 
 
-def _tau(rate: float, dt: float, form: Form) -> float:
+def _tau(rate: float, dt: float, form: ReaderForm) -> float:
     """The time constant that a reader turns into the decay 1 - rate.
 
     In steps, exp(-1 / tau) is to be 1 - rate; a decay of zero is what float32 takes for it.

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.network.spec import FloatNeuron
 
-from .forms import Form
+from .forms import ReaderForm
 
 Array = NDArray[Any]
 
 
-def gain_of(neuron: FloatNeuron, form: Form) -> float:
+def gain_of(neuron: FloatNeuron, form: ReaderForm) -> float:
     """Return what weights are divided by: 1 - beta for LIF with r = 1, else 1."""
     whole = neuron.alpha > 0 or neuron.beta == 1 or form.gain == "r"
     return 1.0 if whole else 1.0 - neuron.beta

@@ -26,7 +26,7 @@ from sdcl_neuro.network.spec_convert import dequantize
 
 from ...lowering.graph.nodes import FloatGraph
 from .claim import make_claim
-from .forms import Form, form_of, step_for
+from .forms import ReaderForm, form_of, step_for
 from .populations import population
 from .weights import Array, gain_of, spread, stored_weight
 
@@ -135,7 +135,7 @@ def build_graph(
     return nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
 
 
-def _refusals(net: FloatNetwork, form: Form) -> list[Refusal]:
+def _refusals(net: FloatNetwork, form: ReaderForm) -> list[Refusal]:
     """Why a network cannot be said in NIR."""
     found: list[Refusal] = []
     if not net.layers:
@@ -157,7 +157,7 @@ def _refusals(net: FloatNetwork, form: Form) -> list[Refusal]:
     return found
 
 
-def _not_read(layer: FloatLayer, form: Form) -> Iterator[tuple[str, str]]:
+def _not_read(layer: FloatLayer, form: ReaderForm) -> Iterator[tuple[str, str]]:
     """What a layer has that the reader gets wrong, and what to change."""
     biased = layer.bias is not None and bool(layer.bias.any()) and layer.neuron.alpha > 0
     found = {
@@ -172,14 +172,14 @@ def _not_read(layer: FloatLayer, form: Form) -> Iterator[tuple[str, str]]:
             yield f"{what}, which {form.library} does not read", hint
 
 
-def _finite(layer: FloatLayer, form: Form) -> bool:
+def _finite(layer: FloatLayer, form: ReaderForm) -> bool:
     arrays = (layer.weight, layer.bias, layer.recurrent_weight)
     with np.errstate(over="ignore"):
         stored = [stored_weight(a, gain_of(layer.neuron, form)) for a in arrays if a is not None]
     return isfinite(layer.neuron.threshold) and all(np.isfinite(a).all() for a in stored)
 
 
-def _layer_nodes(layer: FloatLayer, index: int, *, dt: float, form: Form) -> dict[str, Any]:
+def _layer_nodes(layer: FloatLayer, index: int, *, dt: float, form: ReaderForm) -> dict[str, Any]:
     """A layer's nodes in order, without its recurrence."""
     import nir
 

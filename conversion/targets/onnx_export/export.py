@@ -19,7 +19,7 @@ from sdcl_neuro.files import atomic_path, file_sha256, write_json
 from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl
 from sdcl_neuro.network.identity import path_sha256, versions, versions_of
 
-from .parts import BATCH, PARTS, Part, Port
+from .parts import BATCH, PARTS, ExportedPart, Port
 
 SCHEMA = {"name": "sdcl_neuro.onnx", "version": 1}
 OPSET = 18
@@ -150,7 +150,7 @@ def export_onnx(checkpoint: Path | str, out: Path | str, *, part: str) -> Export
     return done
 
 
-def _chosen(checkpoint: Path, out: Path, part: str) -> Part:
+def _chosen(checkpoint: Path, out: Path, part: str) -> ExportedPart:
     """The part, after everything that can be known to be wrong."""
     if part not in PARTS:
         raise InputError(f"unknown part {part!r}", where="--part", hint=f"use {' or '.join(PARTS)}")
@@ -166,7 +166,7 @@ def _chosen(checkpoint: Path, out: Path, part: str) -> Part:
     return PARTS[part](load_sdcl(checkpoint))
 
 
-def write_part(part: Part, path: Path, facts: Mapping[str, Any]) -> dict[str, int]:
+def write_part(part: ExportedPart, path: Path, facts: Mapping[str, Any]) -> dict[str, int]:
     """Write a part as ONNX, its batch free, facts in its metadata; how often each operator occurs.
 
     Texts go into the metadata as they are, everything else as JSON.
@@ -183,7 +183,7 @@ def write_part(part: Part, path: Path, facts: Mapping[str, Any]) -> dict[str, in
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
 
-def _traced(part: Part) -> Any:
+def _traced(part: ExportedPart) -> Any:
     """The part as torch's exporter has it."""
     # Twice as many as the smallest: torch.export takes a batch of one for a constant.
     given = part.sample(2, seed=SEED)
@@ -208,12 +208,12 @@ def _traced(part: Part) -> Any:
     return program.model_proto
 
 
-def _free(part: Part, batch: Any) -> Any:
+def _free(part: ExportedPart, batch: Any) -> Any:
     axes = tuple({0: batch} for _ in part.inputs)
     return (axes,) if part.name == "bridge" else axes  # *given is one argument
 
 
-def compare(part: Part, path: Path) -> tuple[float, float]:
+def compare(part: ExportedPart, path: Path) -> tuple[float, float]:
     """The output's largest value in torch, and onnxruntime's largest difference, on random inputs.
 
     Infinite where the shape is another or a value is not finite.

@@ -46,7 +46,7 @@ class Port:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ExportedPart:
     """One part of the dense side.
 
     Attributes:
@@ -78,7 +78,7 @@ class Part:
         return tuple(given)
 
 
-class Unit(nn.Module):
+class UnitLength(nn.Module):
     """A bridge whose inputs are all given, to embeddings of unit length."""
 
     def __init__(self, bridge: nn.Module, names: tuple[str, ...]) -> None:
@@ -93,7 +93,7 @@ class Unit(nn.Module):
         return functional.normalize(said.embedding)
 
 
-def frame_branch(loaded: SdclCheckpoint) -> Part:
+def frame_branch(loaded: SdclCheckpoint) -> ExportedPart:
     """Frames to maps, one by one."""
     branch = loaded.model.frame_branch
     if branch is None:
@@ -104,7 +104,7 @@ def frame_branch(loaded: SdclCheckpoint) -> Part:
     # Networks whose frames see each other take the frames of a clip together.
     clip = (config.frames,) if takes_clips(branch) else ()
     maps = (*clip, config.frame_channels, *config.map_size)
-    return Part(
+    return ExportedPart(
         name="frame-branch",
         module=branch,
         inputs=(Port("frames", (*clip, 3, *FRAME_SIZE), "RGB / 255, then (x - mean) / std"),),
@@ -116,7 +116,7 @@ def frame_branch(loaded: SdclCheckpoint) -> Part:
     )
 
 
-def bridge(loaded: SdclCheckpoint) -> Part:
+def bridge(loaded: SdclCheckpoint) -> ExportedPart:
     """Maps and event features to the embedding of a tracklet."""
     module, clip = loaded.model.bridge, loaded.clip
     config = module.config
@@ -124,9 +124,9 @@ def bridge(loaded: SdclCheckpoint) -> Part:
     names = tuple(port.name for port in inputs)
     if "event_counts" in names:
         _check_ratio(clip.size, config.event_size)
-    return Part(
+    return ExportedPart(
         name="bridge",
-        module=Unit(module, names).eval(),
+        module=UnitLength(module, names).eval(),
         inputs=inputs,
         output=Port("embedding", (module.embedding_size,), "of unit length: compare by cosine"),
         facts={
@@ -167,7 +167,7 @@ def _bridge_inputs(
     return tuple(ports)
 
 
-PARTS: dict[str, Callable[[SdclCheckpoint], Part]] = {
+PARTS: dict[str, Callable[[SdclCheckpoint], ExportedPart]] = {
     "frame-branch": frame_branch,
     "bridge": bridge,
 }

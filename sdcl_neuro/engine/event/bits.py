@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy import int64, uint8, uint64
 
 from sdcl_neuro.compiling import inlined, lean
-from sdcl_neuro.compiling.words import count_ones
+from sdcl_neuro.compiling.bit_words import count_ones
 
 from .vectors import add_flags, gather_flags, mark_bytes, read_bytes, spread_flags
 

@@ -35,7 +35,7 @@ from typing import Any
 from numpy import int64, uint32, uint64
 
 from sdcl_neuro.compiling import inlined, lean
-from sdcl_neuro.compiling.words import count_ones, lowest_bit
+from sdcl_neuro.compiling.bit_words import count_ones, lowest_bit
 
 from .neuron_step import CELL, catch_up, step_clipped, step_full, step_plain
 from .vectors import RUN_BYTES, add_run
@@ -188,7 +188,7 @@ def _row_update(step: Any) -> Callable[..., Any]:
         received, place: the row's sums, from ``place`` on.
         voltage, current, position: int32, states, from ``position`` on.
         bias: int32 ``[lanes]``.
-        neuron: int32 ``[5]``, see `plan.Plan`.
+        neuron: int32 ``[5]``, see `plan.LayerPlan`.
         reached, base: from ``base`` on a bit for each cell that received something.
         asleep, bed: from ``bed`` on a bit for each that cannot change unless it does; written.
         halves, t, row: uint32 ``[T, H, cells]``, who fired is written.
@@ -296,7 +296,7 @@ def advance(  # type: ignore[no-untyped-def]
         windows: table, starts, taps, shape; see `windows.Windows`. With an empty table spikes
             are delivered, else neurons look them up.
         stream: uint8, scratch for `window_kernels.lay_out`.
-        bias, neuron: see `plan.Plan`.
+        bias, neuron: see `plan.LayerPlan`.
         span: uint64 ``[7]``: first row, the row after the last, the row `voltage` begins with,
             the first row to count and the one after the last, rows of a tile, lanes in use.
         spots: uint64, scratch for `find`: a row's bits and `AT_ONCE`.

@@ -14,8 +14,8 @@ from sdcl_neuro.network.spike_file import Spikes
 from . import bits, kernels
 from .kernels import AT_ONCE
 from .neuron_step import CELL
-from .plan import Plan
-from .population import Population, aligned
+from .plan import LayerPlan
+from .population import RowLayout, aligned
 from .vectors import RUN_BYTES
 
 Words = NDArray[np.uint64]
@@ -40,11 +40,11 @@ class AnyLayer(Protocol):
     """What a band runs: `Layer`, or `listed.ListedLayer`."""
 
     @property
-    def source(self) -> Population:
+    def source(self) -> RowLayout:
         """The population it receives from."""
 
     @property
-    def target(self) -> Population:
+    def target(self) -> RowLayout:
         """Its own."""
 
     @property
@@ -75,7 +75,7 @@ class AnyLayer(Protocol):
 class Layer:
     """The rows a band has of one layer: states and counts."""
 
-    def __init__(self, plan: Plan, before: Share, share: Share) -> None:
+    def __init__(self, plan: LayerPlan, before: Share, share: Share) -> None:
         self.plan, self.source, self.target = plan, plan.source, plan.target
         height, lanes = share.needed[1] - share.needed[0], plan.target.lanes
         self._voltage = aligned((height, lanes), np.int32)
@@ -173,7 +173,7 @@ class Scratch:
         spots, touched, reached, counts, plane, stream: see `kernels`, `bits` and `window_kernels`.
     """
 
-    def __init__(self, populations: Sequence[Population], plans: Sequence[Plan]) -> None:
+    def __init__(self, populations: Sequence[RowLayout], plans: Sequence[LayerPlan]) -> None:
         self._sums = {}
         for dtype in {plan.feed.dtype for plan in plans}:
             size = max(_tile_elements(plan) for plan in plans if plan.feed.dtype is dtype)
@@ -188,10 +188,10 @@ class Scratch:
         octets = max(p.octets * p.height * p.width for p in populations)
         self.plane = aligned((octets,), np.uint8)
 
-    def sums(self, plan: Plan) -> NDArray[np.int16] | NDArray[np.int32]:
+    def sums(self, plan: LayerPlan) -> NDArray[np.int16] | NDArray[np.int32]:
         """Zeros for the sums of a tile."""
         return self._sums[plan.feed.dtype]
 
 
-def _tile_elements(plan: Plan) -> int:
+def _tile_elements(plan: LayerPlan) -> int:
     return plan.tile_rows * (plan.target.lanes + RUN_BYTES)

@@ -16,16 +16,16 @@ from sdcl_neuro.network.spec import Shape
 from ..totals import COUNTED
 from . import bits, listed_kernels
 from .layer import Scratch, Words
-from .listed_plan import Plan
-from .population import Population
+from .listed_plan import ListedPlan
+from .population import RowLayout
 
 
 class ListedLayer:
     """States and counts of one layer of one sample; takes the place of `layer.Layer`."""
 
-    def __init__(self, plan: Plan, source: Shape, target: Shape, *, graded: bool) -> None:
+    def __init__(self, plan: ListedPlan, source: Shape, target: Shape, *, graded: bool) -> None:
         self._plan, self.graded = plan, graded
-        self.source, self.target = Population.of(source), Population.of(target)
+        self.source, self.target = RowLayout.of(source), RowLayout.of(target)
         neurons = prod(target)
         self._current, self._voltage = np.zeros((2, neurons), dtype=np.int32)
         self._ring = np.zeros((plan.slots, neurons), dtype=np.int32)
@@ -121,11 +121,11 @@ class _Events(NamedTuple):
         )
 
 
-def _flat(population: Population) -> tuple[int, int]:
+def _flat(population: RowLayout) -> tuple[int, int]:
     return population.channels, population.height * population.width
 
 
-def _sizes(population: Population) -> tuple[np.uint64, np.uint64, NDArray[np.uint64]]:
+def _sizes(population: RowLayout) -> tuple[np.uint64, np.uint64, NDArray[np.uint64]]:
     """What `bits.pack` and `bits.unpack` are told of a population, all of its rows."""
     rows = np.array([0, population.height], np.uint64)
     return np.uint64(population.octets), np.uint64(population.width), rows

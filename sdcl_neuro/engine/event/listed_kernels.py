@@ -201,7 +201,7 @@ def advance(  # type: ignore[no-untyped-def]
 
     Args:
         starts, events, counts: the input's events, as `gather` lists them.
-        geometry to recurrent_used: see `plan.Plan`.
+        geometry to recurrent_used: see `plan.LayerPlan`.
         fresh: 1 if the first step is the run's first, else 0.
         slot: row of `ring` that holds the first step's activation.
         ring: int32 ``[slots, N]``, activations to come.

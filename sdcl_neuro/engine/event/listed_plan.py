@@ -25,7 +25,7 @@ Index = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Plan:
+class ListedPlan:
     """One layer for the kernels; see `kernels.advance` for how it is walked.
 
     Attributes:
@@ -69,7 +69,7 @@ class Plan:
         )
 
 
-def plan_layer(layer: IntLayer, source: Shape, largest: int) -> Plan:
+def plan_layer(layer: IntLayer, source: Shape, largest: int) -> ListedPlan:
     """Lay out a layer whose input population has shape `source` and counts up to `largest`."""
     order = channels_last(source)
     flat = np.zeros((0, 0), dtype=np.int32)
@@ -89,7 +89,7 @@ def plan_layer(layer: IntLayer, source: Shape, largest: int) -> Plan:
         groups, height, width, kernel = 1, 1, 1, (1, 1)
         sizes = (order.size, 1, 1, layer.neurons)
         by_source = layer.weight.T[order]
-    return Plan(
+    return ListedPlan(
         geometry=np.array([*sizes, *kernel, sizes[0] // groups], dtype=np.uint64),
         rows=_table(rows, height),
         runs=_table(columns, width),

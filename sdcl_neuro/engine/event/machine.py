@@ -19,12 +19,12 @@ from sdcl_neuro.network.spike_file import Spikes
 from sdcl_neuro.processors import processors
 
 from ..check import largest_input
-from ..known import Known
+from ..known_networks import Known
 from . import listed_plan, threads
-from .band import Band, shares
 from .layer import AnyLayer, Layer, Share
 from .listed import ListedLayer
-from .plan import Plan, plan_layer
+from .plan import LayerPlan, plan_layer
+from .row_block import RowBlock, shares
 
 KEPT_BYTES = 64 << 20
 """Buffers beyond this are freed after a run."""
@@ -38,28 +38,28 @@ WORTH_SPLITTING = 1 << 19
 Kept = Mapping[int, NDArray[np.uint8]]
 
 
-class Team:
+class Workers:
     """Bands that run one sample together, and what comes after them."""
 
     def __init__(self, machine: Machine, count: int) -> None:
         split = machine.splittable if count > 1 else len(machine.plans)
         self._split, self._steps, self._warmed = split, machine.stretch, machine.warmed
         plans = machine.plans
-        self.tail: Band | None = None
+        self.tail: RowBlock | None = None
         if count == 1:
             rows = machine.whole(0, split)
-            self.bands = [Band(machine.layers(0, rows), rows, steps=machine.stretch)]
+            self.bands = [RowBlock(machine.layers(0, rows), rows, steps=machine.stretch)]
             return
-        tiled = [plan for plan in plans[:split] if isinstance(plan, Plan)]
+        tiled = [plan for plan in plans[:split] if isinstance(plan, LayerPlan)]
         self.bands = []
         for rows in shares(tiled, count):
             last = self.bands[0].last if self.bands else None
             layers = machine.layers(0, rows)
-            self.bands.append(Band(layers, rows, steps=machine.stretch, last=last))
+            self.bands.append(RowBlock(layers, rows, steps=machine.stretch, last=last))
         if split < len(plans):
             rows = machine.whole(split, len(plans))
             layers = machine.layers(split, rows)
-            self.tail = Band(layers, rows, steps=machine.stretch)
+            self.tail = RowBlock(layers, rows, steps=machine.stretch)
 
     def reset(self) -> None:
         """A clean state."""
@@ -94,7 +94,7 @@ class Team:
         """Memory held."""
         return sum(band.nbytes for band in self._all())
 
-    def _all(self) -> list[Band]:
+    def _all(self) -> list[RowBlock]:
         return [*self.bands, *([] if self.tail is None else [self.tail])]
 
 
@@ -113,7 +113,7 @@ class Machine:
         sources = [net.input_shape, *(layer.out_shape for layer in net.layers)]
         largest = [largest_input(net)] + [1] * len(net.layers)
         self._graded = net.message_bits > 0
-        self.plans: list[Plan | listed_plan.Plan] = []
+        self.plans: list[LayerPlan | listed_plan.ListedPlan] = []
         for index, layer in enumerate(net.layers):
             described = (layer, sources[index], largest[index])
             if layer.delay is not None or (index == 0 and self._graded):
@@ -124,11 +124,11 @@ class Machine:
         self.stretch = max(4, min(STRETCH_MAX, 8 * STRETCH_BYTES // widest))
         self.splittable = 0
         for plan in self.plans:
-            if not isinstance(plan, Plan) or plan.target.height < 2:
+            if not isinstance(plan, LayerPlan) or plan.target.height < 2:
                 break
             self.splittable += 1
         self.warmed: set[bool] = set()
-        self._idle: dict[int, list[Team]] = {}
+        self._idle: dict[int, list[Workers]] = {}
 
     @property
     def neurons(self) -> int:
@@ -142,7 +142,7 @@ class Machine:
         if self.neurons * min(steps, self.stretch) < WORTH_SPLITTING:
             return 1
         last = self.plans[self.splittable - 1]
-        return min(processors(), last.target.height if isinstance(last, Plan) else 1)
+        return min(processors(), last.target.height if isinstance(last, LayerPlan) else 1)
 
     def whole(self, first: int, last: int) -> list[Share]:
         """All rows of a range of layers and of its input."""
@@ -157,7 +157,7 @@ class Machine:
         for place, (before, own) in enumerate(pairwise(rows)):
             index = first + place
             plan = self.plans[index]
-            if isinstance(plan, Plan):
+            if isinstance(plan, LayerPlan):
                 built.append(Layer(plan, before, own))
             else:
                 graded = index == 0 and self._graded
@@ -165,16 +165,16 @@ class Machine:
                 built.append(ListedLayer(plan, source, target, graded=graded))
         return built
 
-    def take(self, count: int) -> Team:
+    def take(self, count: int) -> Workers:
         """A clean team of so many bands."""
         try:
             team = self._idle.setdefault(count, []).pop()
         except IndexError:
-            return Team(self, count)
+            return Workers(self, count)
         team.reset()
         return team
 
-    def give(self, team: Team) -> None:
+    def give(self, team: Workers) -> None:
         """Hand a team back."""
         idle = self._idle.setdefault(len(team.bands), [])
         if team.nbytes * (len(idle) + 1) <= KEPT_BYTES:

@@ -15,7 +15,7 @@ from sdcl_neuro.network.spec import IntLayer, IntNeuron
 from ..check import largest_sum
 from .kernels import CLIPPED, FULL, PLAIN
 from .neuron_step import CELL
-from .population import Population
+from .population import RowLayout
 from .synapses import Synapses, as_convolution, echo_of, feed_of, lane_type
 from .windows import Windows, windows_of
 
@@ -32,7 +32,7 @@ for the first cache lose more at their edges than they gain)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class LayerPlan:
     """One layer for `kernels.advance`.
 
     Attributes:
@@ -51,8 +51,8 @@ class Plan:
         echo_fans: the same for the recurrent synapses, ``[1, 2, lanes]``.
     """
 
-    source: Population
-    target: Population
+    source: RowLayout
+    target: RowLayout
     feed: Synapses
     echo: Synapses | None
     windows: Windows
@@ -100,9 +100,9 @@ class Plan:
         return self._chosen[level]
 
 
-def plan_layer(layer: IntLayer, source: tuple[int, ...], largest: int) -> Plan:
+def plan_layer(layer: IntLayer, source: tuple[int, ...], largest: int) -> LayerPlan:
     """Lay out a layer whose input population has shape `source` and counts up to `largest`."""
-    before, after = Population.of(source), Population.of(layer.out_shape)
+    before, after = RowLayout.of(source), RowLayout.of(layer.out_shape)
     dtype = lane_type(layer)
     row = np.ones((after.channels, 1, after.width), np.int32)
     bias = 0 if layer.bias is None else (layer.bias.astype(np.int32) << STATE_SHIFT)[:, None, None]
@@ -115,7 +115,7 @@ def plan_layer(layer: IntLayer, source: tuple[int, ...], largest: int) -> Plan:
     if layer.recurrent_weight is not None:
         echo_fans[0, 0, : layer.neurons] = layer.neurons
         echo_fans[0, 1, : layer.neurons] = nonzero_recurrent_fan_out(layer)
-    return Plan(
+    return LayerPlan(
         before,
         after,
         feed=feed_of(layer, source, dtype),
@@ -132,12 +132,12 @@ def plan_layer(layer: IntLayer, source: tuple[int, ...], largest: int) -> Plan:
     )
 
 
-def _wide(fan: NDArray[np.int64], population: Population) -> NDArray[np.int64]:
+def _wide(fan: NDArray[np.int64], population: RowLayout) -> NDArray[np.int64]:
     return fan.reshape(population.channels, population.height, population.width)
 
 
 def _row_classes(
-    layer: IntLayer, source: Population
+    layer: IntLayer, source: RowLayout
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Input rows that the same kernel rows serve are alike: a class each, and one row of each."""
     if layer.convolution is None:

@@ -20,7 +20,7 @@ TABLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Population:
+class RowLayout:
     """Where the neurons of a shape lie in rows of bits; a flat one is a single pixel.
 
     Attributes:
@@ -34,7 +34,7 @@ class Population:
     width: int
 
     @classmethod
-    def of(cls, shape: Shape) -> Population:
+    def of(cls, shape: Shape) -> RowLayout:
         """Make the population of a layer of shape ``(C, H, W)`` or ``(N,)``."""
         return cls(*(int(n) for n in (shape if len(shape) == 3 else (*shape, 1, 1))))
 

@@ -14,7 +14,7 @@ from sdcl_neuro.processors import processors
 
 from ..totals import TOTALS, Outcome
 from . import threads
-from .machine import Machine, Team
+from .machine import Machine, Workers
 
 
 def run_event(
@@ -41,7 +41,7 @@ def run_event(
     stretch = min(steps, chunk or steps)
     waiting = iter(range(samples))
 
-    def work(team: Team) -> None:
+    def work(team: Workers) -> None:
         """Take samples until none waits; one thread at a time can take the next."""
         used = False  # a team comes clean
         for sample in waiting:
@@ -80,7 +80,7 @@ class EventStream:
     ) -> None:
         self._net, self._keep, self._samples = net, keep, samples
         self._machine = machine
-        self._teams: list[Team] = []
+        self._teams: list[Workers] = []
         self.elapsed_s = 0.0
 
     def advance(self, spikes: Spikes) -> dict[int, NDArray[np.uint8]]:

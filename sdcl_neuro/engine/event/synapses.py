@@ -19,7 +19,7 @@ from sdcl_neuro.network.activity import reach
 from sdcl_neuro.network.spec import Convolution, IntLayer, Shape
 
 from .neuron_step import CELL
-from .population import TABLE_BYTES, Population, Weights, pattern_sums
+from .population import TABLE_BYTES, RowLayout, Weights, pattern_sums
 from .vectors import run_lanes
 
 Index = NDArray[np.uint64]
@@ -50,8 +50,8 @@ class Synapses:
         dtype: int16 where no sum can leave it.
     """
 
-    source: Population
-    target: Population
+    source: RowLayout
+    target: RowLayout
     weight: Weights
     columns: Index
     octet: NDArray[np.int64]
@@ -123,11 +123,11 @@ def _any_of(size: int, rate: float) -> float:
 
 def feed_of(layer: IntLayer, source: Shape, dtype: type[np.int16] | type[np.int32]) -> Synapses:
     """The synapses by which a layer receives its input, a population of shape `source`."""
-    before, after = Population.of(source), Population.of(layer.out_shape)
+    before, after = RowLayout.of(source), RowLayout.of(layer.out_shape)
     return _lay_out(before, after, *as_convolution(layer, before), dtype)
 
 
-def as_convolution(layer: IntLayer, source: Population) -> tuple[NDArray[np.int64], Convolution]:
+def as_convolution(layer: IntLayer, source: RowLayout) -> tuple[NDArray[np.int64], Convolution]:
     """A layer's weights ``[C_out, C_in, kH, kW]`` and geometry, as of one group."""
     weight = layer.weight.astype(np.int64)
     if layer.convolution is None:
@@ -140,7 +140,7 @@ def echo_of(layer: IntLayer, dtype: type[np.int16] | type[np.int32]) -> Synapses
     """A layer's recurrent synapses, if it has any."""
     if layer.recurrent_weight is None:
         return None
-    own = Population.of(layer.out_shape)
+    own = RowLayout.of(layer.out_shape)
     weight = layer.recurrent_weight.astype(np.int64).reshape(*layer.recurrent_weight.shape, 1, 1)
     return _lay_out(own, own, weight, Convolution(), dtype)
 
@@ -167,8 +167,8 @@ def _filled_up(weight: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
 
 
 def _lay_out(
-    source: Population,
-    target: Population,
+    source: RowLayout,
+    target: RowLayout,
     weight: NDArray[np.int64],
     geometry: Convolution,
     dtype: type[np.int16] | type[np.int32],
@@ -238,7 +238,7 @@ def _taps(geometry: Convolution, kernel: int, pixel: int, lanes: int) -> tuple[l
 
 
 def _column(
-    x: int, phases: list[_Phase], geometry: Convolution, target: Population, lanes: int
+    x: int, phases: list[_Phase], geometry: Convolution, target: RowLayout, lanes: int
 ) -> Index:
     """First lane, start in the row of taps, number of runs, and cells of an input column."""
     pixel, position = target.octets * 8, x + geometry.padding[1]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.network.activity import reach
 from sdcl_neuro.network.spec import Convolution
 
-from .population import TABLE_BYTES, Population, Weights, pattern_sums
+from .population import TABLE_BYTES, RowLayout, Weights, pattern_sums
 from .vectors import PIECES
 
 Index = NDArray[np.uint64]
@@ -86,8 +86,8 @@ class Windows:
 
 
 def windows_of(
-    source: Population,
-    target: Population,
+    source: RowLayout,
+    target: RowLayout,
     weight: NDArray[np.int64],
     geometry: Convolution,
     dtype: type[np.int16] | type[np.int32],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,9 @@ from sdcl_neuro.errors import InputError
 from ..alignment import Alignment, Mapping
 from ..alignment.calibration import Matrix
 from ..array import Events
+from ..frames import VideoFrames
 from .activity import Changes, EventPictures, Intervals, changes_of, fine_intervals, fine_size
-from .refine import FREEDOMS, Array, Refiner, State, frame_corners, homography
+from .refine import FREEDOMS, Array, OffsetAndView, Refiner, frame_corners, homography
 from .search import TURNS, Candidate, candidates
 
 SCHEMA = {"name": "sdcl_neuro.events-align", "version": 1}
@@ -34,16 +35,6 @@ LARGEST_SPREAD = 0.25
 """Frame intervals by which the two halves of the recording may disagree."""
 LARGEST_SHIFT = 0.03
 """Part of the frame's width by which their views may."""
-
-
-class Frames(Protocol):
-    """A video that can be read more than once."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-
-    def __iter__(self) -> Iterator[tuple[int, int, NDArray[np.uint8]]]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +97,7 @@ class Estimate:
 
 
 def estimate_alignment(
-    video: Frames,
+    video: VideoFrames,
     events: Events,
     *,
     same_view: bool = False,
@@ -163,7 +154,7 @@ class _Fine:
     """The second reading of the video, and what is done with it."""
 
     def __init__(
-        self, video: Frames, events: Events, changes: Changes, found: Iterable[Candidate]
+        self, video: VideoFrames, events: Events, changes: Changes, found: Iterable[Candidate]
     ) -> None:
         self.video_size, self.events = video.size, events
         self.size = fine_size(*video.size)
@@ -185,16 +176,16 @@ class _Fine:
         rows = rows[:: max(1, len(rows) // most)]
         return Intervals(self._all.edges_us[rows], self._all.changes[rows])
 
-    def best(self, found: list[Candidate], *, same_view: bool) -> tuple[State, Candidate]:
+    def best(self, found: list[Candidate], *, same_view: bool) -> tuple[OffsetAndView, Candidate]:
         """The candidate whose refined state agrees best, at the coarse blurs."""
         freedom = 0 if same_view else 4
-        results: list[tuple[State, Candidate]] = []
+        results: list[tuple[OffsetAndView, Candidate]] = []
         for candidate in found:
             if id(candidate) not in self._rows or candidate.score < KEPT * found[0].score:
                 continue
             refiner = Refiner(self._of(candidate, CLOSE_LOOK), self.pictures, BLURS[0])
             for corners in self._beginnings(candidate.turn, same_view):
-                state = State(candidate.offset_us, corners)
+                state = OffsetAndView(candidate.offset_us, corners)
                 results.append((refiner.refine(state, freedom=freedom, steps=6), candidate))
         if not results:
             raise _cannot("events and frames share too little time with motion")
@@ -224,13 +215,15 @@ class _Fine:
                 found.append(middle + (whole - middle) * np.array(stretch))
         return found
 
-    def model(self, state: State, *, same_view: bool, turned: bool) -> tuple[int, State]:
+    def model(
+        self, state: OffsetAndView, *, same_view: bool, turned: bool
+    ) -> tuple[int, OffsetAndView]:
         """How free the view must be: no freer than the other half of the recording confirms."""
         halves = [self._intervals.pick(slice(k, None, 2)) for k in (0, 1)]
         refiners = [Refiner(half, self.pictures, BLURS[-1]) for half in halves]
         same_size = self.video_size == (self.events.width, self.events.height)
-        whole = State(state.offset_us, frame_corners(self.sensor_size))
-        best: tuple[int, float, State] | None = None
+        whole = OffsetAndView(state.offset_us, frame_corners(self.sensor_size))
+        best: tuple[int, float, OffsetAndView] | None = None
         for freedom in (0,) if same_view else FREEDOMS:
             if freedom == 0 and turned:
                 continue
@@ -247,7 +240,7 @@ class _Fine:
         final = Refiner(self._intervals, self.pictures, BLURS[-1]).refine(begun, freedom=freedom)
         return freedom, final
 
-    def estimate(self, state: State, freedom: int, turn: str) -> Estimate:
+    def estimate(self, state: OffsetAndView, freedom: int, turn: str) -> Estimate:
         """Figures on a state, or a refusal."""
         whole = Refiner(self._intervals, self.pictures, BLURS[-1])
         halves = [
@@ -259,7 +252,7 @@ class _Fine:
         spread = abs(halves[0].offset_us - halves[1].offset_us)
         view = self._view_spread(halves) if freedom else 0.0
         lags = [k * self.interval_us for k in (-11, -7, -5, -3, 3, 5, 7, 11)]
-        rivals = [whole.score(State(state.offset_us + lag, state.corners)) for lag in lags]
+        rivals = [whole.score(OffsetAndView(state.offset_us + lag, state.corners)) for lag in lags]
         elsewhere = max(0.0, *rivals)
         mapping = None
         if freedom or self.video_size != (self.events.width, self.events.height):
@@ -293,7 +286,7 @@ class _Fine:
         if found.view_spread_px > LARGEST_SHIFT * self.video_size[0]:
             raise _cannot(f"two halves of the recording differ by {found.view_spread_px:.1f} px")
 
-    def _mapping(self, state: State) -> Mapping:
+    def _mapping(self, state: OffsetAndView) -> Mapping:
         """From sensor pixels to frame pixels."""
         to_sensor = homography(state.corners, self.size)
         frame = _grown(self.size, self.video_size)
@@ -303,7 +296,7 @@ class _Fine:
             _rows(matrix / matrix[2, 2]), (self.events.width, self.events.height), self.video_size
         )
 
-    def _view_spread(self, halves: list[State]) -> float:
+    def _view_spread(self, halves: list[OffsetAndView]) -> float:
         """Mean distance of the corners that two halves find, in frame pixels."""
         ends = []
         corners = frame_corners((self.events.height, self.events.width))

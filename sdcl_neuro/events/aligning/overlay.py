@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sdcl_neuro.extras import need
 from sdcl_neuro.files import atomic_path
 
 from ..alignment import Fitted
 from ..array import Events
+from ..frames import VideoFrames
 
 SHOWN = 6
 HALF_WINDOW = 0.25  # of a frame interval, on each side of the frame's time
 ON, OFF = (40, 40, 230), (230, 90, 20)  # blue-green-red
 
 
-class Frames(Protocol):
-    """A video that can be read."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-
-    def __iter__(self) -> Iterator[tuple[int, int, NDArray[np.uint8]]]: ...
-
-
-def draw_overlay(path: Path | str, video: Frames, events: Events, fitted: Fitted) -> None:
+def draw_overlay(path: Path | str, video: VideoFrames, events: Events, fitted: Fitted) -> None:
     """Draw the events around six frames over them: ON red, OFF blue; written as PNG.
 
     The frames are those around which most events lie, spread over the recording.

@@ -23,7 +23,7 @@ FREEDOMS = (0, 2, 4, 6, 8)
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class OffsetAndView:
     """An offset and a view.
 
     Attributes:
@@ -72,11 +72,11 @@ class Refiner:
         ).astype(np.float32)
         self.interval_us = float(np.median(np.diff(intervals.edges_us, axis=1)))
 
-    def score(self, state: State) -> float:
+    def score(self, state: OffsetAndView) -> float:
         """Signed correlation of frames and events, over what of the frame the sensor sees."""
         return _correlation(self.target, *self._warped(state))
 
-    def refine(self, state: State, *, freedom: int, steps: int = STEPS) -> State:
+    def refine(self, state: OffsetAndView, *, freedom: int, steps: int = STEPS) -> OffsetAndView:
         """Climb from `state`; the view has `freedom` of 0, 2, 4, 6 or 8 coordinates."""
         best = replace(state, score=self.score(state))
         damping = DAMPING
@@ -87,7 +87,7 @@ class Refiner:
             for _ in range(4):
                 step = np.linalg.solve(matrix + damping * diagonal, gradient)
                 step[0] = np.clip(step[0], -1.0, 1.0)
-                moved = State(
+                moved = OffsetAndView(
                     best.offset_us + step[0] * self.interval_us,
                     best.corners + (basis @ step[1:]).reshape(4, 2) if freedom else best.corners,
                 )
@@ -101,7 +101,9 @@ class Refiner:
                 break
         return best
 
-    def _warped(self, state: State, offset_us: float = 0.0) -> tuple[Floats, NDArray[np.bool_]]:
+    def _warped(
+        self, state: OffsetAndView, offset_us: float = 0.0
+    ) -> tuple[Floats, NDArray[np.bool_]]:
         """Event pictures on the frame's plane, ``[N, h, w]``, and where the sensor sees."""
         cv2 = need("cv2", "aligning events with frames")
 
@@ -119,7 +121,7 @@ class Refiner:
         seen = cv2.warpPerspective(ones, matrix, self.size[::-1], flags=flags) > 0.99
         return np.stack(warped).astype(np.float32), np.asarray(seen)
 
-    def _equations(self, state: State, freedom: int) -> tuple[Array, Array, Array]:
+    def _equations(self, state: OffsetAndView, freedom: int) -> tuple[Array, Array, Array]:
         """Normal equations of one step; the first unknown is the offset in frame intervals."""
         warped, seen = self._warped(state)
         step = 0.1 * self.interval_us
@@ -147,7 +149,7 @@ class Refiner:
         return np.asarray(column - share * warped, np.float32)
 
     def _view_columns(
-        self, state: State, warped: Floats, gain: float, basis: Array
+        self, state: OffsetAndView, warped: Floats, gain: float, basis: Array
     ) -> list[Floats]:
         """Change of the warped pictures along each free direction of the corners."""
         down, across = np.gradient(warped, axis=(1, 2))

@@ -44,7 +44,7 @@ LARGEST_FILE = 4 << 20
 
 
 @dataclass(frozen=True)
-class Camera:
+class PinholeCamera:
     """A pinhole with OpenCV's distortion.
 
     Attributes:
@@ -79,8 +79,8 @@ class Mapping:
     matrix: Matrix
     event_size: Size | None = None
     frame_size: Size | None = None
-    event_camera: Camera | None = None
-    frame_camera: Camera | None = None
+    event_camera: PinholeCamera | None = None
+    frame_camera: PinholeCamera | None = None
 
     def __post_init__(self) -> None:
         values = np.array(self.matrix, np.float64)
@@ -104,7 +104,7 @@ class Mapping:
         return result
 
 
-def _undistorted(xy: Floats, camera: Camera) -> Floats:
+def _undistorted(xy: Floats, camera: PinholeCamera) -> Floats:
     cv2 = need("cv2", "calibrated views")
 
     matrix, distortion = camera.matrix(), np.array(camera.distortion)
@@ -112,7 +112,7 @@ def _undistorted(xy: Floats, camera: Camera) -> Floats:
     return np.asarray(found, np.float64).reshape(-1, 2)
 
 
-def _distorted(xy: Floats, camera: Camera) -> Floats:
+def _distorted(xy: Floats, camera: PinholeCamera) -> Floats:
     cv2 = need("cv2", "calibrated views")
 
     matrix = camera.matrix()
@@ -208,7 +208,7 @@ def _parallax(table: Table[str, Any]) -> Floats:
     return np.outer(shift, [0.0, 0.0, 1.0 / distance[0]])
 
 
-def _camera(table: Any, name: str) -> Camera:
+def _camera(table: Any, name: str) -> PinholeCamera:
     if not isinstance(table, dict):
         raise InputError(f"{name}_camera is not a table", hint="see docs/alignment.md")
     unknown = sorted(set(table) - _CAMERA_KEYS)
@@ -227,7 +227,7 @@ def _camera(table: Any, name: str) -> Camera:
             f"{name}_camera: size, focal and centre are pairs, distortion has 0, 4, 5 or 8 numbers",
             hint="check their lengths and signs",
         )
-    return Camera(
+    return PinholeCamera(
         size,
         (float(focal[0]), float(focal[1])),
         (float(centre[0]), float(centre[1])),

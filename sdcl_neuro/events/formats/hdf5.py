@@ -14,7 +14,7 @@ from sdcl_neuro.files.hdf5_guard import Guard, open_guarded
 
 from ..checks import Columns, Options
 from ..streams import StreamInfo, choose_stream
-from .hdf5_layouts import Layout, check_filters, find_layouts, listed
+from .hdf5_layouts import RecordingLayout, check_filters, find_layouts, listed
 from .mat import is_sdcl, variables
 from .names import ORDER
 
@@ -28,7 +28,7 @@ def streams(path: Path) -> tuple[StreamInfo, ...]:
         return _streams(find_layouts(file, guard))
 
 
-def _streams(layouts: list[Layout]) -> tuple[StreamInfo, ...]:
+def _streams(layouts: list[RecordingLayout]) -> tuple[StreamInfo, ...]:
     return tuple(
         StreamInfo(k, one.path or "/", "events", size=one.size) for k, one in enumerate(layouts)
     )
@@ -52,7 +52,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
 
 
 def _parts(
-    file: Any, guard: Guard, layout: Layout, options: Options, part_events: int
+    file: Any, guard: Guard, layout: RecordingLayout, options: Options, part_events: int
 ) -> Iterator[Columns]:
     item = guard.at(file, layout.path) if layout.path else file
     order = "".join(layout.names) if layout.form == "table" else ""
@@ -90,7 +90,7 @@ def _parts(
 
 
 def _rows(
-    item: Any, fields: dict[str, Any], layout: Layout, order: str, rows: slice
+    item: Any, fields: dict[str, Any], layout: RecordingLayout, order: str, rows: slice
 ) -> tuple[NDArray[Any], ...]:
     if fields:
         return tuple(np.asarray(fields[key][rows]).reshape(-1) for key in ORDER)
@@ -100,7 +100,9 @@ def _rows(
     return tuple(array[:, order.index(key)] for key in ORDER)
 
 
-def _span(file: Any, guard: Guard, layout: Layout, options: Options, count: int) -> tuple[int, int]:
+def _span(
+    file: Any, guard: Guard, layout: RecordingLayout, options: Options, count: int
+) -> tuple[int, int]:
     """First and last event to read, by the index of milliseconds where a time span is asked for.
 
     Raises:

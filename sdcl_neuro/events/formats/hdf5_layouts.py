@@ -31,7 +31,7 @@ SECOND_US = 1e6
 
 
 @dataclass(frozen=True)
-class Layout:
+class RecordingLayout:
     """One recording within a file.
 
     Attributes:
@@ -57,9 +57,9 @@ class Layout:
     usual: Size | None = None
 
 
-def find_layouts(file: Any, guard: Guard) -> list[Layout]:
+def find_layouts(file: Any, guard: Guard) -> list[RecordingLayout]:
     """Every recording of an open file, in the order of their paths."""
-    found: list[Layout] = []
+    found: list[RecordingLayout] = []
     for path, item in _objects(file):
         layout = (
             _group(file, guard, path, item)
@@ -71,7 +71,7 @@ def find_layouts(file: Any, guard: Guard) -> list[Layout]:
     return found or _only_table(file, guard)
 
 
-def _only_table(file: Any, guard: Guard) -> list[Layout]:
+def _only_table(file: Any, guard: Guard) -> list[RecordingLayout]:
     """The one data set of N x 4 numbers, whatever it is called; nothing if there are several."""
     import h5py
 
@@ -86,7 +86,7 @@ def _only_table(file: Any, guard: Guard) -> list[Layout]:
     if len(tables) != 1:
         return []
     names = dict(zip(ORDER, ORDER, strict=True))
-    return [Layout(tables[0], "table", names, "hdf5", None, _size(file, guard, tables[0]))]
+    return [RecordingLayout(tables[0], "table", names, "hdf5", None, _size(file, guard, tables[0]))]
 
 
 def listed(file: Any) -> str:
@@ -148,7 +148,7 @@ def _objects(file: Any) -> Iterator[tuple[str, Any]]:
                 waiting.append((f"{path}/{name}".strip("/"), item[name]))
 
 
-def _group(file: Any, guard: Guard, path: str, group: Any) -> Layout | None:
+def _group(file: Any, guard: Guard, path: str, group: Any) -> RecordingLayout | None:
     vectors = [name for name in guard.names(group) if _is_vector(group[name].shape or ())]
     names, unit_us = by_meaning(vectors)
     if len(names) < len(ORDER):
@@ -157,7 +157,7 @@ def _group(file: Any, guard: Guard, path: str, group: Any) -> Layout | None:
     offset_at = _near(file, guard, path, "t_offset")
     offset = _number(file, guard, offset_at) if offset_at else 0
     if index or offset_at:
-        return Layout(
+        return RecordingLayout(
             path,
             "columns",
             names,
@@ -168,7 +168,7 @@ def _group(file: Any, guard: Guard, path: str, group: Any) -> Layout | None:
             index,
             (640, 480),
         )
-    return Layout(path, "columns", names, "hdf5", unit_us, _size(file, guard, path))
+    return RecordingLayout(path, "columns", names, "hdf5", unit_us, _size(file, guard, path))
 
 
 def _is_vector(shape: tuple[int, ...]) -> bool:
@@ -197,7 +197,7 @@ def _near(file: Any, guard: Guard, path: str, name: str) -> str:
     return ""
 
 
-def _data_set(file: Any, guard: Guard, path: str, item: Any) -> Layout | None:
+def _data_set(file: Any, guard: Guard, path: str, item: Any) -> RecordingLayout | None:
     import h5py
 
     if not isinstance(item, h5py.Dataset):
@@ -210,18 +210,22 @@ def _data_set(file: Any, guard: Guard, path: str, item: Any) -> Layout | None:
             return None
         source = "hdf5-metavision" if path == "CD/events" else "hdf5"
         fixed = 1.0 if source == "hdf5-metavision" else unit_us
-        return Layout(path, "records", names, source, fixed, _size(file, guard, path))
+        return RecordingLayout(path, "records", names, source, fixed, _size(file, guard, path))
     if len(item.shape) != 2 or item.shape[1] != 4 or "event" not in path.rpartition("/")[2]:
         return None
     if item.dtype.kind not in "iuf":
         return None
     if MVSEC.fullmatch(path):
         names, size = dict(zip("xytp", "xytp", strict=True)), _size(file, guard, path)
-        return Layout(path, "table", names, "hdf5-mvsec", SECOND_US, size, usual=(346, 260))
+        return RecordingLayout(
+            path, "table", names, "hdf5-mvsec", SECOND_US, size, usual=(346, 260)
+        )
     names = dict(zip(ORDER, ORDER, strict=True))
     v2e = path == "events" and item.dtype.kind in "iu"
     source, usual = ("hdf5-v2e", (346, 260)) if v2e else ("hdf5", None)
-    return Layout(path, "table", names, source, None, _size(file, guard, path), usual=usual)
+    return RecordingLayout(
+        path, "table", names, source, None, _size(file, guard, path), usual=usual
+    )
 
 
 def _size(file: Any, guard: Guard, path: str) -> Size | None:

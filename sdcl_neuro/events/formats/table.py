@@ -91,7 +91,7 @@ KINDS: dict[str, Kind] = {
     ),
     "npy": Kind("numpy: structured, or N x 4 (.npy)", "npy", (b"\x93NUMPY",)),
     "nmnist": Kind("N-MNIST and N-Caltech101 (.bin)", "nmnist", endings=(".bin",)),
-    "text": Kind("text, four columns (.txt, .csv)", "text"),
+    "text": Kind("text, four columns (.txt, .csv)", "text_columns"),
 }
 
 # What is recognised and not read, and what to do instead.

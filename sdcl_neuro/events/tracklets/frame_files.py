@@ -94,7 +94,7 @@ class VideoFile:
             self.timing = "none"
         elif head.startswith(RATE_ONLY):
             self.timing = "rate"
-        with _Opened(path) as capture:
+        with _OpenedCapture(path) as capture:
             count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             fps = float(capture.get(cv2.CAP_PROP_FPS))
         self.count = count if count > 0 else None
@@ -105,7 +105,7 @@ class VideoFile:
         """See `FrameReader`."""
         cv2 = need("cv2", "reading frames")
 
-        with _Opened(self.path) as capture:
+        with _OpenedCapture(self.path) as capture:
             for stamp in self._stamps(capture):
                 good, picture = capture.retrieve()
                 if not good:
@@ -114,7 +114,7 @@ class VideoFile:
 
     def stamps(self) -> Iterator[float]:
         """See `FrameReader`."""
-        with _Opened(self.path) as capture:
+        with _OpenedCapture(self.path) as capture:
             yield from self._stamps(capture)
 
     def _stamps(self, capture: Any) -> Iterator[float]:
@@ -229,7 +229,7 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
-class _Opened:
+class _OpenedCapture:
     """A capture that is released at the end; InputError if the file cannot be one."""
 
     def __init__(self, path: Path) -> None:

@@ -62,7 +62,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Row:
+class TrackBox:
     """One box.
 
     Attributes:
@@ -85,7 +85,7 @@ class Skipped:
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     identities: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
-    def add(self, row: Row) -> None:
+    def add(self, row: TrackBox) -> None:
         """Count one."""
         self.counts[row.skipped] += 1
         self.identities[row.skipped].add(row.identity)
@@ -128,7 +128,7 @@ def is_visdrone(lines: Iterable[str]) -> bool:
     return seen
 
 
-def parse_row(line: str, where: str, *, visdrone: bool = False) -> Row:
+def parse_row(line: str, where: str, *, visdrone: bool = False) -> TrackBox:
     """One line of a file; InputError, with `where`, if it holds no box."""
     if '"' in line:
         return _vatic_row(line, where)
@@ -160,7 +160,7 @@ def parse_row(line: str, where: str, *, visdrone: bool = False) -> Row:
         raise InputError(
             f"a box of {width:g} x {height:g} pixels has no area", where=where, hint="remove it"
         )
-    return Row(frame, identity, (left, top, width, height), skipped)
+    return TrackBox(frame, identity, (left, top, width, height), skipped)
 
 
 def _skipped(values: list[float]) -> str:
@@ -184,7 +184,7 @@ def _skipped_visdrone(values: list[float]) -> str:
     return "" if kind in VISDRONE_PERSONS else f"of class {kind}, {VISDRONE[kind]}"
 
 
-def _vatic_row(line: str, where: str) -> Row:
+def _vatic_row(line: str, where: str) -> TrackBox:
     try:
         words = shlex.split(line)
         numbers = [float(word) for word in words[:9]]
@@ -206,7 +206,9 @@ def _vatic_row(line: str, where: str) -> Row:
         raise InputError("a box without area", where=where, hint="remove it")
     box = (left, top, right - left, bottom - top)
     # Both count from 0 there.
-    return Row(_whole(frame + 1, "frame", where), _whole(identity + 1, "id", where), box, skipped)
+    return TrackBox(
+        _whole(frame + 1, "frame", where), _whole(identity + 1, "id", where), box, skipped
+    )
 
 
 def _number(word: str, name: str, where: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +12,9 @@ from sdcl_neuro.errors import InputError
 
 from ..alignment import Fitted
 from ..array import Events
+from ..frames import VideoFrames
 
 Picture = NDArray[np.uint8]
-
-
-class Frames(Protocol):
-    """A video that can be read as often as one likes."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-
-    def __iter__(self) -> Iterator[tuple[int, int, Picture]]: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +31,7 @@ class Scene:
 
     name: str
     events: Events
-    frames: Frames | None
+    frames: VideoFrames | None
     start_us: int
     end_us: int
     notes: tuple[str, ...] = ()
@@ -76,7 +66,7 @@ class Scene:
 
 
 def open_scene(
-    name: str, events: Events, frames: Frames | None = None, fitted: Fitted | None = None
+    name: str, events: Events, frames: VideoFrames | None = None, fitted: Fitted | None = None
 ) -> Scene:
     """Lay events on the picture.
 

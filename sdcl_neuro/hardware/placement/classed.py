@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .. import HardwareProfile
 from .chip import capacity
 from .findings import Broken
-from .geometry import Population
+from .geometry import LayerGeometry
 from .packing import speck_kernel_entries, speck_neuron_entries
 
 _MEND = {
@@ -35,7 +35,7 @@ class Assignment:
     broken: tuple[Broken, ...]
 
 
-def entries(population: Population) -> dict[str, int]:
+def entries(population: LayerGeometry) -> dict[str, int]:
     """Memory entries of a layer, by sinabs' formulas; a dense layer is a whole-input kernel."""
     channels, rows, columns = population.out_box
     kernel = population.rows.kernel, population.columns.kernel
@@ -46,7 +46,7 @@ def entries(population: Population) -> dict[str, int]:
     }
 
 
-def assign(hw: HardwareProfile, populations: Sequence[Population]) -> Assignment:
+def assign(hw: HardwareProfile, populations: Sequence[LayerGeometry]) -> Assignment:
     """Give every layer a core that holds it, or say what is in the way.
 
     The largest number of layers gets a core (augmenting paths, layers and cores in order).
@@ -109,7 +109,7 @@ def _roomiest(need: Mapping[str, int], rooms: list[dict[str, float]]) -> dict[st
 
 
 def _too_large(
-    population: Population, need: Mapping[str, int], rooms: list[dict[str, float]]
+    population: LayerGeometry, need: Mapping[str, int], rooms: list[dict[str, float]]
 ) -> list[Broken]:
     """What the layer exceeds in the core that comes nearest."""
     room = _roomiest(need, rooms)

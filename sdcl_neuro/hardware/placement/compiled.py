@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
-from .geometry import Population
-from .split import Split, most_of
+from .geometry import LayerGeometry
+from .split import LayerSplit, most_of
 from .tiles import Cut, ranges, whole
-from .usage import Core, Reader, reader_of
+from .usage import Core, ReceivingLayer, reader_of
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class CompilerRule:
 
 
 def compile_layers(
-    populations: Sequence[Population], core: Core, rule: CompilerRule
-) -> tuple[Split, ...]:
-    """Cut every layer by the rule; what no cut keeps is named in `Split.broken`."""
-    found: list[Split] = []
-    reader: Reader | None = None
+    populations: Sequence[LayerGeometry], core: Core, rule: CompilerRule
+) -> tuple[LayerSplit, ...]:
+    """Cut every layer by the rule; what no cut keeps is named in `LayerSplit.broken`."""
+    found: list[LayerSplit] = []
+    reader: ReceivingLayer | None = None
     for population in reversed(populations):
         cut = (
             _conv_cut(population, core, rule)
@@ -50,12 +50,14 @@ def compile_layers(
         broken = {
             name: most[name] for name, limit in core.limits.items() if most.get(name, 0) > limit
         }
-        found.append(Split(cut, most, broken))
+        found.append(LayerSplit(cut, most, broken))
         reader = reader_of(population, core, cut)
     return tuple(reversed(found))
 
 
-def dense_cores(population: Population, core: Core, bits: tuple[float, float]) -> tuple[int, int]:
+def dense_cores(
+    population: LayerGeometry, core: Core, bits: tuple[float, float]
+) -> tuple[int, int]:
     """Fewest and most cores of a dense layer, by the least and the most bits of a synapse.
 
     The fewest fill every core to the last word; the most are the rule's own division.
@@ -72,7 +74,7 @@ def dense_cores(population: Population, core: Core, bits: tuple[float, float]) -
     return max(1, least), _dense_cut(population, wide).count
 
 
-def _dense_cut(population: Population, core: Core) -> Cut:
+def _dense_cut(population: LayerGeometry, core: Core) -> Cut:
     """Divide by the ratio of the excess until a part keeps the memory and the neurons of a core."""
     most = core.limits.get("neurons", population.neurons)
     parts = max(1, ceil(population.neurons / most))
@@ -88,7 +90,7 @@ def _dense_cut(population: Population, core: Core) -> Cut:
     return Cut(ranges(population.neurons, size), ((0, 1),), ((0, 1),))
 
 
-def _conv_cut(population: Population, core: Core, rule: CompilerRule) -> Cut:
+def _conv_cut(population: LayerGeometry, core: Core, rule: CompilerRule) -> Cut:
     """The first block of the rule that keeps a core's neurons and memory, else the narrowest.
 
     The block counts whole: 20 columns of 128 neurons are cut in two, since the next power of two
@@ -104,7 +106,7 @@ def _conv_cut(population: Population, core: Core, rule: CompilerRule) -> Cut:
     return cut
 
 
-def _blocks(population: Population) -> Iterator[tuple[int, int, int]]:
+def _blocks(population: LayerGeometry) -> Iterator[tuple[int, int, int]]:
     """All channels and rows over ever fewer columns; below one column fewer rows, then channels.
 
     No log shows a convolution whose single column is too large: what follows then continues the
@@ -116,7 +118,7 @@ def _blocks(population: Population) -> Iterator[tuple[int, int, int]]:
     yield from ((depth, 1, 1) for depth in _powers(channels) if depth < channels)
 
 
-def narrow(population: Population, cut: Cut) -> bool:
+def narrow(population: LayerGeometry, cut: Cut) -> bool:
     """Whether a convolution was cut further than the published logs show."""
     return population.kind == "conv" and (len(cut.rows) > 1 or len(cut.channels) > 1)
 

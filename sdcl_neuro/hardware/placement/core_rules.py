@@ -9,7 +9,7 @@ from .. import HardwareProfile
 from .chip import Chip, capacity, most, why_unknown
 from .compiled import narrow
 from .findings import Broken, Unchecked
-from .geometry import Population
+from .geometry import LayerGeometry
 from .result import Placement
 from .tiles import Cut
 from .usage import RESOURCES
@@ -41,7 +41,7 @@ def unknown_resources(hw: HardwareProfile, chip: Chip) -> Iterator[Unchecked]:
 
 
 def target_rules(
-    hw: HardwareProfile, layers: Sequence[Population], placement: Placement
+    hw: HardwareProfile, layers: Sequence[LayerGeometry], placement: Placement
 ) -> Iterator[Broken]:
     """Cores that one neuron sends to, where a chip bounds them."""
     allowed = most(hw.limits.get("targets_per_neuron"))
@@ -54,7 +54,7 @@ def target_rules(
 
 
 def rule_notes(
-    hw: HardwareProfile, chip: Chip, layers: Sequence[Population], cuts: Sequence[Cut]
+    hw: HardwareProfile, chip: Chip, layers: Sequence[LayerGeometry], cuts: Sequence[Cut]
 ) -> Iterator[str]:
     """Where the compiler's rule comes from, where it was stretched, and what is known to hang."""
     if chip.rule is not None:
@@ -84,7 +84,7 @@ def rule_notes(
         )
 
 
-def counting(hw: HardwareProfile, chip: Chip, layers: Sequence[Population]) -> Iterator[str]:
+def counting(hw: HardwareProfile, chip: Chip, layers: Sequence[LayerGeometry]) -> Iterator[str]:
     """How things were counted, where that is not plain."""
     if "neurons" in chip.core.limits:
         yield "a core holds neurons of one layer only; output spikes to the host take no axon"

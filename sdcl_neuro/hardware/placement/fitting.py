@@ -11,11 +11,11 @@ from sdcl_neuro.snn.branch_description import BranchDescription
 
 from .. import HardwareProfile, load_profile
 from .chip import chip_of, shares_kernels
-from .geometry import Population
+from .geometry import LayerGeometry
 from .layers import described, populations
-from .methods import by_totals, in_classes, on_cores
 from .own_pooling import unfold
 from .result import Fit
+from .strategies import by_totals, in_classes, on_cores
 
 
 class HasNetworks(Protocol):
@@ -77,7 +77,7 @@ def fit(
 
 def _layers(
     net: Network, size: Pair | None
-) -> tuple[tuple[Population, ...], int, tuple[IntLayer | FloatLayer, ...]]:
+) -> tuple[tuple[LayerGeometry, ...], int, tuple[IntLayer | FloatLayer, ...]]:
     """The layers' shapes, the width of input counts, and the layers with their weights, if any."""
     if isinstance(net, BranchDescription):
         if size is None:

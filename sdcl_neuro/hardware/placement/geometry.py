@@ -80,7 +80,7 @@ def touch(axis: Axis, start: int, stop: int) -> Touch:
 
 
 @dataclass(frozen=True)
-class Population:
+class LayerGeometry:
     """One layer of a network, without its weights.
 
     Attributes:

@@ -22,12 +22,12 @@ from sdcl_neuro.network.spec import (
 )
 from sdcl_neuro.snn.branch_description import BranchDescription
 
-from .geometry import Axis, Box, Population
+from .geometry import Axis, Box, LayerGeometry
 
 SIDE_MOST, CHANNELS_MOST = 2048, 1 << 17
 
 
-def populations(net: IntNetwork | FloatNetwork) -> tuple[Population, ...]:
+def populations(net: IntNetwork | FloatNetwork) -> tuple[LayerGeometry, ...]:
     """The layers of a network, in integers or in float, trained or not.
 
     Raises:
@@ -35,7 +35,7 @@ def populations(net: IntNetwork | FloatNetwork) -> tuple[Population, ...]:
     """
     if not net.layers:
         raise InputError("a network without layers", hint="give one with at least one")
-    found: list[Population] = []
+    found: list[LayerGeometry] = []
     for layer in net.layers:
         flat = layer.kind != "conv" and found and prod(layer.in_shape) == found[-1].neurons
         in_shape = found[-1].out_box if flat else layer.in_shape
@@ -69,7 +69,7 @@ def _is_one_to_one(weight: NDArray[np.generic]) -> bool:
     return bool(diagonal.all()) and int(np.count_nonzero(weight)) == rows
 
 
-def _check_sizes(found: Sequence[Population]) -> None:
+def _check_sizes(found: Sequence[LayerGeometry]) -> None:
     """Refuse what would take too long to cut; no chip comes near."""
     for population in found:
         for box in (population.in_box, population.out_box):
@@ -82,7 +82,7 @@ def _check_sizes(found: Sequence[Population]) -> None:
                 )
 
 
-def _check_chain(found: Sequence[Population]) -> None:
+def _check_chain(found: Sequence[LayerGeometry]) -> None:
     for before, after in pairwise(found):
         if before.out_box != after.in_box:
             raise InputError(
@@ -92,7 +92,7 @@ def _check_chain(found: Sequence[Population]) -> None:
             )
 
 
-def described(description: BranchDescription, size: Pair) -> tuple[Population, ...]:
+def described(description: BranchDescription, size: Pair) -> tuple[LayerGeometry, ...]:
     """The layers of an event branch that does not exist yet, for an input of height and width."""
     description.check()
     shapes = [(description.in_channels, *size), *description.shapes(size)]
@@ -126,7 +126,7 @@ def _population(
     convolution: Convolution | None,
     *,
     bias: bool,
-) -> Population:
+) -> LayerGeometry:
     inside, outside = _box(in_shape), _box(out_shape)
     if kind == "conv" and kernel is not None:
         geometry = convolution or Convolution()
@@ -140,10 +140,10 @@ def _population(
             )
             for axis in (0, 1)
         )
-        return Population(name, kind, inside, outside, rows, columns, geometry.groups, bias)
+        return LayerGeometry(name, kind, inside, outside, rows, columns, geometry.groups, bias)
     # A dense layer reads all of its input at once: a kernel of the input's size.
     rows, columns = (Axis(extent, extent) for extent in inside[1:])
-    return Population(name, kind, inside, (prod(out_shape), 1, 1), rows, columns, bias=bias)
+    return LayerGeometry(name, kind, inside, (prod(out_shape), 1, 1), rows, columns, bias=bias)
 
 
 def _box(shape: Shape) -> Box:
@@ -152,7 +152,7 @@ def _box(shape: Shape) -> Box:
     return prod(shape), 1, 1
 
 
-def _with_widths(population: Population, layer: IntLayer) -> Population:
+def _with_widths(population: LayerGeometry, layer: IntLayer) -> LayerGeometry:
     """The widths that only integers have."""
     weights = [layer.weight.reshape(-1)]
     if layer.recurrent_weight is not None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Population, touch
+from .geometry import LayerGeometry, touch
 from .tiles import Cut, Range
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Link:
+class CoreLink:
     """Neurons of one core that reach another (or their own, in a recurrent layer)."""
 
     source: int
@@ -23,9 +23,9 @@ class Link:
     neurons: int
 
 
-def links(populations: Sequence[Population], cuts: Sequence[Cut]) -> tuple[Link, ...]:
+def links(populations: Sequence[LayerGeometry], cuts: Sequence[Cut]) -> tuple[CoreLink, ...]:
     """All links, cores numbered layer by layer in the order of `Cut.tiles`."""
-    found: list[Link] = []
+    found: list[CoreLink] = []
     start = np.cumsum([0, *(cut.count for cut in cuts)])
     for layer, (population, cut) in enumerate(zip(populations, cuts, strict=True)):
         if layer:
@@ -36,14 +36,14 @@ def links(populations: Sequence[Population], cuts: Sequence[Cut]) -> tuple[Link,
             sizes = [tile.neurons for tile in cut.tiles(layer)]
             base = int(start[layer])
             found += [
-                Link(base + source, base + target, size)
+                CoreLink(base + source, base + target, size)
                 for source, size in enumerate(sizes)
                 for target in range(len(sizes))
             ]
     return tuple(found)
 
 
-def arrivals(population: Population, cut: Cut) -> Ints:
+def arrivals(population: LayerGeometry, cut: Cut) -> Ints:
     """Inputs of the network that reach each tile of the first layer, int64 ``[tiles]``."""
     bounds = [population.input_channels(*part) for part in cut.channels]
     channels = np.array([stop - start for start, stop in bounds], dtype=np.int64)
@@ -55,8 +55,8 @@ def arrivals(population: Population, cut: Cut) -> Ints:
 
 
 def _between(
-    before: Cut, population: Population, after: Cut, first: int, second: int
-) -> list[Link]:
+    before: Cut, population: LayerGeometry, after: Cut, first: int, second: int
+) -> list[CoreLink]:
     """Links from the tiles of one layer to those of the next; counts along the axes multiply."""
     seen = [range(*population.input_channels(*part)) for part in after.channels]
     pairs = (
@@ -68,7 +68,7 @@ def _between(
     )
     (deep, _, wide), (deep2, _, wide2) = before.parts, after.parts
     return [
-        Link(
+        CoreLink(
             first + (ra * wide + wa) * deep + ca, second + (rb * wide2 + wb) * deep2 + cb, r * w * c
         )
         for ra, rb, r in pairs[0]

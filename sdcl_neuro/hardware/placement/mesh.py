@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chip import Chip, Mesh
-from .geometry import Population, touch
-from .links import Link
+from .geometry import LayerGeometry, touch
+from .links import CoreLink
 from .tiles import Cut, Tile
 
 Ints = NDArray[np.int64]
@@ -61,7 +61,7 @@ class Flow:
 
 
 def seats(
-    chip: Chip, tiles: Sequence[Tile], cuts: Sequence[Cut], joined: Sequence[Link]
+    chip: Chip, tiles: Sequence[Tile], cuts: Sequence[Cut], joined: Sequence[CoreLink]
 ) -> list[Seat]:
     """A seat for every tile."""
     per_chip = chip.cores or len(tiles)
@@ -100,7 +100,7 @@ def _place(number: int, per_chip: int, mesh: Mesh | None) -> Seat:
     return Seat(chip, core, column if row % 2 == 0 else mesh.columns - 1 - column, row)
 
 
-def _cost(found: Sequence[Seat], joined: Sequence[Link], mesh: Mesh | None) -> float:
+def _cost(found: Sequence[Seat], joined: Sequence[CoreLink], mesh: Mesh | None) -> float:
     """Hops of all neurons' messages; leaving the chip counts as two whole meshes."""
     away = 2 * (mesh.columns + mesh.rows) if mesh is not None else 1
     total = 0
@@ -115,14 +115,14 @@ def _cost(found: Sequence[Seat], joined: Sequence[Link], mesh: Mesh | None) -> f
 
 def flows(
     chip: Chip,
-    populations: Sequence[Population],
+    populations: Sequence[LayerGeometry],
     tiles: Sequence[Tile],
     seated: Sequence[Seat],
-    joined: Sequence[Link],
+    joined: Sequence[CoreLink],
 ) -> tuple[Flow, ...]:
     """What a spike of the input and of every layer sends, the last layer's to the host left out."""
     found = [_input_flow(populations[0], [tile for tile in tiles if tile.layer == 0])]
-    outgoing: dict[int, list[Link]] = {}
+    outgoing: dict[int, list[CoreLink]] = {}
     for link in joined:
         outgoing.setdefault(tiles[link.source].layer, []).append(link)
     for layer, population in enumerate(populations):
@@ -135,7 +135,7 @@ def flows(
     return tuple(found)
 
 
-def _input_flow(population: Population, tiles: Sequence[Tile]) -> Flow:
+def _input_flow(population: LayerGeometry, tiles: Sequence[Tile]) -> Flow:
     sent = np.zeros(population.in_box, dtype=np.int64)
     for tile in tiles:
         sent[_seen(population, tile)] += 1
@@ -145,10 +145,10 @@ def _input_flow(population: Population, tiles: Sequence[Tile]) -> Flow:
 def _flow(
     chip: Chip,
     layer: int,
-    populations: Sequence[Population],
+    populations: Sequence[LayerGeometry],
     tiles: Sequence[Tile],
     seated: Sequence[Seat],
-    outgoing: Sequence[Link],
+    outgoing: Sequence[CoreLink],
 ) -> Flow:
     """Adds up, neuron by neuron, the messages and the hops to every core that reads it."""
     shape = populations[layer].out_box
@@ -177,14 +177,14 @@ def _ends(low: Ints, high: Ints) -> Ends:
     return Ends(int(low.min()), float(low.mean()), int(high.max()))
 
 
-def _seen(population: Population, tile: Tile) -> tuple[Ints, ...]:
+def _seen(population: LayerGeometry, tile: Tile) -> tuple[Ints, ...]:
     """Inputs of a layer that reach a tile, as an index."""
     channels = np.arange(*population.input_channels(*tile.channels))
     rows = touch(population.rows, *tile.rows).inputs
     return np.ix_(channels, rows, touch(population.columns, *tile.columns).inputs)
 
 
-def _sending(reader: Population, source: Tile, target: Tile) -> tuple[Ints, ...]:
+def _sending(reader: LayerGeometry, source: Tile, target: Tile) -> tuple[Ints, ...]:
     """Neurons of `source` that reach `target`, as an index into the sending layer."""
     if source.layer == target.layer:  # recurrent: all to all
         return np.ix_(

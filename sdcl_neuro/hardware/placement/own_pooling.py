@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.network.spec import FloatLayer, IntLayer
 
-from .geometry import Axis, Box, Population
+from .geometry import Axis, Box, LayerGeometry
 from .matrices import as_convolution
 
 Weights = NDArray[np.generic]
@@ -31,13 +31,13 @@ class Unfolded:
         pool: side of the square window; 1 where there is none.
     """
 
-    population: Population
+    population: LayerGeometry
     pool: int
 
 
 def unfold(
     layers: Sequence[IntLayer | FloatLayer],
-    populations: Sequence[Population],
+    populations: Sequence[LayerGeometry],
     windows: Iterable[float],
 ) -> tuple[Unfolded, ...]:
     """Take the largest pooling that a chip has out of every layer's weights.
@@ -57,13 +57,13 @@ def unfold(
     return tuple(found)
 
 
-def _reading(population: Population, box: Box) -> Population:
+def _reading(population: LayerGeometry, box: Box) -> LayerGeometry:
     """A dense layer that reads a layer whose shape has been found again."""
     rows, columns = (Axis(extent, extent) for extent in box[1:])
     return replace(population, in_box=box, rows=rows, columns=columns)
 
 
-def _unfold(layer: IntLayer | FloatLayer, population: Population, sides: list[int]) -> Unfolded:
+def _unfold(layer: IntLayer | FloatLayer, population: LayerGeometry, sides: list[int]) -> Unfolded:
     for side in sides:
         found = _pooled(layer, population, side)
         if found is not None:
@@ -71,7 +71,9 @@ def _unfold(layer: IntLayer | FloatLayer, population: Population, sides: list[in
     return Unfolded(population, 1)
 
 
-def _pooled(layer: IntLayer | FloatLayer, population: Population, side: int) -> Population | None:
+def _pooled(
+    layer: IntLayer | FloatLayer, population: LayerGeometry, side: int
+) -> LayerGeometry | None:
     """The layer behind windows of one side; None if its weights are not equal within them."""
     channels, height, width = population.in_box
     if min(height, width) < side or population.delay:
@@ -94,8 +96,8 @@ def _pooled(layer: IntLayer | FloatLayer, population: Population, side: int) -> 
 
 
 def _pooled_kernel(
-    layer: IntLayer | FloatLayer, population: Population, side: int, left: tuple[int, int]
-) -> Population | None:
+    layer: IntLayer | FloatLayer, population: LayerGeometry, side: int, left: tuple[int, int]
+) -> LayerGeometry | None:
     axes = [
         _axis(axis, side, extent)
         for axis, extent in zip((population.rows, population.columns), left, strict=True)

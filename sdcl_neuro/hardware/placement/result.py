@@ -12,7 +12,7 @@ from sdcl_neuro.files import write_json
 from sdcl_neuro.network.display import table_html
 
 from .findings import Broken, Unchecked
-from .links import Link
+from .links import CoreLink
 from .mesh import Flow, Seat
 from .tiles import Tile
 
@@ -111,7 +111,7 @@ class Placement:
     tiles: tuple[Tile, ...]
     seats: tuple[Seat, ...]
     synapses: tuple[int, ...]
-    links: tuple[Link, ...]
+    links: tuple[CoreLink, ...]
     arrivals: tuple[int, ...]
     flows: tuple[Flow, ...]
     mesh_known: bool
@@ -121,7 +121,7 @@ class Placement:
         """Chips that cores sit on."""
         return max(seat.chip for seat in self.seats) + 1
 
-    def messages(self, rates: Sequence[float]) -> list[tuple[Link, float]]:
+    def messages(self, rates: Sequence[float]) -> list[tuple[CoreLink, float]]:
         """Expected messages of every link in a step.
 
         Args:
@@ -287,7 +287,7 @@ class Fit:
         return table_html(f"{self.title}: {verdict}", head, rows)
 
     def __str__(self) -> str:
-        from .text import fit_text
+        from .fit_text import fit_text
 
         return fit_text(self)
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from .geometry import Axis, Population, touch
+from .geometry import Axis, LayerGeometry, touch
 from .tiles import Cut, Range, channel_cuts, ranges, seen_columns, seen_rows, sizes
-from .usage import Core, Reader, Use, reader_of, use
+from .usage import Core, ReceivingLayer, Use, reader_of, use
 
 
 @dataclass(frozen=True)
-class Split:
+class LayerSplit:
     """How a layer was cut.
 
     Attributes:
@@ -33,10 +33,10 @@ class Split:
     broken: dict[str, float] = field(default_factory=dict)
 
 
-def split(populations: Sequence[Population], core: Core) -> tuple[Split, ...]:
+def split(populations: Sequence[LayerGeometry], core: Core) -> tuple[LayerSplit, ...]:
     """Cut every layer for cores of one kind."""
-    found: list[Split] = []
-    reader: Reader | None = None
+    found: list[LayerSplit] = []
+    reader: ReceivingLayer | None = None
     for population in reversed(populations):
         done = split_layer(population, core, reader)
         reader = reader_of(population, core, done.cut)
@@ -44,7 +44,7 @@ def split(populations: Sequence[Population], core: Core) -> tuple[Split, ...]:
     return tuple(reversed(found))
 
 
-def split_layer(population: Population, core: Core, reader: Reader | None) -> Split:
+def split_layer(population: LayerGeometry, core: Core, reader: ReceivingLayer | None) -> LayerSplit:
     """Cut one layer whose readers are cut already."""
     best: tuple[tuple[int, float], dict[str, float]] | None = None
     for cut in _candidates(population, core):
@@ -53,7 +53,7 @@ def split_layer(population: Population, core: Core, reader: Reader | None) -> Sp
             name: most[name] for name, limit in core.limits.items() if most.get(name, 0) > limit
         }
         if not over:
-            return Split(cut, most)
+            return LayerSplit(cut, most)
         # A limit of none at all cannot be kept by any cut: every excess over it is alike.
         worst = max(value / max(core.limits[name], 1e-9) for name, value in over.items())
         # As few limits as possible, then as little as possible.
@@ -62,10 +62,10 @@ def split_layer(population: Population, core: Core, reader: Reader | None) -> Sp
     if best is None:  # fewer neurons than one: nothing can be placed
         return split_layer(population, core.without({"neurons"}), reader)
     relaxed = split_layer(population, core.without(set(best[1])), reader)
-    return Split(relaxed.cut, relaxed.most, {**relaxed.broken, **best[1]})
+    return LayerSplit(relaxed.cut, relaxed.most, {**relaxed.broken, **best[1]})
 
 
-def most_of(population: Population, core: Core, cut: Cut, reader: Reader | None) -> Use:
+def most_of(population: LayerGeometry, core: Core, cut: Cut, reader: ReceivingLayer | None) -> Use:
     """The most that any tile of a cut takes, resource by resource."""
     kinds = _kinds(population, cut, reader)
     uses = [
@@ -75,7 +75,7 @@ def most_of(population: Population, core: Core, cut: Cut, reader: Reader | None)
     return {name: max(found[name] for found in uses) for name in uses[0]}
 
 
-def _kinds(population: Population, cut: Cut, reader: Reader | None) -> list[list[Range]]:
+def _kinds(population: LayerGeometry, cut: Cut, reader: ReceivingLayer | None) -> list[list[Range]]:
     """One range for each kind of them along each axis: tiles of one kind take the same."""
 
     def sent(axis: int, part: Range) -> int:
@@ -102,7 +102,7 @@ def _kinds(population: Population, cut: Cut, reader: Reader | None) -> list[list
     return found
 
 
-def _candidates(population: Population, core: Core) -> Iterator[Cut]:
+def _candidates(population: LayerGeometry, core: Core) -> Iterator[Cut]:
     """Every cut whose tiles hold few enough neurons, the most wanted first."""
     most = core.limits.get("neurons", float("inf"))
     channels = channel_cuts(population)

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Population, Touch, touch
+from .geometry import LayerGeometry, Touch, touch
 
 Range = tuple[int, int]
 
@@ -74,7 +74,7 @@ class Cut:
             yield Tile(layer, channels, rows, columns)
 
 
-def whole(population: Population) -> Cut:
+def whole(population: LayerGeometry) -> Cut:
     """One tile for all."""
     channels, rows, columns = population.out_box
     return Cut(((0, channels),), ((0, rows),), ((0, columns),))
@@ -90,7 +90,7 @@ def ranges(extent: int, size: int) -> tuple[Range, ...]:
     return tuple((start, min(start + size, extent)) for start in range(0, extent, size))
 
 
-def channel_cuts(population: Population) -> list[tuple[Range, ...]]:
+def channel_cuts(population: LayerGeometry) -> list[tuple[Range, ...]]:
     """Ways to cut the channels: a part is some whole groups, or lies within one."""
     each, groups = population.outputs_per_group, population.groups
     found = [
@@ -108,17 +108,17 @@ def channel_cuts(population: Population) -> list[tuple[Range, ...]]:
     return list(dict.fromkeys(found))
 
 
-def seen_rows(population: Population, tile_range: Range) -> Touch:
+def seen_rows(population: LayerGeometry, tile_range: Range) -> Touch:
     """Input rows that a range of rows sees."""
     return touch(population.rows, *tile_range)
 
 
-def seen_columns(population: Population, tile_range: Range) -> Touch:
+def seen_columns(population: LayerGeometry, tile_range: Range) -> Touch:
     """Input columns that a range of columns sees."""
     return touch(population.columns, *tile_range)
 
 
-def targets(population: Population, cut: Cut) -> tuple[NDArray[np.int64], ...]:
+def targets(population: LayerGeometry, cut: Cut) -> tuple[NDArray[np.int64], ...]:
     """How many parts of `cut` each input reaches, along channels, rows and columns.
 
     An input ``(c, h, w)`` reaches the product of the three in tiles.

@@ -10,7 +10,7 @@ from math import inf, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Population, Touch
+from .geometry import LayerGeometry, Touch
 from .packing import DELAY_BITS, DenseFormat, SynapseFormat, population_slots
 from .tiles import Cut, Range, seen_columns, seen_rows, targets
 
@@ -52,7 +52,7 @@ class Core:
 
 
 @dataclass(frozen=True)
-class Reader:
+class ReceivingLayer:
     """The layer behind, as far as it is cut: whom each neuron sends to.
 
     Attributes:
@@ -68,13 +68,13 @@ Use = dict[str, float]
 
 
 def use(
-    population: Population,
+    population: LayerGeometry,
     core: Core,
     channels: Range,
     rows: Range,
     columns: Range,
     *,
-    reader: Reader | None,
+    reader: ReceivingLayer | None,
     own_tiles: int = 1,
 ) -> Use:
     """What one tile of a layer takes.
@@ -107,7 +107,7 @@ def use(
     }
 
 
-def slots(population: Population, core: Core, cut: Cut) -> int:
+def slots(population: LayerGeometry, core: Core, cut: Cut) -> int:
     """Output slots that a message to this layer takes."""
     if not (core.shared and core.synapse_format is not None and population.kind == "conv"):
         return 1
@@ -117,13 +117,13 @@ def slots(population: Population, core: Core, cut: Cut) -> int:
     return population_slots(pixels, max(stop - start for start, stop in bounds))
 
 
-def reader_of(population: Population, core: Core, cut: Cut) -> Reader:
+def reader_of(population: LayerGeometry, core: Core, cut: Cut) -> ReceivingLayer:
     """How the layer before sees this one once it is cut."""
-    return Reader(targets(population, cut), slots(population, core, cut))
+    return ReceivingLayer(targets(population, cut), slots(population, core, cut))
 
 
 def _synapse_bits(
-    population: Population,
+    population: LayerGeometry,
     core: Core,
     box: tuple[int, int, int],
     seen: tuple[Touch, Touch],
@@ -182,7 +182,7 @@ def _shared_bits(
 
 
 def _weights(
-    population: Population,
+    population: LayerGeometry,
     core: Core,
     box: tuple[int, int, int],
     seen: tuple[Touch, Touch],
@@ -197,5 +197,5 @@ def _weights(
     return pairs + own * prod(box)
 
 
-def _delay_bits(population: Population) -> int:
+def _delay_bits(population: LayerGeometry) -> int:
     return DELAY_BITS if population.delay else 0

@@ -32,7 +32,7 @@ def _halve(block: nn.Module, steps: Tensor) -> Tensor:
     return halved.view(steps.shape[0], -1, *halved.shape[1:])
 
 
-class Level(nn.Module):
+class PyramidLevel(nn.Module):
     """One level; a block for each side in use, and one that joins two sides."""
 
     def __init__(self, config: BridgeConfig) -> None:
@@ -74,7 +74,7 @@ class Aggregation(nn.Module):
     def __init__(self, config: BridgeConfig) -> None:
         super().__init__()
         count = 0 if config.pyramid == "none" else config.levels
-        self.levels = nn.ModuleList(Level(config) for _ in range(count))
+        self.levels = nn.ModuleList(PyramidLevel(config) for _ in range(count))
 
     def forward(self, frames: Tensor | None, events: Tensor | None) -> tuple[Tensor, ...]:
         """One tensor ``[B, C]`` for each level.

@@ -209,7 +209,7 @@ def _quantised(path: Path, calibration: Tensor) -> Path:
     quantization = need("onnxruntime.quantization", purpose)
     shape_inference = need("onnxruntime.quantization.shape_inference", purpose)
 
-    class Frames(quantization.CalibrationDataReader):  # type: ignore[name-defined]
+    class CalibrationFrames(quantization.CalibrationDataReader):  # type: ignore[name-defined]
         def __init__(self) -> None:
             self.parts: Iterator[Any] = iter(calibration.float().split(CALIBRATION_BATCH))
 
@@ -222,7 +222,7 @@ def _quantised(path: Path, calibration: Tensor) -> Path:
     quantization.quantize_static(
         str(ready),
         str(done),
-        Frames(),
+        CalibrationFrames(),
         per_channel=True,
         # What the instructions of x86 multiply: unsigned by signed bytes.
         activation_type=quantization.QuantType.QUInt8,

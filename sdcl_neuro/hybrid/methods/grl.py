@@ -22,7 +22,7 @@ PAIR_WEIGHT = 20.0
 """Weight of the pairs' loss (the published code)."""
 
 
-class Split(nn.Module):
+class CorrelationSplit(nn.Module):
     """The correlation map S in (0, 1), from the maps and the clip's mean."""
 
     def __init__(self, channels: int) -> None:
@@ -49,7 +49,7 @@ class Split(nn.Module):
         return maps * weight, maps * (1 - weight)
 
 
-class Walk(nn.Module):
+class MemoryPass(nn.Module):
     """One direction through the clip, with a memory of what is uncorrelated."""
 
     def __init__(self, channels: int) -> None:
@@ -145,8 +145,8 @@ class GrlHead(MethodHead):
         super().__init__()
         channels = shape.channels
         self.size = 3 * channels
-        self.split = Split(channels)
-        self.forth, self.back = Walk(channels), Walk(channels)
+        self.split = CorrelationSplit(channels)
+        self.forth, self.back = MemoryPass(channels), MemoryPass(channels)
         self.norm_frame, self.norm_memory = nn.BatchNorm1d(channels), nn.BatchNorm1d(channels)
         self.query, self.key = _projection(channels), _projection(channels)
         self.known = self.rest = self.pairs = None

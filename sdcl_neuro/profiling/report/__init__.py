@@ -9,7 +9,7 @@ from .fit_page import fit_page, fit_section, limits_section
 from .fits import fits_section
 from .glossary import glossary_section
 from .images import data_uri, event_image, event_legend, on_white, pair, picture, pictures
-from .page import Section, Tile, join, page
+from .page import Headline, Section, join, page
 from .placement_chart import placement_chart
 from .profile_page import (
     activity_section,
@@ -36,12 +36,12 @@ from .tables import (
 
 __all__ = [
     "CertificateRow",
+    "Headline",
     "IntervalRow",
     "Match",
     "Number",
     "RankedRow",
     "Section",
-    "Tile",
     "Unknown",
     "activity_section",
     "badge",

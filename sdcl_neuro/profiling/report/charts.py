@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from ..interval import Interval, figure
 from .svg import (
-    Layout,
+    ChartLayout,
     both,
     chart,
     colour,
@@ -60,7 +60,7 @@ def bar_chart(
     said = "; ".join(f"{name}: {figure(value)} {unit}" for name, value in values.items())
     shown = [figure(value) for value in values.values()]
 
-    def draw(layout: Layout) -> Markup:
+    def draw(layout: ChartLayout) -> Markup:
         left, height = layout.left(values), layout.row * len(values)
         scale = (layout.width - left - _room(shown)) / ticks[-1]
         marks = _axis(_sparse(ticks, layout), left, scale, height, unit)
@@ -93,7 +93,7 @@ def stacked_bars(
     said = "; ".join(f"{name}: {figure(value)} {unit}" for name, value in sums.items())
     shown = [figure(value) for value in sums.values()]
 
-    def draw(layout: Layout) -> Markup:
+    def draw(layout: ChartLayout) -> Markup:
         left, height = layout.left(rows), layout.row * len(rows)
         scale = (layout.width - left - _room(shown)) / ticks[-1]
         marks = _axis(_sparse(ticks, layout), left, scale, height, unit)
@@ -132,7 +132,7 @@ def interval_chart(
     )
     shown = [str(row.interval) for row in rows if row.interval is not None]
 
-    def draw(layout: Layout) -> Markup:
+    def draw(layout: ChartLayout) -> Markup:
         left, height = layout.left(row.label for row in rows), layout.row * len(rows)
         scale = _Logarithmic(axis, left, layout.width - _room(shown))
         marks = []
@@ -192,7 +192,7 @@ def _room(shown: Sequence[str]) -> float:
     return max(60.0, _CHARACTER * max((len(words) for words in shown), default=0) + 18)
 
 
-def _sparse(ticks: list[float], layout: Layout) -> list[float]:
+def _sparse(ticks: list[float], layout: ChartLayout) -> list[float]:
     """Every tick, or on a narrow drawing every second one, the last among them."""
     return ticks if not layout.label_height or len(ticks) < 5 else ticks[(len(ticks) + 1) % 2 :: 2]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from sdcl_neuro.hardware.placement import Fit
-from sdcl_neuro.hardware.placement.text import verdict as verdict_text
+from sdcl_neuro.hardware.placement.fit_text import verdict as verdict_text
 from sdcl_neuro.hardware.placement.usage import RESOURCES
 
-from .page import Section, Tile, join, page
+from .page import Headline, Section, join, page
 from .placement_chart import placement_chart
 from .tables import Cell, Number, Unknown, bullets, paragraph, table, verdict
 
@@ -80,15 +80,15 @@ def fit_verdict(fit: Fit) -> Markup:
     return paragraph(verdict(fit.fits, verdict_text(fit)))
 
 
-def _tiles(fit: Fit) -> list[Tile]:
-    found = [Tile("Neurons", f"{sum(layer.neurons for layer in fit.layers):,}")]
+def _tiles(fit: Fit) -> list[Headline]:
+    found = [Headline("Neurons", f"{sum(layer.neurons for layer in fit.layers):,}")]
     if fit.cores is not None:
-        found.append(Tile("Cores", f"{fit.cores:,}"))
+        found.append(Headline("Cores", f"{fit.cores:,}"))
     if fit.chips is not None:
-        found.append(Tile("Chips", f"{fit.chips:,}"))
+        found.append(Headline("Chips", f"{fit.chips:,}"))
     shares = [load.share or 0 for layer in fit.layers for load in layer.loads.values()]
     if any(shares):
-        found.append(Tile("Fullest limit of a core", f"{100 * max(shares):.1f} %"))
+        found.append(Headline("Fullest limit of a core", f"{100 * max(shares):.1f} %"))
     return found
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from sdcl_neuro.hardware.placement.text import verdict as verdict_text
+from sdcl_neuro.hardware.placement.fit_text import verdict as verdict_text
 
-from ..result import NO_FIT, Profile, Target
+from ..result import NO_FIT, Profile, TargetCost
 from .page import Section, join
 from .placement_chart import placement_chart
 from .tables import Cell, Unknown, table, verdict
@@ -30,7 +30,7 @@ def fits_section(profile: Profile) -> Section:
     return Section("Fit", join(*blocks), lead)
 
 
-def _row(name: str, target: Target) -> list[Cell]:
+def _row(name: str, target: TargetCost) -> list[Cell]:
     fit = target.fit
     if fit is None:
         return [name, Unknown(NO_FIT), Unknown(NO_FIT), Unknown(NO_FIT), ""]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..neurobench import HARNESS
+from ..profile_text import amount
 from ..rate import Power
 from ..result import Profile
-from ..text import amount
 from .page import Section, join
 from .tables import Cell, Number, Unknown, bullets, table
 

@@ -35,7 +35,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Tile:
+class Headline:
     """A headline figure; `tag` is measured, emulated or modelled, or empty for a plain fact."""
 
     label: str
@@ -55,7 +55,7 @@ def page(
     *,
     eyebrow: str = "",
     lead: str = "",
-    tiles: Sequence[Tile] = (),
+    tiles: Sequence[Headline] = (),
     footer: Iterable[str] = (),
 ) -> str:
     """The whole page as HTML text.

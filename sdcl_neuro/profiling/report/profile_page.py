@@ -8,13 +8,13 @@ from sdcl_neuro.network.record import silence
 
 from ..interval import Interval, figure
 from ..latency import Latency
-from ..result import CONVENTIONS, COUNTS, LayerFigures, Profile, Target
-from ..text import Sources
+from ..profile_text import Sources
+from ..result import CONVENTIONS, COUNTS, LayerFigures, Profile, TargetCost
 from .charts import IntervalRow, bar_chart, interval_chart
 from .fits import fits_section
 from .glossary import glossary_section
 from .metrics import neurobench_section, power_section
-from .page import Section, Tile, join, page
+from .page import Headline, Section, join, page
 from .simulated import simulated_section
 from .tables import Cell, Number, Unknown, bullets, heading, note, paragraph, table
 
@@ -57,29 +57,29 @@ def profile_page(profile: Profile) -> str:
     )
 
 
-def tiles(profile: Profile) -> list[Tile]:
+def tiles(profile: Profile) -> list[Headline]:
     """Headline figures: activity, and the energy on each target that has one."""
     total = profile.totals
     found = [
-        Tile(
+        Headline(
             "Spikes in, per sample", figure(profile.input_spikes / profile.samples), "", "emulated"
         ),
-        Tile(
+        Headline(
             "Synaptic operations, per sample",
             figure(total.synops / profile.samples),
             "",
             "emulated",
         ),
-        Tile("Activation sparsity", _percent(total.activation_sparsity), "", "emulated"),
+        Headline("Activation sparsity", _percent(total.activation_sparsity), "", "emulated"),
     ]
     found += [
-        Tile(_energy_title(name, target), _short(bounded), "µJ", "modelled")
+        Headline(_energy_title(name, target), _short(bounded), "µJ", "modelled")
         for name, target in profile.targets.items()
         if (bounded := target.energy.bounded_uj) is not None
     ]
     if profile.elapsed_s is not None:
         found.append(
-            Tile("The run, on this machine", figure(1e3 * profile.elapsed_s), "ms", "measured")
+            Headline("The run, on this machine", figure(1e3 * profile.elapsed_s), "ms", "measured")
         )
     return found
 
@@ -185,12 +185,12 @@ def _host(latency: Latency) -> str:
     return "" if latency.host_known else latency.host_note
 
 
-def _bounded_name(name: str, target: Target) -> str:
+def _bounded_name(name: str, target: TargetCost) -> str:
     """A target's name, with what its figure leaves out."""
     return f"{name}{target.energy.left_out}"
 
 
-def _energy_title(name: str, target: Target) -> str:
+def _energy_title(name: str, target: TargetCost) -> str:
     return f"Energy on {_bounded_name(name, target)}, per sample"
 
 
@@ -265,7 +265,7 @@ def _layer(layer: LayerFigures) -> list[Cell]:
     return [layer.name, layer.kind, *counts, Number(sparsity, _percent(sparsity))]
 
 
-def _target(name: str, target: Target, sources: Sources) -> list[Markup]:
+def _target(name: str, target: TargetCost, sources: Sources) -> list[Markup]:
     energy = target.energy
     blocks = [heading(f"{name}: {target.hw.title}")]
     if energy.uj is None:

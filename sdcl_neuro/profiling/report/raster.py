@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 
 from ..interval import figure
-from ..ledger import Span
+from ..ledger import Passage
 from .images import data_uri
 from .svg import (
     WIDE,
-    Layout,
+    ChartLayout,
     both,
     chart,
     colour,
@@ -57,7 +57,7 @@ def raster(spikes: NDArray[np.generic], *, caption: str = "", tag: str = "emulat
         said += f"{rows}; the darkest are {shades.most:.2g} spikes per neuron and step"
     whole = f"{caption}: {said}" if caption else said
 
-    def draw(layout: Layout) -> Markup:
+    def draw(layout: ChartLayout) -> Markup:
         frame = _Frame.of(layout)
         marks = [rectangle(frame.left, 0, frame.width, _HEIGHT, kind="track", radius=4)]
         marks.append(_strokes(flat, frame) if shades is None else shades.image(frame))
@@ -75,12 +75,12 @@ class _Frame:
     width: float
 
     @classmethod
-    def of(cls, layout: Layout) -> _Frame:
+    def of(cls, layout: ChartLayout) -> _Frame:
         left, right = (_LEFT, _RIGHT) if layout is WIDE else (_SLIM_LEFT, _SLIM_RIGHT)
         return cls(left, layout.width - left - right)
 
 
-def timeline(spans: Sequence[Span], *, caption: str = "", tag: str = "measured") -> Markup:
+def timeline(spans: Sequence[Passage], *, caption: str = "", tag: str = "measured") -> Markup:
     """Passages through stages as bars over time, one line a stage, so that overlap shows."""
     names = list(dict.fromkeys(span.name for span in spans))
     end = max((span.end_s for span in spans), default=0.0) * 1e3
@@ -88,7 +88,7 @@ def timeline(spans: Sequence[Span], *, caption: str = "", tag: str = "measured")
     threads = sorted({span.thread for span in spans})
     said = f"{len(names)} stages within {figure(end - start)} ms"
 
-    def draw(layout: Layout) -> Markup:
+    def draw(layout: ChartLayout) -> Markup:
         left, height = layout.left(names), layout.row * len(names)
         ticks = linear_ticks(end - start, count=3 if layout.label_height else 6)
         scale = (layout.width - left - 30) / ticks[-1]

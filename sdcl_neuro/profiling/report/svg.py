@@ -17,7 +17,7 @@ _LONGEST_LABEL = 34
 
 
 @dataclass(frozen=True)
-class Layout:
+class ChartLayout:
     """How a chart of rows is laid out on one kind of screen.
 
     Attributes:
@@ -48,17 +48,17 @@ class Layout:
         return label(left - 12, self.middle(index), content)
 
 
-WIDE = Layout("wide", WIDTH, 34, 0)
-SLIM = Layout("slim", 360, 46, 20)
+WIDE = ChartLayout("wide", WIDTH, 34, 0)
+SLIM = ChartLayout("slim", 360, 46, 20)
 
 
-def both(draw: Callable[[Layout], Markup]) -> Markup:
+def both(draw: Callable[[ChartLayout], Markup]) -> Markup:
     """A drawing twice, for wide and for narrow screens."""
     return draw(WIDE) + Markup("\n") + draw(SLIM)
 
 
 def drawing(
-    height: float, label: str, marks: Iterable[Markup], *, layout: Layout | None = None
+    height: float, label: str, marks: Iterable[Markup], *, layout: ChartLayout | None = None
 ) -> Markup:
     """An SVG as wide as the text, with a label for who cannot see it; None fits every screen."""
     width, kind = (WIDTH, "whole") if layout is None else (layout.width, layout.name)

@@ -103,10 +103,10 @@ def _root(table: DataTable, root: Path | str | None) -> Path:
 
 def _with_cache(table: DataTable, data: DataSet, folder: Path, given: bool) -> DataSet:
     """Events of a cache, or rendered tracklets that are kept: not in whichever folder one is in."""
-    from ..datasets import FolderData, Generated, Kept, with_cached_events
+    from ..datasets import FolderData, Generated, RenderedOnDisk, with_cached_events
 
     if isinstance(data, Generated):
-        return Kept(data, folder / table.cache) if given else data
+        return RenderedOnDisk(data, folder / table.cache) if given else data
     if isinstance(data, FolderData):
         return with_cached_events(data, folder / table.cache)
     return data

@@ -12,7 +12,7 @@ from ..datasets.controls import KINDS as CONTROLS
 from ..datasets.degradations import KINDS, SEVERITIES
 from ..datasets.event_reid import EventReidTable
 from ..datasets.generated import GeneratedConfig
-from ..datasets.held import MotTable
+from ..datasets.in_memory import MotTable
 from ..datasets.own_folder import FolderTable
 from ..datasets.pairing import EventFiles
 from ..datasets.table import kind_named

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from .folder import FolderData as FolderData
     from .generated import Generated as Generated
     from .generated import GeneratedConfig as GeneratedConfig
-    from .held import Held as Held
-    from .held import hold_segments as hold_segments
-    from .kept import Kept as Kept
+    from .in_memory import TrackletsInMemory as TrackletsInMemory
+    from .in_memory import hold_segments as hold_segments
     from .mars import read_mars as read_mars
     from .mars import read_mars_tables as read_mars_tables
     from .pairing import EventFiles as EventFiles
+    from .rendered_on_disk import RenderedOnDisk as RenderedOnDisk
     from .sheet import contact_sheet as contact_sheet
     from .two_cameras import read_ilidsvid as read_ilidsvid
     from .two_cameras import read_prid2011 as read_prid2011
@@ -37,9 +37,9 @@ _PUBLIC = {
     "EventFiles": "pairing",
     "EventReid": "event_reid",
     "cache_events": "cache",
-    "Held": "held",
-    "Kept": "kept",
-    "hold_segments": "held",
+    "TrackletsInMemory": "in_memory",
+    "RenderedOnDisk": "rendered_on_disk",
+    "hold_segments": "in_memory",
     "leave_persons_out": "event_reid",
     "read_event_reid": "event_reid",
     "read_ilidsvid": "two_cameras",
@@ -65,4 +65,5 @@ __all__ = [
     *_PUBLIC,
 ]
 
-__getattr__, __dir__ = attach(__name__, _PUBLIC)
+_RENAMED = {"Held": "TrackletsInMemory", "Kept": "RenderedOnDisk"}
+__getattr__, __dir__ = attach(__name__, _PUBLIC, renamed=_RENAMED)

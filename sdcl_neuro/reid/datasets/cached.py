@@ -19,7 +19,7 @@ from sdcl_neuro.files.hdf5_writing import new_hdf5
 from sdcl_neuro.files.reading import reading
 
 from .clip import Clip
-from .folder import Entry, Size, read_picture
+from .folder import FolderEntry, Size, read_picture
 
 FIELDS = ("t", "x", "y", "p")
 
@@ -32,7 +32,7 @@ class CachedEvents:
     fps: float
 
     def spikes(
-        self, entry: Entry, picked: NDArray[np.int64], clip: Clip, size: Size
+        self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
         """Spikes of the picked frames' intervals; the first frame of a tracklet has none."""
         with _opened(self.folder, entry) as file:
@@ -62,7 +62,7 @@ def frame_time_us(frame: int, fps: float) -> int:
     return round(frame * 1e6 / fps)
 
 
-def is_cached(folder: Path, entry: Entry) -> bool:
+def is_cached(folder: Path, entry: FolderEntry) -> bool:
     """Whether an entry's events are there, of the frames as they are now."""
     from sdcl_neuro.files.hdf5_guard import open_guarded
 
@@ -76,7 +76,7 @@ def is_cached(folder: Path, entry: Entry) -> bool:
         return False
 
 
-def simulate_entry(entry: Entry, folder: Path, config: SimulatorConfig, fps: float) -> None:
+def simulate_entry(entry: FolderEntry, folder: Path, config: SimulatorConfig, fps: float) -> None:
     """Simulate one tracklet and put its file in the cache, whole or not at all."""
     from sdcl_neuro.events.simulator import Simulator
 
@@ -105,12 +105,12 @@ def simulate_entry(entry: Entry, folder: Path, config: SimulatorConfig, fps: flo
         file.attrs.update(width=width, height=height, frames_sha256=before)
 
 
-def cached_path(folder: Path, entry: Entry) -> Path:
+def cached_path(folder: Path, entry: FolderEntry) -> Path:
     """The file of an entry in a cache."""
     return folder / f"{entry.name}.h5"
 
 
-def _fingerprint(entry: Entry) -> str:
+def _fingerprint(entry: FolderEntry) -> str:
     """Names and sizes of the frames: cheap, and different when others take their place."""
     digest = hashlib.sha256()
     for path in entry.frame_paths():
@@ -122,7 +122,7 @@ def _fingerprint(entry: Entry) -> str:
 
 
 @contextmanager
-def _opened(folder: Path, entry: Entry) -> Iterator[Any]:
+def _opened(folder: Path, entry: FolderEntry) -> Iterator[Any]:
     from sdcl_neuro.files.hdf5_guard import open_hdf5
 
     path = cached_path(folder, entry)

@@ -19,7 +19,7 @@ SCENE_COLUMNS = 1400
 
 
 @dataclass(frozen=True)
-class Camera:
+class SceneCamera:
     """One camera.
 
     Attributes:
@@ -50,7 +50,7 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class View:
+class BodyView:
     """How a point of a body is seen: the camera's angles and the direction of one walk.
 
     Attributes:
@@ -70,14 +70,14 @@ class View:
         return right, up, near
 
 
-def make_camera(seed: int, number: int) -> Camera:
+def make_camera(seed: int, number: int) -> SceneCamera:
     """Camera `number` of the network that `seed` names."""
     generator = np.random.default_rng([seed, 2, number])
     exposure = generator.uniform(0.72, 1.12)
     warmth = generator.uniform(-0.10, 0.10)
     # Turns alternate, so that neighbouring numbers really see people from other sides.
     turn = generator.uniform(0.05, 0.75) * (1 if number % 2 else -1)
-    return Camera(
+    return SceneCamera(
         number=number,
         yaw=float(turn),
         elevation=float(generator.uniform(0.03, 0.26)),

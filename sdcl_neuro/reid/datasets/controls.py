@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 
-from .around import Around
 from .clip import Clip
 from .index import DataSet
+from .wrapping import Around
 
 Spikes = NDArray[np.uint8]
 

@@ -7,10 +7,10 @@ from functools import cached_property
 
 from sdcl_neuro.events.tracklets import Tracklet
 
-from .around import Around
 from .clip import Clip
 from .degradations import degrade_tracklet
 from .index import DataSet
+from .wrapping import Around
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.array import EVENT_DTYPE, unchecked
 
 from .clip import Clip
-from .folder import Entry, Size, read_picture
+from .folder import FolderEntry, Size, read_picture
 
 CONTRAST = 64
 """How much more red than blue makes an ON pixel: JPEG rings around every coloured one."""
@@ -19,14 +19,14 @@ NOTE = "events are pictures without timestamps: one bin a frame"
 
 
 @dataclass(frozen=True)
-class EventPictures:
+class EventPictureReader:
     """Reads the picked frames' event pictures.
 
     A pixel is ON where red exceeds blue by more than `CONTRAST`, OFF where blue exceeds red.
     """
 
     def spikes(
-        self, entry: Entry, picked: NDArray[np.int64], clip: Clip, size: Size
+        self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
         """Spikes ``[F, 2, h, w]``; a frame without a picture has none.
 

@@ -36,7 +36,7 @@ MEND = "complete the folder as Event-ReId v2 is published (Zenodo 8256439)"
 
 
 @dataclass(frozen=True)
-class Recording:
+class CameraRecording:
     """What a camera's folder holds: numbers of the labels in order, and their boxes."""
 
     person: int
@@ -86,7 +86,7 @@ def open_data(root: Path, choices: Choices) -> RecordingData:
     )
 
 
-def _whole(recordings: list[Recording]) -> tuple[list[RecordingEntry], dict[str, list[int]],
+def _whole(recordings: list[CameraRecording]) -> tuple[list[RecordingEntry], dict[str, list[int]],
                                                  tuple[str, ...]]:  # fmt: skip
     entries = [_entry(one, None) for one in recordings]
     train = [k for k, one in enumerate(recordings) if not _tested(one.person)]
@@ -94,7 +94,7 @@ def _whole(recordings: list[Recording]) -> tuple[list[RecordingEntry], dict[str,
     return entries, {"train": train, "query": test, "gallery": test}, ()
 
 
-def _windows(recordings: list[Recording]) -> tuple[list[RecordingEntry], dict[str, list[int]],
+def _windows(recordings: list[CameraRecording]) -> tuple[list[RecordingEntry], dict[str, list[int]],
                                                    tuple[str, ...]]:  # fmt: skip
     entries: list[RecordingEntry] = []
     parts: dict[str, list[int]] = {"train": [], "query": [], "gallery": []}
@@ -114,7 +114,7 @@ def _windows(recordings: list[Recording]) -> tuple[list[RecordingEntry], dict[st
     return entries, parts, (note,)
 
 
-def _entry(one: Recording, window: int | None) -> RecordingEntry:
+def _entry(one: CameraRecording, window: int | None) -> RecordingEntry:
     first = one.frames[0]
     name = f"{one.person:03d}_c{one.camera}"
     return RecordingEntry(
@@ -155,7 +155,7 @@ def _listed(path: Path, entries: list[RecordingEntry], faults: Faults) -> list[i
     return chosen
 
 
-def _recording(folder: Path, faults: Faults) -> Recording | None:
+def _recording(folder: Path, faults: Faults) -> CameraRecording | None:
     where = f"{folder.parent.name}/{folder.name}"
     person, camera = PERSON.fullmatch(folder.parent.name), CAMERA.fullmatch(folder.name)
     path = folder / "events.txt"
@@ -174,7 +174,7 @@ def _recording(folder: Path, faults: Faults) -> Recording | None:
     except InputError as error:
         faults.add(f"{where}/events.txt: {error.what}")
         return None
-    return Recording(
+    return CameraRecording(
         int(person[0]), int(camera[1]), path, frames, tuple(labels[f] for f in frames), unit
     )
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.reading import read_file
 
-from .event_pictures import NOTE, EventPictures
+from .event_pictures import NOTE, EventPictureReader
 from .faults import Faults
-from .folder import PICTURES, Entry, FolderData, NoEvents
+from .folder import PICTURES, FolderData, FolderEntry, NoEvents
 from .pairing import names_in
 from .splits import load_table
 from .table import Choices
@@ -33,7 +33,7 @@ MEND = "complete the folder as EvReID is published"
 
 
 @dataclass(frozen=True)
-class Track:
+class StoredTrack:
     """One row: first and last frame as positions in the half's list of names, both included."""
 
     first: int
@@ -68,7 +68,7 @@ def open_data(root: Path, choices: Choices) -> FolderData:
     names = {half: _names(info / f"{half}_name.txt", faults) for half in HALVES}
     asking = _queries(info / "query_IDX.mat", len(tracks["test"]), faults)
     parts: dict[str, list[int]] = {"train": [], "query": [], "gallery": []}
-    entries: list[Entry] = []
+    entries: list[FolderEntry] = []
     for half in HALVES:
         reader = _Half(frames / half, None if events is None else events / half, names[half])
         for row, track in enumerate(tracks[half]):
@@ -86,7 +86,7 @@ def open_data(root: Path, choices: Choices) -> FolderData:
         root,
         tuple(entries),
         fps=FPS,
-        source=NoEvents() if events is None else EventPictures(),
+        source=NoEvents() if events is None else EventPictureReader(),
         pick="first",
         notes=() if events is None else (NOTE,),
         train=tuple(parts["train"]),
@@ -104,7 +104,7 @@ def _event_tree(root: Path, choices: Choices, faults: Faults) -> Path | None:
     return tree
 
 
-def _tracks(path: Path, faults: Faults) -> list[Track]:
+def _tracks(path: Path, faults: Faults) -> list[StoredTrack]:
     """Rows of the four variables."""
     columns: list[NDArray[np.int64]] = []
     for name in VARIABLES:
@@ -125,7 +125,7 @@ def _tracks(path: Path, faults: Faults) -> list[Track]:
     if (table[:, 0] > table[:, 1]).any():
         faults.add(f"{path.name}: a tracklet that ends before it begins")
         return []
-    return [Track(*row) for row in table.tolist()]
+    return [StoredTrack(*row) for row in table.tolist()]
 
 
 def _names(path: Path, faults: Faults) -> list[str]:
@@ -155,7 +155,7 @@ class _Half:
         self.frames, self.events, self.names = frames, events, names
         self._listed: dict[Path, set[str]] = {}
 
-    def entry(self, name: str, track: Track, faults: Faults) -> Entry | None:
+    def entry(self, name: str, track: StoredTrack, faults: Faults) -> FolderEntry | None:
         """The tracklet of a row; None, and a fault, if something is wrong with it."""
         if not self.names:
             return None
@@ -183,7 +183,7 @@ class _Half:
             faults.missing(f"{what} {tree.parent.name}/{tree.name}/{folder}", absent)
             if absent:
                 return None
-        return Entry(
+        return FolderEntry(
             name,
             track.person,
             track.camera,

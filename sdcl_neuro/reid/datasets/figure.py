@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .camera import View
+from .camera import BodyView
 from .drawing import Brush, Place
 from .person import Person
 from .posing import SIDES, Point, Pose
@@ -13,7 +13,7 @@ from .trunk import draw_trunk
 FAR_SHADE = 0.74
 
 
-def draw_person(brush: Brush, person: Person, pose: Pose, view: View) -> None:
+def draw_person(brush: Brush, person: Person, pose: Pose, view: BodyView) -> None:
     """Draw one person as `view` sees them: limbs far from the camera first."""
     places = {name: view.project(point) for name, point in pose.joints.items()}
     near_side = max(SIDES, key=lambda side: places[f"hip_{side}"][2])
@@ -74,7 +74,7 @@ def _between(a: Place, b: Place, part: float) -> Place:
     return (a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1]), a[2])
 
 
-def _head(brush: Brush, person: Person, places: dict[str, Place], view: View) -> None:
+def _head(brush: Brush, person: Person, places: dict[str, Place], view: BodyView) -> None:
     body, clothes = person.body, person.clothes
     right, up, _ = places["head"]
     front, away = float(np.cos(view.yaw)), float(np.sin(view.yaw))
@@ -99,7 +99,7 @@ def _head(brush: Brush, person: Person, places: dict[str, Place], view: View) ->
         brush.polygon(face + forwards + centre, clothes.skin)
 
 
-def _bag_depth(person: Person, view: View) -> float:
+def _bag_depth(person: Person, view: BodyView) -> float:
     """How far the bag is in front of the trunk's middle, towards the camera."""
     return view.project(_bag_offset(person))[2]
 
@@ -111,7 +111,7 @@ def _bag_offset(person: Person) -> Point:
     return np.array([0.0, 0.0, -0.62 * body.hips])
 
 
-def _bag(brush: Brush, person: Person, pose: Pose, view: View) -> None:
+def _bag(brush: Brush, person: Person, pose: Pose, view: BodyView) -> None:
     clothes = person.clothes
     if clothes.bag == "none":
         return

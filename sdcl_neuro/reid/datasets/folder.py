@@ -27,7 +27,7 @@ PICTURE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class FolderEntry:
     """One tracklet's files; names beside a folder, because a million paths would fill memory.
 
     Attributes:
@@ -57,11 +57,11 @@ class Entry:
         return None if name is None or self.event_folder is None else self.event_folder / name
 
 
-class EventSource(Protocol):
+class EntryEvents(Protocol):
     """Where the events of an entry come from."""
 
     def spikes(
-        self, entry: Entry, picked: NDArray[np.int64], clip: Clip, size: Size
+        self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
         """Spikes ``[F*K, 2, h, w]`` of the picked frames; `size` is their width and height."""
 
@@ -71,7 +71,7 @@ class NoEvents:
     """For frames alone: no spike at all."""
 
     def spikes(
-        self, entry: Entry, picked: NDArray[np.int64], clip: Clip, size: Size
+        self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
         """Zeros."""
         return np.zeros((len(picked) * clip.bins, 2, *clip.size), np.uint8)
@@ -94,12 +94,12 @@ class FolderData:
 
     name: str
     root: Path
-    entries: tuple[Entry, ...]
+    entries: tuple[FolderEntry, ...]
     train: tuple[int, ...]
     query: tuple[int, ...]
     gallery: tuple[int, ...]
     fps: float
-    source: EventSource
+    source: EntryEvents
     pick: Pick = "middle"
     notes: tuple[str, ...] = ()
 

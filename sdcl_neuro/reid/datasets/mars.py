@@ -13,7 +13,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.reading import read_file
 
 from .faults import Faults
-from .folder import PICTURES, Entry, FolderData, NoEvents
+from .folder import PICTURES, FolderData, FolderEntry, NoEvents
 from .pairing import EVENT_FILES, EventFiles, names_in, pair
 from .splits import load_table
 from .table import Choices
@@ -117,10 +117,10 @@ def read_mars(
     tree = None if events is None else Path(events)
     asking = set(tables.query.tolist())
     parts: dict[str, list[int]] = {"train": [], "query": [], "gallery": []}
-    entries: list[Entry] = []
+    entries: list[FolderEntry] = []
     for part, table in (("train", tables.train), ("test", tables.test)):
         lines = _names(info / f"{part}_name.txt", faults)
-        reader = _Reader(root, tree, f"bbox_{part}", lines, faults)
+        reader = _MarsReader(root, tree, f"bbox_{part}", lines, faults)
         for row, (first, last, person, camera) in enumerate(table.tolist()):
             entry = None
             if person != JUNK:
@@ -171,7 +171,7 @@ def _names(path: Path, faults: Faults) -> list[str]:
         return []
 
 
-class _Reader:
+class _MarsReader:
     """One half of MARS: the folders of persons are listed once each."""
 
     def __init__(
@@ -183,7 +183,9 @@ class _Reader:
         self.listed: dict[str, set[str]] = {}
         self.event_files: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {}
 
-    def entry(self, name: str, span: tuple[int, int], person: int, camera: int) -> Entry | None:
+    def entry(
+        self, name: str, span: tuple[int, int], person: int, camera: int
+    ) -> FolderEntry | None:
         """The tracklet of a row; None, and a fault, if something is wrong with it."""
         first, last = span
         if not self.names:
@@ -204,14 +206,14 @@ class _Reader:
         if absent:
             self.faults.missing(f"{self.half}/{folder}", absent)
             return None
-        return self._paired(Entry(name, person, camera, self.frames / folder, tuple(frames)))
+        return self._paired(FolderEntry(name, person, camera, self.frames / folder, tuple(frames)))
 
     def _listed(self, folder: str) -> set[str]:
         if folder not in self.listed:
             self.listed[folder] = set(names_in(self.frames / folder, PICTURES))
         return self.listed[folder]
 
-    def _paired(self, entry: Entry) -> Entry | None:
+    def _paired(self, entry: FolderEntry) -> FolderEntry | None:
         """The entry with its event files: by its frames' names, else by its tracklet's."""
         if self.events is None:
             return entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from .event_pictures import NOTE, EventPictures
+from .event_pictures import NOTE, EventPictureReader
 from .faults import Faults
 from .folder import PICTURES, FolderData
 from .mars import MEND, read_mars
@@ -43,6 +43,6 @@ def open_data(root: Path, choices: Choices) -> FolderData:
         name="MARS*",
         root=root,
         entries=tuple(entries),
-        source=EventPictures(),
+        source=EventPictureReader(),
         notes=(NOTE,),
     )

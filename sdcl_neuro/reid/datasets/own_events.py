@@ -13,10 +13,10 @@ from sdcl_neuro.events import Events, encode, read_parts
 from sdcl_neuro.events.options import ReadingOptions
 
 from .clip import Clip
-from .event_pictures import EventPictures
+from .event_pictures import EventPictureReader
 from .faults import Faults
-from .folder import PICTURES, Entry, Size
-from .own_names import Found
+from .folder import PICTURES, FolderEntry, Size
+from .own_names import FoundTracklet
 from .pairing import EventFiles, pair
 from .table import Choices
 
@@ -38,7 +38,7 @@ class TrackletRecordings:
     clock: str
 
     def spikes(
-        self, entry: Entry, picked: NDArray[np.int64], clip: Clip, size: Size
+        self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
         """Spikes ``[F*K, 2, h, w]``: frame f owns the events since frame f - 1.
 
@@ -71,7 +71,7 @@ class TrackletRecordings:
             raise
         return None
 
-    def _start(self, entry: Entry, events: Events, path: Path) -> int:
+    def _start(self, entry: FolderEntry, events: Events, path: Path) -> int:
         """Time of the first frame on the events' clock."""
         if not len(events):
             return 0
@@ -90,8 +90,8 @@ class TrackletRecordings:
 
 
 def pair_events(
-    entries: list[tuple[Found, Entry]], trees: dict[str, Path], faults: Faults
-) -> tuple[list[Entry], str]:
+    entries: list[tuple[FoundTracklet, FolderEntry]], trees: dict[str, Path], faults: Faults
+) -> tuple[list[FolderEntry], str]:
     """Find each tracklet's events in a tree parallel to the frames'.
 
     Args:
@@ -103,7 +103,7 @@ def pair_events(
         The entries with their event files, and which form all of them have: ``recordings``,
         ``files`` or ``pictures``.
     """
-    paired: list[Entry] = []
+    paired: list[FolderEntry] = []
     forms: set[str] = set()
     for found, entry in entries:
         form, one = _paired(found, entry, trees[found.part], faults)
@@ -115,7 +115,9 @@ def pair_events(
     return paired, forms.pop() if forms else "recordings"
 
 
-def _paired(found: Found, entry: Entry, tree: Path, faults: Faults) -> tuple[str, Entry]:
+def _paired(
+    found: FoundTracklet, entry: FolderEntry, tree: Path, faults: Faults
+) -> tuple[str, FolderEntry]:
     inner = Path(found.person) / found.camera / found.tracklet
     # Beside nested frames, the same folders; beside flat ones, a file by the tracklet's name.
     flat = found.frames[0][1][: -len(Path(found.frames[0][1]).suffix)].partition("F")[0]
@@ -149,8 +151,8 @@ def _paired(found: Found, entry: Entry, tree: Path, faults: Faults) -> tuple[str
 
 def source_of(
     form: str, choices: Choices, fps: float, clock: str
-) -> TrackletRecordings | EventFiles | EventPictures:
+) -> TrackletRecordings | EventFiles | EventPictureReader:
     """What reads events of one form."""
     if form == "recordings":
         return TrackletRecordings(choices.reading, fps, clock)
-    return choices.event_files if form == "files" else EventPictures()
+    return choices.event_files if form == "files" else EventPictureReader()

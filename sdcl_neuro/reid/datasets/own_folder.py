@@ -14,9 +14,9 @@ from sdcl_neuro.errors import InputError
 
 from .event_pictures import NOTE
 from .faults import Faults
-from .folder import PICTURES, Entry, FolderData, NoEvents
+from .folder import PICTURES, FolderData, FolderEntry, NoEvents
 from .own_events import CLOCKS, pair_events, source_of
-from .own_names import Found, collect, numbered
+from .own_names import FoundTracklet, collect, numbered
 from .table import Choices
 
 PARTS = {
@@ -113,7 +113,9 @@ def open_data(root: Path, choices: Choices) -> FolderData:
     )
 
 
-def _entries(found: list[Found], notes: list[str]) -> list[tuple[Found, Entry]]:
+def _entries(
+    found: list[FoundTracklet], notes: list[str]
+) -> list[tuple[FoundTracklet, FolderEntry]]:
     """Entries with numbers for persons and cameras; junk (person -1) is left out and counted."""
     persons = numbered(one.person for one in found)
     cameras = numbered(one.camera for one in found)
@@ -125,7 +127,7 @@ def _entries(found: list[Found], notes: list[str]) -> list[tuple[Found, Entry]]:
     return [
         (
             one,
-            Entry(one.name, persons[one.person], cameras[one.camera], one.folder, one.names),
+            FolderEntry(one.name, persons[one.person], cameras[one.camera], one.folder, one.names),
         )
         for one in found
         if persons[one.person] >= 0

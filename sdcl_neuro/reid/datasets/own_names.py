@@ -22,7 +22,7 @@ NESTED = 3
 
 
 @dataclass
-class Found:
+class FoundTracklet:
     """One tracklet while its frames are collected.
 
     Attributes:
@@ -50,9 +50,9 @@ class Found:
         return "-".join(filter(None, (self.part, self.person, self.camera, self.tracklet)))
 
 
-def collect(part: str, folder: Path, faults: Faults) -> list[Found]:
+def collect(part: str, folder: Path, faults: Faults) -> list[FoundTracklet]:
     """All tracklets below one part's folder, in the order of their labels."""
-    found: dict[tuple[str, str, str, Path], Found] = {}
+    found: dict[tuple[str, str, str, Path], FoundTracklet] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in PICTURES or path.name.startswith("."):
             continue
@@ -65,7 +65,7 @@ def collect(part: str, folder: Path, faults: Faults) -> list[Found]:
             continue
         person, camera, tracklet, frame = labels
         key = (person, camera, tracklet, path.parent)
-        one = found.setdefault(key, Found(part, person, camera, tracklet, path.parent))
+        one = found.setdefault(key, FoundTracklet(part, person, camera, tracklet, path.parent))
         one.frames.append((frame, path.name))
     return [found[key] for key in sorted(found, key=lambda key: tuple(map(str, key)))]
 

@@ -14,7 +14,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import encode, read_events
 
 from .clip import Clip
-from .folder import Entry, Size
+from .folder import FolderEntry, Size
 
 EVENT_FILES = (".mat",)
 
@@ -37,7 +37,7 @@ class EventFiles:
     mend: tuple[str, ...] = ()
 
     def spikes(
-        self, entry: Entry, picked: NDArray[np.int64], clip: Clip, size: Size
+        self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
         """Read the picked frames' files; a frame without one has empty bins."""
         parts = [self._interval(entry.event_path(int(frame)), clip, size) for frame in picked]

@@ -79,7 +79,9 @@ class RecordingData:
     notes: tuple[str, ...] = ()
     has_events: bool = True
     has_frames: bool = False
-    _held: _Held = field(default_factory=lambda: _Held(), repr=False, compare=False)
+    _held: _RecentRecordings = field(
+        default_factory=lambda: _RecentRecordings(), repr=False, compare=False
+    )
 
     def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:
         """Show one interval of each evenly divided part of a recording.
@@ -142,7 +144,7 @@ class RecordingData:
         return f"{self.name} in {self.root}: {len(self.entries)} recordings; {describe(self)}"
 
 
-class _Held:
+class _RecentRecordings:
     """The recordings that were read last, for any number of threads."""
 
     def __init__(self) -> None:

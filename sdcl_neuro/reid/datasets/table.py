@@ -203,7 +203,7 @@ KINDS: dict[str, DataSetKind] = {
     ),
     "mot": DataSetKind(
         "a video with tracks in MOTChallenge's format",
-        "held",
+        "in_memory",
         recogniser="",
         own="mot",
         takes_reading=True,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import View
+from .camera import BodyView
 from .drawing import CORE_SHADE, Brush, Place
 from .person import Person
 from .posing import SIDES
@@ -37,7 +37,7 @@ class Cloth:
         return np.concatenate([left + across[0] * wide, (left + across[1] * wide)[::-1]])
 
 
-def _cloth(person: Person, places: dict[str, Place], view: View) -> Cloth:
+def _cloth(person: Person, places: dict[str, Place], view: BodyView) -> Cloth:
     """Cross-sections are ellipses: as wide as the body seen sideways, as deep seen lengthways."""
     body = person.body
     turn = (np.cos(view.yaw), np.sin(view.yaw))
@@ -55,7 +55,7 @@ def _cloth(person: Person, places: dict[str, Place], view: View) -> Cloth:
     return Cloth(spine - aside, spine + aside)
 
 
-def draw_trunk(brush: Brush, person: Person, places: dict[str, Place], view: View) -> None:
+def draw_trunk(brush: Brush, person: Person, places: dict[str, Place], view: BodyView) -> None:
     """Neck, garment, texture and, where worn, a skirt."""
     clothes = person.clothes
     cloth = _cloth(person, places, view)
@@ -76,7 +76,7 @@ def draw_trunk(brush: Brush, person: Person, places: dict[str, Place], view: Vie
         brush.polygon(cloth.patch((0.35 + clothes.pitch, 1.0), (0.0, 1.0)), clothes.second)
 
 
-def _stripes(brush: Brush, person: Person, cloth: Cloth, view: View) -> None:
+def _stripes(brush: Brush, person: Person, cloth: Cloth, view: BodyView) -> None:
     """Stripes down a round trunk: each a range of angles, seen where it faces the camera."""
     clothes = person.clothes
     step = 2 * np.pi / max(4, round(1.6 / clothes.pitch))

@@ -9,7 +9,7 @@ from typing import Any
 from sdcl_neuro.errors import InputError
 
 from .faults import Faults
-from .folder import PICTURES, Entry, EventSource, FolderData, NoEvents
+from .folder import PICTURES, EntryEvents, FolderData, FolderEntry, NoEvents
 from .pairing import EVENT_FILES, EventFiles, names_in, pair
 from .splits import Split, chosen_split, person_number, read_ilids_splits, read_prid_splits
 from .table import Choices
@@ -109,7 +109,7 @@ def _arguments(root: Path, choices: Choices) -> dict[str, Any]:
     }
 
 
-def _source(events: Path | str | None, event_files: EventFiles | None) -> EventSource:
+def _source(events: Path | str | None, event_files: EventFiles | None) -> EntryEvents:
     return NoEvents() if events is None else event_files or EventFiles()
 
 
@@ -162,9 +162,9 @@ class _Tree:
         self.faults.check(MEND)
         return sorted(first)
 
-    def data(self, name: str, split: Split, source: EventSource) -> FolderData:
+    def data(self, name: str, split: Split, source: EntryEvents) -> FolderData:
         """Entries of one split's persons, both cameras."""
-        entries: list[Entry] = []
+        entries: list[FolderEntry] = []
         parts: dict[str, list[int]] = {"train": [], "query": [], "gallery": []}
         for part, persons in (("train", split.train), ("test", split.test)):
             for person in persons:
@@ -186,7 +186,7 @@ class _Tree:
             gallery=tuple(parts["gallery"]),
         )
 
-    def _entry(self, person: str, camera: int) -> Entry | None:
+    def _entry(self, person: str, camera: int) -> FolderEntry | None:
         inner = f"{self.cameras[camera]}/{person}"
         frames = names_in(self.frames / inner, PICTURES)
         if not frames:
@@ -195,11 +195,13 @@ class _Tree:
         entry = f"{self.cameras[camera]}-{person}"
         number = person_number(person)
         if not self.with_events:
-            return Entry(entry, number, camera, self.frames / inner, tuple(frames))
+            return FolderEntry(entry, number, camera, self.frames / inner, tuple(frames))
         folder = self.events / inner
         try:
             paired = pair(frames, names_in(folder, EVENT_FILES))
         except InputError as error:
             self.faults.add(f"{inner}: {error.what}")
             return None
-        return Entry(entry, number, camera, self.frames / inner, tuple(frames), folder, paired)
+        return FolderEntry(
+            entry, number, camera, self.frames / inner, tuple(frames), folder, paired
+        )

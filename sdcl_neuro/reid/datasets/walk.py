@@ -18,7 +18,7 @@ from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
 from sdcl_neuro.extras import need
 
-from .camera import GROUND_ROW, PERSON_ROWS, SCENE_COLUMNS, Camera, View, scene
+from .camera import GROUND_ROW, PERSON_ROWS, SCENE_COLUMNS, BodyView, SceneCamera, scene
 from .clip import Clip
 from .drawing import Brush
 from .figure import draw_person
@@ -46,8 +46,8 @@ class Walk:
     """
 
     person: Person
-    camera: Camera
-    view: View
+    camera: SceneCamera
+    view: BodyView
     phase: float
     pace: float
     column: int
@@ -55,7 +55,7 @@ class Walk:
 
 
 def make_walk(
-    person: Person, camera: Camera, *, seed: int, number: int, moment: int | None = None
+    person: Person, camera: SceneCamera, *, seed: int, number: int, moment: int | None = None
 ) -> Walk:
     """Walk `number` of a person before a camera; `moment` picks another stretch of that walk.
 
@@ -72,7 +72,7 @@ def make_walk(
     return Walk(
         person=person,
         camera=camera,
-        view=View(float(yaw), camera.elevation),
+        view=BodyView(float(yaw), camera.elevation),
         phase=float(now.random()),
         pace=pace,
         column=(column + int(now.integers(0, 200))) % SCENE_COLUMNS,

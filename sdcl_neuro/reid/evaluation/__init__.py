@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from .arms import Arm, event_arm, unspiking_arm, with_integers
-from .evaluate import Condition, Judging, evaluate
+from sdcl_neuro.extras import attach
+
+from .evaluate import Condition, EvaluationSettings, evaluate
 from .extraction import Extraction, extract
-from .result import Evaluation, Row
+from .feature_sources import FeatureSource, event_arm, unspiking_arm, with_integers
+from .result import Evaluation, EvaluationRow
 from .setting import Setting, parse_sweep
 from .store import FeatureStore
 from .trained import Trained, open_trained
 
 __all__ = [
-    "Arm",
     "Condition",
     "Evaluation",
+    "EvaluationRow",
+    "EvaluationSettings",
     "Extraction",
+    "FeatureSource",
     "FeatureStore",
-    "Judging",
-    "Row",
     "Setting",
     "Trained",
     "evaluate",
@@ -28,3 +30,6 @@ __all__ = [
     "unspiking_arm",
     "with_integers",
 ]
+
+_RENAMED = {"Arm": "FeatureSource", "Judging": "EvaluationSettings", "Row": "EvaluationRow"}
+__getattr__, __dir__ = attach(__name__, {}, renamed=_RENAMED)

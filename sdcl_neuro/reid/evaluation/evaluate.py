@@ -23,9 +23,9 @@ from ..datasets.index import Labels, Part
 from ..metrics import Ranking, ReRanking, changed_lists, distance_blocks, rank_blocks, rerank_blocks
 from ..metrics.distances import Metric
 from ..metrics.measures import CMC_RANKS
-from .arms import Arm, check_backends, event_arm, unspiking_arm, with_integers
 from .extraction import Embeddings, Extraction, extract
-from .result import Evaluation, Row
+from .feature_sources import FeatureSource, check_backends, event_arm, unspiking_arm, with_integers
+from .result import Evaluation, EvaluationRow
 from .setting import Setting
 from .trained import Trained
 
@@ -56,7 +56,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Judging:
+class EvaluationSettings:
     """How embeddings become figures.
 
     Attributes:
@@ -82,7 +82,7 @@ def evaluate(
     backends: Sequence[str] = (),
     settings: Sequence[Setting] = (Setting(),),
     conditions: Sequence[Condition] = (Condition(),),
-    judging: Judging | None = None,
+    judging: EvaluationSettings | None = None,
     how: Extraction | None = None,
     progress: Progress = _silent,
 ) -> Evaluation | None:
@@ -99,7 +99,7 @@ def evaluate(
             ``snntorch``. `arms.FROM_FILE` run a ``.net`` file that was written and read back.
         settings: ways to deploy.
         conditions: of the frames.
-        judging: see `Judging`.
+        judging: see `EvaluationSettings`.
         how: see `Extraction`.
         progress: makes progress bars.
 
@@ -111,7 +111,7 @@ def evaluate(
             the model cannot take, or tracklets that do not fit it.
         EnvironmentFault: a backend or a GPU that is not there.
     """
-    judging, how = judging or Judging(), how or Extraction()
+    judging, how = judging or EvaluationSettings(), how or Extraction()
     check_backends(backends)
     # Data sets by number of bins: a data set may be built for one shape of tracklets.
     opened: dict[int, DataSet] = {}
@@ -129,7 +129,7 @@ def evaluate(
     with scratch_folder("sdcl_neuro") as folder:
         arms, notes = _arms(trained, base, backends, settings, folder, how)
         notes = [*notes_on(kind_of(trained.checkpoint.model)), *notes]
-        rows: list[Row] = []
+        rows: list[EvaluationRow] = []
         for condition in conditions:
             embeddings = _embeddings(trained, of, arms, condition, how, progress)
             if how.group.leads:
@@ -155,7 +155,7 @@ def _arms(
     settings: Sequence[Setting],
     folder: Path,
     how: Extraction,
-) -> tuple[list[Arm], list[str]]:
+) -> tuple[list[FeatureSource], list[str]]:
     """All sources of event features, the reference first, and what is to be said of them."""
     alone = unspiking_arm(trained.checkpoint.model)
     if alone is not None:
@@ -189,14 +189,14 @@ def _arms(
 def _embeddings(
     trained: Trained,
     data: Callable[[int], DataSet],
-    arms: Sequence[Arm],
+    arms: Sequence[FeatureSource],
     condition: Condition,
     how: Extraction,
     progress: Progress,
 ) -> dict[str, Embeddings]:
     """Embeddings of query and gallery by the arm's label, see `_places`."""
     found: dict[str, Embeddings] = {}
-    by_bins: dict[int, list[Arm]] = {}
+    by_bins: dict[int, list[FeatureSource]] = {}
     for arm in arms:
         by_bins.setdefault(arm.setting.bins or trained.clip.bins, []).append(arm)
     for bins, group in by_bins.items():
@@ -217,11 +217,11 @@ def _embeddings(
 
 def _rows(
     data: DataSet,
-    arms: Sequence[Arm],
+    arms: Sequence[FeatureSource],
     embeddings: dict[str, Embeddings],
     condition: Condition,
-    judging: Judging,
-) -> Iterator[Row]:
+    judging: EvaluationSettings,
+) -> Iterator[EvaluationRow]:
     _, place = _places(data)
     chosen = [np.array([place[k] for k in part]) for part in (data.query, data.gallery)]
     names = labels(data, "query"), labels(data, "gallery")
@@ -235,7 +235,7 @@ def _rows(
                 query, gallery, metric=judging.distance, settings=judging.reranking
             )
             reranked = _ranked(blocks, *names).metrics_at(judging.ranks)
-        yield Row(
+        yield EvaluationRow(
             str(condition),
             arm.setting,
             arm.name,

@@ -27,7 +27,7 @@ from sdcl_neuro.network.identity import versions
 
 from ..datasets import Clip, DataSet
 from ..training.distributed import ALONE, Group
-from .arms import Arm
+from .feature_sources import FeatureSource
 from .signature import data_signature, digest_of, entry_signature, module_sha256
 from .store import FeatureStore
 
@@ -64,7 +64,7 @@ def extract(
     positions: Sequence[int],
     *,
     clip: Clip,
-    arms: Sequence[Arm],
+    arms: Sequence[FeatureSource],
     how: Extraction | None = None,
 ) -> dict[str, Embeddings]:
     """Embed tracklets, with the event branch once on each of `arms`.
@@ -103,7 +103,12 @@ class _Work:
     """One process' part, with the next batch loading while one is computed."""
 
     def __init__(
-        self, model: Sdcl, data: DataSet, clip: Clip, arms: tuple[Arm, ...], how: Extraction
+        self,
+        model: Sdcl,
+        data: DataSet,
+        clip: Clip,
+        arms: tuple[FeatureSource, ...],
+        how: Extraction,
     ) -> None:
         self.device = named_device(how.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model, self.data, self.clip = model.to(self.device).eval(), data, clip

@@ -20,7 +20,7 @@ SCHEMA = {"name": "sdcl_neuro.evaluation", "version": 1}
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class EvaluationRow:
     """One ranking of the gallery, measured.
 
     Attributes:
@@ -104,7 +104,7 @@ class Evaluation:
     model: Path
     data: str
     distance: Metric
-    rows: tuple[Row, ...]
+    rows: tuple[EvaluationRow, ...]
     reranking: ReRanking | None = None
     notes: tuple[str, ...] = ()
     query: tuple[int, ...] = field(default=(), repr=False)

@@ -23,7 +23,7 @@ _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # how JPEG and PNG files be
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class StoredRow:
     """One checked row to store; see `Enrolment` for the fields.
 
     Attributes:
@@ -83,7 +83,7 @@ class GalleryStore(Protocol):
     dimension: int
     engine: str
 
-    def add(self, rows: Sequence[Row]) -> Enrolled:
+    def add(self, rows: Sequence[StoredRow]) -> Enrolled:
         """Add rows, all or none; a row whose key is there already is left out."""
 
     def remove(self, ids: Sequence[int], *, action: str = "remove") -> int:
@@ -143,17 +143,17 @@ class GalleryStore(Protocol):
     def clone(self, target: str) -> int | None:
         """Copy one moment's state with its ids; return how many rows, or None if it cannot."""
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[StoredRow]:
         """Yield every row by id, for a copy."""
 
-    def receive(self, rows: Iterable[Row], retain_us: int | None) -> int:
+    def receive(self, rows: Iterable[StoredRow], retain_us: int | None) -> int:
         """Take another gallery's rows into this empty one, all or none; return how many."""
 
     def close(self) -> None:
         """Release what is held."""
 
 
-def checked_row(number: int, tracklet: Enrolment, dimension: int) -> Row:
+def checked_row(number: int, tracklet: Enrolment, dimension: int) -> StoredRow:
     """Check one tracklet to enrol.
 
     Raises:
@@ -182,7 +182,7 @@ def checked_row(number: int, tracklet: Enrolment, dimension: int) -> Row:
     if tracklet.time_us is not None and not -(2**63) <= tracklet.time_us < 2**63:
         raise InputError("time_us is too large for 64 bits", where=where)
     label, camera, source, key = texts
-    return Row(
+    return StoredRow(
         embedding=stored,
         label=label,
         camera=camera,

@@ -22,7 +22,7 @@ SHOWN = 5  # entries of each list that are printed
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class LabelledDistances:
     """Distances ``[Q, G]`` with identities and cameras of both sides, checked."""
 
     distances: NDArray[np.float64]
@@ -39,7 +39,7 @@ class Labels:
         g_ids: ArrayLike,
         q_cams: ArrayLike | None,
         g_cams: ArrayLike | None,
-    ) -> Labels:
+    ) -> LabelledDistances:
         """Check and convert; InputError for shapes that do not fit, NaN, or labels not whole."""
         matrix = np.asarray(distances, dtype=np.float64)
         if matrix.ndim != 2 or not matrix.size:
@@ -165,7 +165,7 @@ def evaluate_ranking(
     Raises:
         InputError: shapes that do not fit, distances that are NaN, or no query with a match.
     """
-    labels = Labels.of(distances, q_ids, g_ids, q_cams, g_cams)
+    labels = LabelledDistances.of(distances, q_ids, g_ids, q_cams, g_cams)
     return measure(one.matches for one in ranked_queries(labels))
 
 
@@ -177,10 +177,12 @@ def rank(
     g_cams: ArrayLike | None = None,
 ) -> RankedLists:
     """Rank the gallery for every query; arguments and errors as `evaluate_ranking`."""
-    return RankedLists(tuple(ranked_queries(Labels.of(distances, q_ids, g_ids, q_cams, g_cams))))
+    return RankedLists(
+        tuple(ranked_queries(LabelledDistances.of(distances, q_ids, g_ids, q_cams, g_cams)))
+    )
 
 
-def ranked_queries(labels: Labels) -> Iterator[RankedList]:
+def ranked_queries(labels: LabelledDistances) -> Iterator[RankedList]:
     """One query's list after another; equal distances stay in the gallery's order."""
     for query, row in enumerate(labels.distances):
         same = labels.g_ids == labels.q_ids[query]

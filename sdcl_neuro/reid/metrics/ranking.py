@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sdcl_neuro.errors import InputError
 
 from .measures import Metrics, QueryMeasures, measure_query, summarise
-from .ranked import Labels, ranked_queries
+from .ranked import LabelledDistances, ranked_queries
 
 HEAD = 20
 """Entries kept of every list: as far as CMC looks."""
@@ -111,7 +111,7 @@ def rank_blocks(
     for block in blocks:
         part = slice(start, start + len(np.asarray(block)))
         start = part.stop
-        labels = Labels.of(
+        labels = LabelledDistances.of(
             block, ids[part], g_ids, None if cameras is None else cameras[part], g_cams
         )
         for one in ranked_queries(labels):

@@ -15,7 +15,7 @@ _COLUMNS = ("name", "video", "tracks", "events")
 
 
 @dataclass(frozen=True)
-class Clip:
+class ComparedVideo:
     """One video to compare.
 
     Attributes:
@@ -35,7 +35,7 @@ class Clip:
         return tuple(path for path in (self.video, self.tracks, self.events) if path is not None)
 
 
-def find_clips(path: Path) -> list[Clip]:
+def find_clips(path: Path) -> list[ComparedVideo]:
     """Return the clips of a folder, or of a CSV list.
 
     Args:
@@ -61,7 +61,7 @@ def find_clips(path: Path) -> list[Clip]:
     return clips
 
 
-def _of_folder(folder: Path) -> list[Clip]:
+def _of_folder(folder: Path) -> list[ComparedVideo]:
     clips = []
     for video in sorted(folder.iterdir()):
         if video.suffix.lower() not in VIDEOS or not video.is_file():
@@ -77,7 +77,7 @@ def _of_folder(folder: Path) -> list[Clip]:
             raise InputError(f"several event files: {found}", where=str(video), hint=hint)
         tracks = video.with_suffix(".txt")
         clips.append(
-            Clip(
+            ComparedVideo(
                 video.stem,
                 video.resolve(),
                 tracks.resolve() if tracks.is_file() else None,
@@ -87,7 +87,7 @@ def _of_folder(folder: Path) -> list[Clip]:
     return clips
 
 
-def _of_list(path: Path) -> list[Clip]:
+def _of_list(path: Path) -> list[ComparedVideo]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream))
@@ -96,7 +96,7 @@ def _of_list(path: Path) -> list[Clip]:
     return [_of_row(row, path, number) for number, row in enumerate(rows, start=2)]
 
 
-def _of_row(row: dict[str, str], path: Path, number: int) -> Clip:
+def _of_row(row: dict[str, str], path: Path, number: int) -> ComparedVideo:
     where = f"{path}, line {number}"
     unknown = [str(name) for name in row if name not in _COLUMNS]
     if unknown or not row.get("video"):
@@ -113,4 +113,4 @@ def _of_row(row: dict[str, str], path: Path, number: int) -> Clip:
     name = row.get("name") or video.stem
     if "/" in name or name in {".", ".."} or name.startswith("."):
         raise InputError(f"name {name!r}", where=where, hint="it names a folder of the results")
-    return Clip(name, video, files["tracks"], files["events"])
+    return ComparedVideo(name, video, files["tracks"], files["events"])

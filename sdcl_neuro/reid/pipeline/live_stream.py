@@ -99,7 +99,7 @@ class LiveSource:
 
 
 @dataclass
-class _Opened:
+class _OpenedStream:
     frames: FrameSource
     events: EventSource
     boxes: BoxSource
@@ -164,7 +164,7 @@ def watch(
         return replace(report, assumed=opened.assumed, notes=opened.notes())
 
 
-def _open(source: LiveSource, clip: ClipFormat, say: Callable[[str], None]) -> _Opened:
+def _open(source: LiveSource, clip: ClipFormat, say: Callable[[str], None]) -> _OpenedStream:
     frames = _frames(source)
     contexts: list[AbstractContextManager[Any]] = []
     boxes: BoxSource
@@ -191,7 +191,7 @@ def _open(source: LiveSource, clip: ClipFormat, say: Callable[[str], None]) -> _
 
 def _from_camera(
     source: LiveSource, frames: FrameSource, boxes: BoxSource, say: Callable[[str], None]
-) -> _Opened:
+) -> _OpenedStream:
     """With the events of a camera, or of a recording that plays one."""
     name, alignment = source.events or "", source.alignment
     if source.event_format is not None:
@@ -216,12 +216,12 @@ def _from_camera(
         patience_s=source.patience_s,
         say=say,
     )
-    return _Opened(frames, events, boxes, [events], tuple(assumed), tuple(said))
+    return _OpenedStream(frames, events, boxes, [events], tuple(assumed), tuple(said))
 
 
 def _arriving(
     source: LiveSource, frames: FrameSource, boxes: BoxSource, say: Callable[[str], None]
-) -> _Opened:
+) -> _OpenedStream:
     """With events that are still being written."""
     if source.reading.sensor is None or source.events is None or source.event_format is None:
         raise InputError(
@@ -246,7 +246,7 @@ def _arriving(
         idle_s=source.idle_s,
         say=say,
     )
-    return _Opened(frames, arriving, boxes, [arriving], tuple(assumed), tuple(said))
+    return _OpenedStream(frames, arriving, boxes, [arriving], tuple(assumed), tuple(said))
 
 
 def _frames(source: LiveSource) -> FrameSource:
@@ -286,12 +286,14 @@ def _refuse_frame_times(source: LiveSource) -> None:
 
 def _recorded_or_simulated(
     source: LiveSource, frames: FrameSource, boxes: BoxSource, clip: ClipFormat
-) -> _Opened:
+) -> _OpenedStream:
     if source.events is None:
         config = clip.simulator or SimulatorConfig()
         sensor = source.reading.sensor or clip.sensor(frames.size)
         said = ("no events: they are simulated from the frames",)
-        return _Opened(frames, SimulatedEvents(config, sensor, frames.size), boxes, assumed=said)
+        return _OpenedStream(
+            frames, SimulatedEvents(config, sensor, frames.size), boxes, assumed=said
+        )
     if not isinstance(frames, PacedVideo):
         raise InputError(
             "a recording of events needs the recorded video it belongs to",
@@ -300,4 +302,6 @@ def _recorded_or_simulated(
         )
     recorded = source.reading.read(source.events)
     events = RecordedEvents(frames.video, recorded, source.alignment)
-    return _Opened(frames, events, boxes, assumed=events.fitted.assumed, said=events.fitted.said)
+    return _OpenedStream(
+        frames, events, boxes, assumed=events.fitted.assumed, said=events.fitted.said
+    )

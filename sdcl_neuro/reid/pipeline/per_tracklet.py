@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sdcl_neuro.profiling.ledger import Span
+from sdcl_neuro.profiling.ledger import Passage
 
 from .session import Session
 
@@ -60,7 +60,7 @@ def per_tracklet(session: Session) -> tuple[TrackletFigures, ...]:
     return tuple(rows)
 
 
-def _latency_ms(spans: Sequence[Span], n: int) -> float:
+def _latency_ms(spans: Sequence[Passage], n: int) -> float:
     """Time of the n-th tracklet, to which the n-th passage of each stage belongs."""
     passages = [
         found[n]

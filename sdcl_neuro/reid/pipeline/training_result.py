@@ -15,7 +15,7 @@ from ..configuration import Configuration
 from ..datasets import DataSet, describe
 from ..training.logs import read_log
 from ..training.records import BOARD, LOG
-from ..training.schedule import Schedule
+from ..training.schedule import TrainingSchedule
 from .training_threads import kept_threads
 
 SCHEMA = {"name": "sdcl_neuro.training", "version": 1}
@@ -54,7 +54,7 @@ class TrainingPlan:
         cls,
         configuration: Configuration,
         data: DataSet,
-        schedule: Schedule,
+        schedule: TrainingSchedule,
         model: Sdcl,
         *,
         counted: bool = False,

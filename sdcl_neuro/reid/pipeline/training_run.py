@@ -33,11 +33,11 @@ from ..configuration import (
 )
 from ..datasets import DataSet
 from ..metrics.verification import Verification, verification
-from ..training import Step, train
+from ..training import TrainingStep, train
 from ..training.devices import choose_device
 from ..training.distributed import Group, process_group
 from ..training.objective import Objective
-from ..training.schedule import Schedule, make_schedule
+from ..training.schedule import TrainingSchedule, make_schedule
 from ..training.validation import embed
 from .recognition import PROVENANCE_KEY
 from .training_result import TrainingPlan, TrainingResult, read_result
@@ -130,7 +130,7 @@ def run_training(
 
 
 def _error_curve(
-    model: Sdcl, data: DataSet, configuration: Configuration, schedule: Schedule
+    model: Sdcl, data: DataSet, configuration: Configuration, schedule: TrainingSchedule
 ) -> Verification | None:
     """How alike right and wrong pairs of the validation persons are; None without any."""
     if not schedule.held_out:
@@ -149,7 +149,7 @@ def _save(
     folder: Path,
     model: Sdcl,
     configuration: Configuration,
-    schedule: Schedule,
+    schedule: TrainingSchedule,
     curve: Verification | None = None,
 ) -> None:
     """Write the finished model; a folder with one is a finished training."""
@@ -181,12 +181,12 @@ def _train(
     progress: Progress,
     say: Callable[[str], None],
     total: int,
-) -> list[Step]:
+) -> list[TrainingStep]:
     """The steps that are left, behind a progress bar that knows those done before."""
     seen = 0
     with progress("training", total) as advance:
 
-        def on_step(step: Step) -> None:
+        def on_step(step: TrainingStep) -> None:
             nonlocal seen
             advance(step.step + 1 - seen)
             seen = step.step + 1
@@ -203,7 +203,7 @@ def _train(
         )
 
 
-def _model(configuration: Configuration, schedule: Schedule) -> Sdcl:
+def _model(configuration: Configuration, schedule: TrainingSchedule) -> Sdcl:
     torch.manual_seed(configuration.training.seed)
     return build_model(configuration, len(schedule.persons))
 

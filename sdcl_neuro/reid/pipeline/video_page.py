@@ -9,11 +9,12 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from sdcl_neuro.profiling.interval import figure
+from sdcl_neuro.profiling.profile_text import Sources
 from sdcl_neuro.profiling.report import (
+    Headline,
     Match,
     RankedRow,
     Section,
-    Tile,
     activity_section,
     bullets,
     constants_section,
@@ -28,7 +29,6 @@ from sdcl_neuro.profiling.report import (
 )
 from sdcl_neuro.profiling.report.glossary import REID, WORDS
 from sdcl_neuro.profiling.report.svg import WIDTH, chart, drawing, line, number, text
-from sdcl_neuro.profiling.text import Sources
 
 from .comparison import Comparison
 from .recognition import UNKNOWN, Recognition
@@ -100,17 +100,17 @@ def shown_tracklets(comparison: Comparison) -> NDArray[np.int64]:
     return np.array([member[len(member) // 2] for member in members], dtype=np.int64)
 
 
-def _tiles(comparison: Comparison) -> list[Tile]:
+def _tiles(comparison: Comparison) -> list[Headline]:
     profile, count = comparison.session.profile, len(comparison.session.tracklets)
     totals = profile.totals
     tiles = [
-        Tile("Tracks", f"{len(comparison.tracks):,}"),
-        Tile("Tracklets", f"{count:,}"),
-        Tile("Spikes of the event branch, per tracklet", figure(totals.spikes_out / count), "",
+        Headline("Tracks", f"{len(comparison.tracks):,}"),
+        Headline("Tracklets", f"{count:,}"),
+        Headline("Spikes of the event branch, per tracklet", figure(totals.spikes_out / count), "",
              "emulated"),
     ]  # fmt: skip
     tiles += [
-        Tile(
+        Headline(
             f"Energy on {name}, per tracklet{target.energy.left_out}",
             str(target.energy.bounded_uj),
             "µJ",

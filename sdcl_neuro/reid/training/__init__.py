@@ -9,13 +9,13 @@ from sdcl_neuro.extras import attach
 from .settings import Augmentation, Settings, Stage
 
 if TYPE_CHECKING:
-    from .logs import Step as Step
+    from .logs import TrainingStep as TrainingStep
     from .schedule import training_persons as training_persons
     from .trainer import train as train
 
 # Settings alone need no torch.
-_PUBLIC = {"Step": "logs", "train": "trainer", "training_persons": "schedule"}
+_PUBLIC = {"TrainingStep": "logs", "train": "trainer", "training_persons": "schedule"}
 
 __all__ = ["Augmentation", "Settings", "Stage", *_PUBLIC]
 
-__getattr__, __dir__ = attach(__name__, _PUBLIC)
+__getattr__, __dir__ = attach(__name__, _PUBLIC, renamed={"Step": "TrainingStep"})

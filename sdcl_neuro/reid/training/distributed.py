@@ -117,7 +117,7 @@ def summed(value: Tensor, group: Group) -> Tensor:
     """The sum of all processes' values, in each of them."""
     if group.size == 1:
         return value
-    total: Tensor = _Sum.apply(value)
+    total: Tensor = _SharedSum.apply(value)
     return total
 
 
@@ -137,7 +137,7 @@ class _Gather(torch.autograd.Function):
         return total[begin : begin + ctx.length], None
 
 
-class _Sum(torch.autograd.Function):
+class _SharedSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
         total = value.clone()

@@ -16,7 +16,7 @@ from sdcl_neuro.snn.loihi_leaky import Mode
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainingStep:
     """What one step of training saw, over the joint batch.
 
     Attributes:
@@ -87,7 +87,7 @@ class CsvLog:
         if not length:
             self._line(self.columns)
 
-    def write(self, step: Step) -> None:
+    def write(self, step: TrainingStep) -> None:
         """One line, at once."""
         values = {name: f"{value:.9g}" for name, value in step.values().items()}
         values |= {"step": str(step.step), "stage": step.mode, "epoch": str(step.epoch)}
@@ -130,7 +130,7 @@ class Board:
         """Whether nothing is written."""
         return self.writer is None
 
-    def write(self, step: Step) -> None:
+    def write(self, step: TrainingStep) -> None:
         """Every figure of a step."""
         if self.writer is not None:
             for name, value in step.values().items():

@@ -13,14 +13,14 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import install_command
 from sdcl_neuro.hybrid.model import Sdcl
 
-from .logs import Board, CsvLog, Step
-from .state import Learning, State, clean, read_state, write_state
+from .logs import Board, CsvLog, TrainingStep
+from .state import Learning, SavedState, clean, read_state, write_state
 
 LOG, BOARD, STATE, LOCK = "log.csv", "tensorboard", "state", "lock"
 NO_BOARD = f"no TensorBoard files: tensorboard is not installed; {install_command('tensorboard')}"
 
 
-def find_state(folder: Path, about: Mapping[str, Any]) -> State | None:
+def find_state(folder: Path, about: Mapping[str, Any]) -> SavedState | None:
     """What a training in `folder` has reached; None if nothing.
 
     Args:
@@ -63,7 +63,7 @@ class Records:
         *,
         layers: int,
         about: Mapping[str, Any],
-        state: State | None,
+        state: SavedState | None,
         say: Callable[[str], None],
     ) -> None:
         self.folder, self.about = folder, about
@@ -87,7 +87,7 @@ class Records:
     def __exit__(self, *error: object) -> None:
         self.opened.close()
 
-    def write(self, step: Step) -> None:
+    def write(self, step: TrainingStep) -> None:
         """A line in the log, and on the board."""
         self.log.write(step)
         self.board.write(step)
@@ -107,7 +107,7 @@ class Records:
         )
 
 
-def _named(state: State | None) -> str:
+def _named(state: SavedState | None) -> str:
     return "" if state is None else f"step-{state.step:08d}.safetensors"
 
 

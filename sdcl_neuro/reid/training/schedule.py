@@ -41,7 +41,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingSchedule:
     """The whole training.
 
     Attributes:
@@ -102,7 +102,7 @@ def training_persons(data: DataSet, settings: Settings) -> tuple[int, ...]:
     return tuple(kept)
 
 
-def make_schedule(data: DataSet, settings: Settings) -> Schedule:
+def make_schedule(data: DataSet, settings: Settings) -> TrainingSchedule:
     """Plan a training.
 
     Raises:
@@ -112,7 +112,7 @@ def make_schedule(data: DataSet, settings: Settings) -> Schedule:
     classes = {person: number for number, person in enumerate(persons)}
     seen = [(position, data.entries[position].person) for position in data.train]
     epoch = math.ceil(len(persons) / settings.persons)
-    return Schedule(
+    return TrainingSchedule(
         positions=tuple(position for position, person in seen if person in classes),
         labels=np.array([classes[p] for _, p in seen if p in classes], dtype=np.int64),
         persons=persons,

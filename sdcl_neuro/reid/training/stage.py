@@ -18,12 +18,12 @@ from sdcl_neuro.snn.event_branch import EventBranch
 from .devices import choose_precision
 from .distributed import Group
 from .loading import Loader
-from .logs import Step
+from .logs import TrainingStep
 from .objective import Judged, Objective, stack
 from .samples import Request, Sample, requests
-from .schedule import Schedule, Span
+from .schedule import Span, TrainingSchedule
 from .settings import Settings
-from .state import Learning, State, restore_optimiser
+from .state import Learning, SavedState, restore_optimiser
 
 
 class StageRun:
@@ -40,12 +40,12 @@ class StageRun:
     def __init__(
         self,
         model: Sdcl,
-        schedule: Schedule,
+        schedule: TrainingSchedule,
         span: Span,
         settings: Settings,
         *,
         group: Group,
-        state: State | None = None,
+        state: SavedState | None = None,
     ) -> None:
         self.model, self.schedule, self.span, self.settings = model, schedule, span, settings
         self.group = group
@@ -65,7 +65,7 @@ class StageRun:
         precision = choose_precision(settings, self.device)
         self.objective = Objective(model, settings, group=group, precision=precision)
 
-    def steps(self, loader: Loader) -> Iterator[Step]:
+    def steps(self, loader: Loader) -> Iterator[TrainingStep]:
         """Train on what `loader` brings; the model has changed when a step is handed out."""
         if self.frozen and self.model.frame_branch is not None:
             parameters = [p for p in self.model.frame_branch.parameters() if p.requires_grad]
@@ -141,7 +141,7 @@ class StageRun:
         self.optimiser.step()
         return judged
 
-    def _told(self, step: int, judged: Judged) -> Step:
+    def _told(self, step: int, judged: Judged) -> TrainingStep:
         entropy, triplet, accuracy, *rates = judged.figures.tolist()
         loss = float(judged.loss.detach())
         if not abs(loss) < float("inf"):
@@ -150,7 +150,7 @@ class StageRun:
                 where="training",
                 hint="lower the learning rate, or lengthen the warm-up",
             )
-        return Step(
+        return TrainingStep(
             mode=self.span.mode,
             step=step,
             epoch=step // self.schedule.epoch,

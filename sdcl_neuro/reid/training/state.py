@@ -30,7 +30,7 @@ _MEND = "remove the folder to train again"
 
 
 @dataclass(frozen=True)
-class State:
+class SavedState:
     """A state that was read.
 
     Attributes:
@@ -103,7 +103,7 @@ def clean(folder: Path, *, keep: str = "") -> None:
                 path.unlink(missing_ok=True)
 
 
-def read_state(folder: Path) -> State | None:
+def read_state(folder: Path) -> SavedState | None:
     """The state in `folder`; None if there is none.
 
     Raises:
@@ -119,7 +119,7 @@ def read_state(folder: Path) -> State | None:
         file = folder / str(document["file"])
         if not file.is_file() or file_sha256(file) != document["sha256"]:
             raise ValueError(f"{file.name} is missing or does not have the hash named here")
-        return State(
+        return SavedState(
             int(document["step"]),
             str(document["mode"]),
             int(document["log_bytes"]),
@@ -130,7 +130,7 @@ def read_state(folder: Path) -> State | None:
         raise InputError(f"damaged: {reason_of(error)}", where=str(path), hint=_MEND) from None
 
 
-def restore_model(model: Sdcl, state: State) -> None:
+def restore_model(model: Sdcl, state: SavedState) -> None:
     """Give `model` the weights, statistics and mode of a state.
 
     Raises:
@@ -146,7 +146,9 @@ def restore_model(model: Sdcl, state: State) -> None:
         model.event_branch.set_mode("int" if state.mode == "int" else "float")
 
 
-def restore_optimiser(optimiser: torch.optim.Optimizer, learning: Learning, state: State) -> None:
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, learning: Learning, state: SavedState
+) -> None:
     """Give a fresh `optimiser` the moments of a state; parameters without any keep none."""
     for name, parameter in learning:
         moments: dict[str, Tensor] = {}

@@ -27,14 +27,14 @@ from ..datasets import Clip, DataSet
 from .devices import choose_device
 from .distributed import ALONE, Group, joint_batch_norms
 from .loading import Loader, Store
-from .logs import Step
+from .logs import TrainingStep
 from .objective import fast_layout
 from .records import Records, find_state
 from .samples import Drawing, Request
-from .schedule import Schedule, make_schedule
+from .schedule import TrainingSchedule, make_schedule
 from .settings import Settings
 from .stage import StageRun
-from .state import State, restore_model
+from .state import SavedState, restore_model
 from .stopping import Stop, stop_on_signals
 from .validation import validate
 
@@ -54,9 +54,9 @@ def train(
     *,
     folder: Path | None = None,
     group: Group = ALONE,
-    on_step: Callable[[Step], None] = lambda step: None,
+    on_step: Callable[[TrainingStep], None] = lambda step: None,
     say: Callable[[str], None] = lambda line: None,
-) -> list[Step]:
+) -> list[TrainingStep]:
     """Train `model` in place, stage after stage; it is in evaluation mode afterwards.
 
     Args:
@@ -91,7 +91,7 @@ def train(
         restore_model(model, state)
     elif settings.firing_rate and drawing.events:
         _calibrate(model, drawing, schedule, say=say if group.leads else _silent)
-    done: list[Step] = []
+    done: list[TrainingStep] = []
     with ExitStack() as opened:
         if group.size > 1:  # every process has read the state before one may replace it
             distributed.barrier()
@@ -116,14 +116,14 @@ def train(
 
 def _steps(
     model: Sdcl,
-    schedule: Schedule,
+    schedule: TrainingSchedule,
     loader: Loader,
-    state: State | None,
+    state: SavedState | None,
     stop: Stop,
     *,
     group: Group,
     records: Records | None,
-) -> Iterator[Step]:
+) -> Iterator[TrainingStep]:
     """All steps that are left, recorded; the state is saved whenever `stop` says so, too."""
     settings, data, clip = loader.drawing.settings, loader.drawing.data, loader.drawing.clip
     for span in schedule.spans:
@@ -147,7 +147,7 @@ def _steps(
             stop.leave_if_asked()
 
 
-def _check(model: Sdcl, schedule: Schedule) -> None:
+def _check(model: Sdcl, schedule: TrainingSchedule) -> None:
     classes = model.bridge.config.identities
     if len(schedule.persons) > classes:
         raise InputError(
@@ -170,7 +170,7 @@ def _spiking_layers(model: Sdcl) -> int:
 
 
 def _calibrate(
-    model: Sdcl, drawing: Drawing, schedule: Schedule, *, say: Callable[[str], None]
+    model: Sdcl, drawing: Drawing, schedule: TrainingSchedule, *, say: Callable[[str], None]
 ) -> None:
     """Bring the event branch to its firing rate on tracklets spread over the training ones.
 
@@ -213,7 +213,7 @@ def _silent(line: str) -> None:
 
 
 def _about(
-    model: Sdcl, data: DataSet, clip: Clip, settings: Settings, schedule: Schedule
+    model: Sdcl, data: DataSet, clip: Clip, settings: Settings, schedule: TrainingSchedule
 ) -> dict[str, Any]:
     """What decides the result, as plain JSON values; how fast it comes is left out."""
     decisive = replace(settings, workers=0, cache_mib=0, checkpoint_every=1)

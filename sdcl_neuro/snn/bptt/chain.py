@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .population import Layer, Parameters, Population, Returning
+from .population import LayerConstants, Parameters, Returning, RunningLayer
 
 CALL_ELEMENTS = 1 << 21
 """Elements of the steps computed in one call: 8 MiB. With fewer, small layers' calls idle."""
@@ -24,7 +24,7 @@ EACH = 4
 
 
 @dataclass(frozen=True)
-class Chain:
+class LayerChain:
     """Layers, each the next one's input.
 
     Attributes:
@@ -34,7 +34,7 @@ class Chain:
             keeps those of all steps.
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerConstants, ...]
     learns: bool = True
     stretch: int | None = None
 
@@ -50,17 +50,17 @@ class _Way:
     """
 
     def __init__(
-        self, chain: Chain, spikes: Tensor, parameters: Sequence[Any],
+        self, chain: LayerChain, spikes: Tensor, parameters: Sequence[Any],
         outputs: Sequence[Tensor] | None = None,
     ) -> None:  # fmt: skip
         self.chain, self.steps = chain, len(spikes)
-        self.populations: list[Population] = []
+        self.populations: list[RunningLayer] = []
         self.outputs: list[Tensor] = []
         for index, layer in enumerate(chain.layers):
             own = Parameters(*parameters[EACH * index : EACH * (index + 1)])
             # The last layer's spikes leave the chain in the layout that others expect.
             channels_last = index < len(chain.layers) - 1
-            population = Population(layer, spikes, own, channels_last=channels_last)
+            population = RunningLayer(layer, spikes, own, channels_last=channels_last)
             if outputs is None:
                 spikes = population.outward(population.room(self.steps))
             else:
@@ -132,10 +132,12 @@ class _Way:
 
 
 class _SpikingChain(torch.autograd.Function):
-    """Arguments: spikes, `Chain`, then `EACH` parameters a layer. Returns all layers' spikes."""
+    """Take spikes, a `LayerChain` and `EACH` parameters a layer; return all layers' spikes."""
 
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, chain: Chain, *parameters: Any) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, spikes: Tensor, chain: LayerChain, *parameters: Any
+    ) -> tuple[Tensor, ...]:
         way = _Way(chain, spikes, parameters)
         keep = chain.learns and chain.stretch is None
         membranes, starts = way.forward(keep=keep)
@@ -150,7 +152,7 @@ class _SpikingChain(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        chain: Chain = ctx.chain
+        chain: LayerChain = ctx.chain
         spikes, *saved = ctx.saved_tensors
         count = len(chain.layers)
         parameters, outputs = saved[: EACH * count], saved[EACH * count : -count]
@@ -225,7 +227,7 @@ class _Back:
 
 
 def spiking_chain(
-    spikes: Tensor, parameters: Sequence[Parameters], chain: Chain
+    spikes: Tensor, parameters: Sequence[Parameters], chain: LayerChain
 ) -> tuple[Tensor, ...]:
     """Spikes ``[T, B, Ci, H, W]`` to those of every layer ``[T, B, Co, h, w]``, from a clean state.
 

@@ -28,7 +28,7 @@ class Way(Enum):
 
 
 @dataclass(frozen=True)
-class Call:
+class ConvolutionCall:
     """A convolution of a few steps.
 
     Attributes:
@@ -62,7 +62,7 @@ class Call:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _probed(call: Call, threads: int) -> Way:
+def _probed(call: ConvolutionCall, threads: int) -> Way:
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*shape: int) -> Tensor:

@@ -29,7 +29,7 @@ WASTE = 2
 _TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
-class Pool:
+class BlockPool:
     """Blocks that were used and are free again, the latest freed last.
 
     Args:
@@ -93,7 +93,7 @@ def _aligned(count: int) -> Block:
     return memory[start : start + count]
 
 
-_POOL = Pool()
+_POOL = BlockPool()
 
 
 def empty(shape: Sequence[int], like: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from .memory import empty
 from .scan import Leak, Wanted, collected, parameter_gradients, spike_like, spread
-from .synapses import LAST, Geometry, Synapses
+from .synapses import LAST, Geometry, TrainedSynapses
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerConstants:
     """What does not change from step to step.
 
     Attributes:
@@ -44,7 +44,7 @@ class Parameters(NamedTuple):
     threshold: Tensor
 
 
-class Population:
+class RunningLayer:
     """A layer on its way through the steps: buffers, and what goes from a few steps to the next.
 
     Args:
@@ -55,11 +55,11 @@ class Population:
     """
 
     def __init__(
-        self, layer: Layer, spikes: Tensor, own: Parameters, *, channels_last: bool
+        self, layer: LayerConstants, spikes: Tensor, own: Parameters, *, channels_last: bool
     ) -> None:
         self.layer, self.own, self.channels_last = layer, own, channels_last
         integers = layer.leak.keep is not None
-        self.synapses = Synapses(
+        self.synapses = TrainedSynapses(
             spikes, own.weight, None if integers else own.bias, layer.geometry, integers=integers
         )
         samples, channels, height, width = self.synapses.shape
@@ -103,7 +103,7 @@ class Returning:
         wanted: whether gradients are, of weight, bias, beta, threshold.
     """
 
-    def __init__(self, population: Population, steps: int, wanted: tuple[bool, ...]) -> None:
+    def __init__(self, population: RunningLayer, steps: int, wanted: tuple[bool, ...]) -> None:
         self.population, self.wanted = population, wanted
         self.drive = population.room(steps)
         self.carry = torch.zeros_like(population.state).view(-1)

@@ -17,7 +17,7 @@ from numpy import uint64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdcl_neuro.compiling.words import lowest_bit
+from sdcl_neuro.compiling.bit_words import lowest_bit
 
 from .kernels import undivided
 from .lanes import LANES, add_lanes, spiking_lanes

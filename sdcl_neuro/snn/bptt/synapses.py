@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from . import sparse
-from .exact import Call
+from .exact import ConvolutionCall
 
 LAST = torch.channels_last
 
@@ -24,7 +24,7 @@ class Geometry:
     padding: tuple[int, int]
 
 
-class Synapses:
+class TrainedSynapses:
     """Between spikes ``[T, B, Ci, H, W]`` of any layout and a population.
 
     Args:
@@ -95,7 +95,7 @@ class Synapses:
         return found.contiguous(memory_format=LAST)
 
     def _float_sums(self, images: Tensor, steps: int) -> Tensor:
-        call = Call(
+        call = ConvolutionCall(
             steps, tuple(self.spikes.shape[1:]), tuple(self.weight.shape), self.geometry.stride,
             self.geometry.padding, self.bias is not None,
         )  # fmt: skip

@@ -20,7 +20,7 @@ from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import write_spikes
 from sdcl_neuro.profiling import profile as profile_network
-from sdcl_neuro.profiling.simulated import Simulated, SimulatedSample
+from sdcl_neuro.profiling.simulated import SimulatedRun, SimulatedSample
 from sdcl_neuro.snn.event_branch import COMPACT, PAPER, EventBranch
 from sdcl_neuro.testing import random_network, random_spikes
 
@@ -144,7 +144,7 @@ def test_what_cannot_be_simulated_is_refused(
 def test_a_simulation_of_other_samples_is_refused() -> None:
     net = _suited(4)
     one = SimulatedSample((1.0,), {"soma": (1.0,)}, (1,), (0,), (1,))
-    found = Simulated("SANA-FE", "2", "loihi1", 1, (one,) * 3)
+    found = SimulatedRun("SANA-FE", "2", "loihi1", 1, (one,) * 3)
     with pytest.raises(InputError, match="no spikes of every layer to compare"):
         profile_network(net, random_spikes(net, 0), hw="loihi1", simulated=found)
 
@@ -157,7 +157,7 @@ def test_a_figure_outside_the_interval_is_said() -> None:
         (1e6,) * steps, {"soma": (1e-9,) * steps}, (0,) * steps, (0,) * steps, (0,) * steps
     )
     made = profile_network(
-        net, spikes, hw="loihi1", simulated=Simulated("X", "1", "loihi1", 1, (one,))
+        net, spikes, hw="loihi1", simulated=SimulatedRun("X", "1", "loihi1", 1, (one,))
     )
     assert made.simulated is not None
     assert made.simulated.contained("time") == (0, 1)

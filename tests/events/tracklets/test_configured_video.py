@@ -13,7 +13,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.events.tracklets import Video, cut_tracklets, read_mot, simulate_video
 from sdcl_neuro.reid.configuration import build_data, load_configuration
-from sdcl_neuro.reid.datasets import Held
+from sdcl_neuro.reid.datasets import TrackletsInMemory
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_video(film, tracks):
     ]
     configuration = load_configuration("generated-small", overrides)
     data = build_data(configuration, tracks.parent)
-    assert isinstance(data, Held)
+    assert isinstance(data, TrackletsInMemory)
     expected = cut_tracklets(
         Video(film), read_mot(tracks), SimulatorConfig(seed=3), frames=2, bins=2
     )

@@ -8,14 +8,14 @@ from math import ceil
 
 import numpy as np
 
-from sdcl_neuro.hardware.placement.geometry import Population
+from sdcl_neuro.hardware.placement.geometry import LayerGeometry
 from sdcl_neuro.hardware.placement.tiles import Tile
 
 Neuron = tuple[int, int, int]
 Synapse = tuple[Neuron, Neuron, tuple[int, int]]
 
 
-def synapses(population: Population) -> list[Synapse]:
+def synapses(population: LayerGeometry) -> list[Synapse]:
     """(input, output, tap) of every synapse that is not recurrent."""
     found = []
     (channels_in, height, width), outside = population.in_box, population.out_box
@@ -52,7 +52,7 @@ def axon_bits(count: int, weight_bits: int, index_bits: int, delay_bits: int) ->
 
 
 def count(
-    populations: list[Population], tiles: list[Tile], *, pooled: bool
+    populations: list[LayerGeometry], tiles: list[Tile], *, pooled: bool
 ) -> tuple[list[dict[str, int]], dict[tuple[int, int], int], np.ndarray]:
     """What each tile takes, who sends to whom, inputs that reach each tile.
 
@@ -99,7 +99,7 @@ def count(
 
 
 def _bits(
-    population: Population,
+    population: LayerGeometry,
     tile: Tile,
     into: dict[Neuron, list[Synapse]],
     recurrent: int,

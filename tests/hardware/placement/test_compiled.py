@@ -18,8 +18,8 @@ from sdcl_neuro.hardware.placement import Fit, fit
 from sdcl_neuro.hardware.placement.chip import chip_of
 from sdcl_neuro.hardware.placement.compiled import CompilerRule, compile_layers
 from sdcl_neuro.hardware.placement.layers import populations
-from sdcl_neuro.hardware.placement.methods import _placement, _uses
 from sdcl_neuro.hardware.placement.packing import DenseFormat
+from sdcl_neuro.hardware.placement.strategies import _placement, _uses
 from sdcl_neuro.hardware.placement.usage import Core
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.profiling import profile

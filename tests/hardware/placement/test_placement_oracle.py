@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sdcl_neuro.hardware.placement.chip import Chip, Mesh
 from sdcl_neuro.hardware.placement.layers import populations, signed_bits
 from sdcl_neuro.hardware.placement.mesh import hops
-from sdcl_neuro.hardware.placement.methods import _placement, _uses
 from sdcl_neuro.hardware.placement.packing import SynapseFormat
 from sdcl_neuro.hardware.placement.split import most_of, split
+from sdcl_neuro.hardware.placement.strategies import _placement, _uses
 from sdcl_neuro.hardware.placement.usage import Core, reader_of
 from sdcl_neuro.testing import random_network
 

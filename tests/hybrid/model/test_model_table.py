@@ -17,7 +17,7 @@ from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig, PstaBridge
 from sdcl_neuro.hybrid.frame_branch import make_frame_branch
 from sdcl_neuro.hybrid.mac_counts import count_macs
 from sdcl_neuro.hybrid.model import Sdcl
-from sdcl_neuro.hybrid.model_table import ModelTable, Part, describe_model
+from sdcl_neuro.hybrid.model_table import ModelPart, ModelTable, describe_model
 from sdcl_neuro.hybrid.voxels import VoxelBranch
 from sdcl_neuro.network.activity import count_activity
 from sdcl_neuro.snn.event_branch import COMPACT, BranchDescription, ConvolutionSpec, EventBranch
@@ -31,7 +31,7 @@ def patches() -> nn.Module:
     return nn.Conv2d(3, 128, 16, stride=16, bias=False)
 
 
-PATCHES = Part("frame branch", 128 * 3 * 256, FRAMES * CELLS * 128 * 3 * 256)
+PATCHES = ModelPart("frame branch", 128 * 3 * 256, FRAMES * CELLS * 128 * 3 * 256)
 
 
 def table(kind: str = "sdcl", **changes: Any) -> ModelTable:
@@ -86,7 +86,7 @@ def test_attention_by_hand() -> None:
     assert table(fusion="attention").part("fusion").macs == FRAMES * 2 * each_way
     assert table(fusion="attention", direction="e2f").part("fusion").macs == FRAMES * each_way
     assert table(fusion="concat").part("fusion").macs == FRAMES * 2 * CELLS * 2 * C * C
-    assert table(fusion="add").part("fusion") == Part("fusion", 0, 0)
+    assert table(fusion="add").part("fusion") == ModelPart("fusion", 0, 0)
 
 
 def test_baseline_by_hand() -> None:

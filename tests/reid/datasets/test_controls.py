@@ -10,7 +10,7 @@ import pytest
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.reid.configuration import build_data, load_configuration
 from sdcl_neuro.reid.datasets.controls import KINDS, Controlled
-from sdcl_neuro.reid.datasets.kept import Kept
+from sdcl_neuro.reid.datasets.rendered_on_disk import RenderedOnDisk
 from sdcl_neuro.reid.evaluation.signature import entry_signature
 
 SMALL = (
@@ -39,7 +39,7 @@ def test_events_change_and_frames_do_not(walks: Path, kind: str, part: str) -> N
     plain, clip = opened(walks)
     changed, _ = opened(walks, f"data.control.events={kind}", f"data.control.part={part}")
     assert isinstance(changed, Controlled)
-    assert isinstance(changed.data, Kept)
+    assert isinstance(changed.data, RenderedOnDisk)
     for position in (changed.train[0], changed.query[0], changed.gallery[-1]):
         right, found = plain.load(position, clip, seed=3), changed.load(position, clip, seed=3)
         assert np.array_equal(found.frames, right.frames)

@@ -17,8 +17,8 @@ from sdcl_neuro.network.identity import network_sha256
 from sdcl_neuro.reid.datasets import Clip, labels, leave_persons_out, read_event_reid
 from sdcl_neuro.reid.evaluation import (
     Condition,
+    EvaluationSettings,
     Extraction,
-    Judging,
     Setting,
     evaluate,
     event_arm,
@@ -75,7 +75,7 @@ def test_what_is_deployed_went_through_its_file(trained, tmp_path, monkeypatch):
         seen.append(network_sha256(net))
         return net
 
-    monkeypatch.setattr("sdcl_neuro.reid.evaluation.arms.from_netx", watched)
+    monkeypatch.setattr("sdcl_neuro.reid.evaluation.feature_sources.from_netx", watched)
     arm = event_arm(trained.events, "loihi", Setting(), folder=tmp_path)
     assert seen == [network_sha256(trained.events.integer)]
     assert seen[0] in arm.digest
@@ -122,7 +122,7 @@ def test_conditions_change_frames_only(checkpoint, noise_data):
 
 def test_reranking_and_distance_are_passed_on(checkpoint, noise_data):
     trained = open_trained(checkpoint("e"))
-    judged = Judging("euclidean", (1, 2), ReRanking(k1=4, k2=2))
+    judged = EvaluationSettings("euclidean", (1, 2), ReRanking(k1=4, k2=2))
     found = evaluate(trained, noise_data(), judging=judged)
     plain = evaluate(trained, noise_data())
     assert list(found.rows[0].metrics.cmc) == [1, 2]

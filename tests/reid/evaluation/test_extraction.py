@@ -20,11 +20,11 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.runtime import infer
 from sdcl_neuro.reid.datasets import Clip
 from sdcl_neuro.reid.datasets.degraded import Degraded
-from sdcl_neuro.reid.datasets.folder import Entry as FolderEntry
-from sdcl_neuro.reid.datasets.held import Held
+from sdcl_neuro.reid.datasets.folder import FolderEntry as FolderEntry
+from sdcl_neuro.reid.datasets.in_memory import TrackletsInMemory
 from sdcl_neuro.reid.evaluation import (
-    Arm,
     Extraction,
+    FeatureSource,
     FeatureStore,
     Setting,
     event_arm,
@@ -58,7 +58,7 @@ def counted(arm):
         batches.append(spikes.shape[1])
         return arm.features(spikes, frames)
 
-    return Arm(arm.name, arm.setting, arm.digest, features), batches
+    return FeatureSource(arm.name, arm.setting, arm.digest, features), batches
 
 
 def test_embeddings_are_those_of_hybrid_inference(trained, noise_data, tmp_path):
@@ -161,9 +161,9 @@ def test_signatures_see_a_changed_file_and_a_changed_array(noise_data, tmp_path)
         before = after
     source = noise_data()
     tracklets = tuple(source.load(k, CLIP) for k in (0, 1))
-    held = Held(tracklets, query=(0,), gallery=(1,))
+    held = TrackletsInMemory(tracklets, query=(0,), gallery=(1,))
     assert entry_signature(held, 0) != entry_signature(held, 1)
-    assert data_signature(Held(tracklets)) == data_signature(held)
+    assert data_signature(TrackletsInMemory(tracklets)) == data_signature(held)
     assert data_signature(Degraded(held, "blur", 1)) != data_signature(held)
 
 

@@ -13,7 +13,7 @@ import torch
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig
 from sdcl_neuro.hybrid.model import Sdcl
-from sdcl_neuro.reid.datasets import Clip, Held
+from sdcl_neuro.reid.datasets import Clip, TrackletsInMemory
 from sdcl_neuro.reid.training import Augmentation, Settings, Stage
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
 
@@ -76,8 +76,8 @@ class Tiny:
     tracklet = staticmethod(tracklet)
 
     @staticmethod
-    def held(tracklets: list[Tracklet]) -> Held:
-        return Held(tuple(tracklets), train=tuple(range(len(tracklets))))
+    def held(tracklets: list[Tracklet]) -> TrackletsInMemory:
+        return TrackletsInMemory(tuple(tracklets), train=tuple(range(len(tracklets))))
 
     @staticmethod
     def model(config: BridgeConfig = config, seed: int = 2) -> Sdcl:
@@ -106,10 +106,10 @@ def tiny() -> type[Tiny]:
 
 
 @pytest.fixture(scope="session")
-def lessons() -> Held:
+def lessons() -> TrackletsInMemory:
     return Tiny.held([tracklet(person, index) for person in range(PERSONS) for index in range(3)])
 
 
 @pytest.fixture(scope="session")
-def spikes_of() -> Callable[[Held], torch.Tensor]:
+def spikes_of() -> Callable[[TrackletsInMemory], torch.Tensor]:
     return lambda held: torch.from_numpy(np.stack([t.spikes for t in held.entries], 1)).float()

@@ -17,7 +17,7 @@ from sdcl_neuro.hybrid.composition import MODEL_KINDS, kind_of
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import load_sdcl, save_sdcl
 from sdcl_neuro.reid.configuration import build_model, clip_format, load_configuration
-from sdcl_neuro.reid.datasets import Clip, Held
+from sdcl_neuro.reid.datasets import Clip, TrackletsInMemory
 from sdcl_neuro.reid.training import Settings, Stage, train
 from sdcl_neuro.reid.training.objective import Objective
 from sdcl_neuro.reid.training.validation import validate
@@ -64,7 +64,9 @@ def settings(tiny: Any, steps: int) -> Settings:
     return replace(stages, checkpoint_every=2)
 
 
-def round_trip(kind: str, inputs: str, tiny: Any, lessons: Held, folder: Path, steps: int) -> None:
+def round_trip(
+    kind: str, inputs: str, tiny: Any, lessons: TrackletsInMemory, folder: Path, steps: int
+) -> None:
     configuration = configured(kind, inputs)
     clip = configuration.clip
     assert clip == Clip(2, 2, (64, 32))
@@ -117,7 +119,7 @@ def name_of(model: Sdcl, kind: str) -> str | None:
     return None if kind == "sdcl" and model.frame_branch is None else "small"
 
 
-def given(lessons: Held) -> tuple[torch.Tensor, torch.Tensor]:
+def given(lessons: TrackletsInMemory) -> tuple[torch.Tensor, torch.Tensor]:
     chosen = lessons.entries[:3]
     frames = np.stack([one.frames for one in chosen]).astype(np.float32) / 255
     spikes = np.stack([one.spikes for one in chosen], axis=1).astype(np.float32)
@@ -125,13 +127,17 @@ def given(lessons: Held) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("kind", "inputs"), FEW)
-def test_some_methods(kind: str, inputs: str, tiny: Any, lessons: Held, tmp_path: Path) -> None:
+def test_some_methods(
+    kind: str, inputs: str, tiny: Any, lessons: TrackletsInMemory, tmp_path: Path
+) -> None:
     round_trip(kind, inputs, tiny, lessons, tmp_path, steps=8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "inputs"), EVERY)
-def test_every_method(kind: str, inputs: str, tiny: Any, lessons: Held, tmp_path: Path) -> None:
+def test_every_method(
+    kind: str, inputs: str, tiny: Any, lessons: TrackletsInMemory, tmp_path: Path
+) -> None:
     round_trip(kind, inputs, tiny, lessons, tmp_path, steps=20)
 
 

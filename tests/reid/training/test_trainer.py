@@ -13,7 +13,7 @@ from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import CheckFailed, InputError
 from sdcl_neuro.hybrid.bridge import Bridge
 from sdcl_neuro.hybrid.model import Sdcl
-from sdcl_neuro.reid.datasets import Held
+from sdcl_neuro.reid.datasets import TrackletsInMemory
 from sdcl_neuro.reid.training import Augmentation, Settings, Stage, train
 
 
@@ -22,7 +22,7 @@ def run(tiny, lessons, settings=None, model=None):
     return model, train(model, lessons, tiny.clip, settings or tiny.settings)
 
 
-def test_the_same_seed_gives_the_same_result(tiny, lessons: Held) -> None:
+def test_the_same_seed_gives_the_same_result(tiny, lessons: TrackletsInMemory) -> None:
     models, logs = [], []
     for seed in (4, 4, 5):
         torch.rand(7)  # whatever was drawn before does not matter
@@ -35,7 +35,9 @@ def test_the_same_seed_gives_the_same_result(tiny, lessons: Held) -> None:
 
 
 @pytest.mark.parametrize("learns", [True, False])
-def test_the_loss_falls_in_float_and_in_integers(tiny, lessons: Held, learns: bool) -> None:
+def test_the_loss_falls_in_float_and_in_integers(
+    tiny, lessons: TrackletsInMemory, learns: bool
+) -> None:
     settings = tiny.with_stages(
         Stage(steps=20, learning_rate=3e-3, learns_frames=learns),
         Stage(steps=10, learning_rate=1e-3, learns_frames=False),
@@ -53,7 +55,9 @@ def test_the_loss_falls_in_float_and_in_integers(tiny, lessons: Held, learns: bo
     assert not any(module.training for module in model.modules())
 
 
-def test_the_integer_stage_trains_in_the_chips_integers(tiny, lessons: Held, spikes_of) -> None:
+def test_the_integer_stage_trains_in_the_chips_integers(
+    tiny, lessons: TrackletsInMemory, spikes_of
+) -> None:
     model = tiny.model()
     branch = model.event_branch
     assert branch.scales == (0, 0)
@@ -72,7 +76,7 @@ def test_the_integer_stage_trains_in_the_chips_integers(tiny, lessons: Held, spi
         assert np.array_equal(layer.numpy().astype(np.uint8), record.spikes[index])
 
 
-def test_scales_are_chosen_once(tiny, lessons: Held) -> None:
+def test_scales_are_chosen_once(tiny, lessons: TrackletsInMemory) -> None:
     model, _ = run(tiny, lessons, tiny.with_stages(None, Stage(steps=1)))
     scales = model.event_branch.scales
     again = tiny.with_stages(None, Stage(steps=2, learning_rate=1e-2))
@@ -80,13 +84,15 @@ def test_scales_are_chosen_once(tiny, lessons: Held) -> None:
     assert model.event_branch.scales == scales
 
 
-def test_the_event_branch_is_brought_to_its_rate(tiny, lessons: Held, spikes_of) -> None:
+def test_the_event_branch_is_brought_to_its_rate(
+    tiny, lessons: TrackletsInMemory, spikes_of
+) -> None:
     still = Stage(steps=1, learning_rate=1e-12)
     _model, log = run(tiny, lessons, replace(tiny.with_stages(still), firing_rate=0.2))
     assert log[0].rates == pytest.approx((0.2, 0.2), abs=0.03)
 
 
-def test_few_events_do_not_blow_the_weights_up(tiny, lessons: Held) -> None:
+def test_few_events_do_not_blow_the_weights_up(tiny, lessons: TrackletsInMemory) -> None:
     """Weights that outgrow the threshold would leave it no integer; none at all change nothing."""
     said: list[str] = []
     for share, word in ((0.00002, "begins at"), (0.0, "no events")):
@@ -101,7 +107,7 @@ def test_few_events_do_not_blow_the_weights_up(tiny, lessons: Held) -> None:
         assert all(neuron.integer_neuron().threshold > 10 for neuron in model.event_branch.neurons)
 
 
-def test_a_frozen_frame_branch_does_not_change(tiny, lessons: Held) -> None:
+def test_a_frozen_frame_branch_does_not_change(tiny, lessons: TrackletsInMemory) -> None:
     model = tiny.model()
     frames, bridge = tiny.state(model.frame_branch), tiny.state(model.bridge)
     run(tiny, lessons, model=model)
@@ -111,14 +117,16 @@ def test_a_frozen_frame_branch_does_not_change(tiny, lessons: Held) -> None:
     assert tiny.changed(bridge, model.bridge)
 
 
-def test_a_learning_frame_branch_changes_weights_and_statistics(tiny, lessons: Held) -> None:
+def test_a_learning_frame_branch_changes_weights_and_statistics(
+    tiny, lessons: TrackletsInMemory
+) -> None:
     model = tiny.model()
     frames = tiny.state(model.frame_branch)
     run(tiny, lessons, tiny.with_stages(Stage(steps=1)), model)
     assert tiny.changed(frames, model.frame_branch) == set(frames)
 
 
-def test_maps_of_a_frozen_frame_branch_are_those_it_gives(tiny, lessons: Held) -> None:
+def test_maps_of_a_frozen_frame_branch_are_those_it_gives(tiny, lessons: TrackletsInMemory) -> None:
     """Kept maps, and maps computed again each time, come to the same bit."""
     kept, log = run(tiny, lessons)
     again, other = run(tiny, lessons, replace(tiny.settings, cache_mib=0))
@@ -126,7 +134,7 @@ def test_maps_of_a_frozen_frame_branch_are_those_it_gives(tiny, lessons: Held) -
     assert tiny.changed(tiny.state(kept), again) == set()
 
 
-def test_kept_maps_see_the_frame_branch_as_it_is(tiny, lessons: Held) -> None:
+def test_kept_maps_see_the_frame_branch_as_it_is(tiny, lessons: TrackletsInMemory) -> None:
     """A frozen stage behind a learning one does not see maps from before."""
     settings = tiny.with_stages(
         Stage(steps=4, learning_rate=1e-2), Stage(steps=2, learns_frames=False)
@@ -136,14 +144,14 @@ def test_kept_maps_see_the_frame_branch_as_it_is(tiny, lessons: Held) -> None:
     assert log == other
 
 
-def test_the_rate_warms_up_and_decays(tiny, lessons: Held) -> None:
+def test_the_rate_warms_up_and_decays(tiny, lessons: TrackletsInMemory) -> None:
     stage = Stage(steps=9, learning_rate=1e-3, warm_up=2, decay_every=4, decay=0.1)
     _, log = run(tiny, lessons, tiny.with_stages(stage))
     expected = [5e-4, *[1e-3] * 3, *[1e-4] * 4, 1e-5]
     assert [step.learning_rate for step in log] == pytest.approx(expected)
 
 
-def test_epochs_show_every_person_once(tiny, lessons: Held) -> None:
+def test_epochs_show_every_person_once(tiny, lessons: TrackletsInMemory) -> None:
     """Three persons, two a batch: two steps an epoch; warm-up and decay count in epochs."""
     stage = Stage(epochs=3, learning_rate=1e-3, warm_up=1, decay_every=2)
     settings = replace(tiny.with_stages(stage), persons=2)
@@ -154,7 +162,7 @@ def test_epochs_show_every_person_once(tiny, lessons: Held) -> None:
 
 
 @pytest.mark.parametrize("inputs", ["e", "v"])
-def test_one_side_alone_trains(tiny, lessons: Held, inputs: str) -> None:
+def test_one_side_alone_trains(tiny, lessons: TrackletsInMemory, inputs: str) -> None:
     model = tiny.model(replace(tiny.config, inputs=inputs, fusion="none"))
     before = tiny.state(model)
     stage = Stage(steps=8, learning_rate=3e-3)
@@ -164,7 +172,7 @@ def test_one_side_alone_trains(tiny, lessons: Held, inputs: str) -> None:
     assert tiny.changed(before, model)
 
 
-def test_workers_change_nothing(tiny, lessons: Held) -> None:
+def test_workers_change_nothing(tiny, lessons: TrackletsInMemory) -> None:
     """Neither their number, nor that variants are kept beside them."""
     settings = replace(
         tiny.settings, augmentation=Augmentation(), float_stage=Stage(steps=4), variants=0
@@ -177,7 +185,7 @@ def test_workers_change_nothing(tiny, lessons: Held) -> None:
         assert logs[0] == logs[1]
 
 
-def test_reduced_precision_leaves_the_spikes_exact(tiny, lessons: Held) -> None:
+def test_reduced_precision_leaves_the_spikes_exact(tiny, lessons: TrackletsInMemory) -> None:
     """In float and in integers the event branch fires the same; only the dense parts are coarse."""
     for settings in (
         tiny.with_stages(Stage(steps=1)),
@@ -190,7 +198,7 @@ def test_reduced_precision_leaves_the_spikes_exact(tiny, lessons: Held) -> None:
         assert coarse[0].loss == pytest.approx(exact[0].loss, rel=0.05)
 
 
-def test_validation_sees_persons_that_are_not_learnt(tiny, lessons: Held) -> None:
+def test_validation_sees_persons_that_are_not_learnt(tiny, lessons: TrackletsInMemory) -> None:
     more = [*lessons.entries, *(tiny.tracklet(person, n) for person in (3, 4) for n in range(2))]
     settings = replace(tiny.with_stages(Stage(steps=4)), validate_every=2, validation_persons=2)
     model, log = run(tiny, tiny.held(more), settings)
@@ -203,7 +211,7 @@ def test_validation_sees_persons_that_are_not_learnt(tiny, lessons: Held) -> Non
     assert tiny.changed(tiny.state(model), plain) == set()
 
 
-def test_what_cannot_be_trained_is_refused(tiny, lessons: Held) -> None:
+def test_what_cannot_be_trained_is_refused(tiny, lessons: TrackletsInMemory) -> None:
     model = tiny.model()
     before = tiny.state(model)
     with pytest.raises(InputError, match="0 persons to train on"):
@@ -218,7 +226,7 @@ def test_what_cannot_be_trained_is_refused(tiny, lessons: Held) -> None:
         train(model, lessons, replace(tiny.clip, bins=1), tiny.settings)
 
 
-def test_a_loss_that_is_no_number_ends_the_training(tiny, lessons: Held) -> None:
+def test_a_loss_that_is_no_number_ends_the_training(tiny, lessons: TrackletsInMemory) -> None:
     model = tiny.model()
     with torch.no_grad():
         model.bridge.heads[0].classifier.weight.fill_(float("nan"))
@@ -226,7 +234,7 @@ def test_a_loss_that_is_no_number_ends_the_training(tiny, lessons: Held) -> None
         run(tiny, lessons, model=model)
 
 
-def test_a_model_without_an_event_branch_is_told(tiny, lessons: Held) -> None:
+def test_a_model_without_an_event_branch_is_told(tiny, lessons: TrackletsInMemory) -> None:
     with pytest.raises(InputError, match="event_features"):
         run(tiny, lessons, model=Sdcl(tiny.model().frame_branch, None, bridge=Bridge(tiny.config)))
 

@@ -19,7 +19,7 @@ from sdcl_neuro.files.reading import regular_file
 
 from ..frame_files import Frame
 from .detections import Detections, inside_frame, without_doubles
-from .outputs import LAYOUTS, NO_BOXES, Layout
+from .outputs import LAYOUTS, NO_BOXES, OutputLayout
 
 USUAL_SIDE = 640
 USUAL_TENSORFLOW_SIDE = 300
@@ -83,7 +83,7 @@ class OnnxDetector:
                 where=str(path),
                 hint="give one of: " + "; ".join(one.name for one in LAYOUTS),
             )
-        self.layout: Layout = layout
+        self.layout: OutputLayout = layout
         self._input = self._picture_input()
         self._metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         named = _person_class(self._metadata.get("names", ""))

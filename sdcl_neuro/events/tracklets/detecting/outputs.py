@@ -24,7 +24,7 @@ NO_BOXES = Detections(np.empty((0, 4)), np.empty(0))
 
 
 @dataclass(frozen=True)
-class Layout:
+class OutputLayout:
     """One family of exports.
 
     Attributes:
@@ -133,11 +133,13 @@ def _is_torchvision(outputs: Mapping[str, Shape]) -> bool:
     return len(outputs) >= 3 and ranks[:3] == [1, 1, 2]
 
 
-LAYOUTS: tuple[Layout, ...] = (
-    Layout("TensorFlow detection API", _is_tensorflow, _tensorflow, 1, "byte", False, False),
-    Layout("boxes, score, class (YOLO end to end)", _is_finished, _finished, 0, "unit", True, True),
-    Layout("Ultralytics YOLO", _is_yolo, _yolo, 0, "unit", True, True),
-    Layout("YOLOv5", _is_yolo5, _yolo5, 0, "unit", True, True),
-    Layout("DETR (RF-DETR)", _is_detr, _detr, 1, "imagenet", False, False),
-    Layout("torchvision", _is_torchvision, _torchvision, 1, "unit", False, False),
+LAYOUTS: tuple[OutputLayout, ...] = (
+    OutputLayout("TensorFlow detection API", _is_tensorflow, _tensorflow, 1, "byte", False, False),
+    OutputLayout(
+        "boxes, score, class (YOLO end to end)", _is_finished, _finished, 0, "unit", True, True
+    ),
+    OutputLayout("Ultralytics YOLO", _is_yolo, _yolo, 0, "unit", True, True),
+    OutputLayout("YOLOv5", _is_yolo5, _yolo5, 0, "unit", True, True),
+    OutputLayout("DETR (RF-DETR)", _is_detr, _detr, 1, "imagenet", False, False),
+    OutputLayout("torchvision", _is_torchvision, _torchvision, 1, "unit", False, False),
 )

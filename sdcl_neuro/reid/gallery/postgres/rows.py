@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..contract import Row
+from ..contract import StoredRow
 from ..entries import Entry
 from .vectors import parsed, vector_text
 
@@ -18,7 +18,9 @@ _TYPES = "bigint[], text[], text[], text[], bigint[], text[], text[], text[], bi
 _BATCH = 1000  # rows of one statement
 
 
-def insert(cursor: psycopg.Cursor[Any], schema: str, rows: Sequence[Row]) -> tuple[list[int], int]:
+def insert(
+    cursor: psycopg.Cursor[Any], schema: str, rows: Sequence[StoredRow]
+) -> tuple[list[int], int]:
     """Insert rows whose key is new.
 
     Returns:
@@ -50,10 +52,10 @@ def entry_of(row: Sequence[Any]) -> Entry:
     )  # fmt: skip
 
 
-def row_of(stored: Sequence[Any], dimension: int) -> Row:
+def row_of(stored: Sequence[Any], dimension: int) -> StoredRow:
     """Make a row of the columns `STORED`."""
     text, label, camera, time_us, source, key, metadata, enrolled_us, crop = stored
-    return Row(
+    return StoredRow(
         embedding=parsed([text], dimension)[0], label=label, camera=camera, time_us=time_us,
         source=source, key=key, metadata=metadata, enrolled_us=enrolled_us,
         crop=None if crop is None else bytes(crop),
@@ -69,7 +71,7 @@ def _new_ids(cursor: psycopg.Cursor[Any], schema: str, count: int) -> list[int]:
 
 
 def _inserted(
-    cursor: psycopg.Cursor[Any], schema: str, ids: Sequence[int], rows: Sequence[Row]
+    cursor: psycopg.Cursor[Any], schema: str, ids: Sequence[int], rows: Sequence[StoredRow]
 ) -> set[int]:
     marks = ", ".join(f"%s::{kind.strip()}" for kind in _TYPES.split(","))
     cursor.execute(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
-from ..contract import AuditEntry, Row, now_us, user_name
+from ..contract import AuditEntry, StoredRow, now_us, user_name
 from ..engines import prepared
 from ..entries import Enrolled, Entry, Hit, Metric, Where
 from ..search import search
@@ -43,7 +43,7 @@ class PostgresStore:
         )
         self.model, self.dimension = found
 
-    def add(self, rows: Sequence[Row]) -> Enrolled:
+    def add(self, rows: Sequence[StoredRow]) -> Enrolled:
         """See `GalleryStore`."""
 
         def work(cursor: psycopg.Cursor[Any]) -> Any:
@@ -227,7 +227,7 @@ class PostgresStore:
         """See `GalleryStore`: a database makes no file."""
         return None
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[StoredRow]:
         """See `GalleryStore`; a piece at a time."""
         after = 0
         query = f"SELECT id, {STORED} FROM {self._schema}.entry WHERE id > %s ORDER BY id LIMIT %s"
@@ -236,7 +236,7 @@ class PostgresStore:
                 yield row_of(rest, self.dimension)
                 after = number
 
-    def receive(self, rows: Iterable[Row], retain_us: int | None) -> int:
+    def receive(self, rows: Iterable[StoredRow], retain_us: int | None) -> int:
         """See `GalleryStore`; a lost connection ends it, since `rows` can be read only once."""
 
         def work(cursor: psycopg.Cursor[Any]) -> int:

@@ -24,7 +24,7 @@ _EVERYTHING = Where()
 
 
 @dataclass
-class _Held:
+class _Embeddings:
     """What of the gallery is in memory, for one metric; grows, or is thrown away.
 
     Attributes:
@@ -61,7 +61,7 @@ class EmbeddedStore(Rows):
         self.engine = engine_name(engine)
         super().__init__(path, model=model, dimension=dimension, create=create)
         self.address = str(path)
-        self._held: dict[Metric, _Held] = {}
+        self._held: dict[Metric, _Embeddings] = {}
 
     def count(self) -> int:
         """See `GalleryStore`."""
@@ -127,19 +127,19 @@ class EmbeddedStore(Rows):
         self._held.clear()
         super().close()
 
-    def _keep(self, metric: Metric, held: _Held) -> None:
+    def _keep(self, metric: Metric, held: _Embeddings) -> None:
         if not isinstance(held.engine, FaissEngine):
             return
         digest = write_index(self.path, metric, held.engine)
         cache = Cache(digest, len(held.ids), int(held.ids[-1]), held.revision)
         self.set_cache(metric, cache)
 
-    def _up_to_date(self, metric: Metric) -> _Held:
+    def _up_to_date(self, metric: Metric) -> _Embeddings:
         """The index in memory, grown by the rows that are new, or made again; in a snapshot."""
         revision, count, last = self.state()
         held = self._held.pop(metric, None)  # put back whole, or not at all
         if held is None or held.revision != revision:
-            held = self._from_disk(metric, revision) or _Held(
+            held = self._from_disk(metric, revision) or _Embeddings(
                 empty_engine(self.engine, self.dimension, metric), np.empty(0, np.int64), revision
             )
         known = int(held.ids[-1]) if len(held.ids) else 0
@@ -154,7 +154,7 @@ class EmbeddedStore(Rows):
         self._held[metric] = held
         return held
 
-    def _from_disk(self, metric: Metric, revision: int) -> _Held | None:
+    def _from_disk(self, metric: Metric, revision: int) -> _Embeddings | None:
         cache = self.cache(metric) if self.engine == "faiss" else None
         if cache is None or cache.revision != revision:
             return None
@@ -162,9 +162,9 @@ class EmbeddedStore(Rows):
         if len(ids) != cache.count:
             return None
         engine = read_index(self.path, metric, cache, self.dimension)
-        return None if engine is None else _Held(engine, ids, revision, kept=cache.count)
+        return None if engine is None else _Embeddings(engine, ids, revision, kept=cache.count)
 
-    def _allowed(self, held: _Held, where: Where) -> NDArray[np.bool_]:
+    def _allowed(self, held: _Embeddings, where: Where) -> NDArray[np.bool_]:
         """Which positions meet a condition, bool ``[N]``."""
         allowed = np.zeros(len(held.ids), dtype=np.bool_)
         allowed[np.searchsorted(held.ids, self.ids(where))] = True

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
-from ..contract import AuditEntry, Row, now_us, user_name
+from ..contract import AuditEntry, StoredRow, now_us, user_name
 from ..entries import Enrolled, Entry, Where
 from .database import Database
 
@@ -34,7 +34,7 @@ class Cache:
 class Rows(Database):
     """A gallery's rows. What reads alone is called inside a `snapshot`."""
 
-    def add(self, rows: Sequence[Row]) -> Enrolled:
+    def add(self, rows: Sequence[StoredRow]) -> Enrolled:
         """Add rows in one transaction; see `GalleryStore.add`."""
         ids, added = [], 0
         with self.change():
@@ -49,7 +49,7 @@ class Rows(Database):
             self._note("enrol", added, {"given": len(rows)})
         return Enrolled(tuple(ids), added)
 
-    def _insert(self, row: Row) -> int | None:
+    def _insert(self, row: StoredRow) -> int | None:
         """The new row's id; None where its key was there already."""
         done = self.base.execute(
             f"INSERT INTO entry ({_STORED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -125,7 +125,7 @@ class Rows(Database):
             for moment, user, action, entries, detail in reversed(rows)
         ]
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[StoredRow]:
         """See `GalleryStore`; a piece at a time, each of one moment."""
         after = 0
         while True:
@@ -137,10 +137,10 @@ class Rows(Database):
             if not found:
                 return
             for number, blob, *rest in found:
-                yield Row(self._vector(number, blob), *rest)
+                yield StoredRow(self._vector(number, blob), *rest)
                 after = number
 
-    def receive(self, rows: Iterable[Row], retain_us: int | None) -> int:
+    def receive(self, rows: Iterable[StoredRow], retain_us: int | None) -> int:
         """See `GalleryStore`."""
         taken = 0
         with self.change():

@@ -23,7 +23,7 @@ from sdcl_neuro.hybrid.frame_branch import load_weights, make_frame_branch
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl, save_sdcl
 from sdcl_neuro.network.spike_file import write_spikes
-from sdcl_neuro.reid.datasets import Clip, Held
+from sdcl_neuro.reid.datasets import Clip, TrackletsInMemory
 from sdcl_neuro.reid.metrics import RankedLists
 from sdcl_neuro.reid.pipeline import Session, hold_session
 from sdcl_neuro.reid.pipeline.origin import TRAINED_ON
@@ -40,7 +40,7 @@ Progress = Callable[[str, int], AbstractContextManager[Advance]]
 
 
 @dataclass(frozen=True, eq=False)
-class Story:
+class DemoResult:
     """Everything the report tells.
 
     Attributes:
@@ -69,7 +69,7 @@ class Story:
     ranked: RankedLists
 
 
-def tell(settings: DemoSettings, *, progress: Progress, say: Callable[[str], None]) -> Story:
+def tell(settings: DemoSettings, *, progress: Progress, say: Callable[[str], None]) -> DemoResult:
     """Run the whole demonstration.
 
     Args:
@@ -113,7 +113,7 @@ def tell(settings: DemoSettings, *, progress: Progress, say: Callable[[str], Non
         )
     segments = np.array([tracklet.segment for tracklet in chosen])
     queries, gallery = (np.flatnonzero(segments == name) for name in ("arriving", "leaving"))
-    return Story(
+    return DemoResult(
         settings=settings,
         tracklets=tuple(tracklets),
         log=tuple(checkpoint.provenance["log"]),
@@ -151,7 +151,7 @@ def _train_if_needed(
     with progress("training", sum(settings.steps)) as advance:
         log = train(
             model,
-            Held(tuple(tracklets), train=standing),
+            TrackletsInMemory(tuple(tracklets), train=standing),
             Clip(CLIP.frames, CLIP.bins, CLIP.size),
             settings.training,
             on_step=lambda step: advance(1),

@@ -15,7 +15,7 @@ from .table import Choices
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class TrackletsInMemory:
     """Tracklets in memory; see `index.DataSet` for what it offers.
 
     Attributes:
@@ -59,7 +59,7 @@ class Held:
 
 def hold_segments(
     tracklets: Sequence[Tracklet], *, query: str = "arriving", gallery: str = "leaving"
-) -> Held:
+) -> TrackletsInMemory:
     """Split tracklets of `sdcl_neuro.events.tracklets.cut_tracklets` by segment.
 
     Everything else is for neither; to train on them too, name their positions yourself.
@@ -76,7 +76,7 @@ def hold_segments(
         raise InputError(
             f"no tracklets of segment {empty[0]!r}", hint="cut the video with by_segment=True"
         )
-    return Held(tuple(tracklets), query=places[query], gallery=places[gallery])
+    return TrackletsInMemory(tuple(tracklets), query=places[query], gallery=places[gallery])
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class MotTable:
             )
 
 
-def open_data(root: Path, choices: Choices) -> Held:
+def open_data(root: Path, choices: Choices) -> TrackletsInMemory:
     """Tracklets of a video, all of them held; who leaves is asked of who arrived."""
     from sdcl_neuro.events import holds_both
     from sdcl_neuro.events.alignment import Alignment

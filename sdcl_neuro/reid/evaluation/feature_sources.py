@@ -32,7 +32,7 @@ Features = Callable[[NDArray[np.uint8], int], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Arm:
+class FeatureSource:
     """One source of event features.
 
     Attributes:
@@ -55,11 +55,11 @@ class Arm:
         return f"{self.name} ({self.setting})"
 
 
-def unspiking_arm(model: Sdcl) -> Arm | None:
+def unspiking_arm(model: Sdcl) -> FeatureSource | None:
     """The one arm of a model without a spiking event branch; None where there is one."""
     branch = model.event_branch
     if not model.bridge.config.uses_events:
-        return Arm(FRAMES_ALONE, Setting(), FRAMES_ALONE, None)
+        return FeatureSource(FRAMES_ALONE, Setting(), FRAMES_ALONE, None)
     if branch is None or isinstance(branch, EventBranch):
         return None
 
@@ -68,7 +68,7 @@ def unspiking_arm(model: Sdcl) -> Arm | None:
         layers = branch(torch.from_numpy(spikes).to(device).float())
         return event_features(layers[-1], frames=frames)
 
-    return Arm(DENSE, Setting(), module_sha256(branch), features)
+    return FeatureSource(DENSE, Setting(), module_sha256(branch), features)
 
 
 def with_integers(model: Model, tracklets: Iterable[Tracklet]) -> tuple[Model, str]:
@@ -92,7 +92,7 @@ def with_integers(model: Model, tracklets: Iterable[Tracklet]) -> tuple[Model, s
 
 def event_arm(
     model: Model, name: str, setting: Setting, *, folder: Path, device: str = "cpu"
-) -> Arm:
+) -> FeatureSource:
     """The event branch on a backend, at a setting.
 
     Args:
@@ -129,7 +129,7 @@ def event_arm(
         record = run_model(changed, spikes, backend=name, layers=[count - 1], device=device)
         return event_features(record.spikes[count - 1], frames=frames)
 
-    return Arm(name, setting, f"{name} {digest} {device}", features, note)
+    return FeatureSource(name, setting, f"{name} {digest} {device}", features, note)
 
 
 def check_backends(names: Sequence[str]) -> None:

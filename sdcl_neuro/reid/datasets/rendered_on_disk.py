@@ -12,9 +12,9 @@ import numpy as np
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.files import atomic_path
 
-from .around import Around
 from .clip import Clip
 from .generated import Generated, GeneratedEntry
+from .wrapping import Around
 
 _ARRAYS = ("frames", "spikes", "times_us", "boxes")
 _SIZES = ("persons", "train_persons", "walks", "cameras", "moments")
@@ -22,7 +22,7 @@ _SIZES = ("persons", "train_persons", "walks", "cameras", "moments")
 
 
 @dataclass(frozen=True)
-class Kept(Around):
+class RenderedOnDisk(Around):
     """The generated data set behind a folder; see `index.DataSet` for what it offers.
 
     A walk's usual moment is kept, and so are those of seeds where `GeneratedConfig.moments` says

@@ -8,9 +8,9 @@ from math import prod
 from .. import HardwareProfile
 from .chip import Chip, most, why_unknown
 from .findings import Broken, Unchecked
-from .geometry import Population
+from .geometry import LayerGeometry
 
-_Need = tuple[Callable[[Population], int], str]
+_Need = tuple[Callable[[LayerGeometry], int], str]
 
 # Limit: (what a layer needs of it, what would mend it). Zero needs nothing.
 _LAYER: dict[str, _Need] = {
@@ -34,7 +34,7 @@ _MATTERS = ("weight_bits", "delay")
 
 
 def layer_rules(
-    hw: HardwareProfile, populations: Sequence[Population]
+    hw: HardwareProfile, populations: Sequence[LayerGeometry]
 ) -> Iterator[Broken | Unchecked]:
     """Every limit that a single layer breaks, and those that matter and are unknown."""
     for name, (needed, hint) in {**_LAYER, **_CONVOLUTION}.items():
@@ -53,7 +53,7 @@ def layer_rules(
             yield from _convolution_rules(hw, population)
 
 
-def input_rule(hw: HardwareProfile, first: Population, held: Population) -> Iterator[Broken]:
+def input_rule(hw: HardwareProfile, first: LayerGeometry, held: LayerGeometry) -> Iterator[Broken]:
     """The limit on the input itself, where the chip pools it before the first layer reads it."""
     allowed, value = most(hw.limits.get("input_size")), max(first.in_box[1:])
     if allowed is not None and held != first and value > allowed:
@@ -61,7 +61,9 @@ def input_rule(hw: HardwareProfile, first: Population, held: Population) -> Iter
         yield Broken("input_size", first.name, value, allowed, unit, hint)
 
 
-def _convolution_rules(hw: HardwareProfile, population: Population) -> Iterator[Broken | Unchecked]:
+def _convolution_rules(
+    hw: HardwareProfile, population: LayerGeometry
+) -> Iterator[Broken | Unchecked]:
     axes = {"vertical": population.rows, "horizontal": population.columns}
     strides = hw.limits.get("stride")
     paddings = hw.limits.get("padding")
@@ -95,7 +97,7 @@ def _convolution_rules(hw: HardwareProfile, population: Population) -> Iterator[
 
 
 def network_rules(
-    hw: HardwareProfile, chip: Chip, populations: Sequence[Population], message_bits: int
+    hw: HardwareProfile, chip: Chip, populations: Sequence[LayerGeometry], message_bits: int
 ) -> Iterator[Broken | Unchecked]:
     """Limits on all layers together."""
     neurons = [population.neurons for population in populations]

@@ -13,15 +13,15 @@ from .classed import assign
 from .compiled import compile_layers, dense_cores
 from .core_rules import counting, limit_name, rule_notes, target_rules, unknown_resources
 from .findings import Broken, Unchecked
-from .geometry import Population
+from .geometry import LayerGeometry
+from .limit_checks import in_words, input_rule, layer_rules, network_rules
 from .links import arrivals, links
 from .mesh import Seat, flows, seats
 from .own_pooling import Unfolded
 from .result import Fit, LayerFit, Load, Placement
-from .rules import in_words, input_rule, layer_rules, network_rules
-from .split import Split, split
+from .split import LayerSplit, split
 from .tiles import Cut, whole
-from .usage import RESOURCES, Reader, Use, reader_of, use
+from .usage import RESOURCES, ReceivingLayer, Use, reader_of, use
 
 _MEND = {
     "neurons": "take fewer neurons",
@@ -35,7 +35,7 @@ CORES_PLACED = 1 << 16
 
 
 def on_cores(
-    hw: HardwareProfile, chip: Chip, layers: Sequence[Population], message_bits: int
+    hw: HardwareProfile, chip: Chip, layers: Sequence[LayerGeometry], message_bits: int
 ) -> Fit:
     """Chips of equal cores, several to a layer, each core with neurons of one layer only."""
     rule = chip.rule
@@ -77,7 +77,7 @@ def on_cores(
     )  # fmt: skip
 
 
-def _core_range(chip: Chip, layer: Population, cut: Cut) -> tuple[int, int]:
+def _core_range(chip: Chip, layer: LayerGeometry, cut: Cut) -> tuple[int, int]:
     """Fewest and most cores of a layer, where the width of its synapses is an interval."""
     if chip.rule is None or layer.kind == "conv":
         return cut.count, cut.count
@@ -88,7 +88,7 @@ def _core_range(chip: Chip, layer: Population, cut: Cut) -> tuple[int, int]:
 def in_classes(
     hw: HardwareProfile,
     chip: Chip,
-    layers: Sequence[Population],
+    layers: Sequence[LayerGeometry],
     message_bits: int,
     *,
     own: Sequence[Unfolded] | None = None,
@@ -137,7 +137,7 @@ def in_classes(
 
 
 def by_totals(
-    hw: HardwareProfile, chip: Chip, layers: Sequence[Population], message_bits: int
+    hw: HardwareProfile, chip: Chip, layers: Sequence[LayerGeometry], message_bits: int
 ) -> Fit:
     """Chips of whose cores nothing is known: only the whole is held against the limits."""
     found: list[Finding] = []
@@ -165,7 +165,7 @@ def by_totals(
 def _finish(
     hw: HardwareProfile,
     chip: Chip,
-    layers: Sequence[Population],
+    layers: Sequence[LayerGeometry],
     message_bits: int,
     found: Iterable[Finding],
     fitted: Sequence[LayerFit],
@@ -197,13 +197,13 @@ def _finish(
     )
 
 
-def _input_shape(first: Population) -> tuple[int, ...]:
+def _input_shape(first: LayerGeometry) -> tuple[int, ...]:
     return first.in_box if first.in_box[1:] != (1, 1) else first.in_box[:1]
 
 
 def _placement(
     chip: Chip,
-    layers: Sequence[Population],
+    layers: Sequence[LayerGeometry],
     cuts: Sequence[Cut],
     synapses: Iterable[float],
     *,
@@ -225,10 +225,10 @@ def _placement(
     )
 
 
-def _uses(chip: Chip, layers: Sequence[Population], cuts: Sequence[Cut]) -> list[list[Use]]:
+def _uses(chip: Chip, layers: Sequence[LayerGeometry], cuts: Sequence[Cut]) -> list[list[Use]]:
     """What every tile of every layer takes."""
     found: list[list[Use]] = []
-    reader: Reader | None = None
+    reader: ReceivingLayer | None = None
     for index in reversed(range(len(layers))):
         layer, cut = layers[index], cuts[index]
         found.append(
@@ -256,7 +256,7 @@ def _loads(chip: Chip, uses: Sequence[Use]) -> dict[str, Load]:
     }
 
 
-def _most_loads(chip: Chip, entry: Split) -> dict[str, Load]:
+def _most_loads(chip: Chip, entry: LayerSplit) -> dict[str, Load]:
     """The fullest tile alone, where there are too many to look at each; totals are bounds."""
     return {
         name: Load(value, value * entry.cut.count, chip.core.limits.get(name), RESOURCES[name])
@@ -265,7 +265,7 @@ def _most_loads(chip: Chip, entry: Split) -> dict[str, Load]:
 
 
 def _layer_fit(
-    layer: Population,
+    layer: LayerGeometry,
     loads: dict[str, Load],
     cut: Cut | None,
     cores: tuple[int, int] | None = None,

@@ -22,7 +22,7 @@ LINES_MEND = "give lines of four numbers, t x y p, or a first line that names th
 
 
 @dataclass(frozen=True)
-class Layout:
+class TextLayout:
     """What the first lines say.
 
     Attributes:
@@ -85,7 +85,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
 
 
 def _parsed(
-    body: bytes, layout: Layout, options: Options, before: int, ended: bool
+    body: bytes, layout: TextLayout, options: Options, before: int, ended: bool
 ) -> tuple[tuple[NDArray[np.generic], ...], int, bool]:
     """The columns t, x, y, p of some lines, the number of lines passed, whether a tail was cut."""
     from .text_kernels import parse
@@ -126,7 +126,7 @@ def _values(mantissa: NDArray[np.int64], exponent: NDArray[np.int64]) -> NDArray
         return np.asarray(raised / 10.0 ** (-down))
 
 
-def _layout(path: Path, options: Options) -> Layout:
+def _layout(path: Path, options: Options) -> TextLayout:
     """What the lines before the first event say."""
     skip, lines, named = 0, 0, ""
     line = ""
@@ -151,7 +151,7 @@ def _layout(path: Path, options: Options) -> Layout:
         size, skip, lines = (int(words[0]), int(words[1])), skip + len(raw), lines + 1
     if not names:
         order = options.order or ORDER
-        return Layout(order, tuple(ORDER.index(key) for key in order), None, size, skip, lines)
+        return TextLayout(order, tuple(ORDER.index(key) for key in order), None, size, skip, lines)
     return _named(names, options, skip, lines)
 
 
@@ -162,7 +162,7 @@ def by_names(line: str) -> list[str]:
     return names if len(by_meaning(names)[0]) == len(ORDER) else []
 
 
-def _named(names: list[str], options: Options, skip: int, lines: int) -> Layout:
+def _named(names: list[str], options: Options, skip: int, lines: int) -> TextLayout:
     found, unit_us = by_meaning(names)
     order = "".join(key for key in (meaning(name)[0] for name in names) if key)
     if options.order is not None and options.order != order:
@@ -174,4 +174,4 @@ def _named(names: list[str], options: Options, skip: int, lines: int) -> Layout:
     left_out = [name for name in names if name not in place_of]
     notes = (f"columns {', '.join(left_out)} were left out",) if left_out else ()
     places = tuple(place_of.get(name, -1) for name in names)
-    return Layout(order, places, unit_us, None, skip, lines, notes)
+    return TextLayout(order, places, unit_us, None, skip, lines, notes)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sdcl_neuro.hardware.placement.text import verdict
+from sdcl_neuro.hardware.placement.fit_text import verdict
 from sdcl_neuro.network.record import silence
 
 from . import simulated_text
@@ -18,7 +18,7 @@ from .result import NO_FIT, LayerFigures
 from .simulated import SideBySide
 
 if TYPE_CHECKING:
-    from .result import Profile, Target
+    from .result import Profile, TargetCost
 
 WIDTH = 100
 
@@ -121,7 +121,7 @@ def _layer(layer: LayerFigures) -> tuple[str, ...]:
     return (layer.name, layer.kind, *shown, sparsity)
 
 
-def _target(target: Target, sources: Sources) -> Iterator[str]:
+def _target(target: TargetCost, sources: Sources) -> Iterator[str]:
     yield from _energy(target, sources)
     latency = target.latency
     if latency.us is None or latency.step_us is None:
@@ -170,7 +170,7 @@ def _power(power: Power) -> Iterator[str]:
     yield from _wrapped(f"keeps up {rate}: {power.verdict()}")
 
 
-def _fit(target: Target) -> Iterator[str]:
+def _fit(target: TargetCost) -> Iterator[str]:
     if target.fit is None:
         yield from _wrapped(f"fit: unknown: {NO_FIT}")
         return
@@ -181,7 +181,7 @@ def _fit(target: Target) -> Iterator[str]:
         yield from _wrapped(f"  {target.fit.reason}")
 
 
-def _energy(target: Target, sources: Sources) -> Iterator[str]:
+def _energy(target: TargetCost, sources: Sources) -> Iterator[str]:
     energy = target.energy
     if energy.uj is None:
         yield from _wrapped(f"energy: unknown: {energy.reason}")

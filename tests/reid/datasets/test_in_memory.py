@@ -9,7 +9,7 @@ import pytest
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
-from sdcl_neuro.reid.datasets import Clip, Held, hold_segments, labels
+from sdcl_neuro.reid.datasets import Clip, TrackletsInMemory, hold_segments, labels
 
 
 @pytest.fixture
@@ -37,4 +37,4 @@ def test_refusals(cut):
     with pytest.raises(InputError, match="no tracklets of segment 'leaving'"):
         hold_segments(cut[:3])
     with pytest.raises(InputError, match="position 4 of 4"):
-        Held(tuple(cut), query=(4,))
+        TrackletsInMemory(tuple(cut), query=(4,))

@@ -17,11 +17,11 @@ from sdcl_neuro.network.spike_file import Spikes
 from . import bits
 from .layer import NOT_KEPT, AnyLayer, Layer, Scratch, Share, Words
 from .listed import ListedLayer
-from .plan import Plan
-from .population import Population, aligned
+from .plan import LayerPlan
+from .population import RowLayout, aligned
 
 
-def shares(plans: Sequence[Plan], count: int) -> list[list[Share]]:
+def shares(plans: Sequence[LayerPlan], count: int) -> list[list[Share]]:
     """For each of `count` bands its rows of the input and of every layer's population."""
     populations = [plans[0].source, *(plan.target for plan in plans)]
     bands = []
@@ -37,7 +37,7 @@ def shares(plans: Sequence[Plan], count: int) -> list[list[Share]]:
     return bands
 
 
-class Band:
+class RowBlock:
     """States and buffers of a band; one at a time may be run."""
 
     def __init__(
@@ -116,11 +116,11 @@ class Band:
         return np.stack([layer.counts() for layer in self._layers])
 
 
-def buffer(population: Population, steps: int) -> Words:
+def buffer(population: RowLayout, steps: int) -> Words:
     """Room for the bits of a population, zeros."""
     return aligned((steps, population.height, population.words), np.uint64)
 
 
-def _rate(words: Words, population: Population) -> float:
+def _rate(words: Words, population: RowLayout) -> float:
     neurons = population.channels * population.height * population.width
     return int(np.bitwise_count(words).sum()) / max(1, len(words) * neurons)
