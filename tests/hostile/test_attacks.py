@@ -487,3 +487,46 @@ def test_a_folder_is_whole_at_every_moment(tmp_path: Path) -> None:
             (folder / "x").write_text(value)
         assert (target / "x").read_text() == value
     assert names(tmp_path) == ["out"]
+
+
+def test_onnx_names_that_are_not_text_are_refused(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from sdcl_neuro.hybrid.frame_branch.onnx_weights import convert_onnx
+
+    weights = onnx.numpy_helper.from_array(np.zeros((2, 2), np.float32), "conv1.weight")
+    graph = onnx.helper.make_graph([], "g", [], [], [weights])
+    content = onnx.helper.make_model(graph).SerializeToString()
+    path = tmp_path / "w.onnx"
+    path.write_bytes(content.replace(b"conv1.weight", b"conv1\xff\xfe\xfdeight"))
+    with pytest.raises(InputError, match="not UTF-8") as told:
+        convert_onnx(path, tmp_path / "w.safetensors")
+    assert str(path) in str(told.value)
+
+
+@pytest.mark.parametrize("value", [np.zeros(0), np.arange(3.0), "NIRGraf"])
+def test_a_nir_type_that_is_no_word_is_refused(tmp_path: Path, value: object) -> None:
+    import h5py
+
+    path = tmp_path / "a.nir"
+    READERS["nir"].make(path)
+    with h5py.File(path, "r+") as file:
+        del file["node/type"]
+        file["node/type"] = value
+    with pytest.raises(InputError, match="not a graph|not one text") as told:
+        READERS["nir"].read(path)
+    assert str(path) in str(told.value)
+
+
+def test_fields_of_different_lengths_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / READERS["events-matlab73"].name
+    READERS["events-matlab73"].make(path)
+    with h5py.File(path, "r+") as file:
+        (name,) = (name for name in file if name.lower().startswith("x"))
+        del file[name]
+        file.create_dataset(name, shape=(1, 1 << 28), dtype="u1", chunks=(1, 1 << 24))
+    begun = time.process_time()
+    with pytest.raises(InputError, match="different lengths|declares"):
+        READERS["events-matlab73"].read(path)
+    assert time.process_time() - begun < 2

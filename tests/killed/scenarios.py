@@ -169,7 +169,7 @@ class Caching:
     def _data(self, folder: Path) -> Any:
         from sdcl_neuro.reid.datasets import read_prid2011
 
-        return read_prid2011(folder / "prid")
+        return read_prid2011(folder / "prid", events=None)
 
     def prepare(self, folder: Path) -> None:
         import cv2

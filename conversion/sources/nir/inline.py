@@ -31,6 +31,12 @@ class StoredNode:
         return f"node {self.name} ({self.type})"
 
 
+def kind_of(fields: object) -> str:
+    """A node's type; ``?`` where a file has something else than one word in its place."""
+    kind = fields.get("type") if isinstance(fields, dict) else None
+    return kind if isinstance(kind, str) else "?"
+
+
 def inline(
     tree: Tree, prefix: str, problems: list[Refusal]
 ) -> tuple[dict[str, StoredNode], list[tuple[str, str]]]:
@@ -42,7 +48,7 @@ def inline(
     members = tree.get("nodes")
     for name, fields in members.items() if isinstance(members, dict) else ():
         full = prefix + str(name)
-        kind = str(fields.get("type", "?")) if isinstance(fields, dict) else "?"
+        kind = kind_of(fields)
         if kind != "NIRGraph":
             passing = prefix and kind in ("Input", "Output")
             held = fields if isinstance(fields, dict) else {}
@@ -56,7 +62,7 @@ def inline(
                 borders = [
                     f"{full}.{key}"
                     for key, value in (inside.items() if isinstance(inside, dict) else ())
-                    if isinstance(value, dict) and value.get("type") == wanted
+                    if kind_of(value) == wanted
                 ]
                 if len(borders) != 1:
                     what = f"the subgraph has {len(borders)} nodes of type {wanted}"

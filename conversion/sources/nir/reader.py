@@ -17,7 +17,7 @@ from .assumed import assumptions
 from .chain import NEURONS, SYNAPSES, NirStage, read_chain
 from .dialects import as_known, row_of, translate
 from .file import Tree
-from .inline import StoredNode, contract, inline
+from .inline import StoredNode, contract, inline, kind_of
 from .neurons import Neurons, read_neurons
 from .pools import read_pools
 from .shapes import MAX_NEURONS, fits, out_shape
@@ -103,8 +103,8 @@ def read_raw(
     Raises:
         InputError: not a graph, an unknown writer, a step that is none.
     """
-    if tree.get("type") != "NIRGraph":
-        raise InputError(f"the root is {tree.get('type')!r}, not a graph", where=where)
+    if kind_of(tree) != "NIRGraph":
+        raise InputError(f"the root is {kind_of(tree)!r}, not a graph", where=where)
     row, problems = row_of(writer), _Once()
     nodes, edges = inline(tree, "", problems.items)
     edges, broken = contract(nodes, edges), bool(problems.items)

@@ -67,6 +67,9 @@ def variables(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
 
 def _sdcl(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
     """Times as they are: SDCL's ``start_timestamp`` is not added, it lies within the same clock."""
+    lengths = {name: _elements(shapes[variable]) for name, variable in SDCL_FIELDS.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"fields of different lengths {lengths}", hint="check the file")
     fields = {}
     for name, variable in SDCL_FIELDS.items():
         shape = shapes[variable]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,7 @@ def opened(path: Path) -> Iterator[tuple[Any, bool]]:
     version_1 = path.is_file() and _begin(path).startswith(b"#ROSBAG")
     module = need("rosbags.rosbag1" if version_1 else "rosbags.rosbag2", "reading a ROS bag")
     try:
-        with module.Reader(path) as reader:
+        with nullcontext() if version_1 else _tables_alone(), module.Reader(path) as reader:
             yield reader, not version_1
     except SdclNeuroError:
         raise
@@ -149,6 +149,24 @@ def opened(path: Path) -> Iterator[tuple[Any, bool]]:
             hint="copy it again; a bag that was not closed is completed by 'rosbag reindex' or "
             "'ros2 bag reindex'",
         ) from None
+
+
+@contextmanager
+def _tables_alone() -> Iterator[None]:
+    """SQLite files opened in this block give tables only; a view can be made of rows without end."""
+    apsw = need("apsw", "reading a ROS 2 bag")
+
+    def denied(action: int, one: Any, two: Any, database: Any, view: str | None) -> int:
+        return int(apsw.SQLITE_OK if view is None else apsw.SQLITE_DENY)
+
+    def guarded(connection: Any) -> None:
+        connection.set_authorizer(denied)
+
+    apsw.connection_hooks.append(guarded)
+    try:
+        yield
+    finally:
+        apsw.connection_hooks.remove(guarded)
 
 
 def _begin(path: Path) -> bytes:

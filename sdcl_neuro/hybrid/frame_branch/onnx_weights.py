@@ -8,6 +8,7 @@ The folded bias becomes the batch norm's bias; with weight 1, running mean 0 and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,18 @@ def _read(path: Path) -> Any:
         raise InputError(
             "weights lie outside the file", where=str(path), hint="export them inside one file"
         )
+    if not all(isinstance(name, str) for name in _names(model.graph)):
+        raise InputError(
+            "a damaged ONNX file (a name that is not UTF-8)", where=str(path), hint="copy it again"
+        )
     return model.graph
+
+
+def _names(graph: Any) -> Iterator[object]:
+    """Every name that is looked at; bytes where it is damaged."""
+    yield from (tensor.name for tensor in graph.initializer)
+    for node in graph.node:
+        yield from (node.name, node.op_type, *node.input, *node.output)
 
 
 def _tensors(graph: Any, *, where: str) -> tuple[dict[str, Tensor], int]:
