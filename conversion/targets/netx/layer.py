@@ -22,6 +22,8 @@ from .constraints import KINDS, MAX_ELEMENTS, not_whole
 
 Integers = NDArray[np.int32]
 SPIKING = ("CUBA", "LOIHI")
+MAX_AXES = 8
+"""Sizes of a shape that are looked at; a damaged file may claim a million."""
 REMEDY = {
     "pool": "fold a sum pool into the convolution behind it",
     "average": "read the spikes out instead",
@@ -212,7 +214,8 @@ class LayerReader:
         for key, value in harmless.items():
             found = self._guard.array(group, key)
             if found is not None and (found != value).any():
-                self._refuse(f"{key} {found.tolist()}, which netx ignores", f"set it to {value}")
+                shown = np.array2string(found, threshold=MAX_AXES, separator=", ")
+                self._refuse(f"{key} {shown}, which netx ignores", f"set it to {value}")
         if "messageBits" in group:
             self._refuse("messageBits, which netx cannot read", "remove it: outputs are binary")
 
@@ -230,6 +233,9 @@ class LayerReader:
     def _shape(self) -> Shape | None:
         values = self._integers("shape")
         if values is None:
+            return None
+        if values.size > MAX_AXES:
+            self._refuse(f"a shape of {values.size:,} sizes", "give (C, H, W) or (N,)")
             return None
         shape = tuple(int(n) for n in values.reshape(-1))
         while len(shape) > 1 and len(shape) != 3 and shape[-1] == 1:

@@ -153,7 +153,7 @@ def opened(path: Path) -> Iterator[tuple[Any, bool]]:
 
 @contextmanager
 def _tables_alone() -> Iterator[None]:
-    """SQLite files opened in this block give tables only; a view can be made of rows without end."""
+    """SQLite files opened in this block give tables alone; a view may have rows without end."""
     apsw = need("apsw", "reading a ROS 2 bag")
 
     def denied(action: int, one: Any, two: Any, database: Any, view: str | None) -> int:
