@@ -59,6 +59,7 @@ ROWS = (
     Library("onnxscript", "onnxscript", ("onnx",)),
     Library("onnxruntime", "onnxruntime", ("onnx",)),
     Library("rosbags", "rosbags", ("recordings",)),
+    Library("apsw", "apsw", ("recordings",)),
     Library("hdf5plugin", "hdf5plugin", ("recordings",)),
     Library("lz4", "lz4", ("recordings",)),
     Library("backports", "backports.zstd", ("recordings",)),

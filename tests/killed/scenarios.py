@@ -182,6 +182,9 @@ class Caching:
                 for frame in range(1, 9):
                     picture = rng.integers(0, 255, (64, 32, 3)).astype(np.uint8)
                     cv2.imwrite(str(place / f"{frame:04d}.png"), picture)
+        names = [f"person_{person:04d}" for person in range(1, 5)]
+        splits = json.dumps([{"train": names[:2], "test": names[2:]}])
+        (folder / "prid" / "splits_prid2011.json").write_text(splits)
         (folder / "good").mkdir()
         self.work(folder, folder / "good", lambda line: None)
 
