@@ -332,6 +332,14 @@ def test_numbers_of_thousands_of_digits(
     assert all(len(line) < 2100 for line in said)
 
 
+def test_a_number_beyond_floats_is_not_taken_for_one(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(f"homography = [[1, 0, 0], [0, 1, {'9' * 400}], [0, 0, 1]]\n")
+    with pytest.raises(InputError, match="is not numbers") as told:
+        READERS["calibration"].read(path)
+    assert str(path) in str(told.value)
+
+
 def test_a_profile_that_extends_itself_or_a_thousand_others(tmp_path: Path) -> None:
     from sdcl_neuro.hardware import load_profile
 

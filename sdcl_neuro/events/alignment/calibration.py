@@ -238,7 +238,7 @@ def _camera(table: Any, name: str) -> PinholeCamera:
 def _array(value: Any, name: str) -> Floats:
     try:
         found = np.array(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name} is not numbers", hint="give numbers") from None
     if not np.isfinite(found).all():
         raise InputError(f"{name} has a number that is not finite", hint="give finite numbers")
