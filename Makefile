@@ -4,6 +4,8 @@ PYTHON ?= python3
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 BIN := .venv/bin
+# What builds the site has an environment of its own; it needs nothing of the package.
+SITE := .venv-docs
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # Named after its Python, so that an environment of another one is made again.
 STAMP := .venv/installed-$(VERSION)
@@ -14,7 +16,7 @@ PEERS := tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/p
 FAST := tests/package tests/network tests/engine tests/events tests/profiling tests/hardware
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-dist fast fuzz kill soak check format docs bench clean
+.PHONY: help demo test test-full test-dist test-dist-all site fast fuzz kill soak check format docs bench clean
 # How many damaged files, how many kills, how many spikes; each has more in docs/tests.md.
 N ?= 20000
 SEED ?= 1
@@ -26,12 +28,14 @@ help:
 	@echo "make test       lint, types and tests; Lava really runs"
 	@echo "make fast       tests without Lava, compilers and training: while you work"
 	@echo "make test-full  the tests of make test, and those that take minutes"
-	@echo "make test-dist  build wheel and sdist, install without extras elsewhere, use them; writes docs/tests.md"
+	@echo "make test-dist  build wheel and sdist, install them elsewhere, use them; writes docs/tests.md"
+	@echo "make test-dist-all  the same with Python 3.12 and 3.13, too, where they are found"
 	@echo "make fuzz       N damaged files against every reader (N=$(N), SEED=$(SEED))"
 	@echo "make kill       KILLS kills at random moments; what was reported must be there (KILLS=$(KILLS))"
 	@echo "make soak       random networks against the independent oracle, SPIKES in all (SPIKES=$(SPIKES))"
 	@echo "make format     format the code and sort the imports"
-	@echo "make docs       make the generated tables and golden files again"
+	@echo "make docs       make the generated tables and golden files again, then the site"
+	@echo "make site       build the site strictly, check its links; writes build/site/html/index.html"
 	@echo "make bench      the benches, each beside its peer; writes bench/results/latest.json, docs/bench.md"
 	@echo "make clean      remove the environment, the demo's output and all compiled code"
 
@@ -56,11 +60,19 @@ demo: $(STAMP)
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
-test-full: check
+test-full: check $(SITE)/installed .venv/notebooks-$(VERSION)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "slow or not slow"
+
+# What runs the notebooks, some 60 MB that make test does without.
+.venv/notebooks-$(VERSION): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt nbclient nbformat ipykernel
+	@touch $@
 
 test-dist: $(STAMP)
 	$(BIN)/python tests/distribution/check_distribution.py --page docs/tests.md
+
+test-dist-all: $(STAMP)
+	$(BIN)/python tests/distribution/check_distribution.py --page docs/tests.md --also 3.12,3.13
 
 fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup \
@@ -88,12 +100,24 @@ check: $(STAMP)
 # Each of these tests writes what it compares with; the comparison then holds.
 docs: $(STAMP)
 	SDCL_NEURO_OVERWRITE=1 $(BIN)/python -m pytest -q -m generated
+	$(MAKE) site
+
+$(SITE)/installed: docs/site/requirements.txt
+	@echo "installing what builds the site into $(SITE), this once: some 120 MB"
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --requirement docs/site/requirements.txt
+	@touch $@
+
+site: $(SITE)/installed
+	$(SITE)/bin/python docs/site/prepare.py
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict --quiet
+	$(SITE)/bin/python docs/site/check.py build/site/html
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest bench --benchmark-only
 	$(BIN)/python bench/results.py
 
 clean:
-	rm -rf .venv $(DEMO_OUT)
+	rm -rf .venv $(SITE) $(DEMO_OUT) build/site
 	find . -name '*.nbi' -delete -o -name '*.nbc' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

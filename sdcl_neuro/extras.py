@@ -46,7 +46,10 @@ class Library:
 
 ROWS = (
     Library("cv2", "opencv-python-headless", ("video", "reid")),
-    Library("matplotlib", "matplotlib", ("plot", "reid")),
+    Library("matplotlib", "matplotlib", ("plot", "reid", "notebooks")),
+    Library("nbclient", "nbclient", ("notebooks",)),
+    Library("nbformat", "nbformat", ("notebooks",)),
+    Library("ipykernel", "ipykernel", ("notebooks",)),
     Library("PIL", "pillow", ("video", "reid")),
     Library("faiss", "faiss-cpu", ("gallery",)),
     Library("psycopg", "psycopg", ("postgres",)),

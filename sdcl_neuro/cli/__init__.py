@@ -45,6 +45,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "gallery": ("gallery", "persons enrolled: info, search, relabel, merge, forget, copy, audit"),
     "events": ("events", "event files: info, encode, simulate, view, align"),
     "data": ("data", "data sets: check a folder"),
+    "models": ("models", "models that come with the package, and public ones: list, card, get"),
     "weights": ("weights", "weights of the frame branch: convert"),
     "check": ("check", "check a JSON file that a verb wrote against its schema"),
     "doctor": ("doctor", "what is installed here, and what is missing for what"),

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "all faults of a data set's folder at once, and its counts beside the published ones"
     check = actions.add_parser("check", help=text, description=text)
     common_arguments(check)
-    check.add_argument("root", metavar="ROOT", type=Path)
+    check.add_argument("root", metavar="ROOT", type=Path, help="the folder of the data set")
     check.add_argument("--kind", metavar="NAME", help="which data set; recognised if left out")
     check.add_argument("--protocol", metavar="NAME", default="", help="where it has several")
     check.add_argument("--events", metavar="DIR", default="auto", help="of the events; none")

@@ -19,7 +19,9 @@ FIRST = "loading libraries"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo-out"))
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("demo-out"), help="(default: demo-out)"
+    )
     parser.add_argument(
         "--frame-weights",
         metavar="FILE",
@@ -33,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=BASE,
         help="of the event branch in inference",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of weights and batches (0)"
+    )
     parser.add_argument(
         "--retrain", action="store_true", help="train even if DIR holds a finished training"
     )

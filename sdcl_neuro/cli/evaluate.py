@@ -55,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_renamed(parser, "--gallery-list", "--gallery", **windows, help="windows that are searched")
     add_reading_arguments(parser.add_argument_group("the event file of a video (mot)"))
     add_alignment_arguments(parser)
-    parser.add_argument("--distance", choices=("cosine", "euclidean"))
+    parser.add_argument(
+        "--distance",
+        choices=("cosine", "euclidean"),
+        help="between embeddings; else as the configuration says",
+    )
     parser.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking, too")
     parser.add_argument(
         "--degrade",

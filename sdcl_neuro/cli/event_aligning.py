@@ -18,7 +18,7 @@ from .event_options import add_reading_arguments, reading_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the action's arguments."""
     parser.add_argument("video", metavar="VIDEO", type=Path, help="a file or a folder of pictures")
-    parser.add_argument("file", metavar="EVENTS", type=Path)
+    parser.add_argument("file", metavar="EVENTS", type=Path, help="the recording to align")
     add_reading_arguments(parser)
     add_alignment_arguments(parser, events=False)
     parser.add_argument(

@@ -70,7 +70,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _reader_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument("file", metavar="FILE", type=Path, help="a recording, of any kind")
     add_reading_arguments(parser)
 
 
@@ -102,19 +102,34 @@ def _encode_arguments(parser: argparse.ArgumentParser) -> None:
     add_alignment_arguments(parser, rate=False)
 
 
+_PIXELS = {
+    "threshold-on": "of ON events alone, log intensity",
+    "threshold-off": "of OFF events alone, log intensity",
+    "mismatch": "standard deviation of the thresholds over the pixels, as a share",
+    "leak-hz": "rate of ON events that a pixel sends without any change",
+    "shot-noise-hz": "rate of noise events of a pixel in the dark",
+    "log-eps": "added to the light, 0 to 1, before the logarithm",
+}
+"""Options of the simulated pixels, with what each means."""
+
+
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="VIDEO_OR_FOLDER", type=Path)
-    parser.add_argument("--out", metavar="EVENTS.npz", type=Path, required=True)
+    parser.add_argument(
+        "source", metavar="VIDEO_OR_FOLDER", type=Path, help="a video, or a folder of pictures"
+    )
+    parser.add_argument(
+        "--out", metavar="EVENTS.npz", type=Path, required=True, help="where the events go"
+    )
     add_alignment_arguments(parser, events=False)
     add_renamed(
         parser, "--resize", "--size", metavar="HxW", help="resize frames to rows x columns first"
     )
     parser.add_argument("--threshold", type=float, metavar="C", help="ON and OFF, log intensity")
-    for name in ("threshold-on", "threshold-off", "mismatch", "leak-hz", "shot-noise-hz"):
-        parser.add_argument(f"--{name}", type=float, metavar="X")
-    parser.add_argument("--log-eps", type=float, metavar="X")
-    parser.add_argument("--refractory-us", type=int, metavar="N")
-    parser.add_argument("--seed", type=int, metavar="N")
+    for name, meaning in _PIXELS.items():
+        parser.add_argument(f"--{name}", type=float, metavar="X", help=meaning)
+    meaning = "how long a pixel is deaf after an event"
+    parser.add_argument("--refractory-us", type=int, metavar="N", help=meaning)
+    parser.add_argument("--seed", type=int, metavar="N", help="of thresholds and noise")
 
 
 def _info(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:

@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     forget.add_argument("--older-than", metavar="AGE", help="since enrolment: 90m, 12h, 30d, 4w")
     declared["retain"].add_argument("age", metavar="AGE", help="90m, 12h, 30d, 4w; or forever")
     declared["copy"].add_argument("target", metavar="TARGET", help="a new gallery, of any store")
-    declared["audit"].add_argument("--last", metavar="N", type=int, default=SHOWN)
+    declared["audit"].add_argument(
+        "--last", metavar="N", type=int, default=SHOWN, help=f"the newest N lines ({SHOWN})"
+    )
 
 
 def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:

@@ -31,7 +31,11 @@ FIRST = "loading libraries and the model"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", type=Path, help="the folder of a whole SDCL"
+        "checkpoint",
+        metavar="CHECKPOINT",
+        type=Path,
+        nargs="?",
+        help="the folder of a whole SDCL; left out, the packaged model (sdcl-neuro models list)",
     )
     parser.add_argument(
         "--video",
@@ -90,7 +94,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="one tracklet at a time, and spikes, sparsity and latency of each; slower",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("infer-out"))
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("infer-out"),
+        help="of the report, the figures and the embeddings (default: infer-out)",
+    )
     threads_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
 

@@ -37,7 +37,11 @@ FIRST = "loading libraries and the model"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", type=Path, help="the folder of a whole SDCL"
+        "checkpoint",
+        metavar="CHECKPOINT",
+        type=Path,
+        nargs="?",
+        help="the folder of a whole SDCL; left out, the packaged model (sdcl-neuro models list)",
     )
     _add_sources(parser)
     add_alignment_arguments(parser, rate=False)

@@ -12,7 +12,7 @@ import pytest
 LAYERS: list[set[str]] = [
     {"errors", "_moved"},
     {"files", "compiling", "devices", "extras", "notices", "processors", "schemas"},
-    {"network", "events", "hardware", "hw_profiles", "jobs"},
+    {"network", "events", "hardware", "hw_profiles", "jobs", "models"},
     {"testing"},
     {"engine", "snn"},
     {"hardware.placement"},
@@ -64,6 +64,7 @@ TITLES = {
     "events": "event files, simulation, encoding, and tracklets cut from videos",
     "hardware": "profiles of chips",
     "jobs": "commands of the package as resumable jobs, here or on a Ray cluster",
+    "models": "models that come with the package, and public ones by address and hash",
     "hw_profiles": "the profiles themselves, one TOML file each",
     "testing": "random networks and spikes",
     "engine": "the integer engine: event-driven on a CPU, dense on any device",

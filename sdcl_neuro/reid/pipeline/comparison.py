@@ -38,6 +38,9 @@ class Comparison:
         backend: of the event branch, as it was asked for.
         gallery: what a gallery says of the tracklets, if one was asked.
         recognition: from which likeness on two are one person; None if the checkpoint cannot tell.
+        trained_on: what the model was trained on.
+        figures: of each tracklet, where they were asked for.
+        chosen: which model was taken where none was named.
     """
 
     footage: Footage
@@ -47,6 +50,7 @@ class Comparison:
     recognition: Recognition | None = None
     trained_on: str = UNSAID
     figures: tuple[TrackletFigures, ...] | None = None
+    chosen: tuple[str, ...] = ()
 
     @property
     def persons(self) -> NDArray[np.int64]:
@@ -98,10 +102,11 @@ class Comparison:
     def assumed(self) -> tuple[str, ...]:
         """What neither files nor options state, and was taken for granted."""
         found = self.recognition
+        assumed = (*self.chosen, *self.footage.assumed)
         if found is None or not found.assumed:
-            return self.footage.assumed
+            return assumed
         rate = f"a false match rate of {found.rate:g} a comparison (--false-match-rate)"
-        return (*self.footage.assumed, rate)
+        return (*assumed, rate)
 
     def is_unknown(self, cosine: float) -> bool:
         """Whether so little likeness is known to be another person's."""

@@ -11,6 +11,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import write_mot
 from sdcl_neuro.files import atomic_folder, write_json
 from sdcl_neuro.hybrid.runtime import prefetched
+from sdcl_neuro.models import take_checkpoint
 
 from .comparison import Comparison
 from .gallery_hits import GalleryUse, look_up
@@ -37,7 +38,7 @@ TRACKS = "tracks.txt"  # where they were found here
 
 
 def compare_tracks(
-    checkpoint: Path | str,
+    checkpoint: Path | str | None,
     source: Source,
     *,
     progress: Progress = no_progress,
@@ -53,7 +54,7 @@ def compare_tracks(
     """Cut a video's tracks into tracklets, embed them, and compare.
 
     Args:
-        checkpoint: folder of a whole SDCL.
+        checkpoint: folder of a whole SDCL; None takes the packaged one, which is said.
         source: the video, its tracks and, where there are any, its events.
         progress: makes progress bars.
         say: prints one line about what begins.
@@ -73,7 +74,7 @@ def compare_tracks(
         EnvironmentFault: a backend that is not installed, a GPU that is not there.
     """
     # Everything that can be known to be wrong is looked at before minutes are spent.
-    checkpoint = Path(checkpoint)
+    checkpoint, chosen = take_checkpoint(checkpoint)
     check_means(backend, device, frame_backend)
     loaded, events = load_hybrid(checkpoint)
     recognition = recognition_of(loaded, false_match_rate)
@@ -84,6 +85,8 @@ def compare_tracks(
     footage = open_footage(
         source, loaded.clip, on_detecting=lambda count: progress("finding persons", count)
     )
+    for line in chosen:
+        say(f"assumed: {line}")
     say(f"the model: {trained_on(loaded.provenance)}")
     planned = len(footage.plan.windows)
     say(f"cutting {planned} tracklets of {len(footage.tracks)} tracks, {footage.origin}")
@@ -111,7 +114,7 @@ def compare_tracks(
         hits = look_up(gallery, maker, footage, session, backend=backend)
     figures = per_tracklet(session) if one_by_one else None
     origin = trained_on(loaded.provenance)
-    return Comparison(footage, session, backend, hits, recognition, origin, figures)
+    return Comparison(footage, session, backend, hits, recognition, origin, figures, chosen)
 
 
 def check_folder(out: Path) -> None:

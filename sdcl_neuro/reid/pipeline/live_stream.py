@@ -32,9 +32,11 @@ from sdcl_neuro.hybrid.live.events import EventFormat, StreamedEvents
 from sdcl_neuro.hybrid.live.follow import STDIN
 from sdcl_neuro.hybrid.live.frames import Camera, FrameSource, PacedVideo, RawFrames, is_camera
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
+from sdcl_neuro.models import take_checkpoint
 from sdcl_neuro.network.spec import Pair
 
 from .loading import check_means
+from .origin import trained_on
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class _OpenedStream:
 
 
 def watch(
-    checkpoint: Path | str,
+    checkpoint: Path | str | None,
     source: LiveSource,
     *,
     backend: str = "loihi",
@@ -129,7 +131,8 @@ def watch(
     """Run hybrid inference on a stream until it ends or `stop` is set.
 
     Args:
-        checkpoint: folder of a whole SDCL, its event branch in the chip's integers.
+        checkpoint: folder of a whole SDCL, its event branch in the chip's integers; None takes
+            the packaged one, which is said.
         source: the stream.
         backend: of the event branch.
         settings: see `LiveSettings`.
@@ -143,8 +146,11 @@ def watch(
     """
     settings = settings or LiveSettings()
     check_means(backend, settings.device)
+    checkpoint, chosen = take_checkpoint(checkpoint)
     loaded, events = load_hybrid(checkpoint)
+    say(f"the model: {trained_on(loaded.provenance)}")
     opened = _open(source, loaded.clip, say)
+    opened.assumed = (*chosen, *opened.assumed)
     for line in (*(f"assumed: {one}" for one in opened.assumed), *opened.said):
         say(line)
     with ExitStack() as stack:
