@@ -1,7 +1,7 @@
 """The reports in a browser: nothing is cut at any width, in light, in dark and in print.
 
-Structure, not pixels: a page of three frames of 400, 900 and 1400 pixels is opened by Chromium, and a
-script in it says what it sees.
+Structure, not pixels: a page of three frames of 400, 900 and 1400 pixels is opened by Chromium, and
+a script in it says what it sees.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ function behind(element) { for (let one = element; one; one = one.parentElement)
   const colour = one.ownerDocument.defaultView.getComputedStyle(one).backgroundColor;
   if (!/, 0\\)$|transparent/.test(colour)) return colour; } return "rgb(255, 255, 255)"; }
 function scrolls(element, view) { for (let one = element; one; one = one.parentElement)
-  if (["auto", "scroll"].includes(view.getComputedStyle(one).overflowX)) return true; return false; }
+  if (["auto", "scroll"].includes(view.getComputedStyle(one).overflowX)) return true;
+  return false; }
 function look(frame) {
   const page = frame.contentDocument, view = frame.contentWindow, width = frame.clientWidth;
   const texts = [...page.querySelectorAll("h1,h2,h3,p,li,td,th,dt,dd,summary,figcaption")]
