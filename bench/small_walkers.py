@@ -29,7 +29,8 @@ from sdcl_neuro.files import atomic_folder, file_sha256, write_json
 from sdcl_neuro.models import library
 from sdcl_neuro.network.spike_file import write_spikes
 from sdcl_neuro.reid.configuration import build_data, load_configuration
-from sdcl_neuro.reid.evaluation import Condition, evaluate, open_trained
+from sdcl_neuro.reid.evaluation import Condition, FeatureStore, evaluate, open_trained
+from sdcl_neuro.reid.evaluation.extraction import Extraction
 from sdcl_neuro.reid.pipeline.origin import TRAINED_ON
 
 CHANGES = (
@@ -61,7 +62,9 @@ def figures(run: Path, root: Path) -> list[dict[str, Any]]:
     """Evaluate a run: a row for each backend and kind of frames."""
     configuration = load_configuration(run / "configuration.toml")
     data = build_data(configuration, root)
-    found = evaluate(open_trained(run), data, backends=BACKENDS, conditions=CONDITIONS)
+    how = Extraction(store=FeatureStore(run / "features"))  # goes on where it was killed
+    trained = open_trained(run)
+    found = evaluate(trained, data, backends=BACKENDS, conditions=CONDITIONS, how=how)
     assert found is not None
     rows = []
     for row in found.rows:

@@ -147,6 +147,9 @@ def _executed(arguments: list[str]) -> int:
     # argparse gives a verb's list of KEY=VALUE only what stands before the first option.
     if rest and hasattr(args, "overrides") and not any(one.startswith("-") for one in rest):
         args.overrides, rest = [*args.overrides, *rest], []
+    # And a checkpoint that may be left out it does not take behind an option (Python 3.11).
+    if rest and getattr(args, "checkpoint", "") is None and not rest[0].startswith("-"):
+        args.checkpoint, rest = Path(rest[0]), rest[1:]
     if hasattr(args, "passed_on"):
         args.passed_on, rest = rest, []
     if rest:

@@ -116,6 +116,17 @@ def test_a_public_model_is_kept_only_if_its_hash_is_right(
         get(PUBLIC, tmp_path, fetch=unreachable)
 
 
+def test_a_checkpoint_may_stand_behind_the_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--video", "no.mp4", "--tracks", "no.txt"]
+    for words in ([str(tmp_path), *given], [*given, str(tmp_path)]):
+        assert main(["infer", *words, "--out", str(tmp_path / "o")]) == 2
+        assert capsys.readouterr().err.startswith(f"sdcl-neuro: {tmp_path}")
+    with pytest.raises(SystemExit):
+        main(["infer", *given, str(tmp_path), "another"])
+
+
 def test_infer_and_live_take_it_where_none_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
