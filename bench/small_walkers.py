@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from sdcl_neuro import __version__, verify
-from sdcl_neuro.conversion import to_netx
+from sdcl_neuro.cli import main as run_command
 from sdcl_neuro.conversion.model import load_model
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
 from sdcl_neuro.models import library
@@ -59,7 +59,11 @@ def training_command(run: Path, root: Path) -> str:
 
 
 def figures(run: Path, root: Path) -> list[dict[str, Any]]:
-    """Evaluate a run: a row for each backend and kind of frames."""
+    """Evaluate a run: a row for each backend and kind of frames; kept beside it."""
+    kept = run / "figures.json"
+    if kept.is_file():
+        found_before: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
+        return found_before
     configuration = load_configuration(run / "configuration.toml")
     data = build_data(configuration, root)
     how = Extraction(store=FeatureStore(run / "features"))  # goes on where it was killed
@@ -77,6 +81,7 @@ def figures(run: Path, root: Path) -> list[dict[str, Any]]:
             }
         )
         print(rows[-1], flush=True)
+    write_json(kept, rows)
     return rows
 
 
@@ -117,14 +122,18 @@ def main() -> None:
         shutil.copytree(args.run / "model", checkpoint)
         say_origin(checkpoint)
         network = load_model(checkpoint)
-        to_netx(network.need_integer(), folder / library.NETWORK)
+        # As a user would: so the file carries the comparison with what it was made from.
+        assert (
+            run_command(["convert", str(checkpoint), str(folder / library.NETWORK), "--quiet"]) == 0
+        )
+        (folder / f"{library.NETWORK}.json").unlink()
         spikes = inputs(args.run, args.root)
         write_spikes(folder / library.SPIKES, spikes)
         proved = replace(load_model(folder / library.NETWORK), floating=network.floating)
         certificate = verify(proved, spikes, against=args.against.split(","), cache=False)
         print(certificate)
         assert certificate.holds
-        write_json(folder / library.CERTIFICATE, certificate.to_dict())
+        write_json(folder / library.CERTIFICATE, certificate.to_json())
         card = {
             "schema": {"name": "sdcl_neuro.model_card", "version": 1},
             "name": library.DEFAULT,
