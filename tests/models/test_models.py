@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +41,23 @@ def test_the_packaged_model_is_what_its_card_says() -> None:
     assert all(verdict.startswith("equal") for verdict in card["parity"].values())
     assert card["limits"]
     assert "sdcl-neuro train generated-small" in card["training"]["command"]
+
+
+@pytest.mark.generated
+def test_the_page_has_the_figures_of_the_card(
+    root: Path, expect_sections: Callable[..., None]
+) -> None:
+    card = read_card(DEFAULT)
+    rows = "".join(
+        f"| {row['frames']} | `{row['event_branch']}` | {row['map']:.1%} | {row['rank_1']:.1%} |\n"
+        for row in card["figures"]
+    )
+    table = (
+        f"Made on {card['made']} with {card['training']['steps']}; {card['figures_tag']}.\n\n"
+        f"| frames | event branch | mAP | rank 1 |\n|---|---|---:|---:|\n{rows}\n"
+        "Limits: " + "; ".join(card["limits"]) + ".\n"
+    )
+    expect_sections(root / "docs" / "models.md", {"card": table})
 
 
 def test_its_file_and_its_checkpoint_send_the_spikes_of_its_certificate() -> None:
