@@ -2,7 +2,7 @@
 
 Trains nothing itself, so that a training can be killed and gone on with; it prints the command::
 
-    python bench/small_walkers.py --run DIR/run [--root DIR] [--out sdcl_neuro/models]
+    python bench/small_walkers.py --run DIR/run [--root DIR] [--out build]
 
 It evaluates the run on test persons with clean, blurred and occluded frames, writes the ``.net``,
 compares every spike on the backends given, and writes all of it with a card, or nothing.
@@ -110,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of the finished training")
     parser.add_argument("--root", type=Path, default=Path("walks"), help="of rendered walks")
-    parser.add_argument("--out", type=Path, default=Path(library.__file__).parent)
+    parser.add_argument("--out", type=Path, default=Path("build"), help="copy it from here")
     parser.add_argument("--against", default="snntorch-int,lava", help="backends of the proof")
     args = parser.parse_args()
     command = training_command(args.run, args.root)
