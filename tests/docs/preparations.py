@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -66,8 +67,28 @@ def nir_file(folder: Path) -> Names:
     """The network, and a grid of spikes in NIR's own format."""
     names = network(folder)
     conversion.to_nir(names["chip"], folder / "model.nir")
-    main(["run", "model.nir", "--spikes", "in.npz", "--out", "in.nirdata", "--quiet"])
+    spikes = names["spikes"]  # [T, B, ...]; NIR has bool [B, T, N]
+    grid = spikes.reshape(*spikes.shape[:2], -1).swapaxes(0, 1).astype(bool)
+    given = nir.NIRNodeData({"spikes": nir.TimeGriddedData(grid, 1e-3)})
+    nir.write_data(folder / "in.nirdata", nir.NIRGraphData({"input": given}))
+    _write_theirs(folder / "theirs.nir")
     return names
+
+
+def _write_theirs(path: Path) -> None:
+    """A file of another program, which does not state its step."""
+    draw, size = np.random.default_rng(0), np.full(10, 1.0)
+    nodes = {
+        "input": nir.Input({"input": np.array([2, 32, 16])}),
+        "flatten": nir.Flatten({"input": np.array([2, 32, 16])}, start_dim=0, end_dim=-1),
+        "fc": nir.Affine(draw.normal(0, 0.5, (10, 1024)), np.zeros(10)),
+        "lif": nir.LIF(
+            tau=1e-3 * size, r=size, v_leak=0 * size, v_threshold=0.5 * size, v_reset=0 * size
+        ),
+        "output": nir.Output({"output": np.array([10])}),
+    }
+    order = list(nodes)
+    nir.write(path, nir.NIRGraph(nodes, list(zip(order[:-1], order[1:], strict=True))))
 
 
 def subtracting(folder: Path) -> Names:
