@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,7 @@ def _write_theirs(path: Path) -> None:
         ),
         "output": nir.Output({"output": np.array([10])}),
     }
-    order = list(nodes)
-    nir.write(path, nir.NIRGraph(nodes, list(zip(order[:-1], order[1:], strict=True))))
+    nir.write(path, nir.NIRGraph(nodes, list(pairwise(nodes))))
 
 
 def subtracting(folder: Path) -> Names:

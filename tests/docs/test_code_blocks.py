@@ -30,10 +30,7 @@ SMALLER = {
         '"training.float_stage.steps=20"': ", ".join(f'"{key}"' for key in QUICK["train"].split())
     },
     "tutorials/first-network.md": {
-        "moving_bars(256": "moving_bars(64",
         "moving_bars(128": "moving_bars(32",
-        "epochs=4": "epochs=1",
-        "epochs=2": "epochs=1",
     },
 }
 """Settings that are replaced in a page's Python, so that it takes seconds."""
