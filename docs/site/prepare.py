@@ -77,6 +77,8 @@ def prepare(target: Path = PAGES, root: Path = ROOT) -> list[str]:
     for notebook in sorted((root / "docs" / "notebooks").glob("*.ipynb")):
         place = f"notebooks/{notebook.stem}.md"
         text = notebook_page(notebook, target / "notebooks")
+        for picture in (target / "notebooks").glob(f"{notebook.stem}-*.png"):
+            places[notebook.with_name(picture.name).resolve()] = f"notebooks/{picture.name}"
         (target / place).parent.mkdir(parents=True, exist_ok=True)
         (target / place).write_text(relinked(text, notebook, place, places), encoding="utf-8")
     for room in ROOMS:

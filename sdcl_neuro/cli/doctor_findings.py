@@ -30,6 +30,7 @@ SERVES = {
     "reid": "training, evaluation, inference on videos, the demonstration",
     "video": "videos and pictures without the laboratory",
     "plot": "results as matplotlib figures",
+    "notebooks": "the notebooks of docs/notebooks",
     "recordings": "ROS bags, compressed AEDAT 4 and HDF5",
     "norse": "the backend norse",
     "onnx": "ONNX files and the backend onnx",
