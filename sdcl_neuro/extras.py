@@ -69,6 +69,8 @@ ROWS = (
     Library("neuromorphic_drivers", "neuromorphic-drivers", ("cameras",)),
     Library("pynvml", "nvidia-ml-py", ("gpu",)),
     Library("lava", "lava-nc", command="sdcl-neuro lava install"),
+    # Its metadata asks for samna, which has no build for every machine and is not needed here.
+    Library("sinabs", "sinabs", command="pip install --no-deps sinabs==3.1.3"),
 )
 LIBRARIES: dict[str, Library] = {row.module: row for row in ROWS}
 LABORATORY = "reid"

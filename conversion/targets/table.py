@@ -93,6 +93,14 @@ ROWS = (
         vectors=True,
         help="synthesizable SystemVerilog with a testbench",
     ),
+    Target(
+        name="speck",
+        ending=".speck",
+        function="targets.speck.writer:to_speck",
+        integer=True,
+        vectors=True,
+        help="Speck's 8-bit integers as JSON, with what the chip does otherwise",
+    ),
 )
 TARGETS: dict[str, Target] = {row.name: row for row in ROWS}
 ENDINGS = tuple(row.ending for row in ROWS if row.ending)

@@ -13,8 +13,10 @@ from torch import nn
 
 from sdcl_neuro import conversion, run, verify
 from sdcl_neuro.cli import main
+from sdcl_neuro.conversion.backends.table import find_backend
 from sdcl_neuro.conversion.parity.graphs import RELAYS
 from sdcl_neuro.conversion.targets.netx.reader import from_netx
+from sdcl_neuro.errors import EnvironmentFault
 from sdcl_neuro.network.spike_file import write_spikes
 
 pytestmark = pytest.mark.filterwarnings(
@@ -60,8 +62,19 @@ def test_a_graph_prints_its_nodes(graph):
     assert ["add", "add", "pool,", "lif2", "4x4x4", "-", "-"] in rows
 
 
-@pytest.mark.parametrize("other", ["snntorch-int", pytest.param("lava", marks=pytest.mark.lava)])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "snntorch-int", "onnx", "c", pytest.param("lava", marks=pytest.mark.lava),
+        pytest.param("sanafe", marks=pytest.mark.slow),
+        pytest.param("verilog", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 def test_the_certificate_names_the_users_layers(chip, spikes, other):
+    try:
+        find_backend(other).require()
+    except EnvironmentFault as missing:
+        pytest.skip(str(missing))
     certificate = verify(chip, spikes=spikes, against=[other], cache=False)
     assert certificate.holds
     source, pair = certificate.pairs
