@@ -73,6 +73,10 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "rates": (Column("times dense", ("dense",)),),
     "scaling": (Column("times dense", ("dense",)),),
     "lava": (Column("times Lava", ("Lava netx",)),),
+    "c": (
+        Column("times gcc", ("gcc -O2",)),
+        Column("times clang", ("clang -O2",)),
+    ),
     "training": (
         Column("times the best library", TRAINING),
         Column("in integers, times the best library", TRAINING, of="in integers"),

@@ -129,31 +129,35 @@ NEURONS: dict[str, Support] = {
     "inhibition, state_quant": _all("refused", "-", "switch them off"),
 }
 
-TARGETS = ("netx", "sanafe", "onnx", "c", "verilog")
+TARGETS = ("netx", "sanafe", "onnx", "c", "verilog", "speck")
 """Targets of the chip's integers, by the name of the row or of the backend that runs it."""
 
-_EVERYWHERE: dict[str, Verdict] = dict.fromkeys(TARGETS, "exact")
+_EVERYWHERE: dict[str, Verdict] = {**dict.fromkeys(TARGETS, "exact"), "speck": "approximate"}
+_NOT_ON_SPECK: dict[str, Verdict] = {**_EVERYWHERE, "speck": "refused"}
 
 INTEGERS: dict[str, tuple[dict[str, Verdict], str]] = {
-    "convolution: strides, padding, dilation, groups": (_EVERYWHERE, ""),
+    "convolution: strides, padding, dilation, groups": (
+        _NOT_ON_SPECK,
+        "Speck takes groups, square kernels and strides, no dilation",
+    ),
     "dense": (_EVERYWHERE, ""),
-    "recurrence": (_EVERYWHERE, "a recurrent spike arrives one step later"),
+    "recurrence": (_NOT_ON_SPECK, "a recurrent spike arrives one step later"),
     "bias": (_EVERYWHERE, "from a layer's first input on"),
-    "membranes that clip": (_EVERYWHERE, "at +-(2^23 - 1)"),
+    "membranes that clip": (_NOT_ON_SPECK, "at +-(2^23 - 1); Speck has 16 bits"),
     "axonal delays": (
-        {**_EVERYWHERE, "sanafe": "refused"},
+        {**_NOT_ON_SPECK, "sanafe": "refused"},
         "dense layers, 0 to 62 steps; SANA-FE's Loihi does not deliver them",
     ),
     "slower current": (
-        {**_EVERYWHERE, "sanafe": "refused"},
+        {**_NOT_ON_SPECK, "sanafe": "refused"},
         "SANA-FE does not round it towards zero",
     ),
     "input counts": (
-        {**_EVERYWHERE, "sanafe": "refused"},
+        {**_NOT_ON_SPECK, "sanafe": "refused"},
         "`message_bits`; SANA-FE's input units send single spikes",
     ),
     "currents that wrap around": (
-        {**_EVERYWHERE, "sanafe": "refused"},
+        {**_NOT_ON_SPECK, "sanafe": "refused"},
         "SANA-FE refuses the run, not the network",
     ),
     "odd or large weights in a convolution": (
@@ -167,7 +171,8 @@ _INTEGERS_HEAD = """## The chip's integers on each target
 
 What is written and run there is equal to the engine in every spike of every layer, or refused
 in one answer: [netx](lava.md), [SANA-FE](sanafe.md), [ONNX](onnx.md), [C99](c.md),
-[SystemVerilog](verilog.md).
+[SystemVerilog](verilog.md). On [Speck](speck.md) it is approximate: that chip has no leak and no
+steps, and what it therefore does otherwise is measured and written with the network.
 """
 
 _HEAD = """# What is converted, and what not

@@ -71,6 +71,7 @@ ROWS = (
     Library("lava", "lava-nc", command="sdcl-neuro lava install"),
     # Its metadata asks for samna, which has no build for every machine and is not needed here.
     Library("sinabs", "sinabs", command="pip install --no-deps sinabs==3.1.3"),
+    Library("samna", "samna", command="pip install samna"),
 )
 LIBRARIES: dict[str, Library] = {row.module: row for row in ROWS}
 LABORATORY = "reid"

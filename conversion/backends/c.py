@@ -54,26 +54,42 @@ def run(
     values = check_input(net, spikes)
     keep = check_layers(net, layers)
     with scratch_folder("sdcl_neuro_c") as folder:
-        program = build(net, folder)
-        output, elapsed_s = _execute(program, _packed(net, values), steps=len(values))
+        return run_program(build(net, folder), net, values, layers=keep)
+
+
+def run_program(
+    program: Path, net: IntNetwork, spikes: Spikes, *, layers: Sequence[int] | None = None
+) -> Record:
+    """Run what `build` made, on spikes that fit the network; `elapsed_s` is of the steps alone."""
+    keep = range(len(net.layers)) if layers is None else layers
+    output, elapsed_s = _execute(program, _packed(net, spikes), steps=len(spikes))
     return Record(
         backend="c",
-        steps=values.shape[0],
-        samples=values.shape[1],
+        steps=spikes.shape[0],
+        samples=spikes.shape[1],
         input_shape=net.input_shape,
-        spikes=_unpacked(net, output, values.shape[:2], keep),
+        spikes=_unpacked(net, output, spikes.shape[:2], keep),
         elapsed_s=elapsed_s,
         versions={"sdcl-neuro": __version__} | programs(),
     )
 
 
-def build(net: IntNetwork, folder: Path, *, options: Sequence[str] = ("-O2",)) -> Path:
-    """Write and compile a network and its runner in `folder`; return the program."""
+def build(
+    net: IntNetwork, folder: Path, *, options: Sequence[str] = ("-O2",), compiler: str = ""
+) -> Path:
+    """Write and compile a network and its runner in `folder`; return the program.
+
+    Args:
+        net: the network.
+        folder: to write to.
+        options: of the compiler.
+        compiler: its name; empty takes the one that `find_compiler` finds.
+    """
     (folder / f"{NAME}.c").write_text(source(net, NAME), encoding="utf-8")
     (folder / f"{NAME}.h").write_text(header(net, NAME), encoding="utf-8")
     runner = folder / f"{NAME}_check.c"
     runner.write_text(check_program(net, NAME), encoding="utf-8")
-    compile_c([folder / f"{NAME}.c", runner], folder / NAME, options=options)
+    compile_c([folder / f"{NAME}.c", runner], folder / NAME, options=options, compiler=compiler)
     return folder / NAME
 
 

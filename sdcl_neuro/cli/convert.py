@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "out",
         metavar="OUT",
         nargs="?",
-        help="a .net file (chip integers), .nir, .c (C99), or .onnx with --part; none with --hdl",
+        help="a .net file (chip integers), .nir, .c (C99), .speck (Speck's integers), or .onnx "
+        "with --part; none with --hdl",
     )
     parser.add_argument(
         "--part",

@@ -9,47 +9,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.hardware import load_profile
 from sdcl_neuro.hardware.placement import fit
+from sdcl_neuro.hardware.placement.layers import populations
+from sdcl_neuro.hardware.placement.own_pooling import Unfolded, unfold
 from sdcl_neuro.network.fixed_point import DECAY_UNITY
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
 
+from .kernels import bias_of, kernel_of
+
 PROFILE = "speck2f"
 WEIGHT_MAX = 127
-THRESHOLD_MAX = 32_767
+WORD_MAX = 32_767
+"""Of thresholds, biases and membranes: sinabs discretises them to 16 bits."""
+SCALED = ("weight_bits",)
+"""Limits of a chip that hold after scaling, whatever our integers are; what it rounds is said."""
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class SpeckLayer:
-    """One layer as the chip holds it.
+    """One layer as a core of the chip holds it.
 
     Attributes:
         name: of the layer.
-        weight: int8 values ``[Co, Ci / groups, kh, kw]``; a dense layer is a convolution whose
-            kernel is as large as its input.
+        core: that holds it.
+        weight: int8 values ``[Co, Ci, kh, kw]``; groups are written out with zeros.
         bias: int ``[Co]``, added once a step; None if there is none.
         threshold: the membrane at which a neuron fires.
+        pool: side of the window over which the chip sums what this layer reads; 1 for none.
         stride, padding: vertical and horizontal.
-        groups: of the convolution.
-        in_shape, out_shape: ``(C, H, W)``.
+        in_shape, out_shape: ``(C, H, W)``; the input's after pooling.
         scale: of the chip's integers over ours.
-        rounded: the largest rounding error of a weight, in the chip's integers; 0 where exact.
+        rounded: the largest rounding error of a weight or bias, in the chip's integers; 0 where
+            exact.
     """
 
     name: str
+    core: int
     weight: Ints
     bias: Ints | None
     threshold: int
+    pool: int
     stride: tuple[int, int]
     padding: tuple[int, int]
-    groups: int
     in_shape: tuple[int, int, int]
     out_shape: tuple[int, int, int]
     scale: float
@@ -59,12 +68,13 @@ class SpeckLayer:
         """Plain values."""
         return {
             "name": self.name,
+            "core": self.core,
             "weight": self.weight.tolist(),
             "bias": None if self.bias is None else self.bias.tolist(),
             "threshold": self.threshold,
+            "pool": self.pool,
             "stride": list(self.stride),
             "padding": list(self.padding),
-            "groups": self.groups,
             "in_shape": list(self.in_shape),
             "out_shape": list(self.out_shape),
             "scale": self.scale,
@@ -73,34 +83,47 @@ class SpeckLayer:
 
 
 def speck_layers(net: IntNetwork) -> list[SpeckLayer]:
-    """Every layer in the chip's integers.
+    """Every layer in the chip's integers, on the core where `hw fit` puts it.
 
     Raises:
         NetworkRefused: what the chip cannot hold, every reason at once.
     """
-    problems = [*_reasons(net), *(entry.refusal for entry in fit(net, PROFILE).broken)]
+    placed = fit(net, PROFILE)
+    problems = [
+        *_reasons(net),
+        *(entry.refusal for entry in placed.broken if entry.limit not in SCALED),
+    ]
+    if problems or placed.placement is None:
+        raise NetworkRefused(problems, where="speck")
+    windows = load_profile(PROFILE).limits["pooling"].values
+    own = unfold(net.layers, populations(net), windows)
+    seats = placed.placement.seats
+    found = [
+        _layer(layer, one, seat.core)
+        for layer, one, seat in zip(net.layers, own, seats, strict=True)
+    ]
+    _refuse_words(found)
+    return found
+
+
+def _refuse_words(layers: list[SpeckLayer]) -> None:
+    """Raise NetworkRefused for thresholds and biases that 16 bits do not hold at 8-bit weights."""
+    problems = []
+    for one in layers:
+        words = {"threshold": one.threshold}
+        if one.bias is not None:
+            words["bias"] = int(np.abs(one.bias).max())
+        problems += [
+            Refusal(
+                f"layer {one.name}",
+                f"a {name} of {value:,} at 8-bit weights; the chip holds {WORD_MAX:,}",
+                f"quantise with a smaller {name}",
+            )
+            for name, value in words.items()
+            if value > WORD_MAX
+        ]
     if problems:
         raise NetworkRefused(problems, where="speck")
-    shape = _volume(net.input_shape)
-    found = []
-    for layer in net.layers:
-        found.append(_layer(layer, shape))
-        shape = found[-1].out_shape
-    wide = [one for one in found if one.threshold > THRESHOLD_MAX]
-    if wide:
-        raise NetworkRefused(
-            [
-                Refusal(
-                    f"layer {one.name}",
-                    f"a threshold of {one.threshold:,} at 8-bit weights; the chip holds "
-                    f"{THRESHOLD_MAX:,}",
-                    "quantise with a smaller threshold",
-                )
-                for one in wide
-            ],
-            where="speck",
-        )
-    return found
 
 
 def _reasons(net: IntNetwork) -> Iterator[Refusal]:
@@ -119,32 +142,31 @@ def _reasons(net: IntNetwork) -> Iterator[Refusal]:
             yield Refusal(where, "a dilated convolution", "use dilation 1")
 
 
-def _layer(layer: IntLayer, shape: tuple[int, int, int]) -> SpeckLayer:
-    weight, bias = layer.weight.astype(np.int64), layer.bias
-    if layer.convolution is None:
-        weight = weight.reshape(len(weight), *shape)
-        stride, padding, groups = (1, 1), (0, 0), 1
-    else:
-        where = layer.convolution
-        stride, padding, groups = where.stride, where.padding, where.groups
-    given = None if bias is None else bias.astype(np.int64)
-    scale = _scale(weight, given)
-    scaled = weight * scale
-    whole = np.rint(scaled).astype(np.int64)
+def _layer(layer: IntLayer, own: Unfolded, core: int) -> SpeckLayer:
+    held = own.population
+    weight, bias = kernel_of(layer, held, own.pool), bias_of(layer, held)
+    scale = _scale(weight, bias)
+    scaled = [weight * scale] + ([] if bias is None else [bias * scale])
+    whole = [np.rint(values).astype(np.int64) for values in scaled]
     # Whole membranes exceed scale * vth from the next whole number on.
     threshold = int(np.floor(layer.neuron.threshold * scale)) + 1
+    axes = held.rows, held.columns
     return SpeckLayer(
         name=layer.name,
-        weight=whole,
-        bias=None if given is None else np.rint(given * scale).astype(np.int64),
+        core=core,
+        weight=whole[0],
+        bias=None if bias is None else whole[1],
         threshold=threshold,
-        stride=stride,
-        padding=padding,
-        groups=groups,
-        in_shape=shape,
-        out_shape=_volume(layer.out_shape),
+        pool=own.pool,
+        stride=(axes[0].stride, axes[1].stride),
+        padding=(axes[0].padding, axes[1].padding),
+        in_shape=held.in_box,
+        out_shape=held.out_box,
         scale=scale,
-        rounded=float(np.abs(scaled - whole).max(initial=0.0)),
+        rounded=max(
+            float(np.abs(one - two).max(initial=0.0))
+            for one, two in zip(scaled, whole, strict=True)
+        ),
     )
 
 
@@ -155,7 +177,3 @@ def _scale(weight: Ints, bias: Ints | None) -> float:
     if even and largest // 2 <= WEIGHT_MAX:
         return 0.5
     return 1.0 if largest <= WEIGHT_MAX else WEIGHT_MAX / largest
-
-
-def _volume(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    return (shape[0], shape[1], shape[2]) if len(shape) == 3 else (prod(shape), 1, 1)

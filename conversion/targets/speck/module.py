@@ -20,11 +20,10 @@ from sdcl_neuro.extras import need
 from sdcl_neuro.network.fixed_point import DECAY_UNITY
 from sdcl_neuro.network.spec import IntNetwork
 
-from .layers import SpeckLayer
+from .layers import WORD_MAX, SpeckLayer
 
 Spikes = NDArray[np.uint8]
 PURPOSE = "the target speck"
-STATE_MAX = 32_767
 MAX_EVENTS = 1 << 22
 """Neuron states that the run event by event may go through."""
 
@@ -61,11 +60,11 @@ class SpeckModule(torch.nn.Module):
         """
         found = []
         for index, layer in enumerate(self.described):
-            folded = spikes.reshape(-1, *layer.in_shape)
+            folded = _pooled(spikes, layer)
             weight = self.get_buffer(f"weight_{index}")
-            sums = functional.conv2d(
-                folded, weight, None, layer.stride, layer.padding, groups=layer.groups
-            ).unflatten(0, spikes.shape[:2])
+            sums = functional.conv2d(folded, weight, None, layer.stride, layer.padding).unflatten(
+                0, spikes.shape[:2]
+            )
             bias = getattr(self, f"bias_{index}")
             if bias is not None:
                 added = bias.view(-1, 1, 1)
@@ -77,6 +76,13 @@ class SpeckModule(torch.nn.Module):
         return found
 
 
+def _pooled(spikes: Tensor, layer: SpeckLayer) -> Tensor:
+    """Sums over windows of ``[B, T, C, H, W]``, as ``[B * T, *in_shape]``; edges are left out."""
+    if layer.pool == 1:
+        return spikes.reshape(-1, *layer.in_shape)
+    return functional.avg_pool2d(spikes.flatten(0, 1), layer.pool, divisor_override=1)
+
+
 def _neuron(layer: SpeckLayer, decay: int | None) -> torch.nn.Module:
     """sinabs' neuron: one spike a step, reset to zero, membranes of 16 bits."""
     sinabs = need("sinabs.layers", PURPOSE)
@@ -85,7 +91,7 @@ def _neuron(layer: SpeckLayer, decay: int | None) -> torch.nn.Module:
         "spike_threshold": torch.tensor(float(layer.threshold)),
         "spike_fn": activation.SingleSpike,
         "reset_fn": activation.MembraneReset(),
-        "min_v_mem": -float(STATE_MAX),
+        "min_v_mem": -float(WORD_MAX),
     }
     kept = 1.0 if decay is None else (DECAY_UNITY - decay) / DECAY_UNITY
     if kept == 1.0:
@@ -98,8 +104,7 @@ def _neuron(layer: SpeckLayer, decay: int | None) -> torch.nn.Module:
 
 def run_steps(module: SpeckModule, spikes: Spikes) -> list[Spikes]:
     """Run a module step by step; every layer's spikes, uint8 ``[T, B, C, H, W]``."""
-    first = module.described[0]
-    given = torch.from_numpy(spikes.reshape(*spikes.shape[:2], *first.in_shape)).float()
+    given = torch.from_numpy(spikes.reshape(*spikes.shape[:2], *_given(module, spikes))).float()
     with torch.no_grad():
         found = module(given.transpose(0, 1))
     return [one.transpose(0, 1).to(torch.uint8).numpy() for one in found]
@@ -140,7 +145,7 @@ def run_events(module: SpeckModule, spikes: Spikes, *, seed: int = 0) -> list[Sp
             given[0, place, number] = 1
     ticks = torch.tensor([float(number < 0) for number in active])
     with torch.no_grad():
-        found = module(given.unflatten(2, module.described[0].in_shape), ticks)
+        found = module(given.unflatten(2, _given(module, spikes)), ticks)
     steps = torch.tensor(owner)
     return [
         torch.zeros(len(flat), 1, *one.shape[2:])
@@ -150,6 +155,11 @@ def run_events(module: SpeckModule, spikes: Spikes, *, seed: int = 0) -> list[Sp
         .numpy()
         for one in found
     ]
+
+
+def _given(module: SpeckModule, spikes: Spikes) -> tuple[int, ...]:
+    """Shape of one step of the input: as it comes, or as the first layer reads it where flat."""
+    return spikes.shape[2:] if spikes.ndim == 5 else module.described[0].in_shape
 
 
 def decays_of(net: IntNetwork) -> list[int]:

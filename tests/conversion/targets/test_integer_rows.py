@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -138,6 +139,9 @@ def _try(name: str, target: str, tmp_path: Path) -> None:
         to_netx(net, tmp_path / "m.net")
         assert network_sha256(None, from_netx(tmp_path / "m.net")) == network_sha256(None, net)
         return
+    if target == "speck":
+        _try_speck(net, spikes, verdict, tmp_path)
+        return
     if verdict == "refused":
         with pytest.raises(NetworkRefused):
             run(net, spikes, backend=target)
@@ -147,6 +151,20 @@ def _try(name: str, target: str, tmp_path: Path) -> None:
     assert sum(int(layer.sum()) for layer in expected.values()) > 0
     for index, layer in expected.items():
         assert np.array_equal(layer, found[index])
+
+
+def _try_speck(net: IntNetwork, spikes: np.ndarray, verdict: str, tmp_path: Path) -> None:
+    from sdcl_neuro.conversion.targets.speck.layers import speck_layers
+    from sdcl_neuro.conversion.targets.speck.writer import to_speck
+
+    if verdict == "refused":
+        with pytest.raises(NetworkRefused):
+            speck_layers(net)
+        return
+    assert len(speck_layers(net)) == len(net.layers)
+    if importlib.util.find_spec("sinabs") is not None:
+        written = to_speck(net, tmp_path / "m.speck", spikes=spikes)
+        assert any(one["differ"] for one in written.facts["differences"])
 
 
 def _require(target: str) -> None:

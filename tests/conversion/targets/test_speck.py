@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
+from sdcl_neuro.conversion.targets.speck.configuration import core_settings, speck_configuration
 from sdcl_neuro.conversion.targets.speck.layers import SpeckLayer, speck_layers
 from sdcl_neuro.engine import run_network
-from sdcl_neuro.errors import NetworkRefused
+from sdcl_neuro.errors import EnvironmentFault, NetworkRefused
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.testing import random_spikes
 
@@ -40,8 +44,11 @@ def network(*, step: int = 2, decay: int = 0, threshold: int = 151) -> IntNetwor
 def loop(layer: SpeckLayer, spikes: np.ndarray) -> np.ndarray:
     """One layer without leak, in whole numbers: ``[T, B, ...]`` of the input to the output."""
     steps, samples = spikes.shape[:2]
+    side, (_, height, width) = layer.pool, layer.in_shape
+    whole = spikes.reshape(steps, samples, layer.in_shape[0], height * side, width * side)
+    summed = whole.reshape(*whole.shape[:3], height, side, width, side).sum(axis=(4, 6))
     padded = np.pad(
-        spikes.reshape(steps, samples, *layer.in_shape).astype(np.int64),
+        summed.astype(np.int64),
         ((0, 0), (0, 0), (0, 0), *((pad, pad) for pad in layer.padding)),
     )
     channels, rows, columns = layer.out_shape
@@ -77,6 +84,56 @@ def test_without_a_leak_nothing_changes_where_nothing_is_rounded(step: int, thre
         np.testing.assert_array_equal(given.reshape(expected[index].shape), expected[index])
 
 
+def pooled() -> IntNetwork:
+    """Groups; a kernel and a matrix that hold 2x2 poolings, the second one of a convolution."""
+    rng = np.random.default_rng(1)
+
+    def even(*shape: int) -> np.ndarray:
+        return (2 * rng.integers(-9, 16, shape)).astype(np.int32)
+
+    neuron, window = IntNeuron(4096, 0, 31), np.ones((2, 2), np.int32)
+    first = IntLayer(
+        "grouped", "conv", even(4, 2, 3, 3), neuron, (4, 12, 12), (4, 12, 12),
+        bias=even(4), convolution=Convolution((1, 1), (1, 1), (1, 1), 2),
+    )  # fmt: skip
+    second = IntLayer(
+        "pooled", "conv", np.kron(even(6, 4, 3, 3), window), neuron, (4, 12, 12), (6, 6, 6),
+        convolution=Convolution((2, 2), (2, 2)),
+    )  # fmt: skip
+    kernel, matrix = even(3, 6, 3, 3), np.zeros((3, 3, 3, 6, 3, 3), np.int32)
+    for y, x, a, b in np.ndindex(3, 3, 3, 3):
+        if 0 <= y + a - 1 < 3 and 0 <= x + b - 1 < 3:
+            matrix[:, y, x, :, y + a - 1, x + b - 1] = kernel[:, :, a, b]
+    dense = np.kron(matrix.reshape(27, 6, 3, 3), window).reshape(27, -1)
+    third = IntLayer(
+        "matrix", "dense", dense, neuron, (6, 6, 6), (27,),
+        bias=np.repeat(even(3), 9),
+    )  # fmt: skip
+    return IntNetwork((4, 12, 12), (first, second, third), 0, {})
+
+
+def test_the_chips_own_pooling_and_kernels_are_taken_out_of_the_weights() -> None:
+    net = pooled()
+    layers = speck_layers(net)
+    assert [layer.pool for layer in layers] == [1, 2, 2]
+    assert [layer.weight.shape for layer in layers] == [(4, 4, 3, 3), (6, 4, 3, 3), (3, 6, 3, 3)]
+    assert [layer.out_shape for layer in layers] == [(4, 12, 12), (6, 6, 6), (3, 3, 3)]
+    assert len({layer.core for layer in layers}) == 3
+    spikes = random_spikes(net, 2, steps=8, samples=2, rate=0.2)
+    expected, given = run_network(net, spikes).spikes, spikes
+    for index, layer in enumerate(layers):
+        given = loop(layer, given)
+        assert given.any()
+        np.testing.assert_array_equal(given.reshape(expected[index].shape), expected[index])
+
+
+def test_biases_that_differ_within_a_channel_are_refused() -> None:
+    net = pooled()
+    uneven = replace(net.layers[2], bias=np.arange(0, 54, 2, dtype=np.int32))
+    with pytest.raises(NetworkRefused, match="biases that differ within a channel"):
+        speck_layers(replace(net, layers=(*net.layers[:2], uneven)))
+
+
 def test_larger_weights_are_scaled_to_8_bits() -> None:
     net = network(step=7)
     layers = speck_layers(net)
@@ -103,6 +160,110 @@ def test_sinabs_runs_them_and_measures_what_the_chip_does_otherwise(tmp_path: Pa
     assert value["neuron"]["leak_lost"] == [600 / 4096, 0]
     assert [len(layer["weight"]) for layer in value["layers"]] == [4, 5]
     assert "without a leak" in str(written)
+
+
+@needs_sinabs
+def test_sinabs_pools_as_the_chip_does() -> None:
+    from sdcl_neuro.conversion.targets.speck.module import SpeckModule, run_events, run_steps
+
+    net = pooled()
+    module = SpeckModule(speck_layers(net))
+    spikes = random_spikes(net, 2, steps=6, samples=1, rate=0.1)
+    expected, found = run_network(net, spikes).spikes, run_steps(module, spikes)
+    for index, layer in enumerate(found):
+        assert layer.any()
+        np.testing.assert_array_equal(layer.reshape(expected[index].shape), expected[index])
+    assert [one.shape for one in run_events(module, spikes)] == [one.shape for one in found]
+
+
+class _Recorded:
+    """Takes every attribute, as samna's configuration does, and makes what is not there yet."""
+
+    def __init__(self) -> None:
+        self.__dict__["items"] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.__dict__.setdefault(name, _Recorded())
+
+    def __getitem__(self, index: int) -> Any:
+        return self.__dict__["items"].setdefault(index, _Recorded())
+
+    def plain(self) -> Any:
+        """What was set."""
+        found = {**self.__dict__, **self.__dict__["items"]}
+        found.pop("items")
+        return {
+            key: value.plain() if isinstance(value, _Recorded) else value
+            for key, value in found.items()
+        }
+
+
+@pytest.fixture
+def samna(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for samna's names: its wheel downloads itself when it is imported."""
+
+    class Names(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return type(name, (), {}) if name[0].isupper() else Names(name)
+
+    for name in ("samna", "samnagui", "samna.speck2e", "samna.speck2f"):
+        monkeypatch.setitem(sys.modules, name, Names(name))
+    for chip in ("speck2e", "speck2f"):
+        module = Names(f"samna.{chip}.configuration")
+        module.SpeckConfiguration = _Recorded  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+@needs_sinabs
+@pytest.mark.usefixtures("samna")
+def test_the_configuration_is_the_one_that_sinabs_builds() -> None:
+    """sinabs' own builder, given the same integers, sets the same values."""
+    import torch
+    from sinabs import activation
+    from sinabs.backend.dynapcnn.chips.speck2f import Speck2FConfigBuilder
+    from sinabs.backend.dynapcnn.dynapcnn_layer import DynapcnnLayer
+    from sinabs.layers import IAFSqueeze
+
+    layers = speck_layers(pooled())
+    theirs = {}
+    for index, layer in enumerate(layers):
+        outputs, inputs, *size = layer.weight.shape
+        convolution = torch.nn.Conv2d(
+            inputs, outputs, tuple(size), layer.stride, layer.padding,
+            bias=layer.bias is not None,
+        )  # fmt: skip
+        convolution.weight.data = torch.from_numpy(layer.weight).float()
+        if layer.bias is not None:
+            convolution.bias.data = torch.from_numpy(layer.bias).float()
+        neuron = IAFSqueeze(
+            spike_threshold=torch.tensor(float(layer.threshold)), batch_size=1,
+            reset_fn=activation.MembraneReset(), min_v_mem=-32_767.0,
+        )  # fmt: skip
+        pool = layers[index + 1].pool if index + 1 < len(layers) else 1
+        theirs[index] = DynapcnnLayer(
+            convolution, neuron, layer.in_shape, [(pool, pool)], discretize=False
+        )
+    cores = {index: layer.core for index, layer in enumerate(layers)}
+    built = Speck2FConfigBuilder.build_config(theirs, cores, {0: [1], 1: [2], 2: [-1]})
+    expected = built.plain()
+    ours = speck_configuration(layers).plain()
+    assert ours["cnn_layers"][layers[-1].core].pop("monitor_enable") is True
+    assert expected["cnn_layers"][layers[-1].core].pop("monitor_enable") is False
+    for one in expected["cnn_layers"].values():
+        one["leak_enable"] = bool(one["leak_enable"])
+    assert ours == expected
+    assert set(ours["cnn_layers"]) == set(core_settings(layers)) == {one.core for one in layers}
+
+
+def test_without_samna_one_line_says_so() -> None:
+    if importlib.util.find_spec("samna") is not None:
+        pytest.skip("samna is installed")
+    with pytest.raises(EnvironmentFault, match="samna"):
+        speck_configuration(speck_layers(network()))
 
 
 @needs_sinabs
