@@ -110,6 +110,72 @@ def _conv(
     return IntLayer(name, "conv", weight, NEURON, shape, (channels, *size), convolution=geometry)
 
 
+def temporal_mnist(steps: int, rate: float) -> tuple[IntNetwork, NDArray[np.uint8], Record]:
+    """Quartz's MNIST network: values are times of spikes, so a neuron fires at most once a sample.
+
+    Its triggers and other helpers (a few compartments a layer) are left out: how many the measured
+    version had is not published. A part `rate` of all neurons fires, in random steps.
+    """
+    rng = np.random.default_rng(0)
+    layers = [_conv("conv1", (1, 28, 28), 6, 5)]
+    layers.append(_conv("pool1", layers[-1].out_shape, 6, 2, stride=(2, 2), groups=6))
+    layers.append(_conv("conv2", layers[-1].out_shape, 12, 5))
+    layers.append(_conv("pool2", layers[-1].out_shape, 12, 2, stride=(2, 2), groups=12))
+    layers.append(_conv("conv3", layers[-1].out_shape, 120, 4))
+    layers.append(dense("head", 120, 10))
+    net = IntNetwork((1, 28, 28), tuple(layers))
+
+    def once(count: int) -> NDArray[np.uint8]:
+        spikes = np.zeros((steps, count), np.uint8)
+        fired = np.flatnonzero(rng.random(count) < rate)
+        spikes[rng.integers(0, steps, len(fired)), fired] = 1
+        return spikes[:, None]
+
+    inputs = once(28 * 28).reshape(steps, 1, 1, 28, 28)
+    spikes = {
+        index: once(layer.neurons).reshape(steps, 1, *layer.out_shape)
+        for index, layer in enumerate(net.layers)
+    }
+    record = Record("loihi", steps, 1, net.input_shape, spikes, count_activity(net, inputs, spikes))
+    return net, inputs, record
+
+
+MOBILENET = (
+    (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1),
+    (512, 1), (512, 1), (1024, 2), (1024, 1),
+)  # fmt: skip
+"""Channels and stride of MobileNet's 13 pairs of a depthwise and a pointwise convolution."""
+
+
+def mobilenet() -> IntNetwork:
+    """MobileNet v1 on 128 x 128: 28 layers and the pooling between, 4.2 M weights."""
+    layers = [_conv("conv", (3, 128, 128), 32, 3, stride=(2, 2), padding=(1, 1))]
+    for index, (channels, stride) in enumerate(MOBILENET):
+        shape = layers[-1].out_shape
+        assert len(shape) == 3
+        layers.append(
+            _conv(
+                f"depthwise{index + 1}", shape, shape[0], 3, stride=(stride, stride),
+                padding=(1, 1), groups=shape[0],
+            )
+        )  # fmt: skip
+        shape = layers[-1].out_shape
+        assert len(shape) == 3
+        layers.append(_conv(f"pointwise{index + 1}", shape, channels, 1))
+    layers.append(_conv("pool", (1024, 4, 4), 1024, 4, groups=1024))
+    return IntNetwork((3, 128, 128), (*layers, dense("head", 1024, 1000)))
+
+
+def odin_mnist(spikes_in: int) -> tuple[IntNetwork, NDArray[np.uint8], Record]:
+    """ODIN's network: 16 x 16 pixels that fire at most once, in the order of their brightness."""
+    net = IntNetwork((256,), (dense("digits", 256, 10),))
+    inputs = np.zeros((256, 1, 256), np.uint8)
+    inputs[np.arange(spikes_in), 0, np.arange(spikes_in)] = 1
+    spikes = {0: np.zeros((256, 1, 10), np.uint8)}
+    record = Record("loihi", 256, 1, (256,), spikes, count_activity(net, inputs, spikes))
+    return net, inputs, record
+
+
 def nmnist_on_speck() -> IntNetwork:
     """The N-MNIST network of the NIR paper, which ran on a Speck 2f: sum pooling twice.
 

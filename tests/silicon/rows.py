@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
-from sdcl_neuro.hardware import load_profile
-from sdcl_neuro.hardware.placement import fit
+from sdcl_neuro.hardware import HardwareProfile, load_profile
+from sdcl_neuro.hardware.placement import Fit, fit
 from sdcl_neuro.profiling import Profile, profile
 from sdcl_neuro.profiling.energy import energy
 from sdcl_neuro.profiling.interval import Interval, figure
@@ -110,7 +111,10 @@ def pilotnet_profile() -> Profile:
 
 def silicon_rows() -> list[Row]:
     """Every row, modelled now."""
-    return [*_pilotnet(), *_loihi2_others(), *_loihi1(), *_truenorth(), *_synsense()]
+    return [
+        *_pilotnet(), *_loihi2_others(), *_loihi1(), *_loihi1_temporal(), *_loihi1_compiled(),
+        *_truenorth(), *_spinnaker(), *_odin(), *_synsense(),
+    ]  # fmt: skip
 
 
 def _pilotnet() -> Iterator[Row]:
@@ -225,6 +229,110 @@ def _loihi1() -> Iterator[Row]:
     )  # fmt: skip
 
 
+QUARTZ = "Lenz's Quartz on Loihi, NxSDK energy probes in CNN/mnist-EDP-plot.ipynb"
+QUARTZ_PROBES = ((650, 26.98331, 16.29122, 63), (170, 11.52862, 40.75026, 84))
+"""Steps a sample, dynamic power of the cores in mW, time of a step in us, share of x86 in it."""
+
+
+def _loihi1_temporal() -> Iterator[Row]:
+    """A network in which every neuron fires at most once a sample, so that updates are the cost."""
+    from silicon_networks import temporal_mnist
+
+    unknown = "from no spike to one of every neuron; the conversion's helper neurons left out"
+    for steps, power_mw, step_us, busy in QUARTZ_PROBES:
+        found = []
+        for firing in (0.0, 1.0):
+            net, inputs, record = temporal_mnist(steps, firing)
+            found.append(profile(net, inputs, record=record, hw="loihi1").targets["loihi1"])
+        assert all(one.stream is not None for one in found)
+        dynamic = _hull(one.stream.bounded_dynamic_uj for one in found if one.stream is not None)
+        network = f"MNIST by times of spikes, {steps} steps"
+        measured = power_mw * step_us * steps * 1e-3
+        yield Row(
+            "loihi1", network, "dynamic energy of a sample, uJ", measured, dynamic, "independent",
+            f"{QUARTZ}, power of the neuron cores; {unknown}",
+        )  # fmt: skip
+        yield Row(
+            "loihi1", network, "step, us", step_us, _hull(one.latency.step_us for one in found),
+            "independent",
+            f"{QUARTZ}: an x86 core works for {busy} % of it, which `--step-us` replaces",
+        )  # fmt: skip
+    static = Interval(*load_profile("loihi1").power["static"].bounds)
+    yield Row(
+        "loihi1", "CIFAR-10 by times of spikes", "static power of a chip, mW",
+        (1271.758 + 3.008) / 16, static, "independent",
+        "the same, CNN/mnist-EDP-plot-CIFAR.ipynb, 1,753 cores of 16 chips; cores that are off "
+        "draw less, which the profile does not know",
+    )  # fmt: skip
+
+
+@cache
+def _mobilenet_fit() -> Fit:
+    from silicon_networks import mobilenet
+
+    return fit(mobilenet(), "loihi1")
+
+
+def _loihi1_compiled() -> Iterator[Row]:
+    found = _mobilenet_fit()
+    assert found.chips is not None
+    yield Row(
+        "loihi1", "MobileNet, 128x128", "chips", 16, Interval(found.chips, found.chips),
+        "independent",
+        "Rueckauer et al. 2021 (NxTF), abstract: 80 % of 16 chips used; here cores are filled "
+        "to their limits, which is a lower end",
+    )  # fmt: skip
+
+
+def _spinnaker() -> Iterator[Row]:
+    """Two constants of a run; the profile has them from another one."""
+    constants = load_profile("spinnaker1").variants["hoeppner2019"].energy
+    sharp = (
+        "Sharp et al. 2012, abstract; power of four whole chips, idle parts included, which the "
+        "profile does not have"
+    )
+    network = "cortical circuit, 10,000 neurons, 4 M synapses"
+    for what, measured, key in (
+        ("energy of a synop, nJ", 43.0, "synop"),
+        ("energy of a neuron in a step, nJ", 100.0, "neuron_update"),
+    ):
+        modelled = Interval(*constants[key].bounds).scaled(1e-3)
+        yield Row("spinnaker1", network, what, measured, modelled, "independent", sharp)
+    yield Row(
+        "spinnaker2", "DVS gestures", "energy of a gesture, J", 0.459, None, "independent",
+        "Arfa et al. 2025: the whole chip over seconds; its static power is not in the profile",
+    )  # fmt: skip
+
+
+def _odin() -> Iterator[Row]:
+    """The chip of docs/how-to/add-a-chip.md, as the page writes it."""
+    from silicon_networks import odin_mnist
+
+    paper = "Frenkel et al. 2019, abstract"
+    hw = _odin_profile()
+    found = []
+    for spikes in (1, 256):
+        net, inputs, record = odin_mnist(spikes)
+        result = profile(net, inputs, record=record, hw=hw).targets["odin"]
+        assert result.stream is not None
+        found.append(result.stream.bounded_dynamic_uj)
+    yield Row(
+        "odin", "MNIST at 16x16, 10 neurons", "energy of an inference, nJ", 15,
+        _hull(found).scaled(1e3), "independent",
+        f"{paper}, rank order; how many pixels fire is not published: from one to all of them, "
+        "static power left out",
+    )  # fmt: skip
+
+
+def _odin_profile() -> HardwareProfile:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-chip.md"
+    text = page.read_text(encoding="utf-8")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "odin.toml"
+        path.write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+        return load_profile(path)
+
+
 def _truenorth() -> Iterator[Row]:
     hw = load_profile("truenorth")
     neurons, tick_s = 4096 * 256, 1e-3
@@ -249,6 +357,12 @@ def _truenorth() -> Iterator[Row]:
         "truenorth", "object detection, 400x240, 30 frames/s", "power, mW", 63, static,
         "independent",
         "Merolla et al. 2014, abstract; its activity is not published: static power alone",
+    )  # fmt: skip
+    yield Row(
+        "truenorth", "convolutional networks, least of eight", "power, mW", 25, static,
+        "independent",
+        "Esser et al. 2016, abstract: 25 to 275 mW; a network of few cores is charged its share "
+        "of the static power there, the whole chip here",
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from sdcl_neuro.hardware import load_profile
 from sdcl_neuro.hardware.placement import fit
 from sdcl_neuro.hardware.placement.layers import populations
 from sdcl_neuro.hardware.placement.own_pooling import Unfolded, unfold
+from sdcl_neuro.network.arguments import need_integers
 from sdcl_neuro.network.fixed_point import DECAY_UNITY
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
 
@@ -88,6 +89,7 @@ def speck_layers(net: IntNetwork) -> list[SpeckLayer]:
     Raises:
         NetworkRefused: what the chip cannot hold, every reason at once.
     """
+    net = need_integers(net, "speck_layers")
     placed = fit(net, PROFILE)
     problems = [
         *_reasons(net),

@@ -12,13 +12,14 @@ from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.check import check_network
 from sdcl_neuro.extras import require
 from sdcl_neuro.files import file_sha256, write_json
+from sdcl_neuro.network.arguments import need_integers, need_path, public
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.spike_file import Spikes, SpikesLike
 
 from ..vectors import sample_spikes
 from ..written import Written
 from .layers import PROFILE, SpeckLayer, speck_layers
-from .module import SpeckModule, decays_of, run_events, run_steps
+from .module import PURPOSE, SpeckModule, decays_of, run_events, run_steps
 
 SCHEMA = {"name": "sdcl_neuro.speck", "version": 1}
 WAYS = {
@@ -57,7 +58,8 @@ class Measured:
         )
 
 
-def to_speck(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) -> Written:
+@public
+def to_speck(net: IntNetwork, out: Path | str, *, spikes: SpikesLike | None = None) -> Written:
     """Write the network in Speck's integers as ``OUT.speck``, JSON, with what differs there.
 
     Args:
@@ -69,11 +71,12 @@ def to_speck(net: IntNetwork, out: Path | str, *, spikes: Spikes | None = None) 
         NetworkRefused: what the chip cannot hold, every reason at once.
         EnvironmentFault: sinabs is not installed.
     """
-    out = Path(out)
-    require(("sinabs",), "the target speck")
+    net = need_integers(net, "to_speck")
+    out = need_path(out, "to_speck", "name the file, OUT.speck", to_write=True)
+    require(("sinabs",), PURPOSE)
     check_network(net)
     layers = speck_layers(net)
-    values = sample_spikes(net) if spikes is None else spikes
+    values = sample_spikes(net, spikes)
     measured = measure(net, layers, values)
     value = {
         "schema": SCHEMA,
