@@ -5,7 +5,7 @@ The door; each name is imported on first use::
     load(path)                  a checkpoint folder, .nir or .net, as a model
     conversion.from_snntorch    a torch module, described in float
     conversion.quantize         in the chip's integers
-    conversion.to_netx          a Lava-DL file for Loihi (and to_nir, to_onnx, to_c, to_speck, to_verilog)
+    conversion.to_netx          a file for Loihi (and to_nir, to_onnx, to_c, to_speck, to_verilog)
     run(model, spikes)          spikes of every layer, on any backend: a Record
     verify(model, spikes)       backends compared, spike for spike: a Certificate
     profile(model, spikes)      energy and time on every chip, as intervals: a Profile

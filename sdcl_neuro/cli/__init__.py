@@ -37,7 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("verify", "prove backends equal, spike for spike, and write the certificate"),
     "run": ("run", "run a network on a file of spikes"),
     "profile": ("profile", "spikes, synaptic operations, energy and latency on given hardware"),
-    "hw": ("hw", "hardware profiles: list, show, fit"),
+    "hw": ("hw", "hardware profiles: list, show, fit, template"),
     "evaluate": ("evaluate", "mAP and CMC, in float, in integers and as deployed"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
     "batch": ("batch", "infer over many clips, on this machine or a Ray cluster; resumes"),

@@ -19,7 +19,7 @@ def head(side: SideBySide) -> tuple[str, ...]:
     """Titles of the columns."""
     name = side.simulated.simulator
     return (
-        "step", f"{name} us", "model us", f"{name} uJ", "model uJ", f"{name} messages",
+        "step", f"{name} µs", "model µs", f"{name} µJ", "model µJ", f"{name} messages",
         "model messages", "hops",
     )  # fmt: skip
 

@@ -13,6 +13,8 @@ from .badges import badge
 WIDTH = 920
 COLOURS = 8
 _CHARACTER = 7.0
+_CAPITAL = 2.5
+"""Width of a character in a label, and how much wider a capital is."""
 _LONGEST_LABEL = 34
 
 
@@ -104,8 +106,13 @@ def label(x: float, y: float, content: str) -> Markup:
 
 def label_width(labels: Iterable[str]) -> float:
     """Room for a column of labels, in drawing units."""
-    longest = max((min(len(name), _LONGEST_LABEL) for name in labels), default=0)
-    return max(60.0, _CHARACTER * longest + 14)
+    shown = [name[:_LONGEST_LABEL] for name in labels]
+    widest = max((_CHARACTER * len(name) + _CAPITAL * _capitals(name) for name in shown), default=0)
+    return max(60.0, widest + 14)
+
+
+def _capitals(name: str) -> int:
+    return sum(character.isupper() for character in name)
 
 
 def rectangle(
