@@ -15,7 +15,7 @@ import torch
 
 from sdcl_neuro import run, verify
 from sdcl_neuro.cli import main
-from sdcl_neuro.conversion import quantize, to_netx
+from sdcl_neuro.conversion import to_netx
 from sdcl_neuro.conversion.backends.sanafe import backend, interpreter, job, refusals
 from sdcl_neuro.conversion.backends.sanafe.backend import simulate
 from sdcl_neuro.conversion.backends.sanafe.job import place, recurrent_synapses, synapses, write_job
@@ -24,45 +24,16 @@ from sdcl_neuro.errors import EnvironmentFault, InputError, NetworkRefused
 from sdcl_neuro.network.activity import nonzero_fan_out
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import write_spikes
-from sdcl_neuro.snn.event_branch import COMPACT, PAPER, EventBranch
+from sdcl_neuro.snn.event_branch import COMPACT, PAPER
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
-
-def _installed() -> bool:
-    try:
-        interpreter.find_interpreter()
-    except EnvironmentFault:
-        return False
-    return True
-
-
-needs_sanafe = pytest.mark.skipif(
-    not _installed(),
-    reason="SANA-FE is not installed (set SDCL_NEURO_SANAFE to a Python that has it)",
-)
-
-
-def _suited(seed: int, kind: str = "any", *, extreme: bool = False) -> IntNetwork:
-    """A random network without what SANA-FE refuses: slower currents and delays."""
-    net = random_network(seed, kind=kind, extreme=extreme, layers=3)
-    layers = (
-        replace(layer, neuron=replace(layer.neuron, current_decay=4096), delay=None)
-        for layer in net.layers
-    )
-    return replace(net, layers=tuple(layers))
-
-
-def _branch(description: object, size: tuple[int, int]) -> IntNetwork:
-    torch.manual_seed(0)
-    net = EventBranch(description).float_network(size)
-    shape = (8, 1, *net.input_shape)
-    return quantize(net, calibration=(np.random.default_rng(0).random(shape) < 0.1).astype("u1"))
+from .conftest import branch, needs_sanafe, suited
 
 
 @pytest.mark.parametrize("kind", ["conv", "dense", "dense_rec"])
 def test_the_list_of_synapses_is_the_network(kind: str) -> None:
     for seed in range(8):
-        for layer in _suited(seed, kind).layers:
+        for layer in suited(seed, kind).layers:
             listed = synapses(layer)
             matrix = np.zeros((layer.neurons, prod(layer.in_shape)), np.int64)
             np.add.at(matrix, (listed.after, listed.before), listed.weight)
@@ -89,7 +60,7 @@ def test_the_list_of_synapses_is_the_network(kind: str) -> None:
 
 
 def test_neurons_sit_where_fit_places_them(tmp_path: Path) -> None:
-    net = _branch(COMPACT, (64, 32))
+    net = branch(COMPACT, (64, 32))
     spikes = (np.random.default_rng(0).random((4, 2, *net.input_shape)) < 0.02).astype(np.uint8)
     placed = place(net)
     write_job(net, spikes, placed, tmp_path)
@@ -133,7 +104,7 @@ def test_neurons_sit_where_fit_places_them(tmp_path: Path) -> None:
     ],
 )
 def test_what_it_cannot_hold_is_refused_by_name(change: dict[str, object], reason: str) -> None:
-    net = _suited(3, "dense")
+    net = suited(3, "dense")
     layer = net.layers[1]
     if change.pop("slow", False):
         layer = replace(layer, neuron=replace(layer.neuron, current_decay=900))
@@ -156,7 +127,7 @@ def test_all_reasons_at_once() -> None:
 
 
 def test_a_run_that_wraps_is_refused_and_another_input_is_not() -> None:
-    net = _suited(0, "dense", extreme=True)
+    net = suited(0, "dense", extreme=True)
     wide = replace(net.layers[0], weight=np.full_like(net.layers[0].weight, 60_000))
     net = replace(net, layers=(wide,))
     loud = np.ones((4, 1, *net.input_shape), np.uint8)
@@ -167,7 +138,7 @@ def test_a_run_that_wraps_is_refused_and_another_input_is_not() -> None:
 
 def test_a_network_too_large_for_its_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "MAX_SYNAPSES", 10)
-    net = _suited(1)
+    net = suited(1)
     with pytest.raises(NetworkRefused, match=r"[\d,]+ synapses; it holds at most 10"):
         simulate(net, random_spikes(net, 0))
 
@@ -195,7 +166,7 @@ def _script(path: Path, text: str) -> Path:
 def test_without_it_one_line_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    net = _suited(1)
+    net = suited(1)
     monkeypatch.setenv("SDCL_NEURO_SANAFE", str(tmp_path / "none"))
     with pytest.raises(EnvironmentFault, match=r"pip install sanafe, then set SDCL_NEURO_SANAFE"):
         run(net, random_spikes(net, 0), backend="sanafe")
@@ -207,7 +178,7 @@ def test_a_crash_and_a_hang_are_told(tmp_path: Path) -> None:
     answer = 'if [ "$1" = -c ]; then echo 9.9; exit 0; fi\n'
     crash = _script(tmp_path / "crash", answer + "echo 'RuntimeError: no room' >&2; exit 7\n")
     hang = _script(tmp_path / "hang", answer + "exec sleep 60\n")
-    net = _suited(1)
+    net = suited(1)
     spikes = random_spikes(net, 0)
     with pytest.raises(EnvironmentFault, match="sanafe: it ended with 7: RuntimeError: no room"):
         run(net, spikes, backend="sanafe", sanafe=crash)
@@ -231,7 +202,7 @@ def _equal(net: IntNetwork, spikes: np.ndarray) -> backend.Simulation:
 @pytest.mark.parametrize("extreme", [False, True])
 def test_random_networks(kind: str, extreme: bool) -> None:
     """Biases, recurrence, clipped membranes, three layers, two samples in one run."""
-    net = _suited(20 + extreme, kind, extreme=extreme)
+    net = suited(20 + extreme, kind, extreme=extreme)
     assert any(layer.bias is not None for layer in net.layers)
     _equal(net, random_spikes(net, 0, steps=10, samples=2))
 
@@ -241,7 +212,7 @@ def test_random_networks(kind: str, extreme: bool) -> None:
 @pytest.mark.parametrize("seed", range(100, 120))
 def test_more_random_networks(seed: int) -> None:
     for kind in KINDS:
-        net = _suited(seed, kind, extreme=seed % 2 == 0)
+        net = suited(seed, kind, extreme=seed % 2 == 0)
         spikes = random_spikes(net, seed, steps=12, samples=2)
         if any(layer.wraps.any() for layer in run_network(net, spikes).activity):
             with pytest.raises(NetworkRefused, match="wraps around"):
@@ -253,7 +224,7 @@ def test_more_random_networks(seed: int) -> None:
 @needs_sanafe
 @pytest.mark.slow
 def test_the_compact_network_and_its_certificate(tmp_path: Path) -> None:
-    net = _branch(COMPACT, (64, 32))
+    net = branch(COMPACT, (64, 32))
     spikes = (np.random.default_rng(1).random((16, 1, *net.input_shape)) < 0.1).astype(np.uint8)
     found = _equal(net, spikes)
     counted = run_network(net, spikes).activity
@@ -269,14 +240,14 @@ def test_the_compact_network_and_its_certificate(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_papers_network_on_two_chips() -> None:
     """Seven gigabytes and some minutes."""
-    net = _branch(PAPER, (128, 64))
+    net = branch(PAPER, (128, 64))
     spikes = (np.random.default_rng(1).random((4, 1, *net.input_shape)) < 0.1).astype(np.uint8)
     assert _equal(net, spikes).cores > 128
 
 
 @needs_sanafe
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    net = _suited(21, "dense")
+    net = suited(21, "dense")
     to_netx(net, tmp_path / "m.net")
     write_spikes(tmp_path / "in.npz", random_spikes(net, 0))
     model, given, out = (str(tmp_path / name) for name in ("m.net", "in.npz", "out.npz"))
@@ -291,7 +262,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 @needs_sanafe
 def test_performance_adds_up_and_grows_with_activity() -> None:
-    net = _suited(1, "conv")
+    net = suited(1, "conv")
     quiet, busy = (
         simulate(net, random_spikes(net, 0, steps=8, samples=1, rate=rate)).performance[0]
         for rate in (0.02, 0.5)
@@ -305,6 +276,6 @@ def test_performance_adds_up_and_grows_with_activity() -> None:
 
 
 def test_the_profile_that_places_has_what_is_asked_of_it() -> None:
-    net = _suited(1)
+    net = suited(1)
     assert place(net).hw == job.PROFILE == "loihi1"
     assert backend.DRIVER.is_file()

@@ -4,56 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from sdcl_neuro import profile
 from sdcl_neuro.cli import main
-from sdcl_neuro.conversion import quantize, to_netx
-from sdcl_neuro.conversion.backends.sanafe import interpreter
+from sdcl_neuro.conversion import to_netx
 from sdcl_neuro.conversion.backends.sanafe.simulated import simulated
-from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import write_spikes
 from sdcl_neuro.profiling import profile as profile_network
 from sdcl_neuro.profiling.simulated import SimulatedRun, SimulatedSample
-from sdcl_neuro.snn.event_branch import COMPACT, PAPER, EventBranch
-from sdcl_neuro.testing import random_network, random_spikes
+from sdcl_neuro.snn.event_branch import COMPACT, PAPER
+from sdcl_neuro.testing import random_spikes
 
-
-def _installed() -> bool:
-    try:
-        interpreter.find_interpreter()
-    except EnvironmentFault:
-        return False
-    return True
-
-
-needs_sanafe = pytest.mark.skipif(
-    not _installed(),
-    reason="SANA-FE is not installed (set SDCL_NEURO_SANAFE to a Python that has it)",
-)
-
-
-def _suited(seed: int, kind: str = "any") -> IntNetwork:
-    """A random network without what SANA-FE refuses: slower currents and delays."""
-    net = random_network(seed, kind=kind, layers=3)
-    layers = (
-        replace(layer, neuron=replace(layer.neuron, current_decay=4096), delay=None)
-        for layer in net.layers
-    )
-    return replace(net, layers=tuple(layers))
-
-
-def _branch(description: object, size: tuple[int, int]) -> IntNetwork:
-    torch.manual_seed(0)
-    net = EventBranch(description).float_network(size)
-    shape = (8, 1, *net.input_shape)
-    return quantize(net, calibration=(np.random.default_rng(0).random(shape) < 0.1).astype("u1"))
+from .conftest import branch, needs_sanafe, suited
 
 
 def _expect_contained(net: IntNetwork, spikes: np.ndarray) -> None:
@@ -71,7 +39,7 @@ def _expect_contained(net: IntNetwork, spikes: np.ndarray) -> None:
 @needs_sanafe
 @pytest.mark.parametrize("seed", range(20))
 def test_the_model_contains_it_on_random_networks(seed: int) -> None:
-    net = _suited(seed)
+    net = suited(seed)
     rate = (0.05, 0.3, 0.6, 0.95)[seed % 4]
     _expect_contained(net, random_spikes(net, seed, steps=6, samples=1, rate=rate))
 
@@ -80,14 +48,14 @@ def test_the_model_contains_it_on_random_networks(seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.02, 0.1, 0.3, 0.6, 0.9])
 def test_the_model_contains_it_on_the_compact_branch(rate: float) -> None:
-    net = _branch(COMPACT, (64, 32))
+    net = branch(COMPACT, (64, 32))
     _expect_contained(net, random_spikes(net, 1, steps=4, samples=1, rate=rate))
 
 
 @needs_sanafe
 @pytest.mark.slow
 def test_the_model_contains_it_on_the_papers_network() -> None:
-    net = _branch(PAPER, (128, 64))
+    net = branch(PAPER, (128, 64))
     _expect_contained(net, random_spikes(net, 1, steps=3, samples=1, rate=0.05))
 
 
@@ -95,7 +63,7 @@ def test_the_model_contains_it_on_the_papers_network() -> None:
 def test_every_step_stands_in_terminal_json_csv_and_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    net = _suited(4)
+    net = suited(4)
     to_netx(net, tmp_path / "m.net")
     spikes = random_spikes(net, 4, steps=5, samples=2)
     write_spikes(tmp_path / "in.npz", spikes)
@@ -129,7 +97,7 @@ def test_every_step_stands_in_terminal_json_csv_and_report(
 def test_what_cannot_be_simulated_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    net = _suited(4)
+    net = suited(4)
     to_netx(net, tmp_path / "m.net")
     write_spikes(tmp_path / "in.npz", random_spikes(net, 4, steps=2, samples=1))
     command = ["profile", str(tmp_path / "m.net"), "--spikes", str(tmp_path / "in.npz")]
@@ -142,7 +110,7 @@ def test_what_cannot_be_simulated_is_refused(
 
 
 def test_a_simulation_of_other_samples_is_refused() -> None:
-    net = _suited(4)
+    net = suited(4)
     one = SimulatedSample((1.0,), {"soma": (1.0,)}, (1,), (0,), (1,))
     found = SimulatedRun("SANA-FE", "2", "loihi1", 1, (one,) * 3)
     with pytest.raises(InputError, match="no spikes of every layer to compare"):
@@ -150,7 +118,7 @@ def test_a_simulation_of_other_samples_is_refused() -> None:
 
 
 def test_a_figure_outside_the_interval_is_said() -> None:
-    net = _suited(4)
+    net = suited(4)
     spikes = random_spikes(net, 0, steps=3, samples=1)
     steps = 3 + len(net.layers)
     one = SimulatedSample(

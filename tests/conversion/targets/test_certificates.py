@@ -51,23 +51,24 @@ def _residual() -> IntNetwork:
     return conversion.quantize(graph, calibration=spikes)
 
 
-def _fast() -> IntNetwork:
-    """The recurrent network with instantaneous currents, which SANA-FE's neuron holds."""
+def _slow() -> IntNetwork:
+    """The recurrent network with biases, and with currents that take steps to decay."""
     net = NETWORKS["recurrent"]()
     layers = (
-        replace(layer, neuron=replace(layer.neuron, current_decay=4096)) for layer in net.layers
+        replace(
+            layer,
+            neuron=replace(layer.neuron, current_decay=1500),
+            bias=np.arange(layer.neurons, dtype=np.int32) % 7 * 2,
+        )
+        for layer in net.layers
     )
     return replace(net, layers=tuple(layers))
 
 
-MADE: dict[str, Callable[[], IntNetwork]] = {
-    **NETWORKS, "recurrent, instantaneous currents": _fast, "residual": _residual
-}  # fmt: skip
+SLOW = "recurrent, slower currents, biases"
+MADE: dict[str, Callable[[], IntNetwork]] = {**NETWORKS, SLOW: _slow, "residual": _residual}
 STEPS = {"paper": 4}
-REFUSED = {
-    "recurrent": "a current that decays slower than at once",
-    "delayed": "axonal delays",
-}
+REFUSED = {SLOW: "a current that decays by 1500 / 4096", "delayed": "axonal delays"}
 """What SANA-FE's neuron does not hold."""
 
 
