@@ -238,7 +238,10 @@ def _loihi1_temporal() -> Iterator[Row]:
     """A network in which every neuron fires at most once a sample, so that updates are the cost."""
     from silicon_networks import temporal_mnist
 
-    unknown = "from no spike to one of every neuron; the conversion's helper neurons left out"
+    unknown = (
+        "from no spike to one of every neuron; how many helper neurons the conversion added is "
+        "not known: left out"
+    )
     for steps, power_mw, step_us, busy in QUARTZ_PROBES:
         found = []
         for firing in (0.0, 1.0):
