@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from .targets.netx.file import to_netx as to_netx
     from .targets.nir.writer import to_nir as to_nir
     from .targets.onnx_event.writer import to_onnx as to_onnx
-    from .targets.speck.configuration import core_settings as speck_settings  # noqa: F401
-    from .targets.speck.configuration import speck_configuration as speck_configuration
     from .targets.speck.layers import speck_layers as speck_layers
     from .targets.speck.module import SpeckModule as SpeckModule
     from .targets.speck.writer import to_speck as to_speck
@@ -61,9 +59,7 @@ _PUBLIC = {
     "quantization_report": "quantisation.report",
     "quantize": "quantisation.checked",
     "QuantizationWarning": "quantisation.effect",
-    "speck_configuration": "targets.speck.configuration",
     "speck_layers": "targets.speck.layers",
-    "speck_settings": "targets.speck.configuration:core_settings",
     "to_bundle": "bundle.writer",
     "to_c": "targets.c.writer",
     "to_netx": "targets.netx.file",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import inspect
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ NO_EXAMPLE = {
     "simulate_sanafe": "needs SANA-FE",
     "reference_run": "is the other side of from_nir",
 }
+if find_spec("sinabs") is None:
+    NO_EXAMPLE["to_speck"] = "needs sinabs"
 
 
 def _verbs() -> dict[str, Callable[..., object]]:

@@ -13,8 +13,7 @@ import numpy as np
 
 from sdcl_neuro.extras import need
 
-from .layers import WORD_MAX, SpeckLayer
-from .module import PURPOSE
+from .layers import PURPOSE, WORD_MAX, SpeckLayer
 
 
 def core_settings(layers: Sequence[SpeckLayer]) -> dict[int, dict[str, Any]]:

@@ -26,6 +26,7 @@ from sdcl_neuro.network.spec import IntLayer, IntNetwork
 from .kernels import bias_of, kernel_of
 
 PROFILE = "speck2f"
+PURPOSE = "the target speck"
 WEIGHT_MAX = 127
 WORD_MAX = 32_767
 """Of thresholds, biases and membranes: sinabs discretises them to 16 bits."""
@@ -84,10 +85,28 @@ class SpeckLayer:
 
 
 def speck_layers(net: IntNetwork) -> list[SpeckLayer]:
-    """Every layer in the chip's integers, on the core where `hw fit` puts it.
+    """Write every layer in Speck's 8-bit integers, on the core where `hw fit` puts it.
+
+    Args:
+        net: the network, in integers.
+
+    Returns:
+        A layer of the chip for each of the network's: weights, bias, threshold, the chip's own
+        pooling before it, and by how much rounding to 8 bits moved a weight.
 
     Raises:
         NetworkRefused: what the chip cannot hold, every reason at once.
+
+    Examples:
+        >>> import snntorch, torch
+        >>> from sdcl_neuro import conversion
+        >>> neuron = {"reset_mechanism": "zero", "init_hidden": True}
+        >>> module = torch.nn.Sequential(torch.nn.Linear(6, 4), snntorch.Leaky(0.9, **neuron))
+        >>> sample = torch.ones(8, 1, 6)
+        >>> net = conversion.quantize(conversion.from_snntorch(module, sample))
+        >>> (layer,) = conversion.speck_layers(net)
+        >>> layer.weight.shape, layer.out_shape, layer.pool
+        ((4, 6, 1, 1), (4, 1, 1), 1)
     """
     net = need_integers(net, "speck_layers")
     placed = fit(net, PROFILE)

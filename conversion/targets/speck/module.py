@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +21,10 @@ from sdcl_neuro.extras import need
 from sdcl_neuro.network.fixed_point import DECAY_UNITY
 from sdcl_neuro.network.spec import IntNetwork
 
-from .layers import WORD_MAX, SpeckLayer
+from .configuration import core_settings, speck_configuration
+from .layers import PURPOSE, WORD_MAX, SpeckLayer
 
 Spikes = NDArray[np.uint8]
-PURPOSE = "the target speck"
 MAX_EVENTS = 1 << 22
 """Neuron states that the run event by event may go through."""
 
@@ -74,6 +75,18 @@ class SpeckModule(torch.nn.Module):
             spikes = neuron(sums)
             found.append(spikes)
         return found
+
+    def core_settings(self) -> dict[int, dict[str, Any]]:
+        """What every core that is used is set to: core number to samna's names and values."""
+        return core_settings(self.described)
+
+    def configuration(self) -> object:
+        """samna's configuration of the chip with these layers, where samna is installed.
+
+        Raises:
+            EnvironmentFault: it is not.
+        """
+        return speck_configuration(self.described)
 
 
 def _pooled(spikes: Tensor, layer: SpeckLayer) -> Tensor:

@@ -18,8 +18,8 @@ from sdcl_neuro.network.spike_file import Spikes, SpikesLike
 
 from ..vectors import sample_spikes
 from ..written import Written
-from .layers import PROFILE, SpeckLayer, speck_layers
-from .module import PURPOSE, SpeckModule, decays_of, run_events, run_steps
+from .layers import PROFILE, PURPOSE, SpeckLayer, speck_layers
+from .module import SpeckModule, decays_of, run_events, run_steps
 
 SCHEMA = {"name": "sdcl_neuro.speck", "version": 1}
 WAYS = {
@@ -67,9 +67,23 @@ def to_speck(net: IntNetwork, out: Path | str, *, spikes: SpikesLike | None = No
         out: ends in ``.speck``.
         spikes: on which the differences are measured; None draws random ones.
 
+    Returns:
+        The file that was written, its SHA-256, and what the chip does otherwise; prints itself.
+
     Raises:
         NetworkRefused: what the chip cannot hold, every reason at once.
         EnvironmentFault: sinabs is not installed.
+
+    Examples:
+        >>> import snntorch, torch
+        >>> from sdcl_neuro import conversion
+        >>> neuron = {"reset_mechanism": "zero", "init_hidden": True}
+        >>> module = torch.nn.Sequential(torch.nn.Linear(6, 4), snntorch.Leaky(0.9, **neuron))
+        >>> sample = torch.ones(8, 1, 6)
+        >>> net = conversion.quantize(conversion.from_snntorch(module, sample))
+        >>> written = conversion.to_speck(net, "m.speck")
+        >>> [one["way"] for one in written.facts["differences"]]
+        ['leak', 'no leak', 'events']
     """
     net = need_integers(net, "to_speck")
     out = need_path(out, "to_speck", "name the file, OUT.speck", to_write=True)
