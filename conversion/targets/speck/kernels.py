@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import NetworkRefused, Refusal
-from sdcl_neuro.hardware.placement.geometry import Axis, Population
+from sdcl_neuro.hardware.placement.geometry import Axis, LayerGeometry
 from sdcl_neuro.network.spec import IntLayer
 
 Ints = NDArray[np.int64]
 
 
-def kernel_of(layer: IntLayer, held: Population, pool: int) -> Ints:
+def kernel_of(layer: IntLayer, held: LayerGeometry, pool: int) -> Ints:
     """Weights ``[Co, Ci, kh, kw]``, int64.
 
     Args:
@@ -35,7 +35,7 @@ def kernel_of(layer: IntLayer, held: Population, pool: int) -> Ints:
     return _from_matrix(matrix, held) if held.kind == "conv" else matrix
 
 
-def bias_of(layer: IntLayer, held: Population) -> Ints | None:
+def bias_of(layer: IntLayer, held: LayerGeometry) -> Ints | None:
     """One bias a channel, int64 ``[Co]``; None if there is none.
 
     Raises:
@@ -62,14 +62,14 @@ def bias_of(layer: IntLayer, held: Population) -> Ints | None:
     return np.ascontiguousarray(apart[:, 0])
 
 
-def _extent(layer: IntLayer, held: Population, pool: int) -> tuple[int, int]:
+def _extent(layer: IntLayer, held: LayerGeometry, pool: int) -> tuple[int, int]:
     """Rows and columns that a dense layer reads, before pooling."""
     if len(layer.in_shape) == 3:
         return layer.in_shape[1], layer.in_shape[2]
     return held.in_box[1] * pool, held.in_box[2] * pool
 
 
-def _ungrouped(weight: Ints, held: Population) -> Ints:
+def _ungrouped(weight: Ints, held: LayerGeometry) -> Ints:
     if held.groups == 1:
         return np.ascontiguousarray(weight)
     outputs, inputs = len(weight), held.in_box[0]
@@ -81,7 +81,7 @@ def _ungrouped(weight: Ints, held: Population) -> Ints:
     return whole
 
 
-def _from_matrix(matrix: Ints, held: Population) -> Ints:
+def _from_matrix(matrix: Ints, held: LayerGeometry) -> Ints:
     """The kernel of a convolution written as a matrix ``[N, C, H, W]``."""
     whole = matrix.reshape(*held.out_box, *matrix.shape[1:])
     rows, columns = _readers(held.rows), _readers(held.columns)
