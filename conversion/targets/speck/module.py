@@ -6,9 +6,9 @@ membranes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ class SpeckModule(torch.nn.Module):
                 added = bias.view(-1, 1, 1)
                 sums = sums + (added if ticks is None else ticks.view(-1, 1, 1, 1) * added)
             neuron = self.neurons[index]
-            neuron.reset_states()
+            cast("Callable[[], None]", neuron.reset_states)()
             spikes = neuron(sums)
             found.append(spikes)
         return found
