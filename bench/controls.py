@@ -2,17 +2,18 @@
 
 Networks are trained with other persons' events everywhere, and without any event; the network that
 was trained with the right events is judged with the events of others, late by a frame, reversed,
-of swapped polarity, and without any. Every run is the packaged ``generated-small`` as in
-generated.py, whose folder is taken: its V and V+E runs are what these are compared with. One job
-is one training or one judgement, each kept when it is finished, so that any number of calls
-complete the table.
+of swapped polarity, and without any. The folder is that of table1.py, whose trainings of SDCL with
+V+E, and results with V, these are compared with. One job is one training or one judgement; its
+result is one JSON file in ``--results``, and whatever is there is not done again.
 
-    python bench/controls.py --out DIR [--seeds 0,1,2] [--jobs N] [--write docs/results.md]
+    python bench/controls.py --out DIR [--seeds 0,1,2] [--jobs N] [--until HH:MM]
+        [--write docs/results.md]
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import statistics
 import sys
@@ -22,58 +23,93 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import generated
-from generated import CONDITIONS, CONFIGURATION, FLOAT, INTEGER, KEPT, steps_told
+from generated import (
+    CONFIGURATION,
+    FLOAT,
+    INTEGER,
+    KEPT,
+    same_configuration,
+    steps_told,
+    write_between,
+)
+from table1 import RESULTS as TABLE
+from table1 import late
+from table1_job import CONDITIONS, Job, commit, judged_row
 
 from sdcl_neuro.files import write_json
 from sdcl_neuro.reid.configuration import build_data, load_configuration
+from sdcl_neuro.reid.datasets import labels
 from sdcl_neuro.reid.evaluation import FeatureStore, evaluate, open_trained
 from sdcl_neuro.reid.evaluation.extraction import Extraction
 from sdcl_neuro.reid.pipeline.training_run import run_training
 
 BEGIN, END = "<!-- controls.py: begin -->", "<!-- controls.py: end -->"
+RESULTS = Path(__file__).resolve().parent / "results" / "controls"
 TRAINED = {
     "right": (),
     "others": ("data.control.events=others", "data.control.part=all"),
     "none": ("data.control.events=none", "data.control.part=all"),
 }
-# Trained with, tested with, what the table says.
+NAMES = {
+    "right": "the right events",
+    "late": "late by a frame",
+    "reversed": "reversed in time",
+    "swapped": "of swapped polarity",
+    "others": "of other persons",
+    "none": "none",
+}
+# Trained with, tested with; those that need a training of their own first.
 ROWS = (
-    ("right", "right", "the right events"),
-    ("right", "late", "late by a frame"),
-    ("right", "reversed", "reversed in time"),
-    ("right", "swapped", "of swapped polarity"),
-    ("right", "others", "of other persons"),
-    ("right", "none", "none"),
-    ("others", "others", "of other persons"),
-    ("none", "none", "none"),
+    ("right", "right"),
+    ("others", "others"),
+    ("none", "none"),
+    ("right", "others"),
+    ("right", "none"),
+    ("right", "late"),
+    ("right", "reversed"),
+    ("right", "swapped"),
 )
-Job = tuple[int, str, str]
+Control = tuple[int, str, str]
+Result = dict[str, Any]
 
 
 def job_folder(out: Path, seed: int, trained: str) -> Path:
-    """Folder of a training; with the right events it is the one of generated.py."""
-    return out / (f"ve-{seed}" if trained == "right" else f"ve-{trained}-{seed}")
-
-
-def run_job(out: Path, job: Job, overrides: Sequence[str]) -> dict[str, Any]:
-    """Train if it is not done, judge if it is not done, or read what came out."""
-    seed, trained, tested = job
-    folder = job_folder(out, seed, trained)
-    found = folder / f"controls-{tested}.json"
+    """Folder of a training; with the right events it is the one of table1.py."""
     if trained == "right":
-        generated.one_run(out, "v+e", seed, overrides)
-    own = (KEPT, *overrides, "bridge.inputs=v+e", f"training.seed={seed}")
+        return out / Job("sdcl", "v+e", seed).name
+    return out / f"sdcl-ve-{trained}-{seed}"
+
+
+def kept(path: Path, configuration: Any) -> Result | None:
+    """A finished job's result; None if it is not finished."""
+    if not path.is_file():
+        return None
+    found: Result = json.loads(path.read_text(encoding="utf-8"))
+    if not same_configuration(found["configuration"], configuration):
+        raise SystemExit(f"{path} is of another configuration: give another --results")
+    return found
+
+
+def run_control(job: Control, args: argparse.Namespace, *, begin: bool = True) -> Result | None:
+    """Train if it is not done, judge if it is not done, or read what came out.
+
+    Args:
+        job: seed, trained with, tested with.
+        args: the command line.
+        begin: whether a job that is not finished may be done.
+    """
+    seed, trained, tested = job
+    path = args.results / f"{trained}-{tested}-{seed}.json"
+    own = (KEPT, *args.overrides, "bridge.inputs=v+e", f"training.seed={seed}")
     configuration = load_configuration(CONFIGURATION, [*own, *TRAINED[trained]])
-    if found.is_file():
-        kept: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        if generated.same_configuration(kept["configuration"], configuration):
-            return kept
-        raise SystemExit(f"{found} is of another configuration: give another --out")
+    found = kept(path, configuration)
+    if found is not None or not begin:
+        return found
     print(f"seed {seed}, trained with {trained}, tested with {tested}", flush=True)
-    run_training(configuration, folder / "training", root=out, progress=steps_told)
+    folder = job_folder(args.out, seed, trained)
+    run_training(configuration, folder / "training", root=args.out, progress=steps_told)
     tests = (f"data.control.events={tested}",) if tested != "right" else ()
-    data = build_data(load_configuration(CONFIGURATION, [*own, *tests]), out)
+    data = build_data(load_configuration(CONFIGURATION, [*own, *tests]), args.out)
     judged = evaluate(
         open_trained(folder / "training"),
         data,
@@ -83,99 +119,100 @@ def run_job(out: Path, job: Job, overrides: Sequence[str]) -> dict[str, Any]:
         how=Extraction(device="cpu", store=FeatureStore(folder / "features")),
         progress=steps_told,
     )
-    assert judged is not None
+    assert judged is not None  # one process
+    persons = labels(data, "query").persons
     result = {
-        "schema": {"name": "sdcl_neuro.control_run", "version": 1},
+        "schema": {"name": "sdcl_neuro.control_run", "version": 2},
         "seed": seed,
         "trained": trained,
         "tested": tested,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "data": str(data),
+        "rows": [judged_row(row, persons) for row in judged.rows],
         "configuration": configuration.to_toml(),
-        "evaluation": judged.to_dict(),
     }
-    write_json(found, result)
+    args.results.mkdir(parents=True, exist_ok=True)
+    write_json(path, result)
     return result
 
 
-def figures(done: Sequence[dict[str, Any]], trained: str, tested: str) -> dict[str, list[float]]:
-    """mAP in percent of all seeds by condition."""
-    found: dict[str, list[float]] = {str(one): [] for one in CONDITIONS}
-    for run in done:
-        if (run["trained"], run["tested"]) == (trained, tested):
-            for row in run["evaluation"]["rows"]:
-                found[row["condition"]].append(100 * row["metrics"]["mAP"])
-    return found
+def frames_alone(args: argparse.Namespace) -> list[Result]:
+    """V, as far as table1.py has it."""
+    found = []
+    for seed in args.seeds:
+        job = Job("sdcl", "v", seed)
+        configuration = job.configuration(CONFIGURATION, args.overrides)
+        found.append(kept(args.table / f"{job.name}.json", configuration))
+    return [one for one in found if one is not None]
 
 
-def frames_alone(out: Path, seeds: Sequence[int]) -> dict[str, list[float]]:
-    """mAP of V, as far as generated.py has it."""
-    found: dict[str, list[float]] = {str(one): [] for one in CONDITIONS}
-    for seed in seeds:
-        path = out / f"v-{seed}" / "result.json"
-        if path.is_file():
-            for row in json.loads(path.read_text(encoding="utf-8"))["evaluation"]["rows"]:
-                found[row["condition"]].append(100 * row["metrics"]["mAP"])
-    return found
-
-
-def cells(found: dict[str, list[float]]) -> Iterator[str]:
-    """A cell for each condition."""
-    for values in found.values():
+def cells(done: Sequence[Result]) -> Iterator[str]:
+    """Number of seeds, then mAP in percent for each condition."""
+    yield ", ".join(str(one["seed"]) for one in done) or "not run"
+    for condition in map(str, CONDITIONS):
+        values = [
+            100 * row["mAP"] for one in done for row in one["rows"] if row["condition"] == condition
+        ]
         if not values:
-            yield "not run yet"
+            yield ""
         elif len(values) == 1:
             yield f"{values[0]:.1f}"
         else:
             yield f"{statistics.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
-def table(done: Sequence[dict[str, Any]], out: Path, seeds: Sequence[int]) -> str:
-    """All rows as Markdown, with how many seeds each was run on."""
+def table(done: Sequence[Result], alone: Sequence[Result]) -> str:
+    """All rows as Markdown, with the seeds that each was run on."""
+    conditions = " | ".join(str(one).replace(":", ", level ") for one in CONDITIONS)
     lines = [
         "mAP in percent, mean over the seeds that were run (lowest to highest).",
         "",
-        "| network | trained with events | tested with events | seeds | "
-        + " | ".join(str(one).replace(":", ", level ") for one in CONDITIONS)
-        + " |",
-        "|---|---|---|---:|" + "---:|" * len(CONDITIONS),
+        f"| network | trained with events | tested with events | seeds run | {conditions} |",
+        "|---|---|---|---|" + "---:|" * len(CONDITIONS),
+        f"| V | | | {' | '.join(cells(alone))} |",
     ]
-    alone = frames_alone(out, seeds)
-    lines.append(f"| V | | | {_count(alone)} | {' | '.join(cells(alone))} |")
-    names = {"right": "the right events", "others": "of other persons", "none": "none"}
-    for trained, tested, said in ROWS:
-        found = figures(done, trained, tested)
-        row = f"| V+E | {names[trained]} | {said} | {_count(found)} |"
-        lines.append(f"{row} {' | '.join(cells(found))} |")
+    for trained, tested in ROWS:
+        found = [run for run in done if (run["trained"], run["tested"]) == (trained, tested)]
+        names = f"{NAMES[trained]} | {NAMES[tested]}"
+        lines.append(f"| V+E | {names} | {' | '.join(cells(found))} |")
     return "\n".join(lines)
 
 
-def _count(found: dict[str, list[float]]) -> int:
-    return max(len(values) for values in found.values())
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of table1.py")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of finished jobs")
+    parser.add_argument("--table", type=Path, default=TABLE, help="the --results of table1.py")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--jobs", type=int, help="do so many that are not done, then stop")
+    parser.add_argument("--until", metavar="HH:MM", help="begin no job after this time of day")
+    parser.add_argument("--write", type=Path, help="a page with the script's two marks")
+    args = parser.parse_args(arguments)
+    args.seeds = [int(seed) for seed in args.seeds.split(",")]
+    return args
 
 
 def main() -> None:
     """Do the next jobs, print the table of all that are done."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration")
-    parser.add_argument("--out", type=Path, required=True, help="the folder of generated.py")
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--jobs", type=int, help="do so many that are not done, then stop")
-    parser.add_argument("--write", type=Path, help="a page with the script's two marks")
-    args = parser.parse_args()
-    seeds = [int(seed) for seed in args.seeds.split(",")]
+    args = parsed()
     left = args.jobs
-    done: list[dict[str, Any]] = []
-    for seed in seeds:
-        for trained, tested, _ in ROWS:
-            finished = (job_folder(args.out, seed, trained) / f"controls-{tested}.json").is_file()
-            if not finished and left == 0:
-                continue
-            left = left if finished or left is None else left - 1
-            done.append(run_job(args.out, (seed, trained, tested), args.overrides))
-            print(table(done, args.out, seeds), flush=True)
-    text = table(done, args.out, seeds)
+    done: list[Result] = []
+    for seed in args.seeds:
+        for trained, tested in ROWS:
+            job = (seed, trained, tested)
+            found = run_control(job, args, begin=False)
+            if found is None and left != 0 and not late(args.until):
+                found = run_control(job, args)
+                left = None if left is None else left - 1
+            if found is not None:
+                done.append(found)
+    text = table(done, frames_alone(args))
     print(text)
     if args.write is not None:
-        generated.write_between(args.write, text, marks=(BEGIN, END))
+        write_between(args.write, text, marks=(BEGIN, END))
 
 
 if __name__ == "__main__":

@@ -81,8 +81,8 @@ def test_a_finished_run_is_read_and_another_configuration_refused(
 ) -> None:
     overrides = ["data.cache=walks", "bridge.inputs=v", "bridge.fusion=none", "training.seed=3"]
     made = {"configuration": load_configuration(script.CONFIGURATION, overrides).to_toml()}
-    (tmp_path / "v-3").mkdir()
-    (tmp_path / "v-3" / "result.json").write_text(json.dumps(made), encoding="utf-8")
+    (tmp_path / "sdcl-v-3").mkdir()
+    (tmp_path / "sdcl-v-3" / "result.json").write_text(json.dumps(made), encoding="utf-8")
     assert script.one_run(tmp_path, "v", 3, []) == made
     with pytest.raises(SystemExit, match="another configuration"):
         script.one_run(tmp_path, "v", 3, ["training.persons=4"])
