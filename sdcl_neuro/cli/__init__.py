@@ -39,6 +39,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "profile": ("profile", "spikes, synaptic operations, energy and latency on given hardware"),
     "hw": ("hw", "hardware profiles: list, show, fit, template"),
     "evaluate": ("evaluate", "mAP and CMC, in float, in integers and as deployed"),
+    "figures": ("figures", "the poster's figures from your own models and data, PNG and SVG"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
     "batch": ("batch", "infer over many clips, on this machine or a Ray cluster; resumes"),
     "live": ("live", "hybrid re-identification on a stream, as it comes"),

@@ -46,7 +46,7 @@ LAYERS: list[set[str]] = [
     {"conversion"},
     {"reid"},
     {"reid.configuration"},
-    {"reid.evaluation", "reid.pipeline"},
+    {"reid.evaluation", "reid.figures", "reid.pipeline"},
     {"demo"},
     {"cli", "__main__"},
 ]
@@ -99,6 +99,7 @@ TITLES = {
     "conversion.parity": "backends compared, spike for spike, with the cause",
     "reid.configuration": "one TOML file for data, model and training",
     "reid.evaluation": "accuracy by backend, bits, steps and threshold",
+    "reid.figures": "the poster's figures from one's own models",
     "reid.pipeline": "whole runs: training, inference on a video, a live stream",
     "conversion": "from a library's network to files, backends and certificates",
     "reid": "the laboratory: data sets, training, evaluation, gallery",

@@ -1,0 +1,21 @@
+"""The poster's figures from one's own models and data: maps, spikes by depth, cost and accuracy."""
+
+from __future__ import annotations
+
+from .cost import CostPoint, cost_figure, cost_of
+from .depth import DepthCurve, depth_figure, spikes_by_depth
+from .drawing import save_figure
+from .maps import FeatureMaps, feature_maps, maps_figure
+
+__all__ = [
+    "CostPoint",
+    "DepthCurve",
+    "FeatureMaps",
+    "cost_figure",
+    "cost_of",
+    "depth_figure",
+    "feature_maps",
+    "maps_figure",
+    "save_figure",
+    "spikes_by_depth",
+]
