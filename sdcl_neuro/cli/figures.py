@@ -25,9 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models",
         metavar="MODEL",
         nargs="+",
-        help="folders of training runs or whole models; KEY=VALUE among them changes the "
-        "configuration of the data",
+        help="folders of training runs or whole models; KEY=VALUE among them, or at the end, "
+        "changes the configuration of the data",
     )
+    parser.set_defaults(overrides=[])  # those that stand after an option
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="PNG and SVG files, and a report"
     )
@@ -56,8 +57,9 @@ def execute(args: argparse.Namespace) -> int:
     from sdcl_neuro.reid.evaluation import Extraction, FeatureStore
     from sdcl_neuro.reid.figures.run import Wanted, draw_figures
 
-    overrides = [one for one in args.models if _OVERRIDE.fullmatch(one) and not Path(one).exists()]
-    folders = [Path(one) for one in args.models if one not in overrides]
+    given = [*args.models, *args.overrides]
+    overrides = [one for one in given if _OVERRIDE.fullmatch(one) and not Path(one).exists()]
+    folders = [Path(one) for one in given if one not in overrides]
     if not folders:
         raise InputError("no model", where="figures", hint="give the folder of one or more")
     if not 1 <= args.depth <= 20:

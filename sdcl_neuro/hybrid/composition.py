@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from torch import nn
 
@@ -11,7 +11,14 @@ from sdcl_neuro.snn.event_branch import EventBranch
 
 from .bridge import Bridge, BridgeConfig, PstaBridge
 from .frame_branch import make_frame_branch
-from .methods import METHODS, ClipBackbone, MethodBridge
+from .methods import (
+    METHODS,
+    STAND_INS,
+    ClipBackbone,
+    MethodBridge,
+    StandInBridge,
+    stand_in_kind,
+)
 from .model import AnyBridge, Sdcl
 from .voxels import VoxelBranch
 
@@ -21,6 +28,8 @@ ModelKind = Literal[
 ]  # fmt: skip
 MODEL_KINDS: tuple[str, ...] = get_args(ModelKind)
 """SDCL, PSTA, and every method of `methods.METHODS`."""
+EVERY_KIND: tuple[str, ...] = (*MODEL_KINDS, *map(stand_in_kind, STAND_INS))
+"""Those, and the stand-ins of `methods.STAND_INS`."""
 
 
 def compose(
@@ -34,7 +43,7 @@ def compose(
     """A model of fresh weights, but for the event branch as given.
 
     Args:
-        kind: ``sdcl``; or a video network that SDCL is compared with, as a whole.
+        kind: of `EVERY_KIND`: ``sdcl``; or a video network that SDCL is compared with, as a whole.
         config: of the bridge.
         frame_branch: of `frame_branch.NAMES`; None where no frames are taken. A video network
             without frames (``inputs="e"``) runs it on event voxels.
@@ -44,9 +53,9 @@ def compose(
     Raises:
         InputError: an unknown kind, or no network for the frames or voxels.
     """
-    if kind not in MODEL_KINDS:
+    if kind not in EVERY_KIND:
         raise InputError(
-            f"a model of kind {kind!r}", where="compose", hint=f"use {', '.join(MODEL_KINDS)}"
+            f"a model of kind {kind!r}", where="compose", hint=f"use {', '.join(EVERY_KIND)}"
         )
     network = None if frame_branch is None else _network(kind, frame_branch, config.frames)
     if kind == "sdcl":
@@ -55,10 +64,16 @@ def compose(
         raise InputError(
             f"{kind.upper()} without a network for frames or voxels", hint="name a frame branch"
         )
-    bridge: AnyBridge = PstaBridge(config) if kind == "psta" else MethodBridge(kind, config)
+    bridge = _bridge(kind, config)
     if config.inputs == "e":
         return Sdcl(None, VoxelBranch(network, bins=bins), bridge=bridge)
     return Sdcl(network, event_branch if config.uses_events else None, bridge=bridge)
+
+
+def _bridge(kind: str, config: BridgeConfig) -> AnyBridge:
+    if kind == "psta":
+        return PstaBridge(config)
+    return MethodBridge(kind, config) if kind in METHODS else StandInBridge(kind, config)
 
 
 def _network(kind: str, name: str, frames: int) -> nn.Module:
@@ -69,10 +84,10 @@ def _network(kind: str, name: str, frames: int) -> nn.Module:
     return ClipBackbone(name, method.backbone(frames))
 
 
-def kind_of(model: Sdcl) -> ModelKind:
+def kind_of(model: Sdcl) -> str:
     """The inverse of `compose`'s first argument."""
-    if isinstance(model.bridge, MethodBridge):
-        return cast(ModelKind, model.bridge.kind)
+    if isinstance(model.bridge, MethodBridge | StandInBridge):
+        return model.bridge.kind
     return "psta" if isinstance(model.bridge, PstaBridge) else "sdcl"
 
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from sdcl_neuro.errors import InputError
 
 from .bridge import Bridge, Output, PstaBridge
-from .methods import MethodBridge
+from .methods import MethodBridge, StandInBridge
 
 Spikes = Tensor | NDArray[np.uint8]
-AnyBridge = Bridge | PstaBridge | MethodBridge
+AnyBridge = Bridge | PstaBridge | MethodBridge | StandInBridge
 
 
 def event_features(layer_spikes: Spikes, *, frames: int) -> Tensor:

@@ -15,6 +15,7 @@ from .ctl import CtlHead
 from .head import MethodHead, Shape
 from .osnet import MeanHead
 from .rafa import RafaHead
+from .stand_ins import stands_for
 from .stgcn import StgcnHead
 
 
@@ -99,6 +100,12 @@ def backbone_channels(kind: str, name: str, frames: int) -> int:
 
 def notes_on(kind: str) -> tuple[str, ...]:
     """What has to be said of a method wherever its figures stand, one line each."""
+    stand_in = stands_for(kind)
+    if stand_in is not None:
+        return (
+            f"a stand-in: what SDCL's repository ran as {stand_in.title} (its file "
+            f"{stand_in.file}), not the published network (docs/methods.md)",
+        )
     method = METHODS.get(kind)
     if method is None:
         return ()

@@ -30,7 +30,7 @@ def build_model(configuration: Configuration, identities: int = 0) -> Sdcl:
         FileNotFoundError: a weight file that is not there.
     """
     config = bridge_config(configuration, identities=identities)
-    kind = configuration.model
+    kind = configuration.kind
     branch = None
     if needs_event_branch(kind, config):
         # Small, and snnTorch reads its values back, which the device meta does not do.

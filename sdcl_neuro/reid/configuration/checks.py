@@ -5,7 +5,7 @@ from __future__ import annotations
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import BridgeConfig
 from sdcl_neuro.hybrid.frame_branch import FRAME_BRANCHES, map_channels, map_size
-from sdcl_neuro.hybrid.methods import METHODS, backbone_channels
+from sdcl_neuro.hybrid.methods import METHODS, STAND_INS, backbone_channels
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 
 from ..datasets.table import KINDS, kind_named
@@ -21,7 +21,7 @@ def bridge_config(configuration: Configuration, *, identities: int = 0) -> Bridg
         InputError: values that do not go together.
     """
     table, clip = configuration.bridge, configuration.clip
-    kind = configuration.model
+    kind = configuration.kind
     alone = kind != "sdcl"  # a video network: neither mapping nor fusion are switched
     maps = map_channels(configuration.frame_branch.name)
     cells = map_size(configuration.frame_branch.name)
@@ -58,7 +58,7 @@ def _given_channels(configuration: Configuration, plain: int) -> int:
     Raises:
         InputError: a frame branch or a number of frames that the method cannot take.
     """
-    if configuration.model not in METHODS:
+    if configuration.kind not in METHODS:
         return plain
     name = configuration.frame_branch.name
     if name not in FRAME_BRANCHES:
@@ -105,6 +105,10 @@ def disagreements(configuration: Configuration) -> list[Fault]:
     data, inputs = configuration.data, configuration.bridge.inputs
     kind = kind_named(data.kind)
     found = []
+    if configuration.variant == "sdcl" and configuration.model not in STAND_INS:
+        what = f"is sdcl, and {configuration.model} has no stand-in"
+        found.append(Fault("variant", what, f"set published, or model to {', '.join(STAND_INS)}"))
+        return found
     if frame_branch_name(configuration) == "none":
         hint = f"give one of {', '.join(FRAME_BRANCHES)}, or set bridge.inputs"
         found.append(Fault("frame_branch.name", "is none, and frames are an input", hint))

@@ -12,6 +12,7 @@ from typing import Literal
 from sdcl_neuro.hybrid.bridge import config as bridge
 from sdcl_neuro.hybrid.composition import ModelKind
 from sdcl_neuro.hybrid.frame_branch.table import FRAME_BRANCHES
+from sdcl_neuro.hybrid.methods import stand_in_kind
 from sdcl_neuro.snn.branch_description import BranchDescription, ConvolutionSpec
 
 from ..datasets import Clip
@@ -170,10 +171,13 @@ class Configuration:
         model: ``sdcl``, or a video network it is compared with, as a whole: ``psta``, ``osnet``,
             ``grl``, ``srs``, ``stmn``, ``sinet``, ``mgh``, ``tclnet``, ``ctl``, ``stgcn``, ``rafa``
             or ``strf`` (docs/methods.md).
+        variant: ``published``, or ``sdcl``: of ``grl``, ``srs``, ``stmn`` and ``ctl`` what SDCL's
+            own repository ran under that name (docs/methods.md).
         data, clip, event_branch, frame_branch, bridge, training, evaluation: its tables.
     """
 
     model: ModelKind = "sdcl"
+    variant: Literal["published", "sdcl"] = "published"
     data: DataTable = field(default_factory=DataTable)
     clip: Clip = field(default_factory=Clip)
     event_branch: EventBranchTable = field(default_factory=EventBranchTable)
@@ -181,6 +185,11 @@ class Configuration:
     bridge: BridgeTable = field(default_factory=BridgeTable)
     training: Settings = field(default_factory=Settings)
     evaluation: EvaluationTable = field(default_factory=EvaluationTable)
+
+    @property
+    def kind(self) -> str:
+        """What `composition.compose` is to build."""
+        return self.model if self.variant == "published" else stand_in_kind(self.model)
 
     def to_toml(self) -> str:
         """The whole file, every key written out; `load_configuration` reads the same back."""

@@ -13,7 +13,7 @@ import torch
 
 from sdcl_neuro import verify
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.hybrid.composition import MODEL_KINDS, kind_of
+from sdcl_neuro.hybrid.composition import EVERY_KIND, kind_of
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import load_sdcl, save_sdcl
 from sdcl_neuro.reid.configuration import build_model, clip_format, load_configuration
@@ -24,9 +24,9 @@ from sdcl_neuro.reid.training.validation import validate
 from sdcl_neuro.snn.event_branch import EventBranch
 
 INPUTS = ("v", "e", "v+e")
-EVERY = [(kind, inputs) for kind in MODEL_KINDS for inputs in INPUTS]
+EVERY = [(kind, inputs) for kind in EVERY_KIND for inputs in INPUTS]
 # A state of its own in its losses, modules inside the network, voxels: what differs most.
-FEW = [("grl", "v+e"), ("sinet", "v"), ("osnet", "e")]
+FEW = [("grl", "v+e"), ("sinet", "v"), ("osnet", "e"), ("ctl-sdcl", "v+e")]
 
 
 class Interrupted(Exception):
@@ -38,7 +38,8 @@ def configured(kind: str, inputs: str):
     return load_configuration(
         "generated-small",
         [
-            f"model={kind}",
+            f"model={kind.removesuffix('-sdcl')}",
+            *(["variant=sdcl"] if kind.endswith("-sdcl") else []),
             f"bridge.inputs={inputs}",
             *fusion,
             "bridge.channels=16",
@@ -144,6 +145,7 @@ def test_every_method(
 def wrong() -> Iterator[tuple[tuple[str, ...], str]]:
     yield ("model=tclnet", "clip.frames=3"), "TCLNet cannot take clips of 3 frames"
     yield ("model=sinet", "clip.frames=6"), "SINet cannot take clips of 6 frames"
+    yield ("model=mgh", "variant=sdcl"), "mgh has no stand-in"
     yield ("model=mgh", "frame_branch.name=osnet_x0_25"), "use resnet50 or small"
 
 
