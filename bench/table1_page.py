@@ -57,8 +57,7 @@ def page(done: Sequence[Result], plan: Sequence[Job]) -> str:
     rows = list(dict.fromkeys((job.method, job.inputs, job.variant) for job in plan))
     main, ablations = [row for row in rows if not row[2]], [row for row in rows if row[2]]
     parts = ["\n".join(head(done, plan)), "\n".join(accuracy(main, found))]
-    gains = list(gained(main, found))
-    if len(gains) > 1:
+    if gains := list(gained(main, found)):
         parts.append("\n".join(gains))
     if any(row in found for row in main):
         parts.append("\n".join(priced(main, found)))
@@ -129,12 +128,22 @@ def spread(values: Sequence[float]) -> str:
 
 
 def gained(rows: Sequence[tuple[str, str, str]], found: dict[Any, list[Result]]) -> Iterator[str]:
-    """V+E minus V on the same seeds, for each method."""
+    """V+E minus V on the same seeds, for each method; nothing where no seed has both."""
+    lines = list(gain_rows(rows, found))
+    if not lines:
+        return
     yield "What events add to each method: mAP of V+E minus V, points, on the seeds that both were"
     yield "run on, with the 95 % interval over test persons (paired)."
     yield ""
     yield "| method | seeds | clean | blurred | occluded |"
     yield "|---|---|---:|---:|---:|"
+    yield from lines
+
+
+def gain_rows(
+    rows: Sequence[tuple[str, str, str]], found: dict[Any, list[Result]]
+) -> Iterator[str]:
+    """A line for each method that has both on some seed."""
     for method in dict.fromkeys(row[0] for row in rows):
         sides = [
             {one["seed"]: one for one in found.get((method, inputs, ""), [])}

@@ -16,6 +16,7 @@ from sdcl_neuro.hybrid.frame_branch import FRAME_SIZE
 from sdcl_neuro.hybrid.frame_branch.images import MEAN, STD
 from sdcl_neuro.hybrid.model import takes_clips
 from sdcl_neuro.hybrid.sdcl_checkpoint import SdclCheckpoint
+from sdcl_neuro.hybrid.voxels import VoxelBranch
 from sdcl_neuro.network.spec import Pair
 
 BATCH = "batch"
@@ -93,9 +94,37 @@ class UnitLength(nn.Module):
         return functional.normalize(said.embedding)
 
 
+class OnVoxels(nn.Module):
+    """A network on event voxels, the tracklet first: ``[B, F*K, 2, H, W]`` to its maps."""
+
+    def __init__(self, branch: VoxelBranch) -> None:
+        super().__init__()
+        self.branch = branch
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Spikes as counts to maps ``[B, F, C, h, w]``."""
+        return self.branch(spikes.transpose(0, 1))[0].transpose(0, 1)
+
+
+def _voxel_branch(loaded: SdclCheckpoint, branch: VoxelBranch) -> ExportedPart:
+    """What stands in the frame branch's place where events are given in place of frames."""
+    config, clip = loaded.model.bridge.config, loaded.clip
+    spikes = (config.frames * clip.bins, 2, *clip.size)
+    maps = (config.frames, config.event_channels, *config.event_size)
+    return ExportedPart(
+        name="frame-branch",
+        module=OnVoxels(branch).eval(),
+        inputs=(Port("spikes", spikes, "events a bin and cell; channel 0 OFF, 1 ON"),),
+        output=Port("event_features", maps, "one map a frame"),
+        facts={"network": loaded.frame_branch, "bins": clip.bins, "voxels": "ON minus OFF"},
+    )
+
+
 def frame_branch(loaded: SdclCheckpoint) -> ExportedPart:
-    """Frames to maps, one by one."""
+    """Frames to maps, one by one; of a network on event voxels, spikes to maps."""
     branch = loaded.model.frame_branch
+    if isinstance(loaded.model.event_branch, VoxelBranch):
+        return _voxel_branch(loaded, loaded.model.event_branch)
     if branch is None:
         raise InputError(
             "the model has no frame branch", where="--part frame-branch", hint="export the bridge"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from sdcl_neuro.hybrid.bridge.gathering import gathered_convolution
 from sdcl_neuro.hybrid.bridge.sampling import nearest_event_index
 from sdcl_neuro.snn.branch_description import BranchDescription, ConvolutionSpec
 from sdcl_neuro.snn.event_branch import EventBranch
+from sdcl_neuro.snn.loihi_leaky import LoihiLeaky
 
 from .drawing import SMALL, new_figure
 
@@ -128,13 +129,13 @@ def _layers(
     """Spikes ``[T, B, C, h, w]`` of every layer."""
     found = []
     with torch.inference_mode():
-        for synapse, neuron in zip(branch.synapses, branch.neurons, strict=True):
-            assert isinstance(synapse, nn.Conv2d)
-            sums = (
-                _at_events(synapse, spikes, frames)
-                if deformable
-                else synapse(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2])
-            )
+        for layer in range(len(branch.synapses)):
+            synapse = cast(nn.Conv2d, branch.synapses[layer])
+            neuron = cast(LoihiLeaky, branch.neurons[layer])
+            if deformable:
+                sums = _at_events(synapse, spikes, frames)
+            else:
+                sums = synapse(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2])
             spikes = neuron.sequence(sums)
             found.append(spikes)
     return tuple(found)
@@ -151,7 +152,8 @@ def _at_events(synapse: nn.Conv2d, spikes: Tensor, frames: int) -> Tensor:
     sums = gathered_convolution(spikes.flatten(0, 1).contiguous(), synapse.weight, index)
     if synapse.bias is not None:
         sums = sums + synapse.bias[:, None, None]
-    return sums[:, :, ::stride, ::stride].contiguous().unflatten(0, (steps, batch))
+    taken: Tensor = sums[:, :, ::stride, ::stride].contiguous()
+    return taken.unflatten(0, (steps, batch))
 
 
 def _seen(layer: Tensor, frames: int) -> float:

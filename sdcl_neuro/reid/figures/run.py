@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,13 @@ COUNTED = 16
 """Tracklets that figure 4's rates are means over, at most."""
 
 
+@contextmanager
+def unseen(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar that no one sees."""
+    del title, total
+    yield lambda count: None
+
+
 @dataclass(frozen=True, eq=False)
 class Wanted:
     """What is to be drawn, of which data.
@@ -55,7 +63,7 @@ class Wanted:
     depth: int = DEPTH
     overrides: tuple[str, ...] = ()
     how: Extraction = field(default_factory=Extraction)
-    progress: Progress | None = None
+    progress: Progress = unseen
 
     def __post_init__(self) -> None:
         unknown = [one for one in self.figures if one not in FIGURES]
@@ -229,8 +237,7 @@ def _position(data: DataSet, name: str) -> int:
 
 def _point(name: str, trained: Trained, data: DataSet, wanted: Wanted) -> CostPoint:
     """Judge a model and count it."""
-    options = {} if wanted.progress is None else {"progress": wanted.progress}
-    judged = evaluate(trained, data, how=wanted.how, **options)
+    judged = evaluate(trained, data, how=wanted.how, progress=wanted.progress)
     if judged is None:
         raise InputError("figures are drawn by one process", hint="start it without torchrun")
     return cost_of(
