@@ -8,6 +8,7 @@ import numpy as np
 
 from sdcl_neuro.conversion.parity.certificate import Certificate, PairParity
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.hybrid.sdcl_checkpoint import load_sdcl
 from sdcl_neuro.profiling.profile_text import Sources
 from sdcl_neuro.profiling.report import (
     CertificateRow,
@@ -32,8 +33,16 @@ from sdcl_neuro.profiling.report import (
 )
 from sdcl_neuro.profiling.report.glossary import REID, WORDS
 from sdcl_neuro.profiling.report.tables import Cell
+from sdcl_neuro.reid.figures import (
+    depth_figure,
+    drawn_section,
+    feature_maps,
+    maps_figure,
+    spikes_by_depth,
+)
 from sdcl_neuro.reid.pipeline.glimpse import Glimpse
 from sdcl_neuro.reid.pipeline.sections import ledger_section, pictures_section, ranked_section
+from sdcl_neuro.snn.event_branch import EventBranch
 
 from .demonstration import DemoResult
 from .parity import KEPT
@@ -63,6 +72,7 @@ def report_page(story: DemoResult) -> str:
         _conversion_section(story),
         _parity_section(story),
         _raster_section(story),
+        *_figure_sections(story),
         activity_section(profile),
         ledger_section(story.session),
         energy_section(profile, sources),
@@ -236,6 +246,19 @@ def _raster_section(story: DemoResult) -> Section:
     ]
     lead = f"One tracklet, {query.name}, through the event branch, in the integer engine."
     return Section("Spikes", join(*blocks), lead)
+
+
+def _figure_sections(story: DemoResult) -> list[Section]:
+    """The poster's figures 2 and 4, of the demonstration's own model."""
+    model = load_sdcl(story.files["checkpoint"]).model
+    whole = {tracklet.name: tracklet for tracklet in story.tracklets}
+    query = whole[story.session.tracklets[story.queries[0]].name]
+    shown = [whole[story.session.tracklets[n].name] for n in story.gallery[:16]]
+    sections = [drawn_section("figure2", maps_figure(feature_maps(model, query)))]
+    if isinstance(model.event_branch, EventBranch):
+        curve = spikes_by_depth(model.event_branch, shown)
+        sections.append(drawn_section("figure4", depth_figure(curve)))
+    return sections
 
 
 def _versions(story: DemoResult) -> dict[str, str]:

@@ -66,7 +66,8 @@ def test_the_report_is_one_file_and_tells_the_whole_story(out: Path) -> None:
     assert not re.search(r'(?:src|href)="(?!data:|#)', text)
     assert "<script" not in text
     for title in (
-        "Frames and events", "Training", "Conversion", "Parity", "Spikes", "Activity",
+        "Frames and events", "Training", "Conversion", "Parity", "Spikes",
+        "What each part sees", "Spikes by depth", "Activity",
         "Latency on this machine", "Latency and throughput",
         "Energy", "Ranked lists", "Constants and sources",
     ):  # fmt: skip

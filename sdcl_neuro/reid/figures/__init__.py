@@ -6,6 +6,7 @@ from .cost import CostPoint, cost_figure, cost_of
 from .depth import DepthCurve, depth_figure, spikes_by_depth
 from .drawing import save_figure
 from .maps import FeatureMaps, feature_maps, maps_figure
+from .page import drawn_section
 
 __all__ = [
     "CostPoint",
@@ -14,6 +15,7 @@ __all__ = [
     "cost_figure",
     "cost_of",
     "depth_figure",
+    "drawn_section",
     "feature_maps",
     "maps_figure",
     "save_figure",

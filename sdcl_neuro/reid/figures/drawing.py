@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,21 @@ def save_figure(figure: Any, path: Path | str) -> tuple[Path, ...]:
     Returns:
         The paths written.
     """
-    matplotlib = need("matplotlib", PURPOSE)
     written = []
-    # Neither file says when it was made, and names within the SVG follow from its content.
-    with matplotlib.rc_context({"svg.hashsalt": "sdcl-neuro", "svg.fonttype": "none"}):
-        for ending in ENDINGS:
-            target = Path(path).parent / f"{Path(path).name}.{ending}"
-            metadata = {"Date": None} if ending == "svg" else {"Software": None}
-            with atomic_path(target) as temporary:
-                figure.savefig(temporary, format=ending, dpi=DPI, metadata=metadata)
-            written.append(target)
+    for ending in ENDINGS:
+        target = Path(path).parent / f"{Path(path).name}.{ending}"
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(figure_bytes(figure, ending))
+        written.append(target)
     return tuple(written)
+
+
+def figure_bytes(figure: Any, ending: str) -> bytes:
+    """A figure as a file of one of `ENDINGS`."""
+    matplotlib = need("matplotlib", PURPOSE)
+    stream = BytesIO()
+    # Neither kind says when it was made, and names within the SVG follow from its content.
+    metadata = {"Date": None} if ending == "svg" else {"Software": None}
+    with matplotlib.rc_context({"svg.hashsalt": "sdcl-neuro", "svg.fonttype": "none"}):
+        figure.savefig(stream, format=ending, dpi=DPI, metadata=metadata)
+    return stream.getvalue()

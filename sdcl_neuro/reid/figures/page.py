@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from sdcl_neuro.profiling.report import Section, bullets, join, page, table
 
+from .drawing import figure_bytes
+
 CAPTIONS = {
     "figure2": (
         "Figure 2: what each part sees",
@@ -32,9 +34,9 @@ CAPTIONS = {
 }
 
 
-def svg_figure(path: Path, *, alt: str) -> Markup:
-    """An SVG file as a picture of a page."""
-    coded = b64encode(path.read_bytes()).decode("ascii")
+def svg_figure(svg: bytes, *, alt: str) -> Markup:
+    """An SVG as a picture of a page."""
+    coded = b64encode(svg).decode("ascii")
     return Markup(
         '<figure class="picture"><img src="data:image/svg+xml;base64,{}" alt="{}" '
         'style="max-width:100%;background:#fff"></figure>'
@@ -46,8 +48,20 @@ def figure_sections(folder: Path, files: Sequence[str]) -> Iterator[Section]:
     for kind, (title, lead) in CAPTIONS.items():
         own = [name for name in files if name.startswith(kind) and name.endswith(".svg")]
         if own:
-            pictures = [svg_figure(folder / name, alt=f"{title}, {name}") for name in own]
+            pictures = [
+                svg_figure((folder / name).read_bytes(), alt=f"{title}, {name}") for name in own
+            ]
             yield Section(title, join(*pictures), lead)
+
+
+def drawn_section(kind: str, figure: Any) -> Section:
+    """A figure of one of `CAPTIONS` as a section of any report."""
+    title, lead = CAPTIONS[kind]
+    return Section(
+        title.partition(": ")[2].capitalize(),
+        svg_figure(figure_bytes(figure, "svg"), alt=title),
+        lead,
+    )
 
 
 def figures_page(folder: Path, files: Sequence[str], numbers: dict[str, Any]) -> str:
