@@ -34,9 +34,8 @@ from generated import (
 )
 from table1 import RESULTS as TABLE
 from table1 import late
-from table1_job import CONDITIONS, Job, commit, judged_row
+from table1_job import CONDITIONS, Job, commit, judged_row, write_result
 
-from sdcl_neuro.files import write_json
 from sdcl_neuro.reid.configuration import build_data, load_configuration
 from sdcl_neuro.reid.datasets import labels
 from sdcl_neuro.reid.evaluation import FeatureStore, evaluate, open_trained
@@ -132,8 +131,7 @@ def run_control(job: Control, args: argparse.Namespace, *, begin: bool = True) -
         "rows": [judged_row(row, persons) for row in judged.rows],
         "configuration": configuration.to_toml(),
     }
-    args.results.mkdir(parents=True, exist_ok=True)
-    write_json(path, result)
+    write_result(path, result)
     return result
 
 

@@ -8,7 +8,8 @@ another process has begun is left to it.
 
     python bench/table1.py --out DIR [--results DIR] [--data generated-table] [--root DIR]
         [--methods sdcl,grl] [--inputs v,e,v+e] [--seeds 0,1,2] [--jobs N] [--until HH:MM]
-        [--ablations | --only-ablations] [--write docs/table1.md] [KEY=VALUE ...]
+        [--ablations | --only-ablations] [--write docs/table1.md] [--figure docs/figure5]
+        [KEY=VALUE ...]
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from generated import CONFIGURATION, same_configuration, write_between
-from table1_job import Job, run_job
-from table1_page import INPUTS, page
+from table1_job import Job, run_job, write_result
+from table1_page import INPUTS, page, points
 
-from sdcl_neuro.files import write_json
 from sdcl_neuro.hybrid.composition import MODEL_KINDS
+from sdcl_neuro.reid.figures import cost_figure, save_figure
 
 BEGIN, END = "<!-- table1.py: begin -->", "<!-- table1.py: end -->"
 RESULTS = Path(__file__).resolve().parent / "results" / "table1"
@@ -120,6 +121,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, help="do so many that are not done, then stop")
     parser.add_argument("--until", metavar="HH:MM", help="begin no job after this time of day")
     parser.add_argument("--write", type=Path, help="a page with the script's two marks")
+    parser.add_argument("--figure", type=Path, help="figure 5 of these jobs, without an ending")
     args = parser.parse_args(arguments)
     unknown = [one for one in args.methods if one not in MODEL_KINDS]
     unknown += [one for one in args.inputs if one not in INPUTS]
@@ -144,8 +146,7 @@ def main() -> None:
                 if ours:
                     print(job.name, flush=True)
                     found = run_job(job, args)
-                    args.results.mkdir(parents=True, exist_ok=True)
-                    write_json(args.results / f"{job.name}.json", found)
+                    write_result(args.results / f"{job.name}.json", found)
                     left = None if left is None else left - 1
                 else:
                     print(f"{job.name}: another process has it", flush=True)
@@ -155,6 +156,8 @@ def main() -> None:
     print(text)
     if args.write is not None:
         write_between(args.write, text, marks=(BEGIN, END))
+    if args.figure is not None:
+        save_figure(cost_figure(points(done)), args.figure)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import statistics
 import subprocess
@@ -17,6 +18,7 @@ import numpy as np
 from generated import CONFIGURATION as WALKERS
 from generated import FLOAT, INTEGER, KEPT, steps_told
 
+from sdcl_neuro.files import atomic_path
 from sdcl_neuro.hybrid.model_table import describe_model
 from sdcl_neuro.profiling import profile
 from sdcl_neuro.reid.configuration import Configuration, build_data, load_configuration
@@ -190,6 +192,15 @@ def tracklet_cpu_ms(opened: Trained, data: DataSet) -> float:
             model(frames, spikes)
         times.append(1e3 * (time.process_time() - begun))
     return statistics.median(times)
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Write a job's result, whole or not at all: a line for each key, so that it stays small."""
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in result.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        text = ",\n".join(lines)
+        temporary.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
 
 
 def commit() -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 from table1_job import CONDITIONS, HARDWARE, Job
 
 from sdcl_neuro.hybrid.methods import METHODS
+from sdcl_neuro.reid.figures import CostPoint
 from sdcl_neuro.reid.metrics.intervals import bootstrap_interval
 
 Result = dict[str, Any]
@@ -195,11 +196,19 @@ def cost_cells(done: Sequence[Result]) -> Iterator[str]:
         values = [one[name] for one in done if one[name] is not None]
         yield f"{statistics.mean(values):,.0f}" if values else ""
     for hardware in HARDWARE:
-        pairs = [one["energy_uj"][hardware] for one in done if one["energy_uj"] is not None]
-        if not pairs or None in (ends := [end for pair in pairs for end in pair]):
-            yield ""
-        else:
-            yield f"{min(ends):.2f} to {max(ends):.2f}"
+        priced = [one["energy_uj"] for one in done if one["energy_uj"] is not None]
+        yield energy_cell([one[hardware] for one in priced])
+
+
+def energy_cell(pairs: Sequence[Sequence[float | None]]) -> str:
+    """The interval that holds those of all seeds; some chips have no known upper end."""
+    lows = [low for low, _ in pairs if low is not None]
+    highs = [high for _, high in pairs if high is not None]
+    if not pairs or len(lows) < len(pairs):
+        return ""
+    if len(highs) < len(pairs):
+        return f"{min(lows):.0f} or more"
+    return f"{min(lows):.0f} to {max(highs):.0f}"
 
 
 def ablated(rows: Sequence[tuple[str, str, str]], found: dict[Any, list[Result]]) -> Iterator[str]:
@@ -211,6 +220,21 @@ def ablated(rows: Sequence[tuple[str, str, str]], found: dict[Any, list[Result]]
     yield f"| SDCL | {' | '.join(accuracy_cells(found.get(('sdcl', 'v+e', ''), [])))} |"
     for row in rows:
         yield f"| {row[2]} | {' | '.join(accuracy_cells(found.get(row, [])))} |"
+
+
+def points(done: Sequence[Result]) -> list[CostPoint]:
+    """The rows of figure 5: mAP on clean frames, the mean over the seeds that were run."""
+    return [
+        CostPoint(
+            title(method).rstrip("*"),
+            inputs,
+            found[0]["parameters"],
+            2 * found[0]["macs_frame"],
+            statistics.mean(one["rows"][0]["mAP"] for one in found),
+        )
+        for (method, inputs, variant), found in grouped(done).items()
+        if not variant
+    ]
 
 
 def published() -> Iterator[str]:
