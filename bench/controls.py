@@ -23,18 +23,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from generated import (
-    CONFIGURATION,
-    FLOAT,
-    INTEGER,
-    KEPT,
-    same_configuration,
-    steps_told,
-    write_between,
-)
+from generated import FLOAT, INTEGER, KEPT, same_configuration, steps_told, write_between
 from table1 import RESULTS as TABLE
 from table1 import late
-from table1_job import CONDITIONS, Job, commit, judged_row, write_result
+from table1_job import CONDITIONS, CONFIGURATION, Job, commit, judged_row, write_result
 
 from sdcl_neuro.reid.configuration import build_data, load_configuration
 from sdcl_neuro.reid.datasets import labels

@@ -1,11 +1,10 @@
 """Frames, events, and both, on the generated walkers: what events are worth on bad frames.
 
-Every run is the packaged configuration ``generated-table``, trained in float, then in the chip's
+Every run is the packaged configuration ``generated-small``, trained in float, then in the chip's
 integers, and judged on test persons with clean, blurred and occluded frames, by its event branch
 in float (snnTorch) and in integers (engine, from the ``.net`` file). Runs differ in input and seed
 alone. As a control, the inputs with events are trained again with all steps in float. Killed and
-started again, it goes on; finished runs are kept. The folder may be that of table1.py: what it has
-trained is not trained again.
+started again, it goes on; finished runs are kept.
 
     python bench/generated.py --out DIR [--seeds 0,1,2] [--write docs/results.md] [KEY=VALUE ...]
 """
@@ -28,14 +27,14 @@ from sdcl_neuro.reid.evaluation import Condition, FeatureStore, evaluate, open_t
 from sdcl_neuro.reid.evaluation.extraction import Extraction
 from sdcl_neuro.reid.pipeline.training_run import run_training
 
-CONFIGURATION = "generated-table"
+CONFIGURATION = "generated-small"
 INPUTS = {"v": "V", "e": "E", "v+e": "V+E"}
 # Fixed before anything was trained.
 CONDITIONS = (Condition(), Condition("blur", 3), Condition("occlusion", 3))
 FLOAT, INTEGER = "snntorch", "loihi"
 # The packaged float stage has fallen to the integer stage's rate when that one begins, so as many
 # steps in float instead are the same schedule.
-FLOAT_ALONE = ("training.float_stage.steps=150", "training.int_stage.steps=0")
+FLOAT_ALONE = ("training.float_stage.steps=250", "training.int_stage.steps=0")
 KEPT = "data.cache=walks"
 BEGIN, END = "<!-- generated.py: begin -->", "<!-- generated.py: end -->"
 
@@ -68,7 +67,7 @@ def one_run(
     out: Path, inputs: str, seed: int, overrides: Sequence[str], *, control: bool = False
 ) -> Run:
     """Train and judge, or go on with it, or read what came out; a `control` is float alone."""
-    folder = out / f"sdcl-{inputs.replace('+', '')}-{'float-' if control else ''}{seed}"
+    folder = out / f"{inputs.replace('+', '')}-{'float-' if control else ''}{seed}"
     found = folder / "result.json"
     fusion = [] if inputs == "v+e" else ["bridge.fusion=none"]
     configuration = load_configuration(

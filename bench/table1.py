@@ -26,8 +26,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from generated import CONFIGURATION, same_configuration, write_between
-from table1_job import Job, run_job, write_result
+from generated import same_configuration, write_between
+from table1_job import CONFIGURATION, Job, run_job, write_result
 from table1_page import INPUTS, page, points
 
 from sdcl_neuro.hybrid.composition import MODEL_KINDS

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from generated import CONFIGURATION as WALKERS
 from generated import FLOAT, INTEGER, KEPT, steps_told
 
 from sdcl_neuro.files import atomic_path
@@ -30,6 +29,7 @@ from sdcl_neuro.reid.evaluation.trained import Trained
 from sdcl_neuro.reid.pipeline.training_run import run_training
 from sdcl_neuro.snn.event_branch import EventBranch
 
+CONFIGURATION = "generated-table"
 SCHEMA = {"name": "sdcl_neuro.table1_job", "version": 1}
 # Fixed before anything was trained; those of generated.py.
 CONDITIONS = (Condition(), Condition("blur", 3), Condition("occlusion", 3))
@@ -68,7 +68,7 @@ class Job:
         return load_configuration(
             data,
             [
-                *([KEPT] if data == WALKERS else []),
+                *([KEPT] if data == CONFIGURATION else []),
                 *overrides,
                 *([] if self.method == "sdcl" else [f"model={self.method}"]),
                 f"bridge.inputs={self.inputs}",

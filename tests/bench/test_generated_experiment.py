@@ -81,11 +81,11 @@ def test_a_finished_run_is_read_and_another_configuration_refused(
 ) -> None:
     overrides = ["data.cache=walks", "bridge.inputs=v", "bridge.fusion=none", "training.seed=3"]
     made = {"configuration": load_configuration(script.CONFIGURATION, overrides).to_toml()}
-    (tmp_path / "sdcl-v-3").mkdir()
-    (tmp_path / "sdcl-v-3" / "result.json").write_text(json.dumps(made), encoding="utf-8")
+    (tmp_path / "v-3").mkdir()
+    (tmp_path / "v-3" / "result.json").write_text(json.dumps(made), encoding="utf-8")
     assert script.one_run(tmp_path, "v", 3, []) == made
     with pytest.raises(SystemExit, match="another configuration"):
-        script.one_run(tmp_path, "v", 3, ["training.persons=8"])
+        script.one_run(tmp_path, "v", 3, ["training.persons=4"])
 
 
 def test_the_page_is_written_between_the_marks(script: ModuleType, tmp_path: Path) -> None:
