@@ -72,8 +72,11 @@ def check(kind: str, material: Any, folder: Path) -> None:
         settings=LiveSettings(mode="throughput", policy="block", batch=2),
         on_seen=lambda seen, row: rows.update({(seen.track, seen.first_frame): row.copy()}),
     )
-    keys = [(one.person, int(one.indices[0]) + 1) for one in tracklets]
-    np.testing.assert_allclose(np.stack([rows[key] for key in keys]), own, atol=2e-5)
+    by_key = {(one.person, int(one.indices[0]) + 1): own[k] for k, one in enumerate(tracklets)}
+    # A stream has no window that overlaps the one before it; a file's last one may.
+    assert len(rows) == 13
+    for key, row in rows.items():
+        np.testing.assert_allclose(row, by_key[key], atol=2e-5)
 
 
 @pytest.mark.parametrize("kind", FEW)
