@@ -101,7 +101,7 @@ class SalientFirst(nn.Module):
         channel = self._channels(clip)[:, None, :, None, None]
         first, later = torch.relu(channel * first), torch.relu(channel * later)
         kernel = self._kernel(first)  # [N, C, 3, 3]
-        count, height, width = len(clip), *clip.shape[3:]
+        count, height, width = clip.shape[0], *clip.shape[3:]  # len would fix an exported batch
         padded = functional.pad(later.flatten(0, 1), (1, 1, 1, 1), mode="replicate")
         padded = padded.unflatten(0, later.shape[:2])
         found = later.new_zeros(later.shape[0], later.shape[1], height, width)
