@@ -52,9 +52,9 @@ class AlignedTemporal(nn.Module):
 
     def _rebuilt(self, own: Tensor, other: Tensor) -> Tensor:
         """Other frames on own grids ``[B, t, C, h, w]``, as far as they are trusted."""
-        mine, others = own.flatten(0, 1), other.flatten(0, 1)
-        if not len(mine):
+        if not own.shape[1]:  # a clip of one frame
             return other
+        mine, others = own.flatten(0, 1), other.flatten(0, 1)
         weight = self.weight(mine.detach(), others.detach())
         cells = others.flatten(2) @ weight.transpose(1, 2)
         rebuilt = cells.unflatten(2, others.shape[2:])
