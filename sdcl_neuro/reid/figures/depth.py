@@ -173,7 +173,8 @@ def depth_figure(curve: DepthCurve) -> Any:
     figure = new_figure(1.2 + 1.0 * depth, 6.6)
     pictures, below = figure.subfigures(2, 1, height_ratios=(4.4, 2.2))
     axes = pictures.subplots(len(WAYS), depth, squeeze=False)
-    for line, way in zip(axes, WAYS, strict=True):
+    for row, way in enumerate(WAYS):
+        line = axes[row]
         for layer, (ax, picture) in enumerate(zip(line, curve.pictures[way], strict=True)):
             brightest = max(1.0, float(curve.pictures[WAYS[0]][layer].max()))
             ax.imshow(
@@ -181,7 +182,7 @@ def depth_figure(curve: DepthCurve) -> Any:
                 vmax=brightest,
             )  # fmt: skip
             ax.set(xticks=[], yticks=[])
-            if line is axes[0]:
+            if row == 0:
                 fresh = "" if layer < curve.trained else "\n(fresh weights)"
                 ax.set_title(f"layer {layer + 1}{fresh}", fontsize=SMALL)
         line[0].set_ylabel(WORDS[way], fontsize=SMALL)
@@ -195,7 +196,7 @@ def depth_figure(curve: DepthCurve) -> Any:
             ax.plot(numbers, [100 * one for one in values[way]], marker="o", label=WORDS[way])
         ax.set_xlabel("layer", fontsize=SMALL)
         ax.set_title(title, fontsize=SMALL)
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.08 * max(100 * max(values[way]) for way in WAYS) or 1)
         ax.set_xticks(list(numbers))
         ax.tick_params(labelsize=SMALL)
     left.legend(fontsize=SMALL)

@@ -22,7 +22,7 @@ from sdcl_neuro.snn.event_branch import EventBranch
 from .drawing import SMALL, new_figure
 
 Heat = NDArray[np.float32]
-INCH = 0.95
+INCH = 0.75
 """Width of one frame in the figure."""
 
 
@@ -130,13 +130,13 @@ def maps_figure(found: FeatureMaps) -> Any:
     columns = len(rows[0][1])
     figure = new_figure(1.1 + INCH * columns, 0.35 + 2 * INCH * len(rows))
     axes = figure.subplots(len(rows), columns, squeeze=False)
-    for line, (title, pictures, colours) in zip(axes, rows, strict=True):
+    for row, (title, pictures, colours) in enumerate(rows):
         limits = {} if colours is None else {"vmin": 0.0, "vmax": 1.0}
-        for column, (ax, picture) in enumerate(zip(line, pictures, strict=True)):
+        for column, (ax, picture) in enumerate(zip(axes[row], pictures, strict=True)):
             ax.imshow(picture, cmap=colours, interpolation="nearest", extent=(0, 1, 2, 0), **limits)
             ax.set(xticks=[], yticks=[])
-            if line is axes[0]:
+            if row == 0:
                 ax.set_title(f"frame {column + 1}", fontsize=SMALL)
-        line[0].set_ylabel(title, fontsize=SMALL)
+        axes[row][0].set_ylabel(title, fontsize=SMALL)
     figure.suptitle(f"{found.name}: length of each cell's feature", fontsize=SMALL + 1)
     return figure

@@ -17,7 +17,7 @@ from sdcl_neuro.hybrid.frame_branch import normalise
 from sdcl_neuro.hybrid.model import event_counts, event_features
 from sdcl_neuro.reid.datasets import Clip
 from sdcl_neuro.reid.evaluation import open_trained
-from sdcl_neuro.reid.figures import feature_maps, spikes_by_depth
+from sdcl_neuro.reid.figures import depth_figure, feature_maps, maps_figure, spikes_by_depth
 from sdcl_neuro.snn.event_branch import BranchDescription, ConvolutionSpec, EventBranch
 
 CLIP = Clip(2, 2, (64, 32))
@@ -123,6 +123,22 @@ def test_taps_at_the_nearest_spikes_by_brute_force(stride: int) -> None:
                         expected += weight[:, :, tap // 3, tap % 3] @ spikes[step, 0, :, y, x]
                 got = found[step, 0, :, row // stride, column // stride]
                 torch.testing.assert_close(got, expected)
+
+
+def test_frames_and_layers_are_numbered(checkpoint, noise_data) -> None:
+    model = open_trained(checkpoint("v+e")).checkpoint.model
+    tracklets = [noise_data().load(k, CLIP) for k in range(2)]
+    drawn = maps_figure(feature_maps(model, tracklets[0]))
+    titles = [ax.get_title() for ax in drawn.axes]
+    assert [one for one in titles if one] == ["frame 1", "frame 2"]
+    assert len(drawn.axes) == 2 * (2 + 4)
+    curve = spikes_by_depth(model.event_branch, tracklets, depth=3)
+    drawn = depth_figure(curve)
+    titles = [ax.get_title() for ax in drawn.axes]
+    assert titles[:3] == ["layer 1", "layer 2", "layer 3\n(fresh weights)"]
+    shown = drawn.axes[-2].get_lines()
+    for line, way in zip(shown, ("plain", "deformable"), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), [100 * one for one in curve.rates[way]])
 
 
 def written(folder: Path) -> dict[str, bytes]:
