@@ -103,7 +103,8 @@ class OnVoxels(nn.Module):
 
     def forward(self, spikes: Tensor) -> Tensor:
         """Spikes as counts to maps ``[B, F, C, h, w]``."""
-        return self.branch(spikes.transpose(0, 1))[0].transpose(0, 1)
+        maps: Tensor = self.branch(spikes.transpose(0, 1))[0]
+        return maps.transpose(0, 1)
 
 
 def _voxel_branch(loaded: SdclCheckpoint, branch: VoxelBranch) -> ExportedPart:

@@ -152,8 +152,8 @@ def _at_events(synapse: nn.Conv2d, spikes: Tensor, frames: int) -> Tensor:
     sums = gathered_convolution(spikes.flatten(0, 1).contiguous(), synapse.weight, index)
     if synapse.bias is not None:
         sums = sums + synapse.bias[:, None, None]
-    taken: Tensor = sums[:, :, ::stride, ::stride].contiguous()
-    return taken.unflatten(0, (steps, batch))
+    taken: Tensor = sums[:, :, ::stride, ::stride].contiguous().unflatten(0, (steps, batch))
+    return taken
 
 
 def _seen(layer: Tensor, frames: int) -> float:
