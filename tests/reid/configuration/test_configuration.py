@@ -46,6 +46,7 @@ def test_packaged_names() -> None:
         "evreid",
         "folder",
         "generated-small",
+        "generated-table",
         "grl-mars",
         "ilidsvid",
         "mars",
