@@ -75,9 +75,8 @@ def head(done: Sequence[Result], plan: Sequence[Job]) -> Iterator[str]:
         return
     days = sorted({one["date"][:10] for one in done})
     commits = sorted({str(one["commit"]) for one in done})
-    yield f"Data: {done[0]['data']}; {done[0]['queries']} queries, {done[0]['gallery']} in the"
-    yield f"gallery. {ran}, {' to '.join(dict.fromkeys((days[0], days[-1])))}, commit"
-    yield f"{', '.join(commits)}."
+    yield f"Data: {done[0]['data']}."
+    yield f"{ran}, {' to '.join(dict.fromkeys((days[0], days[-1])))}, at {', '.join(commits)}."
     spent = [one["all_cpu_s"] for one in done if one["all_cpu_s"] is not None]
     if spent:
         yield f"A job took {min(spent) / 60:.1f} to {max(spent) / 60:.1f} minutes of one core,"
