@@ -24,7 +24,7 @@ from sdcl_neuro.reid.configuration import Configuration, build_data, load_config
 from sdcl_neuro.reid.datasets import DataSet, labels
 from sdcl_neuro.reid.evaluation import Condition, FeatureStore, evaluate, open_trained
 from sdcl_neuro.reid.evaluation.extraction import Extraction
-from sdcl_neuro.reid.evaluation.result import Row
+from sdcl_neuro.reid.evaluation.result import EvaluationRow
 from sdcl_neuro.reid.evaluation.trained import Trained
 from sdcl_neuro.reid.pipeline.training_run import run_training
 from sdcl_neuro.snn.event_branch import EventBranch
@@ -121,7 +121,7 @@ def run_job(job: Job, args: Namespace) -> dict[str, Any]:
     }
 
 
-def judged_row(row: Row, persons: np.ndarray) -> dict[str, Any]:
+def judged_row(row: EvaluationRow, persons: np.ndarray) -> dict[str, Any]:
     """Figures of one condition, and each test person's mean AP, of which intervals are drawn."""
     precisions = np.asarray(row.ranking.precisions, np.float64)
     judged = ~np.isnan(precisions)

@@ -55,7 +55,7 @@ def execute(args: argparse.Namespace) -> int:
     """Draw the figures, print what was written."""
     from sdcl_neuro.devices import torch_threads
     from sdcl_neuro.reid.evaluation import Extraction, FeatureStore
-    from sdcl_neuro.reid.figures.run import Wanted, draw_figures
+    from sdcl_neuro.reid.figures.run import FigureRequest, draw_figures
 
     given = [*args.models, *args.overrides]
     overrides = [one for one in given if _OVERRIDE.fullmatch(one) and not Path(one).exists()]
@@ -64,7 +64,7 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError("no model", where="figures", hint="give the folder of one or more")
     if not 1 <= args.depth <= 20:
         raise InputError(f"{args.depth} layers", where="--depth", hint="give 1 to 20")
-    wanted = Wanted(
+    wanted = FigureRequest(
         figures=tuple(one.strip() for one in args.only.split(",") if one.strip()),
         data=args.data,
         root=args.root,

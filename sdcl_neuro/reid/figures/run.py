@@ -42,7 +42,7 @@ def unseen(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class FigureRequest:
     """What is to be drawn, of which data.
 
     Attributes:
@@ -76,7 +76,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class DrawnFigures:
     """What was written.
 
     Attributes:
@@ -99,20 +99,22 @@ class Drawn:
         return "\n".join([*lines, *self.numbers["notes"]])
 
 
-def draw_figures(folders: Sequence[Path], out: Path, wanted: Wanted | None = None) -> Drawn:
+def draw_figures(
+    folders: Sequence[Path], out: Path, wanted: FigureRequest | None = None
+) -> DrawnFigures:
     """Draw what is wanted of each model and write it, all or nothing.
 
     Args:
         folders: of trained models or training runs.
         out: made if absent; figures of an earlier call in it are replaced.
-        wanted: see `Wanted`; all figures of each model's own data by default.
+        wanted: see `FigureRequest`; all figures of each model's own data by default.
 
     Raises:
         InputError: no model, models of the same name, an unknown tracklet, a folder that holds
             other things, or data that do not fit a model.
         EnvironmentFault: matplotlib is not installed.
     """
-    wanted = wanted or Wanted()
+    wanted = wanted or FigureRequest()
     check_out(out)
     models = _opened(folders)
     names = list(models)
@@ -137,7 +139,7 @@ def draw_figures(folders: Sequence[Path], out: Path, wanted: Wanted | None = Non
         write_json(folder / DOCUMENT, numbers)
         page = figures_page(folder, files, numbers)
         (folder / REPORT).write_text(page, encoding="utf-8")
-    return Drawn(out, (*files, DOCUMENT, REPORT), numbers)
+    return DrawnFigures(out, (*files, DOCUMENT, REPORT), numbers)
 
 
 def check_out(out: Path) -> None:
@@ -184,7 +186,7 @@ def _opened(folders: Sequence[Path]) -> dict[str, Trained]:
     return found
 
 
-def _data(trained: Trained, wanted: Wanted) -> DataSet:
+def _data(trained: Trained, wanted: FigureRequest) -> DataSet:
     chosen = choose_data(
         trained, name=wanted.data, root=wanted.root, overrides=list(wanted.overrides)
     )
@@ -193,7 +195,12 @@ def _data(trained: Trained, wanted: Wanted) -> DataSet:
 
 
 def _of_one(
-    trained: Trained, data: DataSet, folder: Path, suffix: str, wanted: Wanted, own: dict[str, Any]
+    trained: Trained,
+    data: DataSet,
+    folder: Path,
+    suffix: str,
+    wanted: FigureRequest,
+    own: dict[str, Any],
 ) -> list[str]:
     """Figures 2 and 4 of one model; what it cannot show is said in `own`."""
     model = trained.checkpoint.model
@@ -235,7 +242,7 @@ def _position(data: DataSet, name: str) -> int:
     return names.index(name)
 
 
-def _point(name: str, trained: Trained, data: DataSet, wanted: Wanted) -> CostPoint:
+def _point(name: str, trained: Trained, data: DataSet, wanted: FigureRequest) -> CostPoint:
     """Judge a model and count it."""
     judged = evaluate(trained, data, how=wanted.how, progress=wanted.progress)
     if judged is None:
