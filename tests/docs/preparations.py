@@ -29,7 +29,7 @@ from .blocks import QUICK
 Names = dict[str, Any]
 
 
-def network(folder: Path, *, reset: str = "zero") -> Names:
+def network(folder: Path, *, reset: str = "zero", size: tuple[int, int] = (32, 16)) -> Names:
     """A small network of the user's: module, descriptions and files."""
     torch.manual_seed(0)
     neuron = {"threshold": 0.3, "init_hidden": True, "reset_mechanism": reset}
@@ -37,10 +37,10 @@ def network(folder: Path, *, reset: str = "zero") -> Names:
         nn.Conv2d(2, 8, 5, stride=2, padding=2, bias=False),
         Leaky(0.9, **neuron),
         nn.Flatten(),
-        nn.Linear(8 * 16 * 8, 10, bias=False),
+        nn.Linear(8 * size[0] // 2 * size[1] // 2, 10, bias=False),
         Leaky(0.9, **neuron),
     )
-    sample = (torch.rand(16, 4, 2, 32, 16) < 0.1).float()
+    sample = (torch.rand(16, 4, 2, *size) < 0.1).float()
     spikes = sample.byte().numpy()
     for name in ("spikes.npz", "in.npz"):
         np.savez(folder / name, spikes=spikes)
@@ -228,6 +228,7 @@ PREPARED: dict[str, Callable[[Path], Names]] = {
     "quantisation.md": branch,
     "schemas.md": profiled,
     "tutorials/train-sdcl.md": clip,
+    "speck.md": lambda folder: network(folder, size=(16, 16)),
     "verify.md": recorded,
     "verilog.md": checkpoint,
 }
