@@ -71,6 +71,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("times dense", ("dense",)),
     ),
     "rates": (Column("times dense", ("dense",)),),
+    "windows": (Column("times delivering only", ("delivering only",)),),
     "scaling": (Column("times dense", ("dense",)),),
     "lava": (Column("times Lava", ("Lava netx",)),),
     "c": (

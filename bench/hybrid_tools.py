@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from sdcl_neuro.conversion import from_snntorch
 from sdcl_neuro.conversion.event_side import event_backend
-from sdcl_neuro.conversion.model import as_model
+from sdcl_neuro.conversion.model_reading import as_model
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.bridge import Bridge, BridgeConfig
 from sdcl_neuro.hybrid.frame_branch import make_frame_branch, normalise

@@ -24,7 +24,7 @@ import numpy as np
 
 from sdcl_neuro import __version__, verify
 from sdcl_neuro.cli import main as run_command
-from sdcl_neuro.conversion.model import load_model
+from sdcl_neuro.conversion.model_reading import load
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
 from sdcl_neuro.models import library
 from sdcl_neuro.network.spike_file import write_spikes
@@ -121,7 +121,7 @@ def main() -> None:
         checkpoint = folder / library.CHECKPOINT
         shutil.copytree(args.run / "model", checkpoint)
         say_origin(checkpoint)
-        network = load_model(checkpoint)
+        network = load(checkpoint)
         # As a user would: so the file carries the comparison with what it was made from.
         assert (
             run_command(["convert", str(checkpoint), str(folder / library.NETWORK), "--quiet"]) == 0
@@ -129,7 +129,7 @@ def main() -> None:
         (folder / f"{library.NETWORK}.json").unlink()
         spikes = inputs(args.run, args.root)
         write_spikes(folder / library.SPIKES, spikes)
-        proved = replace(load_model(folder / library.NETWORK), floating=network.floating)
+        proved = replace(load(folder / library.NETWORK), floating=network.floating)
         certificate = verify(proved, spikes, against=args.against.split(","), cache=False)
         print(certificate)
         assert certificate.holds

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork
-from sdcl_neuro.network.spike_file import check_spikes
+from sdcl_neuro.network.spike_checks import check_spikes
 
 from .layer_modules import FloatLayerModule, float_layer
 from .lowering.approximate import Approximation

@@ -12,10 +12,12 @@ import numpy as np
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import kind_of, public
 from sdcl_neuro.network.record import Record
-from sdcl_neuro.network.spike_file import SpikesLike, check_spikes
+from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_file import SpikesLike
 from sdcl_neuro.profiling import profile as profile_network
 
-from .model import ModelLike, as_model
+from .model import ModelLike
+from .model_reading import as_model
 
 if TYPE_CHECKING:
     from sdcl_neuro.profiling import Profile

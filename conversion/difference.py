@@ -20,7 +20,8 @@ from sdcl_neuro.network.identity import path_sha256
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork
 from sdcl_neuro.network.spec_convert import dequantize
 
-from .model import Model, as_model
+from .model import Model
+from .model_reading import as_model
 from .sources.nir.graph import states_its_step
 from .targets.nir.weights import spread
 
@@ -82,7 +83,7 @@ class Difference:
 
     @property
     def same(self) -> bool:
-        """Whether both compute the same."""
+        """Return whether both compute the same."""
         return not self.changes
 
     def to_json(self) -> dict[str, Any]:
@@ -142,7 +143,7 @@ def _models(one: Any, two: Any, dt: float | None, writer: str | None) -> tuple[M
 
 
 def _needs_step(thing: Any) -> bool:
-    """Whether something is a NIR graph that does not state its step."""
+    """Return whether something is a NIR graph that does not state its step."""
     if not isinstance(thing, str | Path):
         return type(thing).__name__ == "NIRGraph"
     path = Path(thing)
@@ -150,7 +151,7 @@ def _needs_step(thing: Any) -> bool:
 
 
 def _pairs(one: Model, two: Model) -> tuple[str, list[tuple[Network, Network]]]:
-    """What is compared with what, and what to call it."""
+    """Return what is compared with what, and what to call it."""
     pairs: list[tuple[Network, Network]] = []
     kinds = []
     if one.floating is not None and two.floating is not None:
@@ -181,7 +182,7 @@ def _ratios(model: Model) -> FloatNetwork:
 
 
 def _compare(one: Network, two: Network) -> Iterator[Change]:
-    """What changes the spikes."""
+    """Yield what changes the spikes."""
     if one.input_shape != two.input_shape:
         yield Change("network", "input shape", (list(one.input_shape), list(two.input_shape)))
     bits = _message_bits(one), _message_bits(two)
@@ -260,7 +261,7 @@ def _described(one: Network, two: Network) -> Iterator[Change]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON would give it back, where tuples are lists."""
+    """Return the value as JSON would give it back, tuples as lists."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

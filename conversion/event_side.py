@@ -8,6 +8,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import need_path, public
 
 from .backends.table import BASE
+from .model_reading import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ def event_backend(model: ModelLike, name: str = BASE, *, device: str = "cpu") ->
     """
     from .backends.run import run_model
     from .backends.table import find_backend
-    from .model import as_model
+    from .model_reading import as_model
 
     find_backend(name)
     found = as_model(model)
@@ -79,8 +80,6 @@ def load_hybrid(folder: Path | str) -> tuple[SdclCheckpoint, Model]:
     from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl
     from sdcl_neuro.snn.checkpoint import DOCUMENT
 
-    from .model import load_model
-
     folder = need_path(folder, "load_hybrid", "give the folder of a whole SDCL")
     if folder.is_dir() and not is_sdcl_checkpoint(folder) and (folder / DOCUMENT).is_file():
         raise InputError(
@@ -94,11 +93,11 @@ def load_hybrid(folder: Path | str) -> tuple[SdclCheckpoint, Model]:
             where=str(folder),
             hint="give a checkpoint folder; `sdcl-neuro run` takes files",
         )
-    loaded, events = load_sdcl(folder), load_model(folder)
+    loaded, events = load_sdcl(folder), load(folder)
     if events.integer is None:
         raise InputError(
             "its event branch was trained in float only, so there are no chip integers to run",
             where=str(folder),
-            hint="train it on with a stage in mode 'int'",
+            hint="continue its training with a stage in mode 'int'",
         )
     return loaded, events

@@ -1,4 +1,4 @@
-"""What of snnTorch and NIR becomes what on which target, as one literal table.
+"""Support matrix: which layers each source and target accepts, as one literal table.
 
 Every entry is tried by ``tests/support``. Written as a page by::
 
@@ -60,7 +60,7 @@ LAYERS: dict[str, Support] = {
     "batch norm between synapse and neuron": _all(
         "exact", "-", "folded, with its running statistics"
     ),
-    "batch norm of spikes": _graph("folded into the weights and biases behind it"),
+    "batch norm of spikes": _graph("folded into the weights and biases after it"),
     "LayerNorm, GroupNorm": _all("refused", "-", "use batch norm"),
     "Dropout, Identity": _all("exact", "-", "left out"),
     "Flatten": _all("exact", "exact", "nothing: matrices read in (c, y, x) order"),
@@ -74,16 +74,16 @@ LAYERS: dict[str, Support] = {
     "pooling between Conv2d and neuron": _all("exact", "exact", "folded into the kernel before it"),
     "AdaptiveAvgPool2d": _all("exact", "-", "as average pooling"),
     "pooling at the end": Support(
-        "exact", "refused", "exact", "refused", "exact", "left to whoever reads the spikes"
+        "exact", "refused", "exact", "refused", "exact", "left to the reader of the spikes"
     ),
     "max pooling of spikes": _graph("neurons that fire where any spike in their window does"),
-    "max pooling of sums": _all("refused", "-", "pool behind the neuron, or use average pooling"),
+    "max pooling of sums": _all("refused", "-", "pool after the neuron, or use average pooling"),
     "ReLU and other activations": _all("refused", "-", "the neuron is the only non-linearity"),
     "skip connection, branch, sum, concat, slice of channels": _graph(
         "joined kernels; spikes are relayed past the layers between", nir="exact"
     ),
     "product of spikes or sums": _all("refused", "-", "use a sum (ADD), not a product"),
-    "several synapses one behind another": _graph("multiplied into one"),
+    "several synapses in series": _graph("multiplied into one"),
     "Scale": Support("-", "exact", "exact", "refused", "exact", "multiplied into the weights"),
     "Delay": _all("-", "refused", "remove it"),
 }
@@ -117,7 +117,7 @@ NEURONS: dict[str, Support] = {
     "Synaptic or RLeaky, delayed reset": _all("approximate", "-", "use reset_delay=False"),
     "bias before a current": _all("approximate", "approximate", "the constant it tends to"),
     "Synaptic with beta 1": Support(
-        "exact", "-", "exact", "refused", "exact", "NIR has no integrator behind a current"
+        "exact", "-", "exact", "refused", "exact", "NIR has no integrator after a current"
     ),
     "RLeaky, dense recurrence; LIF in a cycle with Affine": _all("exact", "exact", "dense_rec"),
     "one-to-one recurrence": _all("exact", "refused", "dense_rec with a diagonal"),

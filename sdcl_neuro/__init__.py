@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from sdcl_neuro.conversion.costs import profile as profile
     from sdcl_neuro.conversion.model import Model as Model
     from sdcl_neuro.conversion.model import ModelLike as ModelLike
-    from sdcl_neuro.conversion.model import load as load
+    from sdcl_neuro.conversion.model_reading import load as load
     from sdcl_neuro.conversion.parity.certificate import Certificate as Certificate
     from sdcl_neuro.conversion.parity.verify import verify as verify
     from sdcl_neuro.network.random_input import RandomInput as RandomInput
@@ -75,7 +75,7 @@ differ from the code that runs."""
 _moved.install()
 
 _PUBLIC = {
-    "load": "conversion.model:load",
+    "load": "conversion.model_reading",
     "run": "conversion.backends.run",
     "verify": "conversion.parity.verify",
     "profile": "conversion.costs",

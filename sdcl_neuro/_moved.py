@@ -29,7 +29,7 @@ MOVED = {
     "conversion.lava": "conversion.backends.lava",
     "conversion.loihi": "conversion.backends.loihi",
     "conversion.lowering.chain": "conversion.sources.snntorch.chain",
-    "conversion.model_file": "conversion.model",
+    "conversion.model_file": "conversion.model_reading",
     "conversion.modules": "conversion.sources.snntorch",
     "conversion.modules.approximation": "conversion.approximation",
     "conversion.modules.departures": "conversion.lowering.approximate",

@@ -118,7 +118,7 @@ def _strict(backends: list[Any]) -> Callable[[], None]:
 
 
 def device_fault(error: BaseException) -> bool:
-    """Whether an error is the device's own: out of memory, or a GPU that failed.
+    """Return whether an error is the device's own: out of memory, or a GPU that failed.
 
     A compiler that ran on such an error wraps it; what it wraps is looked at, too.
     """

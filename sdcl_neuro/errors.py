@@ -33,7 +33,7 @@ _RENAMED = "'mend' of an error is now called 'hint'; the old name goes with the 
 
 
 def hint_json(hint: str) -> dict[str, str]:
-    """Return a hint as JSON files have it: as ``hint``, and for one release as ``mend``, too."""
+    """Return a hint as JSON files have it: as ``hint`` and, for one release, also as ``mend``."""
     return {"hint": hint, "mend": hint}
 
 

@@ -14,6 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import need_integers
 from sdcl_neuro.network.fixed_point import (
     BIAS_MAX,
     BIAS_MIN,
@@ -79,7 +80,11 @@ def random_spikes(
     """Draw input, uint8 ``[steps, samples, *input_shape]``, of which `rate` is not zero.
 
     Counts run up to ``2 ** message_bits - 1`` where the network takes counts.
+
+    Raises:
+        InputError: `net` is anything but a network in a chip's integers.
     """
+    net = need_integers(net, "random_spikes")
     rng = np.random.default_rng(seed)
     shape = (steps, samples, *net.input_shape)
     largest = min(255, max(1, (1 << net.message_bits) - 1))

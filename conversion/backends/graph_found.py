@@ -17,7 +17,8 @@ KEY = "graph"
 
 def graph_model(thing: Any) -> Model | None:
     """The model of a graph, given as a description or a chain; None for anything else."""
-    from ..model import Model, as_model
+    from ..model import Model
+    from ..model_reading import as_model
 
     if isinstance(thing, FloatGraph):
         return as_model(thing)

@@ -21,7 +21,8 @@ from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
 from sdcl_neuro.network.spec_convert import dequantize
-from sdcl_neuro.network.spike_file import Spikes, check_input
+from sdcl_neuro.network.spike_checks import check_input
+from sdcl_neuro.network.spike_file import Spikes
 
 from ..targets.nir.forms import DEFAULT_STEP_S
 from ..targets.nir.writer import build_graph
@@ -120,7 +121,7 @@ def import_network(net: FloatNetwork, *, dt: float = DEFAULT_STEP_S) -> Any:
     problems = [
         Refusal(
             f"layer {index} ({layer.name})",
-            "Norse cannot take a bias behind a synaptic current",
+            "Norse cannot take a bias after a synaptic current",
             "remove the bias, or use alpha 0",
         )
         for index, layer in enumerate(net.layers)

@@ -16,7 +16,7 @@ from sdcl_neuro.errors import InputError, SuspiciousInput
 from sdcl_neuro.network.activity import count_activity
 from sdcl_neuro.network.arguments import kind_of, public
 from sdcl_neuro.network.record import Record
-from sdcl_neuro.network.spike_file import check_spikes
+from sdcl_neuro.network.spike_checks import check_spikes
 
 from .table import BACKENDS, BASE, Backend, find_backend
 
@@ -102,7 +102,7 @@ def run_model(
     **options: OptionValue,
 ) -> Record:
     """Run a network on spikes whose order of axes is known; arguments as of `run`."""
-    from ..model import as_model
+    from ..model_reading import as_model
     from .graph_found import graph_model
 
     row = find_backend(backend)

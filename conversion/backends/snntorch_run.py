@@ -17,7 +17,7 @@ from torch import Tensor
 from sdcl_neuro.devices import full_float32, named_device, wait_for
 from sdcl_neuro.engine.check import check_input, check_network
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network import spike_file
+from sdcl_neuro.network import spike_checks
 from sdcl_neuro.network.arguments import check_indices
 from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.record import Record
@@ -119,4 +119,4 @@ def _checked(net: FloatNetwork, spikes: object) -> Spikes:
     if not net.layers:
         raise InputError("the network has no layers", hint="give at least one")
     bits = int(net.meta.get("message_bits", 0))
-    return spike_file.check_input(spikes, net.input_shape, message_bits=bits)
+    return spike_checks.check_input(spikes, net.input_shape, message_bits=bits)

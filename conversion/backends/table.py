@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.backend_names import label
 
 if TYPE_CHECKING:
     from sdcl_neuro.network.record import Record
@@ -74,10 +75,10 @@ class Backend:
 ROWS = (
     Backend(
         name="loihi",
-        title="Loihi engine (software)",
+        title=label("loihi"),
         function="backends.loihi:run",
         arithmetic="exact",
-        help="our integer engine, on CPU and GPU",
+        help="the Loihi engine (software), integers on CPU and GPU",
         from_file=True,
         libraries=("numba", "llvmlite"),
     ),
@@ -175,7 +176,7 @@ def find_backend(name: str) -> Backend:
     Raises:
         InputError: there is no such backend.
     """
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise InputError(f"unknown backend {name!r}", hint=f"use one of {', '.join(BACKENDS)}")
     return BACKENDS[name]
 

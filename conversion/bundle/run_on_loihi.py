@@ -51,7 +51,7 @@ def checked_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refused(f"manifest.json: not readable ({error}); copy the folder again") from error
     if schema != BUNDLE:
-        raise Refused(f"manifest.json: {schema} is not {BUNDLE}; use the script beside it")
+        raise Refused(f"manifest.json: {schema} is not {BUNDLE}; use the script next to it")
     for name, expected in files.items():
         try:
             found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -262,7 +262,9 @@ def main() -> int:
     target.write_text(json.dumps(certificate, indent=2) + "\n", encoding="utf-8")
     for note in certificate["not_checked"]:
         print("not checked: {what}: {reason}".format(**note))
-    print(f"loihi and {other}: {certificate['pairs'][0]['verdict']}; see {target}")
+    print(
+        f"Loihi engine (software) and {other}: {certificate['pairs'][0]['verdict']}; see {target}"
+    )
     print(f"recorded: {folder / RECORDED}")
     return 0 if certificate["holds"] else 1
 

@@ -21,10 +21,12 @@ from sdcl_neuro.network.arguments import need_path, public
 from sdcl_neuro.network.identity import array_sha256, network_sha256, versions
 from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, notes_of
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import SpikesLike, check_spikes, write_spikes
+from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_file import SpikesLike, write_spikes
 
 from ..backends.lava.backend import clears, needs_fresh_network
-from ..model import ModelLike, as_model
+from ..model import ModelLike
+from ..model_reading import as_model
 from ..parity.verify import RandomInput
 from ..targets.netx.file import from_netx, to_netx
 from ..targets.netx.input_neurons import drive
@@ -106,7 +108,7 @@ def to_bundle(
                 Refusal(
                     "layer 0 (input)",
                     "a bundle's script feeds spikes, and input neurons take counts as their bias",
-                    "bundle what lies behind them: skip_input=True, or --skip-input",
+                    "bundle what lies after them: skip_input=True, or --skip-input",
                 )
             ],
             where=found.where,

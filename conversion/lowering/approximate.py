@@ -37,4 +37,4 @@ class Approximation:
         if self.rest:
             yield f"a reset to {self.rest:g} became the zero that is counted from; it starts there"
         if self.filters_bias:
-            yield "a bias behind the current's decay became the constant it tends to"
+            yield "a bias after the current's decay became the constant it tends to"

@@ -51,7 +51,7 @@ def close_layer(
     sent: Shape,
     approximate: bool = False,
 ) -> Closed:
-    """Make one layer of a synapse and the population behind it.
+    """Make one layer of a synapse and the population it feeds.
 
     Args:
         synapse: reads what `pool` leaves of `image`.
@@ -152,7 +152,7 @@ def recurrent_matrix(
     neurons, weight, bias = prod(shape), recurrence.weight, recurrence.bias
     if recurrence.kind == "dense":
         if shape != (len(weight),):
-            what = f"a recurrence of {len(weight)} neurons behind {list(shape)}"
+            what = f"a recurrence of {len(weight)} neurons after {list(shape)}"
             raise Unsupported([(what, "make the shapes chain, a Linear before linear_features")])
         matrix = weight
     elif recurrence.kind == "diagonal":
@@ -167,7 +167,7 @@ def _diagonal(weight: Array, shape: Shape, neurons: int) -> Array:
     try:
         return np.diag(np.broadcast_to(weight, shape).reshape(neurons))
     except ValueError:
-        what = f"a one-to-one recurrence V of shape {list(weight.shape)} behind {list(shape)}"
+        what = f"a one-to-one recurrence V of shape {list(weight.shape)} after {list(shape)}"
         raise Unsupported([(what, "make the shapes chain")]) from None
 
 
@@ -175,7 +175,7 @@ def _convolved(recurrence: Recurrence, shape: Shape) -> tuple[Array, Array | Non
     weight, pads = recurrence.weight, recurrence.padding
     spans = [2 * pad - size + 1 for pad, size in zip(pads, weight.shape[2:], strict=True)]
     if len(shape) != 3 or shape[0] != len(weight) or any(spans):
-        what = f"a convolutional recurrence {list(weight.shape)} behind {list(shape)}"
+        what = f"a convolutional recurrence {list(weight.shape)} after {list(shape)}"
         raise Unsupported([(what, "give it the convolution's channels and an odd kernel")])
     loop = Synapse("its recurrence", "conv", weight, shape, shape, None, Convolution(padding=pads))
     bias = recurrence.bias
@@ -228,7 +228,7 @@ def _per_row(values: Array, shape: Shape, rows: int, *, what: str = "threshold")
 
 
 def _drive_per_row(whole: Synapse, shape: Shape, drive: Array | None) -> Array | None:
-    """What each step adds to the membranes of a row or channel; None for nothing."""
+    """Return what each step adds to the membranes of a row or channel; None for nothing."""
     if drive is None or not drive.any():
         return None
     if drive.size == 1:
@@ -246,7 +246,7 @@ def _driven(bias: Array | None, drive: Array | None, gains: Array) -> Array | No
 def _filtered(
     population: Population, bias: Array | None, name: str, *, approximate: bool
 ) -> tuple[Approximation | None, Array | None]:
-    """The departure and bias behind a current, whose decay snnTorch's biases pass through."""
+    """The approximation and bias after a current, through whose decay snnTorch's biases pass."""
     departure = population.departure
     if bias is None or population.alpha == 0:
         return departure, bias
@@ -259,7 +259,7 @@ def _filtered(
         )
         raise Unsupported([(what, hint)])
     if population.alpha >= 1:
-        raise Unsupported([("a bias behind a current that never decays", "use alpha below 1")])
+        raise Unsupported([("a bias after a current that never decays", "use alpha below 1")])
     departure = replace(departure or Approximation(), filters_bias=True)
     return departure, bias / (1 - population.alpha)
 

@@ -27,7 +27,7 @@ EXPANSION_MAX = 1 << 24
 TABLE_MAX = 1 << 25
 """Entries of one axis' table; a 1280-pixel axis under a kernel of 7 takes a third of it."""
 _POOL_MEND = (
-    "use sizes that the pooling divides, or no padding behind it, or a strided convolution "
+    "use sizes that the pooling divides, or no padding after it, or a strided convolution "
     "in the pooling's place"
 )
 _SIZE_MEND = "use a smaller population, or no recurrence in convolutions"
@@ -50,7 +50,7 @@ class _FoldedAxis:
 
     @property
     def uniform(self) -> bool:
-        """Whether that one convolution computes the table."""
+        """Return whether that one convolution computes the table."""
         outputs, taps, inputs = self.table.shape
         kernel = self.spread.shape[1]
         if outputs != (inputs + 2 * self.padding - kernel) // self.stride + 1:
@@ -65,12 +65,12 @@ class _FoldedAxis:
 
 
 def pool_before(pool: Pool, synapse: Synapse, *, source: Shape) -> Synapse | None:
-    """The convolution that `pool` and the convolution behind it are; None if they are none."""
+    """Fold `pool` and the convolution after it into one; None if that is impossible."""
     return _merged(synapse, _axes(synapse, before=pool), source, synapse.bias)
 
 
 def pool_behind(synapse: Synapse, pool: Pool) -> Synapse | None:
-    """The convolution that a convolution and the `pool` behind it are; None if they are none."""
+    """Fold a convolution and the `pool` after it into one; None if that is impossible."""
     bias = synapse.bias
     if bias is not None and bias.any():
         sums = np.outer(pool.rows.matrix.sum(1), pool.columns.matrix.sum(1))
@@ -105,7 +105,7 @@ def expand(synapse: Synapse, *, pool: Pool | None = None, source: Shape, extra: 
     """
     geometry, weight = _geometry(synapse), synapse.weight
     outputs, inputs = prod(synapse.out_shape), prod(source)
-    what = f"{synapse.name!r}" if pool is None else f"{synapse.name!r} behind {pool.text}"
+    what = f"{synapse.name!r}" if pool is None else f"{synapse.name!r} after {pool.text}"
     hint = _SIZE_MEND if pool is None else _POOL_MEND
     _expect_small(outputs * inputs + extra, f"{what}, as a matrix,", hint)
     rows, columns = _axes(synapse, before=pool)
@@ -177,7 +177,7 @@ def _axes(
 def _axis(
     synapse: Synapse, index: int, *, before: PoolAxis | None, behind: PoolAxis | None
 ) -> _FoldedAxis:
-    """A convolution's table along an axis, with pooling before or behind it."""
+    """A convolution's table along an axis, with pooling before or after it."""
     geometry = _geometry(synapse)
     stride, padding, dilation = (
         pair[index] for pair in (geometry.stride, geometry.padding, geometry.dilation)

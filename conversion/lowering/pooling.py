@@ -60,7 +60,7 @@ class Pool:
 
     @property
     def size(self) -> Pair:
-        """Height and width behind it."""
+        """Height and width of its output."""
         return len(self.rows.matrix), len(self.columns.matrix)
 
 

@@ -18,7 +18,7 @@ from .same_padding import pad_kernel_same
 Array = NDArray[np.float64]
 Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 _CHAIN_MEND = "make the shapes chain"
-_NORM_MEND = "use BatchNorm2d behind a Conv2d, BatchNorm1d behind a Linear"
+_NORM_MEND = "use BatchNorm2d after a Conv2d, BatchNorm1d after a Linear"
 
 
 @dataclass(frozen=True)

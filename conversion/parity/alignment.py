@@ -80,7 +80,7 @@ def _sums(spikes: Spikes) -> NDArray[np.int64]:
 
 
 def _difference(one: NDArray[np.int64], two: NDArray[np.int64], shift: int) -> int:
-    """How far the sums are apart at a shift; a step that one side lacks is silent there."""
+    """Return how far the sums are apart at a shift; a step that one side lacks is silent there."""
     first = max(0, -shift)
     stop = max(first, min(len(one), len(two) - shift))
     there = two[first + shift : stop + shift]

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.backend_names import labels
 from sdcl_neuro.network.display import table_html
 from sdcl_neuro.network.notes import Note
 
@@ -117,12 +118,12 @@ class Certificate:
 
     @property
     def holds(self) -> bool:
-        """Whether no pair with a verdict is broken."""
+        """Return whether no pair with a verdict is broken."""
         return all(pair.holds is not False for pair in self.pairs)
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is listed as not checked."""
+        """Return whether nothing is listed as not checked."""
         return not self.not_checked
 
     @property
@@ -181,7 +182,7 @@ class Certificate:
                 place = f"{broken.name}, step {broken.first.step}: {broken.first.cause}"
             compared = sum(layer.compared for layer in pair.layers)
             differ = sum(layer.mismatches for layer in pair.layers)
-            names = " / ".join(pair.backends)
+            names = labels(pair.backends)
             rows.append((names, pair.kind, pair.verdict, f"{compared:,}", f"{differ:,}", place))
         rows += [("not checked", "", str(note), "", "", "") for note in self.not_checked]
         rows += [("assumed", "", str(note), "", "", "") for note in self.assumed]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.step import Step
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _verdict(certificate: Certificate) -> str:
 
 
 def _table(pair: PairParity) -> list[str]:
-    one, two = pair.backends
+    one, two = map(label, pair.backends)
     width = max([5, *(len(layer.name) for layer in pair.layers)])
     columns = [max(12, len(one)), max(12, len(two))]
     lines = [
@@ -75,17 +76,19 @@ def _notes(pair: PairParity, layer: LayerParity) -> list[str]:
     notes = []
     if layer.shift:
         late = f"{abs(layer.shift)} step(s) {'late' if layer.shift > 0 else 'early'}"
-        notes.append(f"{pair.backends[1]} {late}, taken out")
+        notes.append(f"{label(pair.backends[1])} {late}, taken out")
     if layer.first is not None:
         first = layer.first
-        values = ", ".join(f"{a} {b}" for a, b in zip(pair.backends, first.values, strict=True))
+        values = ", ".join(
+            f"{label(a)} {b}" for a, b in zip(pair.backends, first.values, strict=True)
+        )
         notes.append(
             f"first at step {first.step}, sample {first.sample}, neuron {first.neuron}: {values}"
         )
         if pair.kind == "exact":
             notes.append(f"cause found by experiment: {first.cause}")
         known = [
-            f"{name} {membrane:,.10g}"
+            f"{label(name)} {membrane:,.10g}"
             for name, membrane in zip(pair.backends, first.membranes, strict=True)
             if membrane is not None
         ]

@@ -120,7 +120,7 @@ def _explained(
     second: Record,
     windows: Windows | None,
 ) -> FirstMismatch:
-    """With its cause, and both sides' membranes as far as they can be computed."""
+    """Add the cause, and both sides' membranes as far as they can be computed."""
     net = runs.model.integer
     ours, theirs = _received(runs, index, first, first), _received(runs, index, second, first)
     if not isinstance(net, IntNetwork) or ours is None or theirs is None:

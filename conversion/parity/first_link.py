@@ -1,4 +1,4 @@
-"""The first pair of a certificate: the network's source beside its description.
+"""The first pair of a certificate: the network's source compared with its description.
 
 A source that is at hand, a checkpoint's module or a ``.nir``, is run again on the certificate's own
 input. Of a ``.net``, or a network in memory, it is not at hand: what goes with it is shown.
@@ -107,7 +107,7 @@ def _bound(integer: IntNetwork | None, before: FloatNetwork | FloatGraph) -> Int
 
 
 def _only_of(integer: IntNetwork) -> dict[str, Any]:
-    """What rounding noted, which the description's meta must not replace."""
+    """Return what rounding noted, which the description's meta must not replace."""
     kept = {SOURCE_CHECKS, ASSUMED, NOT_CHECKED}
     return {key: value for key, value in integer.meta.items() if key not in kept}
 

@@ -62,7 +62,7 @@ def first_mismatch(
 def verdict_of(
     kind: PairKind, layers: Sequence[LayerParity], rounding: Sequence[LayerRounding] | None
 ) -> tuple[bool | None, str]:
-    """Whether a pair holds, and the same in words.
+    """Return whether a pair holds, and the same in words.
 
     Args:
         kind: what the pair is worth.

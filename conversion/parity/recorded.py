@@ -1,4 +1,4 @@
-"""Spikes recorded elsewhere (a board, a colleague, another simulator) beside our own run."""
+"""Spikes recorded elsewhere (a board, another simulator), compared with our own run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from sdcl_neuro.network.identity import array_sha256
 from sdcl_neuro.network.notes import Note
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import SpikesLike, check_spikes, read_layers
+from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_file import SpikesLike, read_layers
 
 from .alignment import Aligned, align, find_shift
 from .certificate import PairParity
@@ -51,7 +52,7 @@ class RecordedSpikes:
     stated: tuple[int, ...] | None
 
     def to_json(self) -> dict[str, Any]:
-        """What a certificate says of it."""
+        """Return its entry in a certificate."""
         stated = None if self.stated is None else list(self.stated)
         return {"name": self.name, "sha256": self.sha256, "shift": stated}
 
@@ -74,7 +75,7 @@ class Placed:
 
     @property
     def windows(self) -> dict[int, tuple[int, int]]:
-        """By layer, the first step that was recorded and the one after the last."""
+        """Return per layer the first recorded step and the one after the last."""
         return {index: (aligned.first, aligned.stop) for index, aligned in self.layers.items()}
 
     def name_shifts(self, pair: PairParity) -> PairParity:
@@ -96,7 +97,11 @@ def read_recording(source: Source, shift: int | Sequence[int] | None = None) -> 
     """
     stated = None
     if shift is not None:
-        stated = tuple(int(n) for n in ((shift,) if isinstance(shift, int) else shift))
+        steps = (shift,) if isinstance(shift, int) else shift
+        if not isinstance(steps, Sequence) or not all(isinstance(n, int) for n in steps):
+            what = f"expected whole steps, got {shift!r}"
+            raise InputError(what, where="recorded_shift", hint="give a number, or one a layer")
+        stated = tuple(steps)
     if isinstance(source, Path | str):
         layers, given = read_layers(source)
         name: str | None = Path(source).name
@@ -196,7 +201,7 @@ def _fit(
 
 
 def _uncovered(name: str, aligned: Aligned, where: str) -> Iterator[Note]:
-    """What a recording of a layer leaves out, and what it has beyond our run."""
+    """Yield what a recording of a layer leaves out, and what it has beyond our run."""
     steps = len(aligned.spikes)
     if aligned.first:
         yield Note(f"{name}, its first {aligned.first} step(s)", f"before {where} begins")

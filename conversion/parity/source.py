@@ -90,7 +90,7 @@ def compare_source(
 
 
 def about_spikes(spikes: NDArray[Any], given: str) -> dict[str, Any]:
-    """What a certificate says about an input."""
+    """Return what a certificate says about an input."""
     total = float(spikes.sum(dtype=np.float64))
     return {
         "sha256": array_sha256(spikes),

@@ -63,7 +63,7 @@ class SourceCheck:
 
     @classmethod
     def from_json(cls, value: Any) -> SourceCheck:
-        """What `to_json` gave.
+        """Return what `to_json` gave.
 
         Raises:
             InputError: it is something else.

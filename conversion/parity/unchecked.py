@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from sdcl_neuro.network.backend_names import labels
 from sdcl_neuro.network.identity import edited_sources
 from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, Note, notes_of
 
@@ -34,7 +35,7 @@ def not_checked_after(pairs: Iterable[PairParity]) -> Iterator[Note]:
         if pair.kind == "agreement":
             if pair.backends[1] == DESCRIPTION:
                 continue  # the network's own notes say what was approximated
-            what = f"{pair.backends[1]} against {pair.backends[0]}"
+            what = labels(reversed(pair.backends), " against ")
             yield Note(what, "one computes in float, so that it is a figure and no verdict")
             continue
         for layer in pair.layers:

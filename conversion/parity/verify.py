@@ -26,11 +26,13 @@ from sdcl_neuro.network.arguments import need_path, public
 from sdcl_neuro.network.identity import array_sha256, network_sha256, path_sha256, versions
 from sdcl_neuro.network.notes import SOURCE_CHECKS
 from sdcl_neuro.network.random_input import RandomInput
-from sdcl_neuro.network.spike_file import SpikesLike, check_spikes
+from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_file import SpikesLike
 
 from ..backends import run as backends_module
 from ..backends.table import BACKENDS, BASE
-from ..model import Model, ModelLike, as_model
+from ..model import Model, ModelLike
+from ..model_reading import as_model
 from .certificate import Certificate, PairKind
 from .compare import PairRuns, compare
 from .first_link import first_links
@@ -223,7 +225,7 @@ def _others() -> list[str]:
 
 
 def _pair(name: str, model: Model) -> tuple[str, str, PairKind]:
-    """What a backend is compared with, and what the outcome is worth."""
+    """Return what a backend is compared with, and what the outcome is worth."""
     if BACKENDS[name].arithmetic == "exact":
         return BASE, name, "exact"
     if name != FLOAT_BASE and model.floating is not None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
-from sdcl_neuro.network.spike_file import SpikesLike, check_spikes, read_spikes
+from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_file import SpikesLike, read_spikes
 
 from ..lowering.graph.nodes import FloatGraph
 from ..lowering.graph.prices import Cure

@@ -68,7 +68,7 @@ class LayerEffect:
 
     @property
     def complaint(self) -> str | None:
-        """What is to be warned about; None if nothing is."""
+        """Return what is to be warned about; None if nothing is."""
         before, after = self.spikes_float, self.spikes_int
         if not before and not after:
             return "never fires"
@@ -101,12 +101,12 @@ class Effect:
 
     @property
     def random(self) -> bool:
-        """Whether the input was random, for want of another."""
+        """Return whether the input was random, for want of another."""
         return self.source != GIVEN
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is to be warned about, by layer, without the remedy."""
+        """Return what is to be warned about, by layer, without the remedy."""
         return tuple(
             f"layer {layer.index} ({layer.name}) {layer.complaint} on {self.source}"
             for layer in self.layers
@@ -201,7 +201,7 @@ def _given(
 
 
 def _trained(integer: IntNetwork) -> bool:
-    """Whether training fixed every scale, so that it computed in these integers itself."""
+    """Return whether training fixed every scale, so that it computed in these integers itself."""
     notes = integer.meta.get("quantisation", ())
     return len(notes) > 0 and all(note.get("scale_from") == "training" for note in notes)
 

@@ -93,7 +93,7 @@ def _too_large(units: Units, account: Mapping[str, Any], growth: float) -> list[
 
 
 def graph_of(net: IntNetwork) -> Account | None:
-    """Where the tensors of a graph lie in the chain `net`; None if it is not a graph's."""
+    """Return where the tensors of a graph lie in the chain `net`; None if it is not a graph's."""
     if KEY not in net.meta:
         return None
     return read_account(net.meta, [net.input_shape, *(layer.out_shape for layer in net.layers)])

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork
-from sdcl_neuro.network.spike_file import check_spikes
+from sdcl_neuro.network.spike_checks import check_spikes
 
 
 def measure_peaks(net: FloatNetwork, spikes: object, *, message_bits: int = 0) -> tuple[float, ...]:
@@ -50,7 +50,7 @@ def measure_peaks(net: FloatNetwork, spikes: object, *, message_bits: int = 0) -
 
 
 def synaptic_input(layer: FloatLayer, spikes: Tensor) -> Tensor:
-    """What the feed-forward synapse delivers ``[T, B, *out_shape]``, without the bias."""
+    """Return what the feed-forward synapse delivers ``[T, B, *out_shape]``, without the bias."""
     weight = torch.from_numpy(layer.weight).to(spikes.dtype)
     folded = spikes.flatten(0, 1)
     if layer.convolution is None:

@@ -197,7 +197,7 @@ def round_layer(layer: FloatLayer, scale: float) -> IntLayer:
 def _note(
     layer: FloatLayer, integer: IntLayer, *, scale: float, origin: str, largest: int
 ) -> dict[str, Any]:
-    """What rounding did to a layer, in float units; plain JSON."""
+    """Return what rounding did to a layer, in float units; plain JSON."""
     errors = integer.weight / scale - layer.weight.astype(np.float64)
     if layer.recurrent_weight is not None and integer.recurrent_weight is not None:
         recurrent = integer.recurrent_weight / scale - layer.recurrent_weight.astype(np.float64)

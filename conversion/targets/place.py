@@ -58,7 +58,7 @@ def refuse_foreign(out: Path, names: tuple[str, ...], target: Target) -> None:
         place = out.with_name(name)
         if name != out.name and place.exists() and name not in known:
             raise InputError(
-                f"{place} would be written over and is not ours",
+                f"{place} would be overwritten and was not written by sdcl-neuro",
                 where=str(out),
                 hint="move it, or give the output another name",
             )

@@ -31,18 +31,18 @@ from .printable import harmless, harmless_output, shortened
 
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
 VERBS: dict[str, tuple[str, str]] = {
-    "demo": ("demo", "the whole way on a packaged clip: train, convert, prove, infer, report"),
-    "train": ("train", "train a configuration; the same command again goes on where it stopped"),
-    "convert": ("convert", "a checkpoint, .nir or .net to a .net or .nir file"),
+    "demo": ("demo", "run everything on a packaged clip: train, convert, prove, infer, report"),
+    "train": ("train", "train a configuration; the same command again resumes it"),
+    "convert": ("convert", "convert a checkpoint, .nir or .net to another format"),
     "verify": ("verify", "prove backends equal, spike for spike, and write the certificate"),
     "run": ("run", "run a network on a file of spikes"),
     "profile": ("profile", "spikes, synaptic operations, energy and latency on given hardware"),
     "hw": ("hw", "hardware profiles: list, show, fit, template"),
-    "evaluate": ("evaluate", "mAP and CMC, in float, in integers and as deployed"),
+    "evaluate": ("evaluate", "measure mAP and CMC in float, in integers and as deployed"),
     "figures": ("figures", "the poster's figures from your own models and data, PNG and SVG"),
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
     "batch": ("batch", "infer over many clips, on this machine or a Ray cluster; resumes"),
-    "live": ("live", "hybrid re-identification on a stream, as it comes"),
+    "live": ("live", "hybrid re-identification on a live stream"),
     "gallery": ("gallery", "persons enrolled: info, search, relabel, merge, forget, copy, audit"),
     "events": ("events", "event files: info, encode, simulate, view, align"),
     "data": ("data", "data sets: check a folder"),
@@ -84,7 +84,8 @@ def threads_argument(parser: argparse._ActionsContainer) -> None:
         "--threads",
         metavar="N",
         type=int,
-        help="processors to use at most; else what this process may use and others leave",
+        help="largest number of processors to use (default: those that "
+        "this process may use and others leave idle)",
     )
 
 
@@ -170,7 +171,7 @@ def _executed(arguments: list[str]) -> int:
 
 
 def _device_trouble(error: RuntimeError) -> str | None:
-    """What to say of an error of the GPU; None for any other. Imports no torch for it."""
+    """Return the message for an error of the GPU; None for any other. Imports no torch for it."""
     torch = sys.modules.get("torch")
     if torch is None:
         return None

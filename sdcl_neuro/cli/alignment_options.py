@@ -39,9 +39,9 @@ def _event_arguments(group: argparse._ArgumentGroup) -> None:
         "--alignment",
         metavar="FILE.toml",
         type=Path,
-        help="what `events align` wrote; options given besides take precedence",
+        help="file that `events align` wrote; options given with it take precedence",
     )
-    add("--event-offset", metavar="US", type=int, help="added to the events' times, microseconds")
+    add("--event-offset", metavar="US", type=int, help="microseconds to add to the events' times")
     add(
         "--event-clock",
         choices=CLOCKS,
@@ -51,20 +51,20 @@ def _event_arguments(group: argparse._ArgumentGroup) -> None:
     add(
         "--start",
         metavar="TIME",
-        help="of the first frame, for --event-clock unix and the gallery: "
-        "2026-11-22T10:30:00+01:00; UTC where no zone is given",
+        help="time of the first frame, for --event-clock unix and the gallery: "
+        "2026-11-22T10:30:00+01:00 (UTC if no zone is given)",
     )
     add(
         "--homography",
         metavar="FILE",
         type=Path,
-        help="from event to frame pixels: 3x3 numbers, or both cameras' calibration in TOML",
+        help="map from event to frame pixels: 3x3 numbers, or both cameras' calibration in TOML",
     )
     add("--crop", metavar="X,Y,W,H", help="part of the event sensor that shows the frame's view")
     add(
         "--assume-same-view",
         action="store_true",
-        help="events and frames of different sizes show the same, stretched",
+        help="take events and frames of different sizes as the same view, stretched",
     )
 
 
@@ -76,15 +76,28 @@ def _frame_arguments(group: argparse._ArgumentGroup, *, rate: bool) -> None:
         type=Path,
         help="one time per frame in place of the video's own: text or .npy",
     )
-    add("--frame-time-unit", metavar="UNIT", help="of --frame-times: ns, us (default), ms or s")
+    add(
+        "--frame-time-unit",
+        metavar="UNIT",
+        help="time unit of --frame-times: ns, us (default), ms or s",
+    )
     if rate:
         add("--fps", metavar="N", help="frames are evenly spaced at N a second, as 25 or 30/1")
-    add("--stamp", choices=STAMPS, help="of the exposure that a frame's time is of (middle)")
-    add("--exposure", metavar="US", type=int, help="its length, for --stamp start and end")
+    add(
+        "--stamp",
+        choices=STAMPS,
+        help="part of the exposure that a frame's time refers to (middle)",
+    )
+    add(
+        "--exposure",
+        metavar="US",
+        type=int,
+        help="length of the exposure, for --stamp start and end",
+    )
 
 
 def alignment_of(args: argparse.Namespace) -> Alignment:
-    """What the command line says of clocks and views.
+    """Return the clocks and views that the command line states.
 
     Raises:
         InputError: a value that cannot be read, or options that exclude each other.

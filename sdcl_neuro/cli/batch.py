@@ -36,11 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="DIR/NAME/infer.json"
     )
-    parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes here (1)")
     parser.add_argument(
-        "--ray", metavar="ADDRESS", help="a running Ray cluster that sees the same files; auto"
+        "--workers", metavar="N", type=int, default=1, help="processes on this machine (1)"
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="how each clip ended, as JSON")
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="address of a running Ray cluster that sees the same files, or auto",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="outcome of each clip, as JSON")
     parser.epilog = "All other options are those of `infer`, for every clip."
     parser.set_defaults(passed_on=[])
 

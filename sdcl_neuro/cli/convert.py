@@ -52,57 +52,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibrate",
         metavar="SPIKES",
         type=Path,
-        help="input spikes, .npz or .h5, that choose the scales of a float network",
+        help="input spikes, .npz or .h5, from which the scales of a float network are chosen",
     )
     parser.add_argument(
         "--approximate",
         action="store_true",
-        help="take what is listed as approximate, and measure it on the spikes of --calibrate",
+        help="accept layers that can only be approximated, and measure "
+        "the error on the spikes of --calibrate",
     )
     parser.add_argument(
         "--relays",
         choices=("auto", "ceiling", "copies"),
-        help="of a graph: how spikes are relayed past a layer whose threshold is above 253: a "
-        "ceiling of its scale, copies, or the cheaper of the two (auto, the default)",
+        help="for graphs: how spikes are relayed past a layer whose threshold is above 253: a "
+        "ceiling on its scale, copies, or the cheaper of the two (auto, the default)",
     )
     parser.add_argument(
         "--growth",
         metavar="TIMES",
         type=float,
-        help="of a graph: largest number of neurons of its chain, in multiples of its own "
+        help="for graphs: largest number of neurons in the chain, as a multiple of the graph's own "
         "(default 64)",
     )
     parser.add_argument(
         "--hw",
         metavar="NAME",
-        help="check a target's limits first (a profile's name or .toml): where one is exceeded, "
+        help="check a chip's limits first (a profile's name or .toml): if one is exceeded, "
         "nothing is written and the exit code is 1",
     )
     parser.add_argument(
         "--bundle",
         metavar="DIR",
         type=Path,
-        help="also write a folder to carry to a Loihi board: OUT.net, spikes, what to expect, "
+        help="also write a folder to carry to a Loihi board: OUT.net, input and expected spikes, "
         "and a script that needs only lava-dl",
     )
     parser.add_argument(
         "--spikes",
         metavar="IN",
         type=Path,
-        help="input of the bundle or of the test vectors, .npz or .h5; random if left out; says "
-        "the input's shape where a .net does not",
+        help="input spikes for the bundle or the test vectors, .npz or .h5 (default: random); also "
+        "give the input's shape where a .net does not state it",
     )
     parser.add_argument(
         "--diff",
         action="store_true",
-        help="write nothing: say how the models MODEL and OUT differ, in meaning; 1 if they do",
+        help="write nothing; report how the models MODEL and OUT differ "
+        "in meaning, and exit with 1 if they do",
     )
     parser.add_argument(
         "--for",
         metavar="LIBRARY",
         dest="reader",
-        help="write OUT.nir so that this library reads it right, its step included: snntorch, "
-        "norse, spikingjelly, sinabs (docs/nir.md); else NIR's own words",
+        help="write OUT.nir as this library reads it, its step included: snntorch, norse, "
+        "spikingjelly, sinabs (docs/nir.md); default: by NIR's own definitions",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the result as JSON")
     add_model_options(parser)
@@ -171,7 +173,7 @@ def _target(args: argparse.Namespace) -> str | None:
             raise InputError(what, hint="give one of them, once each")
         return "verilog"
     if args.out is None:
-        raise InputError("where to?", where="convert", hint="give OUT, or --hdl DIR")
+        raise InputError("no output is named", where="convert", hint="give OUT, or --hdl DIR")
     if args.part == "event":
         if Path(args.out).suffix != ".onnx":
             raise InputError(
@@ -180,7 +182,7 @@ def _target(args: argparse.Namespace) -> str | None:
         return "onnx"
     if args.part is None and Path(args.out).suffix == ".onnx":
         raise InputError(
-            "which part?",
+            "no part is named",
             where=args.out,
             hint="give --part event, --part frame-branch or --part bridge",
         )

@@ -17,20 +17,24 @@ EXTRA = LABORATORY
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    text = "all faults of a data set's folder at once, and its counts beside the published ones"
+    text = "all faults of a data set's folder at once, and its counts against the published"
     check = actions.add_parser("check", help=text, description=text)
     common_arguments(check)
     check.add_argument("root", metavar="ROOT", type=Path, help="the folder of the data set")
     check.add_argument("--kind", metavar="NAME", help="which data set; recognised if left out")
-    check.add_argument("--protocol", metavar="NAME", default="", help="where it has several")
-    check.add_argument("--events", metavar="DIR", default="auto", help="of the events; none")
+    check.add_argument(
+        "--protocol", metavar="NAME", default="", help="protocol of the data set, if it has several"
+    )
+    check.add_argument(
+        "--events", metavar="DIR", default="auto", help="folder of the event files, or none"
+    )
     check.add_argument("--split", metavar="N", type=int, default=0, help="which split, from 0")
     check.add_argument(
-        "--subset", action="store_true", help="counts that differ from the published are no fault"
+        "--subset",
+        action="store_true",
+        help="do not report counts that differ from the published ones",
     )
-    check.add_argument(
-        "--read", action="store_true", help="open every file, too, not only look at names"
-    )
+    check.add_argument("--read", action="store_true", help="also open every file")
     check.add_argument("--json", metavar="FILE", type=Path, help="the result as JSON")
 
 

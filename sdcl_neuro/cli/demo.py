@@ -33,18 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backend",
         choices=[name for name, row in BACKENDS.items() if row.arithmetic == "exact"],
         default=BASE,
-        help="of the event branch in inference",
+        help="backend that runs the event branch in inference",
     )
     parser.add_argument(
         "--seed", metavar="N", type=int, default=0, help="of weights and batches (0)"
     )
     parser.add_argument(
-        "--retrain", action="store_true", help="train even if DIR holds a finished training"
+        "--retrain", action="store_true", help="train again even if DIR holds a finished training"
     )
     parser.add_argument(
         "--prove-again",
         action="store_true",
-        help="compute the certificates even if an earlier run of the same files has left them",
+        help="compute the certificates again even if an earlier run of the same files left them",
     )
     parser.add_argument(
         "--steps",

@@ -184,7 +184,7 @@ def _programs() -> Iterator[Finding]:
 
 
 def _first_line(path: str) -> str:
-    """What a program says of its version, or its place."""
+    """Return the version that a program reports, or its path."""
     flag = "-V" if path.endswith("yosys") else "--version"
     try:
         done = subprocess.run([path, flag], capture_output=True, text=True, timeout=10, check=False)

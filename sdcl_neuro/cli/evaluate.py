@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         metavar="NAMES",
-        help=f"of the event branch, with commas, the reference first: {help_line(None)}",
+        help=f"backends of the event branch, separated by commas, the "
+        f"reference first: {help_line(None)}",
     )
     parser.add_argument(
         "--data",
@@ -47,24 +48,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="prid2011, ilidsvid, mars, event-reid, generated, mot, or a configuration; the "
         "training run's own if left out",
     )
-    parser.add_argument("--root", metavar="DIR", type=Path, help="where the data set lies")
+    parser.add_argument("--root", metavar="DIR", type=Path, help="folder of the data set")
     windows = {"metavar": "FILE", "type": Path}
     add_renamed(
-        parser, "--query-list", "--query", **windows, help="of Event-ReId: windows that ask"
+        parser, "--query-list", "--query", **windows, help="Event-ReId: list of query windows"
     )
-    add_renamed(parser, "--gallery-list", "--gallery", **windows, help="windows that are searched")
+    add_renamed(parser, "--gallery-list", "--gallery", **windows, help="list of gallery windows")
     add_reading_arguments(parser.add_argument_group("the event file of a video (mot)"))
     add_alignment_arguments(parser)
     parser.add_argument(
         "--distance",
         choices=("cosine", "euclidean"),
-        help="between embeddings; else as the configuration says",
+        help="distance between embeddings (default: the configuration's)",
     )
-    parser.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking, too")
+    parser.add_argument(
+        "--rerank", action="store_true", help="also rank with k-reciprocal re-ranking"
+    )
     parser.add_argument(
         "--degrade",
         metavar="KIND:SEVERITY,...",
-        help="evaluate on degraded frames, too: blur, occlusion, low-light, noise; 1 to 5",
+        help="also evaluate on degraded frames: blur, occlusion, low-light, noise; 1 to 5",
     )
     parser.add_argument(
         "--sweep",
@@ -73,12 +76,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="vary one thing at a time: bits=8,6,5,4, bins=2,4,8 or threshold=0.8,1,1.25",
     )
-    parser.add_argument("--picture", metavar="FILE.png", type=Path, help="the first row's lists")
+    parser.add_argument(
+        "--picture", metavar="FILE.png", type=Path, help="picture of the first row's ranked lists"
+    )
     threads_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="one line for each row")
     parser.add_argument(
-        "--cache", metavar="DIR", type=Path, help="keep embeddings; a killed evaluation goes on"
+        "--cache",
+        metavar="DIR",
+        type=Path,
+        help="keep embeddings here; an interrupted evaluation resumes",
     )
     parser.add_argument("--batch", metavar="N", type=int, help="tracklets at a time")
     parser.add_argument("--device", help="as torch names it; a GPU where there is one")
@@ -86,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "overrides",
         metavar="KEY=VALUE",
         nargs="*",
-        help="of the configuration, for example data.split=3 or evaluation.k1=10",
+        help="change a value of the configuration, for example data.split=3 or evaluation.k1=10",
     )
 
 

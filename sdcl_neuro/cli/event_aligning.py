@@ -22,16 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading_arguments(parser)
     add_alignment_arguments(parser, events=False)
     parser.add_argument(
-        "--out", metavar="FILE.toml", type=Path, required=True, help="for --alignment elsewhere"
+        "--out",
+        metavar="FILE.toml",
+        type=Path,
+        required=True,
+        help="file to write, to be given as --alignment",
     )
     parser.add_argument(
-        "--same-view", action="store_true", help="both show the same view: find the offset alone"
+        "--same-view",
+        action="store_true",
+        help="assume that both show the same view, and estimate the time offset only",
     )
     parser.add_argument(
         "--overlay",
         metavar="FILE.png",
         type=Path,
-        help="events over six frames; beside --out if left out",
+        help="picture of events drawn over six frames (default: next to --out)",
     )
 
 

@@ -21,7 +21,7 @@ from sdcl_neuro.events.alignment import (
     read_frame_stamps,
 )
 from sdcl_neuro.events.array import Box
-from sdcl_neuro.events.checks import Size
+from sdcl_neuro.events.columns import Size
 from sdcl_neuro.events.encoding import MAX_BYTES
 from sdcl_neuro.events.times import SECOND_US, EvenFrames
 from sdcl_neuro.network.spike_file import write_spike_blocks, write_spikes
@@ -35,7 +35,7 @@ PROPORTION_SLACK = 0.02
 
 
 def stretched(part: tuple[float, float], size: tuple[int, int]) -> str:
-    """In words, how a part of `part` (width, height) changes its proportions on a grid of `size`.
+    """Say how a part of `part` (width, height) changes its proportions on a grid of `size`.
 
     Args:
         part: of the sensor, in pixels.
@@ -64,7 +64,7 @@ def encoding_times(alignment: Alignment) -> NDArray[np.int64] | EvenFrames:
         stamps = read_frame_stamps(alignment.frame_times, unit_us=alignment.frame_time_unit_us)
         return stamps.times_us + alignment.shift_of_stamps_us
     if alignment.fps is None:
-        raise InputError("nothing says when the frames are", hint="give --frame-times or --fps")
+        raise InputError("the times of the frames are unknown", hint="give --frame-times or --fps")
     if alignment.offset_us or alignment.event_clock != "frame":
         raise InputError(
             "frames of --fps are laid over the events, whatever their clock",
@@ -197,7 +197,7 @@ class Encoding:
         )
 
     def _fitted(self, part: Events) -> Fitted:
-        """How the recording lies to the frames, as soon as its first event is known."""
+        """Return how the recording lies to the frames, as soon as its first event is known."""
         even = isinstance(self.frame_times, EvenFrames)
         sensor = (part.width, part.height)
         viewed = self.alignment.mapping is not None or self.alignment.crop is not None
@@ -205,7 +205,7 @@ class Encoding:
         picture = self.picture or (None if mapping is None else mapping.frame_size)
         if viewed and picture is None:
             raise InputError(
-                "nothing says how large the frames are that events are mapped to",
+                "the size of the frames that events are mapped to is unknown",
                 where="--homography or --crop",
                 hint="give --frame-size WxH",
             )

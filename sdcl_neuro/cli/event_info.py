@@ -14,7 +14,7 @@ from sdcl_neuro.events.options import ReadingOptions
 
 
 def summary(events: Events) -> dict[str, Any]:
-    """What is in them, as JSON values."""
+    """Return what is in them, as JSON values."""
     t = events.array["t"]
     on = int(np.count_nonzero(events.array["p"]))
     return {

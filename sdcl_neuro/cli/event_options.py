@@ -23,7 +23,7 @@ def add_reading_arguments(
     parser.add_argument(
         "--sensor",
         metavar="WxH",
-        help=sensor_help or "width x height, where the file does not say, as 640x480",
+        help=sensor_help or "width x height, if the file does not state it, for example 640x480",
     )
     parser.add_argument(
         "--mend",
@@ -32,9 +32,15 @@ def add_reading_arguments(
         help="repair, and count what was repaired: "
         + "; ".join(f"{name}: {text}" for name, text in MENDS.items()),
     )
-    parser.add_argument("--columns", metavar="ORDER", help="of text and N x 4 files, as xytp")
     parser.add_argument(
-        "--time-unit", metavar="UNIT", help="of files that do not fix it: ns, us, 100us, ms or s"
+        "--columns",
+        metavar="ORDER",
+        help="order of the columns of text and N x 4 files, for example xytp",
+    )
+    parser.add_argument(
+        "--time-unit",
+        metavar="UNIT",
+        help="time unit of files that do not state it: ns, us, 100us, ms or s",
     )
     parser.add_argument(
         "--stream",
@@ -51,20 +57,20 @@ def add_reading_arguments(
     parser.add_argument(
         "--denoise",
         metavar="FILTER,...",
-        help="take out noise, and count it: background[=US] (no event at the eight pixels around "
+        help="remove noise and count it: background[=US] (no event at the eight neighbours "
         "within that time before it; 10000), refractory[=US] (too soon after its pixel's last; "
-        "500), hot[=FACTOR] (pixels that fire so many times as often as those around; 10)",
+        "500), hot[=FACTOR] (pixels that fire this many times as often as their neighbours; 10)",
     )
     parser.add_argument(
         "--rectify",
         metavar="MAP",
         type=Path,
-        help="move events by a rectification map, as DSEC's rectify_map.h5",
+        help="move events by a rectification map such as DSEC's rectify_map.h5",
     )
 
 
 def reading_of(args: argparse.Namespace) -> ReadingOptions:
-    """What the command line says about the event file.
+    """Return what the command line says about the event file.
 
     Raises:
         InputError: a value that cannot be read.

@@ -13,7 +13,7 @@ from sdcl_neuro.events.alignment.written_times import (
     unit_microseconds,
 )
 from sdcl_neuro.events.array import Box
-from sdcl_neuro.events.checks import Size
+from sdcl_neuro.events.columns import Size
 
 
 def pair(text: str | None, name: str) -> Size | None:

@@ -28,9 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--video",
         metavar="FILE",
         type=Path,
-        help="frames to lay the events on; the recording's own where it holds both",
+        help="video to draw the events over (default: the recording's own frames, if it has any)",
     )
-    parser.add_argument("--no-video", action="store_true", help="leave the recording's frames out")
+    parser.add_argument(
+        "--no-video", action="store_true", help="do not draw the recording's own frames"
+    )
     parser.add_argument(
         "--out",
         metavar="FILE",
@@ -39,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=".html (play, speed, time window), .mp4, .gif, or .png (six moments)",
     )
     parser.add_argument(
-        "--speed", metavar="X", type=float, help="of .mp4 and .gif: 0.1 is ten times slower (1)"
+        "--speed",
+        metavar="X",
+        type=float,
+        help="playback speed of .mp4 and .gif: 0.1 is ten times slower (1)",
     )
     add_renamed(
         parser,
@@ -47,16 +52,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate",
         metavar="N",
         type=float,
-        help="pictures a second of .mp4 and .gif (25)",
+        help="frames per second of .mp4 and .gif (25)",
     )
     parser.add_argument(
         "--window",
         metavar="TIME",
-        help="how long an event stays, as 20ms; at first, in .html",
+        help="how long an event stays visible, for example 20ms; in .html the initial value",
     )
-    parser.add_argument("--width", metavar="PX", type=int, help="of the pictures")
+    parser.add_argument("--width", metavar="PX", type=int, help="width of the pictures")
     parser.add_argument(
-        "--max-events", metavar="N", type=int, help="that an .html holds; else every n-th (2000000)"
+        "--max-events",
+        metavar="N",
+        type=int,
+        help="most events in an .html; of more, every n-th is kept (2000000)",
     )
     add_reading_arguments(parser)
     add_alignment_arguments(parser)

@@ -93,11 +93,16 @@ def _encode_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box", metavar="X,Y,W,H", help="part of the sensor, in pixels")
     parser.add_argument("--size", metavar="HxW", help="rows x columns of the spikes, as 128x64")
     parser.add_argument(
-        "--max-gib", metavar="N", type=float, help="of spikes before compression; 32 by default"
+        "--max-gib",
+        metavar="N",
+        type=float,
+        help="largest size of the spikes before compression (32)",
     )
-    parser.add_argument("--counts", action="store_true", help="count events instead of binary")
     parser.add_argument(
-        "--frame-size", metavar="WxH", help="of the frames that --homography or --crop maps to"
+        "--counts", action="store_true", help="count events instead of marking them"
+    )
+    parser.add_argument(
+        "--frame-size", metavar="WxH", help="size of the frames that --homography or --crop maps to"
     )
     add_alignment_arguments(parser, rate=False)
 
@@ -124,12 +129,14 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     add_renamed(
         parser, "--resize", "--size", metavar="HxW", help="resize frames to rows x columns first"
     )
-    parser.add_argument("--threshold", type=float, metavar="C", help="ON and OFF, log intensity")
+    parser.add_argument(
+        "--threshold", type=float, metavar="C", help="contrast threshold, log intensity"
+    )
     for name, meaning in _PIXELS.items():
         parser.add_argument(f"--{name}", type=float, metavar="X", help=meaning)
-    meaning = "how long a pixel is deaf after an event"
+    meaning = "time for which a pixel sends nothing after an event"
     parser.add_argument("--refractory-us", type=int, metavar="N", help=meaning)
-    parser.add_argument("--seed", type=int, metavar="N", help="of thresholds and noise")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of thresholds and noise")
 
 
 def _info(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:

@@ -29,21 +29,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     declared = {name: _action(actions, name, row[0]) for name, row in ACTIONS.items()}
     search = declared["search"]
     search.add_argument("--like", metavar="PERSON", help="a person of the gallery")
-    search.add_argument("--embeddings", metavar="FILE.npy", type=Path, help="floats [Q, D]")
-    search.add_argument("--top", metavar="K", type=int, default=10, help="entries found (10)")
+    search.add_argument(
+        "--embeddings",
+        metavar="FILE.npy",
+        type=Path,
+        help="file of query embeddings, floats [Q, D]",
+    )
+    search.add_argument(
+        "--top", metavar="K", type=int, default=10, help="entries returned per query (10)"
+    )
     search.add_argument("--camera", metavar="NAME", action="append", help="only of this camera")
     search.add_argument(
-        "--approximate", action="store_true", help="by the index of `gallery index` (PostgreSQL)"
+        "--approximate",
+        action="store_true",
+        help="search with the index that `gallery index` built (PostgreSQL)",
     )
     relabel = declared["relabel"]
     relabel.add_argument("ids", metavar="ID", type=int, nargs="+", help="of an entry")
-    relabel.add_argument("--to", metavar="NAME", help="who it is; left out: not known")
+    relabel.add_argument("--to", metavar="NAME", help="label to set (default: remove the label)")
     merge = declared["merge"]
     merge.add_argument("person", metavar="PERSON", help="a label, or 'entry N'")
-    merge.add_argument("into", metavar="INTO", help="whose entries they become")
+    merge.add_argument("into", metavar="INTO", help="label or entry that takes them over")
     forget = declared["forget"]
     forget.add_argument("person", metavar="PERSON", nargs="?", help="a label, or 'entry N'")
-    forget.add_argument("--older-than", metavar="AGE", help="since enrolment: 90m, 12h, 30d, 4w")
+    forget.add_argument(
+        "--older-than",
+        metavar="AGE",
+        help="only entries enrolled longer ago than this: 90m, 12h, 30d, 4w",
+    )
     declared["retain"].add_argument("age", metavar="AGE", help="90m, 12h, 30d, 4w; or forever")
     declared["copy"].add_argument("target", metavar="TARGET", help="a new gallery, of any store")
     declared["audit"].add_argument(

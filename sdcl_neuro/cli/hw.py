@@ -60,10 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _template_arguments(action: argparse.ArgumentParser) -> None:
     action.add_argument(
-        "name", metavar="NAME", nargs="?", default="mychip", help="of the chip (default: mychip)"
+        "name",
+        metavar="NAME",
+        nargs="?",
+        default="mychip",
+        help="name of the chip (default: mychip)",
     )
     action.add_argument(
-        "--out", metavar="FILE", type=Path, help="write it there instead, a .toml that is new"
+        "--out", metavar="FILE", type=Path, help="write to this file, which must not exist yet"
     )
 
 
@@ -75,18 +79,19 @@ def _fit_arguments(action: argparse.ArgumentParser) -> None:
         "an event branch's description",
     )
     action.add_argument(
-        "--size", metavar="HxW", help="of the input, for a branch that is not built yet"
+        "--size", metavar="HxW", help="size of the input, for a branch that is not built yet"
     )
     action.add_argument(
         "--unshared",
         action="store_true",
-        help="store a convolution's weights for every neuron, not once in a core",
+        help="store a convolution's weights for every neuron instead of once per core",
     )
     action.add_argument(
         "--spikes",
         metavar="IN",
         type=Path,
-        help="input, .npz or .h5, that says the input's shape where a .net does not",
+        help="input spikes, .npz or .h5, that give the input's shape "
+        "where a .net does not state it",
     )
     action.add_argument("--html", metavar="FILE", type=Path, help="one page with the picture")
     add_model_options(action)

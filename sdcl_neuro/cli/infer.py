@@ -42,57 +42,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         required=True,
-        help="of a camera that stands still: a file, or a folder of pictures",
+        help="video of a fixed camera: a file, or a folder of pictures",
     )
     parser.add_argument(
         "--tracks",
         metavar="FILE",
         type=Path,
-        help="of MOTChallenge, a tracker or py-motmetrics; with --detect to compare with",
+        help="tracks as MOTChallenge, a tracker or py-motmetrics writes "
+        "them; with --detect, the tracks to compare with",
     )
     _detection_arguments(parser)
     parser.add_argument(
-        "--events", metavar="FILE", type=Path, help="a recording; else they are simulated"
+        "--events",
+        metavar="FILE",
+        type=Path,
+        help="an event recording (default: simulated from the frames)",
     )
     add_reading_arguments(
         parser,
-        sensor_help="of the event file where it does not say; without --events the size to "
-        "simulate at (the video's own)",
+        sensor_help="size of the sensor, if the event file does not state it; without --events "
+        "the size to simulate at (default: the video's)",
     )
     parser.add_argument(
         "--backend",
         default=BASE,
-        help=f"of the event branch: {', '.join(BACKENDS)} (default: {BASE})",
+        help=f"backend of the event branch: {', '.join(BACKENDS)} (default: {BASE})",
     )
     parser.add_argument(
-        "--device", help="of the dense side, as torch names it; a GPU where there is one"
+        "--device",
+        help="device of the dense side, as torch names it (default: a GPU if there is one)",
     )
     parser.add_argument(
         "--frame-backend",
         default="eager",
         metavar="NAME",
-        help="of the frame branch: eager (default); on a CPU folded, bf16, onnx or onnx-int8; on a "
+        help="how the frame branch runs: eager (default); on a CPU "
+        "folded, bf16, onnx or onnx-int8; on a "
         "CPU and a GPU compiled",
     )
     parser.add_argument(
         "--clip-boxes", action="store_true", help="cut boxes that reach outside the picture"
     )
     parser.add_argument(
-        "--limit", metavar="N", type=int, help="at most N tracklets of each track, spread evenly"
+        "--limit", metavar="N", type=int, help="at most N tracklets per track, evenly spread"
     )
     add_alignment_arguments(parser)
     parser.add_argument(
         "--false-match-rate",
         metavar="R",
         type=float,
-        help="of a comparison: below its threshold it is an unknown person (0.01, where the "
+        help="false-match rate from which the threshold for unknown persons follows (0.01, if the "
         "checkpoint was trained with validation persons)",
     )
     _gallery_arguments(parser)
     parser.add_argument(
         "--per-tracklet",
         action="store_true",
-        help="one tracklet at a time, and spikes, sparsity and latency of each; slower",
+        help="run one tracklet at a time and report spikes, sparsity and latency of each; slower",
     )
     parser.add_argument(
         "--out",
@@ -108,20 +114,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _detection_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("finding persons (docs/detection.md)")
     add = group.add_argument
-    add("--detect", action="store_true", help="find and follow the persons; no --tracks needed")
+    add(
+        "--detect",
+        action="store_true",
+        help="find and follow the persons, so that --tracks is not needed",
+    )
     add(
         "--detector",
         metavar="FILE.onnx",
         type=Path,
-        help="a person detector; without one, what differs from the empty scene",
+        help="an ONNX person detector (default: background subtraction)",
     )
-    add("--detector-score", metavar="S", type=float, help="from which a person is sure, 0 to 1")
-    add("--person-class", metavar="N", type=int, help="of the detector, where it does not say")
+    add(
+        "--detector-score",
+        metavar="S",
+        type=float,
+        help="score from which a detection counts as a person, 0 to 1",
+    )
+    add(
+        "--person-class",
+        metavar="N",
+        type=int,
+        help="number of the detector's class for persons, where its file does not state it",
+    )
     add(
         "--tiles",
         metavar="CxR",
-        help="look at CxR tiles besides the whole frame, as 2x2; 1x1: at the whole alone; left "
-        "out: in parts where the network would squeeze the frame",
+        help="also look at CxR tiles of the frame, for example 2x2; 1x1: only the whole frame "
+        "(default: tiles where the network would squeeze the frame)",
     )
 
 
@@ -148,14 +168,16 @@ def _gallery_arguments(parser: argparse.ArgumentParser) -> None:
         help="search every tracklet in this gallery: a file, or postgresql://HOST/DATABASE",
     )
     parser.add_argument(
-        "--enrol", action="store_true", help="then add them to it; the gallery is made if absent"
+        "--enrol",
+        action="store_true",
+        help="then add them to the gallery, which is created if absent",
     )
     parser.add_argument(
-        "--top", metavar="K", type=int, help="entries looked for, of each tracklet (5)"
+        "--top", metavar="K", type=int, help="entries returned for each tracklet (5)"
     )
-    parser.add_argument("--camera", metavar="NAME", help="enrolled with them")
+    parser.add_argument("--camera", metavar="NAME", help="camera name to enrol them with")
     parser.add_argument(
-        "--keep-crops", action="store_true", help="store a picture of each tracklet with it"
+        "--keep-crops", action="store_true", help="store a picture of each tracklet in the gallery"
     )
     parser.add_argument(
         "--retain", metavar="AGE", help="erase entries of the gallery after 12h, 30d, 4w"
@@ -216,7 +238,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _gallery(args: argparse.Namespace) -> GalleryUse | None:
-    """What is asked of a gallery; None if nothing is."""
+    """Return what is asked of a gallery; None if nothing is."""
     from sdcl_neuro.reid.gallery.stores import is_file
     from sdcl_neuro.reid.pipeline.gallery_hits import GalleryUse
 
@@ -229,7 +251,7 @@ def _gallery(args: argparse.Namespace) -> GalleryUse | None:
                 raise InputError(f"--{name} without a gallery", hint="give --gallery FILE, too")
         return None
     if args.camera is not None and not args.enrol:
-        raise InputError("--camera is enrolled, and nothing is", hint="give --enrol, too")
+        raise InputError("--camera without --enrol", hint="give --enrol, too")
     if args.keep_crops and not args.enrol:
         raise InputError("--keep-crops without --enrol", hint="give --enrol, too")
     if is_file(args.gallery) and args.out.resolve() in Path(args.gallery).resolve().parents:

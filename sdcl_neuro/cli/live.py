@@ -50,32 +50,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=("latency", "throughput"),
         default="latency",
-        help="embed what waits at once (default), or wait until a batch is full",
+        help="embed waiting tracklets at once (default), or wait until a batch is full",
     )
-    how.add_argument("--batch", metavar="N", type=int, default=4, help="tracklets at a time (4)")
-    how.add_argument("--queue", metavar="N", type=int, default=16, help="may wait (16)")
+    how.add_argument("--batch", metavar="N", type=int, default=4, help="tracklets per batch (4)")
+    how.add_argument(
+        "--queue",
+        metavar="N",
+        type=int,
+        default=16,
+        help="largest number of tracklets that may wait (16)",
+    )
     how.add_argument(
         "--drop",
         choices=("oldest", "newest", "none"),
         default="oldest",
-        help="which tracklet is dropped when the queue is full; none holds the source up",
+        help="which tracklet is dropped when the queue is full; none: the source waits",
     )
     how.add_argument(
         "--backend",
         default=BASE,
-        help=f"of the event branch: {', '.join(BACKENDS)} (default: {BASE})",
+        help=f"backend of the event branch: {', '.join(BACKENDS)} (default: {BASE})",
     )
     threads_argument(how)
     how.add_argument(
-        "--device", help="of the dense side, as torch names it; a GPU where there is one"
+        "--device",
+        help="device of the dense side, as torch names it (default: a GPU if there is one)",
     )
     parser.add_argument(
         "--out",
         metavar="FILE.jsonl",
         type=Path,
-        help="one JSON line a tracklet, with its embedding, written as it is done",
+        help="file for one JSON line per tracklet, with its embedding, written as each is done",
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="the session's sum, as JSON")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="summary of the session, as JSON")
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -108,10 +115,15 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     )
     add_renamed(sources, "--frame-size", "--size", metavar="WxH", help="of raw pictures")
     sources.add_argument(
-        "--fps", type=float, help="of raw pictures; of a video, frames are evenly spaced"
+        "--fps",
+        type=float,
+        help="frames per second of raw pictures; for a video, take its frames as evenly spaced",
     )
     sources.add_argument(
-        "--speed", type=float, default=1.0, help="of a video file; 0 for no pause (1)"
+        "--speed",
+        type=float,
+        default=1.0,
+        help="playback speed of a video file; 0 for no pauses (1)",
     )
     sources.add_argument(
         "--patience",
@@ -125,7 +137,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=float,
         default=5.0,
-        help="how long a growing file may rest before it counts as complete (5)",
+        help="seconds without growth after which a growing file counts as complete (5)",
     )
 
 

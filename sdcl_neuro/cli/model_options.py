@@ -28,25 +28,27 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--writer",
         metavar="NAME",
-        help="whose exporter wrote the .nir: nir (its own words), snntorch, norse, spikingjelly, "
-        "sinabs, sinabs-unnormed, rockpool, spyx; says its step, decays and resets (docs/nir.md)",
+        help="library whose exporter wrote the .nir: nir (NIR's own definitions), snntorch, norse, "
+        "spikingjelly, sinabs, sinabs-unnormed, rockpool, spyx; fixes its step, decays and "
+        "resets (docs/nir.md)",
     )
 
     options = parser.add_argument_group("reading a .net")
     options.add_argument(
         "--input-shape",
         metavar="C,H,W",
-        help="of a file that begins with a convolution and has no input layer; spikes say it, too",
+        help="shape of the input, for a file that begins with a "
+        "convolution and has no input layer (spikes state it, too)",
     )
     options.add_argument(
         "--skip-input",
         action="store_true",
-        help="start behind the file's input neurons, and take their spikes",
+        help="leave out the file's input neurons; the spikes given are their output",
     )
 
 
 def model_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options as keyword arguments of `load_model`."""
+    """Return the options as keyword arguments of `load`."""
     return {
         "dt": args.dt,
         "writer": args.writer,
@@ -63,7 +65,7 @@ def options_given(args: argparse.Namespace) -> list[str]:
 
 def open_model(args: argparse.Namespace, spikes: NDArray[np.uint8] | None = None) -> Model:
     """Read the model of a verb that has these options; spikes say what its file leaves open."""
-    from sdcl_neuro.conversion.model import as_model
+    from sdcl_neuro.conversion.model_reading import as_model
 
     return as_model(args.model, sample=spikes, **model_options(args))
 

@@ -30,11 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="hardware profiles, names or .toml paths, separated by commas (hw list names them)",
     )
     parser.add_argument(
-        "--step-us", metavar="US", type=float, help="time of a step, if known; else it is modelled"
+        "--step-us", metavar="US", type=float, help="time of a step, if known (default: modelled)"
     )
     parser.add_argument(
         "--host-us", metavar="US", type=float,
-        help="what the host adds to every step, if known (0: the chip feeds itself); else unknown",
+        help=
+        "time that the host adds to every step, if known (0: the "
+        "chip receives its input by itself; default: unknown)",
     )  # fmt: skip
     add_renamed(
         parser,
@@ -42,12 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate",
         metavar="HZ",
         type=float,
-        help="inferences a second, for the mean power",
+        help="inferences per second, for the mean power",
     )
     parser.add_argument("--device", default="cpu", help="cpu (default) or a GPU, as torch names it")
     parser.add_argument(
         "--simulate", metavar="NAME", choices=("sanafe",),
-        help="show the times, energies and messages of another simulator with the model's, step by "
+        help="compare the model's times, energies and messages with another simulator's, step by "
         "step: sanafe (Loihi 1; loihi1 must be among --hw)",
     )  # fmt: skip
     parser.add_argument(
@@ -56,11 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--baseline", metavar="FILE", type=Path,
-        help="an earlier profile's JSON; exit code 1 where a figure moved beyond the tolerance",
+        help=
+        "JSON of an earlier profile to compare with; exit code 1 if "
+        "a figure moved by more than the tolerance",
     )  # fmt: skip
     parser.add_argument(
         "--tolerance", metavar="PERCENT", type=float, default=5.0,
-        help="for --baseline: change that passes, up or down (default: 5)",
+        help="for --baseline: largest change that passes, up or down (default: 5)",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", type=Path, help="the profile as JSON")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="every figure as a row")

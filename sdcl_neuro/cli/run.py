@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sdcl_neuro.conversion.backends.table import BACKENDS, BASE, find_backend, help_line
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import file_sha256, keep_apart, write_json
+from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.record import LayerActivity, Record
 from sdcl_neuro.processors import settle
 
@@ -83,7 +84,7 @@ def execute(args: argparse.Namespace) -> int:
         )
     keep_apart(args.out, args.spikes)
     if not args.quiet:
-        print(f"{args.backend}: running {args.model}", file=sys.stderr)
+        print(f"{label(args.backend)}: running {args.model}", file=sys.stderr)
     threads = settle()
     in_pieces = args.backend == BASE and {args.spikes.suffix, args.out.suffix} == {".h5"}
     record, model = (_run_in_pieces if in_pieces else _run_at_once)(args, layers)

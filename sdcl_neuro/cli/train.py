@@ -1,4 +1,4 @@
-"""Train a configuration; the same command again goes on where it stopped."""
+"""Train a configuration; the same command again resumes it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "configuration",
         metavar="CONFIG",
         help="a packaged configuration's name (generated-small, prid2011, ...), a .toml file, or "
-        "the folder of a data set: what it holds is found and said",
+        "the folder of a data set: its kind is detected and reported",
     )
     parser.add_argument(
-        "overrides", metavar="KEY=VALUE", nargs="*", help="as training.float_stage.epochs=3"
+        "overrides",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="change a value of the configuration, for example training.float_stage.epochs=3",
     )
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="of state, log and model"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder for the state, the log and the model",
     )
-    parser.add_argument("--root", metavar="DIR", type=Path, help="where the data set lies")
+    parser.add_argument("--root", metavar="DIR", type=Path, help="folder of the data set")
     add_reading_arguments(parser.add_argument_group("the event file of a video (mot)"))
     add_alignment_arguments(parser)
     parser.add_argument(
-        "--dry-run", action="store_true", help="check and print what would be trained, no more"
+        "--dry-run", action="store_true", help="check and print what would be trained, then stop"
     )
     threads_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="the result, as JSON")
@@ -81,7 +88,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _is_folder(name: str) -> bool:
-    """Whether a folder is meant, not the configuration of that name."""
+    """Return whether a folder is meant, not the configuration of that name."""
     from sdcl_neuro.reid.configuration import list_configurations
 
     return Path(name).is_dir() and name not in list_configurations()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.backend_names import labels
 
 from .model_options import add_model_options, open_model, open_with_spikes
 from .renamed import add_renamed
@@ -39,30 +40,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recorded-shift",
         metavar="N,...",
-        help="steps by which the recorded spikes come late, of all layers or of each recorded one; "
-        "found, and stated, if left out",
+        help="steps by which the recorded spikes are late, for all layers or for each recorded one "
+        "(default: found and reported)",
     )
     parser.add_argument(
         "--spikes", metavar="IN", type=Path, help="input, .npz, .h5 or .nirdata; random if left out"
     )
-    parser.add_argument("--steps", metavar="T", type=int, help="of random input (16)")
-    parser.add_argument("--samples", metavar="B", type=int, help="of random input (1)")
+    parser.add_argument("--steps", metavar="T", type=int, help="steps of random input (16)")
+    parser.add_argument("--samples", metavar="B", type=int, help="samples of random input (1)")
     add_renamed(
         parser,
         "--spike-rate",
         "--rate",
         metavar="R",
         type=float,
-        help="of random input: spikes per input and step (0.1)",
+        help="spikes per input and step of random input (0.1)",
     )
-    parser.add_argument("--seed", metavar="S", type=int, help="of random input (0)")
+    parser.add_argument("--seed", metavar="S", type=int, help="seed of random input (0)")
     parser.add_argument("--layers", metavar="I,J", help="layers to compare, from 0; default: all")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the certificate as JSON")
     parser.add_argument(
         "--strict", action="store_true", help="exit with 1 if anything is listed as not checked"
     )
     add_model_options(parser)
-    parser.add_argument("--no-cache", action="store_true", help="compute it again, keep no copy")
+    parser.add_argument(
+        "--no-cache", action="store_true", help="compute the certificate again and keep no copy"
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -93,7 +96,7 @@ def execute(args: argparse.Namespace) -> int:
 
         write_json(args.json, certificate.to_json())
     if not certificate.holds:
-        broken = [" and ".join(p.backends) for p in certificate.pairs if p.holds is False]
+        broken = [labels(p.backends, " and ") for p in certificate.pairs if p.holds is False]
         print(
             f"sdcl-neuro: {args.model}: parity is broken between {'; '.join(broken)}; "
             "see the first mismatch and its cause above",

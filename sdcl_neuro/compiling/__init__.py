@@ -36,7 +36,7 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
 
 
 def lean(function: Callable[..., Any]) -> Callable[..., Any]:
-    """As `compiled`, for a function that makes and returns no array."""
+    """Compile as `compiled` does, for a function that makes and returns no array."""
     return compiled(function, **UNCOUNTED)
 
 

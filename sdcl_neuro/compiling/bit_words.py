@@ -10,7 +10,7 @@ from .llvm import intrinsic
 
 @intrinsic
 def count_ones(typingctx, word):  # type: ignore[no-untyped-def]
-    """How many bits of a word are set."""
+    """Return how many bits of a word are set."""
     del typingctx
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]

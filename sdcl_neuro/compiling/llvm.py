@@ -48,7 +48,7 @@ def pointer_at(
 
 
 def load(builder: Value, pointer: Value, bits: int) -> Value:
-    """What lies at a pointer to elements of so many bits, aligned as those are."""
+    """Return what lies at a pointer to elements of so many bits, aligned as those are."""
     value = builder.load(pointer)
     value.align = bits // 8
     return value

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.conversion import to_netx, to_nir
 from sdcl_neuro.conversion.backends.table import find_backend
-from sdcl_neuro.conversion.model import Model, load_model
+from sdcl_neuro.conversion.model import Model
+from sdcl_neuro.conversion.model_reading import load
 from sdcl_neuro.conversion.parity.verify import Certificate
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
@@ -22,6 +23,7 @@ from sdcl_neuro.hybrid.bridge import Bridge
 from sdcl_neuro.hybrid.frame_branch import load_weights, make_frame_branch
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl, save_sdcl
+from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.spike_file import write_spikes
 from sdcl_neuro.reid.datasets import Clip, TrackletsInMemory
 from sdcl_neuro.reid.metrics import RankedLists
@@ -93,14 +95,14 @@ def tell(settings: DemoSettings, *, progress: Progress, say: Callable[[str], Non
     folder = settings.out / "checkpoint"
     _train_if_needed(settings, tracklets, folder, progress=progress, say=say)
     checkpoint = load_sdcl(folder)
-    network = load_model(folder)
+    network = load(folder)
     files = {"checkpoint": folder, **_convert(settings.out, network, say)}
     files["spikes"] = settings.out / "spikes.npz"
     write_spikes(files["spikes"], stack_spikes(one_of_each_kind(tracklets)))
     # What is proved and run from here on was read back from the file that goes to the chip.
-    deployed = replace(load_model(files["Lava-DL netx"]), floating=network.floating)
+    deployed = replace(load(files["Lava-DL netx"]), floating=network.floating)
     certificates = prover.compact(deployed, tracklets) | paper
-    say(f"hybrid inference, event branch on {settings.backend}")
+    say(f"hybrid inference, event branch on {label(settings.backend)}")
     chosen = [t for t in tracklets if t.segment in ("arriving", "leaving")]
     with progress("hybrid inference", len(chosen)) as advance:
         session = hold_session(

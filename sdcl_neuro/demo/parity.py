@@ -10,10 +10,12 @@ import torch
 
 from sdcl_neuro.conversion import from_snntorch
 from sdcl_neuro.conversion.backends.table import BACKENDS
-from sdcl_neuro.conversion.model import Model, as_model
+from sdcl_neuro.conversion.model import Model
+from sdcl_neuro.conversion.model_reading import as_model
 from sdcl_neuro.conversion.parity.verify import Certificate, verify
 from sdcl_neuro.errors import EnvironmentFault
 from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.network.backend_names import labels
 from sdcl_neuro.snn.event_branch import PAPER, EventBranch
 
 from .cutting import cut_clip, stack_spikes
@@ -86,7 +88,7 @@ class Prover:
         if found.cached:
             self.say(f"  {KEPT}")
         for pair in found.pairs:
-            self.say(f"  {pair.backends[0]} / {pair.backends[1]}: {pair.verdict}")
+            self.say(f"  {labels(pair.backends)}: {pair.verdict}")
         return found
 
     def _named(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from sdcl_neuro.conversion.parity.certificate import Certificate, PairParity
 from sdcl_neuro.files import atomic_path
 from sdcl_neuro.hybrid.sdcl_checkpoint import load_sdcl
+from sdcl_neuro.network.backend_names import labels
 from sdcl_neuro.profiling.profile_text import Sources
 from sdcl_neuro.profiling.report import (
     CertificateRow,
@@ -99,7 +100,7 @@ def report_page(story: DemoResult) -> str:
         lead=DEMONSTRATION,
         tiles=[Headline(*entry) for entry in headline(story)],
         footer=[
-            "Video: see ATTRIBUTION.md beside the packaged clip (Creative Commons Attribution "
+            "Video: see ATTRIBUTION.md next to the packaged clip (Creative Commons Attribution "
             "4.0); cut and re-encoded.",
             ", ".join(f"{name} {value}" for name, value in _versions(story).items()),
         ],
@@ -219,8 +220,7 @@ def _rows(pair: PairParity) -> list[CertificateRow]:
             where += f": {first.cause}"
         rows.append(
             CertificateRow(
-                pair=f"{pair.backends[0]} {'=' if pair.kind != 'agreement' else '~'} "
-                f"{pair.backends[1]}",
+                pair=labels(pair.backends, " = " if pair.kind != "agreement" else " ~ "),
                 layer=layer.name,
                 spikes=max(layer.spikes),
                 mismatches=layer.mismatches,

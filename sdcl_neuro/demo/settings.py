@@ -58,7 +58,7 @@ class DemoSettings:
 
     @property
     def training(self) -> Settings:
-        """In float first, then in the chip's integers with the frame branch at rest."""
+        """Stages: in float first, then in the chip's integers with the frame branch frozen."""
         learns = self.frame_weights is None
         return Settings(
             persons=6,

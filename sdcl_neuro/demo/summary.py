@@ -10,6 +10,7 @@ import numpy as np
 
 from sdcl_neuro.extras import program
 from sdcl_neuro.files import write_json
+from sdcl_neuro.network.backend_names import labels
 from sdcl_neuro.profiling import Profile
 from sdcl_neuro.profiling.interval import figure
 
@@ -68,15 +69,13 @@ def _nonzero(profile: Profile) -> list[tuple[str, str, str, str]]:
 
 
 def summary_text(story: DemoResult) -> str:
-    """What the demonstration found, for a terminal."""
+    """Return what the demonstration found, for a terminal."""
     lines = [DEMONSTRATION, ""]
     for name, certificate in story.certificates.items():
         lines.append(name)
         for pair in certificate.pairs:
             spikes = " + ".join(f"{max(layer.spikes):,}" for layer in pair.layers)
-            lines.append(
-                f"  {pair.backends[0]} / {pair.backends[1]}: {pair.verdict} ({spikes} spikes)"
-            )
+            lines.append(f"  {labels(pair.backends)}: {pair.verdict} ({spikes} spikes)")
         if certificate.cached:
             lines.append(f"  {KEPT}")
     lines += [f"not run: {name}, {reason}" for name, reason in story.not_run.items()]
@@ -89,7 +88,7 @@ def summary_text(story: DemoResult) -> str:
 
 
 def next_commands(story: DemoResult) -> str:
-    """What to try next, with the path of the command and of the files that were written."""
+    """Return what to try next, with the path of the command and of the files that were written."""
     command = program("sdcl-neuro")
     model, spikes = (quote(str(story.files[name])) for name in ("Lava-DL netx", "spikes"))
     exact = [name for name in ("snntorch-int", "lava") if name not in story.not_run]

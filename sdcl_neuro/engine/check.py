@@ -10,7 +10,7 @@ import psutil
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network import spike_file
+from sdcl_neuro.network import spike_checks
 from sdcl_neuro.network.arguments import check_indices
 from sdcl_neuro.network.fixed_point import DECAY_UNITY, DELAY_MAX, STATE_SHIFT, THRESHOLD_MAX
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
@@ -61,7 +61,9 @@ def _check_network(net: IntNetwork) -> None:
 def check_input(net: IntNetwork, spikes: object, *, where: str = "spikes") -> Spikes:
     """Return `spikes` as contiguous uint8 ``[T, B, *input_shape]``, or raise InputError."""
     return np.ascontiguousarray(
-        spike_file.check_input(spikes, net.input_shape, message_bits=net.message_bits, where=where)
+        spike_checks.check_input(
+            spikes, net.input_shape, message_bits=net.message_bits, where=where
+        )
     )
 
 
@@ -88,7 +90,7 @@ def check_memory(net: IntNetwork, *, steps: int, samples: int, keep: Sequence[in
 
 def largest_input(net: IntNetwork) -> int:
     """Largest count one input may carry; spikes are uint8."""
-    return spike_file.largest_count(net.message_bits)
+    return spike_checks.largest_count(net.message_bits)
 
 
 def largest_sum(layer: IntLayer, largest: int) -> int:

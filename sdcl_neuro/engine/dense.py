@@ -276,7 +276,7 @@ def _decay(state: Tensor, decay: int) -> Tensor:
 
 
 def _int32(value: Tensor) -> Tensor:
-    """What a 32-bit register keeps of a value."""
+    """Return what a 32-bit register keeps of a value."""
     return value.to(torch.int32).to(torch.int64)
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import Spikes, check_input_shape
+from sdcl_neuro.network.spike_checks import check_input_shape
+from sdcl_neuro.network.spike_file import Spikes
 from sdcl_neuro.network.spike_stream import SpikeReader, SpikeWriter, read_pieces, write_pieces
 from sdcl_neuro.processors import processors
 

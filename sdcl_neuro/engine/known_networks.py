@@ -42,7 +42,7 @@ _lock = Lock()
 
 
 def known(net: IntNetwork) -> Known:
-    """What is known of a network of this content; nothing yet, if it is new.
+    """Return what is known of a network of this content; nothing yet, if it is new.
 
     Raises:
         AttributeError, TypeError, ValueError: it is not even built of arrays.

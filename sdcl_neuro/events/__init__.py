@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .array import EVENT_DTYPE as EVENT_DTYPE
     from .array import Events as Events
     from .array import concatenate as concatenate
-    from .checks import MENDS as MENDS
-    from .checks import Columns as Columns
     from .checks import events_from as events_from
+    from .columns import MENDS as MENDS
+    from .columns import Columns as Columns
     from .denoising import Denoise as Denoise
     from .encoding import encode as encode
     from .frames import FrameRecording as FrameRecording
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Alignment": "alignment",
     "BackgroundDetector": "tracklets.detecting",
-    "Columns": "checks",
+    "Columns": "columns",
     "concatenate": "array",
     "cut_tracklets": "tracklets",
     "Denoise": "denoising",
@@ -73,7 +73,7 @@ _PUBLIC = {
     "holds_both": "frames",
     "holds_frames": "frames",
     "list_streams": "reading",
-    "MENDS": "checks",
+    "MENDS": "columns",
     "open_frames": "frames",
     "open_video": "tracklets",
     "read_alignment": "alignment",

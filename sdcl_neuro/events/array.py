@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public, public_class
 
 # Fields are addressed by name everywhere; p is 0 for OFF (darker), 1 for ON.
 EVENT_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
@@ -23,6 +24,7 @@ CROP_UNIT = 1024
 Box = tuple[float, float, float, float]
 
 
+@public_class
 @dataclass(frozen=True, eq=False)
 class Events:
     """Events in order of time; invalid ones cannot be built (see `checks` for mending).
@@ -192,6 +194,7 @@ def first_fault(array: NDArray[Any], width: int, height: int) -> None:
         )
 
 
+@public
 def concatenate(parts: Sequence[Events]) -> Events:
     """Join events of one sensor size that follow each other in time.
 

@@ -1,108 +1,28 @@
-"""From a file's columns to `Events`: types, units, polarities, and mending by explicit option."""
+"""From a file's columns to `Events`: types, units, polarities, and repairs by explicit option."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 from .array import EVENT_DTYPE, SENSOR_MAX, Events, unchecked
-from .units import TIME_LIMIT_US, integers, lost_microseconds, microseconds
+from .columns import MAX_EVENTS, MENDS, Columns, Options, Size
+from .units import integers, lost_microseconds, microseconds
 
 if TYPE_CHECKING:
-    from .denoising import Denoise, Denoiser
+    from .denoising import Denoiser
     from .rectification import Rectification
-
-# What may be mended, and what is done then.
-MENDS: dict[str, str] = {
-    "drop-tail": "leave out the incomplete last record of a truncated file",
-    "drop-outside": "leave out events outside the sensor",
-    "drop-polarity": "leave out events whose polarity is neither OFF nor ON",
-    "sort": "sort events by time, keeping the file's order within a microsecond",
-}
-# 3.5 GB of events: above that, a file is refused before its events are kept.
-MAX_EVENTS = 1 << 28
-
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What a reader found, before it is checked: a whole file, or a part of one.
-
-    Attributes:
-        t, x, y, p: numbers of any type, one entry per event; t in the file's unit.
-        size: width and height, if the file states them.
-        source: the format's name.
-        unit_us: microseconds per unit of t, if the format fixes it.
-        order: the order of t, x, y, p in the file, if the file does not name its columns.
-        usual: a size that is usual for the format or camera; used in advice only.
-        tail: whether an incomplete last record was left out.
-        off: the polarity that means OFF, if the format fixes it; else the values tell.
-        notes: what the reader assumed or lost, in words.
-    """
-
-    t: NDArray[Any]
-    x: NDArray[Any]
-    y: NDArray[Any]
-    p: NDArray[Any]
-    size: Size | None
-    source: str
-    unit_us: float | None = 1.0
-    order: str = ""
-    usual: Size | None = None
-    tail: bool = False
-    off: int | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a caller may say about a file: see `read_events`."""
-
-    sensor: Size | None = None
-    mend: Collection[str] = field(default_factory=tuple)
-    order: str | None = None
-    time_unit_us: float | None = None
-    stream: str | None = None
-    between_us: tuple[int, int] | None = None
-    rectify: Path | None = None
-    denoise: Denoise | None = None
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.mend) - set(MENDS))
-        if unknown:
-            raise InputError(
-                f"unknown mend {unknown}", hint=f"give --mend with one of {', '.join(MENDS)}"
-            )
-        if self.order is not None and sorted(self.order) != sorted("txyp"):
-            raise InputError(
-                f"columns {self.order!r}",
-                hint="give --columns each of t, x, y and p once, such as xytp",
-            )
-        unit = self.time_unit_us
-        if unit is not None and not 1e-6 <= unit <= 1e9:  # also refuses NaN
-            raise InputError(f"a time unit of {unit} us", hint="give one from 1e-6 to 1e9 us")
-        if self.between_us is not None:
-            low, high = self.between_us
-            if not -TIME_LIMIT_US <= low < high <= TIME_LIMIT_US:
-                raise InputError(
-                    f"a time span from {low} to {high} us", hint="give an end after its start"
-                )
-
-    def allows(self, name: str) -> bool:
-        """Whether `name` of `MENDS` may be mended."""
-        return name in self.mend
 
 
 class Checker:
-    """Checks one part of a recording after another, and mends what may be mended.
+    """Checks one part of a recording after another, and repairs what may be repaired.
 
     Args:
         options: what the caller says.
@@ -244,7 +164,7 @@ class Checker:
 
 
 def _taken(columns: Columns, options: Options) -> tuple[str, ...]:
-    """What neither the file nor the caller states and is taken for granted, in words."""
+    """Return what neither the file nor the caller states and is taken for granted, in words."""
     if columns.unit_us is None and options.time_unit_us is None and len(columns.t):
         return ("times are taken as microseconds, which the file does not say (--time-unit)",)
     return ()
@@ -302,6 +222,7 @@ def joined(parts: list[Columns]) -> Columns:
     return replace(parts[-1], t=t, x=x, y=y, p=p, tail=tail, notes=notes)
 
 
+@public
 def events_from(
     fields: Mapping[str, NDArray[Any]],
     *,
@@ -310,7 +231,7 @@ def events_from(
     mend: Collection[str] = (),
     source: str = "",
 ) -> Events:
-    """Build `Events` from your own arrays, checked and, where allowed, mended.
+    """Build `Events` from your own arrays, checked and, where allowed, repaired.
 
     Args:
         fields: t (whole microseconds), x, y, p (0 and 1, or -1 and 1), one entry per event: a

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 from .array import Events, unchecked
 
@@ -35,6 +36,7 @@ LONGEST_US = 1 << 40
 FILTERS = {"background": BACKGROUND_US, "refractory": REFRACTORY_US, "hot": HOT_FACTOR}
 
 
+@public_class
 @dataclass(frozen=True)
 class Denoise:
     """Which filters, and how strong.
@@ -63,11 +65,11 @@ class Denoise:
 
     @property
     def needs_whole(self) -> bool:
-        """Whether a recording has to be known to its end before its first event is kept."""
+        """Return whether a recording has to be known to its end before its first event is kept."""
         return self.hot_factor > 0
 
     def __str__(self) -> str:
-        """As the command line takes it."""
+        """Return the setting as the command line takes it."""
         said = []
         if self.hot_factor:
             said.append(f"hot={self.hot_factor:g}")

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.compiling.threads import in_threads
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.processors import processors
 
 from .array import Events
@@ -25,6 +26,7 @@ MAX_BYTES = 8 << 30
 EVENTS_A_THREAD = 1 << 18
 
 
+@public
 def encode(
     events: Events,
     *,

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import need_path, public
 
-from .checks import Options
+from .columns import Options
 from .formats.table import KINDS, find_kind
 from .streams import Size, StreamInfo
 
@@ -103,7 +104,7 @@ class FrameRecording:
 
     @property
     def exposure_known(self) -> bool:
-        """Whether the file says when each exposure began and ended."""
+        """Return whether the file says when each exposure began and ended."""
         return all(one.start_us is not None for one in self.stamps)
 
     def __iter__(self) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
@@ -120,7 +121,7 @@ class FrameRecording:
 
 def holds_frames(path: Path | str) -> bool:
     """Whether a file is an event recording of a kind that may hold frames, by its content."""
-    path = Path(path)
+    path = need_path(path, "events", "give the path of a file")
     try:
         return find_kind(path) in FRAME_MODULES
     except InputError:
@@ -128,8 +129,8 @@ def holds_frames(path: Path | str) -> bool:
 
 
 def holds_both(path: Path | str) -> bool:
-    """Whether one file is a whole recording: frames and the events beside them."""
-    path = Path(path)
+    """Return whether one file is a whole recording: frames and the events beside them."""
+    path = need_path(path, "events", "give the path of a file")
     if not holds_frames(path):
         return False
     kind = KINDS[find_kind(path)]
@@ -140,6 +141,7 @@ def holds_both(path: Path | str) -> bool:
     return {"events", "frames"} <= held
 
 
+@public
 def open_frames(
     path: Path | str,
     *,
@@ -160,7 +162,7 @@ def open_frames(
         InputError: not such a file, no frames in it, several streams and none chosen, times that do
             not ascend, or damaged content.
     """
-    path = Path(path)
+    path = need_path(path, "events", "give the path of a file")
     if stamp is not None and stamp not in STAMPS:
         raise InputError(f"stamp {stamp!r}", hint=f"give one of {', '.join(STAMPS)}")
     try:

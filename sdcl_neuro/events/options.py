@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .array import Events
-from .checks import Size
+from .columns import Size
 from .denoising import Denoise
 from .reading import read_events
 
@@ -18,7 +18,7 @@ class ReadingOptions:
 
     Attributes:
         sensor: width and height in pixels, where the file does not state them.
-        mend: what may be repaired, see `checks.MENDS`.
+        mend: what may be repaired, see `columns.MENDS`.
         columns: order of the columns of text and N x 4 files.
         time_unit_us: microseconds per unit of time, where the format does not fix it.
         stream: which recording of a file that holds several.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 from .light import LOG_BITS
 
@@ -17,6 +18,7 @@ THRESHOLD_FLOOR = 0.01
 WORD = 8
 
 
+@public_class
 @dataclass(frozen=True)
 class SimulatorConfig:
     """What a simulated pixel does.

@@ -10,9 +10,11 @@ import numpy as np
 
 from sdcl_neuro.errors import EnvironmentFault, InputError, SdclNeuroError
 from sdcl_neuro.files.reading import reading
+from sdcl_neuro.network.arguments import need_path, public
 
 from .array import Events, with_sums
-from .checks import Checker, Columns, Options, Size, joined, sensor_size
+from .checks import Checker, joined, sensor_size
+from .columns import Columns, Options, Size
 from .formats.table import KINDS, Kind, find_kind
 from .streams import StreamInfo
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 PART_EVENTS = 1 << 19
 
 
+@public
 def read_events(
     path: Path | str,
     *,
@@ -39,7 +42,7 @@ def read_events(
     Args:
         path: the file; its kind is found by its content.
         sensor: width and height in pixels, where the file does not state them.
-        mend: names from `checks.MENDS`: what may be repaired. Without a name, its fault is an
+        mend: names from `columns.MENDS`: what may be repaired. Without a name, its fault is an
             error; with it, the number of events it touched is in `Events.mended`.
         columns: order of the columns of text and N x 4 files; ``txyp`` if left out.
         time_unit_us: microseconds per unit of time, where the format does not fix it (text,
@@ -56,7 +59,7 @@ def read_events(
             order or without a polarity, with the index and value of the first.
         EnvironmentFault: a package that this format needs is not installed.
     """
-    path = Path(path)
+    path = need_path(path, "events", "give the path of a file")
     options = _options(
         path, sensor, mend, columns, time_unit_us, stream, between_us, denoise, rectify
     )
@@ -91,7 +94,7 @@ def read_parts(
     Raises:
         InputError: as `read_events` does, as soon as the fault is reached.
     """
-    path = Path(path)
+    path = need_path(path, "events", "give the path of a file")
     options = _options(
         path, sensor, mend, columns, time_unit_us, stream, between_us, denoise, rectify
     )
@@ -104,13 +107,14 @@ def read_parts(
             yield _checked(checker, part)
 
 
+@public
 def list_streams(path: Path | str) -> tuple[StreamInfo, ...]:
     """Return all recordings within a file; none where its kind holds a single one.
 
     Raises:
         InputError: no such file, an unknown kind, or damaged content.
     """
-    path = Path(path)
+    path = need_path(path, "events", "give the path of a file")
     with _placed(path):
         kind = KINDS[find_kind(path)]
         return kind.lister()(path) if kind.streams else ()
@@ -146,7 +150,7 @@ def _options(
 
 
 def _found(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
-    """What the kind's reader finds; options that the kind cannot have are refused."""
+    """Yield what the kind's reader finds; options that the kind cannot have are refused."""
     name = find_kind(path)
     kind = KINDS[name]
     if options.stream is not None and not kind.streams:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 from .array import EVENT_DTYPE, SENSOR_MAX, Events, unchecked
 from .encoding import frame_times
@@ -30,6 +31,7 @@ NOISE_LIMIT = 1e9
 FIRST_ROOM = 1 << 16
 
 
+@public
 def simulate(
     frames: NDArray[np.uint8], times_us: ArrayLike, config: SimulatorConfig | None = None
 ) -> Events:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 from .array import Events
 from .encoding import MAX_BYTES, fill, frame_times, step_edges
@@ -20,6 +21,7 @@ from .times import EvenFrames
 Size = tuple[int, int]
 
 
+@public_class
 class StreamEncoder:
     """Bins one part of a recording after another.
 
@@ -132,7 +134,7 @@ class StreamEncoder:
         return found if len(found) else None
 
     def _before(self, first: int) -> int | None:
-        """Where the interval of frame `first` begins."""
+        """Return where the interval of frame `first` begins."""
         if first and self._times is not None:
             return int(self._times[first - 1])
         if first and self._even is not None:

@@ -35,7 +35,7 @@ class StreamInfo:
         return f"{self.number}: {self.name}{holds}{camera}{size}"
 
     def matches(self, wanted: str) -> bool:
-        """Whether its number, name, camera or ``camera/name`` is `wanted`."""
+        """Return whether its number, name, camera or ``camera/name`` is `wanted`."""
         names = {str(self.number), self.name, self.camera, f"{self.camera}/{self.name}"}
         return bool(wanted) and wanted in names
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 SECOND_US = 1_000_000
 FPS_MAX = 1_000_000
 MAX_FRAMES = 10_000_000
 
 
+@public_class
 @dataclass(frozen=True)
 class EvenFrames:
     """Frames at a steady rate, laid from the first event on.
@@ -39,7 +41,7 @@ class EvenFrames:
         return self if self.first_us is not None else EvenFrames(self.fps, first_us)
 
     def start(self) -> int:
-        """Where the first frame's interval begins."""
+        """Return where the first frame's interval begins."""
         if self.first_us is None:
             raise InputError("no events to lay frames over", hint="give frame times")
         return self.first_us - 1

@@ -14,12 +14,14 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.network.arguments import need_path, public
 
 from .array import EVENT_DTYPE, Events
 
 FIELDS = ("t", "x", "y", "p")
 
 
+@public
 def write_events(path: Path | str, events: Events, *, compress: bool = True) -> None:
     """Write t (int64, us), x, y (uint16), p (uint8) and ``sensor`` (width, height) to an .npz.
 
@@ -82,7 +84,7 @@ def _write_header(member: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...
 
 
 def _named(path: Path | str) -> Path:
-    path = Path(path)
+    path = need_path(path, "events", "give the path of a file")
     if path.suffix.lower() != ".npz":
         raise InputError(f"events are written as .npz, not {path.suffix!r}", where=str(path))
     return path

@@ -37,7 +37,7 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h and linux/fs.h
 
 @contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; rename it to `target` if the block succeeds.
+    """Yield a temporary path next to `target`; rename it to `target` if the block succeeds.
 
     The temporary file is removed if the block raises, so nothing half-written is left; what a
     killed process left is removed by the next write into the same folder. A link is followed to
@@ -75,7 +75,7 @@ def settle(temporary: Path, target: Path) -> None:
 
 @contextmanager
 def atomic_folder(target: Path | str) -> Iterator[Path]:
-    """Yield a temporary folder beside `target`; put it in `target`'s place if the block succeeds.
+    """Yield a temporary folder next to `target`; put it in `target`'s place if the block succeeds.
 
     An older `target` changes places with it in one step (renameat2(2)). Where the file system
     cannot, it is moved aside to ``NAME.previous`` first and removed last, so that at every moment
@@ -171,7 +171,7 @@ def keep_apart(out: Path, *sources: Path) -> None:
     for source in sources:
         if out.exists() and source.exists() and out.samefile(source):
             raise InputError(
-                "is the input, too", where=str(out), hint="give the output another name"
+                "is also the input", where=str(out), hint="give the output another name"
             )
 
 

@@ -38,7 +38,7 @@ def check_heaps(path: Path) -> None:
 
 
 def _ends(data: mmap.mmap, start: int) -> bool:
-    """Whether walking a collection comes to its end, or to that of the file."""
+    """Return whether walking a collection comes to its end, or to that of the file."""
     position = start + len(_HEAD)
     if position + 8 > len(data):
         return True

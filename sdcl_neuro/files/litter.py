@@ -150,7 +150,7 @@ def _lock_folder(handle: int) -> bool | None:
 
 
 def _is(name: str, handle: int) -> bool:
-    """Whether a name still leads to the open file."""
+    """Return whether a name still leads to the open file."""
     try:
         return os.path.samestat(os.lstat(name), os.fstat(handle))
     except FileNotFoundError:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.reading import read_text, reason_of
+from sdcl_neuro.network.arguments import public
 
 from .check import check
 from .types import CoreGroup, HardwareProfile, Quantity, Variant
@@ -28,6 +29,7 @@ def list_profiles() -> tuple[str, ...]:
     )
 
 
+@public
 def load_profile(name_or_path: str | Path) -> HardwareProfile:
     """Read and check a profile.
 
@@ -43,7 +45,7 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
         raise InputError(
             f"{len(faults)} fault(s): " + " | ".join(faults),
             where=str(name_or_path),
-            hint="mend them all (hw_profiles/README.md is the schema)",
+            hint="correct them all (hw_profiles/README.md is the schema)",
         )
     return _build(raw)
 

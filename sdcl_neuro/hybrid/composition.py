@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from torch import nn
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from .bridge import Bridge, BridgeConfig, PstaBridge
@@ -32,6 +33,7 @@ EVERY_KIND: tuple[str, ...] = (*MODEL_KINDS, *map(stand_in_kind, STAND_INS))
 """Those, and the stand-ins of `methods.STAND_INS`."""
 
 
+@public
 def compose(
     kind: str,
     config: BridgeConfig,
@@ -92,5 +94,5 @@ def kind_of(model: Sdcl) -> str:
 
 
 def needs_event_branch(kind: str, config: BridgeConfig) -> bool:
-    """Whether a model cannot run without an `EventBranch`."""
+    """Return whether a model cannot run without an `EventBranch`."""
     return config.uses_events and not (kind != "sdcl" and config.inputs == "e")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 from .bridge import Bridge, Output, PstaBridge
 from .methods import MethodBridge, StandInBridge
@@ -16,6 +17,7 @@ Spikes = Tensor | NDArray[np.uint8]
 AnyBridge = Bridge | PstaBridge | MethodBridge | StandInBridge
 
 
+@public
 def event_features(layer_spikes: Spikes, *, frames: int) -> Tensor:
     """A frame's event features: the spikes of its K bins, averaged.
 
@@ -33,6 +35,7 @@ def event_features(layer_spikes: Spikes, *, frames: int) -> Tensor:
     return _bins(layer_spikes, frames).mean(1, dtype=torch.float32).transpose(0, 1)
 
 
+@public
 def event_counts(spikes: Spikes, *, frames: int) -> Tensor:
     """Events per pixel of each frame's interval, both polarities together.
 

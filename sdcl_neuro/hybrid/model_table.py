@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from sdcl_neuro.network.activity import count_spikes, reach
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import Pair
 from sdcl_neuro.snn.event_branch import EventBranch
 
@@ -129,6 +130,7 @@ class ModelTable:
         return "\n".join(lines)
 
 
+@public
 def describe_model(
     model: Sdcl,
     *,

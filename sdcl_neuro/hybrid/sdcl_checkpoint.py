@@ -18,6 +18,7 @@ from torch import nn
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import Pair
 from sdcl_neuro.snn.checkpoint import broken, load_checkpoint, read_document, save_checkpoint
 from sdcl_neuro.snn.event_branch import EventBranch
@@ -75,6 +76,7 @@ class SdclCheckpoint:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
+@public
 def save_sdcl(
     folder: Path | str,
     model: Sdcl,
@@ -131,12 +133,12 @@ def save_sdcl(
 
 
 def is_sdcl_checkpoint(folder: Path | str) -> bool:
-    """Whether `folder` holds a whole SDCL, not an event branch alone."""
+    """Return whether `folder` holds a whole SDCL, not an event branch alone."""
     return (Path(folder) / DOCUMENT).is_file()
 
 
 def event_branch_folder(folder: Path | str) -> Path:
-    """Where a saved model keeps its event branch's own checkpoint.
+    """Return where a saved model keeps its event branch's own checkpoint.
 
     Raises:
         InputError: the model has none, since it takes frames alone or events without spikes.
@@ -150,6 +152,7 @@ def event_branch_folder(folder: Path | str) -> Path:
     return folder / EVENT_BRANCH
 
 
+@public
 def load_sdcl(folder: Path | str) -> SdclCheckpoint:
     """Read what `save_sdcl` wrote.
 
@@ -199,13 +202,13 @@ def _event_branch(folder: Path) -> tuple[EventBranch, Pair]:
 
 
 def _skeleton(kind: str, name: str | None, config: BridgeConfig) -> dict[str, torch.Tensor]:
-    """What the dense weights are called and their shapes; takes no memory."""
+    """Return what the dense weights are called and their shapes; takes no memory."""
     with weightless():
         return _dense(compose(kind, config, frame_branch=name)).state_dict()
 
 
 def _misfits(model: Sdcl, clip: ClipFormat) -> list[str]:
-    """Where the parts of a model do not fit each other or its tracklets."""
+    """Return where the parts of a model do not fit each other or its tracklets."""
     config, branch = model.bridge.config, model.event_branch
     wrong = []
     if config.uses_frames and model.frame_branch is None:

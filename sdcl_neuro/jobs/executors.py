@@ -81,7 +81,7 @@ def ray_executor(address: str) -> Iterator[RayExecutor]:
     except Exception as error:  # Ray raises whatever its parts raise
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EnvironmentFault(
-            f"no Ray cluster that lets this process in: {said}",
+            f"no Ray cluster accepts this process: {said}",
             where=f"--ray {address}",
             hint="start it with RAY_AUTH_MODE=token, and have its token in RAY_AUTH_TOKEN or "
             "~/.ray/auth_token",

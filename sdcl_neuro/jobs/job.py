@@ -69,7 +69,7 @@ class JobResult:
 
     @property
     def done(self) -> bool:
-        """Whether the result is there."""
+        """Return whether the result is there."""
         return self.code == 0
 
     @property

@@ -75,7 +75,7 @@ def fan_out(layer: IntLayer) -> NDArray[np.int64]:
 
 
 def nonzero_fan_out(layer: IntLayer) -> NDArray[np.int64]:
-    """As `fan_out`, of the synapses whose weight is not zero."""
+    """Return `fan_out` of the synapses whose weight is not zero."""
     used = layer.weight != 0
     if layer.convolution is None:
         dense: NDArray[np.int64] = np.count_nonzero(used, axis=0).reshape(layer.in_shape)
@@ -191,7 +191,7 @@ def layer_activity(
     multiplies: Counts | None = None,
     membrane_updates: Counts | None = None,
 ) -> LayerActivity:
-    """Put a layer's counts, each int64 ``[B]``, beside what follows from its description."""
+    """Combine a layer's counts, each int64 ``[B]``, with what follows from its description."""
     return LayerActivity(
         name=layer.name,
         kind=layer.kind,

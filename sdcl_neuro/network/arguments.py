@@ -13,8 +13,9 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, SdclNeuroError
 
+from .argument_types import wrong_argument
 from .spec import IntNetwork
 
 Parameters = ParamSpec("Parameters")
@@ -22,30 +23,53 @@ Result = TypeVar("Result")
 
 
 def public(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Answer a call with unknown, missing or too many arguments by an `InputError`.
+    """Answer a call with unknown, missing, too many or wrong arguments by an `InputError`.
 
-    The decorated function is called as it is; only where Python refuses the call itself is the
-    signature looked at, for the name that was meant.
+    The decorated function is called as it is. Only where Python refuses the call itself, or where
+    the function fails over an argument that is not what its annotation says, is the signature
+    looked at. Errors of ours, and those of calls with good arguments, are left as they are.
     """
 
     @wraps(function)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         try:
             return function(*args, **kwargs)
-        except TypeError as error:
+        except SdclNeuroError:
+            raise
+        except Exception as error:
             begun = error.__traceback__ is not None and error.__traceback__.tb_next is not None
-            if begun:  # within the function: an error of ours, which is left as it is
+            if isinstance(error, TypeError) and not begun:
+                raise _answer(function, args, kwargs) from None
+            wrong = wrong_argument(function, args, kwargs)
+            if wrong is None:
                 raise
-            raise _answer(function, args, kwargs) from None
+            name, expected, value = wrong
+            raise InputError(
+                f"expected {expected} as {name}, got {kind_of(value)}",
+                where=_called(function),
+                hint=f"help({_called(function)}) says what each argument is",
+            ) from error
 
     return call
+
+
+def public_class(cls: type[Result]) -> type[Result]:
+    """Answer a construction with wrong arguments as `public` answers a call; a decorator."""
+    setattr(cls, "__init__", public(cls.__init__))  # noqa: B010 (mypy refuses the assignment)
+    return cls
+
+
+def _called(function: Callable[..., object]) -> str:
+    """Return the name that a user calls: for a constructor, its class's."""
+    own = function.__qualname__.rpartition(".")[0].rpartition(".")[2]
+    return own if function.__name__ == "__init__" else function.__name__
 
 
 def _answer(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> InputError:
-    """Return what to say of a call that does not fit a function's signature."""
-    where, parameters = function.__name__, inspect.signature(function).parameters
+    """Return the error for a call that does not fit a function's signature."""
+    where, parameters = _called(function), inspect.signature(function).parameters
     known = [name for name, each in parameters.items() if each.kind is not each.VAR_KEYWORD]
     for name in kwargs:
         if name not in known:
@@ -92,6 +116,17 @@ def kind_of(value: object) -> str:
         return f"the class {value.__name__}"
     name = type(value).__name__
     return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
+
+
+def need_number(value: object, where: str, hint: str) -> float:
+    """Return `value` if it is a number; truth values are not.
+
+    Raises:
+        InputError: it is anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise InputError(f"expected a number, got {kind_of(value)}", where=where, hint=hint)
+    return float(value)
 
 
 def need_integers(net: object, where: str) -> IntNetwork:

@@ -46,7 +46,7 @@ DELAY_MAX = 62
 
 
 class NeuronState(NamedTuple):
-    """What one step leaves behind; all arrays have the population's shape.
+    """State after one step; all arrays have the population's shape.
 
     Attributes:
         current, voltage: int64, the states after the step.
@@ -162,5 +162,5 @@ def _scaled(name: str, value: ArrayLike, scale: float) -> NDArray[np.float64]:
 
 
 def _int32(value: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What a 32-bit register keeps of a value."""
+    """Return what a 32-bit register keeps of a value."""
     return value.astype(np.int32).astype(np.int64)

@@ -220,7 +220,7 @@ class _NodeReader:
         yield NodeSpikes(label, spikes, step_s, None if layer is None else int(layer))
 
     def _grid(self, group: h5py.Group, where: str) -> tuple[Spikes, float]:
-        from .spike_file import check_spikes
+        from .spike_checks import check_spikes
 
         data, step_s = self._guard.array(group, "data"), _number(group, "dt", where)
         if data is None or data.ndim != 3:
@@ -265,7 +265,7 @@ def _counted(
     where: str,
 ) -> tuple[Spikes, float]:
     """Add up events in their steps, ``[T, B, neurons]``."""
-    from .spike_file import check_spikes
+    from .spike_checks import check_spikes
 
     used = index != -1
     sample = np.nonzero(used)[0]

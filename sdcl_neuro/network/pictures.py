@@ -9,6 +9,8 @@ import numpy as np
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import need
 
+from .backend_names import label
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -54,7 +56,7 @@ def raster(record: Record, layer: int | None, sample: int, ax: Axes | None) -> A
     steps, neurons = np.nonzero(flat)
     name = record.activity[index].name if index < len(record.activity) else ""
     shown = f"layer {index} ({name})" if name else f"layer {index}"
-    ax = axes_of(ax, f"{shown}, sample {sample}: {len(steps):,} spikes on {record.backend}")
+    ax = axes_of(ax, f"{shown}, sample {sample}: {len(steps):,} spikes on {label(record.backend)}")
     size = min(30.0, max(1.0, 2e4 / max(1, flat.shape[1])))
     ax.scatter(steps, neurons, s=size, marker="|", linewidths=1.0)
     ax.set(xlabel="step", ylabel="neuron")

@@ -1,4 +1,4 @@
-"""What a run of a network leaves behind: the spikes of its layers and what they cost in counts."""
+"""Record of a run of a network: the spikes of its layers and what they cost in counts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
+from .backend_names import label
 from .display import table_html
 from .spec import Kind, Shape
 
@@ -144,11 +145,13 @@ class Record:
                 )
             )
         took = "" if self.elapsed_s is None else f", {1e3 * self.elapsed_s:.1f} ms"
-        title = f"Record of {self.backend}: {self.steps} steps, {self.samples} sample(s){took}"
+        title = (
+            f"Record of {label(self.backend)}: {self.steps} steps, {self.samples} sample(s){took}"
+        )
         return table_html(title, head, rows)
 
     def __str__(self) -> str:
-        head = f"{self.backend}: {self.steps} steps, {self.samples} sample(s)"
+        head = f"{label(self.backend)}: {self.steps} steps, {self.samples} sample(s)"
         for index, count in self.saturations.items():
             if count:
                 head += f"\n  readout_{index}: clipped in {count:,} neuron steps"

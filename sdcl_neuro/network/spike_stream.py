@@ -16,7 +16,8 @@ from sdcl_neuro.files.hdf5_writing import new_hdf5
 from sdcl_neuro.files.reading import reading
 
 from .spec import Shape
-from .spike_file import KEY, Spikes, check_spikes, h5_layout
+from .spike_checks import check_spikes
+from .spike_file import KEY, Spikes, h5_layout
 
 _CACHE_BYTES = 8 << 20
 
@@ -105,7 +106,7 @@ def write_pieces(
 
 
 def _check(dataset: Any, path: Path) -> None:
-    """What can be said of the spikes before any is read."""
+    """Describe the spikes before any is read."""
     where = f"{path}, {KEY!r}"
     if dataset.shape is None or dataset.dtype.kind not in "buif":
         raise InputError(f"spikes are {dataset.dtype}, not numbers", where=where, hint="save uint8")

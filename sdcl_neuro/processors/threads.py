@@ -140,7 +140,7 @@ def decide(
 
 
 def settled() -> Threads:
-    """What was decided last; decides where nothing was."""
+    """Return what was decided last; decides where nothing was."""
     return _settled or settle()
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hardware import HardwareProfile, load_profile
 from sdcl_neuro.hardware.placement import Fit, fit
+from sdcl_neuro.network.arguments import need_number
+from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.notes import Note
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
@@ -74,9 +76,9 @@ def profile(
     """
     integer = _integer(net)
     targets = _targets(hw)
-    if step_us is not None and not step_us > 0:
+    if step_us is not None and not need_number(step_us, "step_us", "give it in us") > 0:
         raise InputError(f"a step of {step_us} us", where="step_us", hint="give a positive time")
-    if host_us is not None and not 0 <= host_us < inf:
+    if host_us is not None and not 0 <= need_number(host_us, "host_us", "give it in us") < inf:
         raise InputError(
             f"a host's time of {host_us} us a step",
             where="host_us",
@@ -189,11 +191,11 @@ class _Seen:
 
     @property
     def complete(self) -> bool:
-        """Whether input and every layer's spikes are at hand."""
+        """Return whether input and every layer's spikes are at hand."""
         return self.inputs is not None and len(self.record.spikes) == len(self.net.layers)
 
     def loads(self, placed: Fit) -> list[LayerLoads] | None:
-        """What each core did; None without spikes or cores."""
+        """Return what each core did; None without spikes or cores."""
         if not self.complete or placed.placement is None:
             return None
         inputs = np.asarray(self.inputs, dtype=np.uint8)
@@ -201,12 +203,12 @@ class _Seen:
 
 
 def _assumed(net: IntNetwork, record: Record, seen: _Seen) -> tuple[Note, ...]:
-    """What was taken for granted because the run does not say it."""
+    """Return what was taken for granted because the run does not say it."""
     found = []
     guessed = estimated(net, record)
     if guessed:
         what = f"operations at weights that are not zero, in {', '.join(guessed)}: by their share"
-        found.append(Note(what, f"the record of backend '{record.backend}' did not count them"))
+        found.append(Note(what, f"the record of {label(record.backend)} did not count them"))
     if not seen.complete:
         found.append(Note(f"times: {EVEN}", "no spikes of the layers were kept"))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""A profile beside an earlier one: which figures moved by more than a tolerance, for CI."""
+"""Compare a profile with an earlier one: which figures moved by more than a tolerance, for CI."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FigureChange:
         return math.inf if not self.before else float(self.now) / float(self.before) - 1
 
     def beyond(self, tolerance: float) -> bool:
-        """Whether it moved by more than a tolerance, up or down."""
+        """Return whether it moved by more than a tolerance, up or down."""
         # What differs by rounding alone has not moved.
         return abs(self.relative) > tolerance + 1e-12
 

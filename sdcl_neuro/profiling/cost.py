@@ -40,7 +40,7 @@ def find(table: Quantities, variant: str, *names: str) -> Constant | None:
 
 
 def why_not(table: Quantities, *names: str) -> str:
-    """Why none of `names` is known: the profile's own words, else that it says nothing."""
+    """Say why none of `names` is known: the profile's own words, else that it says nothing."""
     said = [table[name] for name in names if name in table]
     reasons = [quantity.unknown or quantity.text for quantity in said]
     reasons = list(filter(None, reasons))

@@ -201,7 +201,7 @@ _PARTS: dict[str, Callable[[Variant, Workload, HardwareProfile, Fit | None], Ene
 
 
 def _between_chips(work: Workload, hw: HardwareProfile, fit: Fit | None) -> str:
-    """Why the way from chip to chip is not in the sum; empty if there is none."""
+    """Explain why traffic between chips is not in the sum; empty if it is."""
     if fit is not None and fit.placement is not None:
         sent = messages_between_chips(work, fit.placement)
         if fit.placement.chips > 1:

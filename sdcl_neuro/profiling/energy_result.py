@@ -28,7 +28,7 @@ class EnergyPart:
 
     @property
     def open(self) -> bool:
-        """Whether nothing at all is known of it, only that it is there."""
+        """Return whether nothing at all is known of it, only that it is there."""
         return math.isinf(self.uj.high) and self.uj.low == 0
 
 
@@ -91,7 +91,7 @@ class Energy:
 
     @property
     def bounded_dynamic_uj(self) -> Interval | None:
-        """As `bounded_uj`, without static power."""
+        """Return `bounded_uj` without static power."""
         return self._sum(static=False, open_ends=False) if self.known else None
 
     @property
@@ -114,7 +114,7 @@ class Energy:
 
     @property
     def known(self) -> bool:
-        """Whether there is any modelled energy."""
+        """Return whether there is any modelled energy."""
         return not self.reason
 
     def to_dict(self) -> dict[str, Any]:
@@ -148,13 +148,13 @@ class Energy:
 
     @property
     def left_out(self) -> str:
-        """What `bounded_uj` leaves out, to be put after a name; empty if nothing."""
+        """Return what `bounded_uj` leaves out, to be put after a name; empty if nothing."""
         names = ", ".join(name.replace("_", " ") for name in self.open_parts)
         return f" without {names}" if names else ""
 
     @property
     def open_reason(self) -> str:
-        """Why the upper end is open; empty if it is not."""
+        """Say why the upper end is open; empty if it is not."""
         return "; ".join(
             f"{name.replace('_', ' ')}: {part.reason or _LOWER_BOUND}"
             for name, part in self.parts.items()

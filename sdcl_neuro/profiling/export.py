@@ -158,7 +158,7 @@ def _power(name: str, power: Power) -> Iterator[dict[str, object]]:
 
 
 def _fit(name: str, target: TargetCost) -> Iterator[dict[str, object]]:
-    """Whether it fits (1 or 0), and on how many cores and chips."""
+    """Yield whether it fits (1 or 0), and on how many cores and chips."""
     fit = target.fit
     row: dict[str, object] = {"section": "fit", "target": name, "unit": "1", "tag": "modelled"}
     verdict = None if fit is None or fit.fits is None else int(fit.fits)

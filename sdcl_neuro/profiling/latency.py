@@ -41,7 +41,7 @@ IN_TURN = (
 
 @dataclass(frozen=True)
 class Latency:
-    """From the first input to the last output of one sample, and what a sample costs in a stream.
+    """Latency of one sample, first input to last output, and time per sample in a stream.
 
     Attributes:
         us: microseconds of one sample by itself, None if unknown.
@@ -72,7 +72,7 @@ class Latency:
 
     @property
     def stream_us(self) -> Interval | None:
-        """What a sample costs in a stream; None if unknown."""
+        """Return what a sample costs in a stream; None if unknown."""
         return (
             None if self.stream_step_us is None else self.stream_step_us.scaled(self.stream_steps)
         )
@@ -87,7 +87,7 @@ class Latency:
 
     @property
     def host_known(self) -> bool:
-        """Whether the host's time is in the figures."""
+        """Return whether the host's time is in the figures."""
         return self.stated or self.host_us is not None
 
     def to_dict(self) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def latency(
 
 
 def times_of(hw: HardwareProfile) -> bool:
-    """Whether any set of constants prices the work of a core."""
+    """Return whether any set of constants prices the work of a core."""
     return any("synop" in name for variant in hw.variants.values() for name in variant.time)
 
 
@@ -260,7 +260,7 @@ def _mean(times: tuple[np.ndarray, np.ndarray]) -> Interval:
 
 
 def _host_note(hw: HardwareProfile) -> str:
-    """Why the host's time is not in the figures."""
+    """Say why the host's time is not in the figures."""
     measured: Quantity | None = hw.chip.get("host_step")
     known = ""
     if measured is not None and not measured.unknown:

@@ -50,7 +50,7 @@ class Passage:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Return how long it took."""
         return self.end_s - self.start_s
 
 

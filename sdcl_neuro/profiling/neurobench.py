@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.fixed_point import DECAY_UNITY
 from sdcl_neuro.network.record import Counts, LayerActivity, Record
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
@@ -51,7 +52,7 @@ class Footprint:
 
     @property
     def total(self) -> int:
-        """What the harness calls the footprint: parameters and constants."""
+        """Return what the harness calls the footprint: parameters and constants."""
         return self.weights + self.biases + self.delays + self.neurons
 
     def to_dict(self) -> dict[str, int]:
@@ -207,7 +208,8 @@ def _mean(record: Record, count: Callable[[LayerActivity], Counts | None]) -> fl
 
 
 def _uncounted(record: Record) -> str:
-    return f"this record of backend '{record.backend}' does not count it; a run of the engine does"
+    backend = label(record.backend)
+    return f"this record of {backend} does not count it; a run of the engine does"
 
 
 def _weights(layer: IntLayer) -> list[np.typing.NDArray[np.int32]]:

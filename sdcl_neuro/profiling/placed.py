@@ -102,7 +102,7 @@ def _bounds(ends: Ends) -> Interval:
 def mean_loads(
     work: Workload, hw: HardwareProfile, placement: Placement | None
 ) -> list[LayerLoads]:
-    """What the cores of every layer do in a mean step, each array ``[1, 1, cores]``.
+    """Return what the cores of every layer do in a mean step, each array ``[1, 1, cores]``.
 
     Without a placement a layer is spread over cores by its neurons, all of them alike.
     """

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sdcl_neuro.hardware.placement.fit_text import verdict
+from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.record import silence
 
 from . import simulated_text
@@ -48,7 +49,7 @@ def profile_text(profile: Profile) -> str:
     lines = [
         f"Profile: {profile.samples} sample(s) of {profile.steps} steps, "
         f"input {list(profile.input_shape)}, {profile.input_spikes:,} input spikes, "
-        f"backend {profile.backend}",
+        f"backend {label(profile.backend)}",
         "",
         "Activity over the whole file [emulated]",
         *_layers(profile),

@@ -16,6 +16,7 @@ from typing import Any
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit
+from sdcl_neuro.network.arguments import need_number
 
 from .cost import Constant, citations, static_power
 from .energy import Energy
@@ -112,7 +113,7 @@ class Power:
         return f"{watts(self.uw)} ({watts(self.static_uw)} of it static)"
 
     def verdict(self) -> str:
-        """Whether the target keeps up, in words."""
+        """Return whether the target keeps up, in words."""
         if self.busy is None:
             return f"unknown: {self.reasons['feasible']}"
         busy = f"busy {self.busy.scaled(100)} % of the time"
@@ -127,7 +128,7 @@ def check_rate(rate_hz: float | None) -> None:
     Raises:
         InputError: zero, negative, infinite or not a number.
     """
-    if rate_hz is not None and not 0 < rate_hz < math.inf:
+    if rate_hz is not None and not 0 < need_number(rate_hz, "rate", "give it in Hz") < math.inf:
         raise InputError(
             f"a rate of {rate_hz} inferences a second",
             where="rate",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sdcl_neuro.files import atomic_path, write_json
 from sdcl_neuro.hardware import HardwareProfile
@@ -20,11 +20,9 @@ from .dense import DenseTwin
 from .energy import Energy
 from .latency import Latency
 from .neurobench import NeuroBench
+from .profile_plots import ProfilePlots
 from .rate import NO_RATE, Power
 from .simulated import SideBySide
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SCHEMA = {"name": "sdcl_neuro.profile", "version": 2}
 NO_FIT = "a dense reference holds no neurons"
@@ -113,7 +111,7 @@ class TargetCost:
 
 
 @dataclass(frozen=True)
-class Profile:
+class Profile(ProfilePlots):
     """Activity of a network over a file of spikes, and its modelled cost per sample.
 
     Attributes:
@@ -216,70 +214,6 @@ class Profile:
         from .report import profile_page
 
         return _saved(profile_page(self), path)
-
-    def plot_energy(self, ax: Axes | None = None) -> Axes:
-        """Draw each target's energy per sample, from lowest to highest, in µJ (extra ``plot``).
-
-        Args:
-            ax: matplotlib axes to draw on; None makes a figure.
-
-        Returns:
-            The axes.
-
-        Raises:
-            EnvironmentFault: matplotlib is not installed.
-        """
-        from . import plots
-
-        return plots.energy(self, ax)
-
-    def plot_energy_parts(self, ax: Axes | None = None) -> Axes:
-        """Draw the parts of each target's energy per sample, in µJ (extra ``plot``).
-
-        Args:
-            ax: matplotlib axes to draw on; None makes a figure.
-
-        Returns:
-            The axes.
-
-        Raises:
-            EnvironmentFault: matplotlib is not installed.
-        """
-        from . import plots
-
-        return plots.energy_parts(self, ax)
-
-    def plot_latency(self, ax: Axes | None = None) -> Axes:
-        """Draw the time of a sample on each target, in µs (extra ``plot``).
-
-        Args:
-            ax: matplotlib axes to draw on; None makes a figure.
-
-        Returns:
-            The axes.
-
-        Raises:
-            EnvironmentFault: matplotlib is not installed.
-        """
-        from . import plots
-
-        return plots.latency(self, ax)
-
-    def plot_activity(self, ax: Axes | None = None) -> Axes:
-        """Draw the share of neuron steps with a spike, layer by layer (extra ``plot``).
-
-        Args:
-            ax: matplotlib axes to draw on; None makes a figure.
-
-        Returns:
-            The axes.
-
-        Raises:
-            EnvironmentFault: matplotlib is not installed.
-        """
-        from . import plots
-
-        return plots.activity(self, ax)
 
     def _repr_html_(self) -> str:
         head = ("target", "energy a sample (µJ)", "latency (µs)", "samples a second", "fits")

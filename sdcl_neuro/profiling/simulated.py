@@ -19,7 +19,7 @@ PARTS_NOTE = "energies without static power and barriers, on both sides"
 
 @dataclass(frozen=True)
 class SimulatedSample:
-    """What a simulator says of one sample, each with one entry a chip step.
+    """A simulator's figures for one sample, with one entry per chip step.
 
     Attributes:
         time_us: of the step, its barrier included.
@@ -61,7 +61,7 @@ class SimulatedRun:
 
 @dataclass(frozen=True)
 class ModelledSample:
-    """What the model says of the same sample, each with one entry a chip step."""
+    """The model's figures for the same sample, with one entry per chip step."""
 
     time_us: tuple[Interval, ...]
     energy_uj: tuple[Interval, ...]

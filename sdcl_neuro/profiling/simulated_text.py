@@ -34,7 +34,7 @@ def rows(side: SideBySide) -> list[tuple[str, ...]]:
 
 
 def verdicts(side: SideBySide) -> Sequence[str]:
-    """In how many samples and steps the model's interval holds the simulator's figure."""
+    """Count the samples and steps in which the model's interval holds the simulator's figure."""
     lines = []
     for name in FIGURES:
         held, of = side.contained(name)
@@ -48,7 +48,7 @@ def verdicts(side: SideBySide) -> Sequence[str]:
 
 
 def title(side: SideBySide) -> str:
-    """Which simulator ran what."""
+    """Return which simulator ran what."""
     one = side.simulated
     return (
         f"{one.simulator} {one.version} and the model, step by step on {one.target}, mean of "

@@ -1,4 +1,4 @@
-"""What the model says of every chip step of every sample, to compare with a simulator."""
+"""The model's figures for every chip step of every sample, to compare with a simulator."""
 
 from __future__ import annotations
 

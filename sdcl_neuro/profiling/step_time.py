@@ -2,7 +2,7 @@
 
 What a core does overlaps: reading synapses, taking messages in, updating neurons, sending. At
 best a core takes as long as the longest of these. At worst it takes its messages and reads their
-synapses one after another, and likewise updates and sends; where the constants price messages, the
+synapses in series, and likewise updates and sends; where the constants price messages, the
 core that hears the last one may have to wait for the slowest sender, and a sender for each of its
 receivers in turn (`turns`). A step ends in a barrier.
 """
@@ -51,7 +51,7 @@ class StepModel:
 
     @property
     def messages(self) -> bool:
-        """Whether messages take time of their own."""
+        """Return whether messages take time of their own."""
         return self.axon_in.high > 0 or self.axon_out.high > 0
 
     def step(
@@ -104,7 +104,7 @@ class StepModel:
         return np.asarray(receive, dtype=np.float64), np.asarray(send, dtype=np.float64)
 
     def _queued(self, kind: Kind, load: LayerLoads) -> Times:
-        """What a layer's cores take in, if their senders wait for each of them in turn."""
+        """Return what a layer's cores take in, if their senders wait for each of them in turn."""
         if load.turn_synops is None or load.turn_arriving is None:
             return np.zeros(())
         synop, message = self.synop[kind].high, self.axon_in.high
@@ -160,7 +160,7 @@ def step_model(
 
 
 def _missing(variant: Variant, *names: str) -> str:
-    """Which time a set of constants lacks, and what to do about it."""
+    """Return which time a set of constants lacks, and what to do about it."""
     reason = why_not(variant.time, *names)
     if any(name in variant.time for name in names):
         return reason

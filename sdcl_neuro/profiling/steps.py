@@ -204,7 +204,7 @@ class _Spikes:
 
     @property
     def fired(self) -> NDArray[np.bool_]:
-        """Which neurons spike in any step, ``[neurons]``."""
+        """Return which neurons spike in any step, ``[neurons]``."""
         found = np.zeros(self.matrix.shape[1], dtype=bool)
         found[self.matrix.indices] = True
         return found
@@ -246,7 +246,7 @@ def _arrivals_in_turn(
 
 
 def _recurrent(layer: IntLayer, tiles: Sequence[Tile], own: _Spikes, *, weights: bool) -> Counts:
-    """What a layer's own spikes do to its tiles, ``[T, B, tiles]``."""
+    """Return what a layer's own spikes do to its tiles, ``[T, B, tiles]``."""
     if layer.recurrent_weight is None:
         return np.zeros((own.steps, own.samples, len(tiles)))
     if not weights:

@@ -1,4 +1,4 @@
-"""In which turn of a step a spike is sent: a core sends its neurons' spikes in order.
+"""Order in which spikes are sent within a step: a core sends its neurons' spikes in turn.
 
 A core whose message finds the way full waits until the receiver has taken one in. So receivers of
 the same sender are served one after another where its spikes go to one first and then to the next,

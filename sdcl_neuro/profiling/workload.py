@@ -10,6 +10,7 @@ import numpy as np
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.network.activity import fan_out
+from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.record import LayerActivity, Record
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Kind
 
@@ -119,14 +120,14 @@ class Workload:
 
 
 def workload(net: IntNetwork, record: Record) -> Workload:
-    """Per-sample means of a record's activity beside what follows from the network.
+    """Per-sample means of a record's activity, with what follows from the network.
 
     Raises:
         InputError: the record has no counts, no samples, or belongs to another network.
     """
     if not record.activity or not record.samples or not record.steps:
         raise InputError(
-            f"a record of backend '{record.backend}' without counts, samples or steps",
+            f"a record of {label(record.backend)} without counts, samples or steps",
             hint="run the network with the loihi backend on at least one sample",
         )
     seen = [(entry.name, entry.neurons) for entry in record.activity]

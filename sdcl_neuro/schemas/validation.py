@@ -128,7 +128,7 @@ def _whole(value: Any) -> bool:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """As JSON has it: 1 and true are not the same, 1 and 1.0 are."""
+    """Compare as JSON does: 1 and true differ, 1 and 1.0 are equal."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 from sdcl_neuro.network.spec import Convolution, Pair
 
 
@@ -26,6 +27,7 @@ class ConvolutionSpec:
         return Convolution(stride=(self.stride,) * 2, padding=(self.padding,) * 2)
 
 
+@public_class
 @dataclass(frozen=True)
 class BranchDescription:
     """An event branch without its input size and weights.

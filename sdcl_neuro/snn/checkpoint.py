@@ -20,6 +20,7 @@ from torch import Tensor
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path, file_sha256, write_json
 from sdcl_neuro.files.reading import read_json, reason_of
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.identity import versions_of
 from sdcl_neuro.network.spec import Pair, Shape
 
@@ -58,6 +59,7 @@ class Checkpoint:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
+@public
 def save_checkpoint(
     folder: Path | str,
     module: EventBranch,
@@ -101,6 +103,7 @@ def save_checkpoint(
     return folder
 
 
+@public
 def load_checkpoint(folder: Path | str) -> Checkpoint:
     """Read what `save_checkpoint` wrote.
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import need_number
 from sdcl_neuro.network.fixed_point import (
     DECAY_UNITY,
     STATE_LIMIT,
@@ -76,7 +77,7 @@ class Circuit(Protocol):
         ...
 
     def sums(self) -> Tensor:
-        """What the chip's synapses deliver in this step, biases included, ``[B, ...]``."""
+        """Return what the chip's synapses deliver in this step, biases included, ``[B, ...]``."""
         ...
 
     def sent(self, spikes: Tensor) -> None:
@@ -104,6 +105,13 @@ class ChipNeuron:
     spike_grad: Callable[[Tensor], Tensor]
     reset_mechanism_val: Tensor
     register_buffer: Callable[..., None]
+
+    @staticmethod
+    def _numbers_given(**constants: object) -> None:
+        """Raise InputError for a constant that is neither a number nor a tensor."""
+        for name, value in constants.items():
+            if not isinstance(value, Tensor):
+                need_number(value, name, "give one number, or a tensor of one a channel")
 
     def _become_chip(self, *, mode: Mode, scale: float, single: bool = True) -> None:
         """Finish construction; raise InputError for a parameter that has to be one number."""
@@ -160,7 +168,7 @@ class ChipNeuron:
         scale = float(self.scale)
         if not scale > 0:
             raise InputError(
-                "no weight scale is chosen, so there are no chip integers yet",
+                "no weight scale is chosen, so its chip integers are not fixed yet",
                 where=type(self).__name__,
                 hint="call prepare_quantization first",
             )
@@ -168,7 +176,7 @@ class ChipNeuron:
 
     @property
     def uniform(self) -> bool:
-        """Whether decays and threshold are one number each."""
+        """Return whether decays and threshold are one number each."""
         named = (getattr(self, name, None) for name in ("alpha", "beta", "threshold"))
         return all(value is None or value.numel() == 1 for value in named)
 

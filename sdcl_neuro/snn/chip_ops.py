@@ -102,7 +102,7 @@ def wrap_current(current: Tensor) -> Tensor:
 
 
 def register(value: Tensor) -> Tensor:
-    """What a 32-bit register keeps of an integer held in float64.
+    """Return what a 32-bit register keeps of an integer held in float64.
 
     Float32 holds no such integer to its last digit; its callers have bounded theirs below 2^31.
     """

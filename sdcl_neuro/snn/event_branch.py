@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import kind_of, public_class
 from sdcl_neuro.network.scales import choose_scale
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, FloatNeuron, Pair
 
@@ -29,6 +30,7 @@ QUANTISATION_MARGIN = 1.1
 """Weights may grow by a tenth after the scale is chosen before they are clipped."""
 
 
+@public_class
 class EventBranch(nn.Module):
     """Spiking convolutions over time-major spikes.
 
@@ -236,6 +238,12 @@ class EventBranch(nn.Module):
         return peaks
 
     def _check_input(self, spikes: Tensor) -> None:
+        given: object = spikes
+        if not isinstance(given, Tensor):
+            what = f"expected spikes as a tensor, got {kind_of(given)}"
+            raise InputError(
+                what, where="EventBranch", hint="give torch.from_numpy(spikes).float()"
+            )
         if spikes.ndim != 5 or spikes.shape[2] != self.description.in_channels:
             raise InputError(
                 f"spikes of shape {list(spikes.shape)}",

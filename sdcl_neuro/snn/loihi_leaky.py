@@ -50,6 +50,7 @@ class LoihiLeaky(ChipNeuron, snn.Leaky):
         scale: float = 0.0,
         **options: Any,
     ) -> None:
+        self._numbers_given(beta=beta, threshold=threshold)
         super().__init__(beta, threshold, reset_mechanism="zero", **options)
         self._become_chip(mode=mode, scale=scale, single=False)
 
@@ -118,6 +119,7 @@ class LoihiSynaptic(ChipNeuron, snn.Synaptic):
         scale: float = 0.0,
         **options: Any,
     ) -> None:
+        self._numbers_given(alpha=alpha, beta=beta, threshold=threshold)
         super().__init__(
             alpha, beta, threshold, reset_mechanism="zero", reset_delay=False, **options
         )
@@ -169,6 +171,7 @@ class LoihiRLeaky(ChipNeuron, snn.RLeaky):
         scale: float = 0.0,
         **options: Any,
     ) -> None:
+        self._numbers_given(beta=beta, threshold=threshold)
         super().__init__(
             beta,
             linear_features=linear_features,

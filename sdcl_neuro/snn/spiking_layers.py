@@ -1,4 +1,4 @@
-"""Convolutions of a branch with their neurons behind them: compiled where that gives the same."""
+"""Convolutions of a branch with the neurons they feed: compiled where that gives the same."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def synaptic_sums(
 
 
 def _compiled(synapse: nn.Conv2d, neuron: LoihiLeaky, spikes: Tensor) -> LayerConstants | None:
-    """What `bptt` computes a layer by; None where that would be something else.
+    """Return what `bptt` computes a layer by; None where that would be something else.
 
     On a GPU one call of the convolution for all steps is best.
     """
@@ -92,7 +92,7 @@ def _compiled(synapse: nn.Conv2d, neuron: LoihiLeaky, spikes: Tensor) -> LayerCo
 
 
 def _parameters(synapse: nn.Conv2d, neuron: LoihiLeaky) -> Parameters:
-    """As `bptt` wants them."""
+    """Return the parameters in the form that `bptt` takes."""
     from .bptt.population import Parameters
 
     weight, bias = synapse.weight, synapse.bias

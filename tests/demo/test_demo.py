@@ -14,7 +14,7 @@ import pytest
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx
 from sdcl_neuro.conversion.backends.lava import installation
-from sdcl_neuro.conversion.model import load_model
+from sdcl_neuro.conversion.model_reading import load
 
 pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
 
@@ -78,7 +78,7 @@ def test_the_report_is_one_file_and_tells_the_whole_story(out: Path) -> None:
 
 
 def test_what_was_written_is_what_was_trained(out: Path) -> None:
-    trained = load_model(out / "checkpoint").need_integer()
+    trained = load(out / "checkpoint").need_integer()
     written = from_netx(out / "event_branch.net")
     for one, two in zip(trained.layers, written.layers, strict=True):
         assert one.neuron == two.neuron

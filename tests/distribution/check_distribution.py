@@ -37,14 +37,15 @@ def run(*command: str | Path, cwd: Path, errors: bool = False) -> str:
     return done.stdout + done.stderr if errors else done.stdout
 
 
-def build(folder: Path) -> tuple[Path, Path]:
-    """Build the sdist, and the wheel from what the sdist holds."""
+def build(folder: Path) -> tuple[Path, Path, str]:
+    """Build the sdist, and the wheel from what the sdist holds; return both, and the commit."""
     builder = folder / "builder"
     venv.create(builder, with_pip=True)
     python = builder / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", "setuptools>=69", cwd=folder)
     source = folder / "checkout"
     run("git", "clone", "--quiet", "--no-hardlinks", ROOT, source, cwd=folder)
+    commit = run("git", "rev-parse", "--short=10", "HEAD", cwd=source).strip()
     name = run(python, "-c", SDIST.format(folder=folder), cwd=source).strip().splitlines()[-1]
     with tarfile.open(folder / name) as archive:
         archive.extractall(folder / "unpacked", filter="data")
@@ -52,7 +53,7 @@ def build(folder: Path) -> tuple[Path, Path]:
     build_wheel = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder)
     run(python, "-m", "pip", *build_wheel, unpacked, cwd=folder)
     (wheel,) = folder.glob("*.whl")
-    return folder / name, wheel
+    return folder / name, wheel, commit
 
 
 def check_wheel(wheel: Path) -> int:
@@ -138,7 +139,7 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory(prefix="sdcl-neuro-dist-") as name:
         folder = Path(name)
-        sdist, wheel = build(folder)
+        sdist, wheel, commit = build(folder)
         files = check_wheel(wheel)
         count = use_small(sys.executable, wheel, folder / "small")
         version = ".".join(map(str, sys.version_info[:3]))
@@ -157,7 +158,6 @@ def main() -> None:
             use_small(program, wheel, folder / f"small-{other}")
             rows.append(f"| {other}, no extra | {small}: passed |")
             shutil.rmtree(folder / f"small-{other}")
-    commit = run("git", "rev-parse", "--short=10", "HEAD", cwd=ROOT).strip()
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     head = f"{when}, commit {commit}: {sdist.name}, {wheel.name} of {files} files.\n\n"
     text = head + "\n".join(["| Python | what was tried |", "|---|---|", *rows]) + "\n"

@@ -170,5 +170,5 @@ def test_polarities_of_minus_one_and_bool_are_understood() -> None:
         assert events_from({**base, "p": p}, width=4, height=4).array["p"].tolist() == [0, 1]
     with pytest.raises(InputError, match=r"no field \['p'\]"):
         events_from(base, width=4, height=4)
-    with pytest.raises(InputError, match="unknown mend"):
+    with pytest.raises(InputError, match="unknown repair"):
         events_from({**base, "p": np.array([0, 1])}, width=4, height=4, mend=["everything"])

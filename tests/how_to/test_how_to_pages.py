@@ -173,7 +173,7 @@ def test_a_layer_that_is_read_wrongly_is_refused(added: AddedLayer) -> None:
 
     module = nn.Sequential(Doubled(torch.ones(6)), _leaky())
     spikes = np.ones((4, 1, 6), np.uint8)
-    with pytest.raises(NetworkRefused, match="computes something else than the weights on the dia"):
+    with pytest.raises(NetworkRefused, match="computes something other than the weights on the"):
         conversion.from_snntorch(module, spikes)
 
 

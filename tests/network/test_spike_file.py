@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network.spike_file import check_input, write_spikes
+from sdcl_neuro.network.spike_checks import check_input
+from sdcl_neuro.network.spike_file import write_spikes
 
 
 @pytest.mark.parametrize("ending", [".npz", ".h5"])

@@ -50,7 +50,7 @@ def test_an_output_is_no_input(tmp_path: Path) -> None:
     source.touch()
     link.symlink_to(source)
     keep_apart(tmp_path / "out", source)
-    with pytest.raises(InputError, match="is the input, too"):
+    with pytest.raises(InputError, match="is also the input"):
         keep_apart(link, tmp_path / "other", source)
 
 

@@ -35,7 +35,7 @@ LAYERS: list[set[str]] = [
     {"conversion.approximation", "conversion.quantisation"},
     {"conversion.parity.source"},
     {"conversion.sources"},
-    {"conversion.model"},
+    {"conversion.model", "conversion.model_reading"},
     {"conversion.backends"},
     {
         "conversion.quantisation.report",
@@ -89,6 +89,7 @@ TITLES = {
     "conversion.quantisation.checked": "rounding with that warning",
     "conversion.sources": "snnTorch modules and NIR files, read",
     "conversion.model": "a model in any form",
+    "conversion.model_reading": "paths, networks and modules read as models",
     "conversion.backends": "what runs a network: the table",
     "conversion.parity.certificate": "certificates and their JSON",
     "conversion.parity.judge": "two sides' spikes, and what their difference is worth",

@@ -24,7 +24,7 @@ def test_every_new_name_exists_and_no_old_one_does(old: str) -> None:
     [
         ("sdcl_neuro.atomic", "write_json"),
         ("sdcl_neuro.bridge.fusion", "Fusion"),
-        ("sdcl_neuro.conversion.model_file", "load_model"),
+        ("sdcl_neuro.conversion.model_file", "load"),
         ("sdcl_neuro.conversion.nir_format.graph", "from_nir"),
     ],
 )

@@ -72,7 +72,7 @@ def test_tables_hold_the_figures(record, costs) -> None:
     assert str(costs.targets["loihi2"].energy.bounded_uj) in cells
     assert any(cell.startswith("truenorth") for cell in cells)
     certificate = verify(NET, SPIKES, against=["snntorch-int"], cache=False)
-    assert "loihi / snntorch-int" in _cells(certificate)
+    assert "Loihi engine (software) / snntorch-int" in _cells(certificate)
     found = fit(NET, "loihi1")
     assert [layer.name for layer in found.layers if layer.name not in _cells(found)] == []
 

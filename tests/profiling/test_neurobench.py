@@ -78,7 +78,7 @@ def test_what_a_record_does_not_count_is_unknown(make_net: Net, make_record: Mak
     assert found["SynapticOperations"]["Effective_ACs"] == 39
     assert found["MembraneUpdates"] is None
     assert set(found["reasons"]) == {"MembraneUpdates"}
-    assert "backend 'loihi'" in found["reasons"]["MembraneUpdates"]
+    assert "Loihi engine (software)" in found["reasons"]["MembraneUpdates"]
     assert "MembraneUpdates unknown: " in str(plain)
     conv, head = make_net().layers
     sparse = IntNetwork((1, 3, 3), (conv, replace(head, weight=head.weight * 0)))
@@ -110,7 +110,7 @@ def test_shown_everywhere(hand_profile: Profile, make_net: Net, spikes: NDArray[
         assert float(listed[name]["low"]) == value
         assert (listed[name]["unit"], listed[name]["tag"]) == (unit, "emulated")
         assert reason == ""
-    assert 'title="this record of backend' in hand_profile.to_html()
+    assert 'title="this record of Loihi engine' in hand_profile.to_html()
 
 
 @pytest.mark.parametrize("zeros", [1, 3333])

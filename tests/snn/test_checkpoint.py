@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sdcl_neuro.conversion import from_snntorch, quantize
-from sdcl_neuro.conversion.model import Model, as_model, load_model
+from sdcl_neuro.conversion.model import Model
+from sdcl_neuro.conversion.model_reading import as_model, load
 from sdcl_neuro.errors import InputError, SdclNeuroError
 from sdcl_neuro.files import file_sha256
 from sdcl_neuro.snn import checkpoint as module_under_test
@@ -53,14 +54,14 @@ def test_round_trip(folder, branch):
 
 
 def test_models_from_checkpoints(folder, branch, tmp_path):
-    trained = load_model(folder)
+    trained = load(folder)
     direct = quantize(from_snntorch(branch, torch.zeros(1, 1, 2, 32, 16)))
     for one, two in zip(trained.need_integer().layers, direct.layers, strict=True):
         np.testing.assert_array_equal(one.weight, two.weight)
         np.testing.assert_array_equal(one.bias, two.bias)
         assert one.neuron == two.neuron
     branch.set_mode("float")
-    floating = load_model(save_checkpoint(tmp_path / "float", branch, input_size=(32, 16)))
+    floating = load(save_checkpoint(tmp_path / "float", branch, input_size=(32, 16)))
     assert floating.integer is None
     assert floating.need_float().input_shape == floating.input_shape == (2, 32, 16)
     with pytest.raises(InputError, match=r"float: only a float network.*quanti"):
@@ -181,7 +182,7 @@ HUGE = {"channels": 10**9, "kernel": 99, "stride": 1, "padding": 0}
 def test_damaged_and_hostile(folder, damage):
     damage(folder)
     with pytest.raises(InputError) as refused:
-        load_model(folder)
+        load(folder)
     text = str(refused.value)
     assert "\n" not in text
     assert "model" in text
@@ -201,14 +202,14 @@ def test_hash_after_truncation_is_not_trusted_either(folder):
 
 def test_other_things_are_no_models(tmp_path, branch):
     with pytest.raises(InputError, match="no such file or folder"):
-        load_model(tmp_path / "nowhere.net")
+        load(tmp_path / "nowhere.net")
     (tmp_path / "model.pt").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"ending in '\.pt'; a torch file holds weights"):
-        load_model(tmp_path / "model.pt")
+        load(tmp_path / "model.pt")
     for name in ("a.net", "a.nir"):
         (tmp_path / name).write_bytes(b"not HDF5")
         with pytest.raises(SdclNeuroError):
-            load_model(tmp_path / name)
+            load(tmp_path / name)
     with pytest.raises(InputError, match="expected a model, got an int"):
         as_model(3)
     with pytest.raises(InputError, match="from_snntorch"):

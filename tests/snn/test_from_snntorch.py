@@ -193,7 +193,7 @@ def _twice():
         ([nn.Linear(4, 3), leaky(spike_grad=torch.sigmoid)], "not a step"),
         ([nn.Linear(4, 3), _renamed()], "resets by 'subtract'"),
         ([nn.Linear(4, 3), synaptic()], "through the current's decay"),
-        ([nn.Linear(4, 3), rleaky(5)], r"recurrence of 5 neurons behind \[3\]"),
+        ([nn.Linear(4, 3), rleaky(5)], r"recurrence of 5 neurons after \[3\]"),
         (
             [
                 nn.Linear(4, 3),
@@ -207,7 +207,7 @@ def _twice():
             ],
             r"V of shape \[4\]",
         ),
-        ([nn.Linear(4, 3), nn.BatchNorm2d(3), leaky()], "use BatchNorm2d behind a Conv2d"),
+        ([nn.Linear(4, 3), nn.BatchNorm2d(3), leaky()], "use BatchNorm2d after a Conv2d"),
         ([nn.Linear(4, 3), leaky(), nn.AvgPool2d(2)], "before the Flatten"),
         ([nn.AvgPool1d(2), nn.Linear(2, 3), leaky()], "flat shape"),
         ([nn.Conv1d(1, 1, 2), leaky()], "height of one"),
@@ -234,7 +234,7 @@ def test_refusals(modules, words):
     [
         ([nn.AvgPool2d(7), nn.Conv2d(2, 3, 1), leaky()], "no window of 7 fits into 6"),
         ([nn.LPPool2d(2, 2), nn.Conv2d(2, 3, 1), leaky()], "norm_type"),
-        ([nn.Conv2d(2, 3, 1), nn.MaxPool2d(2), leaky()], "pool behind the neuron"),
+        ([nn.Conv2d(2, 3, 1), nn.MaxPool2d(2), leaky()], "pool after the neuron"),
         ([nn.Linear(6, 3), leaky()], "last axis"),
         ([nn.Conv2d(2, 3, 9), leaky()], "larger than its input"),
         ([nn.Conv2d(2, 3, 3), rleaky(3)], "a Linear before"),

@@ -183,7 +183,7 @@ class _Job:
         }
 
     def record(self, folder: Path) -> Record:
-        """What the worker left behind."""
+        """Return the worker's output."""
         result = json.loads((folder / f"{self.name}.json").read_text(encoding="utf-8"))
         kept = {index: self._read(folder, index) for index in self.layers}
         steps, samples = self.spikes.shape[:2]

@@ -1,4 +1,4 @@
-"""Starts the Lava worker, waits for it, and leaves no process behind, however it ends."""
+"""Starts the Lava worker, waits for it, and leaves no process running, however it ends."""
 
 from __future__ import annotations
 

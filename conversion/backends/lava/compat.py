@@ -1,4 +1,4 @@
-"""Five mends that let lava-nc 0.10.0 and lava-dl 0.6.0 run on a current Python and numpy.
+"""Five patches that let lava-nc 0.10.0 and lava-dl 0.6.0 run on a current Python and numpy.
 
 Only a child process applies them (`worker`), before its first import of Lava; the user's
 process is never patched. None touches arithmetic: each only lets code run that would raise.

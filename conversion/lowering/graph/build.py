@@ -131,7 +131,7 @@ def _add_layer(building: _Building, index: int) -> None:
             f"the spikes of {', '.join(level.relays)} have to pass neurons whose current decays "
             f"slowly ({level.units[0].node}, iDecay {level.neuron.current_decay})"
         )
-        remedy = "let the skip start behind them, or use neurons without a current (alpha 0)"
+        remedy = "let the skip start after them, or use neurons without a current (alpha 0)"
         raise Misfit(what, remedy)
     forward, back = weights
     flat = before.flat or recurrent or back != 0 or _grid(sizes) == (1, 1)

@@ -208,14 +208,14 @@ def _compose(weight: Array, term: Term, rows: Array, columns: Array) -> Term:
         entries = first.shape[0] * first.shape[1] * second.shape[1] * second.shape[2]
         if entries > TABLE_MAX:
             remedy = "put a population between the two, or shrink the kernels"
-            raise Misfit(f"{entries:,} taps of kernels one behind another", remedy)
+            raise Misfit(f"{entries:,} taps of kernels in series", remedy)
     both_rows = np.einsum("yJm,mjh->yJjh", rows, term.rows, optimize=True)
     both_columns = np.einsum("xLm,mlw->xLlw", columns, term.columns, optimize=True)
     if term.weight.ndim == 1:
         joined = weight * term.weight[:, None, None]
     else:
         taps = weight.shape[2] * weight.shape[3] * prod(term.weight.shape[2:])
-        expect_small(len(weight) * term.weight.shape[1] * taps, "kernels one behind another")
+        expect_small(len(weight) * term.weight.shape[1] * taps, "kernels in series")
         joined = np.einsum("ocJL,cijl->oiJjLl", weight, term.weight, optimize=True)
         joined = joined.reshape(
             len(weight), term.weight.shape[1], both_rows.shape[1] * both_rows.shape[2], -1

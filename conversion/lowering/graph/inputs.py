@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.spec import Shape
-from sdcl_neuro.network.spike_file import check_input, check_spikes
+from sdcl_neuro.network.spike_checks import check_input, check_spikes
 
 from .nodes import FloatGraph
 

@@ -16,7 +16,7 @@ from .units import Afferent, Unit
 
 Array = NDArray[np.float64]
 
-_BEHIND = "pool behind the neuron: synapse, neuron, MaxPool; or use average pooling"
+_AFTER = "pool after the neuron: synapse, neuron, MaxPool; or use average pooling"
 
 
 def windows_of(node: PoolNode, shape: tuple[int, int, int]) -> tuple[Array, Array]:
@@ -92,9 +92,9 @@ def _expect_spikes(form: Form) -> None:
     for term in form.terms:
         receives[term.into] += 1
         if not _picks(term):
-            raise Misfit("takes the maximum of weighted sums, not of spikes", _BEHIND)
+            raise Misfit("takes the maximum of weighted sums, not of spikes", _AFTER)
     if form.bias is not None:
-        raise Misfit("takes the maximum of sums with a bias, not of spikes", _BEHIND)
+        raise Misfit("takes the maximum of sums with a bias, not of spikes", _AFTER)
     if (receives > 1).any():
         remedy = "pool each summand, which is no longer the same, or pool before the sum"
         raise Misfit("takes the maximum of a sum of spikes, which may count beyond one", remedy)

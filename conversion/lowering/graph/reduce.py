@@ -95,7 +95,7 @@ def _unread(graph: FloatGraph, done: _Reduction) -> Iterator[Refusal]:
         linear = not isinstance(node, Input | PopulationNode | ReadoutNode)
         if linear and node.name in done.values and node.name not in read:
             what = "no neuron receives what it gives"
-            yield Refusal(where_of(node), what, "put a population or a read-out behind it")
+            yield Refusal(where_of(node), what, "put a population or a read-out after it")
 
 
 def _send(node: Node, size: tuple[int, int, int], done: _Reduction) -> Value:
@@ -172,7 +172,7 @@ def _pool(node: PoolNode, read: list[Value], done: _Reduction) -> Value:
         done.notes.append(f"{node.name}: max pooling of spikes became neurons, one a window")
         return _send(node, (form.shape[0], *unit.size), done)
     rows, columns = (_axis(node, form.shape[1 + axis], axis) for axis in range(2))
-    done.notes.append(f"{node.name}: {node.kind} pooling folded into the weights behind it")
+    done.notes.append(f"{node.name}: {node.kind} pooling folded into the weights after it")
     return forms.along_axes(form, rows.matrix / node.divisor, columns.matrix)
 
 

@@ -60,7 +60,7 @@ def shapes_of(graph: FloatGraph) -> dict[str, Shape]:
         unknown = [name for name in node.inputs if name not in names or name == node.name]
         if unknown:
             what = f"reads {', '.join(unknown)}, which no node before it is called"
-            refusals.append(Refusal(where, what, "put nodes behind those they read"))
+            refusals.append(Refusal(where, what, "put nodes after those they read"))
         elif all(name in shapes for name in node.inputs):
             try:
                 shapes[node.name] = shape_behind(node, [shapes[name] for name in node.inputs])

@@ -80,7 +80,7 @@ def _resets(neurons: list[StoredNode], row: Writer) -> Iterator[Note]:
 
 
 def _starts(neurons: Iterable[StoredNode], row: Writer) -> Iterator[Note]:
-    """Where a membrane starts matters, and is unsaid, where it rests or resets elsewhere."""
+    """Note membranes whose start is unsaid and matters: they rest or reset elsewhere."""
     for node in neurons:
         leak, reset = values(node, "v_leak"), values(node, "v_reset")
         if not (leak.any() or reset.any()) or row.start != "rest":
@@ -91,7 +91,7 @@ def _starts(neurons: Iterable[StoredNode], row: Writer) -> Iterator[Note]:
 
 
 def _left_out(nodes: list[StoredNode], neurons: list[StoredNode], row: Writer) -> Iterator[Note]:
-    """What the writer's files leave out, where it bears on this graph."""
+    """Yield what the writer's files leave out, where it bears on this graph."""
     kinds = {node.type for node in nodes}
     for missing in row.unsaid if neurons else ():
         if missing.only is None or missing.only in kinds:

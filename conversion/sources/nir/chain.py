@@ -153,7 +153,7 @@ class _Walk:
         ]
 
     def _next(self, node: StoredNode) -> StoredNode | None:
-        """The node behind one, checked and taken up; None at the end."""
+        """Return the next node, checked; None at the end."""
         loops = self._recurrent(node.name) if node.type in NEURONS else []
         targets = [name for name in self.behind[node.name] if name not in loops]
         if len(targets) != 1:
@@ -185,11 +185,11 @@ class _Walk:
             return None
         if node.type == "Flatten":
             if self.synapse is not None:
-                self._refuse(node, "it stands between a synapse and its neurons", "put it behind")
+                self._refuse(node, "it stands between a synapse and its neurons", "put it after")
             self.flattened = True
         elif node.type in POOLS:
             if self.synapse is not None or self.flattened:
-                hint = "put it behind the neurons and before the Flatten"
+                hint = "put it after the neurons and before the Flatten"
                 self._refuse(node, "it pools neither neurons nor the input", hint)
             self.pools.append(node)
         elif node.type in SYNAPSES:
@@ -217,9 +217,9 @@ class _Walk:
         """Refuse what stands before the output without being a layer."""
         self.visited.add(node.name)
         if self.synapse is not None:
-            self._refuse(self.synapse, "no neurons stand behind it", _READOUT)
+            self._refuse(self.synapse, "no neurons stand after it", _READOUT)
         elif self.pools:
             hint = "leave it out and pool the spikes that are read"
-            self._refuse(self.pools[-1], "no synapse stands behind it", hint)
+            self._refuse(self.pools[-1], "no synapse stands after it", hint)
         elif not self.stages and self.known and not self.problems:
             self._refuse(node, "the network has no layers", "export a network with neurons")

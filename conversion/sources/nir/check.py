@@ -1,4 +1,4 @@
-"""A NIR graph run by its own words in float64, beside the description that was read from it."""
+"""Compare a NIR graph, run by its own definitions in float64, with the description read from it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_nir(
     dt: float | None = None,
     writer: str | None = None,
 ) -> Net:
-    """Run a NIR graph by its own words beside its description, and keep the outcome with it.
+    """Run a NIR graph by its own definitions, compare it with its description, keep the outcome.
 
     Args:
         net: what was read.
@@ -112,7 +112,7 @@ def _check(
 
 
 def _approximated(net: FloatNetwork | IntNetwork) -> bool:
-    """Whether anything in it was approximated on request."""
+    """Return whether anything in it was approximated on request."""
     return any(note.get("approximated") for note in net.meta.get("approximate", ()))
 
 

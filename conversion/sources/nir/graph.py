@@ -8,7 +8,8 @@ from typing import Any
 from sdcl_neuro.errors import InputError, NetworkRefused, spelled
 from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
-from sdcl_neuro.network.spike_file import SpikesLike, check_spikes
+from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_file import SpikesLike
 
 from ...lowering.graph.nodes import FloatGraph
 from ...targets.nir.claim import KEY
@@ -18,7 +19,7 @@ from .graph_reading import graph_instead
 from .lowering import plain_network
 from .memory import NirGraphLike, tree_of
 from .reader import read_raw
-from .step import same_step, stored_step
+from .step import check_step, same_step, stored_step
 from .writers import OWN_WORDS
 
 
@@ -135,6 +136,8 @@ def states_its_step(path: Path | str) -> bool:
 def _check_ours(tree: Tree, dt: float | None, writer: str | None, where: str) -> None:
     """Refuse options that contradict a file that states everything."""
     stored = stored_step(tree["metadata"])
+    if dt is not None:
+        check_step(dt, "the step that was given")
     if dt is not None and (stored is None or not same_step(dt, stored)):
         said = "states none" if stored is None else f"states {stored:g} s"
         option = spelled(python="dt", command="--dt")

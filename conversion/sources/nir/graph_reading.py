@@ -375,7 +375,7 @@ class _Reading:
         return ReadoutNode(node.name, inputs, beta=float(beta), alpha=float(alpha))
 
     def _ended(self, name: str) -> str:
-        """What an output gives: a population, or the sums of a synapse as a read-out."""
+        """Return what an output gives: a population, or the sums of a synapse as a read-out."""
         node = next(made for made in self.made if made.name == name)
         if isinstance(node, PopulationNode | ReadoutNode):
             return name

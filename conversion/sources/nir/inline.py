@@ -27,7 +27,7 @@ class StoredNode:
 
     @property
     def where(self) -> str:
-        """How messages name it."""
+        """Return how messages name it."""
         return f"node {self.name} ({self.type})"
 
 

@@ -84,7 +84,7 @@ def plain_network(raw: RawNetwork, *, where: str, calibration: object = None) ->
 
 
 def _loose_refusals(raw: RawNetwork, *, approximate: bool) -> Iterator[Refusal]:
-    """What would be refused of populations whose layers were refused for something else."""
+    """Yield what would be refused of populations whose layers were refused for something else."""
     for where, neurons in raw.loose:
         try:
             departure_of(neurons, raw.row, approximate=approximate)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.network.arguments import public
-from sdcl_neuro.network.spike_file import SpikesLike, check_spikes
+from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_file import SpikesLike
 
 from ...targets.nir.claim import KEY
 from .claim import form_of_claim

@@ -202,7 +202,7 @@ class Integrator(ReferencePopulation):
 
 
 class CurrentIntegrator(Integrator):
-    """CubaLI: the same behind a synaptic current."""
+    """CubaLI: the same, fed by a synaptic current."""
 
     def integrate(self, v: Tensor, x: Tensor) -> Tensor:
         """Return the membrane after its input."""

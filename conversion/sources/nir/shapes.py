@@ -1,4 +1,4 @@
-"""Shapes along a chain: what stands behind a synapse, and whether a population has that shape."""
+"""Shapes along a chain: a synapse's output, and whether a population has that shape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_NEURONS = 1 << 28
 def out_shape(
     stage: NirStage, synapse: StoredSynapse, in_shape: Shape, refuse: Refuse
 ) -> Shape | None:
-    """Return the shape behind a synapse, or None after refusing what does not chain."""
+    """Return the shape of a synapse's output, or None after refusing what does not match."""
     weight, where = synapse.weight, stage.synapse.where
     shape: Shape | None
     if synapse.convolution is None:

@@ -73,7 +73,7 @@ def find_step(
     row = WRITERS[writer or OWN_WORDS]
     stored = stored_step(metadata)
     if dt is not None:
-        _check(dt, "the step that was given")
+        check_step(dt, "the step that was given")
         if row.step == "fixed":
             _agree(dt, row, writer)
         said = (
@@ -83,7 +83,7 @@ def find_step(
         )
         return StatedStep(dt, f"given{said}")
     if stored is not None:
-        _check(stored, "the step in the file's metadata")
+        check_step(stored, "the step in the file's metadata")
         if row.step == "fixed":
             _agree(stored, row, writer)
         return StatedStep(stored, "stated by the file's metadata")
@@ -130,7 +130,7 @@ def _from_graph(neurons: Sequence[StoredNode], refuse: Refuse) -> StatedStep | N
 
 
 def _shown(nodes: Sequence[StoredNode]) -> str:
-    """What the fastest population would do in a step of either length."""
+    """Return what the fastest population would do in a step of either length."""
     if nodes[0].type == "IF":
         factor = float(values(nodes[0], "r").max(initial=1.0))
         counts = [f"{factor * step:.4g} times at {step:g} s" for step in EXAMPLES]
@@ -200,7 +200,8 @@ def stored_step(metadata: object) -> float | None:
     return float(array.reshape(-1)[0]) if array.dtype.kind in "iuf" and array.size else 0.0
 
 
-def _check(dt: object, what: str) -> None:
+def check_step(dt: object, what: str) -> None:
+    """Raise InputError unless `dt` is a positive number of seconds."""
     if isinstance(dt, bool) or not isinstance(dt, int | float | np.number):
         raise InputError(f"{what} is {dt!r}", where="dt", hint="give a time in seconds")
     if not (isfinite(dt) and dt > 0):

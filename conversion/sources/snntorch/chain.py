@@ -121,10 +121,10 @@ def _expect_end(chain: _Chain) -> None:
     where = "network"
     if chain.waiting is not None:
         what = f"ends with the synapse {chain.waiting.name!r}, whose sums no neuron receives"
-        chain.refusals.append(Refusal(where, what, "put a Leaky behind it"))
+        chain.refusals.append(Refusal(where, what, "put a Leaky after it"))
     elif chain.pool is not None:
-        what = f"ends with pooling ({chain.pool.text}), behind which no synapse stands"
-        hint = "leave it out and pool the spikes that are read, or put a Linear and Leaky behind"
+        what = f"ends with pooling ({chain.pool.text}), after which no synapse stands"
+        hint = "leave it out and pool the spikes that are read, or put a Linear and Leaky after"
         chain.refusals.append(Refusal(where, what, hint))
     elif not chain.layers and not chain.refusals:
         chain.refusals.append(Refusal(where, "no layer with neurons", "add synapse and Leaky"))
@@ -183,7 +183,7 @@ def _pool(chain: _Chain, name: str, module: nn.Module) -> None:
     merged = pool_behind(synapse, pool)
     if merged is None:
         what = f"pools the sums of {synapse.name!r} with windows that differ at the border"
-        raise Unsupported([(what, "use no padding and no ceil_mode, or put it behind the neuron")])
+        raise Unsupported([(what, "use no padding and no ceil_mode, or put it after the neuron")])
     chain.notes.append(
         f"{pool.text} folded into {synapse.name} before it, {synapse.weight.size:,} weights to "
         f"{merged.weight.size:,}"
@@ -203,10 +203,10 @@ def _normalise(chain: _Chain, name: str, module: Norm) -> None:
 def _flatten(chain: _Chain, module: nn.Flatten) -> None:
     if chain.waiting is not None and len(chain.shape) != 1:
         what = f"stands between the synapse {chain.waiting.name!r} and its neuron"
-        raise Unsupported([(what, "put it behind the neuron")])
+        raise Unsupported([(what, "put it after the neuron")])
     if module.start_dim != 1 or module.end_dim not in (-1, len(chain.shape)):
         what = f"flattens axes {module.start_dim} to {module.end_dim}"
-        raise Unsupported([(what, "flatten all axes behind the batch")])
+        raise Unsupported([(what, "flatten all axes after the batch")])
     chain.shape = (prod(chain.shape),)
 
 

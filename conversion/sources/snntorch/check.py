@@ -1,4 +1,4 @@
-"""A module beside its description: both run on the sample, every spike of every layer compared."""
+"""Compare a module with its description: both run on the sample, every spike of every layer."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _values(form: ForwardForm, given: Tensor, *, steps: int) -> NDArray[Any]:
 
 
 def _compact(values: NDArray[Any]) -> NDArray[Any]:
-    """As uint8 where that holds every value."""
+    """Convert to uint8 where that holds every value."""
     small = values.astype(np.uint8)
     return small if (small == values).all() else values
 

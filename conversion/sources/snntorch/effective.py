@@ -63,7 +63,7 @@ def effective_module(
         measured = _measured(module)
         if measured is not None and _close(given, measured(probe)):
             return measured, "its weights were measured: it computes with others than it shows"
-    what = f"computes something else than the {base.__name__} that it is"
+    what = f"computes something other than the {base.__name__} that it is"
     raise Unsupported([(what, f"use nn.{base.__name__} itself, without hooks")])
 
 
@@ -89,7 +89,7 @@ def _added(module: nn.Module, row: AddedLayer, shape: Shape | None) -> tuple[nn.
         probe = _probe(module, shape, spikes=spikes)
         given, read = _run(module, probe), _run(plain, probe)
         if given is None or read is None or not _close(given, read):
-            what = f"computes something else than the {row.name} that it is read as"
+            what = f"computes something other than the {row.name} that it is read as"
             raise Unsupported(
                 [(what, f"correct as_module in conversion/sources/layers/{row.module}.py")]
             )

@@ -110,7 +110,7 @@ def find_states(module: nn.Module, signature: Signature, step: Tensor) -> Explic
         raise InputError(
             f"its forward takes the state {lost[0]!r} and does not return it",
             where=type(module).__name__,
-            hint="return it behind the spikes, or make the neurons with init_hidden=True",
+            hint="return it after the spikes, or make the neurons with init_hidden=True",
         )
     first: dict[str, Any] = {name: markers[name] for name in (*reached, *unused)}
     return ExplicitStates({name: path for name, path in found.items() if path is not None}, first)

@@ -120,7 +120,7 @@ def find_form(held: Deployed, like: Tensor) -> Found:
 
     Raises:
         InputError: its forward runs in none of the forms.
-        NetworkRefused: it runs, but its first layer receives something else than the spikes.
+        NetworkRefused: it runs, but its first layer receives something other than the spikes.
     """
     faults: list[str] = []
     strangers: list[Refusal] = []  # what a first layer receives instead of the spikes
@@ -255,13 +255,13 @@ def _takes_as_it_is(held: Deployed, form: ForwardForm, like: Tensor) -> bool:
 def _stranger(call: Call, *, encoded: int) -> Refusal:
     """Why a first layer cannot be read; `encoded` steps were made of one input."""
     if encoded > 1:
-        what = f"receives something else than the input given, in each of {encoded} steps"
+        what = f"receives something other than the input given, in each of {encoded} steps"
         hint = (
             "take the encoding out of the forward: give it the steps as encoded, for example "
             f"spikegen.rate(x, num_steps={encoded}), and let it loop over them"
         )
     else:
-        what = "receives something else than the spikes given"
+        what = "receives something other than the spikes given"
         hint = "change the spikes before the network, not in it"
     return Refusal(call.name, what, hint)
 

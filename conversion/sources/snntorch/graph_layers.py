@@ -125,7 +125,7 @@ def node_of(
             return read
         if gave.shape[-1] != np.prod(r.shapes[read]):
             what = f"flattens to {list(gave.shape)}"
-            raise Misfit(what, "flatten all axes behind the batch")
+            raise Misfit(what, "flatten all axes after the batch")
         return r.put("flatten", name, FlattenNode, [read])
     alone = tuple(received.shape[1:])
 

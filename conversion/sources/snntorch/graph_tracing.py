@@ -112,8 +112,8 @@ class _Watch(TorchFunctionMode):
                 positional = (args[0], index) if name == "unbind" else args
                 r.set(each, apply_operation(r, asked, positional, more, each))
             except Misfit as misfit:
-                key = f"behind {self.at}: {misfit.args[0]}"
-                r.refusals.setdefault(key, Refusal(f"behind {self.at}", *misfit.args))
+                key = f"after {self.at}: {misfit.args[0]}"
+                r.refusals.setdefault(key, Refusal(f"after {self.at}", *misfit.args))
                 r.set(each, key)
 
     def layer(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
@@ -374,7 +374,7 @@ def _graph(recording: Recording, module: nn.Module) -> FloatGraph:
         for node in nodes
         if isinstance(node, PopulationNode | ReadoutNode) and node.name not in read
     ]
-    notes = [f"{name}: left to whoever reads the spikes" for name in left]
+    notes = [f"{name}: left to the reader of the spikes" for name in left]
     meta = {"source": f"snntorch {type(module).__name__}", "lowered": notes}
     return FloatGraph(tuple(nodes), tuple(outputs), meta)
 

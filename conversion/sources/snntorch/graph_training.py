@@ -77,7 +77,7 @@ def _unfit(graph: FloatGraph, neurons: Mapping[str, nn.Module]) -> Iterator[Refu
             continue
         kind = "no module" if module is None else type(module).__name__
         hint = "call conversion.make_deployable(module) first"
-        yield Refusal(f"{node.name} ({kind})", "this neuron knows no integers", hint)
+        yield Refusal(f"{node.name} ({kind})", "this neuron has no integer form", hint)
 
 
 def _is_bare(node: Node, module: nn.Module | None) -> bool:

@@ -93,7 +93,7 @@ def refusal_of_kind(module: nn.Module) -> Reason:
 
 
 def _refusal_of_lapicque(module: Any) -> Reason:
-    """With the numbers of the Leaky that only resets otherwise."""
+    """Take the constants of the Leaky that differs only in its reset."""
     step, capacity = float(module.time_step), float(module.C)
     beta, gain = 1 - step / (float(module.R) * capacity), step / capacity
     what = "Lapicque resets one step late, which swallows that step's input; no chip does"
@@ -163,7 +163,7 @@ def _unknown_reset(module: Any) -> Reason:
     function, stored, said = named_resets(module)
     if {function, stored} != {said}:
         what = (
-            f"resets in a way of its own: made with {function!r}, while its reset_mechanism_val "
+            f"resets in an unknown way: made with {function!r}, while its reset_mechanism_val "
             f"says {stored!r}, which load_state_dict may have brought and an immediate reset obeys"
         )
         if function == "zero":

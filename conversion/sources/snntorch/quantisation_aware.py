@@ -177,7 +177,7 @@ def _pairs(steps: Steps) -> Iterator[tuple[str, nn.Module, ChipNeuron]]:
             waiting = None
         elif isinstance(getattr(child, "threshold", None), Tensor):
             hint = "call conversion.make_deployable(module) first"
-            refusals.append(Refusal(where, "this neuron knows no integers", hint))
+            refusals.append(Refusal(where, "this neuron has no integer form", hint))
     if refusals:
         raise NetworkRefused(refusals)
     yield from cast(Pairs, found)

@@ -1,4 +1,4 @@
-"""Which reset a neuron of snnTorch really has, found by running it beside neurons that are known.
+"""Find which reset a neuron of snnTorch really has by running it next to known neurons.
 
 Its names do not tell: ``reset_mechanism`` set after construction leaves the function in place that
 resets, ``load_state_dict`` brings along the buffer ``reset_mechanism_val`` of another neuron, which

@@ -179,7 +179,7 @@ def _convolution_reasons(layer: IntLayer) -> Iterator[Reason]:
     if min(expected) < 1:
         yield f"a kernel larger than its input {layer.in_shape}", "pad the input or shrink it"
     elif expected != layer.out_shape:
-        yield f"gives {expected}, but its shape says {layer.out_shape}", "mend its shape"
+        yield f"gives {expected}, but its shape says {layer.out_shape}", "correct its shape"
 
 
 def _weight_reasons(layer: IntLayer) -> Iterator[Reason]:

@@ -25,7 +25,7 @@ SPIKING = ("CUBA", "LOIHI")
 MAX_AXES = 8
 """Sizes of a shape that are looked at; a damaged file may claim a million."""
 REMEDY = {
-    "pool": "fold a sum pool into the convolution behind it",
+    "pool": "fold a sum pool into the convolution after it",
     "average": "read the spikes out instead",
     "concat": "make the network a chain",
 }
@@ -56,7 +56,7 @@ class LayerReader:
     def input_shape(self, *, first_layer: bool) -> Shape | None:
         """The shape that an input layer declares, or None."""
         if not first_layer:
-            self._refuse("an input layer behind others", "move it to the front")
+            self._refuse("an input layer after others", "move it to the front")
         return self._shape()
 
     def input_neurons(self, name: str, shape: Shape | None) -> IntLayer | None:
@@ -76,7 +76,7 @@ class LayerReader:
         if len(shape) == 1 and shape[0] > input_neurons.MAX_MATRIX:
             self._refuse(
                 f"{shape[0]} input neurons in a row, beyond {input_neurons.MAX_MATRIX}",
-                "give them the shape (C, H, W), or read on behind them with skip_input",
+                "give them the shape (C, H, W), or read on after them with skip_input",
             )
             return None
         return input_neurons.input_layer(name, shape, weight=weight, bias=bias, neuron=neuron)

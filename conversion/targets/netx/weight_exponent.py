@@ -86,7 +86,7 @@ def lost_weights(weight: Integers, recurrent: Integers | None = None) -> tuple[s
         wrong = (part != delivered(part, how)) | (part != delivered(part, chip))
         if wrong.any():
             return (
-                f"a weight of {int(part[wrong][0])} that no weight exponent represents beside "
+                f"a weight of {int(part[wrong][0])} that no weight exponent represents with "
                 f"the largest, {_largest(parts)}",
                 "use even weights in -256 to 254 (all positive: up to 255, all negative: "
                 "down to -255)",

@@ -61,19 +61,19 @@ FORMS: dict[str, ReaderForm] = {
         fixed=True,
         gain="r",
         integrator="LIF",
-        refuses=("bias behind a current", "recurrence"),
+        refuses=("bias after a current", "recurrence"),
     ),
     "norse": ReaderForm(
         "Norse 1.1.0",
         "norse.torch.utils.import_nir.from_nir",
         step_s=1e-3,
-        refuses=("bias behind a current",),
+        refuses=("bias after a current",),
     ),
     "spikingjelly": ReaderForm(
         "SpikingJelly 2.0.0",
         "spikingjelly.activation_based.nir_exchange.import_from_nir",
         step_s=1e-4,
-        refuses=("bias behind a current", "beta 0"),
+        refuses=("bias after a current", "beta 0"),
     ),
     "sinabs": ReaderForm(
         "Sinabs 3.1.3",
@@ -82,7 +82,7 @@ FORMS: dict[str, ReaderForm] = {
         gain="r",
         integrator="IF 1",
         single=True,
-        refuses=("bias behind a current", "recurrence", "current"),
+        refuses=("bias after a current", "recurrence", "current"),
         reads_as="sinabs-unnormed",
         afterwards=(
             "of each spiking layer set spike_fn = SingleSpike, reset_fn = MembraneReset() and "

@@ -150,7 +150,7 @@ def _refusals(net: FloatNetwork, form: ReaderForm) -> list[Refusal]:
             what = "a weight or the threshold is not finite, or beyond float32"
             found.append(Refusal(where, what, "train the network again"))
         elif neuron.beta == 1 and neuron.alpha > 0:
-            what = "NIR has no integrator (beta 1) behind a synaptic current"
+            what = "NIR has no integrator (beta 1) after a synaptic current"
             found.append(Refusal(where, what, "use beta < 1, or alpha 0"))
         else:
             found += [Refusal(where, *reason) for reason in _not_read(layer, form)]
@@ -161,7 +161,7 @@ def _not_read(layer: FloatLayer, form: ReaderForm) -> Iterator[tuple[str, str]]:
     """What a layer has that the reader gets wrong, and what to change."""
     biased = layer.bias is not None and bool(layer.bias.any()) and layer.neuron.alpha > 0
     found = {
-        "bias behind a current": (biased, "a bias behind a synaptic current", "remove the bias"),
+        "bias after a current": (biased, "a bias after a synaptic current", "remove the bias"),
         "recurrence": (layer.recurrent_weight is not None, "recurrent weights", "remove them"),
         "current": (layer.neuron.alpha > 0, "a synaptic current", "use alpha 0"),
         "beta 0": (layer.neuron.beta == 0, "a membrane that keeps nothing", "use beta above 0"),

@@ -1,4 +1,4 @@
-"""What of a model is exported: a module, and what goes in and comes out of it by name."""
+"""The exported part of a model: a module with named inputs and outputs."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def deliver(  # type: ignore[no-untyped-def]
     touched,
     reached,
 ):
-    """Add the weights behind the spikes of one row to the tile they reach.
+    """Add the weights that the spikes of one row deliver to the tile they reach.
 
     Args:
         words: uint64 ``[T, H, words]``.

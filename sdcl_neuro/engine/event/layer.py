@@ -107,7 +107,7 @@ class Layer:
         self, words: Words, sent: Words, scratch: Scratch, *, rate: float,
         kept: Spikes, sample: int,
     ) -> float:  # fmt: skip
-        """As `AnyLayer.run`."""
+        """Run the layer; see `AnyLayer.run`."""
         plan, before = self.plan, int(self.totals[0])
         feed, echo, windows = plan.synapses(rate)
         stream = scratch.stream

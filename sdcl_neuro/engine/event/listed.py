@@ -44,7 +44,7 @@ class ListedLayer:
         self, words: Words, sent: Words, scratch: Scratch, *, rate: float,
         kept: NDArray[np.uint8], sample: int,
     ) -> float:  # fmt: skip
-        """As `layer.AnyLayer.run`."""
+        """Run the layer; see `layer.AnyLayer.run`."""
         del rate
         received = np.empty((len(words), 1, *_flat(self.source)), np.uint8)
         bits.unpack(
@@ -126,6 +126,6 @@ def _flat(population: RowLayout) -> tuple[int, int]:
 
 
 def _sizes(population: RowLayout) -> tuple[np.uint64, np.uint64, NDArray[np.uint64]]:
-    """What `bits.pack` and `bits.unpack` are told of a population, all of its rows."""
+    """Return what `bits.pack` and `bits.unpack` are told of a population, all of its rows."""
     rows = np.array([0, population.height], np.uint64)
     return np.uint64(population.octets), np.uint64(population.width), rows

@@ -84,7 +84,7 @@ def place(starts, events, channels, spikes, sample):  # type: ignore[no-untyped-
 
 @compiled
 def scatter(events, counts, geometry, rows, runs, weight, target):  # type: ignore[no-untyped-def]
-    """Add the weights behind each event to `target`, int32 ``[H_out W_out C_out]``."""
+    """Add the weights that each event delivers to `target`, int32 ``[H_out W_out C_out]``."""
     row_start, row_output, row_tap = rows
     run_start, run_output, run_tap, run_length = runs
     channels, width, out_width, out_channels = geometry[0], geometry[1], geometry[2], geometry[3]

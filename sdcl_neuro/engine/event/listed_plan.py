@@ -1,4 +1,4 @@
-"""A layer laid out for event-driven work: channels last, weights behind the input they serve.
+"""A layer laid out for event-driven work: channels last, weights grouped by input.
 
 A population of shape ``(C, H, W)`` is kept in the order ``(H, W, C)``, because the synapses of one
 spike then lie in long runs. A dense layer is a convolution with one pixel and one tap. For each

@@ -136,7 +136,7 @@ class Machine:
         return sum(layer.neurons for layer in self._net.layers)
 
     def bands(self, samples: int, steps: int) -> int:
-        """In how many bands to run each of so many samples."""
+        """Return in how many row blocks to run each of so many samples."""
         if samples >= processors() or not self.splittable:
             return 1
         if self.neurons * min(steps, self.stretch) < WORTH_SPLITTING:

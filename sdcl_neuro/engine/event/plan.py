@@ -78,7 +78,7 @@ class LayerPlan:
 
     @property
     def has_current(self) -> bool:
-        """Whether its neurons have a current of their own."""
+        """Return whether its neurons have a current of their own."""
         return bool(self.neuron[4] == FULL)
 
     def synapses(self, rate: float) -> Arguments:
@@ -176,5 +176,5 @@ def _neuron(layer: IntLayer, largest: int) -> Int32:
 
 
 def _stays_below_limit(neuron: IntNeuron, arriving: int) -> bool:
-    """Whether no membrane can be clipped: it never exceeds arriving / (1 - kept share)."""
+    """Return whether no membrane can be clipped: it never exceeds arriving / (1 - kept share)."""
     return arriving * DECAY_UNITY < (STATE_LIMIT - 1) * neuron.voltage_decay

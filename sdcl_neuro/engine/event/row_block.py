@@ -22,7 +22,7 @@ from .population import RowLayout, aligned
 
 
 def shares(plans: Sequence[LayerPlan], count: int) -> list[list[Share]]:
-    """For each of `count` bands its rows of the input and of every layer's population."""
+    """Return each row block's rows of the input and of every layer's population."""
     populations = [plans[0].source, *(plan.target for plan in plans)]
     bands = []
     for band in range(count):

@@ -76,7 +76,7 @@ def spread_flags(typingctx, values, position, word):  # type: ignore[no-untyped-
 
 @intrinsic
 def gather_flags(typingctx, values, position):  # type: ignore[no-untyped-def]
-    """Which of 64 uint8 `values` from `position` are not zero, as the bits of a word."""
+    """Return which of 64 uint8 `values` from `position` are not zero, as the bits of a word."""
     del typingctx
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]

@@ -60,7 +60,7 @@ class Windows:
 
     @cached_property
     def nanoseconds(self) -> float:
-        """What the sums of a step cost, by measurement."""
+        """Return what the sums of a step cost, by measurement."""
         size = int(self.weight.shape[2] * self.weight.itemsize)
         pieces = sum(size % (2 * piece) // piece for piece in PIECES[1:]) + size // PIECES[0]
         rows = len(self.taps) / 2 * float(self.shape[8])
@@ -68,7 +68,7 @@ class Windows:
         return rows * (ROW_NS * pieces + self.chunks * lookup)
 
     def arguments(self) -> tuple[Any, ...]:
-        """What `window_kernels.sum_windows` takes; the table is made on first use."""
+        """Return what `window_kernels.sum_windows` takes; the table is made on first use."""
         if not self._table:
             self._table.append(self._sums())
         return (self._table[0], self.starts, self.taps, self.shape)

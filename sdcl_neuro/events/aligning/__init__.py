@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .estimate import Estimate, estimate_alignment
+from .estimate import estimate_alignment
+from .estimate_result import Estimate
 from .overlay import draw_overlay
 
 __all__ = ["Estimate", "draw_overlay", "estimate_alignment"]

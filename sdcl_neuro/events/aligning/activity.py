@@ -1,4 +1,4 @@
-"""What frames and events say of the same thing: the change of log intensity, signed.
+"""What frames and events both measure: the signed change of log intensity.
 
 Between two frames the change of log intensity is, up to a pixel's threshold, its ON events less its
 OFF events. Both are made here on coarse grids: cells of the whole recording for the first search,

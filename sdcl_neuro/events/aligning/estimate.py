@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 from ..alignment import Alignment, Mapping
 from ..alignment.calibration import Matrix
 from ..array import Events
 from ..frames import VideoFrames
 from .activity import Changes, EventPictures, Intervals, changes_of, fine_intervals, fine_size
+from .estimate_result import Estimate
 from .refine import FREEDOMS, Array, OffsetAndView, Refiner, frame_corners, homography
 from .search import TURNS, Candidate, candidates
 
-SCHEMA = {"name": "sdcl_neuro.events-align", "version": 1}
 LEAST_FRAMES = 8
 CLOSE_LOOK = 16  # intervals of the first look at a candidate
 FINE_LOOK = 56  # intervals of the last fit
@@ -37,65 +36,7 @@ LARGEST_SHIFT = 0.03
 """Part of the frame's width by which their views may."""
 
 
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """What was found, and how far it can be trusted.
-
-    Attributes:
-        alignment: `offset_us`, and `mapping` where the views differ.
-        score: signed correlation of event pictures with the change of log intensity, -1 to 1.
-        elsewhere: the largest at other offsets.
-        offset_spread_us: by how much the two halves of the intervals disagree.
-        view_spread_px: the same of where the frame's corners lie, in frame pixels; 0 where the
-            views are the same.
-        freedom: coordinates of the view that were free: 0 same view, 2 shift, 4 similarity, 6
-            affine, 8 homography.
-        turn: of `TURNS`.
-        intervals: frame intervals that were compared.
-        interval_us: their median length.
-    """
-
-    alignment: Alignment
-    score: float
-    elsewhere: float
-    offset_spread_us: float
-    view_spread_px: float
-    freedom: int
-    turn: str
-    intervals: int
-    interval_us: float
-
-    @property
-    def sureness(self) -> float:
-        """0 (as good as any other offset) to 1: how far the found offset stands out."""
-        return float(np.clip((self.score - self.elsewhere) / max(self.score, 1e-9), 0.0, 1.0))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            "sureness": round(self.sureness, 4),
-            "score": round(self.score, 4),
-            "score_elsewhere": round(self.elsewhere, 4),
-            "offset_spread_us": round(self.offset_spread_us, 1),
-            "view_spread_px": round(self.view_spread_px, 3),
-            "view_freedom": self.freedom,
-            "sensor": self.turn,
-            "intervals": self.intervals,
-            "interval_us": round(self.interval_us, 1),
-        }
-
-    def __str__(self) -> str:
-        views = {0: "the same view", 2: "a shifted view", 4: "a shifted, turned and scaled view"}
-        view = views.get(self.freedom, "a view by homography")
-        return (
-            f"offset {self.alignment.offset_us} us (halves differ by "
-            f"{self.offset_spread_us / 1e3:.2f} ms), {view} (by {self.view_spread_px:.2f} px), "
-            f"sensor {self.turn}\nsureness {self.sureness:.2f}: signed correlation "
-            f"{self.score:.3f}, at other offsets at most {self.elsewhere:.3f}, over "
-            f"{self.intervals} frame intervals"
-        )
-
-
+@public
 def estimate_alignment(
     video: VideoFrames,
     events: Events,
@@ -144,7 +85,7 @@ def _check(changes: Changes, events: Events) -> None:
 
 def _cannot(why: str) -> InputError:
     return InputError(
-        f"cannot tell how events and frames lie to each other: {why}",
+        f"cannot determine how events and frames are aligned: {why}",
         where="events align",
         hint="give a part with more motion in view, or the offset and view by hand",
     )
@@ -287,7 +228,7 @@ class _Fine:
             raise _cannot(f"two halves of the recording differ by {found.view_spread_px:.1f} px")
 
     def _mapping(self, state: OffsetAndView) -> Mapping:
-        """From sensor pixels to frame pixels."""
+        """Map sensor pixels to frame pixels."""
         to_sensor = homography(state.corners, self.size)
         frame = _grown(self.size, self.video_size)
         sensor = _grown(self.sensor_size, (self.events.width, self.events.height))
@@ -323,7 +264,7 @@ def _chosen(changes: Changes, events: Events, offset_us: float, most: int) -> ND
 
 
 def _grown(picture: tuple[int, int], whole: tuple[int, int]) -> Array:
-    """From pixels of a picture ``(H, W)`` to pixels of the whole plane (width, height)."""
+    """Map pixels of a picture ``(H, W)`` to pixels of the whole plane (width, height)."""
     across, down = whole[0] / picture[1], whole[1] / picture[0]
     return np.array(
         [[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]], np.float64

@@ -46,7 +46,7 @@ def frame_corners(size: tuple[int, int]) -> Array:
 
 
 def homography(corners: Array, size: tuple[int, int]) -> Array:
-    """From frame pictures to event pictures, ``[3, 3]``."""
+    """Homography from frame pictures to event pictures, ``[3, 3]``."""
     cv2 = need("cv2", "aligning events with frames")
 
     source = frame_corners(size).astype(np.float32)
@@ -73,7 +73,7 @@ class Refiner:
         self.interval_us = float(np.median(np.diff(intervals.edges_us, axis=1)))
 
     def score(self, state: OffsetAndView) -> float:
-        """Signed correlation of frames and events, over what of the frame the sensor sees."""
+        """Signed correlation of frames and events, where the sensor sees the frame."""
         return _correlation(self.target, *self._warped(state))
 
     def refine(self, state: OffsetAndView, *, freedom: int, steps: int = STEPS) -> OffsetAndView:

@@ -1,4 +1,4 @@
-"""`Alignment`: what a user, or `events align`, says of the clocks and views of a recording."""
+"""`Alignment`: the clocks and views of a recording, as a user or `events align` states them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 from ..array import Box
 from .calibration import Mapping
@@ -20,6 +21,7 @@ OFFSET_LIMIT_US = 1 << 60
 EXPOSURE_LIMIT_US = 60_000_000
 
 
+@public_class
 @dataclass(frozen=True)
 class Alignment:
     """How events and frames lie to each other in time and view.

@@ -30,8 +30,9 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import need
 from sdcl_neuro.files.reading import read_toml, regular_file
+from sdcl_neuro.network.arguments import public
 
-from ..checks import Size
+from ..columns import Size
 
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 Floats = NDArray[np.float64]
@@ -67,7 +68,7 @@ class PinholeCamera:
 
 @dataclass(frozen=True)
 class Mapping:
-    """From pixels of the event sensor to pixels of the frame, pixel centres at whole numbers.
+    """Maps pixels of the event sensor to pixels of the frame, pixel centres at whole numbers.
 
     Attributes:
         matrix: homography from event to frame pixels; of calibrated cameras the one between their
@@ -87,7 +88,7 @@ class Mapping:
         if values.shape != (3, 3) or not np.isfinite(values).all():
             raise InputError("a homography has 3 x 3 finite numbers", hint="give three rows")
         if abs(np.linalg.det(values / max(np.abs(values).max(), 1e-300))) < 1e-12:
-            raise InputError("a homography that cannot be undone", hint="check its numbers")
+            raise InputError("a homography that has no inverse", hint="check its numbers")
 
     def points(self, xy: Floats) -> Floats:
         """Event pixels ``[N, 2]`` to frame pixels ``[N, 2]``; NaN behind the camera."""
@@ -127,6 +128,7 @@ def _distorted(xy: Floats, camera: PinholeCamera) -> Floats:
     return projected
 
 
+@public
 def read_mapping(path: Path | str) -> Mapping:
     """Read a 3x3 homography (text or .npy), an alignment, or a calibration in TOML.
 

@@ -13,6 +13,7 @@ from typing import Any
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
 from sdcl_neuro.files.reading import read_toml
+from sdcl_neuro.network.arguments import need_path, public
 
 from .alignment import Alignment
 from .calibration import mapping_of
@@ -36,6 +37,7 @@ _KEYS = _VIEW | {
 _WHOLE = ("offset_us", "start_us", "exposure_us")
 
 
+@public
 def write_alignment(
     path: Path | str, alignment: Alignment, *, estimate: Table[str, Any] | None = None
 ) -> None:
@@ -75,6 +77,7 @@ def _value(value: Any) -> str:
     return repr(int(value) if isinstance(value, int) else float(value))
 
 
+@public
 def read_alignment(path: Path | str) -> Alignment:
     """Read what `write_alignment` wrote, or a hand-written file with any of its keys.
 
@@ -83,7 +86,7 @@ def read_alignment(path: Path | str) -> Alignment:
     Raises:
         InputError: no such file, not TOML, an unknown key, or a value outside its range.
     """
-    path = Path(path)
+    path = need_path(path, "alignment", "give the path of a file")
     try:
         return _alignment(path)
     except InputError as error:

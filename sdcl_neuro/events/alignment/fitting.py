@@ -7,7 +7,7 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import Size
+from ..columns import Size
 from .alignment import Alignment
 from .view import MappedView, StretchedView, View
 
@@ -174,7 +174,7 @@ def _coverage(frames: FrameSpan, events: EventSpan, shift: int) -> float:
 
 
 def _clock_advice(first: int, frame_us: int, length: int, frames: FrameSpan) -> str:
-    """What to do about two clocks that share no time."""
+    """Return what to do about two clocks that share no time."""
     if (first >= UNIX_US) != (frame_us >= UNIX_US):
         which = "events" if first >= UNIX_US else "frames"
         return (

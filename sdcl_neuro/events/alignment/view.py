@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..array import CROP_UNIT, Box, Events, unchecked
-from ..checks import Size
+from ..columns import Size
 from .calibration import Mapping
 
 # Beyond this a mapped pixel is nowhere near a picture; keeps products within int64.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import Columns, Options
+from ..columns import Columns, Options
 from ..streams import StreamInfo, choose_stream
 from .aedat4_container import COPY, examine, open_container
 from .flatbuffers import Table

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.extras import need
 
-from ..checks import Options
+from ..columns import Options
 from ..streams import StreamInfo
 from .flatbuffers import Table
 
@@ -88,7 +88,7 @@ def open_container(path: Path, options: Options) -> Container:
 
 
 def examine(path: Path) -> Container:
-    """As `open_container`, but whatever the tail is like.
+    """Open as `open_container` does, whatever the state of the tail.
 
     Raises:
         InputError: a damaged header.

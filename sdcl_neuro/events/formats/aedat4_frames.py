@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import Options
+from ..columns import Options
 from ..frames import FrameRecording, FrameStamp
 from ..streams import choose_stream
 from .aedat4_container import COPY, Container, open_container

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import Columns, Options
+from ..columns import Columns, Options
 from .headers import body_records, percent_header, stated_size
 
 RECORD_BYTES = 8

@@ -9,7 +9,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import Columns, Options
+from ..columns import Columns, Options
 
 # Signature (12 bytes), version (3), kind (1: DVS, 2: ATIS), width and height.
 HEADER_BYTES, KIND_AT, SIZE_AT = 20, 15, 16

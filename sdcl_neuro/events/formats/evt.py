@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import Columns, Options, Size
+from ..columns import Columns, Options, Size
 from .headers import body_records, percent_header, stated_size
 
 # Name and bytes of a word, by the header's version.
@@ -94,7 +94,7 @@ class EvtDecoder:
         return Columns(t[:found], x[:found], y[:found], p[:found], None, self.name, off=0)
 
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of the recording as a whole."""
+        """Return notes on the recording as a whole."""
         kernels, said = self._kernels, []
         wraps, early = int(self._state[kernels.WRAPS]), int(self._state[kernels.EARLY])
         if wraps:

@@ -41,7 +41,7 @@ def unwrapped(new: int, old: int, bits: int, back: int) -> int:
 
 @compiled
 def evt3_events(words: Words) -> int:
-    """How many events the words hold."""
+    """Return how many events the words hold."""
     count = 0
     for i in range(words.size):
         kind = words[i] >> 12

@@ -29,7 +29,7 @@ class Table:
 
     @classmethod
     def root(cls, buffer: bytes, *, prefixed: bool) -> Table:
-        """The table that a buffer holds, behind its size if `prefixed`."""
+        """Return the table that a buffer holds, after its size if `prefixed`."""
         begin = SIZE_PREFIX if prefixed else 0
         (offset,) = struct.unpack_from("<I", buffer, begin)
         return cls(buffer, begin + offset)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.hdf5_guard import Guard, open_guarded
 
-from ..checks import Columns, Options
+from ..columns import Columns, Options
 from ..streams import StreamInfo, choose_stream
 from .hdf5_layouts import RecordingLayout, check_filters, find_layouts, listed
 from .mat import is_sdcl, variables

@@ -13,7 +13,7 @@ from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.extras import install_command, installed, need
 from sdcl_neuro.files.hdf5_guard import Guard
 
-from ..checks import Size
+from ..columns import Size
 from .names import ORDER, by_meaning
 
 OBJECTS_MAX, DEPTH_MAX = 20_000, 8
@@ -172,7 +172,7 @@ def _group(file: Any, guard: Guard, path: str, group: Any) -> RecordingLayout | 
 
 
 def _is_vector(shape: tuple[int, ...]) -> bool:
-    """Whether a data set has one number a row."""
+    """Return whether a data set has one number a row."""
     return len(shape) == 1 or (len(shape) > 1 and shape[1:] == (1,))
 
 

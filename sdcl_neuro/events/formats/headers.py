@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import Options, Size
+from ..columns import Options, Size
 
 HEADER_MAX_BYTES = 1 << 16
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.matlab import check_matlab
 
-from ..checks import MAX_EVENTS, Columns, Options
+from ..columns import MAX_EVENTS, Columns, Options
 
 # SDCL's variables (Cao et al., CVPR 2023, published code), each 1 x N; coordinates from 1.
 SDCL_FIELDS = {
@@ -48,7 +48,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
 
 
 def is_sdcl(names: Collection[str]) -> bool:
-    """Whether SDCL's variables, or some of them, are among `names`."""
+    """Return whether SDCL's variables, or some of them, are among `names`."""
     return bool(set(SDCL_FIELDS.values()) & set(names))
 
 

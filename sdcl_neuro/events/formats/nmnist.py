@@ -9,7 +9,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import Columns, Options, Size
+from ..columns import Columns, Options, Size
 
 RECORD_BYTES = 5
 # Sizes of Orchard et al., Frontiers in Neuroscience 9:437 (2015): N-MNIST, then N-Caltech101.
@@ -56,7 +56,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
 
 
 def _small(path: Path, count: int) -> bool:
-    """Whether all events lie within N-MNIST's sensor."""
+    """Return whether all events lie within N-MNIST's sensor."""
     records = np.memmap(path, np.uint8, mode="r", shape=(count, RECORD_BYTES)) if count else None
     if records is None:
         return True

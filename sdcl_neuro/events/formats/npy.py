@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import MAX_EVENTS, Columns, Options, Size
+from ..columns import MAX_EVENTS, Columns, Options, Size
 from .names import ORDER, by_meaning
 
 
@@ -40,7 +40,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
 
 
 def _in_columns(stream: IO[bytes]) -> bool:
-    """Whether the array lies in Fortran's order: then its rows are not one after another."""
+    """Return whether the array lies in Fortran's order: then its rows are not one after another."""
     stream.seek(0)
     version = np.lib.format.read_magic(stream)
     head = np.lib.format.read_array_header_1_0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.reading import reading
 
-from ..checks import Columns, Options, Size
+from ..columns import Columns, Options, Size
 from .names import ORDER, by_meaning
 from .npy import head_of, load_npy, table_columns
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError, SdclNeuroError
 from sdcl_neuro.extras import need
 
-from ..checks import Columns, Options, Size
+from ..columns import Columns, Options, Size
 from ..streams import StreamInfo, choose_stream
 from .evt import EvtDecoder
 from .ros_messages import Cursor

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import need
 
-from ..checks import Options
+from ..columns import Options
 from ..frames import FrameRecording, FrameStamp
 from ..streams import choose_stream
 from .ros_messages import Cursor

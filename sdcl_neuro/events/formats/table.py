@@ -12,7 +12,7 @@ from typing import cast
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import Columns, Options
+from ..columns import Columns, Options
 from ..streams import StreamInfo
 
 Reader = Callable[[Path, Options, int], Iterator[Columns]]
@@ -153,7 +153,7 @@ def _kind_of(head: bytes, ending: str) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether it reads as UTF-8 text that begins with something like a number or a name."""
+    """Return whether it reads as UTF-8 text that begins with something like a number or a name."""
     body = head.removeprefix(UTF8_MARK)
     try:
         # The last character may be cut off.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
-from ..checks import MAX_EVENTS, Columns, Options, Size
+from ..columns import MAX_EVENTS, Columns, Options, Size
 from .names import ORDER, by_meaning, meaning
 from .table import UTF8_MARK
 
@@ -127,7 +127,7 @@ def _values(mantissa: NDArray[np.int64], exponent: NDArray[np.int64]) -> NDArray
 
 
 def _layout(path: Path, options: Options) -> TextLayout:
-    """What the lines before the first event say."""
+    """Return what the lines before the first event say."""
     skip, lines, named = 0, 0, ""
     line = ""
     with path.open("rb") as stream:

@@ -120,7 +120,7 @@ def number(data: Bytes, i: int) -> tuple[int, int, int]:
 
 @compiled
 def is_end(c: int) -> bool:
-    """Whether a byte may follow a number: blank, tab, line's end, comma or semicolon."""
+    """Return whether a byte may follow a number: blank, tab, line's end, comma or semicolon."""
     return c == 32 or c == 9 or c == 10 or c == 13 or c == 44 or c == 59
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 from .. import Events
 from ..alignment import Alignment
@@ -25,6 +26,7 @@ from .video import Video
 Size = tuple[int, int]
 
 
+@public
 def cut_tracklets(
     video: Video,
     tracks: Sequence[Track],

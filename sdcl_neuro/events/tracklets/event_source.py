@@ -8,6 +8,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import need
+from sdcl_neuro.network.arguments import public
 
 from .. import Events, concatenate
 from ..alignment import Alignment, EventSpan, Fitted, StretchedView, View, fit
@@ -110,6 +111,7 @@ def event_source(
     return RecordedEvents(video, events, alignment)
 
 
+@public
 def simulate_video(
     video: Video, config: SimulatorConfig | None = None, *, sensor: Size | None = None
 ) -> Events:

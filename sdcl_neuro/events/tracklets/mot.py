@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
 from sdcl_neuro.files.reading import read_text
+from sdcl_neuro.network.arguments import need_path, public
 
 from .track_rows import Box, Skipped, is_remark, is_visdrone, parse_row
 
@@ -78,6 +79,7 @@ class TrackFile:
     left_out: tuple[str, ...] = ()
 
 
+@public
 def read_mot(
     path: Path | str,
     *,
@@ -90,6 +92,7 @@ def read_mot(
     return list(found.tracks)
 
 
+@public
 def read_tracks(
     path: Path | str,
     *,
@@ -114,7 +117,7 @@ def read_tracks(
             that is not a number, a frame or id below 1, a box without area, outside the picture or
             given twice, a frame beyond the video; for a file without boxes or that is not text.
     """
-    path = Path(path)
+    path = need_path(path, "tracks", "give the path of a file")
     if clip_boxes and frame_size is None:
         raise InputError("clip_boxes needs the frame's size", hint="give frame_size")
     rows: dict[int, dict[int, Box]] = defaultdict(dict)
@@ -154,6 +157,7 @@ def read_tracks(
     return TrackFile(tuple(tracks), skipped.lines())
 
 
+@public
 def write_mot(path: Path | str, tracks: Sequence[Track]) -> None:
     """Write tracks by frame, then id, with a confidence of 1."""
     rows = sorted(

@@ -104,7 +104,7 @@ def _listed(identities: set[int]) -> str:
 
 
 def is_remark(line: str) -> bool:
-    """Whether a line holds no row: empty, a remark, or the columns' names."""
+    """Return whether a line holds no row: empty, a remark, or the columns' names."""
     text = line.strip().lower()
     return not text or text[0] in "#%" or text.startswith(("frame,", "frame;", "frame ", "frame\t"))
 
@@ -164,7 +164,7 @@ def parse_row(line: str, where: str, *, visdrone: bool = False) -> TrackBox:
 
 
 def _skipped(values: list[float]) -> str:
-    """Why a row is not of a person to be considered, by what it says after its box."""
+    """Say why a row is not of a person to be considered, by what it says after its box."""
     if len(values) > 6 and values[6] == 0:
         return "not to be considered (7th field 0)"
     kind = values[7] if len(values) == CLASS_FIELDS else -1.0

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 from ..alignment import Alignment, FrameSpan, FrameStamps, read_frame_stamps
 from ..options import ReadingOptions
@@ -111,13 +112,13 @@ class Video:
 
     @property
     def assumed(self) -> tuple[str, ...]:
-        """What was taken for granted in the part read so far, in words."""
+        """Return what was taken for granted in the part read so far, in words."""
         timed = self._given is None and self._rate is None
         return (*self._assumed, *self.reader.notes) if timed else self._assumed
 
     @property
     def middles(self) -> bool:
-        """Whether times are known to be of the middle of the exposure."""
+        """Return whether times are known to be of the middle of the exposure."""
         if self._given is not None:
             return self._given.exposure_us is not None
         return self._rate is None and bool(getattr(self.reader, "middles", False))
@@ -162,7 +163,7 @@ class Video:
         return self.before_us if index < 0 else int(self.times_us[index])
 
     def span(self) -> FrameSpan:
-        """What an alignment has to know; reads the file once."""
+        """Return what an alignment has to know; reads the file once."""
         middles = self.middles
         return FrameSpan(
             self.size,
@@ -221,6 +222,7 @@ class Video:
         )
 
 
+@public
 def open_video(
     path: Path | str, alignment: Alignment, reading: ReadingOptions | None = None
 ) -> Video:

@@ -43,7 +43,7 @@ class Scene:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Return how long it lasts."""
         return (self.end_us - self.start_us) / 1e6
 
     def shown_frames(self, most: int) -> Iterator[tuple[int, Picture]]:

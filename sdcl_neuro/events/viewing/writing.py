@@ -62,7 +62,7 @@ class Look:
         return 1e6 * self.speed / self.rate
 
     def window(self) -> int:
-        """How long an event stays, in microseconds."""
+        """Return how long an event stays, in microseconds."""
         return self.window_us or max(1, round(self.step_us()))
 
     def pixels(self, scene: Scene) -> int:

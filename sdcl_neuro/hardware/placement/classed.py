@@ -47,7 +47,7 @@ def entries(population: LayerGeometry) -> dict[str, int]:
 
 
 def assign(hw: HardwareProfile, populations: Sequence[LayerGeometry]) -> Assignment:
-    """Give every layer a core that holds it, or say what is in the way.
+    """Give every layer a core that holds it, or say what prevents it.
 
     The largest number of layers gets a core (augmenting paths, layers and cores in order).
     """

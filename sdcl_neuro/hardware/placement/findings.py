@@ -18,7 +18,7 @@ class Broken:
         value: what the network needs.
         allowed: what there is, as a number or as words.
         unit: of both.
-        mend: what would mend it.
+        mend: remedy.
     """
 
     limit: str
@@ -30,7 +30,7 @@ class Broken:
 
     @property
     def excess(self) -> float | None:
-        """By how much it is exceeded; None where the limit is not a largest value."""
+        """Excess over the limit; None where the limit is not a largest value."""
         if isinstance(self.allowed, str) or self.value <= self.allowed:
             return None
         return self.value - self.allowed

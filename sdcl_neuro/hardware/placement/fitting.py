@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork, Pair
 from sdcl_neuro.snn.branch_description import BranchDescription
 
@@ -23,16 +24,17 @@ class HasNetworks(Protocol):
 
     @property
     def integer(self) -> IntNetwork | None:
-        """In a chip's integers, None if unknown."""
+        """Size in a chip's integers, None if unknown."""
 
     @property
     def floating(self) -> FloatNetwork | None:
-        """In float, None if unknown."""
+        """Size in float, None if unknown."""
 
 
 Network = IntNetwork | FloatNetwork | HasNetworks | BranchDescription
 
 
+@public
 def fit(
     net: Network,
     hw: str | Path | HardwareProfile,

@@ -1,4 +1,4 @@
-"""Limits of single layers and of the whole network, all checked, each with what would mend it."""
+"""Limits of single layers and of the whole network, all checked, each with a remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .geometry import LayerGeometry
 
 _Need = tuple[Callable[[LayerGeometry], int], str]
 
-# Limit: (what a layer needs of it, what would mend it). Zero needs nothing.
+# Limit: (what a layer needs of it, remedy). Zero needs nothing.
 _LAYER: dict[str, _Need] = {
     "fan_in": (lambda p: p.fan_in, "take a smaller kernel or fewer input channels"),
     "fan_out": (lambda p: p.fan_out, "take a smaller kernel or fewer channels"),
@@ -131,7 +131,7 @@ def network_rules(
 
 
 def in_words(hw: HardwareProfile) -> tuple[str, ...]:
-    """Limits that are words: shown beside the verdict, not part of it."""
+    """Limits stated in words: shown with the verdict, not part of it."""
     counted = {"synapse_entry", "neuron_memory", "kernel_memory", "convolution_sharing", "cutting"}
     return tuple(
         f"{name.replace('_', ' ')}: {quantity.text}"

@@ -18,7 +18,7 @@ def placement(fit: Fit, ax: Axes | None) -> Axes:
     """Draw a square for each core in use, chip by chip; see `Fit.plot_placement`."""
     found = fit.placement
     if found is None:
-        what = "there is no placement, since the profile does not know its cores"
+        what = "there is no placement, since the profile does not state the chip's cores"
         raise InputError(what, where="plot_placement", hint="fit a chip with known cores")
     ax = axes_of(ax, f"{fit.title}: {len(found.seats):,} cores", height=3.5)
     used = max(seat.core for seat in found.seats) + 1

@@ -156,7 +156,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Fit:
-    """Whether a network fits on a chip, how it lies there, and what is in the way.
+    """Whether a network fits on a chip, how it is placed, and what prevents it.
 
     Attributes:
         hw, title: the profile's name and title.

@@ -26,7 +26,7 @@ from .usage import RESOURCES, ReceivingLayer, Use, reader_of, use
 _MEND = {
     "neurons": "take fewer neurons",
     "axons_in": "no cut lowers this further: take a smaller kernel or fewer input channels",
-    "axons_out": "take fewer channels in the layer behind, so that it needs fewer cores",
+    "axons_out": "take fewer channels in the layer after, so that it needs fewer cores",
     "synapse_bits": "no cut lowers this further: take a smaller kernel or fewer input channels",
 }
 Finding = Broken | Unchecked

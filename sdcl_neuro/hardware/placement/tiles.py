@@ -17,7 +17,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True)
 class Tile:
-    """A box of a layer's neurons; every range is (first, behind the last)."""
+    """A box of a layer's neurons; every range is half-open, (first, last + 1)."""
 
     layer: int
     channels: Range

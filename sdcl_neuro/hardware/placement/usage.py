@@ -53,7 +53,7 @@ class Core:
 
 @dataclass(frozen=True)
 class ReceivingLayer:
-    """The layer behind, as far as it is cut: whom each neuron sends to.
+    """The next layer, as far as it is cut: the neurons that each neuron sends to.
 
     Attributes:
         targets: parts that each channel, row and column reaches (`tiles.targets`).

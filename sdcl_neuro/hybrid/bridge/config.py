@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 Inputs = Literal["v", "e", "v+e"]
 Fusion = Literal["none", "concat", "add", "attention", "alignment"]
@@ -31,6 +32,7 @@ _LEAST = {
 }
 
 
+@public_class
 @dataclass(frozen=True)
 class BridgeConfig:
     """What the bridge is made of. The defaults are the small bridge for a CPU.
@@ -127,12 +129,12 @@ class BridgeConfig:
 
     @property
     def uses_frames(self) -> bool:
-        """Whether there is a frame side."""
+        """Return whether there is a frame side."""
         return self.inputs != "e"
 
     @property
     def uses_events(self) -> bool:
-        """Whether there is an event side."""
+        """Return whether there is an event side."""
         return self.inputs != "v"
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The gate that lets the bridge in beside the frame branch's own feature, from zero."""
+"""Gate that adds the bridge's output to the frame branch's own feature, starting from zero."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ COMPILED_TYPES = (torch.float32, torch.float64)
 
 
 def compiled(*tensors: Tensor) -> bool:
-    """Whether numba's loops may take these tensors.
+    """Return whether numba's loops may take these tensors.
 
     Not on another device, and not while torch traces: to export (torch.onnx, torch.export), to
     compile, under torch.jit.trace, or under a dispatch mode (counting FLOPs, fake tensors). A graph
@@ -80,7 +80,7 @@ def rows_of(maps: Tensor) -> Tensor:
 
 
 def _check(features: Tensor, weight: Tensor, index: Tensor) -> None:
-    """InputError unless they go together: the loops would read and write beside the arrays."""
+    """Raise InputError unless the shapes match: the loops would leave the arrays."""
     batch, channels, height, width = features.shape
     taps = weight.shape[2] * weight.shape[3]
     fits = index.shape == (batch, taps, height * width) and index.dtype == torch.int32

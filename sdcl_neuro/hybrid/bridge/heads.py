@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Output:
-    """What the bridge says of B tracklets.
+    """Output of the bridge for B tracklets.
 
     Attributes:
         embedding: ``[B, C]``, the last level's feature behind its BNNeck: compared by cosine. With

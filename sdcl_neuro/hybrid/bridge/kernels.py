@@ -32,7 +32,7 @@ Position = Any  # uint64
 
 
 def tiled(weight: Array) -> Array:
-    """``[C_out, C * k * k]`` to ``[tiles, C * k * k, ROWS]``, rows of zeros behind the last."""
+    """Pack ``[C_out, C * k * k]`` as ``[tiles, C * k * k, ROWS]``, padded with rows of zeros."""
     outputs, depth = weight.shape
     filled = np.zeros((-(-outputs // ROWS) * ROWS, depth), weight.dtype)
     filled[:outputs] = weight
@@ -128,7 +128,7 @@ def multiply(
 
 @compiled
 def regular_steps(taps: int, width: int) -> NDArray[np.int64]:
-    """From a cell to the taps of the plain kernel, in the flattened map."""
+    """Offsets from a cell to the taps of the plain kernel, in the flattened map."""
     k = round(np.sqrt(taps))
     shift = np.empty(taps, np.int64)
     for tap in range(taps):

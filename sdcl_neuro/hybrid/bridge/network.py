@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 from .checks import checked, same_tracklets
 from .config import BridgeConfig
@@ -17,6 +18,7 @@ from .mapping import EventMapping
 from .pyramid import Aggregation
 
 
+@public_class
 class Bridge(nn.Module):
     """Deformable mapping, fusion, pyramid and heads, as `config` switches them."""
 
@@ -88,7 +90,7 @@ class Bridge(nn.Module):
             )
         if event_to_frame.shape != (2, 3) or not event_to_frame[:, :2].det().abs() > 0:
             raise InputError(
-                f"{event_to_frame.tolist()} is not an affine map that can be undone",
+                f"{event_to_frame.tolist()} is not an invertible affine map",
                 where="Bridge.set_projection",
                 hint="give [2, 3] with a determinant other than zero",
             )

@@ -43,7 +43,7 @@ def corners(
 
 @compiled
 def centre(projection: Array, cell: int, height: int, width: int) -> tuple[float, float]:
-    """Where a cell's own centre lies on the other map, (x, y) in its cells."""
+    """Return where a cell's own centre lies on the other map, (x, y) in its cells."""
     x, y = (cell % width + 0.5) * 2 / width - 1, (cell // width + 0.5) * 2 / height - 1
     across = projection[0, 0] * x + projection[0, 1] * y + projection[0, 2]
     down = projection[1, 0] * x + projection[1, 1] * y + projection[1, 2]

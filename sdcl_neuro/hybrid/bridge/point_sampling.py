@@ -116,7 +116,7 @@ class _Mixed(torch.autograd.Function):
 
 
 def _check(value: Tensor, offset: Tensor, score: Tensor) -> None:
-    """InputError unless they go together: the loops would read and write beside the arrays."""
+    """Raise InputError unless the shapes match: the loops would leave the arrays."""
     batch, channels, height, width = value.shape
     heads, points = score.shape[1:3]
     fits = score.shape == (batch, heads, points, height * width) and channels % heads == 0
@@ -130,7 +130,7 @@ def _check(value: Tensor, offset: Tensor, score: Tensor) -> None:
 
 
 def _arrays(rows: Tensor, offset: Tensor, score: Tensor, projection: Tensor) -> _Arrays:
-    """What the loops take, in their order."""
+    """Return what the loops take, in their order."""
     places = offset.detach().contiguous().view(*score.shape[:3], 2, -1)
     weights = score.detach().contiguous()
     affine = projection.detach().double().contiguous()

@@ -1,4 +1,4 @@
-"""PSTA's head end (Wang et al., ICCV 2021) behind the same call as the bridge: SDCL's baseline.
+"""PSTA's head (Wang et al., ICCV 2021) with the bridge's interface: SDCL's baseline.
 
 PSTA is a video network: a frame's map through a 1x1 convolution, then STAM blocks one after
 another, each of which halves the steps; level k's feature is the mean of the pooled outputs of the

@@ -21,7 +21,7 @@ def find_nearest(
     last: int,
     index: Ints,
 ) -> None:
-    """Where the taps of the cells of maps `first` to `last` - 1 read.
+    """Return where the taps of the cells of maps `first` to `last` - 1 read.
 
     A search outwards from each cell with an event, ring by ring, which ends with the N-th found.
 

@@ -128,7 +128,7 @@ def _zeros(builder: Value, vector: Value, count: int) -> list[Value]:
 
 
 def _moved(builder: Value, first: Value, number: Any, vector: Value) -> Value:
-    """Pointer to the vector that lies so many vectors behind a pointer to an element."""
+    """Return the pointer to the n-th vector after a pointer to an element."""
     number = ir.Constant(I32, number) if isinstance(number, int) else number
     moved = builder.gep(first, [builder.mul(number, number.type(vector.count))])
     return builder.bitcast(moved, vector.as_pointer())

@@ -157,7 +157,7 @@ def _compiled(network: nn.Module, device: torch.device) -> Run:
 
 
 def _compilers(error: BaseException) -> bool:
-    """Whether an error comes from torch's compiler or one that it calls (Triton, C++)."""
+    """Return whether an error comes from torch's compiler or one that it calls (Triton, C++)."""
     rooms = ("torch._dynamo", "torch._inductor", "triton")
     return any(kind.__module__.startswith(rooms) for kind in type(error).__mro__)
 

@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 
 from sdcl_neuro.devices import moved
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 FRAME_SIZE = (256, 128)  # (height, width), paper, input
 # Channel statistics of ImageNet on a scale of 0 to 1, RGB (torchvision's documentation).
@@ -19,6 +20,7 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
+@public
 def normalise(frames: NDArray[np.uint8], device: torch.device | None = None) -> Tensor:
     """Resize to 256x128 and normalise by ImageNet's statistics.
 

@@ -127,6 +127,6 @@ class OSNet(nn.Module):
         return features
 
     def embed(self, maps: Tensor) -> Tensor:
-        """Maps ``[N, C, 16, 8]`` to torchreid's embedding ``[N, 512]``, behind its ReLU."""
+        """Turn maps ``[N, C, 16, 8]`` into torchreid's embedding ``[N, 512]``, after its ReLU."""
         embedding: Tensor = self.fc(maps.mean((2, 3)))
         return embedding

@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
 from sdcl_neuro.files.reading import reading, regular_file
+from sdcl_neuro.network.arguments import public
 
 _WRAPPER = "module."  # what torch.nn.DataParallel puts before every name
 _COUNTER = "num_batches_tracked"  # absent from files older than PyTorch 0.4.1; never used here
 _LISTED = 5
 
 
+@public
 def load_weights(module: nn.Module, path: Path | str) -> None:
     """Load a safetensors file into `module` by name, strictly, all or nothing.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from sdcl_neuro.extras import need
 
 from .events import StreamedEvents
 from .frames import FrameSource
+from .stream import Entered
 
 CAMERA, PLAYED = "camera", "play"
 PACKET_S = 0.01
@@ -38,7 +39,7 @@ NEEDED = (
 )
 
 
-class EventCamera(Protocol):
+class EventCamera(AbstractContextManager["EventCamera"], Protocol):
     """Sends events in packets as they happen; used within ``with``."""
 
     name: str
@@ -46,20 +47,11 @@ class EventCamera(Protocol):
     lost: int
     """Times that packets were lost on their way."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
     def packets(self, stop: threading.Event) -> Iterator[NDArray[Any]]:
         """Arrays of `EVENT_DTYPE` in order of time, until the camera ends or `stop` is set."""
 
 
-class DriverCamera:
+class DriverCamera(Entered):
     """A camera that neuromorphic-drivers opens; see `EventCamera`.
 
     Args:
@@ -85,17 +77,8 @@ class DriverCamera:
         self.size: Size = (int(properties.width), int(properties.height))
         self.name = f"{self._device.name().value} {self._device.serial()}"
 
-    def __enter__(self) -> Self:
-        self._device.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._device.__exit__(kind, error, trace)
+    def _parts(self) -> Iterable[AbstractContextManager[object]]:
+        return (self._device,)
 
     def packets(self, stop: threading.Event) -> Iterator[NDArray[Any]]:
         """See `EventCamera`."""
@@ -109,7 +92,7 @@ class DriverCamera:
                 yield plain(events)
 
 
-class PlayedCamera:
+class PlayedCamera(Entered):
     """A recording that comes as a camera would have sent it; see `EventCamera`.
 
     Args:
@@ -123,17 +106,6 @@ class PlayedCamera:
         self._speed = speed
         self.name, self.lost = f"a recording, {path.name}", 0
         self.size: Size = (self._events.width, self._events.height)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
 
     def packets(self, stop: threading.Event) -> Iterator[NDArray[Any]]:
         """See `EventCamera`."""
@@ -203,7 +175,7 @@ class CameraEvents(StreamedEvents):
             yield events
 
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of the session as a whole."""
+        """Return notes on the session as a whole."""
         said = [f"events, {name}: {count:,}" for name, count in self.removed.items()]
         if self.camera.lost:
             said.append(f"{self.camera.name} lost packets {self.camera.lost:,} time(s)")
@@ -211,7 +183,7 @@ class CameraEvents(StreamedEvents):
 
 
 def is_event_camera(name: str) -> bool:
-    """Whether ``--events`` means a camera, or a recording that plays one."""
+    """Return whether ``--events`` means a camera, or a recording that plays one."""
     return name == CAMERA or name.startswith((f"{CAMERA}:", f"{PLAYED}:"))
 
 

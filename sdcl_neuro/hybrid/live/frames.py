@@ -34,7 +34,7 @@ class FrameSource(Protocol):
 
     @property
     def start_us(self) -> int:
-        """Where the first frame's interval begins: the time of the frame before it."""
+        """Return where the first frame's interval begins: the time of the frame before it."""
 
     @property
     def first_us(self) -> int:
@@ -181,5 +181,5 @@ class Camera:
 
 
 def is_camera(name: str) -> bool:
-    """Whether a name means a camera, not a file or pipe."""
+    """Return whether a name means a camera, not a file or pipe."""
     return name.isdecimal() or "://" in name or Path(name).is_char_device()

@@ -16,7 +16,7 @@ POLICIES: tuple[str, ...] = get_args(Policy)
 
 
 class DropQueue(Generic[Item]):
-    """From one thread to another, at most `limit` items at a time.
+    """Queue from one thread to another that holds at most `limit` items.
 
     Args:
         limit: items that may wait.

@@ -19,6 +19,7 @@ from sdcl_neuro.devices import torch_threads
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.event_source import EventSource
+from sdcl_neuro.network.arguments import public, public_class
 from sdcl_neuro.network.record import Record
 
 from ..model import Sdcl
@@ -37,6 +38,7 @@ LATENCIES_KEPT = 100_000
 SPANS_KEPT = 1_000
 
 
+@public_class
 @dataclass(frozen=True)
 class LiveSettings:
     """How a live session works.
@@ -75,6 +77,7 @@ class _Waiting:
     arrived: float
 
 
+@public
 def run_live(
     model: Sdcl,
     clip: ClipFormat,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -150,17 +150,17 @@ class Stream:
         return not self._stop.is_set()
 
 
-class Streamed:
-    """What reads a stream of its own: used within ``with``, which opens its device first."""
+class Entered:
+    """A reader used within ``with``, which enters its parts in order and leaves them in reverse."""
 
-    _stream: Stream
-    _device: AbstractContextManager[object] | None = None
+    def _parts(self) -> Iterable[AbstractContextManager[object]]:
+        """Return what is entered: none by default."""
+        return ()
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
-            if self._device is not None:
-                opened.enter_context(self._device)
-            opened.enter_context(self._stream)
+            for part in self._parts():
+                opened.enter_context(part)
             self._opened = opened.pop_all()
         return self
 
@@ -172,7 +172,17 @@ class Streamed:
     ) -> None:
         self._opened.__exit__(kind, error, trace)
 
+
+class Streamed(Entered):
+    """A reader with a stream of its own, whose device is opened first."""
+
+    _stream: Stream
+    _device: AbstractContextManager[object] | None = None
+
+    def _parts(self) -> Iterable[AbstractContextManager[object]]:
+        return (self._stream,) if self._device is None else (self._device, self._stream)
+
     @property
     def late(self) -> int:
-        """What came after its time had been closed, and was left out."""
+        """Return what came after its time had been closed, and was left out."""
         return self._stream.late

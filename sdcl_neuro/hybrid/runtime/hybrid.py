@@ -20,6 +20,7 @@ from torch import Tensor
 from sdcl_neuro.devices import gpu_uuid, torch_threads
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.record import LayerActivity, Record
 from sdcl_neuro.profiling.counters import EnergyMeter, find_counters
 from sdcl_neuro.profiling.ledger import Ledger
@@ -32,7 +33,7 @@ from .worker import EventBackend, EventWorker
 
 @dataclass(frozen=True, eq=False)
 class HybridResult:
-    """What hybrid inference says of N tracklets.
+    """Result of hybrid inference on N tracklets.
 
     Attributes:
         names: of the tracklets, in order.
@@ -47,6 +48,7 @@ class HybridResult:
     record: Record
 
 
+@public
 def infer(
     model: Sdcl,
     tracklets: Iterable[Tracklet],
@@ -117,8 +119,11 @@ def infer(
     )
 
 
+@public
 def merge_records(records: Sequence[Record]) -> Record:
     """One record of batches that ran one after another: counts side by side, times summed."""
+    if not records:
+        raise InputError("no records", where="merge_records", hint="give at least one")
     first = records[0]
     elapsed = [record.elapsed_s for record in records]
     layers_of = [record.activity for record in records]

@@ -32,7 +32,7 @@ def fit_section(fit: Fit, *, rates: list[float] | None = None) -> Section:
 
 
 def limits_section(fit: Fit) -> Section:
-    """What is exceeded, what no one knows, and how it was counted."""
+    """Return what is exceeded, what no one knows, and how it was counted."""
     blocks = [fit_verdict(fit)]
     if fit.broken:
         rows: list[list[Cell]] = [
@@ -40,7 +40,7 @@ def limits_section(fit: Fit) -> Section:
              entry.unit, entry.hint]
             for entry in fit.broken
         ]  # fmt: skip
-        head = ["where", "limit", "needed", "there is", "unit", "what would mend it"]
+        head = ["where", "limit", "needed", "there is", "unit", "remedy"]
         blocks.append(table(head, rows))
     lines = [
         f"Unknown: {entry.limit.replace('_', ' ')}: {entry.reason}." for entry in fit.unchecked

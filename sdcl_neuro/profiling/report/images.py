@@ -138,7 +138,7 @@ def on_white(image: Image) -> Image:
 
 
 def event_legend() -> Markup:
-    """What the colours of `event_image` mean."""
+    """Return what the colours of `event_image` mean."""
     items = Markup("").join(
         Markup('<li><span class="swatch" style="background:rgb({},{},{})"></span>{}</li>').format(
             *colour, name

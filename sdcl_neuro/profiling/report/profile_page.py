@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.record import silence
 
 from ..interval import Interval, figure
@@ -41,7 +42,7 @@ def profile_page(profile: Profile) -> str:
         eyebrow="sdcl-neuro profile",
         lead=(
             f"{profile.samples} sample(s) of {profile.steps} steps, input "
-            f"{' x '.join(map(str, profile.input_shape))}, run by the backend {profile.backend}."
+            f"{' x '.join(map(str, profile.input_shape))}, run by {label(profile.backend)}."
         ),
         tiles=tiles(profile),
         footer=[
@@ -149,7 +150,7 @@ def energy_section(profile: Profile, sources: Sources) -> Section:
 
 
 def latency_section(profile: Profile) -> Section:
-    """From the first input to the last output."""
+    """Section on latency, from the first input to the last output."""
     rows = []
     for name, target in profile.targets.items():
         latency = target.latency

@@ -36,7 +36,7 @@ class ChartLayout:
     label_height: float
 
     def left(self, labels: Iterable[str]) -> float:
-        """Where bars begin: right of the longest label, or at the edge."""
+        """Return where bars begin: right of the longest label, or at the edge."""
         return 12.0 if self.label_height else label_width(labels)
 
     def middle(self, index: int) -> float:

@@ -37,7 +37,7 @@ class CertificateRow:
     """One line of a parity certificate.
 
     Attributes:
-        pair: such as ``loihi = lava``.
+        pair: such as ``snntorch-int = lava``.
         layer: its name.
         spikes: spikes compared.
         mismatches: neuron steps that differ; None if the pair was not run.
@@ -70,7 +70,7 @@ def table(
     caption: str = "",
     sources: Iterable[str] = (),
 ) -> Markup:
-    """A table; on a narrow screen a broad one becomes one block a row, its titles beside its cells.
+    """Render a table; on a narrow screen each row of a wide one becomes a block of labelled cells.
 
     Args:
         head: column titles.

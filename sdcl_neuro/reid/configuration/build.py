@@ -10,12 +10,14 @@ from sdcl_neuro.hybrid.frame_branch import load_weights
 from sdcl_neuro.hybrid.methods import ClipBackbone
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.voxels import VoxelBranch
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from .checks import bridge_config, frame_branch_name
 from .tables import Configuration
 
 
+@public
 def build_model(configuration: Configuration, identities: int = 0) -> Sdcl:
     """The model that a configuration describes, with random weights but those of its files.
 

@@ -1,4 +1,4 @@
-"""What the tables of a configuration say of each other, and what follows from them together."""
+"""Check the tables of a configuration against each other, and derive what they imply together."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def frame_branch_name(configuration: Configuration) -> str | None:
 
 
 def clip_format(configuration: Configuration) -> ClipFormat:
-    """What a saved model says of its tracklets."""
+    """Return the tracklet format that a saved model states."""
     clip, data = configuration.clip, configuration.data
     mot = data.kind == "mot"
     simulator = None
@@ -136,7 +136,7 @@ def disagreements(configuration: Configuration) -> list[Fault]:
     if data.kind == "mot" and not (data.mot.video and data.mot.tracks):
         found.append(Fault("data.mot", "names no video or no tracks", "give both files"))
     if min(configuration.event_branch.description().output_shape(configuration.clip.size)) < 1:
-        what = f"leaves nothing of events of size {list(configuration.clip.size)}"
+        what = f"leaves no part of events of size {list(configuration.clip.size)}"
         found.append(Fault("event_branch", what, "give smaller kernels or strides"))
         return found
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 from ..datasets import DataSet
 from ..datasets.controls import Controlled
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..datasets.cache import CacheReport, Progress
 
 
+@public
 def build_data(configuration: Configuration, root: Path | str | None = None) -> DataSet:
     """The data set that a configuration names.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.reading import read_text, reason_of
+from sdcl_neuro.network.arguments import public
 
 from .checks import disagreements
 from .reading import Fault, Reader
@@ -30,6 +31,7 @@ def list_configurations() -> tuple[str, ...]:
     return tuple(sorted(name[: -len(ENDING)] for name in names if name.endswith(ENDING)))
 
 
+@public
 def load_configuration(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Configuration:
     """Read and check a configuration.
 
@@ -59,7 +61,7 @@ def load_configuration(name_or_path: str | Path, overrides: Sequence[str] = ()) 
         raise InputError(
             f"{count}: " + " | ".join(map(str, faults)),
             where=f"{label} with {' '.join(overrides)}" if overrides else label,
-            hint="mend them all (docs/configuration.md lists the keys)",
+            hint="correct them all (docs/configuration.md lists the keys)",
         )
     return configuration
 

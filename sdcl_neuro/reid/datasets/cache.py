@@ -1,7 +1,7 @@
 """Events simulated once from a data set's frames, into a folder of one HDF5 file per tracklet.
 
 A file appears under its own name only when it is whole, so whatever is there is done: a run that
-was killed goes on where it stopped. ``cache.json`` says how the events were simulated.
+was killed resumes where it stopped. ``cache.json`` says how the events were simulated.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.files import write_json
 from sdcl_neuro.files.reading import read_json
+from sdcl_neuro.network.arguments import public
 
 from .cached import CachedEvents, cached_path, is_cached, simulate_entry
 from .faults import Faults
@@ -40,6 +41,7 @@ class CacheReport:
         return f"{self.simulated:,} tracklets simulated, {self.found:,} were there"
 
 
+@public
 def cache_events(
     data: FolderData,
     folder: Path | str,
@@ -95,7 +97,7 @@ def with_cached_events(data: FolderData, folder: Path | str) -> FolderData:
     faults = Faults(folder)
     absent = [entry.name for entry in data.entries if not cached_path(folder, entry).is_file()]
     faults.missing(f"{len(absent):,} of {len(data.entries):,} tracklets", absent)
-    faults.check("run the simulation again: it goes on where it stopped")
+    faults.check("run the simulation again: it resumes where it stopped")
     return replace(data, source=CachedEvents(folder, data.fps))
 
 
@@ -174,7 +176,7 @@ def _run(tasks: list[Any], workers: int, advance: Callable[[int], None]) -> None
         except BrokenProcessPool:
             raise EnvironmentFault(
                 "a worker died while it simulated events",
-                hint="run it again with fewer workers: it goes on where it stopped",
+                hint="run it again with fewer workers: it resumes where it stopped",
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

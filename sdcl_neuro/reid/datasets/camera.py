@@ -1,4 +1,4 @@
-"""Cameras of the generated data set: from where they look, their light and what stands behind."""
+"""Cameras of the generated data set: viewpoint, light and background."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def make_camera(seed: int, number: int) -> SceneCamera:
 
 @lru_cache(maxsize=16)
 def scene(seed: int, number: int) -> NDArray[np.uint8]:
-    """What stands still behind people, RGB ``[STRIP_ROWS, SCENE_COLUMNS, 3]``; read-only."""
+    """The static background, RGB ``[STRIP_ROWS, SCENE_COLUMNS, 3]``; read-only."""
     cv2 = need("cv2", "rendering a scene")
 
     generator = np.random.default_rng([seed, 3, number])

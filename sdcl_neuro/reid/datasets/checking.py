@@ -1,4 +1,4 @@
-"""Looks a data set's folder over: every fault at once, and its counts beside the published ones."""
+"""Check a data set's folder: every fault at once, and its counts against the published ones."""
 
 from __future__ import annotations
 

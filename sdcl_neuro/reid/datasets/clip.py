@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 
+@public_class
 @dataclass(frozen=True)
 class Clip:
     """The shape of the tracklets to load.

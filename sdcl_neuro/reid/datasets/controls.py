@@ -43,7 +43,7 @@ def _swapped(spikes: Spikes, bins: int) -> Spikes:
 
 
 def _none(spikes: Spikes, bins: int) -> Spikes:
-    """No event at all."""
+    """Drop every event."""
     del bins
     return np.zeros_like(spikes)
 
@@ -95,7 +95,7 @@ class Controlled(Around):
         return {**self._mixed(tested, 0), **self._mixed(trained, 1)}
 
     def _mixed(self, positions: Sequence[int], part: int) -> dict[int, int]:
-        """For each of `positions` another one, of another person."""
+        """Choose for each of `positions` another one, of another person."""
         persons = np.array([self.data.entries[one].person for one in positions], np.int64)
         if len(set(persons.tolist())) < 2:
             return {}

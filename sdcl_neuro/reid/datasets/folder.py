@@ -105,7 +105,7 @@ class FolderData:
 
     @property
     def has_events(self) -> bool:
-        """Whether there are events beside the frames."""
+        """Whether there are events for the frames."""
         return not isinstance(self.source, NoEvents)
 
     def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:

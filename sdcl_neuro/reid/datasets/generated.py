@@ -13,12 +13,14 @@ from pathlib import Path
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.network.arguments import public, public_class
 
 from .clip import Clip
 from .index import describe
 from .table import Choices
 
 
+@public_class
 @dataclass(frozen=True)
 class GeneratedConfig:
     """How large the data set is and what its cameras do.
@@ -121,6 +123,7 @@ class Generated:
         border = self.config.training
         return tuple(k for k, one in enumerate(self.entries) if (one.person > border) == test)
 
+    @public
     def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:
         """Render one walk; with a seed (0 or more), another moment of it."""
         from dataclasses import replace

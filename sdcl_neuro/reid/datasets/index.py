@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.events.tracklets import Tracklet
+from sdcl_neuro.network.arguments import public
 
 from .clip import Clip
 
@@ -17,7 +18,7 @@ Part = Literal["train", "query", "gallery"]
 
 
 class Labelled(Protocol):
-    """What an entry of any data set says of itself."""
+    """Attributes that an entry of any data set has."""
 
     @property
     def name(self) -> str:
@@ -67,6 +68,7 @@ class Labels:
     cameras: NDArray[np.int64]
 
 
+@public
 def labels(data: DataSet, part: Part) -> Labels:
     """Who is in a part, without loading it."""
     chosen = [data.entries[position] for position in getattr(data, part)]

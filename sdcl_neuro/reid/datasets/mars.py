@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.reading import read_file
+from sdcl_neuro.network.arguments import public
 
 from .faults import Faults
 from .folder import PICTURES, FolderData, FolderEntry, NoEvents
@@ -86,6 +87,7 @@ def _whole(values: Any) -> NDArray[np.int64]:
     return np.asarray(values).astype(np.int64)
 
 
+@public
 def read_mars(
     root: Path | str,
     *,

@@ -1,4 +1,4 @@
-"""A folder of one's own persons: frames by part, person, camera and tracklet, events beside them.
+"""A folder of your own persons: frames by part, person, camera and tracklet, with their events.
 
 ``ROOT/{train,query,gallery}/PERSON/CAMERA/TRACKLET/*.jpg``, or flat names as MARS, Market-1501 and
 torchreid have them, anywhere below the parts; events in a parallel tree below ``ROOT/events``, in
@@ -95,7 +95,7 @@ def open_data(root: Path, choices: Choices) -> FolderData:
         notes.append({"recordings": "one event file a tracklet", "files": "one event file a frame",
                       "pictures": NOTE}[form])  # fmt: skip
     elif trees is None:
-        notes.append("no events beside the frames")
+        notes.append("no events for the frames")
     faults.check(MEND)
     parts = {
         part: tuple(k for k, (one, _) in enumerate(entries) if one.part == part) for part in PARTS

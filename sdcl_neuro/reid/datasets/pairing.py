@@ -1,4 +1,4 @@
-"""Event files beside frames: the paper's two trees pair by person, camera and sorted file name."""
+"""Pair event files with frames: the paper's two trees match by person, camera and sorted name."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def names_in(folder: Path, endings: Sequence[str]) -> list[str]:
 
 
 def pair(frames: Sequence[str], events: Sequence[str]) -> tuple[str | None, ...]:
-    """For each frame its event file: as many files as frames, or one fewer.
+    """Return each frame's event file: as many files as frames, or one fewer.
 
     With one fewer, files are the intervals between frames: the first frame has none.
 

@@ -19,7 +19,7 @@ SILENT_GREY, PER_SPIKE = 32, 60
 def contact_sheet(tracklets: Sequence[Tracklet], columns: int, *, scale: float = 0.5) -> (
     NDArray[np.uint8]
 ):  # fmt: skip
-    """The middle frame of each tracklet beside the events of that frame.
+    """Draw the middle frame of each tracklet next to the events of that frame.
 
     Args:
         tracklets: at least one.

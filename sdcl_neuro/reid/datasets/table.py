@@ -239,7 +239,7 @@ def recognise(root: Path | str) -> str:
             return name
     found = ", ".join(sorted(item.name for item in root.iterdir())[:8]) or "nothing"
     raise InputError(
-        f"does not look like any data set: it holds {found}",
+        f"is not recognised as a data set: it holds {found}",
         where=str(root),
         hint="name it with data.kind (--kind), one of "
         f"{', '.join(name for name, kind in KINDS.items() if kind.needs_root)}; "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 from .faults import Faults
 from .folder import PICTURES, EntryEvents, FolderData, FolderEntry, NoEvents
@@ -26,6 +27,7 @@ SPLITS_ILIDS = ("train-test people splits/train_test_splits_ilidsvid.mat",)
 MEND = "complete the folder, or give the folders and files by name"
 
 
+@public
 def read_prid2011(
     root: Path | str,
     *,
@@ -54,6 +56,7 @@ def read_prid2011(
     return tree.data("PRID-2011", chosen, _source(events, event_files))
 
 
+@public
 def read_ilidsvid(
     root: Path | str,
     *,

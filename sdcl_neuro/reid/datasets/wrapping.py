@@ -14,7 +14,7 @@ class Around:
 
     @property
     def entries(self) -> Sequence[Labelled]:
-        """As the data set has them."""
+        """Entries of the wrapped data set."""
         return self.data.entries
 
     @property

@@ -16,6 +16,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.hybrid.composition import kind_of
 from sdcl_neuro.hybrid.methods import notes_on
+from sdcl_neuro.network.arguments import public
 
 from ..datasets import Clip, DataSet, labels, tracklets
 from ..datasets.degraded import Degraded
@@ -75,6 +76,7 @@ def _silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
     yield lambda count: None
 
 
+@public
 def evaluate(
     trained: Trained,
     data: DataSource,
@@ -156,7 +158,7 @@ def _arms(
     folder: Path,
     how: Extraction,
 ) -> tuple[list[FeatureSource], list[str]]:
-    """All sources of event features, the reference first, and what is to be said of them."""
+    """Return all sources of event features, the reference first, and notes on them."""
     alone = unspiking_arm(trained.checkpoint.model)
     if alone is not None:
         if backends or any(not setting.trained for setting in settings):

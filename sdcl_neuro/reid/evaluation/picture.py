@@ -128,7 +128,7 @@ def _draw(
 
 
 def tracklet_picture(tracklet: Tracklet) -> NDArray[np.uint8]:
-    """The middle frame beside its events, uint8 ``[H, W, 3]``; events alone for black frames."""
+    """Draw the middle frame next to its events, uint8 ``[H, W, 3]``; a black frame is left out."""
     count = len(tracklet.frames)
     middle = count // 2
     bins = tracklet.spikes.reshape(count, -1, *tracklet.spikes.shape[1:])

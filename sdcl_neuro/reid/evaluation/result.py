@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.files import atomic_path, write_json
+from sdcl_neuro.network.backend_names import label
 
 from ..metrics import Changed, Metrics, Ranking, ReRanking
 from ..metrics.distances import Metric
@@ -46,7 +47,7 @@ class EvaluationRow:
         found = {
             "frames": self.condition,
             "setting": str(self.setting),
-            "event branch": self.backend,
+            "event branch": label(self.backend),
             **_percentages(self.metrics),
         }
         if self.reranked is not None:

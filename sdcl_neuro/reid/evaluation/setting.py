@@ -1,4 +1,4 @@
-"""What of the deployed event branch is varied: weight bits, time bins, threshold."""
+"""Variations of the deployed event branch: weight bits, time bins, threshold."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.fixed_point import THRESHOLD_MAX, WEIGHT_MAX, WEIGHT_MIN
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork
 
@@ -53,6 +54,7 @@ class Setting:
         return ", ".join(parts) or "as trained"
 
 
+@public
 def parse_sweep(texts: Sequence[str]) -> tuple[Setting, ...]:
     """Settings of ``NAME=VALUE,VALUE,...``, one name varied at a time, the trained one first.
 
@@ -60,6 +62,8 @@ def parse_sweep(texts: Sequence[str]) -> tuple[Setting, ...]:
         InputError: another name, or values that are not numbers in range.
     """
     settings = [Setting()]
+    if isinstance(texts, str):
+        texts = (texts,)
     for text in texts:
         name, equals, values = text.partition("=")
         kinds = {"bits": int, "bins": int, "threshold": float}

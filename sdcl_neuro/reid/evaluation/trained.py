@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdcl_neuro.conversion.model import Model, load_model
+from sdcl_neuro.conversion.model import Model
+from sdcl_neuro.conversion.model_reading import load
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.sdcl_checkpoint import (
     DOCUMENT,
@@ -13,6 +14,7 @@ from sdcl_neuro.hybrid.sdcl_checkpoint import (
     is_sdcl_checkpoint,
     load_sdcl,
 )
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from ..datasets import Clip
@@ -45,6 +47,7 @@ class Trained:
         return Clip(own.frames, own.bins, own.size)
 
 
+@public
 def open_trained(folder: Path | str) -> Trained:
     """Read a run's folder, or the folder of a model.
 
@@ -58,7 +61,7 @@ def open_trained(folder: Path | str) -> Trained:
         raise InputError(
             "a training that is not finished" if unfinished else f"neither {DOCUMENT} nor {MODEL}/",
             where=str(folder),
-            hint="train on with the same command"
+            hint="continue with the same command"
             if unfinished
             else "give the folder of a whole SDCL, or of a training run",
         )
@@ -68,6 +71,6 @@ def open_trained(folder: Path | str) -> Trained:
     return Trained(
         model,
         checkpoint,
-        load_model(model) if spiking else None,
+        load(model) if spiking else None,
         written if model.name == MODEL and written.is_file() else None,
     )

@@ -174,7 +174,7 @@ def empty_engine(name: str, dimension: int, metric: Metric) -> MemoryEngine:
 
 
 def prepared(vectors: Vectors, metric: Metric) -> Vectors:
-    """As an engine compares them: unit length for ``cosine``; a zero vector stays zero."""
+    """Scale vectors for an engine: unit length for ``cosine``; a zero vector stays zero."""
     if metric == "euclidean":
         return vectors
     exact = vectors.astype(np.float64)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public, public_class
 
 from .contract import AuditEntry, checked_row, now_us
 from .entries import LARGEST, METRICS, Enrolled, Enrolment, Entry, Hit, Metric, Where
@@ -37,6 +38,7 @@ class Recall:
     recall: float
 
 
+@public_class
 class Gallery:
     """Embeddings with who, where and when, in one SQLite file or in PostgreSQL.
 
@@ -97,6 +99,7 @@ class Gallery:
     def __str__(self) -> str:
         return f"{self.address}: {len(self):,} entries, {self.dimension} dimensions"
 
+    @public
     def enrol(self, tracklets: Sequence[Enrolment]) -> Enrolled:
         """Add tracklets, all or none of them; those whose key is there already are left out.
 
@@ -107,10 +110,12 @@ class Gallery:
         rows = [checked_row(number, one, self.dimension) for number, one in enumerate(tracklets)]
         return self._store.add(rows)
 
+    @public
     def remove(self, ids: Sequence[int]) -> int:
         """Remove entries; return how many there were. See `forget` for erasing them."""
         return self._store.remove(ids)
 
+    @public
     def relabel(self, ids: Sequence[int], label: str | None) -> int:
         """Say who entries are, once it is known; return how many there were."""
         return self._store.relabel(ids, label)
@@ -122,6 +127,7 @@ class Gallery:
             found.setdefault(entry.name, []).append(entry.id)
         return found
 
+    @public
     def merge(self, person: str, into: str) -> int:
         """Make two persons one: the entries of `person` become those of `into`.
 
@@ -142,6 +148,7 @@ class Gallery:
             self._store.relabel(kept, into, action="merge")
         return self._store.relabel(moved, into, action="merge")
 
+    @public
     def forget(self, *, person: str | None = None, older_than: timedelta | None = None) -> int:
         """Erase a person, or all that was enrolled too long ago, from rows, index and free pages.
 
@@ -181,7 +188,7 @@ class Gallery:
             raise InputError(
                 f"no person {person!r}",
                 where=self.address,
-                hint="sdcl-neuro gallery info shows who is there",
+                hint="sdcl-neuro gallery info lists the persons",
             )
         return ids
 
@@ -245,6 +252,7 @@ class Gallery:
         copied = copy_gallery(self._store, str(target))
         self._store.note("copy", copied, {})
 
+    @public
     def search(
         self,
         queries: ArrayLike,

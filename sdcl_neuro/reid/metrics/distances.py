@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 Metric = Literal["cosine", "euclidean"]
 
 
+@public
 def distance_matrix(
     queries: ArrayLike, gallery: ArrayLike, *, metric: Metric = "cosine"
 ) -> NDArray[np.float64]:

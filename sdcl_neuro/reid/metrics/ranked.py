@@ -1,4 +1,4 @@
-"""The ranked lists behind the measures: for each query the gallery in order, matches flagged."""
+"""Ranked lists, from which measures are computed: the gallery in order, matches flagged."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
+from sdcl_neuro.network.arguments import kind_of, public
 
 from .measures import Metrics, measure
 
@@ -41,7 +42,11 @@ class LabelledDistances:
         g_cams: ArrayLike | None,
     ) -> LabelledDistances:
         """Check and convert; InputError for shapes that do not fit, NaN, or labels not whole."""
-        matrix = np.asarray(distances, dtype=np.float64)
+        try:
+            matrix = np.asarray(distances, dtype=np.float64)
+        except (TypeError, ValueError):
+            what = f"expected distances, got {kind_of(distances)}"
+            raise InputError(what, hint="give numbers [Q, G]") from None
         if matrix.ndim != 2 or not matrix.size:
             raise InputError(
                 f"distances of shape {matrix.shape}", hint="give [Q, G], neither of them zero"
@@ -148,6 +153,7 @@ class RankedLists:
         return json.dumps(value, indent=2, allow_nan=False)
 
 
+@public
 def evaluate_ranking(
     distances: ArrayLike,
     q_ids: ArrayLike,
@@ -169,6 +175,7 @@ def evaluate_ranking(
     return measure(one.matches for one in ranked_queries(labels))
 
 
+@public
 def rank(
     distances: ArrayLike,
     q_ids: ArrayLike,

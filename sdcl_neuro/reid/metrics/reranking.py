@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 from .blocks import BLOCK_BYTES, Block, Points, checked_pair, squared_distances
 from .distances import Metric
@@ -34,6 +35,7 @@ _ROWS = 256
 _PAIR_BYTES = 16 << 20
 
 
+@public_class
 @dataclass(frozen=True)
 class ReRanking:
     """Settings; the defaults are the paper's.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.files import atomic_path
+from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.identity import path_sha256
 from sdcl_neuro.profiling.interval import figure
 
@@ -30,7 +31,7 @@ SHOWN = 12  # tracks printed
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What hybrid inference says of a video's tracks; prints itself.
+    """Result of hybrid inference on a video's tracks; prints itself.
 
     Attributes:
         footage: the video, its tracks and its plan.
@@ -222,7 +223,7 @@ class Comparison:
 
     @property
     def recognition_line(self) -> str:
-        """From which likeness on two are one person, or why that is not known."""
+        """Return the similarity above which two are one person, or why it is unknown."""
         return NO_CURVE if self.recognition is None else self.recognition.line()
 
     def _alike(self) -> list[str]:
@@ -254,7 +255,7 @@ class Comparison:
         return [
             f"per tracklet: {', '.join(took)} [measured]",
             f"  threads: {session.result.ledger.threads_text()}",
-            f"  event branch on {self.backend}: {figure(totals.spikes_out / count)} spikes, "
+            f"  event branch on {label(self.backend)}: {figure(totals.spikes_out / count)} spikes, "
             f"{figure(totals.synops / count)} synaptic operations [emulated]",
             f"  energy of the event branch: {', '.join(prices)} [modelled]",
         ]

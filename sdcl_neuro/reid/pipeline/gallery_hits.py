@@ -77,7 +77,7 @@ class GalleryUse:
 
 @dataclass(frozen=True, eq=False)
 class GalleryHits:
-    """What a gallery says of a video's tracklets; entries of the same video are left out.
+    """Hits of a video's tracklets in a gallery; entries of the same video are left out.
 
     Attributes:
         use: as asked.
@@ -204,7 +204,7 @@ def _enrolments(
 
 
 def _stated(source: Source) -> list[str]:
-    """What was said of clocks, views and reading, where anything was: it changes the spikes."""
+    """Options given for clocks, views and reading, if any: they change the spikes."""
     alignment = source.alignment
     if alignment.event_clock != "unix":  # the time of day alone changes nothing
         alignment = replace(alignment, start_us=None)

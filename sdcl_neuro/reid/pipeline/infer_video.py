@@ -12,6 +12,8 @@ from sdcl_neuro.events.tracklets import write_mot
 from sdcl_neuro.files import atomic_folder, write_json
 from sdcl_neuro.hybrid.runtime import prefetched
 from sdcl_neuro.models import take_checkpoint
+from sdcl_neuro.network.arguments import public
+from sdcl_neuro.network.backend_names import label
 
 from .comparison import Comparison
 from .gallery_hits import GalleryUse, look_up
@@ -37,6 +39,7 @@ EMBEDDINGS, DOCUMENT, REPORT = "embeddings.safetensors", "infer.json", "report.h
 TRACKS = "tracks.txt"  # where they were found here
 
 
+@public
 def compare_tracks(
     checkpoint: Path | str | None,
     source: Source,
@@ -90,7 +93,7 @@ def compare_tracks(
     say(f"the model: {trained_on(loaded.provenance)}")
     planned = len(footage.plan.windows)
     say(f"cutting {planned} tracklets of {len(footage.tracks)} tracks, {footage.origin}")
-    say(f"meanwhile hybrid inference, event branch on {backend}")
+    say(f"meanwhile hybrid inference, event branch on {label(backend)}")
     batch = 1 if one_by_one else BATCH
     with (
         progress("hybrid inference", planned) as advance,
@@ -136,6 +139,7 @@ def check_folder(out: Path) -> None:
         )
 
 
+@public
 def write_comparison(comparison: Comparison, out: Path) -> Path:
     """Write embeddings, figures and the report to `out`, all or nothing.
 

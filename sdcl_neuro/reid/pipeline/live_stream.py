@@ -33,6 +33,7 @@ from sdcl_neuro.hybrid.live.follow import STDIN
 from sdcl_neuro.hybrid.live.frames import Camera, FrameSource, PacedVideo, RawFrames, is_camera
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 from sdcl_neuro.models import take_checkpoint
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import Pair
 
 from .loading import check_means
@@ -118,6 +119,7 @@ class _OpenedStream:
         return (*self.said, *clock, *(f"left out: {line}" for line in self.boxes.left_out))
 
 
+@public
 def watch(
     checkpoint: Path | str | None,
     source: LiveSource,
@@ -198,7 +200,7 @@ def _open(source: LiveSource, clip: ClipFormat, say: Callable[[str], None]) -> _
 def _from_camera(
     source: LiveSource, frames: FrameSource, boxes: BoxSource, say: Callable[[str], None]
 ) -> _OpenedStream:
-    """With the events of a camera, or of a recording that plays one."""
+    """Open a stream with the events of a camera, or of a recording that plays one."""
     name, alignment = source.events or "", source.alignment
     if source.event_format is not None:
         raise InputError(
@@ -228,7 +230,7 @@ def _from_camera(
 def _arriving(
     source: LiveSource, frames: FrameSource, boxes: BoxSource, say: Callable[[str], None]
 ) -> _OpenedStream:
-    """With events that are still being written."""
+    """Open a stream with events that are still being written."""
     if source.reading.sensor is None or source.events is None or source.event_format is None:
         raise InputError(
             "a stream of events does not say its size",

@@ -1,4 +1,4 @@
-"""From which likeness on two tracks are one person, as the checkpoint's validation persons say."""
+"""Similarity above which two tracks are one person, from a checkpoint's validation persons."""
 
 from __future__ import annotations
 

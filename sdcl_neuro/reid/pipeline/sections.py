@@ -40,7 +40,7 @@ SHOWN_IN_GALLERY = 3
 
 
 def pictures_section(tracklets: Sequence[Glimpse], *, lead: str) -> Section:
-    """Frames of tracklets, each with its own events beside it."""
+    """Frames of tracklets, each next to its own events."""
     shown = []
     for tracklet in tracklets:
         spikes = tracklet.events

@@ -59,7 +59,7 @@ class TrainingPlan:
         *,
         counted: bool = False,
     ) -> TrainingPlan:
-        """From what is to be trained; `counted` adds the table, which takes a second."""
+        """Describe the model to be trained; `counted` adds the table, which takes a second."""
         clip = configuration.clip
         parts = dict(model.named_children())
         return cls(

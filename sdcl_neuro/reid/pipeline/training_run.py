@@ -182,7 +182,7 @@ def _train(
     say: Callable[[str], None],
     total: int,
 ) -> list[TrainingStep]:
-    """The steps that are left, behind a progress bar that knows those done before."""
+    """Yield the remaining steps, with a progress bar that counts those done before."""
     seen = 0
     with progress("training", total) as advance:
 
@@ -245,7 +245,7 @@ def _check_folder(folder: Path, configuration: Configuration) -> None:
             )
     elif folder.is_dir() and any(not one.name.startswith(".") for one in folder.iterdir()):
         raise InputError(
-            "holds other things than a training", where=str(folder), hint="give a new folder"
+            "holds files that no training wrote", where=str(folder), hint="give a new folder"
         )
 
 

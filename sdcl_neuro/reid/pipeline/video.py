@@ -155,7 +155,7 @@ class Footage:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What of the tracks is in no tracklet, and what was mended."""
+        """List what no tracklet covers of the tracks, and what was repaired."""
         mended = [
             f"track {track.identity}: {track.mended} box(es) cut to the picture or dropped"
             for track in self.tracks

@@ -252,5 +252,5 @@ def recognition_section(recognition: Recognition) -> Section:
         legend=("false match rate", "false non-match rate"),
         tag="measured",
     )
-    lead = f"On persons that training has not learnt: {recognition.line()}."
+    lead = f"On persons not seen in training: {recognition.line()}."
     return Section("When is it the same person?", figure_, lead)

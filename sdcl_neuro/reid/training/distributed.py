@@ -161,7 +161,7 @@ class JointBatchNorm(_BatchNorm):
 
     @classmethod
     def of(cls, norm: _BatchNorm, group: Group) -> JointBatchNorm:
-        """With the same parameters and buffers, not copies, as `norm`."""
+        """Return a layer that shares the parameters and buffers of `norm`."""
         joint = cls(norm.num_features, eps=norm.eps, momentum=norm.momentum, affine=norm.affine)
         joint._parameters, joint._buffers = norm._parameters, norm._buffers
         joint.training, joint.group = norm.training, group

@@ -91,7 +91,7 @@ class Loader:
             raise EnvironmentFault(
                 "a worker died while it loaded tracklets",
                 where="training.workers",
-                hint="run the same command again with fewer workers: it goes on",
+                hint="run the same command again with fewer workers: it resumes",
             ) from None
         finally:
             for _, futures in waiting:
@@ -116,7 +116,7 @@ class Loader:
         batch: list[Request],
         running: dict[Request, Future[Sample]],
     ) -> dict[Request, Future[Sample]]:
-        """What of a batch is neither stored nor under way is given to the workers."""
+        """Give the workers what is neither stored nor being loaded of a batch."""
         asked = {}
         for request in dict.fromkeys(batch):
             if request in self.store.held:

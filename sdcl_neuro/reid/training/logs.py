@@ -99,7 +99,7 @@ class CsvLog:
         return self.stream.tell()
 
     def close(self) -> None:
-        """No more lines."""
+        """Close the log."""
         self.stream.close()
 
     def _line(self, cells: Sequence[str]) -> None:

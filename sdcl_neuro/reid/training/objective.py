@@ -121,7 +121,7 @@ class Objective(nn.Module):
         return Judged(loss, torch.stack([*parts, *rates]))
 
     def output(self, batch: Batch) -> tuple[Output, list[Tensor]]:
-        """What the model says of this process' part of a batch, and its layers' spikes."""
+        """Return the model's output for this process's part of a batch, and its layers' spikes."""
         with self._autocast(batch.labels.device):
             maps = batch.maps
             if batch.frames is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.snn.loihi_leaky import Mode
 
 from ..datasets import DataSet
@@ -84,6 +85,7 @@ class TrainingSchedule:
                 yield index
 
 
+@public
 def training_persons(data: DataSet, settings: Settings) -> tuple[int, ...]:
     """The identities that are learnt, in the order of their classes.
 

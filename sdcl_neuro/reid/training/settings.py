@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 from ..datasets.degradations import KINDS, SEVERITIES
 
@@ -62,6 +63,7 @@ def _require(condition: bool, table: Any, name: str, limit: str) -> None:
         )
 
 
+@public_class
 @dataclass(frozen=True)
 class Stage:
     """One stretch of training. In it an epoch shows every person once, in batches of P.
@@ -99,6 +101,7 @@ class Stage:
             )
 
 
+@public_class
 @dataclass(frozen=True)
 class Augmentation:
     """What is changed at random in a tracklet, in all its frames and events alike.
@@ -130,6 +133,7 @@ class Augmentation:
         _require(levels and pair[0] <= pair[1], self, "severity", "two levels, as [1, 5]")
 
 
+@public_class
 @dataclass(frozen=True)
 class Settings:
     """The whole of it.
@@ -225,5 +229,5 @@ class Settings:
 
     @property
     def stages(self) -> tuple[tuple[Mode, Stage], ...]:
-        """In order, with what the event branch computes in."""
+        """List the stages in order, with the event branch's arithmetic."""
         return ("float", self.float_stage), ("int", self.int_stage)

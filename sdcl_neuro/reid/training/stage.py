@@ -148,7 +148,7 @@ class StageRun:
             raise CheckFailed(
                 f"the loss is {loss} at step {step}",
                 where="training",
-                hint="lower the learning rate, or lengthen the warm-up",
+                hint="lower the learning rate, or extend the warm-up",
             )
         return TrainingStep(
             mode=self.span.mode,
@@ -168,7 +168,7 @@ _BACKBONES = ("frame_branch.", "event_branch.network.")
 
 
 def _optimiser(learning: Learning, settings: Settings) -> torch.optim.Optimizer:
-    """Of all that learns; the network on frames or voxels has a rate of its own."""
+    """Return the optimiser; the network on frames or voxels has a learning rate of its own."""
     backbone = [one for name, one in learning if name.startswith(_BACKBONES)]
     rest = [one for name, one in learning if not name.startswith(_BACKBONES)]
     groups: list[dict[str, Any]] = [

@@ -40,7 +40,7 @@ class Stop:
         """
         if self.asked is None:
             return
-        self._say("the state is saved; the same command goes on from here")
+        self._say("the state is saved; the same command resumes from here")
         if self.asked == signal.SIGTERM:
             sys.exit(TERMINATED)
         raise KeyboardInterrupt

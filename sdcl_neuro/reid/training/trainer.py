@@ -21,6 +21,7 @@ from torch import Tensor, distributed
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.model import Sdcl
+from sdcl_neuro.network.arguments import public
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from ..datasets import Clip, DataSet
@@ -46,6 +47,7 @@ _LOWEST = 1e-4
 """Firing rate below which no lower one is tried."""
 
 
+@public
 def train(
     model: Sdcl,
     data: DataSet,

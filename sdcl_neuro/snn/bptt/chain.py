@@ -1,4 +1,4 @@
-"""Convolutions with leaky populations behind them, over all steps, in bounded memory.
+"""Convolutions that feed leaky populations, over all steps, in bounded memory.
 
 A few steps go through all layers before the next few do, and back again the other way: what one
 layer leaves, the next finds in a cache, and most of memory is used again. Between the layers

@@ -20,7 +20,7 @@ REMEMBERED = 512
 
 
 class Way(Enum):
-    """From the fastest."""
+    """Ways to compute a convolution, fastest first."""
 
     CHANNELS_LAST = auto()
     AT_ONCE = auto()

@@ -58,7 +58,7 @@ class BlockPool:
         return torch.from_numpy(values)
 
     def free_bytes(self) -> int:
-        """What waits to be used again."""
+        """Return what waits to be used again."""
         with self._lock:
             self._collect()
             return sum(block.nbytes for block in self._free)

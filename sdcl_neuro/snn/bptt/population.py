@@ -77,11 +77,11 @@ class RunningLayer:
         return empty((steps, *self.shape), spike_like(self.state))
 
     def outward(self, values: Tensor) -> Tensor:
-        """From memory to ``[..., Co, h, w]``."""
+        """Rearrange from memory layout to ``[..., Co, h, w]``."""
         return values.movedim(-1, -3) if self.channels_last else values
 
     def inward(self, values: Tensor) -> Tensor:
-        """From ``[..., Co, h, w]`` to memory: itself where its layout is the same."""
+        """Rearrange ``[..., Co, h, w]`` to memory layout; no copy where the layouts match."""
         return (values.movedim(-3, -1) if self.channels_last else values).contiguous()
 
     def fire(self, call: slice, membranes: Tensor, fired: Tensor) -> None:
@@ -95,7 +95,7 @@ class RunningLayer:
 
 
 class Returning:
-    """A population on the way back: gradients that grow from the last step to the first.
+    """A population in the backward pass: gradients accumulate from the last step to the first.
 
     Args:
         population: which.
@@ -113,7 +113,7 @@ class Returning:
             self.bias = torch.zeros_like(population.own.bias)
 
     def through(self, call: slice, membranes: Tensor, gradient: Tensor) -> Tensor:
-        """From the gradient of a few steps' spikes, in memory's layout, to that of the sums.
+        """Turn the gradient of a few steps' spikes, in memory layout, into that of the sums.
 
         Returns:
             ``[n, Co, h, w]``, channels last; the weights' and the bias's gradients have grown.

@@ -225,7 +225,7 @@ def spread(offset: Tensor, shape: torch.Size) -> Tensor:
 
 
 def collected(step: Tensor, *, learns: bool) -> Tensor:
-    """Where a backward pass adds up what beta and threshold get, neuron by neuron."""
+    """Return where a backward pass adds up what beta and threshold get, neuron by neuron."""
     count = step.numel() if learns else 0
     return torch.zeros(2, count, dtype=torch.float64, device=step.device)
 

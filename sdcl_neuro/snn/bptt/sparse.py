@@ -106,7 +106,7 @@ def reached(
     size: tuple[int, int], outputs: tuple[int, int], kernel: tuple[int, int],
     stride: tuple[int, int], padding: tuple[int, int], channels: int,
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
-    """What an input pixel reaches in ``[h, w, Co]``, through what of ``[kh, kw, Co]``.
+    """Find what an input pixel reaches in ``[h, w, Co]``, through which of ``[kh, kw, Co]``.
 
     Returns:
         ``[H W, 4]``: rows, length of a run, its begin in the kernel and in the output. Then the

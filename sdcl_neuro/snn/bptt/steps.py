@@ -41,7 +41,7 @@ def leak_int(
     sums: Tensor, state: Tensor, offset: Tensor | None, keep: float, limit: float, unit: float,
     largest: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """As `leak_float`, membranes marked where they were clipped; see `kernels.leak_int`."""
+    """Leak as `leak_float` does, and mark clipped membranes; see `kernels.leak_int`."""
     membranes, spikes = [], []
     edge = largest + 1
     for now in sums.unbind(0):

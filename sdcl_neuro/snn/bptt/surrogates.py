@@ -44,7 +44,7 @@ class Surrogate:
 
 
 def recognise(function: Callable[[Tensor], Tensor]) -> Surrogate | None:
-    """What is known of a surrogate; None if its forward pass may not be a step."""
+    """Return what is known of a surrogate; None if its forward pass may not be a step."""
     if getattr(function, "__module__", None) != "snntorch.surrogate":
         return None
     name = getattr(function, "__qualname__", "").partition(".")[0]

@@ -18,7 +18,7 @@ LAST = torch.channels_last
 
 @dataclass(frozen=True)
 class Geometry:
-    """Of ``nn.Conv2d``: vertical and horizontal."""
+    """Stride and padding of ``nn.Conv2d``, vertical and horizontal."""
 
     stride: tuple[int, int]
     padding: tuple[int, int]

@@ -313,7 +313,7 @@ class Delayed(nn.Module):
             nn.Sequential(nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), lif()),
             (2, 6, 6),
             "maximum of weighted sums",
-            "pool behind the neuron",
+            "pool after the neuron",
         ),
         (shared(), (6,), "used twice", "its own"),
         (Gated(), (6,), "product of two tensors", "ADD"),

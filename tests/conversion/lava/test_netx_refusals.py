@@ -95,7 +95,7 @@ def test_recurrent_weights_share_one_exponent(dense: Maker, chain: Chain) -> Non
     odd, large = [[1, -3], [7, 5]], [[200, -4], [6, 8]]
     assert refusals(chain(dense("a", (2,), 2, weight=odd, recurrent=odd))) == []
     answer = one(chain(dense("a", (2,), 2, weight=odd, recurrent=large)))
-    assert "no weight exponent represents beside the largest, 200" in answer
+    assert "no weight exponent represents with the largest, 200" in answer
 
 
 def test_all_zero(dense: Maker, chain: Chain) -> None:
@@ -220,7 +220,7 @@ def put(place: str, value: Any) -> Edit:
         (put("3/neuron/vThMant", 1.5), "vThMant: values that are not integers, such as 1.5"),
         (put("3/neuron/refDelay", 3), "refDelay 3, which netx ignores"),
         (put("3/neuron/gradedSpike", True), "gradedSpike True, which netx ignores"),
-        (put("3/neuron/weight_exp", 2.0), "weight_exp 2.0, which netx ignores"),
+        (put("3/neuron/weight_exp", 2.0), "weight_exp 2., which netx ignores"),
         (put("3/neuron/messageBits", 8), "messageBits, which netx cannot read"),
         (put("3/bias", np.array([1.0, np.nan, 2])), "bias: not-a-number"),
         (put("3/weight", np.full((3, 18), 0.25)), "weight: values that are not integers"),
@@ -237,7 +237,7 @@ def put(place: str, value: Any) -> Edit:
         (put("2/type", np.array([b"pool"])), "layers of type 'pool' do not run in netx"),
         (put("2/type", np.array([b"unpool"])), "layers of type 'unpool'"),
         (put("2/type", np.array([b"wave"])), "layers of type 'wave'"),
-        (put("2/type", np.array([b"input"])), "an input layer behind others"),
+        (put("2/type", np.array([b"input"])), "an input layer after others"),
         (put("4/type", np.array([b"conv"])), "no stride"),
     ],
 )

@@ -49,14 +49,14 @@ def test_spikes_and_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert told["activity"][0]["spikes_out"] == ours.activity[0].spikes_out.tolist()
     assert told["out"] == {"file": "out.npz", "sha256": file_sha256("out.npz")}
     captured = capsys.readouterr()
-    assert captured.out.startswith("loihi: 5 steps, 2 sample(s)")
+    assert captured.out.startswith("Loihi engine (software): 5 steps, 2 sample(s)")
     assert "running a.net" in captured.err
 
 
 def test_the_input_is_not_written_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = Path("in.npz").read_bytes()
     assert main(["run", "a.net", "--spikes", "in.npz", "--out", "./in.npz"]) == 2
-    assert "in.npz: is the input, too" in capsys.readouterr().err
+    assert "in.npz: is also the input" in capsys.readouterr().err
     assert Path("in.npz").read_bytes() == before
 
 

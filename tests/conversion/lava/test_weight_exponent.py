@@ -59,5 +59,5 @@ def test_eight_bits_hold_only_even_weights_of_both_signs() -> None:
     odd = np.array([[200, -3], [7, 5]])
     lost = lost_weights(odd)
     assert lost is not None
-    assert "a weight of -3 that no weight exponent represents beside the largest, 200" in lost[0]
+    assert "a weight of -3 that no weight exponent represents with the largest, 200" in lost[0]
     assert lost_weights(odd * 2 // 4 * 2) is None

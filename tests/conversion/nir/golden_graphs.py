@@ -261,7 +261,7 @@ def _constants():
         "v_leak = v_reset of a current": cuba(leak=0.2, reset=0.2),
         "a current without decay": cuba(tau_syn=np.inf),
         "a current of one step": cuba(tau_syn=DT, w_in=1.0),
-        "an integrator behind a current": cuba(tau_mem=np.inf, r=np.inf),
+        "an integrator after a current": cuba(tau_mem=np.inf, r=np.inf),
         "w_in = 1": cuba(w_in=1.0),
     }
     found = {name: Case(chain(linear(), each)) for name, each in neurons.items()}

@@ -37,7 +37,7 @@ def drive(shape, *, seed=0, steps=40, samples=3, rate=0.3):
 
 
 def dense(neurons, *, inputs=10, outputs=8, gain=3.0, seed=1, linear=nn.Linear):
-    """A Linear, strong enough for spikes, and what stands behind it."""
+    """A Linear, strong enough for spikes, and what stands after it."""
     torch.manual_seed(seed)
     module = nn.Sequential(linear(inputs, outputs, bias=False), neurons)
     module[0].weight.data = module[0].weight.data * gain + 0.05 * gain / 3

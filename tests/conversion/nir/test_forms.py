@@ -102,7 +102,7 @@ def test_an_integrator_for_snntorch_does_not_decay(tmp_path):
         ("snntorch", leaky(recurrent=True), "recurrent weights, which snnTorch 1.0.0 does not"),
         ("sinabs", leaky(alpha=0.5), "a synaptic current, which Sinabs 3.1.3 does not read"),
         ("spikingjelly", leaky(0.0), "a membrane that keeps nothing, which SpikingJelly"),
-        ("norse", leaky(alpha=0.5, bias=np.ones(2, np.float32)), "a bias behind a synaptic"),
+        ("norse", leaky(alpha=0.5, bias=np.ones(2, np.float32)), "a bias after a synaptic"),
     ],
 )
 def test_what_a_library_would_read_wrong_is_refused(reader, net, said, tmp_path):

@@ -99,7 +99,7 @@ HUGE = nir.SumPool2d(np.array([10**9, 1]), np.array([1, 1]), np.array([5 * 10**8
 @pytest.mark.parametrize(
     ("nodes", "words"),
     [
-        ([POOL, nir.Linear(np.ones((1, 8))), _if((1,)), POOL], "no synapse stands behind"),
+        ([POOL, nir.Linear(np.ones((1, 8))), _if((1,)), POOL], "no synapse stands after"),
         ([nir.Flatten(np.array([2, 4, 4]), 0), POOL], "put it before the Flatten"),
         ([HUGE, nir.Linear(np.ones((1, 8)))], "cannot pool"),
         (

@@ -177,7 +177,7 @@ def test_norse_keeps_the_layers_asked_for(random_float):
 def test_norse_refuses_what_its_importer_misreads():
     layer = _one([[1.0]], 0.5, 1.0, bias=np.ones(1, np.float32)).layers[0]
     layer = replace(layer, neuron=FloatNeuron(0.5, 1.0, 0.5))
-    with pytest.raises(NetworkRefused, match="behind a synaptic current"):
+    with pytest.raises(NetworkRefused, match="after a synaptic current"):
         norse.run(FloatNetwork((1,), (layer,)), np.ones((2, 1, 1), np.uint8))
 
 

@@ -190,7 +190,7 @@ def test_a_recurrent_cubalif_network_in_spikingjelly_here_and_in_lava(jelly, tmp
 
 @pytest.mark.parametrize("seed", [2, 3, 12, 33, 42])  # of every kind, square kernels, lively
 def test_ours_in_spikingjelly(seed, jelly, random_float, tmp_path):
-    """What it refuses, beta = 0 and a bias behind a current, is left out of the draw."""
+    """What it refuses, beta = 0 and a bias after a current, is left out of the draw."""
     net = random_float(seed)
     layers = []
     for layer in net.layers:

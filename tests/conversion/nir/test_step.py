@@ -15,7 +15,7 @@ from sdcl_neuro import run, verify
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx, from_nir, to_nir
 from sdcl_neuro.conversion.difference import difference
-from sdcl_neuro.conversion.model import load_model
+from sdcl_neuro.conversion.model_reading import load
 from sdcl_neuro.conversion.sources.nir.tables import readers_table, writers_table
 from sdcl_neuro.conversion.sources.nir.writers import WRITERS
 from sdcl_neuro.conversion.targets.nir.forms import FORMS
@@ -119,7 +119,7 @@ def test_the_step_goes_along(paper, tmp_path, capsys):
     assert account["step"] == {"seconds": 1e-4, "source": "given"}
     assert [entry["reason"] for entry in account["assumed"]] == ["no writer was named"]
     assert from_netx(out).meta["dt_s"] == 1e-4
-    assert load_model(out).step.seconds == 1e-4
+    assert load(out).step.seconds == 1e-4
     spikes = ["--spikes", str(tmp_path / "in.npz")]
     certificate = tmp_path / "c.json"
     more = ["--against", "snntorch-int", "--no-cache", "--json", str(certificate)]
@@ -137,7 +137,7 @@ def test_python_takes_the_step(paper, tmp_path):
     certificate = verify(paper, spikes=spikes, against=["norse"], cache=False, dt=1e-4)
     assert certificate.holds
     assert certificate.model["step"]["seconds"] == 1e-4
-    assert load_model(paper, dt=1e-4).floating.layers[0].neuron.beta == pytest.approx(0.96)
+    assert load(paper, dt=1e-4).floating.layers[0].neuron.beta == pytest.approx(0.96)
     for call in (run, verify):
         with pytest.raises(NetworkRefused, match="give dt=SECONDS, or writer= one of snntorch"):
             call(paper, spikes=spikes) if call is verify else call(paper, spikes)
@@ -195,7 +195,7 @@ def test_a_step_for_what_is_no_nir(tmp_path, paper, capsys):
         main(["run", str(paper), *spikes, "--dt", "soon"])
     assert left.value.code == 2
     with pytest.raises(InputError, match="writer for a model that is not"):
-        load_model(tmp_path / "m.net", writer="norse")
+        load(tmp_path / "m.net", writer="norse")
 
 
 def test_own_files_take_neither(tmp_path):

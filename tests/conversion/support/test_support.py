@@ -133,7 +133,7 @@ SNNTORCH = {
         Joined(lambda a, b: torch.cat([a, b[:, 2:5]], 1)),
     ],
     "product of spikes or sums": lambda: [Joined(lambda a, b: torch.cat([a * b, a[:, :3]], 1))],
-    "several synapses one behind another": lambda: [on_line(nn.Linear(6, 6), lif())],
+    "several synapses in series": lambda: [on_line(nn.Linear(6, 6), lif())],
     "Leaky, reset to zero; LIF": lambda: [on_line(lif()), on_line(lif(reset_delay=False))],
     "Leaky with beta 1; IF": lambda: [on_line(snn.Leaky(1.0, **ZERO))],
     "threshold per channel or row": lambda: [

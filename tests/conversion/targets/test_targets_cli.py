@@ -118,12 +118,12 @@ def test_the_rows_are_told_apart_and_have_backends() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["out.onnx"], "which part?; give --part event"),
+        (["out.onnx"], "no part is named; give --part event"),
         (
             ["out.net", "--part", "event"],
             "--part event is written as ONNX; name the output OUT.onnx",
         ),
-        ([], "where to?; give OUT, or --hdl DIR"),
+        ([], "no output is named; give OUT, or --hdl DIR"),
         (["out.c", "--hdl", "d"], "--hdl DIR stands instead of OUT"),
         (["--hdl", "d", "--part", "event"], "--hdl DIR stands instead of OUT"),
         (["--hdl", "d", "--diff"], "--hdl with --diff"),
@@ -162,7 +162,7 @@ def test_files_of_others_are_not_written_over(
     (folder / "event.h").write_text("mine")
     (folder / "hdl" / "thesis.txt").write_text("mine")
     assert main(["convert", model, "event.c", "--quiet"]) == 2
-    assert "event.h would be written over and is not ours" in _last(capsys)
+    assert "event.h would be overwritten and was not written by sdcl-neuro" in _last(capsys)
     assert main(["convert", model, "--hdl", "hdl", "--quiet"]) == 2
     assert "holds thesis.txt; name a new folder" in _last(capsys)
     assert main(["convert", model, "--hdl", "event.h", "--quiet"]) == 2

@@ -78,7 +78,7 @@ def test_verify_says_no_with_one(net_file, capsys, monkeypatch):
 
     monkeypatch.setattr(backends, "run", wrong)
     assert main(["verify", str(net_file), "--against", "lava", *RANDOM]) == 1
-    assert "parity is broken between loihi and lava" in _last_line(capsys)
+    assert "parity is broken between Loihi engine (software) and lava" in _last_line(capsys)
 
 
 def test_verify_without_a_backend_is_three(net_file, capsys, monkeypatch):
@@ -205,7 +205,7 @@ def test_bad_outputs_of_convert(net_file, tmp_path, capsys):
     for out, said in [
         (tmp_path / "a.pt", "unknown ending '.pt'"),
         (tmp_path / "a", "unknown ending ''"),
-        (net_file, "is the input, too"),
+        (net_file, "is also the input"),
     ]:
         assert main(["convert", str(net_file), str(out)]) == 2
         assert said in _last_line(capsys)

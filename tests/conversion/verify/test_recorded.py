@@ -288,7 +288,7 @@ def test_the_command(
     assert main([*common, "--spikes", spikes, "--strict"]) == 1, "its source is not known"
     assert "not checked: the source" in capsys.readouterr().err.splitlines()[-1]
     assert main([*common, "--spikes", spikes]) == 0
-    assert "loihi and recorded: equal, 0 of" in capsys.readouterr().out
+    assert "Loihi engine (software) and recorded: equal, 0 of" in capsys.readouterr().out
     assert main(common) == 2
     assert "--spikes IN" in capsys.readouterr().err.splitlines()[-1]
     layers, none = read_layers(out)
@@ -298,7 +298,7 @@ def test_the_command(
     wrong = [*common[:2], "--recorded", str(tmp_path / "wrong.npz"), "--spikes", spikes]
     assert main([*wrong, "--recorded-shift", "2", "--json", str(tmp_path / "c.json")]) == 1
     captured = capsys.readouterr()
-    assert "loihi and recorded" in captured.err.splitlines()[-1]
+    assert "Loihi engine (software) and recorded" in captured.err.splitlines()[-1]
     assert "first at step 3, sample 0, neuron (2,)" in captured.out
     value = json.loads((tmp_path / "c.json").read_text())
     assert value["recorded"]["shift"] == [2]

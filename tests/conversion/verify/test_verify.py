@@ -50,7 +50,7 @@ def test_exact_pairs_hold(int_net, tmp_path):
         assert layer.first is None
     assert pair.layers[0].compared == 12 * 2 * 4 * 8 * 7
     text = str(certificate)
-    assert "loihi and snntorch-int: equal" in text
+    assert "Loihi engine (software) and snntorch-int: equal" in text
     assert text.endswith("every verdict holds, 1 not checked"), "its source is not known"
 
 
@@ -156,8 +156,10 @@ def test_float_on_a_net_file_is_a_figure_only(int_net, tmp_path):
     assert "every verdict" not in str(certificate)
     assert certificate.model["name"] == "m.net"
     assert [note.what for note in certificate.not_checked] == [
-        "the source", "norse against loihi", "snntorch against loihi",
-    ]  # fmt: skip
+        "the source",
+        "norse against Loihi engine (software)",
+        "snntorch against Loihi engine (software)",
+    ]
 
 
 def test_the_json_has_a_fixed_shape(int_net, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sdcl_neuro.conversion.model import load_model
+from sdcl_neuro.conversion.model_reading import load
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.bridge import BridgeConfig, PstaBridge
 from sdcl_neuro.hybrid.composition import compose, kind_of
@@ -178,7 +178,7 @@ def test_frames_alone_need_no_event_branch(tmp_path: Path) -> None:
     loaded = load_sdcl(folder).model
     assert (loaded.event_branch, kind_of(loaded)) == (None, "sdcl")
     with pytest.raises(InputError, match="the model has no event branch; give one"):
-        load_model(folder)
+        load(folder)
     frames, _ = inputs_for(model)
     with torch.no_grad():
         assert torch.equal(model(frames, None).embedding, loaded(frames, None).embedding)

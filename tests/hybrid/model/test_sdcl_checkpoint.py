@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sdcl_neuro.conversion.model import load_model
+from sdcl_neuro.conversion.model_reading import load
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.files import file_sha256
@@ -161,7 +161,7 @@ def test_an_older_checkpoint_with_stam_is_refused_in_one_line(folder: Path) -> N
         load_sdcl(folder)
     assert "train it again" in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert load_model(folder).floating is not None  # the event branch is what it was
+    assert load(folder).floating is not None  # the event branch is what it was
 
 
 @pytest.mark.parametrize("pyramid", ["none", "residual"])

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.conversion import from_snntorch
 from sdcl_neuro.conversion.event_side import event_backend
-from sdcl_neuro.conversion.model import Model, as_model
+from sdcl_neuro.conversion.model import Model
+from sdcl_neuro.conversion.model_reading import as_model
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.events.tracklets import Tracklet

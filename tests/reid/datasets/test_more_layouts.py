@@ -51,7 +51,7 @@ def test_every_row_has_its_configuration(tmp_path):
             assert not kind.recognise(tmp_path)
             assert load_configuration(kind.configuration).data.kind == name
     (tmp_path / "x").mkdir()
-    with pytest.raises(InputError, match="does not look like any data set: it holds x"):
+    with pytest.raises(InputError, match="is not recognised as a data set: it holds x"):
         recognise(tmp_path)
     with pytest.raises(InputError, match=r"did you mean evreid"):
         load_configuration("evreid", ["data.kind=evried"])
@@ -262,7 +262,7 @@ def test_clocks_and_forms_of_ones_own_events(own, make):
     with pytest.raises(InputError, match="6 frames with 4 event files"):
         opened("folder", own)
     shutil.rmtree(own / "events")
-    assert "no events beside the frames" in str(opened("folder", own))
+    assert "no events for the frames" in str(opened("folder", own))
 
 
 @pytest.mark.parametrize(

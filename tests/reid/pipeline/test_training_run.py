@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sdcl_neuro.cli import main
-from sdcl_neuro.conversion.model import load_model
+from sdcl_neuro.conversion.model_reading import load
 from sdcl_neuro.hybrid.sdcl_checkpoint import load_sdcl
 from sdcl_neuro.reid.metrics.verification import Verification
 
@@ -72,7 +72,7 @@ def test_the_model_is_read_back_and_converts(finished: Path, tmp_path: Path) -> 
     assert loaded.frame_branch == "osnet_x0_25"
     assert loaded.model.event_branch.mode == "int"
     assert main(["convert", str(finished / "model"), str(tmp_path / "x.net"), "--quiet"]) == 0
-    assert len(load_model(tmp_path / "x.net").need_integer().layers) == 2
+    assert len(load(tmp_path / "x.net").need_integer().layers) == 2
 
 
 def test_a_finished_training_says_so(
@@ -125,7 +125,7 @@ def test_a_folder_of_other_things_is_refused(
 ) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     train(tmp_path, expect=2)
-    assert "holds other things than a training" in capsys.readouterr().err
+    assert "holds files that no training wrote" in capsys.readouterr().err
     train(tmp_path / "letter.txt", expect=2)
     assert "letter.txt: is not a folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
@@ -184,7 +184,7 @@ def test_a_dry_run_refuses_what_the_real_run_refuses(
         train(tmp_path / "run", "--quiet", *more, expect=2)
         said.append(capsys.readouterr().err)
     assert said[0] == said[1]
-    assert "holds other things than a training" in said[0]
+    assert "holds files that no training wrote" in said[0]
 
 
 def test_the_board_shows_every_step_once(finished: Path) -> None:

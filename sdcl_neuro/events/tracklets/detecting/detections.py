@@ -40,7 +40,7 @@ class Detector(Protocol):
         """Persons in an RGB frame ``[H, W, 3]``, those it is hardly sure of included."""
 
     def describe(self) -> dict[str, Any]:
-        """Where it comes from, as plain JSON values; ``name`` among them."""
+        """Return where it comes from, as plain JSON values; ``name`` among them."""
 
 
 def overlaps(one: Floats, other: Floats) -> Floats:

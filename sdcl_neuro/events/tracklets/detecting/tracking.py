@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public
 
 from ..mot import Track
 from ..video import Video
@@ -65,6 +66,7 @@ class Detected:
         )
 
 
+@public
 def detect_tracks(
     video: Video,
     detector: Detector,

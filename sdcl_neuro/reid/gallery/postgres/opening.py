@@ -79,7 +79,7 @@ def _extension(cursor: psycopg.Cursor[Any], address: Address, *, create: bool) -
     available = "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"
     if not create or cursor.execute(available).fetchone() is None:
         raise EnvironmentFault(
-            "the database has no pgvector",
+            "pgvector is not installed in the database",
             where=address.shown,
             hint="install pgvector on the server, then CREATE EXTENSION vector",
         )

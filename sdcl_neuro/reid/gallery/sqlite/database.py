@@ -206,7 +206,7 @@ class Database:
                 raise
 
     def _begin(self, begin: str) -> None:
-        """Begin when no one else is in the way.
+        """Begin a transaction once no other connection holds the lock.
 
         SQLite waits by longer and longer sleeps, and so may never meet the short moment between
         two transactions of a busy neighbour: here they stay short.

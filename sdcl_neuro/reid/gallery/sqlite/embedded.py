@@ -25,7 +25,7 @@ _EVERYTHING = Where()
 
 @dataclass
 class _Embeddings:
-    """What of the gallery is in memory, for one metric; grows, or is thrown away.
+    """Embeddings of the gallery in memory, for one metric; extended, or discarded as a whole.
 
     Attributes:
         engine: the vectors, in the order of their ids.

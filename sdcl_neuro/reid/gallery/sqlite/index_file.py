@@ -17,7 +17,7 @@ from .store import Cache
 
 
 def index_path(gallery: Path, metric: Metric) -> Path:
-    """Where a gallery's index lies: beside it."""
+    """Return the path of a gallery's index, next to the gallery."""
     return gallery.with_name(f"{gallery.name}.{metric}.faiss")
 
 

@@ -1,0 +1,115 @@
+"""Arguments of the wrong kind, at the door and two levels below it, are our errors, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sdcl_neuro import conversion, events, hybrid, profile, reid, run, snn, verify
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.testing import random_network, random_spikes
+
+CHIP = random_network(3, kind="dense")
+SPIKES = random_spikes(CHIP, 0)
+
+WRONG: dict[str, tuple[Callable[[], object], str]] = {
+    "a list of backends": (
+        lambda: run(CHIP, SPIKES, backend=["loihi"]),  # type: ignore[arg-type]
+        r"unknown backend \['loihi'\]; use one of loihi",
+    ),
+    "a rate as text": (
+        lambda: profile(CHIP, SPIKES, rate_hz="30"),  # type: ignore[arg-type]
+        "rate: expected a number, got a str; give it in Hz",
+    ),
+    "a step as text": (
+        lambda: profile(CHIP, SPIKES, step_us="30"),  # type: ignore[arg-type]
+        "step_us: expected a number, got a str",
+    ),
+    "a shift of half a step": (
+        lambda: verify(CHIP, SPIKES, recorded=run(CHIP, SPIKES), recorded_shift=0.5, cache=False),  # type: ignore[arg-type]
+        "recorded_shift: expected whole steps, got 0.5",
+    ),
+    "a number for a recording": (
+        lambda: events.read_events(3),  # type: ignore[arg-type]
+        "expected a path, got an int",
+    ),
+    "events for a path": (
+        lambda: events.write_events(events.Events(np.zeros(0, events.EVENT_DTYPE), 8, 8), "e.npz"),  # type: ignore[arg-type]
+        "expected a path, got an Events",
+    ),
+    "distances as text": (
+        lambda: reid.rank("d", [0], [0]),
+        "expected distances, got a str",
+    ),
+    "no sweep": (
+        lambda: reid.parse_sweep(None),  # type: ignore[arg-type]
+        r"parse_sweep: expected a Sequence\[str\] as texts, got None",
+    ),
+    "frames as text": (
+        lambda: hybrid.normalise("frames"),  # type: ignore[arg-type]
+        "normalise: expected an array as frames, got a str",
+    ),
+    "no description": (
+        lambda: snn.EventBranch(None),  # type: ignore[arg-type]
+        "EventBranch: expected a BranchDescription as description, got None",
+    ),
+    "a decay as text": (
+        lambda: snn.LoihiLeaky("slow"),  # type: ignore[arg-type]
+        "beta: expected a number, got a str",
+    ),
+    "seed and network exchanged": (
+        lambda: random_spikes(0, CHIP),  # type: ignore[arg-type]
+        "random_spikes: expected an IntNetwork, got an int",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_argument_is_answered_in_one_line(name: str) -> None:
+    call, expected = WRONG[name]
+    with pytest.raises(InputError, match=expected) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_step_as_text_is_refused_for_a_file_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "m.nir"
+    conversion.to_nir(CHIP, path)
+    with pytest.raises(InputError, match="dt: the step that was given is '1ms'; give a time"):
+        run(path, SPIKES, dt="1ms")  # type: ignore[arg-type]
+
+
+def test_a_sparse_tensor_is_taken() -> None:
+    record = run(CHIP, torch.from_numpy(SPIKES).to_sparse())
+    dense = run(CHIP, SPIKES)
+    assert all(np.array_equal(record.spikes[k], dense.spikes[k]) for k in dense.spikes)
+
+
+class Nothing:
+    """Fits no annotation of ours."""
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda: events.encode(Nothing(), frame_times_us=[1], bins=1), "encode: .* as events"),
+        (lambda: events.simulate(Nothing(), [0]), "simulate: expected an array as frames"),
+        (lambda: events.concatenate([Nothing()]), "concatenate: .* as parts"),
+        (lambda: events.SimulatorConfig(threshold_on="low"), "SimulatorConfig: expected a number"),
+        (lambda: events.Alignment(offset_us="1s"), "Alignment: .* as offset_us, got a str"),
+        (lambda: reid.Clip(frames="8"), "Clip: expected a whole number as frames, got a str"),
+        (lambda: reid.Clip(size=64), r"Clip: expected a tuple\[int, int\] as size, got an int"),
+        (lambda: reid.train(Nothing(), Nothing(), Nothing()), "train: .* got a Nothing"),
+        (lambda: reid.build_data(Nothing()), "build_data: .* as configuration"),
+        (lambda: hybrid.infer(Nothing(), [Nothing()], Nothing()), "infer: .* got a Nothing"),
+        (lambda: hybrid.Bridge({"channels": 8}), "Bridge: expected a BridgeConfig as config"),
+        (lambda: hybrid.merge_records([]), "merge_records: no records"),
+    ],
+)  # fmt: skip
+def test_what_a_function_fails_over_is_named(call: Callable[[], object], expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        call()
