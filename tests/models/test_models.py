@@ -164,5 +164,7 @@ def test_infer_and_live_take_it_where_none_is_named(
     live = ["live", "--frames", "walk.mp4", *given, "--speed", "0", "--drop", "none"]
     assert main([*live, "--json", "live.json"]) == 0
     assert "trained on rendered persons alone" in capsys.readouterr().err
+    for name in ("o/infer.json", "live.json"):
+        assert main(["check", name]) == 0
     told = json.loads((tmp_path / "live.json").read_text("utf-8"))
     assert any(DEFAULT in line for line in told["assumed"])

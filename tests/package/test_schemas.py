@@ -53,6 +53,45 @@ def test_the_page_lists_every_schema(root: Path, expect_sections: Callable[..., 
     expect_sections(root / "docs" / "schemas.md", {"schemas": table})
 
 
+def _events(folder: Path) -> dict[str, list[str]]:
+    """Commands on a recording as text: a few events of two polarities."""
+    recording, out = folder / "recording.txt", str(folder / "encoded.npz")
+    lines = "".join(f"{1000 * k} {k % 30} {k % 20} {k % 2}\n" for k in range(200))
+    recording.write_text(f"32 24\n{lines}")
+    return {
+        "events-info": ["events", "info", str(recording), "--denoise", "refractory=10"],
+        "events-encode": [
+            "events",
+            "encode",
+            str(recording),
+            "--out",
+            out,
+            "--fps",
+            "20",
+            "--bins",
+            "2",
+        ],
+        "events-view": ["events", "view", str(recording), "--out", str(folder / "view.html")],
+    }
+
+
+def _training(folder: Path) -> dict[str, list[str]]:
+    """A plan, a training of two steps and its evaluation."""
+    settings = (
+        *("data.generated.persons=6", "data.generated.train_persons=4"),
+        *("data.generated.cameras=2", "data.generated.walks=1", "data.generated.moments=1"),
+        *("training.persons=2", "training.tracklets=2", "training.float_stage.steps=1"),
+        *("training.float_stage.warm_up=0", "training.int_stage.steps=1"),
+    )
+    run = str(folder / "run")
+    train = ["train", "generated-small", *settings, "bridge.fusion=add", "--out", run]
+    return {
+        "training_plan": [*train, "--dry-run"],
+        "training": train,
+        "evaluation": ["evaluate", run, "--backend", "snntorch,loihi", "--sweep", "bits=8,4"],
+    }
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """What verbs write on a network that no schema was made from."""
@@ -69,6 +108,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "hw_list": ["hw", "list"],
         "hw_profile": ["hw", "show", "spinnaker1"],
         "doctor": ["doctor"],
+        "convert": ["convert", model, str(folder / "again.nir")],
+        "difference": ["convert", model, model, "--diff"],
+        **_events(folder),
+        **_training(folder),
     }
     found = {}
     for name, words in commands.items():
