@@ -150,11 +150,11 @@ def watch(
     check_means(backend, settings.device)
     checkpoint, chosen = take_checkpoint(checkpoint)
     loaded, events = load_hybrid(checkpoint)
-    say(f"the model: {trained_on(loaded.provenance)}")
     opened = _open(source, loaded.clip, say)
     opened.assumed = (*chosen, *opened.assumed)
     for line in (*(f"assumed: {one}" for one in opened.assumed), *opened.said):
         say(line)
+    say(f"the model: {trained_on(loaded.provenance)}")
     with ExitStack() as stack:
         for context in opened.contexts:
             stack.enter_context(context)

@@ -174,7 +174,7 @@ def test_the_command_line(material, checkpoint, tmp_path: Path, capsys) -> None:
     captured = capsys.readouterr()
     assert "11 frames in" in captured.out
     assert "[measured]" in captured.out
-    assert captured.err.count("\n") == 13 + 2  # and what is assumed of times and events
+    assert captured.err.count("\n") == 13 + 3  # the model, and what is assumed of times and events
     assert "most like track" in captured.err
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["name"] for row in rows].count("t7-f1") == 1
@@ -243,6 +243,7 @@ def test_an_interrupt_ends_in_good_order(material, checkpoint, tmp_path: Path) -
     writer.start()
     assert process.stderr is not None
     assert process.stderr.readline().startswith("assumed: no events: they are simulated")
+    assert process.stderr.readline().startswith("the model: ")
     seen = process.stderr.readline()
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
