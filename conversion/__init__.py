@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .quantisation.effect import QuantizationWarning as QuantizationWarning
     from .quantisation.report import QuantizationReport as QuantizationReport
     from .quantisation.report import quantization_report as quantization_report
+    from .relaying import RelayCosts as RelayCosts
+    from .relaying import relay_costs as relay_costs
     from .sources.nir.graph import from_nir as from_nir
     from .sources.nir.reference import reference_run as reference_run
     from .sources.snntorch.deployable import make_deployable as make_deployable
@@ -46,6 +48,7 @@ _PUBLIC = {
     "Model": "model",
     "QuantizationReport": "quantisation.report",
     "RandomInput": "parity.verify",
+    "RelayCosts": "relaying",
     "SpeckModule": "targets.speck.module",
     "simulate_sanafe": "backends.sanafe.backend:simulate",
     "Written": "targets.written",
@@ -57,6 +60,7 @@ _PUBLIC = {
     "make_deployable": "sources.snntorch.deployable",
     "prepare_quantization": "sources.snntorch.quantisation_aware",
     "quantization_report": "quantisation.report",
+    "relay_costs": "relaying",
     "quantize": "quantisation.checked",
     "QuantizationWarning": "quantisation.effect",
     "speck_layers": "targets.speck.layers",

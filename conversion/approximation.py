@@ -73,8 +73,8 @@ def recalibrate(
                     "threshold_before": layer.neuron.threshold,
                     "threshold": threshold,
                     "spikes": int(original.sum()),
-                    **_agreement(original, before, "_before"),
-                    **_agreement(original, after, "_after"),
+                    **agreement(original, before, "_before"),
+                    **agreement(original, after, "_after"),
                 }
             )
     meta = {**net.meta, "approximate": notes}
@@ -138,7 +138,8 @@ def _with_threshold(layer: FloatLayer, threshold: float) -> FloatLayer:
     return replace(layer, neuron=replace(layer.neuron, threshold=threshold))
 
 
-def _agreement(original: Tensor, other: Tensor, suffix: str) -> dict[str, Any]:
+def agreement(original: Tensor, other: Tensor, suffix: str) -> dict[str, Any]:
+    """How far spikes of one shape are the same: ``spikes``, ``agreement``, ``spike_agreement``."""
     different = int((original != other).sum())
     spikes = int(other.sum())
     either = (int(original.sum()) + spikes + different) // 2

@@ -52,13 +52,18 @@ def run_nodes(
         if node.name in values:
             continue
         read = [values[name] for name in node.inputs]
-        gave = _RUNS[type(node)](node, read, shapes[node.name])
+        gave = apply_node(node, read, shapes[node.name])
         yield node, read[0], gave
         values[node.name] = gave
         for name in node.inputs:
             left[name] -= 1
             if not left[name]:  # what no later node reads need not be kept
                 del values[name]
+
+
+def apply_node(node: Node, read: list[Tensor], shape: Any) -> Tensor:
+    """What a node gives, ``[T, B, *shape]``, from what it reads; neurons start at zero."""
+    return _RUNS[type(node)](node, read, shape)
 
 
 def _folded(values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sdcl_neuro.errors import InputError, NetworkRefused, Refusal, spelled
+from sdcl_neuro.errors import InputError, spelled
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_file import Spikes
 
@@ -43,16 +43,31 @@ def prepare_graph(
     calibration: Spikes | None,
     target: Target,
     wanted: Mapping[str, Any],
-) -> tuple[IntNetwork, dict[str, Any]]:
-    """The chain of a graph, and the fields of `Transfer` that say how it came about.
+) -> tuple[IntNetwork | FloatGraph, dict[str, Any]]:
+    """The network to write, and the fields of `Transfer` that say how it came about.
+
+    It is the chain of a graph; the graph itself for a target that takes no integers.
 
     Raises:
         InputError: calibration where nothing is left to scale.
         NetworkRefused: the graph has no chain, or the target takes no integers.
     """
+    noted = tuple(graph.meta.get("approximate", ()))
     if not target.integer:
-        what = "a graph of layers, which is written only as the chain that it becomes"
-        raise NetworkRefused([Refusal("network", what, "write OUT.net")])
+        if wanted:
+            name = next(iter(wanted))
+            where = spelled(python=name, command=f"--{name}")
+            what = f"{target.ending} holds the graph itself, in which nothing is relayed"
+            raise InputError(what, where=where, hint="leave it out")
+        if calibration is not None and not noted:
+            what = "there is nothing to calibrate, only a network going to integers is scaled"
+            raise InputError(what, where="--calibrate", hint="leave it out")
+        lowered = tuple(map(str, graph.meta.get("lowered", ())))
+        return graph, {
+            "approximated": noted,
+            "folded": lowered,
+            "effect": measure_effect(graph, None, calibration),
+        }
     integer = model.integer
     if integer is not None and calibration is not None:
         what = "there is nothing to calibrate, training has fixed every scale"
@@ -61,6 +76,7 @@ def prepare_graph(
         integer = quantize(graph, calibration=calibration, **wanted)
     return integer, {
         "folded": (*map(str, integer.meta.get("lowered", ())), *describe_growth(integer)),
+        "approximated": noted,
         "rounded": tuple(integer.meta.get("quantisation", ())),
         "effect": measure_effect(graph, integer, calibration),
         "cheaper": cheaper_forms(integer),

@@ -150,7 +150,7 @@ def _from_checkpoint(path: Path) -> Model:
 def as_model(
     model: ModelLike,
     *,
-    sample: Tensor | NDArray[Any] | None = None,
+    sample: Tensor | NDArray[Any] | Mapping[str, SpikesLike] | None = None,
     dt: float | None = None,
     writer: str | None = None,
     input_shape: Shape | None = None,
@@ -161,7 +161,7 @@ def as_model(
     Args:
         model: a `Model`, an integer or float network, a path, a ``nir.NIRGraph``, or a
             ``nn.Module``.
-        sample: one input ``[T, B, ...]``, which a module needs.
+        sample: one input ``[T, B, ...]``, which a module needs; by name if it takes several.
         dt, writer, input_shape, skip_input: as for `load`.
 
     Raises:
@@ -174,7 +174,7 @@ def as_model(
             writer=writer,
             input_shape=input_shape,
             skip_input=skip_input,
-            sample_shape=None if sample is None else tuple(sample.shape[2:]),
+            sample_shape=tuple(getattr(sample, "shape", ())[2:]) or None,
         )
     _no_shape(input_shape, skip_input, f"a {type(model).__name__}")
     if type(model).__name__ == "NIRGraph":

@@ -32,9 +32,9 @@ class Support:
     remark: str
 
 
-def _graph(remark: str, *, nir: Verdict = "-") -> Support:
-    """A row that a chain with relays carries; NIR is not written of it."""
-    return Support("exact", nir, "exact", "refused", "exact", remark)
+def _graph(remark: str, *, nir: Verdict = "-", to_nir: Verdict = "exact") -> Support:
+    """A row that a chain with relays carries."""
+    return Support("exact", nir, "exact", to_nir, "exact", remark)
 
 
 def _all(snntorch: Verdict, nir: Verdict, remark: str) -> Support:
@@ -53,10 +53,14 @@ LAYERS: dict[str, Support] = {
     "Conv2d, padded otherwise than with zeros": _all("refused", "-", "pad with zeros"),
     "Linear; NIR's Affine": _all("exact", "exact", "a dense layer; its bias stays a bias"),
     "Conv1d, BatchNorm1d, pooling along a line": _graph(
-        "with a height of one; spikes are [T, B, C, L]", nir="refused"
+        "with a height of one; spikes are [T, B, C, L]", nir="exact"
     ),
-    "transposed convolution": _graph("a convolution of phases (space to depth), or a matrix"),
-    "nearest upsampling": _graph("a convolution of phases (space to depth), or a matrix"),
+    "transposed convolution": _graph(
+        "a convolution of phases (space to depth), or a matrix", to_nir="refused"
+    ),
+    "nearest upsampling": _graph(
+        "a convolution of phases (space to depth), or a matrix", to_nir="refused"
+    ),
     "batch norm between synapse and neuron": _all(
         "exact", "-", "folded, with its running statistics"
     ),
@@ -74,17 +78,19 @@ LAYERS: dict[str, Support] = {
     "pooling between Conv2d and neuron": _all("exact", "exact", "folded into the kernel before it"),
     "AdaptiveAvgPool2d": _all("exact", "-", "as average pooling"),
     "pooling at the end": Support(
-        "exact", "refused", "exact", "refused", "exact", "left to the reader of the spikes"
+        "exact", "refused", "exact", "exact", "exact", "left to the reader of the spikes"
     ),
     "max pooling of spikes": _graph("neurons that fire where any spike in their window does"),
-    "max pooling of sums": _all("refused", "-", "pool after the neuron, or use average pooling"),
+    "max pooling of sums": _all(
+        "approximate", "-", "or pool after the neuron, or use average pooling"
+    ),
     "ReLU and other activations": _all("refused", "-", "the neuron is the only non-linearity"),
     "skip connection, branch, sum, concat, slice of channels": _graph(
         "joined kernels; spikes are relayed past the layers between", nir="exact"
     ),
     "product of spikes or sums": _all("refused", "-", "use a sum (ADD), not a product"),
     "several synapses in series": _graph("multiplied into one"),
-    "Scale": Support("-", "exact", "exact", "refused", "exact", "multiplied into the weights"),
+    "Scale": Support("-", "exact", "exact", "exact", "exact", "multiplied into the weights"),
     "Delay": _all("-", "refused", "remove it"),
 }
 
@@ -97,6 +103,9 @@ NEURONS: dict[str, Support] = {
     ),
     "decays that differ between channels": _graph(
         "one layer for each; the others are relayed past it", nir="exact"
+    ),
+    "decays of more than 16 values in a population": _all(
+        "approximate", "approximate", "clustered; or train with fewer"
     ),
     "decays that differ in a recurrent population": _all(
         "refused", "refused", "give it one beta and one alpha"

@@ -18,6 +18,7 @@ from sdcl_neuro.network.spike_file import Spikes
 from sdcl_neuro.network.step import Step
 
 from .graph_transfer import graph_options, prepare_graph
+from .lowering.graph.nodes import FloatGraph
 from .lowering.graph.prices import Cure
 from .model import Model
 from .model_reading import load
@@ -114,6 +115,10 @@ def transfer(
         wanted = graph_options(model, relays, growth)
         net, done = _prepare(model, done, calibration, row, wanted)
         if hw is not None:
+            if isinstance(net, FloatGraph):
+                what = "a graph is placed as the chain that it becomes, and a .nir holds none"
+                where = spelled(python="hw", command="--hw")
+                raise InputError(what, where=where, hint="write OUT.net")
             done = replace(done, fit=fit(net, hw).require())
         if "reader" in row.options:
             done = _written(done, net, reader)
@@ -140,7 +145,9 @@ def _first_link(model: Model) -> dict[str, Any]:
     }
 
 
-def _write(net: FloatNetwork | IntNetwork, done: Transfer, row: Target, **options: Any) -> Transfer:
+def _write(
+    net: FloatNetwork | IntNetwork | FloatGraph, done: Transfer, row: Target, **options: Any
+) -> Transfer:
     """Write the output, its companions and the account: all of them, or none."""
     kind = "integer" if isinstance(net, IntNetwork) else "float"
     with staged(done.out, row) as place:
@@ -155,7 +162,9 @@ def _write(net: FloatNetwork | IntNetwork, done: Transfer, row: Target, **option
     return done
 
 
-def _written(done: Transfer, net: FloatNetwork | IntNetwork, reader: str | None) -> Transfer:
+def _written(
+    done: Transfer, net: FloatNetwork | IntNetwork | FloatGraph, reader: str | None
+) -> Transfer:
     """The account of a ``.nir``, with the step that it was written for."""
     seconds, source = written_step(net, reader=reader)
     assumed = done.assumed
@@ -189,7 +198,7 @@ def _prepare(
     calibration: Spikes | None,
     target: Target,
     wanted: Mapping[str, Any],
-) -> tuple[FloatNetwork | IntNetwork, Transfer]:
+) -> tuple[FloatNetwork | IntNetwork | FloatGraph, Transfer]:
     """The network to write, and the account of how it came about."""
     if model.graph is not None:
         chain, changes = prepare_graph(model, model.graph, calibration, target, wanted)

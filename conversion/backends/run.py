@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +115,7 @@ def run_model(
         return run_graph(
             known_graph, spikes, backend=backend, layers=layers, device=device, **options
         )
-    values = check_spikes(spikes)
+    values: Any = spikes if isinstance(spikes, Mapping) else check_spikes(spikes)
     found = as_model(model, sample=values, dt=dt, writer=writer)
     if graph_model(found) is not None:
         from .graph_run import run_graph

@@ -32,10 +32,12 @@ except ImportError as missing:
     print(f"run_on_loihi: {missing}; install lava-dl", file=sys.stderr)
     raise SystemExit(3) from None
 
-BUNDLE = {"name": "sdcl_neuro.bundle", "version": 2}
+BUNDLE = {"name": "sdcl_neuro.bundle", "version": 3}
 CERTIFICATE = {"name": "sdcl_neuro.certificate", "version": 2}
 RECORDED = "recorded.npz"
 CAUSE = "not sought here: sdcl-neuro verify NETWORK --recorded recorded.npz finds it by experiment"
+LIMITS = "Lava 0.10 runs on Python 3.8 to 3.10 and this is {}; use an environment of its own"
+UNREAD = "membranes are read in simulation only; on a board the spikes of the layer are compared"
 SILENT = "no spikes on either side, so that equality proves little; give livelier input"
 
 
@@ -77,7 +79,8 @@ def import_netx() -> Any:
 
 
 def run(folder: Path, manifest: dict[str, Any], spikes: Any, *, board: bool, late: Any) -> Any:
-    """Spikes of every layer, uint8 [T, B, ...], aligned with the input.
+    """Arrays by name, [T, B, ...], aligned with the input: spikes of every layer, uint8, as
+    layer_0 and so on; in simulation also int32 membranes of the layers that are read out.
 
     Samples follow one another in one network that resets itself; where spikes under way would
     reach the next sample (recurrence, delays), each has a network of its own.
@@ -88,14 +91,17 @@ def run(folder: Path, manifest: dict[str, Any], spikes: Any, *, board: bool, lat
         rows = spikes[:, first : first + together].swapaxes(0, 1).reshape(-1, *spikes.shape[2:])
         with tempfile.TemporaryDirectory(prefix="run_on_loihi_") as name:
             parts.append(run_rows(hdf5, folder, manifest, rows, Path(name), board, late))
-    layers = [np.concatenate(pieces).astype(np.uint8) for pieces in zip(*parts)]  # noqa: B905
-    return [layer.reshape(samples, steps, *layer.shape[1:]).swapaxes(0, 1) for layer in layers]
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {
+        name: rows.reshape(samples, steps, *rows.shape[1:]).swapaxes(0, 1)
+        for name, rows in whole.items()
+    }
 
 
 def run_rows(
     hdf5: Any, folder: Path, manifest: Any, rows: Any, place: Path, board: bool, late: Any
-) -> list[Any]:
-    """Run rows of input, one a step, through a fresh network; spikes of each layer, [rows, ...]."""
+) -> dict[str, Any]:
+    """Run rows of input, one a step, through a fresh network; arrays by name, [rows, ...]."""
     from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
     from lava.proc.io import sink, source
 
@@ -119,6 +125,9 @@ def run_rows(
         receiver = sink.RingBuffer(shape=layer.out.shape, buffer=steps)
         connect(layer.out, receiver.a_in, "NxToPyAdapter" if board else "", 0)
         models[receiver] = saving_model(place / f"{index}.npy", steps)
+    readouts = [] if board else [entry["layer"] for entry in manifest["readouts"]]
+    for index in readouts:
+        models[net.layers[index].neuron] = reading_model(place / f"membranes_{index}.npy", steps)
     if board:
         config = Loihi2HwCfg(exception_proc_model_map=models)
     else:
@@ -126,12 +135,16 @@ def run_rows(
         config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
     clears = [(after + late[0], k, name) for after, k, name in manifest["run"]["clear"]]
     step(net, config, clears, steps)
-    found = []
+    found = {}
     for index, layer in enumerate(network["layers"]):
         # Each synapse takes a step: layer k answers k + 1 steps after its input.
         first = index + 1 + sum(late)
-        kept = np.load(place / f"{index}.npy")[..., first : first + len(rows)]
-        found.append(kept.T.reshape(len(rows), *layer["shape"]))
+        shape, span = (len(rows), *layer["shape"]), slice(first, first + len(rows))
+        kept = np.load(place / f"{index}.npy")[..., span]
+        found[f"layer_{index}"] = kept.T.reshape(shape).astype(np.uint8)
+        if index in readouts:
+            kept = np.load(place / f"membranes_{index}.npy")[span]
+            found[f"membranes_{index}"] = kept.reshape(shape)
     return found
 
 
@@ -146,6 +159,31 @@ def saving_model(path: Path, steps: int) -> Any:
                 np.save(path, self.data != 0)
 
     return Saving
+
+
+def reading_model(path: Path, steps: int) -> Any:
+    """The model of Lava's neurons, but saving their membranes after every step."""
+    from lava.magma.core.decorator import implements, requires, tag
+    from lava.magma.core.resources import CPU
+    from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+    from lava.proc.lif.models import PyLifResetModelBitAcc
+    from lava.proc.lif.process import LIFReset
+
+    @implements(proc=LIFReset, protocol=LoihiProtocol)
+    @requires(CPU)
+    @tag("fixed_pt")
+    class MembraneReading(PyLifResetModelBitAcc):
+        def __init__(self, proc_params: Any) -> None:
+            super().__init__(proc_params)
+            self.kept: list[Any] = []
+
+        def run_spk(self) -> None:
+            super().run_spk()
+            self.kept.append(self.v.T.reshape(-1).astype(np.int32))
+            if self.time_step == steps:
+                np.save(path, np.stack(self.kept))
+
+    return MembraneReading
 
 
 def connect(source: Any, target: Any, adapter: str, bits: int) -> None:
@@ -190,7 +228,7 @@ def compared(layer: dict[str, Any], expected: Any, found: Any, other: str) -> di
     return {
         "index": layer["index"],
         "name": layer["name"],
-        "spikes": {"loihi": int(expected.sum()), other: int(found.sum())},
+        "spikes": {"loihi": int((expected != 0).sum()), other: int((found != 0).sum())},
         "compared": int(differ.size),
         "mismatches": int(differ.sum()),
         "first": first,
@@ -199,12 +237,17 @@ def compared(layer: dict[str, Any], expected: Any, found: Any, other: str) -> di
     }
 
 
-def record(folder: Path, spikes: Any, layers: list[Any]) -> None:
+def record(folder: Path, spikes: Any, found: dict[str, Any]) -> None:
     """Write the input and what every layer sent, under the names that sdcl-neuro reads."""
-    arrays = {f"layer_{index}": layer for index, layer in enumerate(layers)}
+    arrays = {name: values for name, values in found.items() if name.startswith("layer_")}
     with tempfile.TemporaryDirectory(prefix=".recorded_", dir=str(folder)) as name:
         np.savez_compressed(Path(name) / RECORDED, spikes=spikes, **arrays)
         (Path(name) / RECORDED).replace(folder / RECORDED)
+
+
+def membranes_of(entry: dict[str, Any]) -> str:
+    """The name of a layer's membranes in the certificate."""
+    return "membranes of {}".format(", ".join(entry["names"]))
 
 
 def certify(manifest: dict[str, Any], layers: list[Any], other: str) -> dict[str, Any]:
@@ -218,8 +261,13 @@ def certify(manifest: dict[str, Any], layers: list[Any], other: str) -> dict[str
         versions[name] = here.get(name)
     pair = {"backends": ["loihi", other], "kind": "exact", "holds": not wrong, "verdict": verdict}
     about = {"model": manifest["model"], "spikes": manifest["spikes"], "versions": versions}
-    silent = ["layer {index} ({name})".format(**e) for e in layers if not any(e["spikes"].values())]
-    notes = [{"what": what, "reason": SILENT} for what in silent]
+    read = {entry["layer"] for entry in manifest["readouts"]}  # their neurons never fire
+    quiet = [e for e in layers if not any(e["spikes"].values()) and e["index"] not in read]
+    notes = [{"what": "layer {index} ({name})".format(**e), "reason": SILENT} for e in quiet]
+    compared_layers = {e["name"] for e in layers}
+    for entry in manifest["readouts"]:
+        if membranes_of(entry) not in compared_layers:
+            notes.append({"what": membranes_of(entry), "reason": UNREAD})
     rest = {
         "pairs": [{**pair, "layers": layers}],
         "recorded": None,
@@ -246,14 +294,23 @@ def main() -> int:
         print(f"run_on_loihi: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        traceback.print_exc()
+        if not (3, 8) <= sys.version_info[:2] <= (3, 10):
+            print(f"run_on_loihi: {LIMITS.format(platform.python_version())}", file=sys.stderr)
+        else:
+            traceback.print_exc()
         print(f"run_on_loihi: lava: {type(error).__name__}: {error}", file=sys.stderr)
         return 3
     other = "loihi2-board" if args.board else "lava"
     layers = []
     for index, layer in enumerate(manifest["network"]["layers"]):
-        entry = compared(layer, expected[f"layer_{index}"], found[index], other)
+        entry = compared(layer, expected[f"layer_{index}"], found[f"layer_{index}"], other)
         layers.append(entry)
+    for readout in manifest["readouts"]:
+        name = f"membranes_{readout['layer']}"
+        if name in found:
+            about = {"index": len(layers), "name": membranes_of(readout)}
+            layers.append(compared(about, expected[name], found[name], other))
+    for entry in layers:
         print("{name}: {spikes}, {mismatches:,} of {compared:,} differ".format(**entry))
         if entry["first"]:
             text = "  first at step {step}, sample {sample}, neuron {neuron}: {values}"

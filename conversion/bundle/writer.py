@@ -6,32 +6,37 @@ shipped here as it is, so that it is checked and tested like any other file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdcl_neuro.engine import run_network
+from sdcl_neuro.engine.readout import membranes
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
 from sdcl_neuro.files.reading import read_json
 from sdcl_neuro.network.arguments import need_path, public
 from sdcl_neuro.network.identity import array_sha256, network_sha256, versions
 from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, notes_of
+from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.network.spike_checks import check_spikes
-from sdcl_neuro.network.spike_file import SpikesLike, write_spikes
+from sdcl_neuro.network.spike_file import Spikes, SpikesLike, write_spikes
 
+from ..backends.graph_run import pack
 from ..backends.lava.backend import clears, needs_fresh_network
 from ..model import ModelLike
 from ..model_reading import as_model
 from ..parity.verify import RandomInput
+from ..quantisation.graphs import graph_of
 from ..targets.netx.file import from_netx, to_netx
 from ..targets.netx.input_neurons import drive
 
-SCHEMA = {"name": "sdcl_neuro.bundle", "version": 2}
+SCHEMA = {"name": "sdcl_neuro.bundle", "version": 3}
 SCRIPT = "run_on_loihi.py"
 MANIFEST = "manifest.json"
 INPUT, EXPECTED = "input.npz", "expected.npz"
@@ -68,7 +73,7 @@ class Bundle:
 @public
 def to_bundle(
     model: ModelLike,
-    spikes: SpikesLike | RandomInput | None = None,
+    spikes: SpikesLike | Mapping[str, SpikesLike] | RandomInput | None = None,
     folder: Path | str = "bundle",
     *,
     name: str = "network.net",
@@ -77,7 +82,8 @@ def to_bundle(
 
     Args:
         model: an integer network, a model that has one, or the path of either.
-        spikes: uint8 ``[T, B, *input_shape]``; a `RandomInput`; None draws its defaults.
+        spikes: uint8 ``[T, B, *input_shape]``, of a graph as its own tensors are, of several
+            inputs ``{name: spikes}``; a `RandomInput`; None draws its defaults.
         folder: where to; an older bundle there is replaced, anything else is not.
         name: of the network's file in it.
 
@@ -99,7 +105,7 @@ def to_bundle(
     folder = need_path(folder, "to_bundle", "name a folder")
     check_bundle_folder(folder)
     given = RandomInput() if spikes is None else spikes
-    sample = None if isinstance(given, RandomInput) else check_spikes(given)
+    sample = None if isinstance(given, RandomInput | Mapping) else check_spikes(given)
     found = as_model(model, sample=sample)
     net = found.need_integer()
     if drive(net) is not None:
@@ -114,20 +120,24 @@ def to_bundle(
             where=found.where,
         )
     random = isinstance(given, RandomInput)
-    values = given.draw(net.input_shape) if isinstance(given, RandomInput) else check_spikes(given)
+    values = _input(net, given)
     record = run_network(net, values)
+    readouts = _readouts(net, values, record)
     with atomic_folder(folder) as temporary:
         to_netx(net, temporary / name)
         # A network is only what its file gives back.
         net = from_netx(temporary / name)
         write_spikes(temporary / INPUT, values)
-        write_spikes(temporary / EXPECTED, record)
+        _write_expected(temporary / EXPECTED, record, readouts)
         (temporary / SCRIPT).write_bytes(Path(__file__).with_name(SCRIPT).read_bytes())
         files = {file: file_sha256(temporary / file) for file in (name, INPUT, EXPECTED, SCRIPT)}
         counts = [int(record.spikes[index].sum()) for index in range(len(net.layers))]
         manifest: dict[str, Any] = {
             "schema": dict(SCHEMA),
             "network": {"file": name, **_network(net, counts)},
+            "readouts": [
+                {"layer": layer, "names": names} for layer, (names, _) in readouts.items()
+            ],
             "model": {
                 "name": name,
                 "sha256": files[name],
@@ -153,6 +163,49 @@ def to_bundle(
         write_json(temporary / MANIFEST, manifest)
         digest = file_sha256(temporary / MANIFEST)
     return Bundle(folder, manifest, digest)
+
+
+def _input(net: IntNetwork, given: SpikesLike | Mapping[str, SpikesLike] | RandomInput) -> Spikes:
+    """The chain's input, from a graph's own tensors where those are given."""
+    account = graph_of(net)
+    if isinstance(given, RandomInput):
+        return given.draw(net.input_shape)
+    if isinstance(given, Mapping):
+        if account is None:
+            what = "inputs by name for a network that is not a graph"
+            raise InputError(what, where="spikes", hint="give one array [T, B, ...]")
+        return pack(account, given, net)
+    return check_spikes(given) if account is None else pack(account, check_spikes(given), net)
+
+
+def _readouts(
+    net: IntNetwork, values: Spikes, record: Record
+) -> dict[int, tuple[list[str], NDArray[np.int32]]]:
+    """Layer that holds read-outs to their names, and to all its membranes ``[T, B, ...]``."""
+    account = graph_of(net)
+    found: dict[int, tuple[list[str], NDArray[np.int32]]] = {}
+    for tensor in () if account is None else account.readouts:
+        layer = tensor.parts[0].layer
+        if layer in found:
+            found[layer][0].append(tensor.name)
+            continue
+        before = values if layer == 0 else record.spikes[layer - 1]
+        whole, _ = membranes(net.layers[layer], before)
+        found[layer] = [tensor.name], whole.astype(np.int32)
+    return found
+
+
+def _write_expected(
+    path: Path, record: Record, readouts: Mapping[int, tuple[list[str], NDArray[np.int32]]]
+) -> None:
+    """Spikes of every layer, and the membranes of those that are read out."""
+    if not readouts:
+        write_spikes(path, record)
+        return
+    arrays: dict[str, NDArray[Any]] = {f"layer_{k}": v for k, v in record.spikes.items()}
+    arrays |= {f"membranes_{layer}": whole for layer, (_, whole) in readouts.items()}
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def check_bundle_folder(folder: Path | str) -> None:

@@ -27,7 +27,15 @@ Windows = Mapping[int, tuple[int, int]]
 
 
 class PairRuns:
-    """Runs each backend once and keeps its record."""
+    """Runs each backend once and keeps its record.
+
+    Attributes:
+        model, spikes: what is run, on what.
+        graph: where a graph's layers lie in its chain; None compares layer k as layer k.
+        chain: whether layer k of the records is layer k of the model's integers.
+        names, shapes: of the layers that the records count.
+        layers: indices of those to compare.
+    """
 
     def __init__(
         self,
@@ -37,13 +45,16 @@ class PairRuns:
         layers: Sequence[int] | None,
         run: Callable[..., Record],
     ) -> None:
-        self.model, self.spikes, self._run = model, spikes, run
+        self.model, self.spikes, self.run = model, spikes, run
+        self.chain = True
         self.graph = None if model.integer is None else graph_of(model.integer)
         if self.graph is None:
             known = model.integer if model.integer is not None else model.need_float()
             self.names = [layer.name for layer in known.layers]
+            self.shapes = [layer.out_shape for layer in known.layers]
         else:
             self.names = [tensor.name for tensor in self.graph.layers]
+            self.shapes = [tensor.shape for tensor in self.graph.layers]
         self.layers = list(check_indices(layers, len(self.names)))
         self._records: dict[str, Record] = {}
 
@@ -57,7 +68,7 @@ class PairRuns:
             self._records[backend] = graph_record(self.model, self.spikes, backend)
         if backend not in self._records:
             layers = self.layers if BACKENDS[backend].slow_layers else None
-            record = self._run(self.model, self.spikes, backend=backend, layers=layers)
+            record = self.run(self.model, self.spikes, backend=backend, layers=layers)
             self._records[backend] = record
         return self._records[backend]
 
@@ -121,7 +132,7 @@ def _explained(
     windows: Windows | None,
 ) -> FirstMismatch:
     """Add the cause, and both sides' membranes as far as they can be computed."""
-    net = runs.model.integer
+    net = runs.model.integer if runs.chain else None
     ours, theirs = _received(runs, index, first, first), _received(runs, index, second, first)
     if not isinstance(net, IntNetwork) or ours is None or theirs is None:
         return replace(found, cause="unknown")

@@ -6,19 +6,23 @@ read-outs step by step, and the neurons that only relay or pool all together in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spike_file import SpikesLike
 
 from ..backends.graph_run import FLOAT, pack, run_chain, run_graph
 from ..lowering.graph.account import Account
+from ..lowering.graph.inputs import split_inputs
 from ..model import Model
+from ..quantisation.graphs import graph_of
 from .cause import AGREES, find_cause
 from .certificate import LayerParity, PairKind, PairParity
 from .judge import layer_parity
@@ -33,6 +37,23 @@ def graph_record(model: Model, spikes: Array, backend: str) -> Record:
         return run_graph(model, spikes, backend=backend)
     count = len(model.need_integer().layers)
     return run_chain(model, spikes, backend=backend, layers=range(count))
+
+
+def joined_inputs(model: Model, given: Mapping[str, SpikesLike]) -> NDArray[np.uint8]:
+    """The inputs of a graph as one array: their channels one after another, or as the chain's.
+
+    Raises:
+        InputError: the model is not a graph's, or an input is missing or of another shape.
+    """
+    account = None if model.integer is None else graph_of(model.integer)
+    if account is None:
+        what = "inputs by name for a network that is not a graph with chip integers"
+        raise InputError(what, where=model.where, hint="give one array [T, B, ...]")
+    shapes = {tensor.name: tensor.shape for tensor in account.inputs}
+    parts = split_inputs(shapes, given, message_bits=model.need_integer().message_bits)
+    if len({shape[1:] for shape in shapes.values()}) == 1:
+        return np.concatenate([parts[name] for name in shapes], axis=2)
+    return account.pack(parts)
 
 
 def compare_graph(
@@ -143,4 +164,4 @@ def _verdict(kind: PairKind, rows: Sequence[LayerParity], clipped: int) -> tuple
     return True, f"equal, {extent} differ"
 
 
-__all__ = ["RELAYS", "compare_graph", "graph_record"]
+__all__ = ["RELAYS", "compare_graph", "graph_record", "joined_inputs"]

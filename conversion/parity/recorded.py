@@ -18,7 +18,7 @@ from sdcl_neuro.network.arguments import kind_of
 from sdcl_neuro.network.identity import array_sha256
 from sdcl_neuro.network.notes import Note
 from sdcl_neuro.network.record import Record
-from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spec import Shape
 from sdcl_neuro.network.spike_checks import check_spikes
 from sdcl_neuro.network.spike_file import SpikesLike, read_layers
 
@@ -131,14 +131,19 @@ def _has_layers(source: object) -> bool:
 
 
 def place(
-    recording: RecordedSpikes, net: IntNetwork, ours: Record, layers: Sequence[int]
+    recording: RecordedSpikes,
+    ours: Record,
+    layers: Sequence[int],
+    *,
+    names: Sequence[str],
+    shapes: Sequence[Shape],
 ) -> Placed:
     """Align a recording with our own run.
 
     Args:
         recording: spikes recorded elsewhere.
-        net: the network.
-        ours: its own run, on the same input.
+        ours: the network's own run, on the same input.
+        names, shapes: of the network's layers.
         layers: the layers to compare; those that were not recorded are named in `not_checked`.
 
     Raises:
@@ -148,10 +153,10 @@ def place(
     not_checked: list[Note] = []
     aligned: dict[int, Aligned] = {}
     shift = 0
-    fitting = {k: _fit(recording, net, ours, k, assumed) for k in recording.layers}
+    fitting = {k: _fit(recording, shapes, ours, k, assumed) for k in recording.layers}
     stated = dict(zip(fitting, _stated(recording), strict=True))
     for index in layers:
-        name = f"layer {index} ({net.layers[index].name})"
+        name = f"layer {index} ({names[index]})"
         if index not in fitting:
             not_checked.append(Note(name, f"not in {recording.where}"))
             continue
@@ -181,14 +186,18 @@ def _stated(recording: RecordedSpikes) -> tuple[int | None, ...]:
 
 
 def _fit(
-    recording: RecordedSpikes, net: IntNetwork, ours: Record, index: int, assumed: list[Note]
+    recording: RecordedSpikes,
+    shapes: Sequence[Shape],
+    ours: Record,
+    index: int,
+    assumed: list[Note],
 ) -> Spikes:
     """A recorded layer in the shape that the network's has."""
     where = f"{recording.where}: layer_{index}"
-    if index >= len(net.layers):
-        what = f"the network has layers 0 to {len(net.layers) - 1}"
+    if index >= len(shapes):
+        what = f"the network has layers 0 to {len(shapes) - 1}"
         raise InputError(what, where=where, hint="give the network that was recorded")
-    values, shape = recording.layers[index], net.layers[index].out_shape
+    values, shape = recording.layers[index], shapes[index]
     if values.shape[2:] == (prod(shape),) != shape and values.shape[1] == ours.samples:
         axes = ", ".join(map(str, shape))
         assumed.append(Note(f"layer_{index} is flat", f"taken in the order of [{axes}]"))

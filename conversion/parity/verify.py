@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -36,8 +36,10 @@ from ..model_reading import as_model
 from .certificate import Certificate, PairKind
 from .compare import PairRuns, compare
 from .first_link import first_links
+from .graphs import joined_inputs
 from .recorded import NAME as RECORDED
 from .recorded import RecordedSpikes, Source, place, read_recording
+from .recorded_graph import recorded_runs
 from .unchecked import assumed_before, not_checked_after, not_checked_before
 
 __all__ = ["BASE", "Certificate", "RandomInput", "verify"]
@@ -53,7 +55,7 @@ FLOAT_BASE = "snntorch"
 @public
 def verify(
     model: ModelLike,
-    spikes: SpikesLike | RandomInput | None = None,
+    spikes: SpikesLike | Mapping[str, SpikesLike] | RandomInput | None = None,
     *,
     against: Iterable[str] | None = None,
     layers: Sequence[int] | None = None,
@@ -67,7 +69,8 @@ def verify(
 
     Args:
         model: a model, a network, a module (with `spikes` as an array), or the path of one.
-        spikes: uint8 ``[T, B, *input_shape]``; a `RandomInput`; None takes the input that
+        spikes: uint8 ``[T, B, *input_shape]``, along a line ``[T, B, C, L]``; of a graph with
+            several inputs ``{name: spikes}``; a `RandomInput`; None takes the input that
             `recorded` holds, or draws the defaults of `RandomInput` where nothing was recorded.
         against: names of `conversion.backends.table.BACKENDS` to compare; None is ``lava``, or none
             where `recorded` is given.
@@ -145,10 +148,12 @@ def _recording(recorded: Source | None, shift: int | Sequence[int] | None) -> Re
 
 
 def _inputs(
-    model: ModelLike, spikes: SpikesLike | RandomInput | None, recording: RecordedSpikes | None
+    model: ModelLike,
+    spikes: SpikesLike | Mapping[str, SpikesLike] | RandomInput | None,
+    recording: RecordedSpikes | None,
 ) -> tuple[Model, Spikes, str]:
     """The model, its input and where that came from."""
-    given: SpikesLike | RandomInput | None = spikes
+    given = spikes
     if given is None and recording is not None:
         given = recording.given
         if given is None:
@@ -160,13 +165,18 @@ def _inputs(
     if isinstance(given, RandomInput):
         found = as_model(model)
         return found, given.draw(found.input_shape), str(given)
-    values = check_spikes(given)
+    if isinstance(given, Mapping):
+        found = as_model(model, sample=given)
+        return found, joined_inputs(found, given), "given"
+    # Along a line the module takes [T, B, C, L], and what is compared has a height of one.
+    line = np.asarray(given) if getattr(given, "ndim", 0) == 4 else None
+    values = check_spikes(given if line is None else line[:, :, :, None])
     known = None if recording is None or spikes is None else recording.given
     if recording is not None and known is not None and not np.array_equal(values, known):
         what = "was recorded on another input than the spikes given"
         raise InputError(what, where=recording.where, hint="leave the spikes out")
     source = "given" if spikes is not None else "as recorded"
-    return as_model(model, sample=values), values, source
+    return as_model(model, sample=values if line is None else line), values, source
 
 
 def _compared(
@@ -183,10 +193,12 @@ def _compared(
     not_checked, assumed = [*missing, *started.not_checked], list(started.assumed)
     results += [compare(runs, one, two, kind) for one, two, kind in pairs]
     if recording is not None:
-        net, ours = runs.model.need_integer(), runs.record(BASE)
-        placed = place(recording, net, ours, runs.layers)
-        runs.keep(placed.record)
-        outcome = compare(runs, BASE, RECORDED, "exact", windows=placed.windows)
+        beside = recorded_runs(runs, recording)
+        placed = place(
+            recording, beside.record(BASE), beside.layers, names=beside.names, shapes=beside.shapes
+        )
+        beside.keep(placed.record)
+        outcome = compare(beside, BASE, RECORDED, "exact", windows=placed.windows)
         results.append(placed.name_shifts(outcome))
         not_checked += placed.not_checked
         assumed += placed.assumed

@@ -56,11 +56,17 @@ def cheaper_forms(net: IntNetwork) -> tuple[str, ...]:
 def _cheaper(net: IntNetwork, account: Mapping[str, Any]) -> Iterator[str]:
     neurons = sum(layer.neurons for layer in net.layers)
     for entry in account.get("pooled", ()):
-        if entry["neurons"] >= WORTH_SAYING * neurons:
+        saved, layer = entry["neurons"], entry.get("layer")
+        words = f"{saved:,} neurons"
+        known = isinstance(layer, int) and 0 <= layer < len(net.layers)
+        if known and net.layers[layer].neurons == account["relayed"][layer]:
+            saved = net.layers[layer].neurons
+            words += f" and a layer, past which {saved - entry['neurons']:,} others are relayed"
+        if saved >= WORTH_SAYING * neurons:
             yield (
-                f"{entry['name']}: max pooling takes {entry['neurons']:,} neurons of the chain's "
-                f"{neurons:,} and may take a layer; average pooling takes none, it folds into the "
-                "weights, and so does a stride of the synapse"
+                f"{entry['name']}: max pooling takes {words}, of the chain's {neurons:,} neurons; "
+                "average pooling takes none, it folds into the weights, and so does a stride of "
+                "the synapse"
             )
     for entry in account["layers"]:
         layers = len({part["layer"] for part in entry["parts"]})

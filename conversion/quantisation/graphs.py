@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.network.graph_picture import stored
 from sdcl_neuro.network.spec import IntNetwork
 
 from ..graph_modules import run_nodes
 from ..lowering.graph.account import KEY, Account, make_account, read_account
 from ..lowering.graph.inputs import take_inputs
 from ..lowering.graph.nodes import FloatGraph, PopulationNode, ReadoutNode
+from ..lowering.graph.picture import picture_nodes
 from ..lowering.graph.prices import CURES, Cure
 from ..lowering.graph.reduce import reduce_graph
 from ..lowering.graph.rounding import round_units
@@ -66,7 +68,7 @@ def quantize_graph(
         peaks = graph_peaks(whole, units, calibration, message_bits=message_bits)
     rounded = round_units(units, peaks=peaks, cure=relays)
     chain = rounded.chain
-    account = make_account(units, rounded)
+    account = make_account(units, rounded) | {"nodes": stored(picture_nodes(graph))}
     shape = chain.layouts[0].shape
     net = IntNetwork(shape, chain.layers, message_bits=message_bits)
     meta: dict[str, Any] = {

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sdcl_neuro.conversion.model import Model
+    from sdcl_neuro.conversion.relaying import RelayCosts
+    from sdcl_neuro.hardware.placement import Fit
+    from sdcl_neuro.network.graph_picture import PictureNode
 
 SCHEMA = {"name": "sdcl_neuro.hw_list", "version": 1}
 BRANCHES = {"paper": PAPER, "compact": COMPACT}
@@ -148,27 +151,49 @@ def _fit(args: argparse.Namespace) -> int:
     from sdcl_neuro.hardware.placement import fit
 
     network = _model(args)
+    if getattr(network, "graph", None) is not None:
+        network.need_integer()  # type: ignore[union-attr]  # a graph is placed as its chain
+    shared = False if args.unshared else None
     found = fit(
         network,
         args.name,
         size=None if args.size is None else _size(args.size),
-        shared_kernels=False if args.unshared else None,
+        shared_kernels=shared,
     )
     print(found)
+    said: dict[str, Any] = {"step": None, "assumed": []}
+    relays: RelayCosts | None = None
+    nodes: tuple[PictureNode, ...] = ()
     if not isinstance(network, BranchDescription):
         print_provenance(network)
+        said = provenance_json(network)
+        relays, nodes = _relays(network, found, args.name, shared)
+    if relays is not None:
+        print(relays)
+        said["relays"] = relays.to_json()
     if args.json:
-        said: dict[str, Any] = {"step": None, "assumed": []}
-        if not isinstance(network, BranchDescription):
-            said = provenance_json(network)
         write_json(args.json, found.to_dict() | said)
     if args.html:
         from sdcl_neuro.profiling.report import fit_page
 
+        more = "" if relays is None else str(relays)
         with atomic_path(args.html) as temporary:
-            temporary.write_text(fit_page(found), encoding="utf-8")
+            temporary.write_text(fit_page(found, graph=nodes, relays=more), encoding="utf-8")
     found.require()
     return 0
+
+
+def _relays(
+    model: Model, found: Fit, name: str, shared: bool | None
+) -> tuple[RelayCosts | None, tuple[PictureNode, ...]]:
+    """What the relays of a graph cost, and the nodes of its picture; nothing for a chain."""
+    from sdcl_neuro.conversion.relaying import relay_costs
+    from sdcl_neuro.network.graph_picture import stored_nodes
+
+    if model.integer is None:
+        return None, ()
+    costs = relay_costs(model.integer, name, placed=found, shared_kernels=shared)
+    return costs, stored_nodes(model.integer.meta)
 
 
 def _model(args: argparse.Namespace) -> Model | BranchDescription:

@@ -15,6 +15,7 @@ from sdcl_neuro.hardware import HardwareProfile, load_profile
 from sdcl_neuro.hardware.placement import Fit, fit
 from sdcl_neuro.network.arguments import need_number
 from sdcl_neuro.network.backend_names import label
+from sdcl_neuro.network.graph_picture import stored_nodes
 from sdcl_neuro.network.notes import Note
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
@@ -24,6 +25,7 @@ from .energy import energy
 from .latency import EVEN, Latency, latency, times_of
 from .neurobench import neurobench
 from .rate import check_rate, power
+from .readouts import with_readouts
 from .result import Profile, TargetCost, figures
 from .simulated import SideBySide, SimulatedRun
 from .step_costs import step_costs
@@ -115,6 +117,7 @@ def profile(
         ann=dense_twin(work, load_profile(REFERENCE), energies),
         elapsed_s=record.elapsed_s,
         versions=dict(record.versions),
+        graph=stored_nodes(integer.meta),
     )
 
 
@@ -248,12 +251,13 @@ def _price(
     time = latency(
         work, hw, step_us=options.step_us, host_us=options.host_us, fit=placed, loads=loads
     )
+    alone, stream = (energy(work, hw, time, fit=placed, stream=each) for each in (False, True))
     target = TargetCost(
         hw,
-        energy(work, hw, time, fit=placed),
+        with_readouts(alone, net, seen.record.steps),
         time,
         placed,
-        stream=energy(work, hw, time, fit=placed, stream=True),
+        stream=with_readouts(stream, net, seen.record.steps),
     )
     return _with_power(work, target, options)
 

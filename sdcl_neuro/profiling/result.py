@@ -11,6 +11,7 @@ from sdcl_neuro.files import atomic_path, write_json
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit
 from sdcl_neuro.network.display import table_html
+from sdcl_neuro.network.graph_picture import PictureNode
 from sdcl_neuro.network.notes import Note
 from sdcl_neuro.network.record import LayerActivity
 from sdcl_neuro.network.spec import IntLayer
@@ -129,6 +130,7 @@ class Profile(ProfilePlots):
             does not say it.
         step: the length of a step and where it comes from; None if the network states none.
         simulated: another simulator's figures with the model's; None if none was asked.
+        graph: nodes of the graph that the network came from, for the page; empty for a chain.
     """
 
     backend: str
@@ -146,6 +148,7 @@ class Profile(ProfilePlots):
     assumed: tuple[Note, ...] = ()
     step: Step | None = None
     simulated: SideBySide | None = None
+    graph: tuple[PictureNode, ...] = ()
 
     @property
     def totals(self) -> LayerFigures:

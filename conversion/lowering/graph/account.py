@@ -122,7 +122,7 @@ def make_account(units: Units, rounded: Rounded) -> dict[str, Any]:
         "relayed": [layer.neurons - n for layer, n in zip(chain.layers, own, strict=True)],
         "prices": price_notes(rounded.prices),
         "pooled": [
-            {"name": unit.node, "neurons": unit.neurons}
+            {"name": unit.node, "neurons": unit.neurons, "layer": chain.homes[unit.node][0][0]}
             for unit in units.units
             if unit.kind == "or"
         ],

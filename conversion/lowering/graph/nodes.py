@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -207,3 +208,21 @@ class FloatGraph:
         from .table import render
 
         return render(self)
+
+    def to_svg(self, path: Path | str | None = None) -> str:
+        """Draw the graph: a row for each node, lines for what it sends.
+
+        Args:
+            path: file to write the picture to as well; None writes none.
+
+        Returns:
+            One ``<svg>`` element, which is also a whole file, for light and dark screens.
+        """
+        from sdcl_neuro.network.graph_picture import graph_svg
+
+        from .picture import picture_nodes
+
+        return graph_svg(picture_nodes(self), path=path)
+
+    def _repr_svg_(self) -> str:
+        return self.to_svg()

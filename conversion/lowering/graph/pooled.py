@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.errors import spelled
 from sdcl_neuro.network.spec import FloatNeuron
 
 from ..pooling import window_axis
@@ -16,7 +17,14 @@ from .units import Afferent, Unit
 
 Array = NDArray[np.float64]
 
-_AFTER = "pool after the neuron: synapse, neuron, MaxPool; or use average pooling"
+
+def _after() -> str:
+    return (
+        "pool after the neuron: synapse, neuron, MaxPool; or use average pooling; or let it be "
+        "moved there and measured: "
+    ) + spelled(
+        python="approximate=True with calibration data", command="--approximate --calibrate SPIKES"
+    )
 
 
 def windows_of(node: PoolNode, shape: tuple[int, int, int]) -> tuple[Array, Array]:
@@ -92,9 +100,9 @@ def _expect_spikes(form: Form) -> None:
     for term in form.terms:
         receives[term.into] += 1
         if not _picks(term):
-            raise Misfit("takes the maximum of weighted sums, not of spikes", _AFTER)
+            raise Misfit("takes the maximum of weighted sums, not of spikes", _after())
     if form.bias is not None:
-        raise Misfit("takes the maximum of sums with a bias, not of spikes", _AFTER)
+        raise Misfit("takes the maximum of sums with a bias, not of spikes", _after())
     if (receives > 1).any():
         remedy = "pool each summand, which is no longer the same, or pool before the sum"
         raise Misfit("takes the maximum of a sum of spikes, which may count beyond one", remedy)

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.errors import spelled
 from sdcl_neuro.network.fixed_point import current_decay, voltage_decay
 from sdcl_neuro.network.spec import FloatNeuron, Shape
 
@@ -22,8 +23,16 @@ from .units import Afferent, Unit
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+DEPTH_MAX = 16
+"""Pairs of decays, and so layers, that one population may take."""
 READOUT_KEPT = 1 / 4096
 """Least that a membrane keeps: vDecay ends at 4095."""
+
+
+def _fewer() -> str:
+    return "train with fewer values, or cluster them: " + spelled(
+        python="approximate=True with calibration data", command="--approximate --calibrate SPIKES"
+    )
 
 
 def units_of_population(
@@ -47,6 +56,9 @@ def units_of_population(
     if len(groups) > 1 and node.recurrent is not None:
         what = f"recurrent neurons with {len(groups)} pairs of decays, which one layer has to hold"
         raise Misfit(what, "give a recurrent population one beta and one alpha")
+    if len(groups) > DEPTH_MAX:
+        what = f"{len(groups)} pairs of decays, each of which takes a layer, up to {DEPTH_MAX}"
+        raise Misfit(what, _fewer())
     common = _commonest(threshold)
     gains = np.divide(common, threshold, out=np.ones_like(threshold), where=threshold > 0)
     notes = _notes(node, threshold, groups, common)

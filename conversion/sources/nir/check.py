@@ -111,7 +111,7 @@ def _check(
     return replace(check, network_sha256=digest_of(net))
 
 
-def _approximated(net: FloatNetwork | IntNetwork) -> bool:
+def _approximated(net: FloatNetwork | IntNetwork | FloatGraph) -> bool:
     """Return whether anything in it was approximated on request."""
     return any(note.get("approximated") for note in net.meta.get("approximate", ()))
 
@@ -136,6 +136,12 @@ def _check_graph(
     first = next(iter(values.values()))
     run = reference_run(source, values if several else first, dt=dt, writer=writer)
     layers = _graph_layers(net, run, values)
+    about = about_spikes(first, given)
+    if _approximated(net):
+        pair = PairParity(
+            (name, DESCRIPTION), "agreement", *verdict_of("agreement", layers, None), layers, about
+        )
+        return SourceCheck(name, digest_of(net), versions_of_today(), pair)
     differ = any(layer.mismatches for layer in layers)
     beyond = any(layer.mismatches > DIFFERENT_MAX * layer.compared for layer in layers)
     holds, verdict = verdict_of("float", layers, None) if beyond or not differ else (
@@ -143,7 +149,6 @@ def _check_graph(
         f"equal but for {sum(layer.mismatches for layer in layers):,} neuron steps, fewer than "
         f"{DIFFERENT_MAX:.1%} of a layer's",
     )  # fmt: skip
-    about = about_spikes(first, given)
     pair = PairParity((name, DESCRIPTION), "float", holds, verdict, layers, about)
     return SourceCheck(name, digest_of(net), versions_of_today(), pair)
 

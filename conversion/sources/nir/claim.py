@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.network.spec import (
     FloatLayer,
     FloatNetwork,
@@ -26,18 +26,22 @@ from sdcl_neuro.network.spec import (
 )
 from sdcl_neuro.network.spec_convert import dequantize
 
+from ...lowering.graph.nodes import FloatGraph
 from ...targets.nir.claim import KEY, VERSION
 from ...targets.nir.forms import FORMS, OWN, ReaderForm
+from ...targets.nir.graph_claim import ARITHMETIC, claimed_graph
 from ...targets.nir.populations import rate_of
 from ...targets.nir.weights import Array, blocks_of, gain_of, spread, stored_weight
+from ...targets.nir.writer import build_graph
 from .file import Tree
+from .memory import tree_of
 from .reader import RawLayer, read_raw
 
 _TOLERANCE = 1e-6
 """float32 keeps a value to 6e-8; some are the outcome of three roundings."""
 
 
-def read_claim(tree: Tree, *, where: str) -> FloatNetwork | IntNetwork:
+def read_claim(tree: Tree, *, where: str) -> FloatNetwork | IntNetwork | FloatGraph:
     """Read the network that a file of ours claims, if its graph says the same.
 
     Args:
@@ -53,6 +57,8 @@ def read_claim(tree: Tree, *, where: str) -> FloatNetwork | IntNetwork:
     """
     metadata = tree["metadata"]
     form = form_of_claim(metadata)
+    if json.loads(metadata[KEY]).get("arithmetic") == ARITHMETIC:
+        return _claimed_graph(tree, where=where)
     raw = read_raw(tree, writer=form.reads_as, where=where)
     shape, layers, step = raw.checked(where)
     try:
@@ -61,6 +67,49 @@ def read_claim(tree: Tree, *, where: str) -> FloatNetwork | IntNetwork:
         raise _damaged(f"{type(error).__name__}: {error}"[:200]) from error
     meta = {**net.meta, "dt_s": step.seconds, "dt_source": step.source}
     return replace(net, meta=meta)
+
+
+def _claimed_graph(tree: Tree, *, where: str) -> FloatGraph:
+    """The graph of a file of ours, whose nodes have to be those that it is written as."""
+    metadata = tree["metadata"]
+    try:
+        graph = claimed_graph(json.loads(metadata[KEY]), metadata)
+        step = float(np.asarray(metadata["dt"]))
+        built = build_graph(graph, dt=step)
+        written = tree_of(built)
+    except NetworkRefused as error:
+        raise _damaged(f"it claims a graph that is not written ({error})"[:200]) from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise _damaged(f"{type(error).__name__}: {error}"[:200]) from error
+    for name, node in written["nodes"].items():
+        if node["type"] == "Flatten":  # a file has its shape as well
+            node["input_type"] = built.nodes[name].input_type["input"]
+    for name in dict.fromkeys([*written["nodes"], *tree["nodes"]]):
+        if not _same(written["nodes"].get(name), tree["nodes"].get(name)):
+            what = f"the graph and its metadata disagree on node {name!r}"
+            raise InputError(what, where=where, hint="convert the network again")
+    edges = [
+        sorted(tuple(map(str, edge)) for edge in np.asarray(each["edges"]).reshape(-1, 2))
+        for each in (written, tree)
+    ]
+    if edges[0] != edges[1]:
+        what = "the graph and its metadata disagree on its edges"
+        raise InputError(what, where=where, hint="convert the network again")
+    return replace(graph, meta={**graph.meta, "dt_s": step, "dt_source": "the file"})
+
+
+def _same(written: Any, found: Any) -> bool:
+    """Whether two nodes, or two values of theirs, are the same."""
+    if isinstance(written, Mapping) or isinstance(found, Mapping):
+        if not (isinstance(written, Mapping) and isinstance(found, Mapping)):
+            return False
+        names = {name for each in (written, found) for name in each if name != "metadata"}
+        return all(_same(written.get(name), found.get(name)) for name in names)
+    if isinstance(written, str) or isinstance(found, str):
+        return str(written) == str(found)
+    if written is None or found is None:
+        return written is found
+    return bool(np.array_equal(np.asarray(written), np.asarray(found)))
 
 
 def form_of_claim(metadata: Mapping[str, Any]) -> ReaderForm:

@@ -53,8 +53,8 @@ def from_nir(
         writer: whose exporter wrote it, a name in `writers.WRITERS`: the step, decays, gains and
             resets are read as that library means them. None reads NIR's own words.
         approximate: take a reset by subtraction or to another potential than zero, and a bias
-            before a synaptic current, as the nearest the chip has; ``meta["approximate"]`` says
-            what that changed.
+            before a synaptic current, as the nearest the chip has; in a graph, decays of too many
+            values. ``meta["approximate"]`` says what that changed.
         calibration: spikes ``[T, B, *input_shape]``, for `approximate` only.
         spikes: uint8 ``[T, B, *input_shape]`` to compare on; None takes `calibration`, else random
             ones.
@@ -110,9 +110,9 @@ def _read(
     try:
         return plain_network(raw, where=where, calibration=calibration)
     except NetworkRefused as refused:
-        if approximate:
-            raise
-        return graph_instead(tree, refused, dt=dt, writer=writer, where=where)
+        return graph_instead(
+            tree, refused, dt=dt, writer=writer, where=where, calibration=calibration
+        )
 
 
 def open_tree(source: Any) -> tuple[Tree, str]:

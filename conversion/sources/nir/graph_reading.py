@@ -19,6 +19,7 @@ from sdcl_neuro.errors import NetworkRefused, Refusal
 from sdcl_neuro.network.notes import ASSUMED, with_notes
 from sdcl_neuro.network.spec import Convolution, Shape
 
+from ...graph_approximation import approximate_graph
 from ...lowering.graph.nodes import (
     AddNode,
     ConvolutionNode,
@@ -66,12 +67,19 @@ _ONLY_OF_CHAINS = (
     "no neurons stand",
     "not on the way",
     "pools neither",
+    "its shape is",
 )
 """What a chain refuses and a graph may hold."""
 
 
 def graph_instead(
-    tree: Tree, refused: NetworkRefused, *, dt: float | None, writer: str | None, where: str
+    tree: Tree,
+    refused: NetworkRefused,
+    *,
+    dt: float | None,
+    writer: str | None,
+    where: str,
+    calibration: object = None,
 ) -> FloatGraph:
     """Read a graph that was refused as a chain; arguments as for `from_nir`.
 
@@ -79,12 +87,16 @@ def graph_instead(
         NetworkRefused: the reasons of the chain where a graph has them too, else its own.
     """
     left = [r for r in refused.refusals if not any(word in r.what for word in _ONLY_OF_CHAINS)]
+    branched = any("it has several inputs" in r.what for r in refused.refusals)
     try:
         graph = _Reading(tree, dt=dt, writer=writer).graph(where)
+        if calibration is not None:
+            graph = approximate_graph(graph, calibration)
         reduce_graph(graph)
     except NetworkRefused as error:
         raise (refused if left else NetworkRefused(error.refusals, where=where)) from None
-    if left:
+    # Behind inputs that meet, a chain does not know the shapes; the graph has checked them.
+    if any(not (branched and "inputs or channels, but" in r.what) for r in left):
         raise refused
     return graph
 
@@ -183,7 +195,7 @@ class _Reading:
 
     def _add(self, node: StoredNode, read: Sequence[str]) -> None:
         if node.type == "Input":
-            shape = input_shape(node, self.problems.append)
+            shape = self._line_shape(node) or input_shape(node, self.problems.append)
             if shape is not None:
                 self._put(Input(node.name, (), shape))
             return
@@ -194,6 +206,19 @@ class _Reading:
             source = f"{node.name}.sum"
             self._put(AddNode(source, tuple(read)))
         self._put(self._node(node, source))
+
+    def _line_shape(self, node: StoredNode) -> Shape | None:
+        """The shape ``(C, 1, L)`` of an input along a line; None for any other.
+
+        Norse writes ``(1, N)`` for vectors, with its batch, so that one channel is a line only
+        where a Conv1d reads it.
+        """
+        shape = np.asarray(node.fields.get("shape", ()))
+        if shape.size != 2 or shape.dtype.kind not in "iu" or shape.min() < 1:
+            return None
+        read = any(self.nodes[name].type == "Conv1d" for name in self.behind[node.name])
+        channels, length = (int(n) for n in shape.reshape(-1))
+        return (channels, 1, length) if channels > 1 or read else None
 
     def _node(self, node: StoredNode, source: str) -> GraphNode:
         inputs, before = (source,), len(self.problems)
@@ -277,6 +302,7 @@ class _Reading:
         if scale is None:
             return None
         shape = self.shapes[inputs[0]]
+        scale = _as_image(scale, shape)
         whole = np.broadcast_to(scale, shape) if scale.ndim <= len(shape) else scale
         each = whole.reshape(shape[0], -1)
         if (each != each[:, :1]).any():
@@ -293,8 +319,11 @@ class _Reading:
             departure_of(first, self.row, approximate=False)
         except Unsupported as unsupported:
             raise Misfit(*_joined(unsupported)) from None
-        reset, leak = (v.astype(np.float64) for v in (first.reset, first.leak))
-        threshold = (first.threshold.astype(np.float64) - reset).astype(np.float32)
+        reset, leak, fires = (
+            _as_image(v, shape).astype(np.float64)
+            for v in (first.reset, first.leak, first.threshold)
+        )
+        threshold = (fires - reset).astype(np.float32)
         if self.row.inclusive:
             threshold = np.nextafter(threshold, np.float32(-np.inf))
         drive = (1.0 - beta) * (leak - reset) / gain
@@ -326,7 +355,9 @@ class _Reading:
         refuse = self.problems.append
         stored = {key: node.fields[key] for key in _CONSTANTS if node.fields.get(key) is not None}
         try:
-            whole = {k: np.broadcast_to(np.asarray(v), shape).ravel() for k, v in stored.items()}
+            whole = {
+                k: np.broadcast_to(_as_image(v, shape), shape).ravel() for k, v in stored.items()
+            }
         except ValueError:
             raise Misfit(
                 f"a constant does not fit the shape {list(shape)}", "export it again"
@@ -385,6 +416,14 @@ class _Reading:
             return readout.name
         what = f"{where_of(node)} leads to the output"
         raise Misfit(what, "leave it out and do it with the spikes that are read")
+
+
+def _as_image(values: Any, shape: Shape) -> Array:
+    """Values ``(C, L)`` along a line with a height of one; others as they are."""
+    array = np.asarray(values)
+    if len(shape) == 3 and shape[1] == 1 and array.shape == (shape[0], shape[2]):
+        return array[:, None]
+    return array
 
 
 def _joined(unsupported: Unsupported) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ def reference_run(
     if sorted(given) != sorted(graph.inputs):
         what = f"spikes for {', '.join(given) or 'no input'}; its inputs are {graph.inputs}"
         raise InputError(what, where=where, hint="give {name: spikes} with these names")
-    frames = {name: _tensor(check_spikes(values)) for name, values in given.items()}
+    frames = {name: _frames(values, nodes[name]) for name, values in given.items()}
     named = [name for name in graph.order if nodes[name].type in POPULATIONS]
     kept: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in named}
     near: dict[str, list[NDArray[np.float64]]] = {name: [] for name in named}
@@ -111,6 +112,16 @@ def reference_run(
         {name: np.stack(values) for name, values in sent.items()},
         step,
     )
+
+
+def _frames(spikes: Any, node: StoredNode) -> torch.Tensor:
+    """Spikes ``[T, B, *shape]`` of an input; along a line as that, or with a height of one."""
+    array = np.asarray(spikes)
+    if array.ndim == 4:
+        return _tensor(check_spikes(array[:, :, :, None])[:, :, :, 0])
+    checked = check_spikes(spikes)
+    line = np.asarray(node.fields.get("shape", ())).size == 2 and checked.ndim == 5
+    return _tensor(checked[:, :, :, 0] if line else checked)
 
 
 def _tensor(spikes: Spikes) -> torch.Tensor:

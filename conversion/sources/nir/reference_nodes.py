@@ -89,6 +89,19 @@ class Conv2d(ReferenceUnit):
         )
 
 
+class Conv1d(ReferenceUnit):
+    """A convolution along a line, torch's own."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the node's output of this step."""
+        numbers = [
+            self.pair(key, default)[0]
+            for key, default in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1))
+        ]
+        bias = self.number("bias")
+        return functional.conv1d(x, self.number("weight"), bias if bias.ndim else None, *numbers)
+
+
 class Pool2d(ReferenceUnit):
     """A sum or an average over windows, zeros beyond the border counted."""
 
@@ -216,6 +229,7 @@ UNITS: dict[str, Callable[[StoredNode, Context], ReferenceUnit]] = {
     "Output": ReferenceUnit,
     "Linear": Dense,
     "Affine": Dense,
+    "Conv1d": Conv1d,
     "Conv2d": Conv2d,
     "SumPool2d": Pool2d,
     "AvgPool2d": Pool2d,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sdcl_neuro.errors import NetworkRefused, Refusal
 from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, Note, with_notes
+from sdcl_neuro.network.spec import Shape
 
 from ...graph_modules import run_nodes
 from ...lowering.graph.nodes import FloatGraph, Node, PopulationNode
@@ -35,6 +36,7 @@ from .integer_hooks import trains_as_graph
 from .neurons import NEURONS
 from .own_spikes import own_spikes
 from .running import Deployed
+from .several_inputs import taken_apart
 
 Spikes = NDArray[np.uint8]
 
@@ -112,10 +114,7 @@ def _compare(
     layers: list[LayerParity] = []
     rounding: list[LayerRounding] = []
     sizes: dict[str, float] = {node.name: 1.0 for node in graph.inputs}
-    shape = graph.inputs[0].shape
-    inputs = {
-        graph.inputs[0].name: values.detach().double().cpu().reshape(*values.shape[:2], *shape)
-    }
+    inputs = _inputs(graph, values.detach().double().cpu())
     names = [node.name for node in graph.populations]
     for node, received, gave in run_nodes(graph, inputs):
         sizes[node.name] = _size(node, sizes, gave)
@@ -132,6 +131,12 @@ def _compare(
         # What follows is given the module's own spikes.
         gave.copy_(torch.from_numpy(ours))
     return tuple(layers), rounding
+
+
+def _inputs(graph: FloatGraph, values: Tensor) -> dict[str, Tensor]:
+    """Each input ``[T, B, *shape]``; several lie in the sample one after another."""
+    shapes: dict[str, Shape] = {node.name: tuple(node.shape) for node in graph.inputs}
+    return taken_apart(values.flatten(2), shapes)
 
 
 def _size(node: Node, sizes: Mapping[str, float], gave: Tensor) -> float:

@@ -9,6 +9,7 @@ from torch.nn.utils import parametrize
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 
+from ...graph_approximation import approximate_graph
 from ...lowering.graph.nodes import FloatGraph, PopulationNode, ReadoutNode
 from ...lowering.graph.reduce import reduce_graph
 from .graph_check import check_graph
@@ -17,12 +18,13 @@ from .integer_hooks import in_float
 from .running import Deployed
 
 
-def graph_of_module(held: Deployed, sample: Tensor) -> FloatGraph:
+def graph_of_module(held: Deployed, sample: Tensor, *, calibration: object = None) -> FloatGraph:
     """Describe a module as a graph, its spikes compared with its own on the sample.
 
     Args:
         held: the user's network, held by `running.as_deployed`.
         sample: ``[T, B, N]``, ``[T, B, C, L]`` or ``[T, B, C, H, W]``, in its precision.
+        calibration: spikes; given, forms that no chain computes exactly are approximated.
 
     Raises:
         NetworkRefused: with every reason why it cannot be described, or has no place on a chip.
@@ -30,8 +32,13 @@ def graph_of_module(held: Deployed, sample: Tensor) -> FloatGraph:
     """
     with in_float(held.module):
         traced = _clipping(trace_graph(held.module, sample), held)
-        reduce_graph(traced.graph)
-    return check_graph(traced, held, sample)
+        if calibration is None:
+            reduce_graph(traced.graph)
+    graph = check_graph(traced, held, sample)
+    if calibration is not None:
+        graph = approximate_graph(graph, calibration)
+        reduce_graph(graph)
+    return graph
 
 
 def _clipping(traced: Traced, held: Deployed) -> Traced:
@@ -51,33 +58,42 @@ def _clipping(traced: Traced, held: Deployed) -> Traced:
 
 
 def graph_instead(
-    held: Deployed, sample: Tensor, refused: NetworkRefused, *, approximate: bool
+    held: Deployed,
+    sample: Tensor,
+    refused: NetworkRefused,
+    *,
+    calibration: object,
 ) -> FloatGraph:
     """The graph of a module that was refused as a chain.
 
     Args:
         held, sample: as for `graph_of_module`.
         refused: why it is not a chain; raised again where it is one, and refused all the same.
-        approximate: whether neurons that depart from the chip's were to be taken.
+        calibration: spikes, where something was to be approximated.
 
     Raises:
         NetworkRefused: the reasons that fit the module better.
     """
     try:
-        traced: Traced = trace_graph(held.module, sample)
-        plain = traced.plain
-        if not approximate:
-            return graph_of_module(held, sample)
+        return graph_of_module(held, sample, calibration=calibration)
     except NetworkRefused as error:
-        # What may be approximated is no longer a reason, and only the chain knows of that.
-        raise (refused if approximate else _better(refused, error)) from None
+        better = _better(refused, error)
+        raise (better if calibration is None else _as_chip_computes(better)) from None
     except InputError:
         raise refused from None
-    if plain:
-        raise refused
-    what = "neurons in a graph are taken only as the chip computes them"
+
+
+def _as_chip_computes(error: NetworkRefused) -> NetworkRefused:
+    """The refusals with the remedy of a neuron that only a chain's approximation takes."""
     hint = "call conversion.make_deployable(module) and train a little more"
-    raise NetworkRefused([*refused.refusals, Refusal("graph", what, hint)]) from None
+    return NetworkRefused(
+        [
+            Refusal(r.where, f"{r.what}; in a graph no neuron is approximated", hint)
+            if "approximate" in r.hint
+            else r
+            for r in error.refusals
+        ]
+    )
 
 
 _ONLY_OF_CHAINS = (

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -39,6 +39,7 @@ from .graph_refresh import Origins
 from .graph_values import Recording, Value
 from .integer_hooks import hooks_of_others
 from .inventory import PLAIN
+from .several_inputs import parts_of, taken_apart
 
 STEPS, SAMPLES, RATE = 3, 2, 0.4
 _STATES = ("mem", "syn", "spk", "reset")
@@ -258,23 +259,35 @@ def _watch(module: nn.Module, given: Tensor, drive: Drive) -> tuple[Recording, _
     """Run a module and follow its input."""
     steps, samples, *rest = given.shape
     recording = Recording(steps, samples)
-    shape: Shape = tuple(rest) if len(rest) != 2 else (rest[0], 1, rest[1])
-    recording.nodes["input"] = Input("input", (), shape)
-    recording.shapes["input"] = shape
+    parts = parts_of(module) or {"input": tuple(rest)}
+    for name, each in parts.items():
+        shape: Shape = each if len(each) != 2 else (each[0], 1, each[1])
+        recording.nodes[name] = Input(name, (), shape)
+        recording.shapes[name] = shape
     watch = _Watch(recording)
     with _as_deployed(module), _hooked(module, watch), torch.no_grad():
         if drive is _steps:
             for index, step in enumerate(given):
-                own = step.clone()
-                recording.set(own, Value("input", index))
-                with watch:
-                    module(own)
+                _call_watched(module, step.clone(), watch, Value("", index))
         else:
             own = given.clone() if drive is _sequence else given.transpose(0, 1).contiguous()
-            recording.set(own, Value("input", None, batch_first=drive is _batch_first))
-            with watch:
-                module(own)
+            _call_watched(module, own, watch, Value("", None, batch_first=drive is _batch_first))
     return recording, watch
+
+
+def _call_watched(module: nn.Module, own: Tensor, watch: _Watch, as_value: Value) -> None:
+    """Call a module on one tensor, or on the several that it stands for, each noted as an input."""
+    parts = parts_of(module)
+    if parts is None:
+        watch.recording.set(own, replace(as_value, node="input"))
+        with watch:
+            module(own)
+        return
+    given = {name: each.clone() for name, each in taken_apart(own, parts).items()}
+    for name, each in given.items():
+        watch.recording.set(each, replace(as_value, node=name))
+    with watch:
+        super(type(module), module).forward(**given)  # type: ignore[misc]
 
 
 @contextmanager

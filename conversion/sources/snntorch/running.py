@@ -73,6 +73,11 @@ def need_sample(sample: object, where: str) -> Tensor | NDArray[Any]:
     if isinstance(sample, Tensor):
         return sample
     hint = "give [T, B, N] or [T, B, C, H, W], as an array, a tensor or a spike file"
+    if isinstance(sample, Mapping):
+        hint = (
+            "give one tensor; take a second input as channels of it, sliced in the forward "
+            "(x[:, :2], x[:, 2:]); from_snntorch takes several"
+        )
     if sample is None or isinstance(sample, Mapping):
         raise InputError(f"expected a sample, got {kind_of(sample)}", where=where, hint=hint)
     try:

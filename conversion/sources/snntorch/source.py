@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,8 @@ from .graph_source import graph_instead, graph_of_module
 from .integer_hooks import trains_as_graph
 from .inventory import NORMS, POOLS
 from .neurons import NEURONS
-from .running import Deployed, as_deployed, module_input, need_module, need_sample
+from .running import Deployed, as_deployed, module_input, need_module, need_sample, unwrap
+from .several_inputs import joined_module
 from .tracing import Steps, TracedRun, trace_chain
 
 __all__ = ["from_snntorch"]
@@ -35,10 +36,10 @@ __all__ = ["from_snntorch"]
 @public
 def from_snntorch(
     module: nn.Module,
-    sample: SpikesLike,
+    sample: SpikesLike | Mapping[str, SpikesLike],
     *,
     approximate: bool = False,
-    calibration: SpikesLike | None = None,
+    calibration: SpikesLike | Mapping[str, SpikesLike] | None = None,
 ) -> FloatNetwork | FloatGraph:
     """Describe `module` in float, as it computes in ``eval()``, and compare the two.
 
@@ -56,10 +57,11 @@ def from_snntorch(
             kept on the module, or handed in and out; or one static input that it repeats. What it
             does with the last layer's spikes is not part of the network.
         sample: one input ``[T, B, N]``, ``[T, B, C, L]`` or ``[T, B, C, H, W]``, on which both are
-            run.
-        approximate: take neurons that no chip computes exactly (reset by subtraction, a delayed
-            reset, a bias before a current) as the nearest ones, their thresholds set on
-            `calibration`; ``meta["approximate"]`` says what that changed, layer by layer.
+            run; of a forward with several, ``{argument: input}``.
+        approximate: take what no chip computes exactly as the nearest that it does, thresholds
+            set on `calibration`: in a chain neurons that reset by subtraction or late, and a bias
+            before a current; in a graph max pooling of currents and decays of too many values.
+            ``meta["approximate"]`` says what that changed, layer by layer.
         calibration: spikes ``[T, B, *input_shape]``, for `approximate` only.
 
     Returns:
@@ -84,27 +86,31 @@ def from_snntorch(
         ((6,), 'dense', (4, 6))
     """
     module = need_module(module, "from_snntorch")
-    sample = need_sample(sample, "from_snntorch")
-    along_a_line = sample.ndim == 4
-    shape = tuple(sample.shape[2:]) if along_a_line else input_shape(sample)
     if approximate != (calibration is not None):
         what = "approximate=True needs calibration data" if approximate else "calibration is unused"
         hint = "give both approximate=True and calibration=spikes, or neither"
         raise InputError(what, where="from_snntorch", hint=hint)
+    if isinstance(sample, Mapping):
+        joined, flat = joined_module(unwrap(module), sample, "from_snntorch")
+        with as_deployed(joined) as held:
+            return graph_of_module(held, module_input(joined, flat), calibration=calibration)
+    sample = need_sample(sample, "from_snntorch")
+    along_a_line = sample.ndim == 4
+    shape = tuple(sample.shape[2:]) if along_a_line else input_shape(sample)
     with as_deployed(module) as held:
         if isinstance(held.module, EventBranch):
             net = _from_branch(held.module, shape)
             return check_branch(net, held, sample)
         values = module_input(held.module, sample)
         if along_a_line or trains_as_graph(held.module):
-            return graph_of_module(held, values)
+            return graph_of_module(held, values, calibration=calibration)
         try:
             traced = chain_of(held, values)
             lowered = lower_chain(traced.steps, shape, approximate=approximate)
         except NetworkRefused as refused:
-            return graph_instead(held, values, refused, approximate=approximate)
+            return graph_instead(held, values, refused, calibration=calibration)
         if _trained(traced.steps) and graph_alone(traced.steps, lowered.pools):
-            return graph_of_module(held, values)
+            return graph_of_module(held, values, calibration=calibration)
         lowered = replace(lowered, net=_named(lowered.net, held))
         return check_module(lowered, traced, held, values, calibration=calibration)
 

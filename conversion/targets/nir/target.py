@@ -7,12 +7,13 @@ from pathlib import Path
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
 from sdcl_neuro.network.spike_file import Spikes
 
+from ...lowering.graph.nodes import FloatGraph
 from ..written import Written
 from .writer import to_nir
 
 
 def write(
-    net: FloatNetwork | IntNetwork,
+    net: FloatNetwork | IntNetwork | FloatGraph,
     out: Path,
     *,
     spikes: Spikes | None = None,

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal, spelled
 from sdcl_neuro.files import atomic_path, file_sha256
 from sdcl_neuro.files.hdf5_writing import hdf5_sink
 from sdcl_neuro.network.arguments import kind_of, need_path, public
@@ -27,6 +27,8 @@ from sdcl_neuro.network.spec_convert import dequantize
 from ...lowering.graph.nodes import FloatGraph
 from .claim import make_claim
 from .forms import ReaderForm, form_of, step_for
+from .graph_claim import graph_claim
+from .graph_writer import graph_nodes
 from .populations import population
 from .weights import Array, gain_of, spread, stored_weight
 
@@ -44,7 +46,7 @@ def to_nir(
     An integer network is written as the float network it means, with its integers as metadata.
 
     Args:
-        net: the network, a chain; a graph is refused.
+        net: the network, a chain or a graph.
         path: where to; an existing file is replaced.
         dt: length of one step in seconds; None takes the reader's, else the one that the network
             was read with (``meta["dt_s"]``), else 1e-3.
@@ -86,7 +88,10 @@ def to_nir(
 
 
 def written_step(
-    net: FloatNetwork | IntNetwork, *, dt: float | None = None, reader: str | None = None
+    net: FloatNetwork | IntNetwork | FloatGraph,
+    *,
+    dt: float | None = None,
+    reader: str | None = None,
 ) -> tuple[float, str]:
     """Return the step in seconds that `to_nir` writes for, and where it comes from."""
     known = net.meta.get("dt_s")
@@ -104,13 +109,18 @@ def build_graph(
     """Return the ``nir.NIRGraph`` of a network; arguments and errors as for `to_nir`."""
     import nir
 
-    if isinstance(net, FloatGraph):
-        what = "a graph of layers, which is not written as NIR"
-        raise NetworkRefused([Refusal("network", what, "write OUT.net, which holds its chain")])
     form = form_of(reader)
     step, _ = written_step(net, dt=dt, reader=reader)
     if not (isfinite(step) and step > 0):
         raise InputError(f"dt is {step} s", hint="give a positive step in seconds")
+    if isinstance(net, FloatGraph):
+        if reader is not None:
+            what = f"a graph with branches, which is written in NIR's own words, not for {reader}"
+            hint = spelled(python="leave reader out", command="leave --for out")
+            raise NetworkRefused([Refusal("network", what, hint)])
+        made, joints = graph_nodes(net, step)
+        claim = graph_claim(net, dt=step)
+        return nir.NIRGraph(made, joints, metadata=claim, type_check=False)
     exact = dequantize(net) if isinstance(net, IntNetwork) else net
     problems = _refusals(exact, form)
     if problems:

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from sdcl_neuro.hardware.placement import Fit
 from sdcl_neuro.hardware.placement.fit_text import verdict as verdict_text
 from sdcl_neuro.hardware.placement.usage import RESOURCES
+from sdcl_neuro.network.graph_picture import PictureNode
 
+from .graph import graph_section
 from .page import Headline, Section, join, page
 from .placement_chart import placement_chart
 from .tables import Cell, Number, Unknown, bullets, paragraph, table, verdict
 
 
-def fit_page(fit: Fit) -> str:
-    """One self-contained page."""
+def fit_page(fit: Fit, *, graph: Sequence[PictureNode] = (), relays: str = "") -> str:
+    """One self-contained page.
+
+    Args:
+        fit: of a network.
+        graph: nodes of the graph that it came from; none for a chain.
+        relays: what the relays of that graph cost, as text.
+    """
     sections = [fit_section(fit), limits_section(fit)]
+    if relays:
+        lines = relays.splitlines()
+        title, lead = "Relays", f"{lines[0][0].upper()}{lines[0][1:]}"
+        sections.append(Section(title, bullets(line.strip() for line in lines[1:]), lead))
+    if graph:
+        sections.append(graph_section(graph))
     return page(
         f"Does it fit on {fit.title}?",
         sections,

@@ -14,6 +14,7 @@ from ..result import CONVENTIONS, COUNTS, LayerFigures, Profile, TargetCost
 from .charts import IntervalRow, bar_chart, interval_chart
 from .fits import fits_section
 from .glossary import glossary_section
+from .graph import graph_section
 from .metrics import neurobench_section, power_section
 from .page import Headline, Section, join, page
 from .simulated import simulated_section
@@ -30,6 +31,7 @@ def profile_page(profile: Profile) -> str:
         latency_section(profile),
         *([] if profile.rate_hz is None else [power_section(profile)]),
         *([] if profile.simulated is None else [simulated_section(profile.simulated)]),
+        *([graph_section(profile.graph)] if profile.graph else []),
         fits_section(profile),
         dense_section(profile, sources),
         constants_section(profile, sources),

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import graph_oracle
 import numpy as np
 import pytest
 import snntorch as snn
 import torch
+from snntorch import utils
 from torch import nn
 from torch.nn import functional
 
-from sdcl_neuro import conversion, run
+from sdcl_neuro import conversion, run, verify
 from sdcl_neuro.conversion.lowering.graph.nodes import FloatGraph, PopulationNode, ReadoutNode
-from sdcl_neuro.errors import NetworkRefused
+from sdcl_neuro.errors import InputError, NetworkRefused
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sdcl_neuro.conversion.quantisation.effect.QuantizationWarning"
@@ -242,9 +244,117 @@ class Line(nn.Module):
 
 
 def test_layers_along_a_line():
-    graph, _, record = check(whole(Line()), spikes(2, 13), least=30)
+    graph, chip, record = check(whole(Line()), spikes(2, 13), least=30)
     assert graph.inputs[0].shape == (2, 1, 13)
     assert record.spikes[0].shape == (6, 2, 4, 1, 13)
+    given = spikes(2, 13).numpy().astype(np.uint8)
+    certificate = verify(chip, spikes=given, against=["snntorch-int"], cache=False)
+    assert certificate.holds
+
+
+class TwoInputs(nn.Module):
+    """An image and a vector meet behind a neuron each."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.lif1 = nn.Conv2d(2, 3, 3, padding=1), lif(threshold=0.3)
+        self.fc, self.lif2 = nn.Linear(6, 48), lif(threshold=0.3)
+        self.out, self.lif3 = nn.Linear(96, 5), lif(threshold=0.3)
+
+    def forward(self, image, vector):
+        one = self.lif1(self.conv(image)).flatten(1)
+        return self.lif3(self.out(torch.cat([one, self.lif2(self.fc(vector))], 1)))
+
+
+class LoopedInputs(TwoInputs):
+    """The same, looping over all steps by itself."""
+
+    def forward(self, image, vector):
+        steps = zip(image, vector, strict=True)
+        return torch.stack([TwoInputs.forward(self, *step) for step in steps])
+
+
+@pytest.mark.parametrize("kind", [TwoInputs, LoopedInputs])
+def test_a_forward_of_two_inputs(kind):
+    torch.manual_seed(2)
+    module = kind()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    sample = {"image": spikes(2, 4, 4), "vector": spikes(6)}
+    graph = conversion.from_snntorch(module, sample)
+    assert [(node.name, node.shape) for node in graph.inputs] == [
+        ("image", (2, 4, 4)),
+        ("vector", (6,)),
+    ]
+    check = graph.meta["source_checks"][0]["pair"]
+    assert check["holds"]
+    assert {layer["name"] for layer in check["layers"]} == {"lif1", "lif2", "lif3"}
+    given = {name: each.numpy().astype(np.uint8) for name, each in sample.items()}
+    chip = conversion.quantize(graph, calibration=given)
+    certificate = verify(chip, spikes=given, against=["snntorch-int"], cache=False)
+    assert certificate.holds
+    record = run(chip, given)
+    # The module's own last spikes, by snnTorch alone, in float.
+    utils.reset(module)
+    with torch.no_grad():
+        steps = zip(sample["image"], sample["vector"], strict=True)
+        own = torch.stack([TwoInputs.forward(module, *step) for step in steps]).numpy()
+    assert record.spikes[2].sum() > 4
+    assert (record.spikes[2] != own).mean() < 0.05
+    floating = run(module, given, backend="snntorch")
+    np.testing.assert_array_equal(floating.spikes[2], own)
+    assert type(module) is kind
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name]) or name.endswith("mem")
+
+
+def test_inputs_by_name_have_to_be_those_of_the_forward():
+    sample = {"image": spikes(2, 4, 4), "vector": spikes(6)}
+    with pytest.raises(InputError, match="its forward takes image, vector"):
+        conversion.from_snntorch(TwoInputs(), {"x": sample["image"]})
+    with pytest.raises(InputError, match="same steps and samples"):
+        conversion.from_snntorch(TwoInputs(), {**sample, "vector": sample["vector"][1:]})
+    with pytest.raises(InputError, match="vector"):
+        conversion.from_snntorch(TwoInputs(), {"image": sample["image"]})
+    with pytest.raises(InputError, match=r"a sample, got a dict.*from_snntorch takes several"):
+        conversion.prepare_quantization(TwoInputs(), sample)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3])
+def test_counts_reach_a_later_layer_as_thermometers(bits):
+    """The input skips a layer, as counts up to 7: each height is a relay of its own."""
+
+    largest = (1 << bits) - 1
+
+    class Skip(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.lif1 = nn.Conv2d(2, 3, 3, padding=1), lif(threshold=15.0 * largest)
+            self.conv2, self.lif2 = nn.Conv2d(5, 4, 3, padding=1), lif(threshold=15.0 * largest)
+
+        def forward(self, x):
+            return self.lif2(self.conv2(torch.cat([self.lif1(self.conv1(x)), x], 1)))
+
+    module = whole(Skip(), largest=6)
+    graph = as_integers(conversion.from_snntorch(module, spikes(2, 5, 5)))
+    counts = np.random.default_rng(bits).integers(0, largest, (6, 2, 2, 5, 5), endpoint=True)
+    counts = counts.astype(np.uint8)
+    chip = conversion.quantize(graph, message_bits=bits, check=False)
+    record = run(chip, counts)
+    # A layer of heights, then the heights pass the first layer as relays.
+    assert chip.layers[0].neurons == largest * 50
+    assert chip.meta["graph"]["relayed"][1] == largest * 50
+    expected, _ = graph_oracle.run(graph, {"input": counts})
+    for index, node in enumerate(graph.populations):
+        np.testing.assert_array_equal(record.spikes[index], expected[node.name])
+        assert 50 < expected[node.name].sum() < 0.95 * expected[node.name].size
+    certificate = verify(chip, spikes=counts, against=["snntorch-int"], cache=False)
+    assert certificate.holds
+
+
+def test_counts_beyond_the_heights_are_refused():
+    graph = conversion.from_snntorch(Line(), spikes(2, 13))
+    with pytest.raises(NetworkRefused, match="input counts up to 15; a graph takes at most 7"):
+        conversion.quantize(graph, message_bits=4, check=False)
 
 
 @pytest.mark.parametrize("end", ["linear", "leaky", "synaptic"])

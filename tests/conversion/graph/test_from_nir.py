@@ -9,10 +9,10 @@ import nir
 import numpy as np
 import pytest
 
-from sdcl_neuro import conversion, run
+from sdcl_neuro import conversion, run, verify
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion.lowering.graph.nodes import FloatGraph
-from sdcl_neuro.errors import NetworkRefused
+from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.network.spike_file import write_spikes
 
 DT = 1e-3
@@ -140,7 +140,8 @@ def test_convert_a_file(spikes, tmp_path, capsys):
     nir.write(str(tmp_path / "n.nir"), residual())
     write_spikes(tmp_path / "in.npz", spikes)
     command = ["convert", str(tmp_path / "n.nir"), str(tmp_path / "n.net"), "--dt", str(DT)]
-    assert main([*command, "--calibrate", str(tmp_path / "in.npz"), "--quiet"]) == 0
+    given = ["--calibrate", str(tmp_path / "in.npz")]
+    assert main([*command, *given, "--quiet"]) == 0
     account = json.loads((tmp_path / "n.net.json").read_text())
     text = "\n".join(account["folded"])
     assert "layers became a chain of" in text
@@ -148,8 +149,13 @@ def test_convert_a_file(spikes, tmp_path, capsys):
     assert "relay or pool" in text
     assert [entry["name"] for entry in account["rounded"]][:1] == ["lif0"]
     assert "graph: " in capsys.readouterr().out
-    assert main([*command[:2], str(tmp_path / "other.nir"), "--dt", str(DT), "--quiet"]) == 2
-    assert "write OUT.net" in capsys.readouterr().err
+    other = str(tmp_path / "other.nir")
+    assert main([*command[:2], other, "--dt", str(DT), "--quiet"]) == 0
+    assert main(["convert", other, str(tmp_path / "o.net"), *given, "--quiet"]) == 0
+    ours, again = (conversion.from_netx(tmp_path / name) for name in ("n.net", "o.net"))
+    assert ours == again
+    assert main([*command[:2], other, "--dt", str(DT), "--for", "norse", "--quiet"]) == 2
+    assert "in NIR's own words, not for norse" in capsys.readouterr().err
 
 
 def test_options_and_costs_on_the_command_line(tmp_path, capsys):
@@ -228,6 +234,67 @@ def test_readouts_and_several_inputs():
         expected.append(membrane)
     np.testing.assert_allclose(record.readout(0), np.stack(expected), atol=0.05)
     assert (floating.spikes[0] != sent).mean() < 0.1
+    assert verify(chip, spikes=given, against=["snntorch-int"], cache=False).holds
+    with pytest.raises(InputError, match="give left, right"):
+        verify(chip, spikes={"left": given["left"]}, against=["snntorch-int"], cache=False)
+
+
+def test_verify_takes_an_image_and_a_vector_by_name():
+    rng = np.random.default_rng(5)
+    weights = [rng.normal(0.2, 1, shape).astype(np.float32) for shape in ((3, 32), (3, 5))]
+    nodes = {
+        "image": nir.Input(np.array([2, 4, 4])),
+        "vector": nir.Input(np.array([5])),
+        "flat": nir.Flatten({"input": np.array([2, 4, 4])}, 0, -1),
+        "a": nir.Linear(weights[0]),
+        "b": nir.Linear(weights[1]),
+        "lif": lif((3,)),
+        "output": nir.Output(np.array([3])),
+    }
+    edges = [("image", "flat"), ("flat", "a"), ("vector", "b"), ("a", "lif"), ("b", "lif")]
+    graph = conversion.from_nir(
+        nir.NIRGraph(nodes, [*edges, ("lif", "output")], type_check=False), dt=DT
+    )
+    given = {
+        "image": (rng.random((9, 2, 2, 4, 4)) < 0.4).astype(np.uint8),
+        "vector": (rng.random((9, 2, 5)) < 0.4).astype(np.uint8),
+    }
+    chip = conversion.quantize(graph, calibration=given)
+    certificate = verify(chip, spikes=given, against=["snntorch-int"], cache=False)
+    assert certificate.holds
+    assert run(chip, given).spikes[0].sum() > 5
+
+
+def test_layers_along_a_line():
+    """Conv1d, a skip and neurons of shape (C, L); the input is [T, B, C, L]."""
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(0, 1, (3, channels, 3)).astype(np.float32) for channels in (2, 3)]
+    none = np.zeros(3, np.float32)
+    nodes = {
+        "input": nir.Input(np.array([2, 12])),
+        "one": nir.Conv1d(12, weights[0], 1, 1, 1, 1, none),
+        "lif1": lif((3, 12)),
+        "two": nir.Conv1d(12, weights[1], 1, 1, 1, 1, none),
+        "lif2": lif((3, 12)),
+        "flat": nir.Flatten({"input": np.array([3, 12])}, 0, -1),
+        "fc": nir.Linear(rng.normal(0, 1, (4, 36)).astype(np.float32)),
+        "lif3": lif((4,)),
+        "output": nir.Output(np.array([4])),
+    }
+    edges = [("input", "one"), ("one", "lif1"), ("lif1", "two"), ("two", "lif2")]
+    edges += [("lif1", "flat"), ("lif2", "flat"), ("flat", "fc"), ("fc", "lif3")]
+    source = nir.NIRGraph(nodes, [*edges, ("lif3", "output")], type_check=False)
+    graph = conversion.from_nir(source, dt=DT)
+    assert graph.inputs[0].shape == (2, 1, 12)
+    assert graph.meta["source_checks"][0]["pair"]["holds"]
+    given = (rng.random((9, 2, 2, 12)) < 0.5).astype(np.uint8)
+    own = conversion.reference_run(source, given, dt=DT)
+    floating = run(graph, given, backend="snntorch")
+    for index, expected in enumerate(own.spikes):
+        assert expected.sum() > 10
+        assert (floating.spikes[index].reshape(expected.shape) != expected).sum() <= 2
+    chip = conversion.quantize(graph, calibration=given, check=False)
+    assert verify(chip, spikes=given, against=["snntorch-int"], cache=False).holds
 
 
 def test_cycles_and_delays_are_refused():
