@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import collections
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+HERE = Path(__file__).parent
 INPUTS = 301
 SEED = 1
 # Few inputs for each reader, so that starting a process with all libraries is paid once.
@@ -37,3 +42,16 @@ def test_the_oracle_sees_each_kind_of_fault() -> None:
     assert fault_of({**fine, "peak_mib": PEAK_MIB + 1})
     for outcome in ("traceback", "memory", "message", "died", "waits"):
         assert fault_of({**fine, "outcome": outcome}) == outcome
+
+
+def test_the_guided_run_takes_a_reader_or_says_what_is_missing(tmp_path: Path) -> None:
+    command = [sys.executable, str(HERE / "guided.py"), "splits", "--seconds", "2"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=250, check=False, cwd=tmp_path
+    )
+    if importlib.util.find_spec("atheris") is None:
+        assert done.returncode == 2
+        assert done.stderr == "guided.py needs atheris: pip install atheris (Linux and macOS)\n"
+    else:
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "DONE" in done.stderr
