@@ -112,6 +112,7 @@ def run(scripts: dict[str, ModuleType], name: str, *arguments: str) -> None:
         sys.argv = before
 
 
+@pytest.mark.slow
 def test_a_job_is_done_once_and_the_controls_take_its_training(
     scripts: dict[str, ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

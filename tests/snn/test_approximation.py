@@ -127,8 +127,7 @@ def test_a_forward_of_its_own_is_compared_with_its_own_reset(spikes):
 @pytest.mark.parametrize(
     ("neuron", "words"),
     [
-        (_neuron("leaky", reset_mechanism="none"), "resets by 'none'"),
-        (snn.Leaky(torch.tensor([0.5, 0.6] * 6)), "beta differs"),
+        (snn.Leaky(torch.tensor([0.5, 0.6] * 6)), "resets by 'subtract'; .*make_deployable"),
         (snn.RSynaptic(0.5, 0.5, linear_features=12), "RSynaptic never"),
     ],
 )

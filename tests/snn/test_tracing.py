@@ -125,7 +125,7 @@ def test_operations_that_are_weights_become_weights(sample, between):
 def test_changed_states_and_inputs_are_not_lost(sample):
     with pytest.raises(NetworkRefused, match=r"lif1: its own spikes differ"):
         from_snntorch(Usual(state=lambda mem: mem * 0.3), sample)
-    with pytest.raises(NetworkRefused, match="something else than the spikes"):
+    with pytest.raises(NetworkRefused, match="something other than the spikes"):
         from_snntorch(Usual(entry=lambda x: x.cos()), sample)
 
 

@@ -226,8 +226,10 @@ def trace_graph(module: nn.Module, sample: Tensor) -> Traced:
         if not hard and any(isinstance(n, neurons) for n in recording.nodes.values()):
             graph = _graph(recording, module)
             return Traced(graph, _FORMS[drive], _is_plain(graph), recording.origins)
-        if refused is None or len(recording.nodes) > refused[0]:
-            refused = len(recording.nodes), hard
+        # Of the ways to drive it, the reasons of the one that fits best are told.
+        fit = not any("all steps" in refusal.what for refusal in hard), len(recording.nodes)
+        if refused is None or fit > refused[0]:
+            refused = fit, hard
     where = type(module).__name__
     if refused is not None and refused[1]:
         raise NetworkRefused(list(dict.fromkeys(refused[1])))

@@ -162,7 +162,7 @@ def wrong(arguments: list[str], capsys: pytest.CaptureFixture[str], *, code: int
 def test_wrong_uses(checkpoint: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     convert, out = ["convert", str(checkpoint)], str(tmp_path / "x.onnx")
     bridge = ["--part", "bridge"]
-    assert "which part" in wrong([*convert, out], capsys)
+    assert "no part is named" in wrong([*convert, out], capsys)
     assert "unknown part 'head'" in wrong([*convert, out, "--part", "head"], capsys)
     assert "name it OUT.onnx" in wrong([*convert, str(tmp_path / "x.net"), *bridge], capsys)
     assert "--calibrate" in wrong([*convert, out, *bridge, "--calibrate", "s.npz"], capsys)

@@ -84,7 +84,7 @@ def test_subclasses(spikes: Spikes) -> None:
     grid = (module[0].weight.detach() / step).round() * step
     np.testing.assert_allclose(net.layers[0].weight, grid.numpy(), atol=1e-6)
     assert "measured" in net.meta["lowered"][0]
-    with pytest.raises(NetworkRefused, match="something else than the Linear that it is"):
+    with pytest.raises(NetworkRefused, match="something other than the Linear that it is"):
         from_snntorch(nn.Sequential(Rectified(12, 9), leaky()), spikes)
 
 

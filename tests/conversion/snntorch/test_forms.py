@@ -144,7 +144,7 @@ def test_a_forward_that_encodes_says_how_to_encode() -> None:
 
 
 def test_a_forward_that_changes_its_input_is_refused(spikes: Spikes) -> None:
-    with pytest.raises(NetworkRefused, match="something else than the spikes"):
+    with pytest.raises(NetworkRefused, match="something other than the spikes"):
         from_snntorch(Scales(), spikes)
 
 

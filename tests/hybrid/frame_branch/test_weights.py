@@ -127,7 +127,8 @@ def test_documented_one_liner(tmp_path: Path, state: State, root: Path) -> None:
     import sys
 
     text = (root / "docs" / "frame_branch.md").read_text(encoding="utf-8")
-    code = text.split("```python\n", 1)[1].split("```", 1)[0]
+    blocks = [part.split("```", 1)[0] for part in text.split("```python\n")[1:]]
+    (code,) = (block for block in blocks if "weights.pth" in block)
     buffer = io.BytesIO()
     torch.save(state, buffer)
     (tmp_path / "weights.pth").write_bytes(buffer.getvalue())
