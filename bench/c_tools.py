@@ -28,7 +28,7 @@ def engine(**case: Any) -> Call:
 
 
 def compiled(compiler: str, options: Iterable[str] = ("-O2",), **case: Any) -> Call:
-    """What `convert OUT.c` writes, compiled by one compiler."""
+    """Compile what `convert OUT.c` writes by one compiler, and run it."""
     from sdcl_neuro.conversion.backends.c import build, run_program
 
     net, spikes = _case(**case)

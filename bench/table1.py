@@ -56,7 +56,7 @@ ABLATIONS = {
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[bool]:
-    """Whether a job is ours: no other process works in its folder."""
+    """Return whether a job is ours: no other process works in its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "job.lock").open("w") as lock:
         try:
@@ -131,7 +131,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def late(until: str | None) -> bool:
-    """Whether the time of day `until` is over."""
+    """Return whether the time of day `until` has passed."""
     return until is not None and datetime.datetime.now().strftime("%H:%M") >= until
 
 

@@ -63,7 +63,7 @@ class Job:
         return "-".join(words)
 
     def configuration(self, data: str, overrides: Sequence[str] = ()) -> Configuration:
-        """What is trained, from the configuration `data` with a user's `overrides` on top."""
+        """Return the configuration to train: `data` with a user's `overrides` on top."""
         aligned = self.method == "sdcl" and self.inputs == "v+e"
         return load_configuration(
             data,

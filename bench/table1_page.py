@@ -68,7 +68,7 @@ def page(done: Sequence[Result], plan: Sequence[Job]) -> str:
 
 
 def head(done: Sequence[Result], plan: Sequence[Job]) -> Iterator[str]:
-    """What was run on what, and when."""
+    """Say how many jobs were run, on which data, and when."""
     ran = f"{len(done)} of {len(plan)} jobs are finished"
     if not done:
         yield f"{ran}."
@@ -167,7 +167,7 @@ def gain_cell(condition: str, seeds: Sequence[int], sides: Sequence[dict[int, Re
 
 
 def priced(rows: Sequence[tuple[str, str, str]], found: dict[Any, list[Result]]) -> Iterator[str]:
-    """What each row costs."""
+    """Make the table of what each row costs."""
     yield "Counted: parameters with the classifiers of training, MACs a frame (events as a dense"
     yield "machine would compute them). Measured: processor time of one tracklet on one core, event"
     yield "branch in torch (its latency on an idle core). Emulated: spikes and synaptic operations"

@@ -75,11 +75,12 @@ def run(
     if hasattr(model, "ndim"):
         hint = "the model comes first, the spikes second"
         raise InputError(f"expected a model, got {kind_of(model)}", where="run", hint=hint)
-    if not isinstance(spikes, Mapping) and graph_model(model) is None:
+    known_graph = graph_model(model)
+    if known_graph is None and not isinstance(spikes, Mapping):
         spikes = check_spikes(spikes)
         _doubt_order(spikes)
     return run_model(
-        model,
+        model if known_graph is None else known_graph,
         spikes,
         backend=backend,
         layers=layers,

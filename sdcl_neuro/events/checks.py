@@ -13,7 +13,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import public
 
 from .array import EVENT_DTYPE, SENSOR_MAX, Events, unchecked
-from .columns import MAX_EVENTS, MENDS, Columns, Options, Size
+from .columns import MAX_EVENTS, MENDS, Columns, Options, Size, check_lengths
 from .units import integers, lost_microseconds, microseconds
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ class Checker:
         options = self.options
         width, height = sensor_size(columns, options)
         self._prepare(width, height)
-        lengths = {name: len(getattr(columns, name)) for name in "txyp"}
-        if len(set(lengths.values())) > 1:
-            raise InputError(f"fields of different lengths {lengths}", hint="check the file")
+        check_lengths({name: len(getattr(columns, name)) for name in "txyp"})
         if self.seen + len(columns.t) > MAX_EVENTS and not self._last_us:
             raise InputError(
                 f"{len(columns.t):,} events, at most {MAX_EVENTS:,} are read at once",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,12 @@ MAX_EVENTS = 1 << 28
 """3.5 GB of events: above that, a file is refused before its events are kept."""
 
 Size = tuple[int, int]
+
+
+def check_lengths(lengths: Mapping[str, int]) -> None:
+    """Raise InputError unless all fields, by their names, have as many entries."""
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"fields of different lengths {lengths}", hint="check the file")
 
 
 @dataclass(frozen=True)

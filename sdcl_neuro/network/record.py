@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +61,10 @@ class LayerActivity:
     multiplies: Counts | None = None
     membrane_updates: Counts | None = None
     synops_nonzero: Counts | None = None
+
+    def counts(self) -> dict[str, Counts | None]:
+        """Every count by its name, ``[B]``; None where it was not counted."""
+        return {one.name: getattr(self, one.name) for one in fields(self)[4:]}
 
 
 @dataclass(frozen=True)

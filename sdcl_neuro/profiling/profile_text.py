@@ -38,6 +38,24 @@ class Sources:
         }
         return f"[{', '.join(map(str, seen))}]" if seen else ""
 
+    def rows(self, target: TargetCost) -> list[tuple[str, ...]]:
+        """A target's constants: for what, name, set, value, kind and number of the source."""
+        return [
+            (
+                use,
+                constant.name,
+                constant.variant,
+                str(constant.quantity),
+                constant.quantity.kind,
+                self.cite([constant]),
+            )
+            for use, used in (
+                ("energy", target.energy.constants),
+                ("time", target.latency.constants),
+            )
+            for constant in used
+        ]
+
     def listed(self) -> list[tuple[int, str]]:
         """Number and citation, in order."""
         return [(number, source) for source, number in self._numbers.items()]
@@ -145,21 +163,7 @@ def _target(target: TargetCost, sources: Sources) -> Iterator[str]:
     yield from _fit(target)
     for note in target.hw.notes:
         yield from _wrapped(f"note: {note}")
-    rows = [
-        (
-            kind,
-            constant.name,
-            constant.variant,
-            str(constant.quantity),
-            constant.quantity.kind,
-            sources.cite([constant]),
-        )
-        for kind, used in (
-            ("energy", target.energy.constants),
-            ("time", latency.constants),
-        )
-        for constant in used
-    ]
+    rows = sources.rows(target)
     if rows:
         yield "  constants"
         yield from (f"  {row}" for row in columns(rows, right=[False] * 6))

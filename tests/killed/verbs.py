@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scenario import Say, no_litter, other
+from scenario import Say, Scenario, no_litter, other
 
 
 def verb(*arguments: str) -> None:
@@ -32,12 +32,6 @@ def _material(folder: Path) -> tuple[str, list[str]]:
     )
 
 
-def _make_material(folder: Path) -> None:
-    made = other("reid/pipeline/conftest.py")
-    made.make_material(folder)
-    made.make_checkpoint(folder, made.make_model())
-
-
 def _embeddings(path: Path) -> dict[tuple[int, int], Any]:
     """Embeddings of `live`, by track and first frame; a torn last line is left out."""
     whole, _, _ = path.read_text().rpartition("\n")
@@ -45,13 +39,20 @@ def _embeddings(path: Path) -> dict[tuple[int, int], Any]:
     return {(one["track"], one["first_frame"]): one["embedding"] for one in rows}
 
 
+def _prepare_film(scenario: Scenario, folder: Path) -> None:
+    """Make the tiny film and checkpoint, and what a whole run on them comes to."""
+    made = other("reid/pipeline/conftest.py")
+    made.make_material(folder)
+    made.make_checkpoint(folder, made.make_model())
+    (folder / "good").mkdir()
+    scenario.work(folder, folder / "good", lambda line: None)
+
+
 class Inferring:
     """`infer --enrol`: the folder is there whole or not at all, no tracklet is enrolled twice."""
 
     def prepare(self, folder: Path) -> None:
-        _make_material(folder)
-        (folder / "good").mkdir()
-        self.work(folder, folder / "good", lambda line: None)
+        _prepare_film(self, folder)
 
     def work(self, folder: Path, out: Path, say: Say) -> None:
         checkpoint, film = _material(folder)
@@ -97,9 +98,7 @@ class Watching:
     """`live`: every whole line that it wrote is right, and the next session has all of them."""
 
     def prepare(self, folder: Path) -> None:
-        _make_material(folder)
-        (folder / "good").mkdir()
-        self.work(folder, folder / "good", lambda line: None)
+        _prepare_film(self, folder)
 
     def work(self, folder: Path, out: Path, say: Say) -> None:
         checkpoint, film = _material(folder)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.hdf5_guard import Guard, open_guarded
 
-from ..columns import Columns, Options
+from ..columns import Columns, Options, check_lengths
 from ..streams import StreamInfo, choose_stream
 from .hdf5_layouts import RecordingLayout, check_filters, find_layouts, listed
 from .mat import is_sdcl, variables
@@ -62,9 +62,7 @@ def _parts(
     fields: dict[str, Any] = {}
     if layout.form == "columns":
         fields = {key: guard.member(item, layout.names[key]) for key in ORDER}
-        lengths = {key: len(field) for key, field in fields.items()}
-        if len(set(lengths.values())) > 1:
-            raise InputError(f"fields of different lengths {lengths}", hint="check the file")
+        check_lengths({key: len(field) for key, field in fields.items()})
     for data in fields.values() or [item]:
         check_filters(guard.large(data, whole=False))
     count = len(fields["t"]) if fields else len(item)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.matlab import check_matlab
 
-from ..columns import MAX_EVENTS, Columns, Options
+from ..columns import MAX_EVENTS, Columns, Options, check_lengths
 
 # SDCL's variables (Cao et al., CVPR 2023, published code), each 1 x N; coordinates from 1.
 SDCL_FIELDS = {
@@ -67,9 +67,7 @@ def variables(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
 
 def _sdcl(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
     """Times as they are: SDCL's ``start_timestamp`` is not added, it lies within the same clock."""
-    lengths = {name: _elements(shapes[variable]) for name, variable in SDCL_FIELDS.items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError(f"fields of different lengths {lengths}", hint="check the file")
+    check_lengths({name: _elements(shapes[variable]) for name, variable in SDCL_FIELDS.items()})
     fields = {}
     for name, variable in SDCL_FIELDS.items():
         shape = shapes[variable]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files.reading import reading
 
-from ..columns import Columns, Options, Size
+from ..columns import Columns, Options, Size, check_lengths
 from .names import ORDER, by_meaning
 from .npy import head_of, load_npy, table_columns
 
@@ -45,9 +45,7 @@ def _parts(
     ours = size is not None and all(found[key] == key for key in ORDER)
     with ExitStack() as stack:
         members = [_Member(archive, found[key], stack) for key in ORDER]
-        lengths = {member.name: member.length for member in members}
-        if len(set(lengths.values())) > 1:
-            raise InputError(f"fields of different lengths {lengths}", hint="check the file")
+        check_lengths({member.name: member.length for member in members})
         length = members[0].length
         # Whole numbers of ours are microseconds; what others mean is theirs to say.
         whole = members[0].dtype.kind in "iu"

@@ -7,7 +7,7 @@ the person, and the still background stays silent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sdcl_neuro.errors import InputError
@@ -74,19 +74,12 @@ def cut_plan(
     size: Size = (64, 32),
     sensor: Size | None = None,
     alignment: Alignment | None = None,
-    on_tracklet: Callable[[int], None] = lambda count: None,
 ) -> list[Tracklet]:
-    """All tracklets of a plan, in its order; arguments and errors as `iterate_tracklets`.
-
-    Args:
-        on_tracklet: called with 1 after each, for a progress bar.
-    """
-    found = {}
-    for tracklet in iterate_tracklets(
+    """All tracklets of a plan, in its order; arguments and errors as `iterate_tracklets`."""
+    cut = iterate_tracklets(
         video, plan, events, bins=bins, size=size, sensor=sensor, alignment=alignment
-    ):
-        found[tracklet.name] = tracklet
-        on_tracklet(1)
+    )
+    found = {tracklet.name: tracklet for tracklet in cut}
     return [found[window.name] for window in plan.windows]
 
 

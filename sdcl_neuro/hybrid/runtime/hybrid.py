@@ -8,7 +8,7 @@ the frame branch. The worker is one batch ahead, no more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -137,12 +137,12 @@ def merge_records(records: Sequence[Record]) -> Record:
 
 
 def _merge(layers: Sequence[LayerActivity]) -> LayerActivity:
-    def joined(name: str) -> Any:
-        parts = [getattr(layer, name) for layer in layers]
-        return None if any(part is None for part in parts) else np.concatenate(parts)
-
-    counts = [field.name for field in fields(LayerActivity)[4:]]
-    return replace(layers[0], **{name: joined(name) for name in counts})
+    parts = [layer.counts() for layer in layers]
+    joined: dict[str, Any] = {}
+    for name in parts[0]:
+        known = [one for part in parts if (one := part[name]) is not None]
+        joined[name] = np.concatenate(known) if len(known) == len(parts) else None
+    return replace(layers[0], **joined)
 
 
 def _batches(tracklets: Iterable[Tracklet], size: int) -> Iterator[Sequence[Tracklet]]:

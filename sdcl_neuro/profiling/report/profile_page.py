@@ -232,21 +232,7 @@ def dense_section(profile: Profile, sources: Sources) -> Section:
 def constants_section(profile: Profile, sources: Sources) -> Section:
     """Every constant that went in, and every source."""
     rows: list[list[Cell]] = [
-        [
-            name,
-            kind,
-            constant.name,
-            constant.variant,
-            str(constant.quantity),
-            constant.quantity.kind,
-            sources.cite([constant]),
-        ]
-        for name, target in profile.targets.items()
-        for kind, used in (
-            ("energy", target.energy.constants),
-            ("time", target.latency.constants),
-        )
-        for constant in used
+        [name, *row] for name, target in profile.targets.items() for row in sources.rows(target)
     ]
     head = ["target", "for", "constant", "set", "value", "kind", "source"]
     listed = Markup("").join(Markup("<li>{}</li>").format(source) for _, source in sources.listed())

@@ -11,7 +11,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.extras import need
 
-from .entry_pictures import thumbnail
+from .entry_pictures import decoded, thumbnail
 
 QUALITY = 95
 """Of JPEG: a thumbnail takes about 5 kB."""
@@ -64,9 +64,9 @@ class Glimpse:
     @property
     def picture(self) -> NDArray[np.uint8]:
         """The middle picture, uint8 RGB at `entry_pictures.THUMBNAIL` size."""
-        cv2 = need("cv2", "pictures in a report")
-        coded = cv2.imdecode(np.frombuffer(self._picture, np.uint8), cv2.IMREAD_COLOR)
-        return np.ascontiguousarray(coded[..., ::-1])
+        found = decoded(self._picture)
+        assert found is not None  # `of` has written it
+        return found
 
     @property
     def events(self) -> NDArray[np.uint8]:

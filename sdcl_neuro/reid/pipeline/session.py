@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -131,11 +131,10 @@ def _arranged(result: HybridResult, passage: Sequence[int]) -> HybridResult:
     index = np.asarray(passage)
 
     def arranged(layer: LayerActivity) -> LayerActivity:
-        counts: dict[str, Any] = {}
-        for field in fields(LayerActivity)[4:]:
-            one = getattr(layer, field.name)
-            counts[field.name] = None if one is None else one[index]
-        return replace(layer, **counts)
+        moved: dict[str, Any] = {
+            name: None if one is None else one[index] for name, one in layer.counts().items()
+        }
+        return replace(layer, **moved)
 
     record = replace(result.record, activity=tuple(map(arranged, result.record.activity)))
     names = tuple(result.names[n] for n in passage)

@@ -131,7 +131,6 @@ def test_a_bundle_takes_inputs_by_name(tmp_path):
         conversion.to_bundle(chain, given, tmp_path / "c")
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python is one of Lava's own")
 def test_another_python_is_said_in_one_line(folder):
     """Lava does not start here without mends; the script says which Pythons it needs."""
     command = [sys.executable, str(folder / "run_on_loihi.py")]
