@@ -18,6 +18,7 @@ from sdcl_neuro.hybrid.model import event_counts, event_features
 from sdcl_neuro.reid.datasets import Clip
 from sdcl_neuro.reid.evaluation import open_trained
 from sdcl_neuro.reid.figures import depth_figure, feature_maps, maps_figure, spikes_by_depth
+from sdcl_neuro.reid.figures.drawing import figure_bytes, new_figure
 from sdcl_neuro.snn.event_branch import BranchDescription, ConvolutionSpec, EventBranch
 
 CLIP = Clip(2, 2, (64, 32))
@@ -143,6 +144,22 @@ def test_frames_and_layers_are_numbered(checkpoint, noise_data) -> None:
 
 def written(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_an_svg_does_not_show_the_last_bits_of_its_layout() -> None:
+    files = []
+    for left in (0.1, float(np.nextafter(0.1, 1))):
+        figure = new_figure(2, 1)
+        for bottom in (0.1, 0.6):
+            figure.add_axes((left, bottom, 0.8, 0.3)).imshow(np.eye(3))
+        figure.set_layout_engine("none")
+        files.append(figure_bytes(figure, "svg"))
+    assert files[0] == files[1]
+    root = ElementTree.fromstring(files[0].decode())
+    named = {one.get("id") for one in root.iter("{http://www.w3.org/2000/svg}clipPath")}
+    used = {one.get("clip-path") for one in root.iter()} - {None}
+    assert len(named) == 2
+    assert used == {f"url(#{name})" for name in named}
 
 
 def test_the_verb_writes_all_figures_of_two_models(
