@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network.arguments import need_path, public
+from sdcl_neuro.network.arguments import need_path, public, public_class
 
 from .columns import Options
 from .formats.table import KINDS, find_kind
@@ -56,6 +56,7 @@ class FrameStamp:
         return self.start_us + (self.end_us - self.start_us) * part // 2
 
 
+@public_class
 @dataclass(frozen=True)
 class FrameRecording:
     """All frames of one stream; iterate for ``(index, time_us, frame)``, as often as you like.

@@ -6,12 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sdcl_neuro.network.arguments import public_class
+
 from .array import Events
 from .columns import Size
 from .denoising import Denoise
 from .reading import read_events
 
 
+@public_class
 @dataclass(frozen=True)
 class ReadingOptions:
     """What a user says about an event file; the fields are `read_events`'s arguments.

@@ -1,8 +1,9 @@
-"""Arguments that are not what a signature says, found after a call has failed over them.
+"""Arguments that are not what a signature says.
 
 Nothing is checked before a call: what works is taken. Where a public function fails with an error
 that is not ours, its arguments are compared with its annotations; one that does not fit is the
-answer, and if all fit the error is left as it is.
+answer, and if all fit the error is left as it is. A description that is only kept (a dataclass)
+cannot fail over its arguments, so they are compared once it is made.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -29,7 +31,7 @@ def wrong_argument(
         Its name, what was expected in words, and the argument; None if all fit, or if nothing can
         be said of them.
     """
-    signature = inspect.signature(function)
+    signature, hints = _stated(function)
     try:
         given = signature.bind(*args, **kwargs).arguments
     except TypeError:
@@ -38,12 +40,23 @@ def wrong_argument(
         parameter = signature.parameters[name]
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
-        if parameter.annotation is parameter.empty:
-            continue
-        hint = _resolved(parameter.annotation, function)
+        hint = hints[name]
         if hint is not None and value is not parameter.default and not fits(value, hint):
             return name, in_words(hint), value
     return None
+
+
+@cache
+def _stated(function: Callable[..., object]) -> tuple[inspect.Signature, dict[str, Any]]:
+    """Return a function's signature and the types it states, None for those it does not."""
+    signature = inspect.signature(function)
+    hints = {
+        name: None
+        if parameter.annotation is parameter.empty
+        else _resolved(parameter.annotation, function)
+        for name, parameter in signature.parameters.items()
+    }
+    return signature, hints
 
 
 def _resolved(annotation: object, function: Callable[..., object]) -> Any:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from functools import wraps
 from os import PathLike
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 
 from sdcl_neuro.errors import InputError, SdclNeuroError
 
 from .argument_types import wrong_argument
-from .spec import IntNetwork
+
+if TYPE_CHECKING:
+    from .spec import IntNetwork
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -29,34 +32,84 @@ def public(function: Callable[Parameters, Result]) -> Callable[Parameters, Resul
     the function fails over an argument that is not what its annotation says, is the signature
     looked at. Errors of ours, and those of calls with good arguments, are left as they are.
     """
+    return _answering(function, compare=False)
+
+
+def _answering(
+    function: Callable[Parameters, Result], *, compare: bool
+) -> Callable[Parameters, Result]:
+    """Return `public`'s form of a function; `compare` looks at the arguments of good calls, too."""
 
     @wraps(function)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
         except SdclNeuroError:
             raise
         except Exception as error:
             begun = error.__traceback__ is not None and error.__traceback__.tb_next is not None
             if isinstance(error, TypeError) and not begun:
                 raise _answer(function, args, kwargs) from None
-            wrong = wrong_argument(function, args, kwargs)
+            wrong = _wrong(function, args, kwargs)
             if wrong is None:
                 raise
-            name, expected, value = wrong
-            raise InputError(
-                f"expected {expected} as {name}, got {kind_of(value)}",
-                where=_called(function),
-                hint=f"help({_called(function)}) says what each argument is",
-            ) from error
+            raise wrong from error
+        wrong = _wrong(function, args, kwargs) if compare else None
+        if wrong is not None:
+            raise wrong
+        return result
 
     return call
 
 
+def _wrong(
+    function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> InputError | None:
+    found = wrong_argument(function, args, kwargs)
+    if found is None:
+        return None
+    name, expected, value = found
+    return InputError(
+        f"expected {expected} as {name}, got {kind_of(value)}",
+        where=_called(function),
+        hint=f"help({_called(function)}) says what each argument is",
+    )
+
+
 def public_class(cls: type[Result]) -> type[Result]:
-    """Answer a construction with wrong arguments as `public` answers a call; a decorator."""
-    setattr(cls, "__init__", public(cls.__init__))  # noqa: B010 (mypy refuses the assignment)
+    """Answer a construction with wrong arguments as `public` answers a call; a decorator.
+
+    Arguments of a dataclass, which only keeps them, are compared with its annotations always, and
+    a text where it wants a path becomes one.
+    """
+    described = is_dataclass(cls)
+    construct = _answering(cls.__init__, compare=described)
+    if described:
+        construct = _with_paths(construct)
+    setattr(cls, "__init__", construct)  # noqa: B010 (mypy refuses the assignment)
     return cls
+
+
+def _with_paths(construct: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Return a constructor that takes a text for every argument annotated as a path."""
+    parameters = inspect.signature(construct).parameters
+    paths = {name for name, each in parameters.items() if each.annotation in _PATHS}
+    if not paths:
+        return construct
+
+    def as_path(name: str, value: object) -> object:
+        return Path(value) if name in paths and isinstance(value, str) else value
+
+    @wraps(construct)
+    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        placed = map(as_path, parameters, args)
+        named = {name: as_path(name, value) for name, value in kwargs.items()}
+        return construct(*placed, *args[len(parameters) :], **named)  # type: ignore[arg-type]
+
+    return call
+
+
+_PATHS = ("Path", "Path | None", Path, Path | None)
 
 
 def _called(function: Callable[..., object]) -> str:
@@ -71,6 +124,8 @@ def _answer(
     """Return the error for a call that does not fit a function's signature."""
     where, parameters = _called(function), inspect.signature(function).parameters
     known = [name for name, each in parameters.items() if each.kind is not each.VAR_KEYWORD]
+    if known[:1] == ["self"]:  # a user neither gives nor names it
+        known, args = known[1:], args[1:]
     for name in kwargs:
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.5)
@@ -82,7 +137,7 @@ def _answer(
     if len(args) > len(positional):
         named = [name for name in known if name not in positional]
         what = f"takes {_count(len(positional))} by position ({', '.join(positional)})"
-        hint = f"name the others: {', '.join(f'{name}=' for name in named)}"
+        hint = f"name the others: {', '.join(f'{name}=' for name in named)}" if named else ""
         return InputError(f"{what}, got {len(args)}", where=where, hint=hint)
     twice = [name for name in positional[: len(args)] if name in kwargs]
     if twice:
@@ -135,6 +190,8 @@ def need_integers(net: object, where: str) -> IntNetwork:
     Raises:
         InputError: it is anything else.
     """
+    from .spec import IntNetwork
+
     if isinstance(net, IntNetwork):
         return net
     raise InputError(

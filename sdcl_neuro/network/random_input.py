@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
+from .arguments import public_class
 
+
+@public_class
 @dataclass(frozen=True)
 class RandomInput:
     """Independent random input spikes.

@@ -1,7 +1,6 @@
-"""Schemas of the JSON that the verbs write, one file a name and version, and their validator.
+"""Schemas of the JSON that the verbs write, one file a name and version, and checks by them.
 
-The files are JSON Schema (draft 2020-12) and use only what `validation.KEYWORDS` lists, so that
-any other validator reads them, too.
+The files are JSON Schema (draft 2020-12).
 """
 
 from .library import SCHEMAS, check_document, load_schema

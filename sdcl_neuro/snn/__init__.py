@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .branch_description import COMPACT as COMPACT
     from .branch_description import PAPER as PAPER
     from .branch_description import BranchDescription as BranchDescription
+    from .branch_description import ConvolutionSpec as ConvolutionSpec
     from .checkpoint import load_checkpoint as load_checkpoint
     from .checkpoint import save_checkpoint as save_checkpoint
     from .event_branch import EventBranch as EventBranch
@@ -22,6 +23,7 @@ _PUBLIC = {
     "release_memory": "bptt.memory:release",
     "BranchDescription": "branch_description",
     "COMPACT": "branch_description",
+    "ConvolutionSpec": "branch_description",
     "EventBranch": "event_branch",
     "load_checkpoint": "checkpoint",
     "LoihiLeaky": "loihi_leaky",

@@ -12,6 +12,7 @@ from sdcl_neuro.network.arguments import public_class
 from sdcl_neuro.network.spec import Convolution, Pair
 
 
+@public_class
 @dataclass(frozen=True)
 class ConvolutionSpec:
     """One spiking convolution: square kernel, stride and padding in pixels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ import pytest
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.argument_types import fits, in_words
-from sdcl_neuro.network.arguments import public
+from sdcl_neuro.network.arguments import public, public_class
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,28 @@ def test_a_wrong_argument_of_a_failed_call_is_the_answer() -> None:
 def test_an_error_over_good_arguments_is_left_as_it_is() -> None:
     with pytest.raises(ZeroDivisionError):
         halved([1.0], by=0)
+
+
+@public_class
+@dataclass(frozen=True)
+class _Kept:
+    """Only keeps what it is given."""
+
+    path: Path
+    sizes: tuple[int, ...] = ()
+    other: Path | None = None
+
+
+def test_a_dataclass_compares_what_it_keeps() -> None:
+    assert _Kept("a/b", [1, 2], other="c") == _Kept(Path("a/b"), [1, 2], Path("c"))  # type: ignore[arg-type]
+    assert _Kept(path="a").path == Path("a")  # type: ignore[arg-type]
+    for call, message in (
+        (lambda: _Kept(3), "expected a Path as path, got an int"),  # type: ignore[arg-type]
+        (lambda: _Kept("a", "12"), "expected a tuple[int] as sizes, got a str"),  # type: ignore[arg-type]
+        (lambda: _Kept(), "_Kept: path missing; call _Kept(path, sizes, other)"),  # type: ignore[call-arg]
+        (lambda: _Kept("a", (), None, 4), "takes 3 arguments by position"),  # type: ignore[call-arg, arg-type]
+        (lambda: _Kept("a", size=3), "unknown keyword 'size'; did you mean sizes?"),  # type: ignore[call-arg, arg-type]
+    ):
+        with pytest.raises(InputError) as caught:
+            call()
+        assert message in str(caught.value)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import atomic_path
 from sdcl_neuro.files.reading import read_text
-from sdcl_neuro.network.arguments import need_path, public
+from sdcl_neuro.network.arguments import need_path, public, public_class
 
 from .track_rows import Box, Skipped, is_remark, is_visdrone, parse_row
 
@@ -28,6 +28,7 @@ SLACK_PX = 0.11
 LARGEST_FILE = 256 << 20
 
 
+@public_class
 @dataclass(frozen=True, eq=False)
 class Track:
     """One person's boxes.

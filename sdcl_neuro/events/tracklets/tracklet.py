@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 # Height and width of a frame crop: what person Re-ID networks take (facts of the paper, section 1).
 CROP_SIZE = (256, 128)
 
 
+@public_class
 @dataclass(frozen=True, eq=False)
 class Tracklet:
     """What the hybrid network takes as one sample.

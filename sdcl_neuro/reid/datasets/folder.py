@@ -15,6 +15,7 @@ from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
 from sdcl_neuro.extras import need
 from sdcl_neuro.files.reading import read_file
+from sdcl_neuro.network.arguments import public_class
 
 from .clip import Clip, Pick, pick_frames
 from .index import describe
@@ -77,6 +78,7 @@ class NoEvents:
         return np.zeros((len(picked) * clip.bins, 2, *clip.size), np.uint8)
 
 
+@public_class
 @dataclass(frozen=True)
 class FolderData:
     """A data set in a folder; see `index.DataSet` for what it offers.

@@ -87,6 +87,7 @@ class GeneratedEntry:
     walk: int
 
 
+@public_class
 @dataclass(frozen=True)
 class Generated:
     """The data set; see `index.DataSet` for what it offers."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import encode, read_events
+from sdcl_neuro.network.arguments import public_class
 
 from .clip import Clip
 from .folder import FolderEntry, Size
@@ -19,6 +20,7 @@ from .folder import FolderEntry, Size
 EVENT_FILES = (".mat",)
 
 
+@public_class
 @dataclass(frozen=True)
 class EventFiles:
     """The paper's released events: one file per frame interval, read when needed.

@@ -18,6 +18,7 @@ from sdcl_neuro.events import Events, encode
 from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
+from sdcl_neuro.network.arguments import public_class
 
 from .clip import Clip, pick_frames
 from .event_reid import person_box
@@ -29,6 +30,7 @@ HELD = 4
 """Recordings kept in memory: a batch takes several tracklets of one."""
 
 
+@public_class
 @dataclass(frozen=True)
 class RecordingEntry:
     """One recording, or a window of it.
@@ -52,6 +54,7 @@ class RecordingEntry:
     window: int | None = None
 
 
+@public_class
 @dataclass(frozen=True)
 class RecordingData:
     """A data set of recordings; see `index.DataSet` for what it offers.

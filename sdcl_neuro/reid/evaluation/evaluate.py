@@ -16,7 +16,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.hybrid.composition import kind_of
 from sdcl_neuro.hybrid.methods import notes_on
-from sdcl_neuro.network.arguments import public
+from sdcl_neuro.network.arguments import public, public_class
 
 from ..datasets import Clip, DataSet, labels, tracklets
 from ..datasets.degraded import Degraded
@@ -56,6 +56,7 @@ class Condition:
         return self.kind if self.kind == CLEAN else f"{self.kind}:{self.severity}"
 
 
+@public_class
 @dataclass(frozen=True)
 class EvaluationSettings:
     """How embeddings become figures.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import public_class
 
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
@@ -105,6 +106,7 @@ class Enrolled:
         return f"{self.added} enrolled" + (f", {known} already there" if known else "")
 
 
+@public_class
 @dataclass(frozen=True, kw_only=True)
 class Where:
     """Which entries count; all that is given must hold.

@@ -17,6 +17,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.alignment import Alignment
 from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.files import file_sha256
+from sdcl_neuro.network.arguments import public_class
 from sdcl_neuro.network.identity import path_sha256
 
 from ..gallery import Enrolled, Enrolment, Gallery, Hit, Where
@@ -28,6 +29,7 @@ from .video import Footage, Source
 SHOWN = 12  # tracks printed
 
 
+@public_class
 @dataclass(frozen=True)
 class GalleryUse:
     """What a gallery is to be used for.

@@ -33,13 +33,14 @@ from sdcl_neuro.hybrid.live.follow import STDIN
 from sdcl_neuro.hybrid.live.frames import Camera, FrameSource, PacedVideo, RawFrames, is_camera
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 from sdcl_neuro.models import take_checkpoint
-from sdcl_neuro.network.arguments import public
+from sdcl_neuro.network.arguments import public, public_class
 from sdcl_neuro.network.spec import Pair
 
 from .loading import check_means
 from .origin import trained_on
 
 
+@public_class
 @dataclass(frozen=True)
 class LiveSource:
     """Where frames, boxes and events come from.

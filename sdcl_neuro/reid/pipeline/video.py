@@ -32,9 +32,11 @@ from sdcl_neuro.events.tracklets.detecting import (
 )
 from sdcl_neuro.events.tracklets.event_source import RecordedEvents
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
+from sdcl_neuro.network.arguments import public_class
 from sdcl_neuro.network.spec import Pair
 
 
+@public_class
 @dataclass(frozen=True)
 class Source:
     """What a user has.
