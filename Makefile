@@ -86,7 +86,7 @@ kill: $(STAMP)
 
 # Goes on where it was ended: soak.json says what was compared.
 soak: $(STAMP)
-	$(BIN)/python tests/parity/soak.py --spikes $(SPIKES) --state soak.json
+	PYTHONPATH=tests $(BIN)/python -m helpers.soak --spikes $(SPIKES) --state soak.json
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -10,16 +10,14 @@ from difflib import get_close_matches
 from functools import wraps
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from sdcl_neuro.errors import InputError, SdclNeuroError
 
 from .argument_types import wrong_argument
-
-if TYPE_CHECKING:
-    from .spec import IntNetwork
+from .spec import IntNetwork
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -190,8 +188,6 @@ def need_integers(net: object, where: str) -> IntNetwork:
     Raises:
         InputError: it is anything else.
     """
-    from .spec import IntNetwork
-
     if isinstance(net, IntNetwork):
         return net
     raise InputError(

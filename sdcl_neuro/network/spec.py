@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display
-from .arguments import public_class
 from .content import ByContent
 
 Kind = Literal["conv", "dense", "dense_rec"]
@@ -25,7 +24,6 @@ Shape = tuple[int, ...]
 Pair = tuple[int, int]
 
 
-@public_class
 @dataclass(frozen=True)
 class Convolution:
     """Geometry of a 2-D convolution; every pair is (vertical, horizontal), as torch has it."""
@@ -46,7 +44,6 @@ class Convolution:
         return rows, columns
 
 
-@public_class
 @dataclass(frozen=True)
 class FloatNeuron:
     """A leaky integrate-and-fire neuron with reset to zero, in float.
@@ -66,7 +63,6 @@ class FloatNeuron:
     alpha: float = 0.0
 
 
-@public_class
 @dataclass(frozen=True)
 class IntNeuron:
     """The same neuron in Loihi's integers, under netx's names (lava-dl `netx/hdf5.py`).
@@ -83,7 +79,6 @@ class IntNeuron:
     threshold: int
 
 
-@public_class
 @dataclass(frozen=True, eq=False, repr=False)
 class FloatLayer(ByContent):
     """One layer in float.
@@ -117,7 +112,6 @@ class FloatLayer(ByContent):
         return f"FloatLayer({self.name!r}, {self.kind}, {self.in_shape} -> {self.out_shape})"
 
 
-@public_class
 @dataclass(frozen=True, eq=False, repr=False)
 class IntLayer(ByContent):
     """One layer in a chip's integers; fields as in `FloatLayer`, weights in units of one.
@@ -169,7 +163,6 @@ class _Network(ByContent):
         return display.html_table(self)  # type: ignore[arg-type]
 
 
-@public_class
 @dataclass(frozen=True, eq=False, repr=False)
 class FloatNetwork(_Network):
     """A chain of float layers.
@@ -187,7 +180,6 @@ class FloatNetwork(_Network):
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-@public_class
 @dataclass(frozen=True, eq=False, repr=False)
 class IntNetwork(_Network):
     """A chain of integer layers.

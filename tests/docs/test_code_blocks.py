@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .blocks import LANGUAGES, QUICK, blocks_of, run_blocks
-from .preparations import PREPARED
+from helpers.doc_blocks import LANGUAGES, QUICK, blocks_of, run_blocks
+from helpers.doc_preparations import PREPARED
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md"))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import engine_oracle as oracle
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.activity import count_activity, fan_out, recurrent_fan_out, synapses
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
@@ -14,7 +15,7 @@ from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(KINDS))
-def test_fan_out_is_the_number_of_explicit_synapses(oracle, seed, kind):
+def test_fan_out_is_the_number_of_explicit_synapses(seed, kind):
     for layer in random_network(seed, kind=kind).layers:
         fan = np.zeros(int(np.prod(layer.in_shape)), np.int64)
         for source, _, _, _ in oracle.synapses_of(layer):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import engine_oracle as oracle
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.event.machine import Machine
 from sdcl_neuro.engine.event.plan import LayerPlan
@@ -20,7 +21,7 @@ COUNTS = (
 )  # fmt: skip
 
 
-def check(oracle, net, spikes, *, chunk=None):
+def check(net, spikes, *, chunk=None):
     expected = oracle.run(net, spikes)
     for path in ("event", "reference"):
         record = run_network(net, spikes, path=path, chunk=chunk)
@@ -40,10 +41,10 @@ def check(oracle, net, spikes, *, chunk=None):
     rate=st.sampled_from([0.0, 0.05, 0.3, 1.0]),
     chunk=st.sampled_from([None, 1, 2, 5]),
 )
-def test_random_networks_equal_the_oracle(oracle, seed, kind, extreme, message_bits, rate, chunk):
+def test_random_networks_equal_the_oracle(seed, kind, extreme, message_bits, rate, chunk):
     net = random_network(seed, kind=kind, extreme=extreme, message_bits=message_bits)
     spikes = random_spikes(net, seed, steps=6, samples=2, rate=rate)
-    check(oracle, net, spikes, chunk=chunk)
+    check(net, spikes, chunk=chunk)
 
 
 @pytest.fixture(params=[0, 8], ids=["binary", "counts"])
@@ -71,7 +72,7 @@ def dense(weight, neuron, bits, **fields):
 
 @pytest.mark.parametrize("neuron", [(4096, 0), (1, 0), (1, 30), (50, 4095), (2048, 4096)])
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
-def test_sums_beyond_the_registers(oracle, neuron, share, bits):
+def test_sums_beyond_the_registers(neuron, share, bits):
     """An activation beyond 2^24 wraps once only; one beyond 2^25 leaves 32 bits when shifted."""
     rng = np.random.default_rng(1)
     weight = rng.choice([-256, 255], (3, 800), p=[1 - share, share]).astype(np.int32)
@@ -81,12 +82,12 @@ def test_sums_beyond_the_registers(oracle, neuron, share, bits):
     spikes = ((rng.random((6, 1, 800)) < density) * largest(bits)).astype(np.uint8)
     sums = np.abs(spikes.astype(np.int64) @ weight.T)
     assert share == 0.5 or sums.max() > 2**25 > sums.min()
-    ((_, counts),) = check(oracle, net, spikes)
+    ((_, counts),) = check(net, spikes)
     assert sum(counts["wraps"]) > 0
 
 
 @pytest.mark.parametrize("share", [0.03, 0.9])
-def test_convolution_sums_wrap_to_24_bits(oracle, share, bits):
+def test_convolution_sums_wrap_to_24_bits(share, bits):
     rng = np.random.default_rng(2)
     weight = rng.choice([-256, 254], (2, 8, 7, 7), p=[1 - share, share]).astype(np.int32)
     weight *= 177 if bits == 0 else 1
@@ -97,7 +98,7 @@ def test_convolution_sums_wrap_to_24_bits(oracle, share, bits):
     drawn = rng.integers(100, 256, (4, 1, 8, 7, 6))
     spikes = (drawn if bits else drawn > 110).astype(np.uint8)
     assert np.abs(weight.sum(axis=(1, 2, 3)) * spikes.mean()).max() > 2**23
-    check(oracle, network(layer, bits), spikes)
+    check(network(layer, bits), spikes)
 
 
 def test_the_current_survives_a_spike_and_the_membrane_does_not(bits):
@@ -154,15 +155,15 @@ def test_counts_from_spikes_alone_are_the_engines(kind):
 
 @pytest.mark.parametrize("extra", [-1, 0, 1])
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_the_current_at_the_exact_limit(oracle, sign, extra, bits):
+def test_the_current_at_the_exact_limit(sign, extra, bits):
     """2^17 shifted by 6 bits is 2^23: the negative limit wraps, the positive one does not."""
     weight = np.array([[sign * (2**17 + extra)]], np.int32)
     net = dense(weight, IntNeuron(4096, 0, 0), bits)
-    ((_, counts),) = check(oracle, net, np.ones((3, 1, 1), np.uint8))
+    ((_, counts),) = check(net, np.ones((3, 1, 1), np.uint8))
     assert bool(counts["wraps"][0]) == (extra > 0 or (sign < 0 and extra == 0))
 
 
-def test_a_sum_that_float32_cannot_hold(oracle, bits):
+def test_a_sum_that_float32_cannot_hold(bits):
     """65793 * 255 + 2 is 2^24 + 1; a convolution keeps 1 of it, which float32 would lose."""
     weight, values = ([65793, 1], [255, 2]) if bits else ([65793 * 255, 2], [1, 1])
     layer = IntLayer(
@@ -170,5 +171,5 @@ def test_a_sum_that_float32_cannot_hold(oracle, bits):
         (2, 1, 1), (1, 1, 1), None, Convolution(),
     )  # fmt: skip
     spikes = np.array(values, np.uint8).reshape(1, 1, 2, 1, 1)
-    ((sent, _),) = check(oracle, network(layer, bits), spikes)
+    ((sent, _),) = check(network(layer, bits), spikes)
     assert sent.item() == 1

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import engine_oracle as oracle
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.fixed_point import (
     current_decay,
@@ -34,7 +35,7 @@ ACTIVATIONS = st.one_of(
     ),
     bias=st.integers(-4096, 4095),
 )
-def test_neuron_step_equals_the_oracle(oracle, activations, neuron, bias):
+def test_neuron_step_equals_the_oracle(activations, neuron, bias):
     expected = oracle.Neuron(neuron, bias)
     current = voltage = np.zeros(1, np.int64)
     wraps = clips = 0

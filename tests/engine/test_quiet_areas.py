@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import engine_oracle as oracle
 from sdcl_neuro.compiling import lean
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.check import check_network
@@ -95,7 +96,7 @@ def test_missed_steps_are_made_up_truncation_by_truncation():
     message_bits=st.sampled_from([0, 8]),
     chunk=st.sampled_from([None, 1, 3]),
 )
-def test_quiet_networks_equal_the_oracle(oracle, seed, kind, message_bits, chunk):
+def test_quiet_networks_equal_the_oracle(seed, kind, message_bits, chunk):
     net = without_bias(seed, kind=kind, message_bits=message_bits, slow=seed % 2 == 0)
     spikes = bursts(net, seed, steps=12, samples=2)
     record = run_network(net, spikes, path="event", chunk=chunk)

@@ -1,28 +1,11 @@
-"""A small recording; the slow twins, as one fixture: test folders are not packages."""
+"""A small recording."""
 
 from __future__ import annotations
-
-import importlib.util
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 from sdcl_neuro.events import EVENT_DTYPE, Events
-
-
-@pytest.fixture(scope="session")
-def oracles() -> ModuleType:
-    """The module `event_oracles` beside this file."""
-    spec = importlib.util.spec_from_file_location(
-        "event_oracles", Path(__file__).with_name("event_oracles.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

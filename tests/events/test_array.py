@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import event_oracles as oracles
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import EVENT_DTYPE, Events, concatenate, events_from
 
@@ -83,7 +83,6 @@ def test_concatenate_refuses_overlap_and_other_sizes() -> None:
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
 )
 def test_crop_is_the_plain_formula(
-    oracles: ModuleType,
     pixels: list[tuple[int, int]],
     corner: tuple[int, int],
     extent: tuple[int, int],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import event_oracles as oracles
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import EVENT_DTYPE, Events, encode
 
@@ -30,7 +30,6 @@ event = st.tuples(st.integers(-50, 200), st.integers(0, 3), st.integers(0, 2), s
     before=st.none() | st.integers(1, 40),
 )
 def test_every_event_lies_where_the_text_says(
-    oracles: ModuleType,
     rows: list[tuple[int, int, int, int]],
     times: list[int],
     bins: int,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from helpers import event_oracles as oracles
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import Events, Simulator, SimulatorConfig, simulate
 from sdcl_neuro.events.light import linear_intensity, linear_of_srgb, log_levels
@@ -21,7 +21,7 @@ Frames = NDArray[np.uint8]
 
 
 def expected(
-    oracles: ModuleType, frames: Frames, times: list[int], config: SimulatorConfig
+    frames: Frames, times: list[int], config: SimulatorConfig
 ) -> list[tuple[int, int, int, int]]:
     """All events ``(t, x, y, p)`` in the order that the simulator promises."""
     height, width = frames.shape[1:3]
@@ -51,7 +51,7 @@ def expected(
 
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(data=st.data())
-def test_every_event_is_the_twins(oracles: ModuleType, data: st.DataObject) -> None:
+def test_every_event_is_the_twins(data: st.DataObject) -> None:
     number, height, width = (data.draw(st.integers(1, n)) for n in (5, 4, 5))
     colour = (3,) if data.draw(st.booleans()) else ()
     count = number * height * width * (3 if colour else 1)
@@ -68,19 +68,19 @@ def test_every_event_is_the_twins(oracles: ModuleType, data: st.DataObject) -> N
         seed=data.draw(st.integers(0, 1000)),
     )
     events = simulate(frames, times, config)
-    assert events.array.tolist() == expected(oracles, frames, times, config)
+    assert events.array.tolist() == expected(frames, times, config)
 
 
-def test_pixels_with_very_many_events_fit(oracles: ModuleType) -> None:
+def test_pixels_with_very_many_events_fit() -> None:
     frames = np.array([[[0, 255]], [[255, 0]], [[0, 255]]], np.uint8)
     config = SimulatorConfig(0.01, 0.01, mismatch=0, refractory_us=0, log_eps=1e-6)
     times = [0, 100, 200_000]
     events = simulate(frames, times, config)
     assert len(events) > 5000
-    assert events.array.tolist() == expected(oracles, frames, times, config)
+    assert events.array.tolist() == expected(frames, times, config)
 
 
-def test_tables_are_the_formulas(oracles: ModuleType) -> None:
+def test_tables_are_the_formulas() -> None:
     assert linear_of_srgb().tolist() == [oracles.linear_of(v) for v in range(256)]
     table = log_levels(1e-3)
     for value in (*range(0, 65536, 97), 65535):

@@ -9,24 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers import soak
+
 
 def test_a_soak_finds_nothing_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    from soak import soak
-
     state = tmp_path / "soak.json"
-    first = soak(20_000, state)
+    first = soak.soak(20_000, state)
     assert first["mismatches"] == 0
     assert first["spikes"] >= 20_000
-    more = soak(first["spikes"] + 1, state)
+    more = soak.soak(first["spikes"] + 1, state)
     assert more["networks"] == first["networks"] + 1 == more["next"]
     assert json.loads(state.read_text()) == more
     # Done: nothing more is run.
-    assert soak(20_000, state) == more
+    assert soak.soak(20_000, state) == more
 
 
 def test_a_wrong_engine_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import soak
-
     real = soak.run_network
 
     def wrong(net: Any, spikes: Any) -> Any:
@@ -41,9 +39,7 @@ def test_a_wrong_engine_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_drawn_covers_what_may_go_wrong() -> None:
-    from soak import drawn
-
-    nets = [drawn(seed)[0] for seed in range(120)]
+    nets = [soak.drawn(seed)[0] for seed in range(120)]
     layers = [layer for net in nets for layer in net.layers]
     convolutions = [layer.convolution for layer in layers if layer.convolution is not None]
     assert any(one.groups > 1 for one in convolutions)

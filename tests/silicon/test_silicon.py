@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from helpers import silicon_networks
+from helpers import silicon_rows as silicon
 from sdcl_neuro.profiling import profile
 from sdcl_neuro.profiling.interval import Interval
 
 
-def test_the_page_shows_the_table(root: Path, silicon: ModuleType) -> None:
+def test_the_page_shows_the_table(root: Path) -> None:
     """SDCL_NEURO_OVERWRITE=1 writes it again (then look at the difference)."""
     page, expected = silicon.docs_page(root)
     if os.environ.get("SDCL_NEURO_OVERWRITE") == "1":
@@ -23,9 +24,7 @@ def test_the_page_shows_the_table(root: Path, silicon: ModuleType) -> None:
     assert page.read_text(encoding="utf-8") == expected, "docs/energy.md: its table is out of date"
 
 
-def test_pilotnet_is_contained_within_a_factor_of_three(
-    table: list[Any], silicon: ModuleType
-) -> None:
+def test_pilotnet_is_contained_within_a_factor_of_three(table: list[Any]) -> None:
     rows = [row for row in table if row.network == "PilotNet LIF"]
     assert {row.use for row in rows} == {"calibration"}
     quantities = {row.quantity for row in rows}
@@ -45,7 +44,7 @@ def test_the_six_convolutions_are_cut_as_the_log_has_them(table: list[Any]) -> N
     assert found == [Interval(n, n) for n in (13, 25, 13, 3, 3, 2)]
 
 
-def test_the_rebuilt_activity_is_the_published_one(silicon_networks: ModuleType) -> None:
+def test_the_rebuilt_activity_is_the_published_one() -> None:
     net, _, record = silicon_networks.pilotnet()
     assert sum(layer.neurons for layer in net.layers) == 158_509
     per_step = {
@@ -59,9 +58,7 @@ def test_the_rebuilt_activity_is_the_published_one(silicon_networks: ModuleType)
     assert with_zeros == pytest.approx((2.024 + 0.617 + 0.211 + 0.105) * 1e6, rel=0.03)
 
 
-def test_without_the_places_of_spikes_the_interval_still_holds(
-    silicon_networks: ModuleType,
-) -> None:
+def test_without_the_places_of_spikes_the_interval_still_holds() -> None:
     net, _, record = silicon_networks.pilotnet()
     found = profile(net, record=replace(record, spikes={}), hw="loihi2").targets["loihi2"]
     step = found.latency.stream_step_us
@@ -70,7 +67,7 @@ def test_without_the_places_of_spikes_the_interval_still_holds(
     assert "1.3 times" in found.latency.assumption
 
 
-def test_misses_are_said(table: list[Any], silicon: ModuleType) -> None:
+def test_misses_are_said(table: list[Any]) -> None:
     for row in table:
         verdict = row.cells()[5]
         assert (verdict == "**not contained**") == (row.contained is False)
@@ -79,7 +76,7 @@ def test_misses_are_said(table: list[Any], silicon: ModuleType) -> None:
     assert any(row.contained for row in table if row.use == "independent")
 
 
-def test_a_miss_would_be_seen(silicon: ModuleType) -> None:
+def test_a_miss_would_be_seen() -> None:
     row = silicon.Row("chip", "net", "step, us", 10.0, Interval(1, 9), "independent", "a test")
     assert row.cells()[5] == "**not contained**"
     assert replace(row, modelled=Interval(1, 11)).cells()[5] == "too wide to tell"

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import branch_learning as learning
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.snn.bptt import chain, workers
 from sdcl_neuro.snn.event_branch import BranchDescription, ConvolutionSpec, EventBranch
@@ -16,7 +17,7 @@ from sdcl_neuro.snn.event_branch import BranchDescription, ConvolutionSpec, Even
 
 @settings(max_examples=3, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**31))
-def test_float_is_snntorchs_loop(learning, spike_grad, seed):
+def test_float_is_snntorchs_loop(spike_grad, seed):
     branch, spikes = learning.branch_of(seed, spike_grad=spike_grad)
     found, expected = branch(spikes), learning.snntorch_loop(branch, spikes)
     assert found[-1].is_contiguous()
@@ -28,7 +29,7 @@ def test_float_is_snntorchs_loop(learning, spike_grad, seed):
 
 @settings(max_examples=3, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**31))
-def test_integers_are_those_of_single_steps(learning, spike_grad, seed):
+def test_integers_are_those_of_single_steps(spike_grad, seed):
     branch, spikes = learning.branch_of(seed, mode="int", spike_grad=spike_grad)
     found, expected = branch(spikes), learning.step_by_step(branch, spikes)
     for one, two in zip(found, expected, strict=True):
@@ -41,7 +42,7 @@ def test_integers_are_those_of_single_steps(learning, spike_grad, seed):
 
 @pytest.mark.parametrize("mode", ["float", "int"])
 @pytest.mark.parametrize("seed", [1, 2, 5])
-def test_recomputing_changes_nothing(learning, seed, mode):
+def test_recomputing_changes_nothing(seed, mode):
     branch, spikes = learning.branch_of(seed, mode=mode)
     expected = branch(spikes)
     wanted = learning.wanted_of(branch, spikes)
@@ -55,7 +56,7 @@ def test_recomputing_changes_nothing(learning, seed, mode):
         EventBranch(recompute_steps=0)
 
 
-def test_recomputing_keeps_less(learning):
+def test_recomputing_keeps_less():
     kept = {}
     for stretch in (None, 2):
         torch.manual_seed(0)
@@ -72,7 +73,7 @@ def test_recomputing_keeps_less(learning):
 
 
 @pytest.mark.parametrize("name", ["custom", "own"])
-def test_what_is_unknown_goes_through_the_loop(learning, name):
+def test_what_is_unknown_goes_through_the_loop(name):
     branch, spikes = learning.branch_of(4, spike_grad=learning.BY_THE_LOOP[name])
     assert branch._neuron(0).leak(spikes) is None
     found, expected = branch(spikes), learning.snntorch_loop(branch, spikes)
@@ -81,7 +82,7 @@ def test_what_is_unknown_goes_through_the_loop(learning, name):
     learning.assert_close(learning.gradients(found, wanted), learning.gradients(expected, wanted))
 
 
-def test_without_gradients_nothing_is_kept(learning):
+def test_without_gradients_nothing_is_kept():
     branch, spikes = learning.branch_of(2)
     expected = branch(spikes)
     with torch.no_grad():
@@ -92,7 +93,7 @@ def test_without_gradients_nothing_is_kept(learning):
     assert not twin(spikes.detach())[-1].requires_grad
 
 
-def test_backward_twice_and_from_an_inner_layer(learning):
+def test_backward_twice_and_from_an_inner_layer():
     branch, spikes = learning.branch_of(5)
     outputs = branch(spikes)
     wanted = learning.wanted_of(branch, spikes)
@@ -105,7 +106,7 @@ def test_backward_twice_and_from_an_inner_layer(learning):
     learning.assert_close([inner], [loop])
 
 
-def test_any_number_of_threads_gives_the_same(learning, monkeypatch):
+def test_any_number_of_threads_gives_the_same(monkeypatch):
     branch, spikes = learning.branch_of(3)
     expected = branch(spikes)
     wanted = learning.wanted_of(branch, spikes)
@@ -118,7 +119,7 @@ def test_any_number_of_threads_gives_the_same(learning, monkeypatch):
     learning.assert_close(learning.gradients(found, wanted), before)
 
 
-def deep_branch(learning, **options):
+def deep_branch(**options):
     torch.manual_seed(3)
     layers = tuple(ConvolutionSpec(channels, 3, 1, 1) for channels in (8, 3, 16, 8))
     branch = EventBranch(BranchDescription(layers, learn_beta=True), **options)
@@ -128,8 +129,8 @@ def deep_branch(learning, **options):
 
 @pytest.mark.parametrize("frozen", [(0,), (0, 1), (2,), (3,), (1, 3), (0, 1, 2)])
 @pytest.mark.parametrize("recompute", [None, 4])
-def test_layers_that_do_not_learn(learning, frozen, recompute):
-    branch, spikes = deep_branch(learning, recompute_steps=recompute)
+def test_layers_that_do_not_learn(frozen, recompute):
+    branch, spikes = deep_branch(recompute_steps=recompute)
     for index in frozen:
         branch.synapses[index].requires_grad_(False)
         branch.neurons[index].requires_grad_(False)
@@ -145,8 +146,8 @@ def test_layers_that_do_not_learn(learning, frozen, recompute):
         learning.assert_close(got, due)
 
 
-def test_a_changed_layer_goes_its_own_way(learning):
-    branch, spikes = deep_branch(learning)
+def test_a_changed_layer_goes_its_own_way():
+    branch, spikes = deep_branch()
     expected = branch(spikes)
     wanted = learning.wanted_of(branch, spikes)
     due = learning.gradients(expected, wanted)
@@ -162,8 +163,8 @@ def test_a_changed_layer_goes_its_own_way(learning):
     learning.assert_close([alone], [due])
 
 
-def test_input_of_any_layout(learning):
-    branch, spikes = deep_branch(learning)
+def test_input_of_any_layout():
+    branch, spikes = deep_branch()
     expected = branch(spikes)
     due = learning.gradients(expected, list(branch.parameters()))
     strange = torch.stack([spikes, spikes], -1)[..., 0]

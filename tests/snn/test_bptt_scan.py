@@ -9,13 +9,14 @@ import pytest
 import torch
 from snntorch import surrogate
 
+from helpers import branch_learning as learning
 from sdcl_neuro.snn.bptt import kernels, steps
 from sdcl_neuro.snn.bptt.surrogates import recognise
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_backward_is_the_slope_of_a_smooth_function(learning, spike_grad, dtype):
+def test_backward_is_the_slope_of_a_smooth_function(spike_grad, dtype):
     """With resets held fixed, a scan is linear in time; its slopes by autograd in float64."""
     rng = np.random.default_rng(3)
     neuron = LoihiLeaky(0.8, 0.7, spike_grad=spike_grad, learn_beta=True, learn_threshold=True)
@@ -74,7 +75,7 @@ def test_gradients_by_finite_differences():
     assert -sums[1].sum() == pytest.approx(slope, rel=1e-4)
 
 
-def test_who_is_recognised(learning):
+def test_who_is_recognised():
     assert all(recognise(each) is not None for each in learning.SURROGATES.values())
     assert recognise(surrogate.atan(alpha=3.0)).sharpness == 3.0
     others = [surrogate.SSO(), surrogate.LSO(), surrogate.atan(alpha=torch.tensor(2.0))]
@@ -87,7 +88,7 @@ def test_who_is_recognised(learning):
     assert LoihiLeaky(torch.tensor([0.9], dtype=torch.float64)).leak(plain) is None
 
 
-def test_saturated_membranes_and_wrapped_currents(learning):
+def test_saturated_membranes_and_wrapped_currents():
     """At the ends of the registers gradients stop where the clamp stops them."""
     neuron = LoihiLeaky(0.99, 120_000.0, mode="int", scale=1.0, learn_beta=True)
     rng = np.random.default_rng(0)
@@ -107,7 +108,7 @@ def test_saturated_membranes_and_wrapped_currents(learning):
 
 @pytest.mark.parametrize("mode", ["float", "int"])
 @pytest.mark.parametrize("name", ["atan", "fast_sigmoid", "straight"])
-def test_torchs_steps_are_the_kernels(learning, name, mode):
+def test_torchs_steps_are_the_kernels(name, mode):
     """What a GPU compiles, operation by operation on the CPU."""
     neuron = LoihiLeaky(0.9, 800.0, mode=mode, scale=1.0, spike_grad=learning.SURROGATES[name])
     rng = np.random.default_rng(0)
@@ -185,7 +186,7 @@ def test_one_graph_serves_every_number():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("mode", ["float", "int"])
-def test_on_a_gpu(learning, mode):
+def test_on_a_gpu(mode):
     branch, spikes = learning.branch_of(2, mode=mode)
     wanted = learning.wanted_of(branch, spikes)
     before = branch(spikes)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import conv2d
 
+from helpers import branch_learning as learning
 from sdcl_neuro.snn.bptt import exact, sparse
 from sdcl_neuro.snn.bptt.exact import ConvolutionCall, Way
 from sdcl_neuro.snn.bptt.synapses import LAST, Geometry, TrainedSynapses
@@ -21,7 +22,7 @@ from sdcl_neuro.snn.bptt.synapses import LAST, Geometry, TrainedSynapses
     st.tuples(st.integers(0, 2), st.integers(0, 2)),
     st.sampled_from([8, 16, 24]),
 )
-def test_convolution_from_spikes(learning, seed, kernel, stride, padding, outputs):
+def test_convolution_from_spikes(seed, kernel, stride, padding, outputs):
     inputs, layout = (2, torch.contiguous_format) if seed % 2 else (8, LAST)
     spikes = learning.sparse_spikes(seed, 3, inputs, 12, 10).mul(2).contiguous(memory_format=layout)
     generator = torch.Generator().manual_seed(seed)
@@ -39,7 +40,7 @@ def test_convolution_from_spikes(learning, seed, kernel, stride, padding, output
     learning.assert_close([found.double()], [expected], 2e-6)
 
 
-def test_sparse_gradients_where_they_pay(learning):
+def test_sparse_gradients_where_they_pay():
     weight = torch.zeros(8, 8, 3, 3)
     rare, often = (learning.sparse_spikes(0, 4, 8, 32, 16, rate=rate) for rate in (0.02, 0.6))
     assert sparse.pays(rare, weight, (1, 1))
@@ -57,7 +58,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_sums_are_those_of_a_loop_over_steps(learning, call, monkeypatch):
+def test_sums_are_those_of_a_loop_over_steps(call, monkeypatch):
     spikes = learning.sparse_spikes(1, call.steps, *call.images)
     weight, bias = torch.randn(call.weight), torch.randn(call.weight[0]) if call.biased else None
     expected = [conv2d(step, weight, bias, call.stride, call.padding) for step in spikes]
@@ -92,7 +93,7 @@ def test_what_is_not_exact_is_found_out(monkeypatch):
     exact._probed.cache_clear()
 
 
-def test_steps_apart_in_memory(learning):
+def test_steps_apart_in_memory():
     spikes = learning.sparse_spikes(0, 12, 2, 5, 3, 8, rate=0.03).movedim(-1, 2)[::3]
     weight = torch.randint(-9, 9, (16, 8, 3, 3)).float()
     synapses = TrainedSynapses(spikes, weight, None, Geometry((1, 1), (1, 1)), integers=True)

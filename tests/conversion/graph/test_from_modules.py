@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import graph_oracle
 import numpy as np
 import pytest
 import snntorch as snn
@@ -17,6 +16,7 @@ from snntorch import utils
 from torch import nn
 from torch.nn import functional
 
+from helpers import graph_oracle
 from sdcl_neuro import conversion, run, verify
 from sdcl_neuro.conversion.lowering.graph.nodes import FloatGraph, PopulationNode, ReadoutNode
 from sdcl_neuro.errors import InputError, NetworkRefused

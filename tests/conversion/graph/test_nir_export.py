@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
-from random_graphs import random_graph
 from torch import nn
 
+from helpers.random_graphs import random_graph
 from sdcl_neuro import conversion, load, run
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion.sources.nir.reference import reference_run

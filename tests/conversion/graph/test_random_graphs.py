@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import graph_oracle
 import numpy as np
 import pytest
-from random_graphs import random_graph
 
+from helpers import graph_oracle
+from helpers.random_graphs import random_graph
 from sdcl_neuro import conversion, run
 from sdcl_neuro.errors import NetworkRefused
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +16,6 @@ from sdcl_neuro.network.spec import (
     IntNetwork,
     IntNeuron,
 )
-
-sys.path.insert(0, str(Path(__file__).parent))  # nir_peers and nir_graphs
 
 
 def _pair(rng: np.random.Generator, low: int, high: int) -> tuple[int, int]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import nir
 import numpy as np
 import pytest
-from nir_peers import drive, missing, read_and_run
 
+from helpers.nir_peers import drive, missing, read_and_run
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_nir, quantize, to_netx, to_nir
 from sdcl_neuro.conversion.backends.snntorch_run import run_float

@@ -5,8 +5,8 @@ from __future__ import annotations
 import nir
 import numpy as np
 import pytest
-from nir_peers import drive
 
+from helpers.nir_peers import drive
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_nir, quantize
 from sdcl_neuro.conversion.backends.snntorch_run import run_float

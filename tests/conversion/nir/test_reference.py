@@ -5,9 +5,9 @@ from __future__ import annotations
 import nir
 import numpy as np
 import pytest
-from nir_graphs import random_graph
-from nir_peers import missing, read_and_run
 
+from helpers.nir_graphs import random_graph
+from helpers.nir_peers import missing, read_and_run
 from sdcl_neuro import run
 from sdcl_neuro.conversion import from_nir, to_nir
 from sdcl_neuro.conversion.backends.snntorch_run import run_float

@@ -11,11 +11,11 @@ import pytest
 import snntorch as snn
 import torch
 import torch.ao.nn.qat
-import user_modules as user
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
+from helpers import user_modules as user
 from sdcl_neuro.conversion import from_snntorch
 from sdcl_neuro.conversion.backends.run import run
 from sdcl_neuro.errors import InputError, NetworkRefused

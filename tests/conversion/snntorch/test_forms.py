@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
-import user_modules as user
 from numpy.typing import NDArray
 from snntorch import spikegen, utils
 from torch import Tensor, nn
 
+from helpers import user_modules as user
 from sdcl_neuro.conversion import from_snntorch
 from sdcl_neuro.conversion.backends.run import run
 from sdcl_neuro.errors import InputError, NetworkRefused

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
-import user_modules as user
 from numpy.typing import NDArray
 from torch import nn
 
+from helpers import user_modules as user
 from sdcl_neuro.conversion import from_snntorch, make_deployable
 from sdcl_neuro.conversion.backends.run import run
 from sdcl_neuro.conversion.sources.snntorch.resets import Reset, find_reset

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
-import user_modules as user
 from numpy.typing import NDArray
 from torch import nn
 
+from helpers import user_modules as user
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx, from_snntorch, make_deployable, quantize, to_netx
 from sdcl_neuro.conversion.parity import source_check

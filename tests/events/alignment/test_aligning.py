@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from helpers.moving_scene import Film, Recording, on_clock, record
 from sdcl_neuro.cli import main
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import EVENT_DTYPE, Events, write_events
 from sdcl_neuro.events.aligning import estimate_alignment
 from sdcl_neuro.events.aligning.activity import centred
 from sdcl_neuro.events.alignment import Mapping, read_alignment
-
-_SPEC = importlib.util.spec_from_file_location(
-    "moving_scene", Path(__file__).with_name("moving_scene.py")
-)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-moving_scene = sys.modules["moving_scene"] = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(moving_scene)
-Film, Recording, on_clock, record = (
-    moving_scene.Film,
-    moving_scene.Recording,
-    moving_scene.on_clock,
-    moving_scene.record,
-)
 
 TILTED = np.array([[0.37, 0.03, 4], [-0.02, 0.39, 3], [5e-5, -4e-5, 1]])
 CLOCK_US = 777_000_123

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers import moving_scene as scene
 from sdcl_neuro.cli import main
 from sdcl_neuro.events import Events, write_events
 from sdcl_neuro.events.alignment import Alignment, Mapping, read_alignment
@@ -33,7 +34,6 @@ def _beside(name: str, path: Path) -> Any:
     return module
 
 
-scene = _beside("moving_scene", FOLDER / "moving_scene.py")
 writers = _beside("aedat4_writers", FOLDER.parent / "formats" / "conftest.py")
 
 TILTED = np.array([[0.37, 0.03, 4], [-0.02, 0.39, 3], [5e-5, -4e-5, 1]])

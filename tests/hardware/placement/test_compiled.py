@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from math import ceil, prod
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import placement_oracle as oracle
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.hardware import Quantity, load_profile
 from sdcl_neuro.hardware.placement import Fit, fit
@@ -25,12 +25,6 @@ from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.profiling import profile
 from sdcl_neuro.snn.branch_description import COMPACT, PAPER
 from sdcl_neuro.testing import random_network
-
-_spec = importlib.util.spec_from_file_location("oracle", Path(__file__).with_name("oracle.py"))
-assert _spec is not None
-assert _spec.loader is not None
-oracle = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(oracle)
 
 NEURON = IntNeuron(current_decay=4096, voltage_decay=100, threshold=10)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import placement_oracle as oracle
 from sdcl_neuro.hardware.placement.chip import Chip, Mesh
 from sdcl_neuro.hardware.placement.layers import populations, signed_bits
 from sdcl_neuro.hardware.placement.mesh import hops
@@ -18,12 +16,6 @@ from sdcl_neuro.hardware.placement.split import most_of, split
 from sdcl_neuro.hardware.placement.strategies import _placement, _uses
 from sdcl_neuro.hardware.placement.usage import Core, reader_of
 from sdcl_neuro.testing import random_network
-
-_spec = importlib.util.spec_from_file_location("oracle", Path(__file__).with_name("oracle.py"))
-assert _spec is not None
-assert _spec.loader is not None
-oracle = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(oracle)
 
 WIDTHS = (0, 6, 7, 8, 9, 10, 11, 12)
 limits = st.fixed_dictionaries(

@@ -1,4 +1,4 @@
-"""The slow oracle's arithmetic on many samples at once, in int64; see `tests/engine/oracle.py`.
+"""The slow oracle's arithmetic on many samples at once, in int64; see `engine_oracle.py`.
 
 Synapses are enumerated by the slow oracle itself, one by one; neurons are written here again, so
 that nothing of the package takes part. `soak` compares both oracles on a part of every network.
@@ -7,32 +7,33 @@ that nothing of the package takes part. `soak` compares both oracles on a part o
 from __future__ import annotations
 
 from math import prod
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers import engine_oracle
+
 Ints = NDArray[np.int64]
 PLANE = 1 << 24
 
 
-def run(oracle: ModuleType, net: Any, spikes: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+def run(net: Any, spikes: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """Run ``[T, B, ...]``; return the spikes ``[T, B, *out_shape]`` of each layer."""
     steps, samples = spikes.shape[:2]
     values = spikes.reshape(steps, samples, -1)
     found = []
     for layer in net.layers:
-        values = _layer(oracle, layer, values)
+        values = _layer(layer, values)
         found.append(values.reshape(steps, samples, *layer.out_shape))
     return found
 
 
-def _layer(oracle: ModuleType, layer: Any, spikes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _layer(layer: Any, spikes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     steps, samples, inputs = spikes.shape
     count = prod(layer.out_shape)
     matrices: dict[int, Ints] = {}
-    for source, target, weight, delay in oracle.synapses_of(layer):
+    for source, target, weight, delay in engine_oracle.synapses_of(layer):
         matrix = matrices.setdefault(delay, np.zeros((inputs, count), np.int64))
         matrix[source, target] += weight
     # Sums stay far below 2**53, where float64 counts exactly, and is many times as fast.

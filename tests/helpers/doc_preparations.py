@@ -18,13 +18,12 @@ from safetensors.torch import save_file
 from snntorch import Leaky
 from torch import nn
 
+from helpers.doc_blocks import QUICK
 from sdcl_neuro import conversion, demo, run
 from sdcl_neuro.cli import main
 from sdcl_neuro.hybrid import make_frame_branch
 from sdcl_neuro.models import DEFAULT, model_folder
 from sdcl_neuro.snn import COMPACT
-
-from .blocks import QUICK
 
 Names = dict[str, Any]
 

@@ -103,7 +103,7 @@ def silicon_table(rows: list[Row]) -> str:
 @cache
 def pilotnet_profile() -> Profile:
     """The rebuilt PilotNet on Loihi 2, in a stream of frames."""
-    from silicon_networks import pilotnet
+    from helpers.silicon_networks import pilotnet
 
     net, inputs, record = pilotnet()
     return profile(net, inputs, record=record, hw="loihi2")
@@ -118,7 +118,7 @@ def silicon_rows() -> list[Row]:
 
 
 def _pilotnet() -> Iterator[Row]:
-    from silicon_networks import PILOTNET_STEPS
+    from helpers.silicon_networks import PILOTNET_STEPS
 
     notebook = "lava-dl, PilotNet LIF notebook, Oheo Gulch 2023"
     target = pilotnet_profile().targets["loihi2"]
@@ -155,7 +155,7 @@ def _pilot(quantity: str, measured: float, modelled: Interval | None, source: st
 
 
 def _loihi2_others() -> Iterator[Row]:
-    from silicon_networks import oxford
+    from helpers.silicon_networks import oxford
 
     found = fit(oxford(), "loihi2")
     log = "lava-dl, Oxford notebook, compiler's log of 2022"
@@ -191,7 +191,7 @@ def _one_synop() -> Interval:
 
 
 def _loihi1() -> Iterator[Row]:
-    from silicon_networks import keyword_spotter
+    from helpers.silicon_networks import keyword_spotter
 
     paper = "Blouw et al. 2018, ABR's power_benchmarks"
     unknown = "its activity is not published: from no spike to one of every neuron in every step"
@@ -236,7 +236,7 @@ QUARTZ_PROBES = ((650, 26.98331, 16.29122, 63), (170, 11.52862, 40.75026, 84))
 
 def _loihi1_temporal() -> Iterator[Row]:
     """A network in which every neuron fires at most once a sample, so that updates are the cost."""
-    from silicon_networks import temporal_mnist
+    from helpers.silicon_networks import temporal_mnist
 
     unknown = (
         "from no spike to one of every neuron; how many helper neurons the conversion added is "
@@ -271,7 +271,7 @@ def _loihi1_temporal() -> Iterator[Row]:
 
 @cache
 def _mobilenet_fit() -> Fit:
-    from silicon_networks import mobilenet
+    from helpers.silicon_networks import mobilenet
 
     return fit(mobilenet(), "loihi1")
 
@@ -309,7 +309,7 @@ def _spinnaker() -> Iterator[Row]:
 
 def _odin() -> Iterator[Row]:
     """The chip of docs/how-to/add-a-chip.md, as the page writes it."""
-    from silicon_networks import odin_mnist
+    from helpers.silicon_networks import odin_mnist
 
     paper = "Frenkel et al. 2019, abstract"
     hw = _odin_profile()
@@ -370,7 +370,7 @@ def _truenorth() -> Iterator[Row]:
 
 
 def _synsense() -> Iterator[Row]:
-    from silicon_networks import nmnist_on_speck
+    from helpers.silicon_networks import nmnist_on_speck
 
     verdict = fit(nmnist_on_speck(), "speck2f").fits
     modelled = None if verdict is None else Interval(float(verdict), float(verdict))

@@ -1,6 +1,6 @@
 """Random networks against the independent oracle, until so many spikes were compared.
 
-    python tests/parity/soak.py --spikes 1e9 [--state soak.json] [--minutes 30]
+    PYTHONPATH=tests python -m helpers.soak --spikes 1e9 [--state soak.json] [--minutes 30]
 
 Convolutions with groups and dilation, dense and recurrent layers, delays up to 62, graded input,
 weights and thresholds at their limits so that currents wrap and membranes saturate. The state says
@@ -11,20 +11,15 @@ where either side has one.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import wide_oracle
-
+from helpers import engine_oracle, wide_oracle
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.files import write_json
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
@@ -35,17 +30,6 @@ STEPS, SAMPLES, CHECKED_STEPS = 96, 24, 8
 DEFAULT_STATE = Path("soak.json")
 EMPTY = {"next": 0, "networks": 0, "spikes": 0, "neuron_steps": 0, "mismatches": 0, "wraps": 0,
          "saturations": 0}  # fmt: skip
-
-
-def oracle() -> ModuleType:
-    """The slow oracle of the engine's tests."""
-    path = Path(__file__).resolve().parent.parent / "engine" / "oracle.py"
-    spec = importlib.util.spec_from_file_location("soak_oracle", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def drawn(seed: int) -> tuple[Any, Any]:
@@ -61,13 +45,14 @@ def drawn(seed: int) -> tuple[Any, Any]:
     return net, random_spikes(net, seed, steps=STEPS, samples=SAMPLES, rate=rate)
 
 
-def compare(slow: ModuleType, seed: int) -> dict[str, int]:
+def compare(seed: int) -> dict[str, int]:
     """Compare one network: figures as in `EMPTY`, without ``next``."""
     net, spikes = drawn(seed)
     record = run_network(net, spikes)
-    expected = wide_oracle.run(slow, net, spikes)
+    expected = wide_oracle.run(net, spikes)
     few = spikes[:CHECKED_STEPS, :1]
-    for (one, _), other in zip(slow.run(net, few), wide_oracle.run(slow, net, few), strict=True):
+    both = zip(engine_oracle.run(net, few), wide_oracle.run(net, few), strict=True)
+    for (one, _), other in both:
         assert np.array_equal(one, other), f"network {seed}: the two oracles differ"
     counts = dict.fromkeys(EMPTY, 0)
     counts["networks"] = 1
@@ -87,11 +72,11 @@ def soak(spikes: float, state: Path, *, minutes: float | None = None) -> dict[st
     totals: dict[str, int] = {**EMPTY}
     if state.exists():
         totals |= json.loads(state.read_text("utf-8"))
-    slow, begun, said = oracle(), time.monotonic(), time.monotonic()
+    begun, said = time.monotonic(), time.monotonic()
     while totals["spikes"] < spikes:
         if minutes is not None and time.monotonic() - begun > 60 * minutes:
             break
-        counts = compare(slow, totals["next"])
+        counts = compare(totals["next"])
         if counts["mismatches"]:
             print(f"network {totals['next']}: {counts['mismatches']} mismatches", flush=True)
         for name, value in counts.items():
