@@ -9,8 +9,6 @@ import numpy as np
 
 from ..alignment import Alignment
 
-SCHEMA = {"name": "sdcl_neuro.events-align", "version": 1}
-
 
 @dataclass(frozen=True, eq=False)
 class Estimate:

@@ -115,6 +115,7 @@ def test_the_command_line(tilted: Recording, tmp_path: Path, capsys) -> None:
     assert main([*arguments, "--json", str(tmp_path / "a.json")]) == 0
     said = capsys.readouterr().out
     assert "sureness" in said
+    assert main(["check", str(tmp_path / "a.json")]) == 0
     told = json.loads((tmp_path / "a.json").read_text())
     assert told["estimate"]["score"] > 0.9
     assert told["coverage"] > 0.95

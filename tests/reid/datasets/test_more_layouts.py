@@ -299,6 +299,8 @@ def test_data_check_on_the_command_line(evreid, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "published     1,200   differs" in said
     assert "no faults" in said
+    assert main(["check", str(out)]) == 0
+    capsys.readouterr()
     found = json.loads(out.read_text())
     assert found["kind"] == "evreid"
     assert found["counts"] == {

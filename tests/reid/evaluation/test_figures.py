@@ -180,6 +180,7 @@ def test_the_verb_writes_all_figures_of_two_models(
             assert (out / name).read_bytes().startswith(b"\x89PNG")
         if name.endswith(".svg"):
             ElementTree.fromstring((out / name).read_text(encoding="utf-8"))
+    assert main(["check", str(out / "figures.json")]) == 0
     numbers = json.loads((out / "figures.json").read_text(encoding="utf-8"))
     assert [one["name"] for one in numbers["cost"]] == [both, frames]
     assert numbers["models"][frames]["no_figure_4"]
