@@ -18,6 +18,7 @@ from sdcl_neuro.conversion.model import Model
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.model import Sdcl, event_features
+from sdcl_neuro.network.backend_names import label as backend_label
 from sdcl_neuro.network.identity import network_sha256
 from sdcl_neuro.snn.event_branch import EventBranch
 
@@ -121,7 +122,8 @@ def event_arm(
             path = folder / f"{network_sha256(integer)[:16]}.net"
             sha256 = to_netx(integer, path)
             integer = from_netx(path)
-            note = f"{name} ({setting}) runs a .net file read back, sha256 {sha256[:12]}"
+            arm = f"{backend_label(name)} ({setting})"
+            note = f"{arm} runs a .net file read back, sha256 {sha256[:12]}"
         changed, digest = Model(integer=integer), network_sha256(integer)
         count = len(integer.layers)
 

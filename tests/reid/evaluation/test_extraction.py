@@ -209,7 +209,7 @@ def test_two_processes_give_the_numbers_of_one(checkpoint, tmp_path):
             [sys.executable, *arguments], capture_output=True, text=True, env=environment()
         )
         assert done.returncode == 0, done.stderr
-    assert done.stdout.count("loihi") >= 1
+    assert "Loihi engine (software)" in done.stdout
     first, second = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("one", "two"))
     assert first.pop("threads")["usable"] >= second.pop("threads")["usable"]  # and the load then
     assert first == second
