@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import accumulate
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
+
+ALIGNMENT = 256
+"""Bytes, of each array of several that are copied together; as torch's allocator for GPUs."""
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
@@ -21,6 +27,26 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def uploaded(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
+    """Put arrays on a device as tensors, in one copy to a GPU.
+
+    Args:
+        arrays: of any types that torch has, together not empty.
+        device: where to.
+    """
+    if device.type == "cpu" or not arrays:
+        return [torch.from_numpy(each) for each in arrays]
+    starts = [0, *accumulate(-(-each.nbytes // ALIGNMENT) * ALIGNMENT for each in arrays)]
+    host = np.empty(starts[-1], dtype=np.uint8)
+    for start, each in zip(starts, arrays, strict=False):
+        host[start : start + each.nbytes] = np.ascontiguousarray(each).reshape(-1).view(np.uint8)
+    there = moved(torch.from_numpy(host), device)
+    return [
+        there[start : start + each.nbytes].view(torch.from_numpy(each).dtype).view(each.shape)
+        for start, each in zip(starts, arrays, strict=False)
+    ]
 
 
 def wait_for(device: torch.device) -> None:

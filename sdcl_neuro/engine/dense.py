@@ -1,15 +1,15 @@
 """The dense path in torch, on the CPU or a GPU: straightforward, and the event path's peer.
 
-Weights are summed for all steps of a chunk at once, as a matrix product over unfolded patches; a
-convolution routine could pick a Winograd or Fourier transform, whose sums are not exact. Products
-in float32 are exact while no sum can reach 2^24, in float64 while none can reach 2^53. The neuron
-advances step by step in 64-bit integers.
+For each layer and chunk of steps there is one matrix product, over unfolded patches where it is a
+convolution; a convolution routine could pick a Winograd or Fourier transform, whose sums are not
+exact. Products in float32 are exact while no sum can reach 2^24, in float64 while none can reach
+2^53. Then the neurons go through the chunk's steps in 64-bit integers: in one Triton kernel on a
+GPU that has it (`dense_kernels`), else by torch's operations (`dense_steps`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from time import perf_counter
 
@@ -17,29 +17,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from sdcl_neuro.devices import full_float32, moved, wait_for
-from sdcl_neuro.network.activity import (
-    fan_out,
-    nonzero_fan_out,
-    nonzero_recurrent_fan_out,
-    recurrent_fan_out,
-)
-from sdcl_neuro.network.fixed_point import (
-    CONVOLUTION_BITS,
-    DECAY_BITS,
-    DECAY_UNITY,
-    STATE_LIMIT,
-    STATE_SHIFT,
-)
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
 from sdcl_neuro.network.spike_file import Spikes
 
-from .check import largest_input, largest_sum
+from .dense_constants import constants_of
+from .dense_layer import DenseLayer
 from .totals import TOTALS, Outcome
 
 _CHUNK_ELEMENTS = 1 << 24
+_HELD_BYTES = 1 << 28
+"""Spikes to keep that wait on a GPU before they are fetched together, which ends in a wait."""
 
 
 def run_reference(
@@ -79,205 +68,76 @@ class ReferenceStream:
         self._net, self._keep, self._device = net, keep, device
         widest = max(map(_width, net.layers))
         self._chunk = chunk or max(1, _CHUNK_ELEMENTS // (samples * widest))
-        largest = [largest_input(net)] + [1] * len(net.layers)
-        self._populations = [
-            _Population.rest(layer, samples, largest=bound, device=device)
-            for layer, bound in zip(net.layers, largest, strict=False)
+        shape = (len(net.layers), samples, TOTALS)
+        self._totals = torch.zeros(shape, dtype=torch.int64, device=device)
+        self._layers = [
+            DenseLayer(constants, samples, totals)
+            for constants, totals in zip(constants_of(net, device), self._totals, strict=True)
         ]
         self.elapsed_s = 0.0
 
     def advance(self, spikes: Spikes) -> dict[int, NDArray[np.uint8]]:
         """Run checked spikes ``[T, B, *input_shape]`` on; return the kept layers' spikes."""
-        layers = self._net.layers
-        kept = {
-            index: np.empty((*spikes.shape[:2], *layers[index].out_shape), dtype=np.uint8)
-            for index in self._keep
+        shapes = {
+            index: (*spikes.shape[:2], *self._net.layers[index].out_shape) for index in self._keep
         }
+        kept = _KeptSpikes(shapes, self._device)
         began = perf_counter()
         with torch.inference_mode(), full_float32():
             for start in range(0, len(spikes), self._chunk):
-                stretch = slice(start, start + self._chunk)
-                received = moved(torch.from_numpy(spikes[stretch]), self._device)
-                for index, population in enumerate(self._populations):
-                    received = population.advance(received)
-                    if index in kept:
-                        kept[index][stretch] = received.cpu().numpy()
+                steps = slice(start, start + self._chunk)
+                received = moved(torch.from_numpy(spikes[steps]), self._device)
+                for index, layer in enumerate(self._layers):
+                    received = layer.advance(received)
+                    if index in shapes:
+                        kept.take(index, steps, received)
+            kept.fetch()
+        if not shapes:
             wait_for(self._device)
         self.elapsed_s += perf_counter() - began
-        return kept
+        return kept.arrays
 
     def totals(self) -> NDArray[np.int64]:
         """int64 ``[layers, B, 9]`` of all pieces so far, the last axis as `COUNTED`."""
-        return np.stack([population.counts().cpu().numpy() for population in self._populations])
+        counted: NDArray[np.int64] = self._totals.cpu().numpy()
+        return counted.copy()
 
     def close(self) -> None:
         """Nothing is shared with other runs."""
 
 
-@dataclass
-class _Population:
-    """One layer's constants, and its states for every sample."""
+class _KeptSpikes:
+    """Spikes to keep, fetched from the device many at a time: each fetch waits for the device.
 
-    layer: IntLayer
-    weight: Tensor  # [delays, groups, C_out / groups, taps], float32 or float64
-    recurrent: Tensor | None  # [N, N], the same type
-    bias: Tensor | None  # int64 [N], shifted into the state
-    fan: Tensor  # int64 [N_in]
-    used: Tensor  # int64 [N_in], of synapses whose weight is not zero
-    recurrent_used: Tensor  # int64 [N]
-    delays: tuple[int, ...]  # axonal delay of each slice of `weight`, steps
-    current: Tensor  # int64 [B, N]
-    voltage: Tensor  # int64 [B, N]
-    pending: Tensor  # int64 [slots, B, N], activations of the steps after the chunk
-    spikes: Tensor  # uint8 [B, N], of the step before
-    totals: Tensor  # int64 [B, 9], as `COUNTED`; the last is filled in by `counts`
-    fresh: bool = True  # no step was run
+    Args:
+        shapes: of each layer's spikes.
+        device: that they come from.
+    """
 
-    @classmethod
-    def rest(
-        cls, layer: IntLayer, samples: int, *, largest: int, device: torch.device
-    ) -> _Population:
-        """A clean state."""
-        exact = torch.float32 if largest_sum(layer, largest) < 1 << 24 else torch.float64
-        groups = 1 if layer.convolution is None else layer.convolution.groups
-        weight = torch.from_numpy(layer.weight.astype(np.int64))
-        delays = (0,) if layer.delay is None else tuple(np.unique(layer.delay).tolist())
-        parts = [weight] if layer.delay is None else [
-            torch.where(torch.from_numpy(layer.delay == delay), weight, 0) for delay in delays
-        ]  # fmt: skip
-        bias = None
-        if layer.bias is not None:
-            per_channel = torch.from_numpy(layer.bias.astype(np.int64)) << STATE_SHIFT
-            bias = per_channel.repeat_interleave(layer.neurons // len(layer.bias)).to(device)
-        recurrent = layer.recurrent_weight
+    def __init__(self, shapes: dict[int, tuple[int, ...]], device: torch.device) -> None:
+        self.arrays = {index: np.empty(shape, np.uint8) for index, shape in shapes.items()}
+        self._room = 0 if device.type == "cpu" else _HELD_BYTES
+        self._held: list[tuple[NDArray[np.uint8], Tensor]] = []
+        self._bytes = 0
 
-        def zeros(*shape: int, dtype: torch.dtype = torch.int64) -> Tensor:
-            return torch.zeros(shape, dtype=dtype, device=device)
+    def take(self, index: int, steps: slice, spikes: Tensor) -> None:
+        """Take a layer's spikes of some steps."""
+        self._held.append((self.arrays[index][steps], spikes))
+        self._bytes += spikes.numel()
+        if self._bytes > self._room:
+            self.fetch()
 
-        return cls(
-            layer,
-            weight=torch.stack(parts)
-            .reshape(len(delays), groups, weight.shape[0] // groups, -1)
-            .to(device=device, dtype=exact),
-            recurrent=None
-            if recurrent is None
-            else torch.from_numpy(recurrent.astype(np.int64)).to(device=device, dtype=exact),
-            bias=bias,
-            fan=torch.from_numpy(fan_out(layer)).reshape(-1).to(device),
-            used=torch.from_numpy(nonzero_fan_out(layer)).reshape(-1).to(device),
-            recurrent_used=torch.from_numpy(nonzero_recurrent_fan_out(layer)).to(device),
-            delays=delays,
-            current=zeros(samples, layer.neurons),
-            voltage=zeros(samples, layer.neurons),
-            pending=zeros(max(delays), samples, layer.neurons),
-            spikes=zeros(samples, layer.neurons, dtype=torch.uint8),
-            totals=zeros(samples, TOTALS),
-        )
-
-    def advance(self, received: Tensor) -> Tensor:
-        """uint8 ``[T, B, *in_shape]`` to uint8 ``[T, B, *out_shape]``."""
-        steps, samples = received.shape[:2]
-        activation = self._activation(received.reshape(steps, samples, *self.layer.in_shape))
-        sent = torch.empty(
-            (steps, samples, self.layer.neurons), dtype=torch.uint8, device=received.device
-        )
-        for t in range(steps):
-            now = activation[t]
-            # Those of the step before arrive now; the run's last ones never do.
-            self.totals[:, 6] += (self.spikes * self.recurrent_used).sum(dim=1)
-            if self.recurrent is not None:
-                echo = self.spikes.to(self.recurrent.dtype) @ self.recurrent.T
-                now = now + echo.to(torch.int64)
-            self.spikes = self._step(now)
-            sent[t] = self.spikes
-        arrived = torch.count_nonzero(received, dim=0).reshape(samples, -1)
-        fired = sent.sum(dim=(0, 2), dtype=torch.int64)
-        self.totals[:, 0] += arrived.sum(dim=1)
-        self.totals[:, 1] += fired
-        # Integer matrix products do not exist on GPUs.
-        self.totals[:, 2] += (arrived * self.fan).sum(dim=1)
-        self.totals[:, 2] += fired * recurrent_fan_out(self.layer)
-        self._count_used(received.reshape(steps, samples, -1))
-        return sent.reshape(steps, samples, *self.layer.out_shape)
-
-    def counts(self) -> Tensor:
-        """int64 ``[B, 9]`` so far, as `COUNTED`."""
-        counted = self.totals.clone()
-        # The last step's recurrent spikes arrive after the end, but read their weights.
-        late = (self.spikes * self.recurrent_used).sum(dim=1)
-        counted[:, 8] = counted[:, 6] + counted[:, 7] + late
-        return counted
-
-    def _count_used(self, received: Tensor) -> None:
-        """Operations at non-zero weights, uint8 ``[T, B, N_in]``; apart where a step has counts."""
-        operations = torch.stack([((step != 0) * self.used).sum(dim=1) for step in received])
-        graded = (received > 1).any(dim=2)
-        self.totals[:, 6] += (operations * ~graded).sum(dim=0)
-        self.totals[:, 7] += (operations * graded).sum(dim=0)
-
-    def _activation(self, received: Tensor) -> Tensor:
-        """Summed weights, int64 ``[T, B, N]``, those pending from the chunk before included."""
-        steps, samples = received.shape[:2]
-        patches = _patches(received.flatten(0, 1), self.layer, self.weight.dtype)
-        slots = len(self.pending)
-        total = torch.zeros(
-            (steps + slots, samples, self.layer.neurons),
-            dtype=torch.int64,
-            device=received.device,
-        )
-        total[:slots] = self.pending
-        for delay, weight in zip(self.delays, self.weight, strict=True):
-            summed = (weight @ patches).to(torch.int64).reshape(steps, samples, -1)
-            total[delay : delay + steps] += summed
-        self.pending = total[steps:].clone()
-        if self.layer.kind == "conv":
-            half = 1 << (CONVOLUTION_BITS - 1)
-            total = torch.remainder(total + half, 2 * half) - half
-        return total[:steps]
-
-    def _step(self, activation: Tensor) -> Tensor:
-        """One step of the neuron, `fixed_point.neuron_step`'s equations; uint8 ``[B, N]``."""
-        neuron = self.layer.neuron
-        arriving = _int32(activation << STATE_SHIFT)
-        current = _int32(_decay(self.current, neuron.current_decay) + arriving)
-        above, below = current > STATE_LIMIT, current <= -STATE_LIMIT
-        self.current = current + 2 * STATE_LIMIT * (below.to(torch.int64) - above.to(torch.int64))
-        voltage = _decay(self.voltage, neuron.voltage_decay) + self.current
-        voltage = _int32(voltage if self.bias is None else voltage + self.bias)
-        clipped = voltage.clamp(1 - STATE_LIMIT, STATE_LIMIT - 1)
-        spikes = clipped > neuron.threshold << STATE_SHIFT
-        moved = (clipped != self.voltage) | (self.spikes != 0) | self.fresh
-        self.fresh = False
-        self.voltage = clipped.masked_fill(spikes, 0)
-        self.totals[:, 3] += (clipped != voltage).sum(dim=1)
-        self.totals[:, 4] += (above | below).sum(dim=1)
-        self.totals[:, 5] += moved.sum(dim=1)
-        return spikes.to(torch.uint8)
-
-
-def _patches(frames: Tensor, layer: IntLayer, dtype: torch.dtype) -> Tensor:
-    """uint8 ``[frames, *in_shape]`` to ``[frames, groups, taps, outputs]``."""
-    if layer.convolution is None:
-        return frames.reshape(len(frames), 1, -1, 1).to(dtype)
-    geometry = layer.convolution
-    columns = functional.unfold(
-        frames.to(dtype),
-        layer.kernel,
-        dilation=geometry.dilation,
-        padding=geometry.padding,
-        stride=geometry.stride,
-    )
-    return columns.reshape(len(frames), geometry.groups, -1, columns.shape[-1])
-
-
-def _decay(state: Tensor, decay: int) -> Tensor:
-    kept = state * (DECAY_UNITY - decay)
-    return torch.sign(kept) * (kept.abs() >> DECAY_BITS)
-
-
-def _int32(value: Tensor) -> Tensor:
-    """Return what a 32-bit register keeps of a value."""
-    return value.to(torch.int32).to(torch.int64)
+    def fetch(self) -> None:
+        """Write all that was taken into the arrays."""
+        if not self._held:
+            return
+        flat = [spikes.reshape(-1) for _, spikes in self._held]
+        fetched = (flat[0] if len(flat) == 1 else torch.cat(flat)).cpu().numpy()
+        start = 0
+        for target, _ in self._held:
+            target[...] = fetched[start : start + target.size].reshape(target.shape)
+            start += target.size
+        self._held, self._bytes = [], 0
 
 
 def _width(layer: IntLayer) -> int:
@@ -287,4 +147,5 @@ def _width(layer: IntLayer) -> int:
     patches = prod(layer.in_shape)
     if layer.convolution is not None:
         patches = taps * groups * prod(layer.out_shape[1:])
-    return max(patches, layer.neurons)
+    slices = 1 if layer.delay is None else len(np.unique(layer.delay))
+    return max(patches, layer.neurons * slices)
