@@ -88,7 +88,9 @@ class Constants:
     @cached_property
     def wraps_current(self) -> bool:
         """Whether a current can leave its 24 bits: ``u <= u keep / 4096 + input`` bounds it."""
-        return (self.largest << STATE_SHIFT) * DECAY_UNITY >= STATE_LIMIT * self.neuron.current_decay
+        return (
+            self.largest << STATE_SHIFT
+        ) * DECAY_UNITY >= STATE_LIMIT * self.neuron.current_decay
 
     @cached_property
     def narrow(self) -> bool:

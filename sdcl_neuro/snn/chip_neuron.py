@@ -47,7 +47,7 @@ from .chip_ops import (
 )
 
 if TYPE_CHECKING:
-    from .bptt.scan import Leak, Wanted
+    from .bptt.leak import Leak, Wanted
 
 Mode = Literal["float", "int"]
 

@@ -13,7 +13,7 @@ from .chip_neuron import ChipNeuron, Mode
 from .chip_ops import chip_weight
 
 if TYPE_CHECKING:
-    from .bptt.scan import Leak, Wanted
+    from .bptt.leak import Leak, Wanted
 
 __all__ = ["LoihiLeaky", "LoihiRLeaky", "LoihiSynaptic", "Mode"]
 
@@ -76,7 +76,7 @@ class LoihiLeaky(ChipNeuron, snn.Leaky):
 
     def leak(self, sums: Tensor) -> tuple[Leak, Wanted] | None:
         """What `bptt` computes this population by; None for options that it does not know."""
-        from .bptt.scan import float_leak, int_leak
+        from .bptt.leak import float_leak, int_leak
 
         plain = not (self.inhibition or self.state_quant or self.graded_spikes_factor.requires_grad)
         if (

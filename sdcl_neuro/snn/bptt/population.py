@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .leak import Leak, Wanted, collected
 from .memory import empty
-from .scan import Leak, Wanted, collected, parameter_gradients, spike_like, spread
+from .scan import parameter_gradients, spike_like, spread
 from .synapses import LAST, Geometry, TrainedSynapses
 
 

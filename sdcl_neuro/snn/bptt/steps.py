@@ -1,9 +1,9 @@
-"""The loops of `kernels` in torch's operations, for a GPU: compiled, all steps in one kernel.
+"""The loops of `kernels` in torch's operations, for a GPU on which `scan_kernels` cannot run.
 
-``torch.compile`` unrolls time and fuses what it finds; where it cannot (no Triton, an old GPU), the
-same functions run operation by operation. On a GPU a compiler may contract a product and a sum, so
-that float spikes can differ from the CPU's where a membrane is within rounding of the threshold;
-integers are exact either way.
+What needs no step of its own is done for all of them at once. ``torch.compile`` unrolls time and
+fuses what it finds; where it cannot (no Triton, an old GPU), the same functions run operation by
+operation. On a GPU a compiler may contract a product and a sum, so that float spikes can differ
+from the CPU's where a membrane is within rounding of the threshold; integers are exact either way.
 """
 
 from __future__ import annotations
@@ -21,65 +21,66 @@ from sdcl_neuro.devices import device_fault
 
 from .kernels import ATAN, FAST_SIGMOID
 
+Number = float | Tensor
+"""A tensor without dimensions where the number is learned, or stands for one in a graph."""
 GRAPHS = 64
 """Sizes of a population that one function is compiled for."""
 
 
 def leak_float(
-    drive: Tensor, state: Tensor, beta: float, threshold: float
+    drive: Tensor, state: Tensor, beta: Number, threshold: Number
 ) -> tuple[Tensor, Tensor]:
     """Membranes and spikes ``[T, N]``; see `kernels.leak_float`."""
-    membranes, spikes = [], []
+    membranes = []
     for now in drive.unbind(0):
-        state = beta * torch.where(state - threshold > 0, 0.0, state) + now
+        state = beta * torch.where(state > threshold, 0.0, state) + now
         membranes.append(state)
-        spikes.append((state - threshold > 0).float())
-    return torch.stack(membranes), torch.stack(spikes)
+    found = torch.stack(membranes)
+    return found, (found > threshold).float()
 
 
 def leak_int(
-    sums: Tensor, state: Tensor, offset: Tensor | None, keep: float, limit: float, unit: float,
-    largest: float,
+    sums: Tensor, state: Tensor, offset: Tensor | None, keep: Number, limit: Number, unit: Number,
+    largest: Number,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Leak as `leak_float` does, and mark clipped membranes; see `kernels.leak_int`."""
-    membranes, spikes = [], []
     edge = largest + 1
-    for now in sums.unbind(0):
-        drive = now * unit
-        drive = torch.where(drive <= -edge, drive + 2 * edge, drive)
-        drive = torch.where(now * unit > edge, drive - 2 * edge, drive)
-        drive = drive if offset is None else drive + offset
+    drive = sums * unit
+    drive = drive + torch.where(drive <= -edge, 2 * edge, torch.where(drive > edge, -2 * edge, 0.0))
+    drive = drive if offset is None else drive + offset
+    after = []
+    state = state.double()  # the product stays below 2^35; a shift is a division by 4096 there
+    for now in drive.double().unbind(0):
         held = torch.where(state > limit, 0.0, state)
-        # Below 2^35, hence exact in float64; a shift is a division by 4096 there.
-        after = (held.double() * keep / 4096).trunc().float() + drive
-        state = after.clamp(-largest, largest)
-        membranes.append(torch.where(after == state, after, edge * torch.sign(after)))
-        spikes.append((state > limit).float())
-    return torch.stack(membranes), torch.stack(spikes)
+        after.append((held * (keep / 4096)).trunc() + now)
+        state = after[-1].clamp(-largest, largest)
+    found = torch.stack(after).to(sums.dtype)
+    held = found.clamp(-largest, largest)
+    return torch.where(found == held, found, edge * torch.sign(found)), (held > limit).float()
 
 
 def leak_backward(
-    membranes: Tensor, gradient: Tensor, carry: Tensor, beta: float, threshold: float, norm: float,
-    largest: float, gain: float, kind: int, sharpness: float,
+    membranes: Tensor, gradient: Tensor, carry: Tensor, beta: Number, threshold: Number,
+    norm: Number, largest: Number, gain: Number, kind: int, sharpness: Number,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of the input ``[T, N]`` and, by neuron, of beta and -threshold; the new carry."""
-    result: list[Tensor] = []
-    to_beta = to_threshold = torch.zeros_like(carry, dtype=torch.float64)
-    for now, given in zip(reversed(membranes.unbind(0)), reversed(gradient.unbind(0)), strict=True):
-        held = now.clamp(-largest, largest)
-        far = (held - threshold) / norm
-        slope = given
-        if kind == ATAN:
-            slope = sharpness / 2 / (1 + (torch.pi / 2 * sharpness * far) ** 2) * given
-        elif kind == FAST_SIGMOID:
-            slope = given / (sharpness * far.abs() + 1) ** 2
-        rests = far > 0
-        to_threshold = to_threshold + slope
-        to_beta = to_beta + torch.where(rests, 0.0, carry * held)
-        carry = slope / norm + torch.where(rests, 0.0, carry * beta)
-        carry = torch.where(now.abs() <= largest, carry, 0.0)
-        result.append(carry * gain)
-    return torch.stack(result[::-1]), to_beta, to_threshold, carry
+    held = membranes.clamp(-largest, largest)
+    far = (held - threshold) / norm
+    slope = gradient
+    if kind == ATAN:
+        slope = sharpness / 2 / (1 + (torch.pi / 2 * sharpness * far) ** 2) * gradient
+    elif kind == FAST_SIGMOID:
+        slope = gradient / (sharpness * far.abs() + 1) ** 2
+    within, rests = membranes.abs() <= largest, far > 0
+    here = torch.where(within, slope / norm, 0.0)
+    kept = torch.where(within & ~rests, beta, 0.0).to(here.dtype)
+    carries = [carry]  # from the last step's to the first's
+    for own, factor in zip(reversed(here.unbind(0)), reversed(kept.unbind(0)), strict=True):
+        carries.append(torch.addcmul(own, carries[-1], factor))
+    following = torch.stack(carries[-2::-1])
+    to_beta = torch.where(rests, 0.0, following * held).sum(0, dtype=torch.float64)
+    result = torch.stack(carries[:0:-1]) * gain
+    return result, to_beta, slope.sum(0, dtype=torch.float64), carries[-1]
 
 
 def run(function: Callable[..., Any], *arguments: Any) -> Any:
