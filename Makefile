@@ -16,7 +16,7 @@ PEERS := tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/p
 FAST := tests/package tests/network tests/engine tests/events tests/profiling tests/hardware
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-dist test-dist-all site fast fuzz kill soak check format docs bench clean
+.PHONY: help demo test test-full test-triton test-dist test-dist-all site fast fuzz kill soak check format docs bench clean
 # How many damaged files, how many kills, how many spikes; each has more in docs/tests.md.
 N ?= 20000
 SEED ?= 1
@@ -28,6 +28,7 @@ help:
 	@echo "make test       lint, types and tests; Lava really runs"
 	@echo "make fast       tests without Lava, compilers and training: while you work"
 	@echo "make test-full  the tests of make test, and those that take minutes"
+	@echo "make test-triton  the kernels for GPUs in Triton's interpreter, and as machine code; no GPU needed"
 	@echo "make test-dist  build wheel and sdist, install them elsewhere, use them; writes docs/tests.md"
 	@echo "make test-dist-all  the same with Python 3.12 and 3.13, too, where they are found"
 	@echo "make fuzz       N damaged files against every reader (N=$(N), SEED=$(SEED))"
@@ -67,6 +68,14 @@ test-full: check $(SITE)/installed .venv/notebooks-$(VERSION)
 .venv/notebooks-$(VERSION): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt nbclient nbformat ipykernel
 	@touch $@
+
+# Triton lies apart from the environment, which works without it: 190 MB to fetch, 690 MB on disk.
+.venv/triton-$(VERSION)/triton: $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt --target $(@D) triton
+	@touch $@
+
+test-triton: .venv/triton-$(VERSION)/triton
+	PYTHONPATH=$(<D) $(BIN)/python -m pytest -q -s -m "slow or not slow" tests/kernels
 
 test-dist: $(STAMP)
 	$(BIN)/python tests/distribution/check_distribution.py --page docs/tests.md

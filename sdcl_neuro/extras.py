@@ -68,6 +68,7 @@ ROWS = (
     Library("backports", "backports.zstd", ("recordings",)),
     Library("neuromorphic_drivers", "neuromorphic-drivers", ("cameras",)),
     Library("pynvml", "nvidia-ml-py", ("gpu",)),
+    Library("triton", "triton", ("triton",)),
     Library("lava", "lava-nc", command="sdcl-neuro lava install"),
     # Its metadata asks for samna, which has no build for every machine and is not needed here.
     Library("sinabs", "sinabs", command="pip install --no-deps sinabs==3.1.3"),

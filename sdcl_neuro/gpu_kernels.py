@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import torch
 
 from sdcl_neuro.devices import device_fault
+from sdcl_neuro.extras import installed
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _refused: list[str] = []
 
 def usable(device: torch.device) -> bool:
     """Return whether kernels run on a device: Triton is installed, and none of them has failed."""
-    if _refused or not _installed():
+    if _refused or not _triton():
         return False
     if interpreted():
         return True
@@ -83,5 +83,5 @@ def _on(device: torch.device) -> AbstractContextManager[Any]:
 
 
 @cache
-def _installed() -> bool:
-    return find_spec("triton") is not None
+def _triton() -> bool:
+    return installed("triton")

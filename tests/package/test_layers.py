@@ -11,7 +11,10 @@ import pytest
 # From the bottom up; a module may import its own layer and those below. The longest prefix wins.
 LAYERS: list[set[str]] = [
     {"errors", "_moved"},
-    {"files", "compiling", "devices", "extras", "notices", "processors", "schemas"},
+    {
+        *("files", "compiling", "devices", "extras", "gpu_kernels", "notices", "processors"),
+        "schemas",
+    },
     {"network", "events", "hardware", "hw_profiles", "jobs", "models"},
     {"testing"},
     {"engine", "snn"},
@@ -57,6 +60,7 @@ TITLES = {
     "files": "files that appear whole or not at all; files from strangers, within bounds",
     "compiling": "numba with a cache that knows all its sources; vectors, threads",
     "devices": "devices by name",
+    "gpu_kernels": "Triton kernels: where they run, how they are launched",
     "notices": "lines on what takes long, for whoever listens",
     "processors": "how many processors may be used, and how threads wait",
     "extras": "optional libraries, the extra that brings each; names imported on first use",

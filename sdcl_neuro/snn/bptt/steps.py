@@ -1,6 +1,7 @@
 """The loops of `kernels` in torch's operations, for a GPU on which `scan_kernels` cannot run.
 
-What needs no step of its own is done for all of them at once. ``torch.compile`` unrolls time and
+What needs no step of its own is done for all of them at once. A number that is learned, or that
+stands for one in a graph, may be a tensor without dimensions. ``torch.compile`` unrolls time and
 fuses what it finds; where it cannot (no Triton, an old GPU), the same functions run operation by
 operation. On a GPU a compiler may contract a product and a sum, so that float spikes can differ
 from the CPU's where a membrane is within rounding of the threshold; integers are exact either way.
@@ -21,14 +22,12 @@ from sdcl_neuro.devices import device_fault
 
 from .kernels import ATAN, FAST_SIGMOID
 
-Number = float | Tensor
-"""A tensor without dimensions where the number is learned, or stands for one in a graph."""
 GRAPHS = 64
 """Sizes of a population that one function is compiled for."""
 
 
 def leak_float(
-    drive: Tensor, state: Tensor, beta: Number, threshold: Number
+    drive: Tensor, state: Tensor, beta: float, threshold: float
 ) -> tuple[Tensor, Tensor]:
     """Membranes and spikes ``[T, N]``; see `kernels.leak_float`."""
     membranes = []
@@ -40,8 +39,8 @@ def leak_float(
 
 
 def leak_int(
-    sums: Tensor, state: Tensor, offset: Tensor | None, keep: Number, limit: Number, unit: Number,
-    largest: Number,
+    sums: Tensor, state: Tensor, offset: Tensor | None, keep: float, limit: float, unit: float,
+    largest: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Leak as `leak_float` does, and mark clipped membranes; see `kernels.leak_int`."""
     edge = largest + 1
@@ -60,8 +59,8 @@ def leak_int(
 
 
 def leak_backward(
-    membranes: Tensor, gradient: Tensor, carry: Tensor, beta: Number, threshold: Number,
-    norm: Number, largest: Number, gain: Number, kind: int, sharpness: Number,
+    membranes: Tensor, gradient: Tensor, carry: Tensor, beta: float, threshold: float,
+    norm: float, largest: float, gain: float, kind: int, sharpness: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of the input ``[T, N]`` and, by neuron, of beta and -threshold; the new carry."""
     held = membranes.clamp(-largest, largest)
