@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.launches import Launches
 from sdcl_neuro import gpu_kernels
 from sdcl_neuro.engine import dense_kernels, run_network
 from sdcl_neuro.engine.check import largest_input, largest_sum
@@ -96,11 +97,11 @@ def test_random_networks_equal_the_event_path(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["conv", "dense", "dense_rec", "delay"])
-def test_at_most_eight_launches_a_layer_and_chunk(launches, monkeypatch, kind):
+def test_at_most_eight_launches_a_layer_and_chunk(monkeypatch, kind):
     net = random_network(3, kind=kind, layers=2)
     spikes = random_spikes(net, 1, steps=16)
     run_network(net, spikes, path="reference")
-    with launches.of(monkeypatch, dense_kernels):
+    with Launches().of(monkeypatch, dense_kernels) as launches:
         run_network(net, spikes, path="reference", layers=[1])
     print(kind, launches.total, dict(launches.operations), dict(launches.kernels))
     assert launches.kernels == {"_neurons": 2, "_inputs": 2}
@@ -108,13 +109,11 @@ def test_at_most_eight_launches_a_layer_and_chunk(launches, monkeypatch, kind):
     assert launches.total <= 8 * len(net.layers)
 
 
-def test_launches_do_not_grow_with_the_steps(launches, monkeypatch):
+def test_launches_do_not_grow_with_the_steps(monkeypatch):
     net = random_network(2, kind="conv", layers=2)
     totals = []
     for steps in (2, 64):
-        launches.operations.clear()
-        launches.kernels.clear()
-        with launches.of(monkeypatch, dense_kernels):
+        with Launches().of(monkeypatch, dense_kernels) as launches:
             run_network(net, random_spikes(net, 1, steps=steps), path="reference")
         totals.append(launches.total)
     assert totals[0] == totals[1]

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
 
+from helpers import branch_learning as learning
+from helpers.launches import Launches
 from sdcl_neuro import gpu_kernels
 from sdcl_neuro.snn.bptt import scan_kernels
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky
 
 CASES = [("float", torch.float32), ("float", torch.float64), ("int", torch.float32)]
-
-
-@pytest.fixture(scope="module")
-def learning(root):
-    """`tests/snn/learning.py`."""
-    spec = importlib.util.spec_from_file_location("learning", root / "tests/snn/learning.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +60,7 @@ def without_kernels(monkeypatch, neuron, sums, bias):
 
 
 @pytest.mark.parametrize(("mode", "dtype"), CASES)
-def test_spikes_and_gradients_are_numbas_to_the_last_bit(monkeypatch, learning, mode, dtype):
+def test_spikes_and_gradients_are_numbas_to_the_last_bit(monkeypatch, mode, dtype):
     for seed, spike_grad in enumerate(learning.SURROGATES.values()):
         neuron = population(mode, spike_grad, learns=seed % 3 != 1)
         sums, bias = inputs(seed, mode, dtype)
@@ -82,7 +73,7 @@ def test_spikes_and_gradients_are_numbas_to_the_last_bit(monkeypatch, learning, 
 
 
 @pytest.mark.parametrize(("mode", "dtype"), CASES)
-def test_spikes_and_gradients_are_the_loops(learning, mode, dtype):
+def test_spikes_and_gradients_are_the_loops(mode, dtype):
     """Torch's autograd adds and divides in another order, which is rounding alone.
 
     In integers a beta's gradient is taken where the loop takes it; see `chip_ops.decay`.
@@ -129,9 +120,10 @@ def test_a_beta_beyond_its_clamp_has_no_gradient(monkeypatch, beta):
 
 
 @pytest.mark.parametrize("mode", ["float", "int"])
-def test_one_kernel_each_way(launches, monkeypatch, mode):
+def test_one_kernel_each_way(monkeypatch, mode):
     neuron = population(mode, None)
     sums, _ = inputs(0, mode, torch.float32, shape=(32, 1, 20))
+    launches = Launches()
     with launches.of(monkeypatch, scan_kernels):
         spikes = neuron.sequence(sums)
     forward = launches.total

@@ -66,8 +66,3 @@ class Launches(TorchDispatchMode):
                 launch(kernel, *arguments, **named)
 
         return counted
-
-
-@pytest.fixture
-def launches() -> Launches:
-    return Launches()
