@@ -26,7 +26,8 @@ from .dense_constants import constants_of
 from .dense_layer import DenseLayer
 from .totals import TOTALS, Outcome
 
-_CHUNK_ELEMENTS = 1 << 24
+_CHUNK_ELEMENTS = 1 << 23
+"""Elements of a chunk's largest array; without Triton some ten of 8 bytes are needed."""
 _HELD_BYTES = 1 << 28
 """Spikes to keep that wait on a GPU before they are fetched together, which ends in a wait."""
 

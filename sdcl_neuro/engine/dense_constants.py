@@ -111,11 +111,12 @@ def constants_of(net: IntNetwork, device: torch.device) -> list[Constants]:
     tensors = iter(uploaded([each for own in arrays for each in own], device))
     found = []
     for layer, own, largest, bound in zip(net.layers, arrays, sums, bounds, strict=False):
-        weight, bias, fan, used, *recurrent = (next(tensors) for _ in own)
+        weight, bias, fan, fan_used, *recurrent = (next(tensors) for _ in own)
+        matrix, matrix_used = recurrent or (None, None)
         found.append(
             Constants(
-                layer, weight, bias, fan, used, *(recurrent or (None, None)), _delays(layer),
-                largest, bound > 1,
+                layer, weight, bias, fan, fan_used, matrix, matrix_used, _delays(layer), largest,
+                graded=bound > 1,
             )
         )  # fmt: skip
     return found

@@ -31,6 +31,12 @@ RECURRENT_MOST = 512
 _TILE = 8192
 """Recurrent weights that a program holds at a time: 32 registers of each of 256 threads."""
 
+_SIZES = [
+    *("steps", "samples", "neurons", "plane", "plane_stride", "sample_stride", "step_stride"),
+    *("keep_current", "keep_voltage", "limit", "recurrent_fan", "fresh"),
+]
+"""Numbers that Triton would compile other code for where they are 1, or multiples of 16."""
+
 _COUNTED = tl.constexpr(TOTALS)
 _DECAY_BITS = tl.constexpr(DECAY_BITS)
 _SHIFT = tl.constexpr(STATE_SHIFT)
@@ -51,7 +57,7 @@ def _toward_zero(state, keep):  # type: ignore[no-untyped-def]
     return tl.where(state < 0, -size, size)
 
 
-@triton.jit(do_not_specialize=["steps", "fresh"])
+@triton.jit(do_not_specialize=_SIZES)
 def _neurons(  # type: ignore[no-untyped-def]
     sums, sent, states, bias, recurrent, recurrent_used, totals,
     steps, samples, neurons, plane, plane_stride, sample_stride, step_stride,
@@ -69,7 +75,7 @@ def _neurons(  # type: ignore[no-untyped-def]
     sample = (tl.program_id(0) // blocks).to(tl.int64)
     n = (tl.program_id(0) % blocks).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     valid = n < neurons
-    population = neurons.to(tl.int64) * samples
+    population = tl.full((), samples, tl.int64) * neurons
     state = states + sample * neurons + n
     current = tl.load(state, mask=valid, other=0)
     voltage = tl.load(state + population, mask=valid, other=0)
@@ -133,7 +139,7 @@ def _neurons(  # type: ignore[no-untyped-def]
         tl.atomic_add(total + 8, tl.sum(spikes * used), sem="relaxed")
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["samples", "inputs"])
 def _inputs(  # type: ignore[no-untyped-def]
     received, fan, fan_used, totals, samples, inputs, BLOCK: tl.constexpr
 ):

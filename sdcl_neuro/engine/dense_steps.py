@@ -42,7 +42,7 @@ def advance(
             chunk.fire(t)
     else:
         for t in range(len(chunk.sent)):
-            before = chunk.sent[t - 1].to(torch.int64) if t else states[2]
+            before = chunk.sent[t - 1] if t else states[2]
             heard = before.to(constants.weight.dtype) @ constants.recurrent_weight
             chunk.activation[t] += heard.to(torch.int64)
             chunk.receive(slice(t, t + 1))

@@ -44,7 +44,8 @@ class Launches(TorchDispatchMode):
             self.waits += 1
         elif name not in VIEWS:
             # Inference mode hands on whole what is made of others.
-            found = func.decompose(*args, **(kwargs or {}))
+            with self:
+                found = func.decompose(*args, **(kwargs or {}))
             if found is not NotImplemented:
                 return found
             self.operations[name] += 1

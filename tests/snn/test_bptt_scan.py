@@ -10,6 +10,7 @@ import torch
 from snntorch import surrogate
 
 from helpers import branch_learning as learning
+from helpers.launches import Launches
 from sdcl_neuro.snn.bptt import kernels, steps
 from sdcl_neuro.snn.bptt.surrogates import recognise
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky
@@ -200,3 +201,25 @@ def test_on_a_gpu(mode):
         outputs = [each.cpu() for each in found]
         got = learning.gradients(outputs, learning.wanted_of(twin, there))
         learning.assert_close([g if g is None else g.cpu() for g in got], expected, 1e-3)
+
+
+@pytest.mark.parametrize(("mode", "there", "back"), [("float", 4, 1), ("int", 6, 1)])
+def test_operations_a_step_without_triton(mode, there, back):
+    """What a GPU launches for each step; what needs no step of its own is done at once."""
+    neuron = LoihiLeaky(0.9, 800.0, mode=mode, scale=1.0, learn_beta=True)
+    counts = []
+    for length in (3, 35):
+        sums = torch.ones(length, 20)
+        leak, _ = neuron.leak(sums)
+        membranes, spikes, result = (torch.empty_like(sums) for _ in range(3))
+        zero, collected = torch.zeros(20), torch.zeros(2, 20).double()
+        with Launches() as forward:
+            leak._forward_steps(sums, membranes, spikes, zero.clone(), None)
+        with Launches() as backward:
+            leak._backward_steps(membranes, sums, result, zero.clone(), collected)
+        counts.append((forward.total, backward.total))
+    (few, few_back), (many, many_back) = counts
+    assert many - few <= 32 * there
+    assert many_back - few_back <= 32 * back
+    assert few <= 3 * there + 25
+    assert few_back <= 3 * back + 25

@@ -43,7 +43,7 @@ def _divided(one, two):  # type: ignore[no-untyped-def]
         return tl.div_rn(one, two)
 
 
-@triton.jit(do_not_specialize=["steps"])
+@triton.jit(do_not_specialize=["steps", "count"])
 def _leak_float(  # type: ignore[no-untyped-def]
     drive, membranes, spikes, beta, threshold, steps, count,
     LEARNED: tl.constexpr, BLOCK: tl.constexpr,
@@ -63,7 +63,7 @@ def _leak_float(  # type: ignore[no-untyped-def]
         n += count
 
 
-@triton.jit(do_not_specialize=["steps"])
+@triton.jit(do_not_specialize=["keep", "steps", "count"])
 def _leak_int(  # type: ignore[no-untyped-def]
     drive, membranes, spikes, offset, keep, limit, unit, largest, steps, count,
     BIASED: tl.constexpr, BLOCK: tl.constexpr,
@@ -91,7 +91,7 @@ def _leak_int(  # type: ignore[no-untyped-def]
         n += count
 
 
-@triton.jit(do_not_specialize=["steps"])
+@triton.jit(do_not_specialize=["steps", "count"])
 def _leak_backward(  # type: ignore[no-untyped-def]
     membranes, gradient, result, sums, beta, threshold, norm, largest, gain, steps, count,
     KIND: tl.constexpr, SHARPNESS: tl.constexpr, LEARNED: tl.constexpr, LEARNS: tl.constexpr,
@@ -115,7 +115,7 @@ def _leak_backward(  # type: ignore[no-untyped-def]
     carry = tl.zeros((BLOCK,), kind)
     to_beta = tl.zeros((BLOCK,), tl.float64)
     to_threshold = tl.zeros((BLOCK,), tl.float64)
-    n = lane + (steps - 1).to(tl.int64) * count
+    n = lane + tl.full((), steps - 1, tl.int64) * count
     for _ in range(steps):
         now = tl.load(membranes + n, mask=valid, other=0.0)
         given = tl.load(gradient + n, mask=valid, other=0.0)
