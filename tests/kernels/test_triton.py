@@ -38,13 +38,13 @@ def _run(part: str, root: Path, **settings: str) -> None:
 
 
 def test_neurons_in_the_interpreter(root: Path) -> None:
-    _run("neurons", root, TRITON_INTERPRET="1", SDCL_NEURO_NETWORKS="40")
+    _run("neurons", root, TRITON_INTERPRET="1", SDCL_NEURO_NETWORKS="0:40")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_neurons_of_many_networks_in_the_interpreter(root: Path) -> None:
-    _run("neurons", root, TRITON_INTERPRET="1", SDCL_NEURO_NETWORKS="2000")
+    _run("neurons", root, TRITON_INTERPRET="1", SDCL_NEURO_NETWORKS="0:2000")
 
 
 def test_scan_in_the_interpreter(root: Path) -> None:

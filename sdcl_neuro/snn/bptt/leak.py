@@ -100,7 +100,8 @@ class Leak:
         if self.keep is None:
             share(
                 kernels.leak_float, drive.shape[1], drive, after, fired, held,
-                kind(float(self._kept())), kind(float(self.threshold)), kind(1), kind(0), work=drive.size,
+                kind(float(self._kept())), kind(float(self.threshold)), kind(1), kind(0),
+                work=drive.size,
             )  # fmt: skip
             return
         extra = np.empty(0, kind) if offset is None else _array(offset)

@@ -1,6 +1,6 @@
 """The dense path's kernels in Triton's interpreter, against the event path; and their launches.
 
-`SDCL_NEURO_NETWORKS` says how many random networks are compared.
+`SDCL_NEURO_NETWORKS` says which seeds of random networks are compared, as ``first:last``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sdcl_neuro.engine.totals import COUNTED
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
-NETWORKS = int(os.environ.get("SDCL_NEURO_NETWORKS", "40"))
+FIRST, LAST = map(int, os.environ.get("SDCL_NEURO_NETWORKS", "0:40").split(":"))
 STEPS = 5
 
 
@@ -65,7 +65,7 @@ def drawn(seed: int) -> IntNetwork:
 def test_random_networks_equal_the_event_path(monkeypatch):
     """Every spike and every count, in any chunks, of layers in one program and in several."""
     seen: Counter[str] = Counter()
-    for seed in range(NETWORKS):
+    for seed in range(FIRST, LAST):
         monkeypatch.setattr(dense_kernels, "RECURRENT_MOST", 512 if seed % 3 else 8)
         monkeypatch.setattr(dense_kernels, "BLOCK", 128 if seed % 2 else 16)
         net = drawn(seed)
@@ -91,7 +91,7 @@ def test_random_networks_equal_the_event_path(monkeypatch):
                 layer.kind == "conv" and largest_sum(layer, 1) >= 1 << 23
             )
             seen["slow currents"] += layer.neuron.current_decay < 4096
-    print(f"{NETWORKS} networks: {dict(seen)}")
+    print(f"{LAST - FIRST} networks: {dict(seen)}")
     assert len(seen) == 12
     assert all(seen.values()), seen
 
