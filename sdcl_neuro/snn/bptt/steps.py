@@ -32,7 +32,7 @@ def leak_float(
     """Membranes and spikes ``[T, N]``; see `kernels.leak_float`."""
     membranes = []
     for now in drive.unbind(0):
-        state = beta * torch.where(state > threshold, 0.0, state) + now
+        state = beta * state.masked_fill(state > threshold, 0.0) + now
         membranes.append(state)
     found = torch.stack(membranes)
     return found, (found > threshold).float()
@@ -50,7 +50,7 @@ def leak_int(
     after = []
     state = state.double()  # the product stays below 2^35; a shift is a division by 4096 there
     for now in drive.double().unbind(0):
-        held = torch.where(state > limit, 0.0, state)
+        held = state.masked_fill(state > limit, 0.0)
         after.append((held * (keep / 4096)).trunc() + now)
         state = after[-1].clamp(-largest, largest)
     found = torch.stack(after).to(sums.dtype)
