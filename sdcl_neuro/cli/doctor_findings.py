@@ -38,6 +38,7 @@ SERVES = {
     "postgres": "galleries in PostgreSQL",
     "ray": "batches of clips on a cluster",
     "gpu": "the energy counter of NVIDIA's GPUs",
+    "triton": "kernels for GPUs, which torch's CUDA builds bring themselves",
     "cameras": "event cameras over USB",
     "tensorboard": "training curves in TensorBoard",
 }

@@ -18,11 +18,14 @@ from sdcl_neuro.extras import ROWS, install_command, missing, need, program, req
 
 # What `pip install sdcl-neuro` brings, and the dependencies of those that are imported by name.
 BROUGHT = {"llvmlite", "markupsafe"}
-# Run in a child process, in an environment of its own or on a board, where the library is a given.
+# Run in a child process, in an environment of its own or on a board, where the library is a given;
+# the kernels are only imported where `gpu_kernels.usable` has found it.
 CHILDREN = (
     "conversion/backends/lava/",
     "conversion/backends/sanafe/driver.py",
     "conversion/bundle/run_on_loihi.py",
+    "sdcl_neuro/engine/dense_kernels.py",
+    "sdcl_neuro/snn/bptt/scan_kernels.py",
 )
 
 

@@ -109,7 +109,10 @@ NAMES = {
 
 
 def test_at_most_eight_launches_a_layer_and_chunk(monkeypatch, root, expect_sections):
-    rows = ["| two layers, 16 steps | each step by itself | without Triton | with it |", "|---|---|---|---|"]
+    rows = [
+        "| two layers, 16 steps | each step by itself | without Triton | with it |",
+        "|---|---|---|---|",
+    ]
     for kind, before in BEFORE.items():
         net = random_network(3, kind=kind, layers=2)
         spikes = random_spikes(net, 1, steps=16)
