@@ -23,6 +23,9 @@ T = TypeVar("T")
 
 OLDEST = (7, 0)
 """Compute capability below which Triton has no code (torch's inductor asks for the same)."""
+OPTIONS = {"enable_fp_fusion": False, "num_stages": 1}
+"""Of every kernel. A product and a sum in one operation would round once, where a CPU rounds twice;
+and no load may be moved before the barrier that it follows."""
 _refused: list[str] = []
 
 
@@ -71,10 +74,8 @@ def launch(kernel: Any, programs: int, *arguments: Any, warps: int = 4, **consta
         warps: of 32 threads, in each program.
         constants: fixed when the kernel is compiled.
     """
-    # A product and a sum in one operation would round once, where the CPU rounds twice.
-    options = {"num_warps": warps, "enable_fp_fusion": False}
     with _on(arguments[0].device):
-        kernel[(programs,)](*arguments, **constants, **options)
+        kernel[(programs,)](*arguments, **constants, num_warps=warps, **OPTIONS)
 
 
 def _on(device: torch.device) -> AbstractContextManager[Any]:

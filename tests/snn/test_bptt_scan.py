@@ -11,6 +11,7 @@ from snntorch import surrogate
 
 from helpers import branch_learning as learning
 from helpers.launches import Launches
+from sdcl_neuro.gpu_kernels import usable
 from sdcl_neuro.snn.bptt import kernels, steps
 from sdcl_neuro.snn.bptt.surrogates import recognise
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky
@@ -201,6 +202,30 @@ def test_on_a_gpu(mode):
         outputs = [each.cpu() for each in found]
         got = learning.gradients(outputs, learning.wanted_of(twin, there))
         learning.assert_close([g if g is None else g.cpu() for g in got], expected, 1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("mode", ["float", "int"])
+def test_a_gpus_kernels_round_as_the_cpus(mode):
+    """The same sums give the same spikes and the same gradients of the sums, to the last bit."""
+    for name in ("atan", "fast_sigmoid", "straight"):
+        neuron = LoihiLeaky(
+            0.9, 0.7 if mode == "float" else 800.0, mode=mode, scale=1.0,
+            spike_grad=learning.SURROGATES[name], learn_beta=True,
+        )  # fmt: skip
+        rng = np.random.default_rng(0)
+        sums = torch.from_numpy(rng.normal(0.2, 0.6, (40, 3, 500)).astype(np.float32))
+        sums = (sums if mode == "float" else (sums * 1000).round()).requires_grad_()
+        there = sums.detach().cuda().requires_grad_()
+        expected, found = neuron.sequence(sums), copy.deepcopy(neuron).cuda().sequence(there)
+        assert torch.equal(found.cpu(), expected)
+        weights = torch.randn_like(expected)
+        (slopes,) = torch.autograd.grad((expected * weights).sum(), sums)
+        (own,) = torch.autograd.grad((found * weights.cuda()).sum(), there)
+        if usable(there.device):
+            assert torch.equal(own.cpu(), slopes)
+        else:
+            learning.assert_close([own.cpu()], [slopes])
 
 
 @pytest.mark.parametrize(("mode", "there", "back"), [("float", 4, 1), ("int", 6, 1)])

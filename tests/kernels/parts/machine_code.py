@@ -43,7 +43,7 @@ class Compiled:
         key = (kernel.__name__, *signature.items(), *constants.items())
         if key not in self.found:
             source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-            options = {"num_warps": warps, "enable_fp_fusion": False}
+            options = {"num_warps": warps, **gpu_kernels.OPTIONS}
             made = triton.compile(source, target=self.target, options=options)
             self.found[key] = (made.asm["ptx"], len(made.asm["cubin"]))
 
@@ -77,6 +77,13 @@ def test_neurons_and_counts(compiled, monkeypatch):
                 run_network(net, spikes, path="reference")
     assert {key[0] for key in compiled.found} == {"_neurons", "_inputs"}
     assert len(compiled.found) >= 6
+    for key, (code, _) in compiled.found.items():
+        if ("OWN", True) in key:  # spikes of other threads are read behind a barrier
+            barriers = [found.start() for found in re.finditer(r"\bbar(rier)?\.sync", code)]
+            reads = [found.start() for found in re.finditer(r"\bld\.volatile", code)]
+            assert reads
+            assert barriers[0] < reads[0]
+            assert barriers[-1] > reads[-1]
 
 
 @pytest.mark.parametrize(
