@@ -94,6 +94,10 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column(f"{kind}, times eager", ("eager",), of=kind)
         for kind in ("folded", "bf16", "compiled", "onnx", "onnx-int8")
     ),
+    "dense_side": tuple(
+        Column(f"{kind}, times eager", ("eager",), of=kind)
+        for kind in ("folded", "bf16", "compiled", "onnx", "onnx-int8")
+    ),
     "neighbours": (
         Column(
             "beside 2, in quiet times",

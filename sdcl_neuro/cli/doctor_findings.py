@@ -45,7 +45,7 @@ SERVES = {
 """What each extra is for, in the order of the report."""
 PROGRAMS = {
     "cc": "the backend c",
-    "g++": "the frame backend compiled",
+    "g++": "the dense backend compiled",
     "verilator": "the backend verilog",
     "yosys": "the cell count of a SystemVerilog design",
 }

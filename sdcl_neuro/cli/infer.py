@@ -18,6 +18,7 @@ from .alignment_options import add_alignment_arguments, alignment_of
 from .event_options import add_reading_arguments, reading_of
 from .event_values import pair
 from .progress import progress_bars
+from .renamed import add_renamed
 
 if TYPE_CHECKING:
     from sdcl_neuro.events.tracklets.detecting import DetectionOptions
@@ -72,13 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device",
         help="device of the dense side, as torch names it (default: a GPU if there is one)",
     )
-    parser.add_argument(
+    add_renamed(
+        parser,
+        "--dense-backend",
         "--frame-backend",
-        default="eager",
         metavar="NAME",
-        help="how the frame branch runs: eager (default); on a CPU "
-        "folded, bf16, onnx or onnx-int8; on a "
-        "CPU and a GPU compiled",
+        help="how frame branch and bridge run: eager (default on a GPU); on a CPU folded "
+        "(default), bf16, onnx or onnx-int8; on a CPU and a GPU compiled",
     )
     parser.add_argument(
         "--clip-boxes", action="store_true", help="cut boxes that reach outside the picture"
@@ -224,7 +225,7 @@ def execute(args: argparse.Namespace) -> int:
         say=say,
         backend=args.backend,
         device=args.device,
-        frame_backend=args.frame_backend,
+        dense_backend=args.dense_backend,
         gallery=gallery,
         false_match_rate=args.false_match_rate,
         one_by_one=args.per_tracklet,

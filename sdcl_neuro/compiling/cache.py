@@ -132,11 +132,15 @@ def _imported(file: Path, tree: ast.AST, package: Path) -> Iterator[Path]:
 
 
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node but those that only a type checker reads."""
+    """Every statement but those that only a type checker reads; expressions import nothing."""
     yield tree
-    for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
-            yield from _executed(node)
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for node in getattr(tree, field, ()):
+            only_types = isinstance(node, ast.If) and (
+                isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+            )
+            if not only_types:
+                yield from _executed(node)
 
 
 def _source(place: Path) -> Iterator[Path]:

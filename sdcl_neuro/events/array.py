@@ -116,6 +116,8 @@ class Events:
         Raises:
             InputError: a box that is not finite or has no area, or a size below one pixel.
         """
+        from . import cropping
+
         if not (min(size) >= 1 and max(size) <= SENSOR_MAX):
             raise InputError(
                 f"a crop to {size} pixels", hint=f"give (rows, columns) from 1 to {SENSOR_MAX}"
@@ -127,10 +129,8 @@ class Events:
             raise InputError(f"box {box} has no area", hint="give a width and height above zero")
         columns = _cells_along(self.width, x0, w, size[1])
         rows = _cells_along(self.height, y0, h, size[0])
-        x, y = columns[self.array["x"]], rows[self.array["y"]]
-        keep = np.minimum(x, y) >= 0
-        array = self.array[keep]
-        array["x"], array["y"] = x[keep], y[keep]
+        array = np.empty(cropping.inside(self.array, columns, rows), EVENT_DTYPE)
+        cropping.crop(self.array, columns, rows, array)
         return self._with(array, size[1], size[0])
 
     def with_array(self, array: NDArray[Any]) -> Events:
@@ -214,7 +214,13 @@ def concatenate(parts: Sequence[Events]) -> Events:
                 f"{before['t'][-1]} us",
                 hint="give the parts in order of time",
             )
-    return parts[0]._with(np.concatenate([part.array for part in parts]), *sizes.pop())
+    # As bytes: NumPy copies records field by field.
+    joined = np.concatenate([_bytes(part.array) for part in parts]).view(EVENT_DTYPE)
+    return parts[0]._with(joined, *sizes.pop())
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(array).view(np.uint8)
 
 
 def with_sums(parts: Sequence[Events]) -> Events:

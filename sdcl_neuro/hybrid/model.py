@@ -11,6 +11,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import public
 
 from .bridge import Bridge, Output, PstaBridge
+from .bridge.rows_bridge import AnyRowsBridge
 from .methods import MethodBridge, StandInBridge
 
 Spikes = Tensor | NDArray[np.uint8]
@@ -97,7 +98,7 @@ class Sdcl(nn.Module):
         frame_branch: nn.Module | None,
         event_branch: nn.Module | None,
         *,
-        bridge: AnyBridge,
+        bridge: AnyBridge | AnyRowsBridge,
     ) -> None:
         super().__init__()
         self.frame_branch = frame_branch

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from sdcl_neuro.hardware.placement import Placement
 from sdcl_neuro.hardware.placement.tiles import Tile
@@ -22,6 +21,9 @@ from sdcl_neuro.network.activity import reach
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
 
 from .turns import TURNS, Turns, input_turns, neuron_turns
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Counts = NDArray[np.floating[Any]]
 Spikes = NDArray[np.uint8]
@@ -200,7 +202,7 @@ class _Spikes:
         flat = spikes.reshape(steps * samples, -1)
         rows, columns = np.nonzero(flat)
         ones = np.ones(len(rows))
-        return cls(steps, samples, csr_array((ones, (rows, columns)), shape=flat.shape))
+        return cls(steps, samples, _sparse(ones, (rows, columns), flat.shape))
 
     @property
     def fired(self) -> NDArray[np.bool_]:
@@ -217,6 +219,15 @@ class _Spikes:
         return counts
 
 
+def _sparse(
+    values: NDArray[np.float64], where: tuple[NDArray[Any], ...], shape: tuple[int, ...]
+) -> csr_array:
+    """A sparse matrix of values and their rows and columns; SciPy is loaded on first use."""
+    from scipy.sparse import csr_array
+
+    return csr_array((values, where), shape=shape)
+
+
 def _arrivals(readers: Sequence[_TileReader], received: _Spikes) -> tuple[Counts, Counts, Counts]:
     """Synops, spikes heard and spikes arriving, each ``[T, B, tiles]``."""
     tiles = len(readers)
@@ -226,7 +237,7 @@ def _arrivals(readers: Sequence[_TileReader], received: _Spikes) -> tuple[Counts
     columns = np.repeat(np.arange(tiles), [len(inputs) for inputs, _ in entries])
     values = np.concatenate([fans, fans != 0, np.ones(len(fans))]).astype(np.float64)
     where = np.tile(rows, 3), np.concatenate([columns, columns + tiles, columns + 2 * tiles])
-    table = csr_array((values, where), shape=(prod(readers[0].shape), 3 * tiles))
+    table = _sparse(values, where, (prod(readers[0].shape), 3 * tiles))
     found = received.summed(table)
     return found[..., :tiles], found[..., tiles : 2 * tiles], found[..., 2 * tiles :]
 
@@ -241,7 +252,7 @@ def _arrivals_in_turn(
     columns = np.repeat(np.arange(len(readers)), [len(inputs) for inputs, _ in entries])
     where = rows, columns * TURNS + turns[rows]
     shape = prod(readers[0].shape), len(readers) * TURNS
-    synops, arriving = (csr_array((values, where), shape=shape) for values in (fans, fans * 0 + 1))
+    synops, arriving = (_sparse(values, where, shape) for values in (fans, fans * 0 + 1))
     return received.summed(synops), received.summed(arriving)
 
 
@@ -264,7 +275,7 @@ def _in_tiles(
     for index, tile in enumerate(tiles):
         owner[tile.slices] = index
     where = np.arange(layer.neurons), owner.reshape(-1)
-    table = csr_array((each.reshape(-1), where), shape=(layer.neurons, len(tiles)))
+    table = _sparse(each.reshape(-1), where, (layer.neurons, len(tiles)))
     return own.summed(table)
 
 

@@ -12,6 +12,7 @@ from sdcl_neuro.network.arguments import public
 
 from .. import Events, concatenate
 from ..alignment import Alignment, EventSpan, Fitted, StretchedView, View, fit
+from ..array import unchecked
 from ..simulator import Simulator, SimulatorConfig
 from .frame_files import Frame
 from .video import Video
@@ -95,7 +96,7 @@ class SimulatedEvents:
             small = cv2.resize(frame, (self.width, self.height), interpolation=cv2.INTER_AREA)
             frame = np.asarray(small, dtype=np.uint8)
         array = self.simulator.advance(frame, time_us)
-        return Events(array, self.width, self.height, "simulated")
+        return unchecked(array, self.width, self.height, "simulated")
 
 
 def event_source(

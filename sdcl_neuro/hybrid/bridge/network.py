@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import public_class
 
-from .checks import checked, same_tracklets
+from .checks import bridge_inputs
 from .config import BridgeConfig
 from .fusion import Fusion
 from .gate import Gated
@@ -50,14 +50,12 @@ class Bridge(nn.Module):
         Raises:
             InputError: an input that `config` needs is absent or of another shape.
         """
-        frames = self._enter_frames(frame_maps)
-        events = self._enter_events(event_features, event_counts)
-        if frames is not None and events is not None:
-            same_tracklets(frames, events)
-            if self.fusion is not None:
-                shape = frames.shape[:2]
-                pair = self.fusion(frames.flatten(0, 1), events.flatten(0, 1))
-                frames, events = (side.unflatten(0, shape) for side in pair)
+        inputs = bridge_inputs(self.config, frame_maps, event_features, event_counts)
+        frames, events = self._enter_frames(inputs[0]), self._enter_events(*inputs[1:])
+        if frames is not None and events is not None and self.fusion is not None:
+            shape = frames.shape[:2]
+            pair = self.fusion(frames.flatten(0, 1), events.flatten(0, 1))
+            frames, events = (side.unflatten(0, shape) for side in pair)
         fused = judge(self.heads, self.pyramid(frames, events))
         if self.gated is None or frame_maps is None:
             return fused
@@ -98,35 +96,14 @@ class Bridge(nn.Module):
             self.fusion.set_projection(event_to_frame)
 
     def _enter_frames(self, maps: Tensor | None) -> Tensor | None:
-        if self.frame_entry is None:
+        if self.frame_entry is None or maps is None:
             return None
-        config = self.config
-        maps = checked(maps, "frame_maps", (config.frame_channels, *config.map_size))
         entered: Tensor = self.frame_entry(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
         return entered
 
     def _enter_events(self, features: Tensor | None, counts: Tensor | None) -> Tensor | None:
-        if self.event_entry is None:
+        if self.event_entry is None or features is None or counts is None:
             return None
-        config = self.config
-        features = checked(features, "event_features", (config.event_channels, *config.event_size))
-        batch, frames = features.shape[:2]
-        if counts is None and config.deformable_layers == 0:
-            counts = features.new_zeros(batch, frames, 1, 1)
-        elif counts is not None and any(
-            given < cells for given, cells in zip(counts.shape[2:], config.event_size, strict=False)
-        ):
-            raise InputError(
-                f"event_counts of {tuple(counts.shape[2:])} pixels are coarser than the event map",
-                where="Bridge",
-                hint=f"give at least {config.event_size}",
-            )
-        if counts is None or counts.ndim != 4 or counts.shape[:2] != features.shape[:2]:
-            raise InputError(
-                f"event_counts is {'absent' if counts is None else tuple(counts.shape)}",
-                where="Bridge",
-                hint=f"give [{batch}, {frames}, H, W]",
-            )
         mapped = self.event_entry(features.flatten(0, 1), counts.flatten(0, 1))
-        entered: Tensor = mapped.unflatten(0, (batch, frames))
+        entered: Tensor = mapped.unflatten(0, features.shape[:2])
         return entered

@@ -97,14 +97,14 @@ def ahead_of_time(branch: nn.Module, kind: str, *, calibration: Tensor | None = 
 def check_kind(kind: str, device: torch.device) -> None:
     """See that a frame branch can be made ready on a device; raises as `ahead_of_time`."""
     if kind not in FRAME_BACKENDS:
-        raise InputError(f"unknown frame backend {kind!r}", hint=f"use {', '.join(FRAME_BACKENDS)}")
+        raise InputError(f"unknown dense backend {kind!r}", hint=f"use {', '.join(FRAME_BACKENDS)}")
     if device.type != "cpu" and not (device.type == "cuda" and kind in GPU_BACKENDS):
         raise InputError(
-            f"frame backend {kind!r} is for a CPU, not for {device}",
-            hint=f"give the device cpu, or the frame backend {' or '.join(GPU_BACKENDS)}",
+            f"dense backend {kind!r} is for a CPU, not for {device}",
+            hint=f"give the device cpu, or the dense backend {' or '.join(GPU_BACKENDS)}",
         )
     if kind.startswith("onnx"):
-        require(("onnx", "onnxscript", "onnxruntime"), f"the frame backend {kind!r}")
+        require(("onnx", "onnxscript", "onnxruntime"), f"the dense backend {kind!r}")
 
 
 def fold(branch: nn.Module) -> nn.Module:
@@ -149,7 +149,7 @@ def _compiled(network: nn.Module, device: torch.device) -> Run:
             said = (str(error).splitlines() or [type(error).__name__])[0][:120]
             raise EnvironmentFault(
                 f"torch could not compile the frame branch ({said})",
-                hint="install a C++ compiler (on a GPU, Triton), or take another frame backend",
+                hint="install a C++ compiler (on a GPU, Triton), or take another dense backend",
             ) from error
         return torch.cat(maps)[: len(frames)]
 
@@ -165,7 +165,7 @@ def _compilers(error: BaseException) -> bool:
 def _onnx(network: nn.Module, calibration: Tensor | None, *, eight_bits: bool) -> Run:
     if eight_bits and (calibration is None or not len(calibration)):
         raise InputError("8 bits need frames to take their ranges from", hint="give calibration")
-    onnxruntime = need("onnxruntime", "the frame backend onnx")
+    onnxruntime = need("onnxruntime", "the dense backend onnx")
 
     with scratch_folder("sdcl_neuro") as folder:
         path = folder / "frames.onnx"
@@ -205,7 +205,7 @@ def _exported(network: nn.Module) -> bytes:
 
 
 def _quantised(path: Path, calibration: Tensor) -> Path:
-    purpose = "the frame backend onnx-int8"
+    purpose = "the dense backend onnx-int8"
     quantization = need("onnxruntime.quantization", purpose)
     shape_inference = need("onnxruntime.quantization.shape_inference", purpose)
 

@@ -47,12 +47,30 @@ def normalise(frames: NDArray[np.uint8], device: torch.device | None = None) -> 
     if frames.shape[1:3] != FRAME_SIZE:
         frames = _resized(frames)
     # np.require copies an array that may not be written: torch would warn of it.
+    if device is None or device.type == "cpu":
+        return _looked_up(np.ascontiguousarray(frames))
     given = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
-    if device is not None:
-        given = moved(given, device)
+    given = moved(given, device)
     pixels = given.permute(0, 3, 1, 2).float() / 255
     mean, std = _statistics(given.device)
     return ((pixels - mean) / std).contiguous()
+
+
+def _looked_up(frames: NDArray[np.uint8]) -> Tensor:
+    from .image_kernel import look_up
+
+    made = torch.empty(len(frames), 3, *FRAME_SIZE)
+    look_up(frames.reshape(len(frames), -1, 3), _table(), made.numpy().reshape(len(frames), 3, -1))
+    return made
+
+
+@cache
+def _table() -> NDArray[np.float32]:
+    """Normalised value of each grey value: ``[3, 256]``, a row a channel."""
+    mean, std = _statistics(torch.device("cpu"))
+    grey = torch.arange(256).view(1, 1, 1, -1).float() / 255
+    table: NDArray[np.float32] = ((grey - mean) / std).view(3, 256).numpy()
+    return table
 
 
 @cache

@@ -17,8 +17,8 @@ from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.profiling.ledger import Ledger
 
+from ..dense_backends import bound_to
 from ..frame_branch import normalise
-from ..frame_branch.ahead import AheadBranch
 from ..model import Sdcl, event_counts, event_features
 
 
@@ -82,15 +82,15 @@ class DenseSide:
 
 
 def _device(model: Sdcl, name: str | None) -> torch.device:
-    """Where the dense side computes; a frame branch made ready ahead of time stays where it is."""
-    ready = model.frame_branch if isinstance(model.frame_branch, AheadBranch) else None
+    """Where the dense side computes; one made ready ahead of time stays where it is."""
+    ready = bound_to(model)
     if name is None and ready is not None:
-        return ready.device
+        return ready[0]
     device = named_device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if ready is not None and device.type != ready.device.type:
+    if ready is not None and device.type != ready[0].type:
         raise InputError(
-            f"a frame branch made ready for {ready.device} ({ready.kind}) on {device}",
+            f"a dense side made ready for {ready[0]} ({ready[1]}) on {device}",
             where="device",
-            hint=f"give the device {ready.device}, or make the branch ready on {device}",
+            hint=f"give the device {ready[0]}, or make it ready on {device}",
         )
     return device

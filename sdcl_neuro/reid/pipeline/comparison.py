@@ -159,6 +159,7 @@ class Comparison:
             },
             "trained_on": self.trained_on,
             "backend": self.backend,
+            "dense_backend": self.session.dense_backend,
             "clip": asdict(footage.clip),
             "tracklets": [
                 {
@@ -254,7 +255,8 @@ class Comparison:
         ]
         return [
             f"per tracklet: {', '.join(took)} [measured]",
-            f"  threads: {session.result.ledger.threads_text()}",
+            f"  dense side {session.dense_backend}; threads: "
+            f"{session.result.ledger.threads_text()}",
             f"  event branch on {label(self.backend)}: {figure(totals.spikes_out / count)} spikes, "
             f"{figure(totals.synops / count)} synaptic operations [emulated]",
             f"  energy of the event branch: {', '.join(prices)} [modelled]",

@@ -23,7 +23,6 @@ from .per_tracklet import per_tracklet
 from .recognition import recognition_of
 from .session import BATCH, hold_session
 from .video import Source, open_footage
-from .video_page import comparison_page
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a progress bar, given a title and a total; the function it yields advances it."""
@@ -48,7 +47,7 @@ def compare_tracks(
     say: Callable[[str], None] = lambda line: None,
     backend: str = "loihi",
     device: str | None = None,
-    frame_backend: str = "eager",
+    dense_backend: str | None = None,
     hardware: Sequence[str] = ("loihi1", "loihi2"),
     gallery: GalleryUse | None = None,
     false_match_rate: float | None = None,
@@ -63,7 +62,7 @@ def compare_tracks(
         say: prints one line about what begins.
         backend: of the event branch.
         device: of the dense side; None takes a GPU where there is one.
-        frame_backend: see `session.hold_session`.
+        dense_backend: see `session.hold_session`.
         hardware: profiles to price the event branch on.
         gallery: to search, and to enrol in; what it says comes with the comparison.
         false_match_rate: of one comparison, from which the threshold of "the same person" follows;
@@ -72,13 +71,13 @@ def compare_tracks(
 
     Raises:
         InputError: see `open_footage`; no whole SDCL in `checkpoint`, or one whose event branch
-            is not in a chip's integers; an unknown backend or device, a frame backend for another
+            is not in a chip's integers; an unknown backend or device, a dense backend for another
             device; another model's gallery.
         EnvironmentFault: a backend that is not installed, a GPU that is not there.
     """
     # Everything that can be known to be wrong is looked at before minutes are spent.
     checkpoint, chosen = take_checkpoint(checkpoint)
-    check_means(backend, device, frame_backend)
+    check_means(backend, device, dense_backend)
     loaded, events = load_hybrid(checkpoint)
     recognition = recognition_of(loaded, false_match_rate)
     channels = loaded.model.bridge.embedding_size
@@ -107,7 +106,7 @@ def compare_tracks(
             keep_crops=gallery is not None and gallery.keep_crops,
             backend=backend,
             device=device,
-            frame_backend=frame_backend,
+            dense_backend=dense_backend,
             hardware=hardware,
             batch=batch,
             on_batch=advance,
@@ -153,6 +152,8 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
     Raises:
         InputError: see `check_folder`.
     """
+    from .video_page import comparison_page  # with all that draws reports, so not before
+
     check_folder(out)
     with atomic_folder(out.resolve()) as folder:
         comparison.write_embeddings(folder / EMBEDDINGS)

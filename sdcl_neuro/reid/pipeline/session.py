@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.conversion.event_side import event_backend
 from sdcl_neuro.conversion.model import Model
-from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
-from sdcl_neuro.hybrid.frame_branch import normalise
-from sdcl_neuro.hybrid.frame_branch.ahead import ahead_of_time
-from sdcl_neuro.hybrid.model import Sdcl, takes_clips
+from sdcl_neuro.hybrid.dense_backends import (
+    CALIBRATED,
+    CALIBRATION_TRACKLETS,
+    decided,
+    made_ready,
+)
+from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.runtime import HybridResult, infer
 from sdcl_neuro.network.record import LayerActivity
 from sdcl_neuro.profiling import Profile, profile
@@ -24,7 +27,6 @@ from sdcl_neuro.profiling import Profile, profile
 from ..metrics import RankedLists, distance_matrix, rank
 from .glimpse import Glimpse
 
-CALIBRATION_FRAMES = 64
 BATCH = 8
 
 
@@ -38,12 +40,14 @@ class Session:
         profile: the event branch's counts, and what they cost on each target.
         passage: which tracklet after which went through the network; ``passage[n]`` of them
             before tracklet n.
+        dense_backend: how the dense side was computed, one of `DENSE_BACKENDS`.
     """
 
     tracklets: tuple[Glimpse, ...]
     result: HybridResult
     profile: Profile
     passage: tuple[int, ...]
+    dense_backend: str = "eager"
 
     def ranked(self, queries: NDArray[np.int64], gallery: NDArray[np.int64]) -> RankedLists:
         """Rank `gallery` for each of `queries`, both indices into the tracklets, by cosine."""
@@ -71,7 +75,7 @@ def hold_session(
     keep_crops: bool = False,
     backend: str = "loihi",
     device: str | None = None,
-    frame_backend: str = "eager",
+    dense_backend: str | None = None,
     hardware: Sequence[str] = ("loihi1", "loihi2"),
     batch: int = BATCH,
     on_batch: Callable[[int], None] = lambda count: None,
@@ -86,17 +90,18 @@ def hold_session(
         keep_crops: keep the middle picture of each at full size.
         backend: of the event branch.
         device: of the dense side; None takes a GPU where there is one.
-        frame_backend: one of `frame_branch.ahead.FRAME_BACKENDS`; all but ``eager`` take the CPU
-            where no device is given.
+        dense_backend: one of `hybrid.dense_backends.DENSE_BACKENDS`, which takes the CPU where no
+            device is given; None takes ``folded`` on a CPU and ``eager`` on a GPU.
         hardware: profiles to price the counts on.
         batch: tracklets at a time.
         on_batch: called with the number of tracklets just done.
     """
     rest = iter(tracklets)
-    if frame_backend != "eager":
+    kind = decided(dense_backend, sdcl, device)
+    if kind != "eager":
         device = device or "cpu"
-        first = list(islice(rest, CALIBRATION_FRAMES))
-        sdcl = made_ready(sdcl, first, frame_backend, device=device)
+        first = list(islice(rest, CALIBRATION_TRACKLETS)) if kind in CALIBRATED else []
+        sdcl = made_ready(sdcl, kind, device=device, tracklets=first)
         rest = chain(first, rest)
     seen: list[Glimpse] = []
     result = infer(
@@ -114,7 +119,7 @@ def hold_session(
         place = {name: n for n, name in enumerate(result.names)}
         passage = [place[name] for name in order]
         result = _arranged(result, passage)
-    return Session(tuple(seen[n] for n in passage), result, priced, tuple(passage))
+    return Session(tuple(seen[n] for n in passage), result, priced, tuple(passage), kind)
 
 
 def _looked_at(
@@ -139,26 +144,3 @@ def _arranged(result: HybridResult, passage: Sequence[int]) -> HybridResult:
     record = replace(result.record, activity=tuple(map(arranged, result.record.activity)))
     names = tuple(result.names[n] for n in passage)
     return replace(result, names=names, embeddings=result.embeddings[index], record=record)
-
-
-def made_ready(
-    sdcl: Sdcl, tracklets: Sequence[Tracklet], kind: str, *, device: str = "cpu"
-) -> Sdcl:
-    """The same model with its frame branch made ready ahead of time on a device.
-
-    Raises:
-        InputError: an unknown kind or one for another device, or a model without a frame branch.
-        EnvironmentFault: what the kind needs is not installed.
-    """
-    if sdcl.frame_branch is None:
-        raise InputError("the model has no frame branch", hint="leave --frame-backend out")
-    if takes_clips(sdcl.frame_branch):
-        raise InputError(
-            f"frame backend {kind!r} takes frames one by one, and this model's frames see each "
-            "other",
-            hint="leave --frame-backend out",
-        )
-    # The ranges of 8-bit values follow from these; later tracklets have no say in them.
-    frames = normalise(np.stack([tracklet.frames[0] for tracklet in tracklets]))
-    branch = ahead_of_time(sdcl.frame_branch.to(device), kind, calibration=frames)
-    return Sdcl(branch, sdcl.event_branch, bridge=sdcl.bridge)

@@ -67,7 +67,7 @@ def test_it_says_what_the_eager_one_says(branch: SmallNet, kind: str) -> None:
 def test_what_cannot_be_done(branch: SmallNet) -> None:
     assert ahead_of_time(branch, "eager") is branch
     assert set(LEAST) | {"eager"} == set(FRAME_BACKENDS)
-    with pytest.raises(InputError, match="unknown frame backend 'fast'"):
+    with pytest.raises(InputError, match="unknown dense backend 'fast'"):
         ahead_of_time(branch, "fast")
     with pytest.raises(InputError, match="8 bits need frames"):
         ahead_of_time(branch, "onnx-int8")

@@ -263,11 +263,11 @@ def test_from_python_in_silence(
     assert said.out + said.err == ""
 
 
-def test_another_frame_backend_says_the_same(
+def test_another_dense_backend_says_the_same(
     result: Path, material, checkpoint: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    arguments = [*material.arguments(checkpoint, out), "--quiet", "--frame-backend", "folded"]
+    arguments = [*material.arguments(checkpoint, out), "--quiet", "--dense-backend", "eager"]
     assert main(arguments) == 0
     before, after = (
         load_file(folder / "embeddings.safetensors")["embeddings"] for folder in (result, out)
@@ -345,7 +345,7 @@ BAD = {
     "a wrong sensor": (_extra("--sensor", "160"), "--sensor"),
     "an unknown backend": (_extra("--backend", "loihi3"), "unknown backend 'loihi3'"),
     "an unknown device": (_extra("--device", "abacus"), "unknown device"),
-    "an unknown frame backend": (_extra("--frame-backend", "fast"), "unknown frame backend 'fast'"),
+    "an unknown dense backend": (_extra("--dense-backend", "fast"), "unknown dense backend 'fast'"),
     "a limit of nothing": (_extra("--limit", "0"), "limit"),
 }
 
@@ -398,14 +398,14 @@ def test_without_lava_the_backend_is_missing_from_the_start(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_onnx_a_frame_backend_is_missing_from_the_start(
+def test_without_onnx_a_dense_backend_is_missing_from_the_start(
     material, checkpoint: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     monkeypatch.setattr(
         "sdcl_neuro.extras.find_spec",
         lambda name: None if name.startswith("onnx") else find_spec(name),
     )
-    arguments = [*material.arguments(checkpoint, tmp_path / "out"), "--frame-backend", "onnx"]
+    arguments = [*material.arguments(checkpoint, tmp_path / "out"), "--dense-backend", "onnx"]
     assert main(arguments) == 3
     assert "sdcl-neuro[onnx]" in one_line(capsys.readouterr().err)
 
@@ -438,7 +438,7 @@ def test_a_failed_report_leaves_the_older_results(
     def fail(comparison: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sdcl_neuro.reid.pipeline.infer_video.comparison_page", fail)
+    monkeypatch.setattr("sdcl_neuro.reid.pipeline.video_page.comparison_page", fail)
     assert main([*material.arguments(checkpoint, out), "--quiet", "--limit", "1"]) == 2
     assert (out / "report.html").read_text() == "older"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
