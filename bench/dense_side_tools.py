@@ -81,7 +81,7 @@ def made(
     sdcl = model(network, weights)
     config, pixels = SIZES[network]
     given = clips(config.frames)
-    ready = made_ready(sdcl, kind, tracklets=[_tracklet(one) for one in given[:CALIBRATION]])
+    ready = made_ready(sdcl, kind, tracklets=_calibration(given))
     torch.manual_seed(1)
     seen = [events(config, pixels, 1) for _ in given]
 
@@ -95,6 +95,11 @@ def made(
             return torch.cat([one(given[n], seen[n]) for n in range(number)]).numpy()
 
     return call
+
+
+def _calibration(given: NDArray[np.uint8]) -> list[Tracklet]:
+    """Tracklets of all persons, evenly spread."""
+    return [_tracklet(one) for one in given[:: max(1, len(given) // CALIBRATION)]]
 
 
 def _tracklet(frames: NDArray[np.uint8]) -> Tracklet:
@@ -111,7 +116,7 @@ def parts(*, network: str, kind: str, part: str) -> Callable[[], NDArray[np.floa
     sdcl = model(network, None)
     config, pixels = SIZES[network]
     given = clips(config.frames)
-    ready = made_ready(sdcl, kind, tracklets=[_tracklet(one) for one in given[:CALIBRATION]])
+    ready = made_ready(sdcl, kind, tracklets=_calibration(given))
     torch.manual_seed(1)
     what = events(config, pixels, 1)
     with torch.inference_mode():

@@ -76,6 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device",
         help="device of the dense side, as torch names it (default: a GPU if there is one)",
     )
+    how.add_argument(
+        "--dense-backend",
+        metavar="NAME",
+        help="how frame branch and bridge run: eager (default on a GPU); on a CPU folded "
+        "(default), bf16 or onnx; on a CPU and a GPU compiled",
+    )
     parser.add_argument(
         "--out",
         metavar="FILE.jsonl",
@@ -166,6 +172,7 @@ def execute(args: argparse.Namespace) -> int:
         queue=args.queue,
         policy="block" if args.drop == "none" else args.drop,
         device=args.device,
+        dense_backend=args.dense_backend,
     )
 
     def say(line: str) -> None:

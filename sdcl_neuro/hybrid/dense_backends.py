@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sdcl_neuro.devices import named_device
 from sdcl_neuro.errors import InputError
@@ -27,6 +28,7 @@ HALF = ("bf16", "compiled")
 CALIBRATED = ("onnx-int8",)
 """Those that take ranges from tracklets like those to come."""
 CALIBRATION_TRACKLETS = 64
+CALIBRATION_FRAMES = 128
 
 
 def decided(kind: str | None, sdcl: Sdcl, device: str | None) -> str:
@@ -77,10 +79,15 @@ def made_ready(
         frames = None
         if kind in CALIBRATED and tracklets:
             # The ranges of 8-bit values follow from these; later tracklets have no say in them.
-            frames = normalise(np.stack([tracklet.frames[0] for tracklet in tracklets]))
+            frames = normalise(_spread(np.concatenate([one.frames for one in tracklets])))
         branch = ahead_of_time(branch.to(place), kind, calibration=frames)
     bridge = rows_bridge(sdcl.bridge, half=kind in HALF) if place.type == "cpu" else None
     return Sdcl(branch, sdcl.event_branch, bridge=sdcl.bridge if bridge is None else bridge)
+
+
+def _spread(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """At most `CALIBRATION_FRAMES` of them, from the first to the last."""
+    return frames[:: -(-len(frames) // CALIBRATION_FRAMES)]
 
 
 def bound_to(sdcl: Sdcl) -> tuple[torch.device, str] | None:

@@ -104,7 +104,8 @@ class SquareConvolution(nn.Module):
 
 def as_maps(rows: Tensor, size: tuple[int, int]) -> Tensor:
     """``[N, h * w, C]`` as ``[N, C, h, w]``, channels last in memory: a view."""
-    return rows.unflatten(1, size).permute(0, 3, 1, 2)
+    maps: Tensor = rows.unflatten(1, size).permute(0, 3, 1, 2)
+    return maps
 
 
 def as_rows(maps: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .checks import bridge_inputs, checked, same_tracklets
 from .config import BridgeConfig, require_power_of_two
 from .gate import Gated
-from .heads import Output
+from .heads import Head, Output
 from .network import Bridge
 from .psta import PstaBridge, SpatialFusion
 from .pyramid import PyramidLevel, one_side
@@ -39,7 +39,7 @@ class RowsBridge(nn.Module):
         self.frame_entry = None if entry is None else Product.of(entry)
         self.event_entry = None if mapping is None else MappingRows(mapping)
         self.fusion = None if bridge.fusion is None else FusionRows(bridge.fusion, size)
-        self.levels = nn.ModuleList(_LevelRows(level, size) for level in bridge.pyramid.levels)
+        self.levels = nn.ModuleList(_level(level, size) for level in bridge.pyramid.levels)
         self._type = torch.bfloat16 if half else torch.float32
         self.to(self._type)
         self.necks, self.gated = _necks(bridge.heads), copy.deepcopy(bridge.gated)
@@ -121,16 +121,25 @@ class _LevelRows(nn.Module):
         return frames, events, joint.unflatten(0, frames.shape[:2])
 
 
+def _level(level: nn.Module, size: tuple[int, int]) -> _LevelRows:
+    assert isinstance(level, PyramidLevel)
+    return _LevelRows(level, size)
+
+
 def _halved(block: nn.Module, steps: Tensor) -> Tensor:
     """``[B, t, hw, C] -> [B, t/2, hw, C]``, the pair added to what the block says of it."""
     pairs = steps.unflatten(1, (-1, 2)).flatten(0, 1)
     halved: Tensor = block(pairs).add_(pairs[:, 0]).add_(pairs[:, 1])
-    return halved.unflatten(0, (steps.shape[0], -1))
+    return halved.view(steps.shape[0], -1, *halved.shape[1:])
 
 
 def _necks(heads: nn.ModuleList) -> nn.ModuleList:
     """Copies of the heads' necks; there are no logits."""
-    return nn.ModuleList(copy.deepcopy(head.neck) for head in heads)  # type: ignore[arg-type]
+    found = nn.ModuleList()
+    for head in heads:
+        assert isinstance(head, Head)
+        found.append(copy.deepcopy(head.neck))
+    return found
 
 
 def necked(necks: nn.ModuleList, pooled: list[Tensor]) -> Output:

@@ -22,6 +22,7 @@ from sdcl_neuro.events.tracklets.event_source import EventSource
 from sdcl_neuro.network.arguments import public, public_class
 from sdcl_neuro.network.record import Record
 
+from ..dense_backends import CALIBRATED, decided, made_ready
 from ..model import Sdcl
 from ..runtime import DenseSide, EventBackend, EventWorker, share_out
 from ..sdcl_checkpoint import ClipFormat
@@ -50,9 +51,13 @@ class LiveSettings:
         queue: tracklets that may wait; from `batch`.
         policy: see `DropQueue`. ``block`` holds the source up, which a recording can bear.
         device: of the dense side; None takes a GPU where there is one.
+        dense_backend: one of `hybrid.dense_backends.DENSE_BACKENDS` but ``onnx-int8``, which takes
+            its ranges from tracklets that a stream has not brought yet; None takes ``folded`` on a
+            CPU and ``eager`` on a GPU.
 
     Raises:
-        InputError: an unknown mode, a batch below 1, a queue that holds no batch.
+        InputError: an unknown mode, a batch below 1, a queue that holds no batch, a dense backend
+            that needs tracklets before it begins.
     """
 
     mode: Mode = "latency"
@@ -60,8 +65,15 @@ class LiveSettings:
     queue: int = 16
     policy: Policy = "oldest"
     device: str | None = None
+    dense_backend: str | None = None
 
     def __post_init__(self) -> None:
+        if self.dense_backend in CALIBRATED:
+            raise InputError(
+                f"dense backend {self.dense_backend!r} takes its ranges from tracklets, and a "
+                "stream has brought none",
+                hint="give another, for example onnx",
+            )
         if self.mode not in MODES:
             raise InputError(f"mode {self.mode!r}", hint=f"give one of {', '.join(MODES)}")
         if not 1 <= self.batch <= self.queue:
@@ -122,6 +134,14 @@ def run_live(
     return session.report()
 
 
+def _dense_side(model: Sdcl, settings: LiveSettings) -> DenseSide:
+    kind = decided(settings.dense_backend, model, settings.device)
+    if kind == "eager":
+        return DenseSide(model, settings.device)
+    device = settings.device or "cpu"
+    return DenseSide(made_ready(model, kind, device=device), device)
+
+
 class _Session:
     """The threads' common ground."""
 
@@ -137,7 +157,7 @@ class _Session:
     ) -> None:
         self.settings, self.stop = settings, stop
         self._frames, self._events, self._boxes = frames, events, boxes
-        self._dense = DenseSide(model, settings.device)
+        self._dense = _dense_side(model, settings)
         self.ledger = self._dense.new_ledger(keep=SPANS_KEPT)
         together = settings.batch if settings.mode == "throughput" else 1
         self.shares = share_out(model, self._dense.device, frames=clip.frames * together)

@@ -148,7 +148,7 @@ def watch(
         EnvironmentFault: a backend that is not installed, a GPU or camera that is not there.
     """
     settings = settings or LiveSettings()
-    check_means(backend, settings.device)
+    check_means(backend, settings.device, settings.dense_backend)
     checkpoint, chosen = take_checkpoint(checkpoint)
     loaded, events = load_hybrid(checkpoint)
     opened = _open(source, loaded.clip, say)
