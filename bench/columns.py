@@ -71,6 +71,8 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("times dense", ("dense",)),
     ),
     "rates": (Column("times dense", ("dense",)),),
+    "avx2": (Column("times dense", ("dense",)),),
+    "persons": (Column("times eager", ("eager",)),),
     "windows": (Column("times delivering only", ("delivering only",)),),
     "scaling": (Column("times dense", ("dense",)),),
     "lava": (Column("times Lava", ("Lava netx",)),),

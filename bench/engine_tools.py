@@ -24,6 +24,13 @@ from sdcl_neuro.engine.event.neuron_step import CELL, step_plain
 
 BETA = (4096 - DECAY) / 4096
 Call = Callable[[], Any]
+AVX2 = {
+    "NUMBA_CPU_NAME": "haswell",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
+"""What makes numba, oneDNN, torch and MKL leave all instructions beyond AVX2 alone."""
 
 
 def _case(

@@ -23,8 +23,8 @@ def tools(setup: str, arguments: dict[str, object]) -> list[Tool]:
     env = {**HUGE_PAGES, **KEPT_PAGES}
     given = {**env, "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))}
     return [
-        Tool(DECIDED, setup, {**arguments, "decided": True}, {**env, **ASLEEP}),
-        Tool(BEFORE, setup, {**arguments, "decided": False}, given),
+        Tool(DECIDED, setup, {**arguments, "decided": True}, {**env, **ASLEEP}, calls=1),
+        Tool(BEFORE, setup, {**arguments, "decided": False}, given, calls=1),
     ]
 
 
@@ -44,7 +44,7 @@ def test_beside_neighbours(
     case = {"task": setup.split(":")[1], **named}
     outcome = beside(
         "neighbours", case, tools(setup, arguments),
-        most=most, rounds=5, unit="ms", per=1e3 / count,
+        most=most, rounds=4, unit="ms", per=1e3 / count,
     )  # fmt: skip
     outcome.assert_equal(rtol=1e-3, atol=1e-3)
     names = [f"{DECIDED}, {number} neighbours" for number in range(most + 1)]

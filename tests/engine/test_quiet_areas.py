@@ -14,6 +14,7 @@ from helpers import engine_oracle as oracle
 from sdcl_neuro.compiling import lean
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.check import check_network
+from sdcl_neuro.engine.event import layer as event_layer
 from sdcl_neuro.engine.event import machine
 from sdcl_neuro.engine.event.machine import Machine, machine_of
 from sdcl_neuro.engine.event.neuron_step import CELL, catch_up
@@ -154,3 +155,37 @@ def test_thousands_of_quiet_networks_equal_the_dense_path(kind):
         spikes = bursts(net, seed, steps=60, samples=2)
         one = run_network(net, spikes, path="event", chunk=(None, 1, 5, 33)[seed % 4])
         assert_equal(one, run_network(net, spikes, path="reference"))
+
+
+@pytest.mark.parametrize("limit", [5, 8, 13])
+def test_steps_beyond_what_a_visit_can_tell_apart(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting anew changes nothing, also for cells that were never visited before."""
+    net = without_bias(3, kind="conv")
+    spikes = bursts(net, 5, steps=24)
+    spikes[:4] = 0
+    whole = run_network(net, spikes, path="reference")
+    monkeypatch.setattr(event_layer, "STEPS_MAX", limit)
+    stream = EventStream(net, Machine(net), 1, keep=range(len(net.layers)))
+    pieces = [stream.advance(spikes[start : start + 3]) for start in range(0, 24, 3)]
+    for index, values in whole.spikes.items():
+        found = np.concatenate([piece[index] for piece in pieces])
+        np.testing.assert_array_equal(found, values)
+    totals = stream.totals()
+    moved = totals[:, 0, COUNTED.index("membrane_updates")]
+    expected = [int(one.membrane_updates.sum()) for one in whole.activity]
+    assert moved.tolist() == expected
+    stream.close()
+
+
+def test_counts_may_be_asked_for_on_the_way() -> None:
+    net = without_bias(4, kind="conv")
+    spikes = bursts(net, 6, steps=20)
+    stream = EventStream(net, Machine(net), 1, keep=())
+    for start in range(0, 20, 5):
+        stream.advance(spikes[start : start + 5])
+        part = run_network(net, spikes[: start + 5], path="reference", layers=())
+        moved = stream.totals()[:, 0, COUNTED.index("membrane_updates")]
+        assert moved.tolist() == [int(one.membrane_updates.sum()) for one in part.activity]
+    stream.close()

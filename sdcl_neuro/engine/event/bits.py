@@ -46,7 +46,12 @@ def pack(spikes, sample, octets, width, rows, plane, flags, words):  # type: ign
                     mark_bytes(plane, first + n, line, start + n, value)
                 for n in range(whole, size):
                     plane[first + n] |= value if line[start + n] else uint8(0)
-            for q in range(octets):
+            if octets == uint64(1):  # told apart: side by side in both, so copied in vectors
+                for y in range(rows[0], rows[1]):
+                    first = y * width - start
+                    for x in range(width):
+                        flags[t, y, x] = plane[first + x]
+            for q in range(octets if octets > uint64(1) else uint64(0)):
                 for y in range(rows[0], rows[1]):
                     first = q * size + y * width - start
                     for x in range(width):
@@ -72,7 +77,12 @@ def unpack(flags, words, octets, width, rows, plane, spikes, sample):  # type: i
             for n in range(full << uint64(6), channels):
                 line[n] = uint8((words[t, 0, full] >> (n & uint64(63))) & uint64(1))
             continue
-        for q in range(octets):
+        if octets == uint64(1):
+            for y in range(rows[0], rows[1]):
+                first = y * width - start
+                for x in range(width):
+                    plane[first + x] = flags[t, y, x]
+        for q in range(octets if octets > uint64(1) else uint64(0)):
             for y in range(rows[0], rows[1]):
                 first = q * size + y * width - start
                 for x in range(width):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.network.spike_file import Spikes
 
 from . import bits, kernels
-from .kernels import AT_ONCE
+from .delivery import AT_ONCE
 from .neuron_step import CELL
 from .plan import LayerPlan
 from .population import RowLayout, aligned
@@ -21,6 +21,8 @@ from .vectors import RUN_BYTES
 Words = NDArray[np.uint64]
 Rows = tuple[int, int]
 NOT_KEPT = np.zeros((0, 1, 1, 1), np.uint8)
+STEPS_MAX = 1 << 32
+"""Steps that a visit's 32 bits tell apart."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class Layer:
 
     def reset(self) -> None:
         """A clean state."""
-        self._voltage[:] = self.plan.rest
+        if not len(self._visited):  # states of a cell not visited yet are made when it is
+            self._voltage[:] = self.plan.rest
         for array in (self._current, self._asleep, self._visited, self._before, self.totals):
             array[...] = 0
         self._steps = 0
@@ -108,6 +111,8 @@ class Layer:
         kept: Spikes, sample: int,
     ) -> float:  # fmt: skip
         """Run the layer; see `AnyLayer.run`."""
+        if len(self._visited) and self._steps + len(sent) >= STEPS_MAX:
+            self._count_anew()
         plan, before = self.plan, int(self.totals[0])
         feed, echo, windows = plan.synapses(rate)
         stream = scratch.stream
@@ -123,7 +128,8 @@ class Layer:
             *(feed, echo, windows, stream, plan.bias, plan.neuron, self._span),
             *(scratch.spots, scratch.sums(plan)),
             *(scratch.touched[: plan.marks], scratch.reached, *self._states),
-            *(self._asleep, self._visited, np.uint64(self._steps), self.totals),
+            *(self._asleep, self._visited, plan.rest, plan.held, np.uint64(self._steps)),
+            self.totals,
         )
         self._steps += len(sent)
         if plan.echo is not None:
@@ -144,11 +150,8 @@ class Layer:
 
     def counts(self) -> NDArray[np.int64]:
         """int64 ``[9]``, in the order of `totals.COUNTED`."""
-        if len(self._visited):  # what cells at rest have missed counts, too
-            now = np.uint64(self._steps)
-            kernels.settle(
-                self._states[0], self._visited, now, self.plan.neuron, self._span, self.totals
-            )
+        # What cells at rest have missed counts, too.
+        waiting = self._settled() if len(self._visited) else 0
         out, clipped, wrapped, moved = self.totals[:4].tolist()
         arrived, operations, used, echoed = self.totals[8:].tolist()
         recurrent, nonzero = 0, used + echoed
@@ -160,10 +163,30 @@ class Layer:
             echoed -= int(fans[0, 1][late.reshape(-1)].sum())
         return np.array(
             [
-                arrived, out, operations + recurrent, clipped, wrapped, moved,
+                arrived, out, operations + recurrent, clipped, wrapped, moved + waiting,
                 used + echoed, 0, nonzero,
             ]
         )  # fmt: skip
+
+    def _settled(self) -> int:
+        """Bring visited cells up to date; return how often those never visited moved."""
+        now, plan = np.uint64(self._steps), self.plan
+        return int(
+            kernels.settle(
+                *(self._states[0], self._visited, now, plan.neuron, self._span, plan.held),
+                self.totals,
+            )
+        )
+
+    def _count_anew(self) -> None:
+        """Bring all cells up to date and call the step they are in the first."""
+        if self._steps:
+            self._settled()
+            kernels.wake_all(
+                self._states[0], self._visited, self._span, self.plan.held, self.totals
+            )
+            self._visited[:] = 1
+            self._steps = 1
 
 
 class Scratch:

@@ -26,7 +26,7 @@ from .listed import ListedLayer
 from .plan import LayerPlan, plan_layer
 from .row_block import RowBlock, shares
 
-KEPT_BYTES = 64 << 20
+KEPT_BYTES = 96 << 20
 """Buffers beyond this are freed after a run."""
 STRETCH_BYTES = 1 << 18
 """Bits of a layer's stretch of steps; they stay in the second cache until the next layer."""

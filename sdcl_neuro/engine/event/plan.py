@@ -45,6 +45,7 @@ class LayerPlan:
         only_decays: whether a neuron that receives nothing can only decay, and not fire: it need
             not be visited until it receives something.
         rest: int32 ``[lanes]``, a row of membranes before the first step.
+        held: uint32 ``[cells]``, neurons of each cell of a row.
         classes, order: uint64 ``[H_in]``, which row of `fans` an input row has; and the rows in
             the order of their classes.
         fans: int32 ``[classes, 2, lanes]``, synapses of each input, and those of non-zero weight.
@@ -60,6 +61,7 @@ class LayerPlan:
     neuron: Int32
     only_decays: bool
     rest: Int32
+    held: NDArray[np.uint32]
     classes: NDArray[np.uint64]
     order: NDArray[np.uint64]
     fans: Int32
@@ -124,7 +126,8 @@ def plan_layer(layer: IntLayer, source: tuple[int, ...], largest: int) -> LayerP
         bias=after.spread((row * bias).astype(np.int32)).reshape(-1).astype(np.int32),
         neuron=(neuron := _neuron(layer, largest)),
         only_decays=not np.any(bias) and int(neuron[4]) != FULL and int(neuron[2]) >= 0,
-        rest=after.spread(row * FIRED).reshape(-1).astype(np.int32),
+        rest=(rest := after.spread(row * FIRED).reshape(-1).astype(np.int32)),
+        held=np.count_nonzero(rest.reshape(-1, CELL), axis=1).astype(np.uint32),
         classes=classes,
         order=np.argsort(classes, kind="stable").astype(np.uint64),
         fans=np.ascontiguousarray(fans.transpose(1, 0, 2), dtype=np.int32),

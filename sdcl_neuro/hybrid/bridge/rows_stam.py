@@ -117,7 +117,7 @@ class SpatialRows(nn.Module):
         return where, self.gate(pooled)[:, :, None]
 
 
-class Bottleneck(nn.Module):
+class BottleneckRows(nn.Module):
     """1x1, 3x3 and 1x1 convolutions, each with ReLU: ``[N, hw, C] -> [N, hw, C]``."""
 
     def __init__(self, layers: nn.Sequential, size: Size) -> None:
@@ -151,7 +151,7 @@ class StamRows(nn.Module):
         self.embed = Product.of(inner)
         self.temporal = TemporalRows(temporal, cells)
         self.spatial = SpatialRows(spatial, cells)
-        self.bottleneck = Bottleneck(block.bottleneck, size)
+        self.bottleneck = BottleneckRows(block.bottleneck, size)
 
     def forward(self, pair: Tensor) -> Tensor:
         """Steps i and i + 1 to one."""
@@ -176,7 +176,7 @@ class ResidualRows(nn.Module):
 
     def __init__(self, block: ResidualPair, size: Size) -> None:
         super().__init__()
-        self.bottleneck = Bottleneck(block.bottleneck, size)
+        self.bottleneck = BottleneckRows(block.bottleneck, size)
 
     def forward(self, pair: Tensor) -> Tensor:
         """Steps i and i + 1 to one."""
