@@ -63,11 +63,15 @@ def to_first_tracklet() -> Call:
 
     def call() -> Timed:
         with tempfile.TemporaryDirectory() as folder:
-            given = [*_arguments(f"{folder}/out", "folded", tracks_path()), "--limit", "1"]
-            done = subprocess.run(
-                [sys.executable, "-c", _FIRST, *given], check=True, capture_output=True, text=True
+            given = [*_arguments(f"{folder}/out", "folded", tracks_path()), "--quiet"]
+            process = subprocess.Popen(
+                [sys.executable, "-c", _FIRST, *given], stdout=subprocess.PIPE, text=True
             )
-        line = next(one for one in done.stdout.splitlines() if one.startswith("first tracklet"))
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            process.kill()
+            process.communicate()
+        assert line.startswith("first tracklet"), line
         return Timed(float(line.split()[-1]), 0)
 
     return call
@@ -79,7 +83,7 @@ def to_first_sign() -> Call:
     def call() -> Timed:
         ours, theirs = os.openpty()
         with tempfile.TemporaryDirectory() as folder:
-            given = [*_arguments(f"{folder}/out", "folded", tracks_path()), "--limit", "1"]
+            given = _arguments(f"{folder}/out", "folded", tracks_path())
             began = perf_counter()
             process = subprocess.Popen(
                 [sys.executable, "-m", "sdcl_neuro", *given], stderr=theirs, stdout=theirs
