@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import triton
@@ -13,6 +16,7 @@ from triton.compiler import ASTSource
 
 from sdcl_neuro import gpu_kernels
 from sdcl_neuro.engine import dense_kernels, run_network
+from sdcl_neuro.network.spec import IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.snn.bptt import scan_kernels
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
@@ -24,6 +28,7 @@ TYPES = {
     torch.int32: "*i32",
     torch.uint8: "*u8",
 }
+TOOLS = Path(triton.__file__).parent / "backends/nvidia/bin"
 ROUNDS_OTHERWISE = re.compile(r"\b(fma|mad)\.(rn\.)?f|\.ftz|div\.(full|approx)")
 """Instructions of PTX that do not round as a processor does."""
 
@@ -33,7 +38,7 @@ class Compiled:
 
     def __init__(self, capability: int) -> None:
         self.target = GPUTarget("cuda", capability, 32)
-        self.found: dict[object, tuple[str, int]] = {}
+        self.found: dict[object, tuple[str, bytes]] = {}
 
     def __call__(self, kernel, programs, *arguments, warps=4, **constants):
         assert programs > 0
@@ -45,7 +50,7 @@ class Compiled:
             source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
             options = {"num_warps": warps, **gpu_kernels.OPTIONS}
             made = triton.compile(source, target=self.target, options=options)
-            self.found[key] = (made.asm["ptx"], len(made.asm["cubin"]))
+            self.found[key] = (made.asm["ptx"], made.asm["cubin"])
 
     @staticmethod
     def _kind(value):
@@ -55,15 +60,24 @@ class Compiled:
 
 
 @pytest.fixture(params=[75, 80, 90], ids="sm_{}".format)
-def compiled(request, monkeypatch):
+def compiled(request, monkeypatch, tmp_path):
     made = Compiled(request.param)
     for module in (dense_kernels, scan_kernels):
         monkeypatch.setattr(module, "launch", made)
     monkeypatch.setattr(gpu_kernels, "interpreted", lambda: True)
     yield made
     assert not gpu_kernels._refused
-    assert all(size > 1000 for _, size in made.found.values())
-    print(f"{made.target.arch}: {len(made.found)} variants, {[key[0] for key in made.found]}")
+    most = 0
+    for key, (_, code) in made.found.items():
+        (tmp_path / "code.cubin").write_bytes(code)
+        told = subprocess.check_output(
+            [TOOLS / "cuobjdump", "-res-usage", tmp_path / "code.cubin"], text=True
+        )
+        used = {name: int(value) for name, value in re.findall(r"(\w+):(\d+)", told)}
+        most = max(most, used["REG"])
+        # Registers that do not suffice would go to memory.
+        assert (used["STACK"], used["LOCAL"]) == (0, 0), key
+    print(f"sm_{made.target.arch}: {len(made.found)} variants, at most {most} registers a thread")
 
 
 def test_neurons_and_counts(compiled, monkeypatch):
@@ -75,6 +89,15 @@ def test_neurons_and_counts(compiled, monkeypatch):
                 net.layers[0].weight[...] *= factor
                 spikes = random_spikes(net, seed, steps=3)
                 run_network(net, spikes, path="reference")
+    monkeypatch.setattr(dense_kernels, "RECURRENT_MOST", 512)
+    for neurons in (100, 512):
+        weight, recurrent = np.ones((neurons, 6), np.int32), np.ones((neurons, neurons), np.int32)
+        layer = IntLayer(
+            "large", "dense_rec", weight, IntNeuron(900, 30, 9), (6,), (neurons,),
+            recurrent_weight=recurrent,
+        )  # fmt: skip
+        net = IntNetwork((6,), (layer,))
+        run_network(net, random_spikes(net, 0, steps=3), path="reference")
     assert {key[0] for key in compiled.found} == {"_neurons", "_inputs"}
     assert len(compiled.found) >= 6
     for key, (code, _) in compiled.found.items():
