@@ -28,6 +28,7 @@ from .chain import Lowered
 from .forms import ForwardForm, find_form
 from .neurons import NEURONS
 from .own_spikes import own_spikes
+from .returned_membranes import membrane_notes, membranes_watched
 from .running import Deployed, module_input
 from .tracing import TracedRun
 
@@ -72,7 +73,9 @@ def check_module(
     given, notes = _input(form, sample)
     neurons = [module for _, module in traced.steps if isinstance(module, NEURONS)]
     widest = max(prod(layer.out_shape) for layer in lowered.net.layers)
-    own = own_spikes(held, form, given, neurons=neurons, widest=widest)
+    with membranes_watched(held.module, form.states) as watch:
+        own = own_spikes(held, form, given, neurons=neurons, widest=widest)
+    notes = [*notes, *membrane_notes(watch)]
     values = _values(form, given, steps=len(own[0]))
     net = _with_notes(lowered.net, form, notes, values)
     source = str(net.meta["source"])

@@ -75,6 +75,10 @@ class ExplicitStates:
         found = {name: _at(returned, path) for name, path in self.paths.items()}
         self.values = {**self.first, **found}
 
+    def of(self, returned: Any) -> list[Any]:
+        """The states in what a call returned."""
+        return [_at(returned, path) for path in self.paths.values()]
+
 
 def find_states(module: nn.Module, signature: Signature, step: Tensor) -> ExplicitStates | None:
     """Find out by a run which arguments carry neurons' states from call to call.

@@ -35,6 +35,7 @@ from .graph_tracing import Traced
 from .integer_hooks import trains_as_graph
 from .neurons import NEURONS
 from .own_spikes import own_spikes
+from .returned_membranes import membrane_notes, membranes_watched
 from .running import Deployed
 from .several_inputs import taken_apart
 
@@ -71,7 +72,9 @@ def check_graph(traced: Traced, held: Deployed, sample: Tensor) -> FloatGraph:
         found = {graph.populations[0].name: held.module}
     shapes = [values.shape[2:], *(_shape(found[name]) for name in found)]
     widest = max(int(np.prod(shape)) for shape in shapes)
-    spikes = own_spikes(held, traced.form, values, neurons=list(found.values()), widest=widest)
+    with membranes_watched(held.module, traced.form.states) as watch:
+        spikes = own_spikes(held, traced.form, values, neurons=list(found.values()), widest=widest)
+    assumed = [*assumed, *membrane_notes(watch, [node.name for node in graph.readouts])]
     own = dict(zip(found, spikes, strict=True))
     membranes = _own_membranes(held, traced.form, values, graph)
     kind: PairKind = "float"
