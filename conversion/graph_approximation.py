@@ -22,6 +22,7 @@ from sdcl_neuro.network.spec import Shape
 
 from .approximation import BISECTIONS, FACTOR_MAX, agreement
 from .graph_modules import apply_node, run_nodes
+from .lowering.approximate import Approximation
 from .lowering.graph.approximate import Loosened, loosen
 from .lowering.graph.inputs import take_inputs
 from .lowering.graph.nodes import FloatGraph, Node, PopulationNode
@@ -40,12 +41,17 @@ from .parity.source_check import (
 )
 
 
-def approximate_graph(graph: FloatGraph, calibration: object) -> FloatGraph:
+def approximate_graph(
+    graph: FloatGraph,
+    calibration: object,
+    departures: Mapping[str, Approximation] | None = None,
+) -> FloatGraph:
     """Replace what no chain computes exactly, and say what that changed; the same if nothing is.
 
     Args:
         graph: the description.
         calibration: spikes ``[T, B, ...]``, or ``{input: spikes}``.
+        departures: population to how its original resets, where that is not the chip's way.
 
     Returns:
         The description. ``meta["approximate"]`` has an entry for each population, as
@@ -55,7 +61,8 @@ def approximate_graph(graph: FloatGraph, calibration: object) -> FloatGraph:
     Raises:
         InputError: for calibration data of another shape, or without a spike.
     """
-    loose = loosen(graph, depth=DEPTH_MAX)
+    departures = departures or {}
+    loose = loosen(graph, depth=DEPTH_MAX, departures=departures)
     if not loose.words:
         return graph
     given = take_inputs(graph, calibration, where="calibration")
@@ -65,7 +72,7 @@ def approximate_graph(graph: FloatGraph, calibration: object) -> FloatGraph:
     with torch.no_grad():
         wanted = {
             node.name: gave
-            for node, _, gave in run_nodes(graph, inputs)
+            for node, _, gave in run_nodes(graph, inputs, departures)
             if isinstance(node, PopulationNode)
         }
         before = _sent(loose.graph, inputs, loose)

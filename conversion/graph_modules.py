@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from .lowering.approximate import Approximation
 from .lowering.graph.nodes import (
     AddNode,
     ConcatNode,
@@ -33,26 +34,29 @@ Array = NDArray[np.float64]
 
 
 def run_nodes(
-    graph: FloatGraph, inputs: Mapping[str, Tensor]
+    graph: FloatGraph,
+    inputs: Mapping[str, Tensor],
+    departures: Mapping[str, Approximation] | None = None,
 ) -> Iterator[tuple[Node, Tensor, Tensor]]:
     """Run a graph from clean states; populations give spikes, read-outs their membranes.
 
     Args:
         graph: the description.
         inputs: name to ``[T, B, *shape]``, float, on one device; its precision is kept.
+        departures: population to how its original resets; the others reset to zero at once.
 
     Yields:
         Every node but the inputs in order, what it received first (``[T, B, ...]``), and what it
         gave.
     """
     shapes = shapes_of(graph)
-    values = dict(inputs)
+    values, departures = dict(inputs), departures or {}
     left = {name: sum(name in node.inputs for node in graph.nodes) for name in shapes}
     for node in graph.nodes:
         if node.name in values:
             continue
         read = [values[name] for name in node.inputs]
-        gave = apply_node(node, read, shapes[node.name])
+        gave = apply_node(node, read, shapes[node.name], departures.get(node.name))
         yield node, read[0], gave
         values[node.name] = gave
         for name in node.inputs:
@@ -61,8 +65,12 @@ def run_nodes(
                 del values[name]
 
 
-def apply_node(node: Node, read: list[Tensor], shape: Any) -> Tensor:
+def apply_node(
+    node: Node, read: list[Tensor], shape: Any, departure: Approximation | None = None
+) -> Tensor:
     """What a node gives, ``[T, B, *shape]``, from what it reads; neurons start at zero."""
+    if isinstance(node, PopulationNode):
+        return _population(node, read[0], departure or Approximation())
     return _RUNS[type(node)](node, read, shape)
 
 
@@ -159,22 +167,25 @@ def _slice(node: SliceNode, read: list[Tensor], shape: Any) -> Tensor:
     return read[0][:, :, list(node.channels)]
 
 
-def _population(node: PopulationNode, read: list[Tensor], shape: Any) -> Tensor:
-    """snnTorch's Leaky, or Synaptic where some current lasts; its own spikes fed back by hand."""
-    x = read[0]
-    slow = bool(node.alpha.any())
+def _population(node: PopulationNode, x: Tensor, departure: Approximation) -> Tensor:
+    """snnTorch's Leaky, or Synaptic where some current lasts; its own spikes fed back by hand.
+
+    A late reset of snnTorch's RLeaky swallows that step's input, as its Synaptic's does.
+    """
+    slow = bool(node.alpha.any()) or (node.recurrent is not None and departure.late)
     values = [_as(v, x) for v in (node.beta, node.threshold, node.alpha, node.drive)]
     beta, threshold, alpha, drive = values
     options: dict[str, Any] = {
         "threshold": threshold,
-        "reset_mechanism": "zero",
-        "reset_delay": False,
+        "reset_mechanism": "subtract" if departure.subtracts else "zero",
+        "reset_delay": departure.late,
     }
     neuron = snn.Synaptic(alpha, beta, **options) if slow else snn.Leaky(beta, **options)
     neuron = neuron.to(x)
     # snnTorch's class-wide list of neurons would keep every network ever run alive.
     snn.SpikingNeuron.instances.pop()
     states = [torch.zeros_like(x[0]) for _ in range(2 if slow else 1)]
+    states[-1] = states[-1] - departure.rest
     if drive is not None and slow:
         # Past the current's decay, a constant input of (1 - alpha) b on a current of b is b.
         states[0] = states[0] + drive
@@ -213,6 +224,5 @@ _RUNS: Mapping[type, Callable[[Any, list[Tensor], Any], Tensor]] = {
     AddNode: _add,
     ConcatNode: _concat,
     SliceNode: _slice,
-    PopulationNode: _population,
     ReadoutNode: _readout,
 }

@@ -3,11 +3,12 @@
 Max pooling of currents, which takes the largest current of a window, moves behind the neurons: each
 pixel gets a neuron of its own, and the pooled neuron is taken to fire where one in its window does.
 Decays of more values than a population may have layers are replaced by those of their clusters.
+A bias that passes a current's decay becomes the constant that it tends to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.network.fixed_point import current_decay, voltage_decay
 from sdcl_neuro.network.spec import Shape
 
+from ..approximate import Approximation
 from .nodes import (
     ConcatNode,
     FlattenNode,
@@ -28,6 +30,7 @@ from .nodes import (
     SliceNode,
     UpsampleNode,
 )
+from .reduce import biases_before_currents
 from .shapes import shapes_of
 
 Array = NDArray[np.float64]
@@ -53,14 +56,15 @@ class Loosened:
     stands: dict[str, str]
 
 
-def loosen(graph: FloatGraph, *, depth: int) -> Loosened:
+def loosen(graph: FloatGraph, *, depth: int, departures: Mapping[str, Approximation]) -> Loosened:
     """Replace what no chain computes exactly; what has no near form is left as it is.
 
     Args:
         graph: the description.
         depth: pairs of decays that a population may have.
+        departures: population to how its original resets; the description's resets to zero.
     """
-    words: dict[str, list[str]] = {}
+    words = {name: list(departure.words) for name, departure in departures.items()}
     stands: dict[str, str] = {}
     shapes = shapes_of(graph)
     for pool, neurons in list(_pooled_currents(graph, shapes)):
@@ -69,6 +73,7 @@ def loosen(graph: FloatGraph, *, depth: int) -> Loosened:
         words.setdefault(neurons.name, []).append(
             f"max pooling of currents ({pool.name}) became max pooling of its spikes"
         )
+    graph = _past_currents(graph, words)
     nodes: list[Node] = []
     shapes = shapes_of(graph)
     for node in graph.nodes:
@@ -83,6 +88,27 @@ def loosen(graph: FloatGraph, *, depth: int) -> Loosened:
         nodes.append(node)
     changed = replace(graph, nodes=tuple(nodes))
     return Loosened(changed, {name: tuple(each) for name, each in words.items()}, stands)
+
+
+def _past_currents(graph: FloatGraph, words: dict[str, list[str]]) -> FloatGraph:
+    """The graph with biases before a current as what they tend to, straight on the membranes."""
+    shapes, biases = shapes_of(graph), biases_before_currents(graph)
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        bias = biases.get(node.name)
+        if isinstance(node, PopulationNode) and bias is not None:
+            shape = shapes[node.name]
+            alpha, known = (
+                np.broadcast_to(0.0 if values is None else values, shape)
+                for values in (node.alpha, node.drive)
+            )
+            each = bias.reshape(-1, *[1] * (len(shape) - 1))
+            taken = NormNode(f"{node.name}.bias", node.inputs, np.ones(1), -bias)
+            nodes.append(taken)
+            node = replace(node, inputs=(taken.name,), drive=known + each / (1 - alpha))
+            words.setdefault(node.name, []).extend(Approximation(filters_bias=True).words)
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes))
 
 
 def _pooled_currents(

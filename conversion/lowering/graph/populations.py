@@ -30,7 +30,11 @@ READOUT_KEPT = 1 / 4096
 
 
 def _fewer() -> str:
-    return "train with fewer values, or cluster them: " + spelled(
+    return "train with fewer values, or cluster them: " + _approximately()
+
+
+def _approximately() -> str:
+    return spelled(
         python="approximate=True with calibration data", command="--approximate --calibrate SPIKES"
     )
 
@@ -229,7 +233,8 @@ def _bias(form: Form, drive: Array | None, gain: Array, alpha: Array) -> Array |
     bias = form.bias
     if bias is not None and bias.any() and alpha.any():
         what = "a bias before it would pass through its current's decay"
-        raise Misfit(what, "use bias=False before neurons with a current, or alpha 0")
+        hint = "use bias=False before neurons with a current, alpha 0, or convert approximately: "
+        raise Misfit(what, hint + _approximately())
     if drive is not None:
         bias = drive if bias is None else bias + drive
     if bias is None or not bias.any():

@@ -88,6 +88,33 @@ def reduce_graph(graph: FloatGraph) -> Units:
     )
 
 
+def biases_before_currents(graph: FloatGraph) -> dict[str, Array]:
+    """Population whose current decays to the bias that it receives, one number a channel.
+
+    Left out are those without a bias, and those where it differs within a channel.
+    """
+    done = _Reduction(shapes_of(graph))
+    found: dict[str, Array] = {}
+    for node in graph.nodes:
+        if any(name not in done.values for name in node.inputs):
+            continue
+        read = [done.values[name] for name in node.inputs]
+        try:
+            if not isinstance(node, PopulationNode):
+                done.values[node.name] = _REDUCERS[type(node)](node, read, done)
+                continue
+            form = _one_form(read[0])
+        except Misfit:
+            continue  # whoever reduces the graph hears of it
+        done.values[node.name] = _send(node, form.shape, done)
+        bias = None if form.bias is None else np.broadcast_to(form.bias, form.shape)
+        if bias is None or not node.alpha.any() or not bias.any():
+            continue
+        if (bias == bias[:, :1, :1]).all():
+            found[node.name] = np.ascontiguousarray(bias[:, 0, 0])
+    return found
+
+
 def _unread(graph: FloatGraph, done: _Reduction) -> Iterator[Refusal]:
     """Sums that no neuron receives."""
     read = {name for node in graph.nodes for name in node.inputs}

@@ -28,7 +28,7 @@ from ...parity.source_check import (
     versions_of_today,
     with_check,
 )
-from .check import livened, unit_of
+from .check import DIFFERENT_MAX, livened, unit_of
 from .forms import ForwardForm
 from .graph_exact import compare_integers, in_integers
 from .graph_tracing import Traced
@@ -41,6 +41,7 @@ from .several_inputs import taken_apart
 
 Spikes = NDArray[np.uint8]
 
+_STATES = "leave the neurons' states to the neurons, starting at zero"
 _ROUNDINGS = 256
 """Roundings on the way to a membrane, at the size of the largest value on that way."""
 
@@ -57,7 +58,8 @@ def check_graph(traced: Traced, held: Deployed, sample: Tensor) -> FloatGraph:
         sample: ``[T, B, ...]`` in its precision.
 
     Returns:
-        The graph with the outcome in its meta.
+        The graph with the outcome in its meta; without one where some neurons do not reset as the
+        chip's do, which are compared with snnTorch's that reset as they do.
 
     Raises:
         NetworkRefused: populations that fire otherwise than rounding explains.
@@ -77,6 +79,9 @@ def check_graph(traced: Traced, held: Deployed, sample: Tensor) -> FloatGraph:
     assumed = [*assumed, *membrane_notes(watch, [node.name for node in graph.readouts])]
     own = dict(zip(found, spikes, strict=True))
     membranes = _own_membranes(held, traced.form, values, graph)
+    if traced.departures:
+        _expect_as_departed(traced, values, own)
+        return replace(graph, meta=with_notes(graph.meta, ASSUMED, assumed))
     kind: PairKind = "float"
     if trains_as_graph(held.module) and all(in_integers(each) for each in found.values()):
         kind = "exact"
@@ -134,6 +139,23 @@ def _compare(
         # What follows is given the module's own spikes.
         gave.copy_(torch.from_numpy(ours))
     return tuple(layers), rounding
+
+
+def _expect_as_departed(traced: Traced, values: Tensor, own: Mapping[str, Spikes]) -> None:
+    """Refuse where the module fires otherwise than its neurons, with their own resets, would."""
+    refusals = []
+    inputs = _inputs(traced.graph, values.detach().double().cpu())
+    for node, _, gave in run_nodes(traced.graph, inputs, traced.departures):
+        if node.name not in own or not isinstance(node, PopulationNode):
+            continue
+        ours = torch.from_numpy(own[node.name].reshape(gave.shape)).to(gave)
+        differ = int((ours != gave).sum())
+        if differ > DIFFERENT_MAX * gave.numel():
+            what = f"its own spikes differ from its neurons', {differ} of {gave.numel()}"
+            refusals.append(Refusal(node.name, what, _STATES))
+        gave.copy_(ours)
+    if refusals:
+        raise NetworkRefused(refusals)
 
 
 def _inputs(graph: FloatGraph, values: Tensor) -> dict[str, Tensor]:
@@ -194,7 +216,7 @@ def _beyond(layer: LayerParity) -> bool:
 
 def _difference(layer: LayerParity) -> Refusal:
     what = f"its own spikes differ from its description's, {layer.mismatches} of {layer.compared}"
-    return Refusal(layer.name, what, "leave the neurons' states to the neurons, starting at zero")
+    return Refusal(layer.name, what, _STATES)
 
 
 def _own_membranes(
@@ -238,8 +260,7 @@ def _expect_close(node: Node, own: Tensor, described: Tensor, bound: float) -> N
     off = float((own.reshape(described.shape) - described).abs().max())
     if off > bound * _ROUNDINGS * len(described):
         what = f"its membrane differs from its description's by up to {off:.3g}"
-        hint = "leave the neurons' states to the neurons, starting at zero"
-        raise NetworkRefused([Refusal(node.name, what, hint)])
+        raise NetworkRefused([Refusal(node.name, what, _STATES)])
 
 
 def _open_ends(

@@ -130,6 +130,13 @@ def node_of(
     alone = tuple(received.shape[1:])
 
     def make(free: str, inputs: tuple[str, ...]) -> Node:
+        if isinstance(module, NEURONS):
+            maker, departure = population_maker(
+                module, r.shapes[read], alone, approximate=r.approximate
+            )
+            if departure is not None:
+                r.departures[free] = departure
+            return maker(free, inputs)
         return _maker(module, kind, r.shapes[read], alone)(free, inputs)
 
     node = r.put(("module", id(module)), name, make, [read])
@@ -139,8 +146,6 @@ def node_of(
 
 def _maker(module: Any, kind: type, shape: tuple[int, ...], alone: tuple[int, ...]) -> Maker:
     """What makes the node of a module that is given ``[B, *alone]``."""
-    if isinstance(module, NEURONS):
-        return population_maker(module, shape, alone)
     if is_spikingjelly_neuron(module):
         return spikingjelly_maker(module)
     added = layer_of(type(module)) is not None

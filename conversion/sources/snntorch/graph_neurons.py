@@ -11,6 +11,7 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
+from ...lowering.approximate import Approximation
 from ...lowering.closing import recurrent_matrix
 from ...lowering.graph.nodes import Node, PopulationNode, ReadoutNode
 from ...lowering.graph.shapes import Misfit
@@ -22,15 +23,24 @@ from .resets import named_reset
 Maker = Callable[[str, tuple[str, ...]], Node]
 
 
-def population_maker(module: Any, shape: tuple[int, ...], alone: tuple[int, ...]) -> Maker:
-    """A neuron of snnTorch, for which a step has the shape `alone`; decays may differ."""
+def population_maker(
+    module: Any, shape: tuple[int, ...], alone: tuple[int, ...], *, approximate: bool = False
+) -> tuple[Maker, Approximation | None]:
+    """A neuron of snnTorch as a node, and how its reset differs from the chip's; decays may differ.
+
+    Args:
+        module: the neuron.
+        shape: of what it receives in the graph.
+        alone: of what it receives in a step, without the batch.
+        approximate: whether its reset may be another than the chip's.
+    """
     if type(module) in READOUTS:
-        return _silent(module)
+        return _silent(module), None
     if type(module) in (snn.Leaky, snn.Synaptic) and named_reset(module).kind == "none":
-        return _silent(module)
+        return _silent(module), None
     plain, decays = _with_one_decay(module)
     try:
-        read = read_neuron(plain, shape=alone, running=module)
+        read = read_neuron(plain, shape=alone, running=module, approximate=approximate)
         if read.sends != 1:
             hint = "use graded_spikes_factor=1 and scale the next weights"
             raise Unsupported([("graded spikes in a graph", hint)])
@@ -45,7 +55,7 @@ def population_maker(module: Any, shape: tuple[int, ...], alone: tuple[int, ...]
     threshold = np.asarray(read.threshold)
     if drive is not None and alpha.any():
         raise Misfit("a recurrence with a bias, and a current", "use bias=False in its recurrence")
-    return lambda name, inputs: PopulationNode(
+    make: Maker = lambda name, inputs: PopulationNode(  # noqa: E731
         name,
         inputs,
         beta=spread(beta, shape),
@@ -55,6 +65,7 @@ def population_maker(module: Any, shape: tuple[int, ...], alone: tuple[int, ...]
         drive=None if drive is None else drive.reshape(shape),
         scale=read.scale,
     )
+    return make, read.departure
 
 
 def _with_one_decay(module: Any) -> tuple[nn.Module, dict[str, Array]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.errors import InputError, NetworkRefused
 
 from ...graph_approximation import approximate_graph
 from ...lowering.graph.nodes import FloatGraph, PopulationNode, ReadoutNode
@@ -31,12 +31,13 @@ def graph_of_module(held: Deployed, sample: Tensor, *, calibration: object = Non
         InputError: its forward does not run.
     """
     with in_float(held.module):
-        traced = _clipping(trace_graph(held.module, sample), held)
+        approximate = calibration is not None
+        traced = _clipping(trace_graph(held.module, sample, approximate=approximate), held)
         if calibration is None:
             reduce_graph(traced.graph)
     graph = check_graph(traced, held, sample)
     if calibration is not None:
-        graph = approximate_graph(graph, calibration)
+        graph = approximate_graph(graph, calibration, traced.departures)
         reduce_graph(graph)
     return graph
 
@@ -77,23 +78,9 @@ def graph_instead(
     try:
         return graph_of_module(held, sample, calibration=calibration)
     except NetworkRefused as error:
-        better = _better(refused, error)
-        raise (better if calibration is None else _as_chip_computes(better)) from None
+        raise _better(refused, error) from None
     except InputError:
         raise refused from None
-
-
-def _as_chip_computes(error: NetworkRefused) -> NetworkRefused:
-    """The refusals with the remedy of a neuron that only a chain's approximation takes."""
-    hint = "call conversion.make_deployable(module) and train a little more"
-    return NetworkRefused(
-        [
-            Refusal(r.where, f"{r.what}; in a graph no neuron is approximated", hint)
-            if "approximate" in r.hint
-            else r
-            for r in error.refusals
-        ]
-    )
 
 
 _ONLY_OF_CHAINS = (

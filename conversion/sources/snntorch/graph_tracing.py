@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.network.spec import Shape
 
+from ...lowering.approximate import Approximation
 from ...lowering.graph.nodes import (
     ConvolutionNode,
     DenseNode,
@@ -190,22 +191,23 @@ class Traced:
     Attributes:
         graph: the description.
         form: how the module takes its input.
-        plain: whether it is a chain of modules, with nothing between them.
         origins: where the nodes' numbers come from.
+        departures: population to how it resets, where that is not the chip's way.
     """
 
     graph: FloatGraph
     form: ForwardForm
-    plain: bool
     origins: Origins
+    departures: Mapping[str, Approximation] = field(default_factory=dict)
 
 
-def trace_graph(module: nn.Module, sample: Tensor) -> Traced:
+def trace_graph(module: nn.Module, sample: Tensor, *, approximate: bool = False) -> Traced:
     """Find the graph of a module.
 
     Args:
         module: takes ``[T, B, ...]``, ``[B, T, ...]`` or one step ``[B, ...]``.
         sample: float ``[T, B, ...]``; only its shape counts.
+        approximate: take neurons whose reset is not the chip's, too.
 
     Raises:
         NetworkRefused: what would be lost, every reason at once.
@@ -217,7 +219,7 @@ def trace_graph(module: nn.Module, sample: Tensor) -> Traced:
     faults, refused = [], None
     for drive in (_sequence, _batch_first, _steps):
         try:
-            recording, _ = _watch(module, probe, drive)
+            recording = _watch(module, probe, drive, approximate=approximate)
         except Exception as error:
             faults.append(f"{type(error).__name__}: {error}".splitlines()[0][:100])
             continue
@@ -225,7 +227,7 @@ def trace_graph(module: nn.Module, sample: Tensor) -> Traced:
         neurons = (PopulationNode, ReadoutNode)
         if not hard and any(isinstance(n, neurons) for n in recording.nodes.values()):
             graph = _graph(recording, module)
-            return Traced(graph, _FORMS[drive], _is_plain(graph), recording.origins)
+            return Traced(graph, _FORMS[drive], recording.origins, recording.departures)
         # Of the ways to drive it, the reasons of the one that fits best are told.
         fit = not any("all steps" in refusal.what for refusal in hard), len(recording.nodes)
         if refused is None or fit > refused[0]:
@@ -257,10 +259,10 @@ _FORMS: dict[Drive, ForwardForm] = {
 }
 
 
-def _watch(module: nn.Module, given: Tensor, drive: Drive) -> tuple[Recording, _Watch]:
+def _watch(module: nn.Module, given: Tensor, drive: Drive, *, approximate: bool) -> Recording:
     """Run a module and follow its input."""
     steps, samples, *rest = given.shape
-    recording = Recording(steps, samples)
+    recording = Recording(steps, samples, approximate)
     parts = parts_of(module) or {"input": tuple(rest)}
     for name, each in parts.items():
         shape: Shape = each if len(each) != 2 else (each[0], 1, each[1])
@@ -274,7 +276,7 @@ def _watch(module: nn.Module, given: Tensor, drive: Drive) -> tuple[Recording, _
         else:
             own = given.clone() if drive is _sequence else given.transpose(0, 1).contiguous()
             _call_watched(module, own, watch, Value("", None, batch_first=drive is _batch_first))
-    return recording, watch
+    return recording
 
 
 def _call_watched(module: nn.Module, own: Tensor, watch: _Watch, as_value: Value) -> None:
@@ -392,9 +394,3 @@ def _graph(recording: Recording, module: nn.Module) -> FloatGraph:
     notes = [f"{name}: left to the reader of the spikes" for name in left]
     meta = {"source": f"snntorch {type(module).__name__}", "lowered": notes}
     return FloatGraph(tuple(nodes), tuple(outputs), meta)
-
-
-def _is_plain(graph: FloatGraph) -> bool:
-    """Whether every node reads the one before it."""
-    names = [node.name for node in graph.nodes]
-    return all(node.inputs == (names[k],) for k, node in enumerate(graph.nodes[1:]))

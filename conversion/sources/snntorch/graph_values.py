@@ -18,6 +18,7 @@ from torch import Tensor
 from sdcl_neuro.errors import Refusal
 from sdcl_neuro.network.spec import Shape
 
+from ...lowering.approximate import Approximation
 from ...lowering.graph.nodes import FlattenNode, Node
 from ...lowering.graph.shapes import Misfit, shape_behind
 from .graph_refresh import Origins
@@ -57,14 +58,18 @@ class Recording:
         shapes: of every node.
         origins: where the nodes' numbers come from.
         refusals: operations that have no place in a graph, by the node that would read them.
+        approximate: whether populations may reset otherwise than the chip's.
+        departures: population to how it resets, where that is not the chip's way.
     """
 
     steps: int
     samples: int
+    approximate: bool = False
     nodes: dict[str, Node] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     origins: Origins = field(default_factory=Origins)
     refusals: dict[str, Refusal] = field(default_factory=dict)
+    departures: dict[str, Approximation] = field(default_factory=dict)
     _values: dict[int, Value | str] = field(default_factory=dict)
     _alive: list[Tensor] = field(default_factory=list)
     _known: dict[Any, str] = field(default_factory=dict)

@@ -120,6 +120,4 @@ def membrane_notes(watch: ReturnedMembranes, readouts: Sequence[str] = ()) -> li
         "to read one, return that of neurons that never reset (reset_mechanism='none'), or the "
         "sums of a Linear without neurons"
     )
-    return [
-        Note(f"spikes alone of {name!r}", why) for name in watch.names if name not in readouts
-    ]
+    return [Note(f"spikes alone of {name!r}", why) for name in watch.names if name not in readouts]

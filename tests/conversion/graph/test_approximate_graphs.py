@@ -189,3 +189,141 @@ def test_convert_approximates_a_nir_graph(tmp_path, capsys):
     (entry,) = json.loads((tmp_path / "m.net.json").read_text())["approximate"]
     assert entry["name"] == "lif"
     assert entry["spikes"] > 0
+
+
+class Skip(nn.Module):
+    """snnTorch's defaults: reset by subtraction, with the next step; two of the three the same."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.conv1, self.lif1 = nn.Conv2d(2, 4, 3, padding=1), make(0)
+        self.conv2, self.lif2 = nn.Conv2d(4, 4, 3, padding=1), make(1)
+        self.fc, self.lif3 = nn.Linear(256, 5), make(2)
+
+    def forward(self, x):
+        one = self.lif1(self.conv1(x))
+        return self.lif3(self.fc((one + self.lif2(self.conv2(one))).flatten(1)))
+
+
+def plain(index):
+    return snn.Leaky(0.8, threshold=0.4, init_hidden=True)
+
+
+RESETS = {
+    "late subtraction": (plain, "reset by subtraction became reset to zero"),
+    "subtraction at once": (
+        lambda index: snn.Leaky(0.8, threshold=0.4, init_hidden=True, reset_delay=False),
+        "reset by subtraction became reset to zero",
+    ),
+    "late, behind a current": (
+        lambda index: snn.Synaptic(0.4, 0.8, threshold=0.4, **ZERO),
+        "a reset one step late, which swallows that step's input, became immediate",
+    ),
+    "late, recurrent": (
+        lambda index: (
+            plain(0) if index < 2 else snn.RLeaky(0.8, linear_features=5, threshold=0.4, **ZERO)
+        ),
+        "a reset one step late, which swallows that step's input, became immediate",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RESETS)
+def test_a_graph_whose_neurons_reset_otherwise_is_approximated_and_measured(name):
+    make, words = RESETS[name]
+    torch.manual_seed(0)
+    module = Skip(make).eval()
+    given = spikes(2, 8, 8)
+    with pytest.raises(NetworkRefused, match=r"approximate=True and calibration data"):
+        conversion.from_snntorch(module, given)
+    graph = conversion.from_snntorch(module, given, approximate=True, calibration=given)
+    entries = graph.meta["approximate"]
+    assert words in entries[-1]["approximated"]
+    utils.reset(module)
+    sent = {"lif1": [], "lif2": [], "lif3": []}
+    for each, into in sent.items():
+        neuron = getattr(module, each)
+        neuron.register_forward_hook(lambda _, __, out, into=into: into.append(out))
+    with torch.no_grad():
+        for step in torch.from_numpy(given).float():
+            module(step)
+    for entry in entries:
+        # The original's spikes are the module's own, run by snnTorch.
+        own = torch.stack(sent[entry["name"]]).sum()
+        assert abs(entry["spikes"] - own) <= 0.002 * own
+        assert abs(entry["spikes_after"] - own) <= 0.03 * own + 2
+    chip = conversion.quantize(graph, calibration=given, check=False)
+    record = run(chip, given)
+    for index, entry in enumerate(entries):
+        sent_by_chip = int(record.spikes[index].sum())
+        assert abs(sent_by_chip - entry["spikes"]) <= 0.1 * entry["spikes"] + 5
+    certificate = verify(chip, given, against=["snntorch-int"], cache=False)
+    assert [pair.holds for pair in certificate.pairs] == [None, True]
+
+
+def test_a_bias_before_a_current_becomes_the_constant_that_it_tends_to():
+    torch.manual_seed(0)
+    module = Skip(lambda i: snn.Synaptic(0.6, 0.8, threshold=0.4, reset_delay=False, **ZERO)).eval()
+    given = spikes(2, 8, 8)
+    with pytest.raises(NetworkRefused, match=r"current's decay.*approximate=True"):
+        conversion.from_snntorch(module, given)
+    graph = conversion.from_snntorch(module, given, approximate=True, calibration=given)
+    for entry in graph.meta["approximate"]:
+        assert entry["approximated"] == [
+            "a bias after the current's decay became the constant it tends to"
+        ]
+        assert entry["spike_agreement_after"] > 0.7
+    drive = np.asarray(graph["lif1"].drive)[:, 0, 0]
+    np.testing.assert_allclose(drive, module.conv1.bias.detach().double() / 0.4, rtol=1e-6)
+    assert len(conversion.quantize(graph, calibration=given, check=False).layers) >= 3
+
+
+@pytest.mark.parametrize(
+    ("writer", "reset", "words"),
+    [
+        ("spyx", 0.0, "reset by subtraction became reset to zero"),
+        ("nir", -0.25, "a reset to -0.25 became the zero that is counted from"),
+    ],
+)
+def test_nir_graphs_whose_neurons_reset_otherwise_are_approximated(writer, reset, words):
+    rng = np.random.default_rng(0)
+    dt = 1.0 if writer == "spyx" else 1e-3
+
+    def lif(count):
+        ones = np.ones(count, np.float32)
+        return nir.LIF(
+            tau=ones * 5 * dt,
+            r=ones * (0.8 if writer == "spyx" else 5),
+            v_leak=0 * ones,
+            v_threshold=ones,
+            v_reset=reset * ones,
+        )
+
+    def affine(outputs, inputs):
+        return nir.Affine(
+            rng.normal(0, 0.5, (outputs, inputs)).astype(np.float32),
+            np.zeros(outputs, np.float32),
+        )
+
+    nodes = {
+        "input": nir.Input(np.array([6])),
+        "fc1": affine(8, 6),
+        "lif1": lif(8),
+        "fc2": affine(4, 8),
+        "skip": affine(4, 6),
+        "lif2": lif(4),
+        "output": nir.Output(np.array([4])),
+    }
+    edges = [("input", "fc1"), ("fc1", "lif1"), ("lif1", "fc2"), ("input", "skip")]
+    edges += [("fc2", "lif2"), ("skip", "lif2"), ("lif2", "output")]
+    written = nir.NIRGraph(nodes, edges, type_check=False)
+    given = spikes(6)
+    asked = {"dt": dt, "writer": writer}
+    with pytest.raises(NetworkRefused, match="approximate=True"):
+        conversion.from_nir(written, **asked)
+    graph = conversion.from_nir(written, **asked, approximate=True, calibration=given)
+    for entry in graph.meta["approximate"]:
+        assert entry["approximated"][0].startswith(words)
+        assert abs(entry["spikes_after"] - entry["spikes"]) <= 0.05 * entry["spikes"] + 2
+    chip = conversion.quantize(graph, calibration=given, check=False)
+    assert run(chip, given).spikes[1].sum() > 0
