@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import kind_of, public
@@ -16,8 +17,10 @@ from sdcl_neuro.network.spike_checks import check_spikes
 from sdcl_neuro.network.spike_file import SpikesLike
 from sdcl_neuro.profiling import profile as profile_network
 
-from .model import ModelLike
+from .backends.graph_run import pack
+from .model import Model, ModelLike
 from .model_reading import as_model
+from .quantisation.graphs import graph_of
 
 if TYPE_CHECKING:
     from sdcl_neuro.profiling import Profile
@@ -32,7 +35,7 @@ SIMULATORS = {"sanafe": "backends.sanafe.simulated:simulated"}
 @public
 def profile(
     model: ModelLike,
-    spikes: SpikesLike | None = None,
+    spikes: SpikesLike | Mapping[str, SpikesLike] | None = None,
     *,
     hw: Hardware | Sequence[Hardware] = ("loihi1", "loihi2"),
     record: Record | None = None,
@@ -50,8 +53,8 @@ def profile(
     Args:
         model: a network, a snnTorch module, what `load` returned, or the path of a model; its
             chip integers are profiled.
-        spikes: uint8 ``[T, B, *input_shape]``, or the path of a spike file; not needed with a
-            record.
+        spikes: uint8 ``[T, B, *input_shape]``, or the path of a spike file; for a network with
+            several inputs, ``{name: spikes}``; not needed with a record.
         hw: targets: names as in ``sdcl-neuro hw list``, paths of TOML files, or profiles.
         record: of an earlier run on these spikes; None runs the engine.
         step_us: time of one step in microseconds, if it is known; None models it.
@@ -81,10 +84,12 @@ def profile(
         ['loihi2']
     """
     _check_kinds(spikes, record)
-    values = None if spikes is None else check_spikes(spikes)
-    sample = None if values is None else np.asarray(values)
-    found = as_model(model, sample=sample, dt=dt, writer=writer)
+    given: Any = spikes
+    if spikes is not None and not isinstance(spikes, Mapping):
+        given = np.asarray(check_spikes(spikes))
+    found = as_model(model, sample=given, dt=dt, writer=writer)
     net = found.need_integer()
+    values = None if given is None else _chain_input(found, given)
     simulated = None
     if simulate is not None:
         simulated = _simulator(simulate)(net, values, sanafe=sanafe)
@@ -99,6 +104,19 @@ def profile(
         device=device,
         simulated=simulated,
     )
+
+
+def _chain_input(model: Model, given: Any) -> NDArray[np.uint8]:
+    """What a chip receives: of a graph all inputs as the channels of one."""
+    net = model.need_integer()
+    account = graph_of(net)
+    if account is not None:
+        return pack(account, given, net)
+    if isinstance(given, Mapping):
+        what = "inputs by name for a network that is not a graph"
+        raise InputError(what, where=model.where, hint="give one array [T, B, ...]")
+    values: NDArray[np.uint8] = given
+    return values
 
 
 def _check_kinds(spikes: object, record: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError, spelled
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.spike_file import InputSpikes
 
 from .lowering.graph.nodes import FloatGraph
 from .lowering.graph.prices import Cure
@@ -40,7 +40,7 @@ def graph_options(model: Model, relays: Cure | None, growth: float | None) -> di
 def prepare_graph(
     model: Model,
     graph: FloatGraph,
-    calibration: Spikes | None,
+    calibration: InputSpikes | None,
     target: Target,
     wanted: Mapping[str, Any],
 ) -> tuple[IntNetwork | FloatGraph, dict[str, Any]]:

@@ -32,9 +32,9 @@ class Support:
     remark: str
 
 
-def _graph(remark: str, *, nir: Verdict = "-", to_nir: Verdict = "exact") -> Support:
+def _graph(remark: str, *, nir: Verdict = "-") -> Support:
     """A row that a chain with relays carries."""
-    return Support("exact", nir, "exact", to_nir, "exact", remark)
+    return Support("exact", nir, "exact", "exact", "exact", remark)
 
 
 def _all(snntorch: Verdict, nir: Verdict, remark: str) -> Support:
@@ -56,10 +56,10 @@ LAYERS: dict[str, Support] = {
         "with a height of one; spikes are [T, B, C, L]", nir="exact"
     ),
     "transposed convolution": _graph(
-        "a convolution of phases (space to depth), or a matrix", to_nir="refused"
+        "a convolution of phases (space to depth), or a matrix; to NIR, five convolutions"
     ),
     "nearest upsampling": _graph(
-        "a convolution of phases (space to depth), or a matrix", to_nir="refused"
+        "a convolution of phases (space to depth), or a matrix; to NIR, four convolutions"
     ),
     "batch norm between synapse and neuron": _all(
         "exact", "-", "folded, with its running statistics"
@@ -89,7 +89,7 @@ LAYERS: dict[str, Support] = {
         "joined kernels; spikes are relayed past the layers between", nir="exact"
     ),
     "product of spikes or sums": _all("refused", "-", "use a sum (ADD), not a product"),
-    "several synapses in series": _graph("multiplied into one"),
+    "several synapses in series": _graph("multiplied into one", nir="exact"),
     "Scale": Support("-", "exact", "exact", "exact", "exact", "multiplied into the weights"),
     "Delay": _all("-", "refused", "remove it"),
 }

@@ -14,9 +14,10 @@ from sdcl_neuro.hardware.placement import fit
 from sdcl_neuro.network.identity import path_sha256
 from sdcl_neuro.network.notes import NOT_CHECKED, Note, notes_of
 from sdcl_neuro.network.spec import FloatLayer, FloatNetwork, IntNetwork, Shape
-from sdcl_neuro.network.spike_file import Spikes
+from sdcl_neuro.network.spike_file import InputSpikes
 from sdcl_neuro.network.step import Step
 
+from .backends.graph_run import pack
 from .graph_transfer import graph_options, prepare_graph
 from .lowering.graph.nodes import FloatGraph
 from .lowering.graph.prices import Cure
@@ -25,6 +26,7 @@ from .model_reading import load
 from .parity.first_link import with_first_link
 from .parity.source_check import checks_of
 from .quantisation.effect import effect_of, measure_effect
+from .quantisation.graphs import graph_of
 from .quantisation.report import quantization_report
 from .quantisation.rounding import layer_refusals, quantize
 from .targets.nir.forms import ASSUMED_STEP, FORMS, form_of
@@ -38,7 +40,7 @@ def transfer(
     source: Path | str,
     out: Path | str,
     *,
-    calibration: Spikes | None = None,
+    calibration: InputSpikes | None = None,
     approximate: bool = False,
     hw: HardwareProfile | None = None,
     dt: float | None = None,
@@ -47,7 +49,7 @@ def transfer(
     skip_input: bool = False,
     reader: str | None = None,
     target: str | None = None,
-    vectors: Spikes | None = None,
+    vectors: InputSpikes | None = None,
     relays: Cure | None = None,
     growth: float | None = None,
 ) -> Transfer:
@@ -59,7 +61,8 @@ def transfer(
     Args:
         source: a checkpoint folder, ``.nir`` or ``.net``.
         out: its ending says the target (`targets.table`): ``.net``, ``.nir``, ``.c``, ``.onnx``.
-        calibration: spikes ``[T, B, *input_shape]`` that choose the scales of a float network.
+        calibration: spikes ``[T, B, *input_shape]`` that choose the scales of a float network; of
+            a network with several inputs, ``{name: spikes}``.
         approximate: take what is listed as approximate, set and measured on `calibration`.
         hw: a target whose limits the network must keep, else nothing is written.
         dt, writer, input_shape, skip_input: how to read `source`; see `load`.
@@ -100,7 +103,7 @@ def transfer(
             writer=writer,
             input_shape=input_shape,
             skip_input=skip_input,
-            sample_shape=None if at_hand is None else tuple(at_hand.shape[2:]),
+            sample_shape=tuple(getattr(at_hand, "shape", ())[2:]) or None,
         )
         model = with_first_link(model, calibration, dt=dt, writer=writer)
         done = Transfer(
@@ -123,7 +126,7 @@ def transfer(
         if "reader" in row.options:
             done = _written(done, net, reader)
         options = {"reader": reader} if "reader" in row.options else {}
-        return _write(net, done, row, spikes=vectors, **options)
+        return _write(net, done, row, spikes=_as_chain(net, vectors), **options)
     except NetworkRefused as error:
         error = _with_limits(error, row)
         refused = Transfer(
@@ -132,6 +135,16 @@ def transfer(
         if row.ending or not out.exists():
             write_json(refused.report_path, refused.to_json())
         raise error from None
+
+
+def _as_chain(
+    net: FloatNetwork | IntNetwork | FloatGraph, vectors: InputSpikes | None
+) -> InputSpikes | None:
+    """The input of test vectors as what is written receives it."""
+    account = graph_of(net) if isinstance(net, IntNetwork) else None
+    if vectors is None or account is None or not isinstance(net, IntNetwork):
+        return vectors
+    return pack(account, vectors, net)
 
 
 def _first_link(model: Model) -> dict[str, Any]:
@@ -195,7 +208,7 @@ def _with_limits(error: NetworkRefused, target: Target) -> NetworkRefused:
 def _prepare(
     model: Model,
     done: Transfer,
-    calibration: Spikes | None,
+    calibration: InputSpikes | None,
     target: Target,
     wanted: Mapping[str, Any],
 ) -> tuple[FloatNetwork | IntNetwork | FloatGraph, Transfer]:

@@ -23,6 +23,7 @@ from sdcl_neuro.network.notes import (
     with_notes,
 )
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
+from sdcl_neuro.network.spike_file import InputSpikes
 from sdcl_neuro.snn.checkpoint import load_checkpoint
 
 from ..lowering.graph.nodes import FloatGraph
@@ -56,7 +57,7 @@ def first_links(
 
 def with_first_link(
     model: Model,
-    values: Spikes | None,
+    values: InputSpikes | None,
     *,
     dt: float | None = None,
     writer: str | None = None,
@@ -65,7 +66,7 @@ def with_first_link(
 
     Args:
         model: the model.
-        values: uint8 ``[T, B, *input_shape]``; None draws random ones.
+        values: uint8 ``[T, B, *input_shape]``, of several inputs by name; None draws random ones.
         dt, writer: as a ``.nir`` was read.
     """
     path = model.path

@@ -124,15 +124,15 @@ def execute(args: argparse.Namespace) -> int:
     vectors = None
     open_shape = Path(args.model).suffix == ".net"
     if args.spikes is not None and (args.bundle is None or open_shape):
-        from sdcl_neuro.network.spike_file import read_spikes
+        from sdcl_neuro.network.spike_file import read_inputs
 
-        vectors = read_spikes(args.spikes)
+        vectors = read_inputs(args.spikes)
     hw = None if args.hw is None else load_profile(args.hw)
     calibration = None
     if args.calibrate is not None:
-        from sdcl_neuro.network.spike_file import read_spikes
+        from sdcl_neuro.network.spike_file import read_inputs
 
-        calibration = read_spikes(args.calibrate)
+        calibration = read_inputs(args.calibrate)
     if not args.quiet:
         print(f"converting {args.model}", file=sys.stderr)
     try:
@@ -263,7 +263,7 @@ def _bundle(args: argparse.Namespace) -> Bundle:
 
     spikes = None
     if args.spikes is not None:
-        from sdcl_neuro.network.spike_file import read_spikes
+        from sdcl_neuro.network.spike_file import read_inputs
 
-        spikes = read_spikes(args.spikes)
+        spikes = read_inputs(args.spikes)
     return to_bundle(args.out, spikes, args.bundle, name=Path(args.out).name)

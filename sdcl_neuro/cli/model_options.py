@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sdcl_neuro.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from sdcl_neuro.conversion.model import Model
+    from sdcl_neuro.network.spike_file import InputSpikes
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -63,24 +61,24 @@ def options_given(args: argparse.Namespace) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in given]
 
 
-def open_model(args: argparse.Namespace, spikes: NDArray[np.uint8] | None = None) -> Model:
+def open_model(args: argparse.Namespace, spikes: InputSpikes | None = None) -> Model:
     """Read the model of a verb that has these options; spikes say what its file leaves open."""
     from sdcl_neuro.conversion.model_reading import as_model
 
     return as_model(args.model, sample=spikes, **model_options(args))
 
 
-def open_with_spikes(args: argparse.Namespace) -> tuple[Model, NDArray[np.uint8]]:
-    """Read a verb's model and its input spikes.
+def open_with_spikes(args: argparse.Namespace) -> tuple[Model, InputSpikes]:
+    """Read a verb's model and its input spikes, those of several inputs by name.
 
     An array says the shape that a model's file leaves open. In ``.nirdata`` neurons are flat and
     events have times, so there the model says shape and step.
     """
     from sdcl_neuro.network.nirdata import read_input
-    from sdcl_neuro.network.spike_file import is_nirdata, read_spikes
+    from sdcl_neuro.network.spike_file import is_nirdata, read_inputs
 
     if not is_nirdata(args.spikes):
-        spikes = read_spikes(args.spikes)
+        spikes = read_inputs(args.spikes)
         return open_model(args, spikes), spikes
     model = open_model(args)
     step_s = None if model.step is None else model.step.seconds

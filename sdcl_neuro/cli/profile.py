@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IN",
         type=Path,
         required=True,
-        help=".npz or .h5, 'spikes' [T, B, ...], or .nirdata",
+        help=".npz or .h5, 'spikes' [T, B, ...], or an array for each input by its name; .nirdata",
     )
     parser.add_argument(
         "--hw",

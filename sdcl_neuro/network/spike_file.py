@@ -1,6 +1,7 @@
 """Spikes in files: ``.npz``, ``.h5`` for long recordings, or NIR's ``.nirdata`` (`nirdata`).
 
-An input file has ``spikes``, uint8 ``[T, B, ...]``. An output file has ``layer_0``, ``layer_1``
+An input file has ``spikes``, uint8 ``[T, B, ...]``; for a network with several inputs an array for
+each, named as the input is (`read_inputs`). An output file has ``layer_0``, ``layer_1``
 and so on, uint8 ``[T, B, *out_shape]``, for the layers that were asked for; of read-outs,
 ``readout_0`` and so on (`write_spikes`).
 """
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Spikes = NDArray[np.uint8]
+InputSpikes: TypeAlias = "Spikes | Mapping[str, Spikes]"
+"""What a network receives: one array, or one for each of several inputs, by name."""
 SpikesLike: TypeAlias = "ArrayLike | Tensor | Path"
 """Spikes as a user may give them: an array, a tensor or nested lists ``[T, B, ...]`` of whole
 numbers, or the path of a spike file."""
 
 KEY = "spikes"
 LAYER = re.compile(r"layer_(0|[1-9][0-9]*)")
+_OUTPUT = re.compile(r"(layer|readout)_[0-9]+(_unit)?")
 _H5_CHUNK_BYTES = 1 << 20
 
 
@@ -69,6 +73,27 @@ def read_spikes(path: Path | str, input_shape: Shape | None = None) -> Spikes:
 
 
 @public
+def read_inputs(path: Path | str) -> Spikes | dict[str, Spikes]:
+    """Read what a network receives: ``spikes``, or an array for each of its inputs by name.
+
+    Returns:
+        uint8 ``[T, B, ...]``, where the file has ``spikes``; else ``{name: spikes}`` of all its
+        arrays but layers and read-outs.
+
+    Raises:
+        InputError: as `read_spikes`, for each array.
+    """
+    if is_nirdata(path):
+        return nirdata.read_input(path)
+    _, names = read_arrays(path, lambda name: False)
+    named = [name for name in names if not _OUTPUT.fullmatch(name)]
+    if KEY in names or not named:
+        return read_spikes(path)
+    found, _ = read_arrays(path, lambda name: name in named)
+    return {name: check_spikes(found[name], where=f"{path}: {name}") for name in named}
+
+
+@public
 def read_layers(path: Path | str) -> tuple[dict[int, Spikes], Spikes | None]:
     """Read the layers' spikes of a file, ``layer_0``, ``layer_1`` and so on.
 
@@ -98,7 +123,10 @@ def is_nirdata(path: Path | str) -> bool:
 @public
 def write_spikes(
     path: Path | str,
-    source: Record | Mapping[int, NDArray[np.uint8]] | NDArray[np.uint8],
+    source: Record
+    | Mapping[int, NDArray[np.uint8]]
+    | Mapping[str, NDArray[np.uint8]]
+    | NDArray[np.uint8],
     *,
     step_s: float | None = None,
 ) -> None:
@@ -109,7 +137,8 @@ def write_spikes(
 
     Args:
         path: ends in ``.npz``, ``.h5`` or ``.nirdata``, which keeps no read-outs.
-        source: a run's record, a mapping from layer index to spikes, or input spikes.
+        source: a run's record, a mapping from layer index to spikes, or input spikes, those of
+            several inputs as a mapping from their names.
         step_s: length of a step in seconds, which ``.nirdata`` states; None counts in steps.
     """
     path = Path(path)
@@ -120,7 +149,10 @@ def write_spikes(
     arrays: dict[str, NDArray[Any]]
     if isinstance(source, np.ndarray):
         arrays = {KEY: check_spikes(source, where=str(path))}
+    elif not isinstance(source, Record) and _named(source):
+        arrays = {str(k): check_spikes(v, where=f"{path}: {k}") for k, v in source.items()}
     else:
+        layers: Mapping[Any, NDArray[np.uint8]]
         layers = source.spikes if isinstance(source, Record) else source
         arrays = {f"layer_{index}": np.asarray(layers[index]) for index in sorted(layers)}
         if isinstance(source, Record):
@@ -136,12 +168,20 @@ def write_spikes(
             _write_h5(temporary, arrays)
 
 
+def _named(source: Mapping[Any, NDArray[np.uint8]]) -> bool:
+    """Tell whether a mapping is from names of inputs, not from layers."""
+    return all(isinstance(key, str) for key in source)
+
+
 def _write_nirdata(
     path: Path,
-    source: Record | Mapping[int, NDArray[np.uint8]] | NDArray[np.uint8],
+    source: Record | Mapping[Any, NDArray[np.uint8]] | NDArray[np.uint8],
     step_s: float,
 ) -> None:
     """Write nodes that are named as the layers are, where a record knows their names."""
+    if isinstance(source, Mapping) and _named(source):
+        what = "inputs by name go to .npz or .h5"
+        raise InputError(what, where=str(path), hint="rename it")
     if isinstance(source, np.ndarray):
         values = check_spikes(source, where=str(path))
         nirdata.write_nodes(path, {nirdata.INPUT: (values, None)}, step_s=step_s)

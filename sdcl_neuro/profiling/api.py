@@ -194,8 +194,18 @@ class _Seen:
 
     @property
     def complete(self) -> bool:
-        """Return whether input and every layer's spikes are at hand."""
-        return self.inputs is not None and len(self.record.spikes) == len(self.net.layers)
+        """Return whether input and every layer's spikes are at hand.
+
+        The record of a graph holds the spikes of the user's layers, which need not be the chain's.
+        """
+        spikes, activity = self.record.spikes, self.record.activity
+        if self.inputs is None or len(spikes) != len(self.net.layers):
+            return False
+        return all(
+            tuple(spikes[index].shape[2:]) == tuple(layer.out_shape)
+            and int(spikes[index].sum()) == int(activity[index].spikes_out.sum())
+            for index, layer in enumerate(self.net.layers)
+        )
 
     def loads(self, placed: Fit) -> list[LayerLoads] | None:
         """Return what each core did; None without spikes or cores."""

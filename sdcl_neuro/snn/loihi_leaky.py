@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import snntorch as snn
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .chip_bases import ChipLeaky, ChipSynaptic
 from .chip_neuron import ChipNeuron, Mode
 from .chip_ops import chip_weight
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LoihiLeaky", "LoihiRLeaky", "LoihiSynaptic", "Mode"]
 
 
-class LoihiLeaky(ChipNeuron, snn.Leaky):
+class LoihiLeaky(ChipLeaky):
     """A ``snn.Leaky`` with reset to zero: in float as snnTorch has it, or in Loihi's integers.
 
     Args:
@@ -39,20 +41,7 @@ class LoihiLeaky(ChipNeuron, snn.Leaky):
         InputError: integers are asked for before a scale is chosen.
     """
 
-    mem: Tensor
-
-    def __init__(
-        self,
-        beta: float | Tensor,
-        threshold: float | Tensor = 1.0,
-        *,
-        mode: Mode = "float",
-        scale: float = 0.0,
-        **options: Any,
-    ) -> None:
-        self._numbers_given(beta=beta, threshold=threshold)
-        super().__init__(beta, threshold, reset_mechanism="zero", **options)
-        self._become_chip(mode=mode, scale=scale, single=False)
+    resets: ClassVar[Mapping[str, Any]] = {"reset_mechanism": "zero"}
 
     def forward(self, input_: Tensor, mem: Tensor | None = None) -> Any:
         """One step, with snnTorch's signature and return values.
@@ -98,7 +87,7 @@ class LoihiLeaky(ChipNeuron, snn.Leaky):
         return snn.Leaky.forward(self, current, *states)
 
 
-class LoihiSynaptic(ChipNeuron, snn.Synaptic):
+class LoihiSynaptic(ChipSynaptic):
     """A ``snn.Synaptic``, reset to zero at once, in float or in Loihi's integers.
 
     Arguments as for `LoihiLeaky`, with ``alpha``, the current's decay, before them. An immediate
@@ -106,24 +95,7 @@ class LoihiSynaptic(ChipNeuron, snn.Synaptic):
     swallows that step's input, which no chip does.
     """
 
-    syn: Tensor
-    mem: Tensor
-
-    def __init__(
-        self,
-        alpha: float | Tensor,
-        beta: float | Tensor,
-        threshold: float | Tensor = 1.0,
-        *,
-        mode: Mode = "float",
-        scale: float = 0.0,
-        **options: Any,
-    ) -> None:
-        self._numbers_given(alpha=alpha, beta=beta, threshold=threshold)
-        super().__init__(
-            alpha, beta, threshold, reset_mechanism="zero", reset_delay=False, **options
-        )
-        self._become_chip(mode=mode, scale=scale, single=False)
+    resets: ClassVar[Mapping[str, Any]] = {"reset_mechanism": "zero", "reset_delay": False}
 
     def forward(self, input_: Tensor, syn: Tensor | None = None, mem: Tensor | None = None) -> Any:
         """One step, with snnTorch's signature and return values; see `LoihiLeaky.forward`.

@@ -6,9 +6,9 @@ On the chip such a population has the threshold 2^17 - 1, which only a membrane 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-import snntorch as snn
 import torch
 from torch import Tensor
 
@@ -20,7 +20,8 @@ from sdcl_neuro.network.fixed_point import (
 )
 from sdcl_neuro.network.spec import IntNeuron
 
-from .chip_neuron import ChipNeuron, Mode
+from .chip_bases import ChipLeaky, ChipSynaptic
+from .chip_neuron import ChipNeuron
 from .chip_ops import STATE_MAX, UNIT, decay, register, straight_through
 
 KEPT_LEAST = 1 / DECAY_UNITY
@@ -63,7 +64,7 @@ class Readout(ChipNeuron):
         raise NotImplementedError
 
 
-class LoihiReadout(Readout, snn.Leaky):
+class LoihiReadout(Readout, ChipLeaky):
     """A ``snn.Leaky(reset_mechanism="none")``: in float as snnTorch has it, or in integers.
 
     Args:
@@ -73,19 +74,7 @@ class LoihiReadout(Readout, snn.Leaky):
         options: passed on to ``snn.Leaky``.
     """
 
-    mem: Tensor
-
-    def __init__(
-        self,
-        beta: float | Tensor,
-        threshold: float | Tensor = 1.0,
-        *,
-        mode: Mode = "float",
-        scale: float = 0.0,
-        **options: Any,
-    ) -> None:
-        super().__init__(beta, threshold, reset_mechanism="none", **options)
-        self._become_chip(mode=mode, scale=scale, single=False)
+    resets: ClassVar[Mapping[str, Any]] = {"reset_mechanism": "none"}
 
     def forward(self, input_: Tensor, mem: Tensor | None = None) -> Any:
         """One step, with snnTorch's signature and return values."""
@@ -99,24 +88,10 @@ class LoihiReadout(Readout, snn.Leaky):
         return spikes if self.init_hidden and not self.output else (spikes, self.mem)
 
 
-class LoihiSynapticReadout(Readout, snn.Synaptic):
+class LoihiSynapticReadout(Readout, ChipSynaptic):
     """A ``snn.Synaptic(reset_mechanism="none")``; see `LoihiReadout`."""
 
-    syn: Tensor
-    mem: Tensor
-
-    def __init__(
-        self,
-        alpha: float | Tensor,
-        beta: float | Tensor,
-        threshold: float | Tensor = 1.0,
-        *,
-        mode: Mode = "float",
-        scale: float = 0.0,
-        **options: Any,
-    ) -> None:
-        super().__init__(alpha, beta, threshold, reset_mechanism="none", **options)
-        self._become_chip(mode=mode, scale=scale, single=False)
+    resets: ClassVar[Mapping[str, Any]] = {"reset_mechanism": "none"}
 
     def forward(self, input_: Tensor, syn: Tensor | None = None, mem: Tensor | None = None) -> Any:
         """One step, with snnTorch's signature and return values."""

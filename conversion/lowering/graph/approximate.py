@@ -8,6 +8,7 @@ A bias that passes a current's decay becomes the constant that it tends to.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -204,23 +205,17 @@ def _clustered(
 
 
 def cluster(points: Array, count: int) -> Array:
-    """Each of ``[N, D]`` points replaced by the mean of its cluster (Lloyd's algorithm).
+    """Each of ``[N, D]`` points replaced by the mean of its cluster (k-means).
 
     It starts from quantiles along the first axis that differs, so that the same points always
     give the same clusters.
     """
+    from scipy.cluster.vq import kmeans2
+
     order = np.lexsort(points.T[::-1])
     starts = order[((np.arange(count) + 0.5) * len(points) / count).astype(int)]
-    centres = points[starts].copy()
-    nearest = np.zeros(len(points), int)
-    for _ in range(_ROUNDS):
-        distance = ((points[:, None] - centres[None]) ** 2).sum(2)
-        found = distance.argmin(1)
-        for index in range(count):
-            if (found == index).any():
-                centres[index] = points[found == index].mean(0)
-        if (found == nearest).all():
-            break
-        nearest = found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a cluster without points keeps its centre
+        centres, nearest = kmeans2(points, points[starts], iter=_ROUNDS, minit="matrix")
     replaced: Array = centres[nearest]
     return replaced

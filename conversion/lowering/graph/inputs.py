@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,8 @@ def split_inputs(
 
 def _checked(values: Any, where: str) -> Spikes:
     """The spikes as uint8; along a line, ``[T, B, C, L]``, they get a height of one."""
+    if isinstance(values, str | Path):
+        return check_spikes(values, where=where)
     array = np.asarray(values)
     return check_spikes(array[:, :, :, None] if array.ndim == 4 else array, where=where)
 

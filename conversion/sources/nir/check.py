@@ -18,6 +18,7 @@ from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
 from sdcl_neuro.network.spec_convert import dequantize
 
 from ...graph_modules import run_nodes
+from ...lowering.graph.inputs import take_inputs
 from ...lowering.graph.nodes import FloatGraph
 from ...parity.certificate import LayerParity, PairKind, PairParity
 from ...parity.judge import layer_parity, verdict_of
@@ -43,7 +44,7 @@ DIFFERENT_MAX = 0.002
 def check_nir(
     net: Net,
     source: Any,
-    spikes: Spikes | None = None,
+    spikes: Spikes | Mapping[str, Spikes] | None = None,
     *,
     dt: float | None = None,
     writer: str | None = None,
@@ -53,7 +54,8 @@ def check_nir(
     Args:
         net: what was read.
         source: the path, or the ``nir.NIRGraph``, that it was read from.
-        spikes: uint8 ``[T, B, *input_shape]``; None draws `RANDOM`.
+        spikes: uint8 ``[T, B, *input_shape]``, of several inputs ``{name: spikes}``; None draws
+            `RANDOM`.
         dt, writer: as it was read.
 
     Returns:
@@ -91,7 +93,7 @@ def _name(source: Any) -> str:
 def _check(
     net: Net,
     source: Any,
-    spikes: Spikes | None,
+    spikes: Spikes | Mapping[str, Spikes] | None,
     name: str,
     *,
     dt: float | None,
@@ -100,6 +102,8 @@ def _check(
     given = str(RANDOM) if spikes is None else "given"
     if isinstance(net, FloatGraph):
         return _check_graph(net, source, spikes, name, given=given, dt=dt, writer=writer)
+    if isinstance(spikes, Mapping):
+        raise _Unlike("it has one input, and spikes were given by name")
     values = RANDOM.draw(net.input_shape) if spikes is None else spikes
     run = reference_run(source, values, dt=dt, writer=writer)
     floating = dequantize(net) if isinstance(net, IntNetwork) else net
@@ -119,7 +123,7 @@ def _approximated(net: FloatNetwork | IntNetwork | FloatGraph) -> bool:
 def _check_graph(
     net: FloatGraph,
     source: Any,
-    spikes: Spikes | None,
+    spikes: Spikes | Mapping[str, Spikes] | None,
     name: str,
     *,
     given: str,
@@ -128,10 +132,8 @@ def _check_graph(
 ) -> SourceCheck:
     if spikes is None:
         values: dict[str, Spikes] = {node.name: RANDOM.draw(node.shape) for node in net.inputs}
-    elif len(net.inputs) == 1:
-        values = {net.inputs[0].name: spikes}
     else:
-        raise _Unlike("it has several inputs, and spikes for one were given")
+        values = take_inputs(net, spikes)
     several = len(values) > 1
     first = next(iter(values.values()))
     run = reference_run(source, values if several else first, dt=dt, writer=writer)

@@ -56,6 +56,8 @@ _ONLY_OF_CHAINS = (
     "not on the way",
     "pools neither",
     "its shape is",
+    "follows the synapse",
+    "a constant has the shape",
 )
 """What a chain refuses and a graph may hold."""
 

@@ -137,14 +137,14 @@ class Populations:
         """Constants of a population; decays and gain ``[*shape]`` or one number each."""
         refuse = self.refuse
         stored = {key: node.fields[key] for key in _CONSTANTS if node.fields.get(key) is not None}
-        try:
-            whole = {
-                k: np.broadcast_to(as_image(v, shape), shape).ravel() for k, v in stored.items()
-            }
-        except ValueError:
-            raise Misfit(
-                f"a constant does not fit the shape {list(shape)}", "export it again"
-            ) from None
+        whole = {}
+        for key, values in stored.items():
+            try:
+                whole[key] = np.broadcast_to(as_image(values, shape), shape).ravel()
+            except ValueError:
+                what = f"a constant has the shape {list(np.shape(values))}"
+                hint = "give one value, or one for each neuron"
+                raise Misfit(f"{what}, the population {list(shape)}", hint) from None
         if not whole:
             return None
         rows, which = np.unique(np.stack(list(whole.values()), 1), axis=0, return_inverse=True)

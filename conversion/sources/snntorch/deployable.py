@@ -24,7 +24,9 @@ from .source import from_snntorch
 
 
 @public
-def make_deployable(module: nn.Module, sample: SpikesLike | None = None) -> nn.Module:
+def make_deployable(
+    module: nn.Module, sample: SpikesLike | Mapping[str, SpikesLike] | None = None
+) -> nn.Module:
     """Swap every snnTorch neuron for a chip-exact one that resets to zero at once.
 
     Neurons that never reset (``reset_mechanism="none"``) are read-outs and go on so.
@@ -35,8 +37,9 @@ def make_deployable(module: nn.Module, sample: SpikesLike | None = None) -> nn.M
 
     Args:
         module: changed in place; neurons that already are chip-exact stay.
-        sample: one input ``[T, B, ...]``; given, the whole network is looked at, whether it has a
-            place on the chip with these neurons, before anything is changed.
+        sample: one input ``[T, B, ...]``, of a forward with several ``{argument: input}``; given,
+            the whole network is looked at, whether it has a place on the chip with these neurons,
+            before anything is changed.
 
     Returns:
         `module`, or its replacement if it is a neuron itself.

@@ -19,6 +19,7 @@ from ...lowering.graph.nodes import FloatGraph
 from ...parity.certificate import LayerParity
 from ...parity.judge import layer_parity
 from ...quantisation.graphs import graph_of, quantize_graph
+from .several_inputs import taken_apart
 
 Spikes = NDArray[np.uint8]
 
@@ -42,8 +43,9 @@ def compare_integers(
     chip = quantize_graph(graph)
     account = graph_of(chip)
     assert account is not None
-    given = values.detach().cpu().numpy().astype(np.uint8)
-    packed = account.pack({account.inputs[0].name: given})
+    shapes = {node.name: node.shape for node in graph.inputs}
+    parts = taken_apart(values.detach().cpu().flatten(2), shapes)
+    packed = account.pack({name: each.numpy().astype(np.uint8) for name, each in parts.items()})
     record = run_network(chip, packed)
     rows = []
     for index, tensor in enumerate(account.layers):

@@ -26,11 +26,11 @@ from ..layers.table import layer_of
 from .arrays import along, double, four, maybe, two
 from .effective import effective_module
 from .graph_neurons import Maker, population_maker, spikingjelly_maker
-from .graph_operations import pool_fields, upsample
 from .graph_refresh import norm_numbers
 from .graph_values import CHAIN_MEND, Recording
 from .inventory import PLAIN, REFUSED
 from .neurons import NEURONS
+from .size_operations import pool_fields, upsample
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)

@@ -10,14 +10,13 @@ compared with the description's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.network.spec import Shape
@@ -32,156 +31,18 @@ from ...lowering.graph.nodes import (
     PopulationNode,
     ReadoutNode,
 )
-from ...lowering.graph.shapes import Misfit
 from .forms import ForwardForm
-from .graph_layers import is_layer, is_neuron, kind_of, many_steps, node_of
-from .graph_operations import apply_operation, known
+from .graph_layers import is_layer, is_neuron, kind_of
 from .graph_refresh import Origins
 from .graph_values import Recording, Value
+from .graph_watch import ForwardWatch
 from .integer_hooks import hooks_of_others
 from .inventory import PLAIN
 from .several_inputs import parts_of, taken_apart
 
 STEPS, SAMPLES, RATE = 3, 2, 0.4
 _STATES = ("mem", "syn", "spk", "reset")
-_NEW = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like")
-"""Their results take a shape from the input, and no values."""
-_QUIET = (
-    *_NEW,
-    "new_zeros",
-    "new_ones",
-    "new_full",
-    "new_empty",
-    "__get__",
-    "__set__",
-    "dim",
-    "size",
-    "numel",
-    "__len__",
-    "is_floating_point",
-    "device",
-)
 Drive = Callable[[nn.Module, Tensor], None]
-
-
-@dataclass
-class _Watch(TorchFunctionMode):
-    """Follows operations outside of layers.
-
-    Attributes:
-        recording: the graph so far.
-        inside: how many layers are being run.
-        at: the layer that ran last, for messages.
-        spikes: neuron's name to what it sent, call by call.
-        users: neuron to the nodes that it was given.
-    """
-
-    recording: Recording
-    inside: int = 0
-    at: str = "input"
-    spikes: dict[str, list[Tensor]] = field(default_factory=dict)
-    users: dict[str, set[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = kwargs or {}
-        out = func(*args, **given)
-        name = getattr(func, "__name__", str(func))
-        if self.inside or name in _QUIET or name.startswith("__set"):
-            return out
-        tensors = [each for each in _tensors(args, given) if self.recording.of(each) is not None]
-        if tensors:
-            self._note(name, args, given, out, tensors)
-        return out
-
-    def _note(self, name: str, args: Any, kwargs: Any, out: Any, tensors: Sequence[Tensor]) -> None:
-        r = self.recording
-        lost = next((v for t in tensors if isinstance(v := r.of(t), str)), None)
-        outs = [out] if isinstance(out, Tensor) else list(_tensors((out,), {}))
-        start = 0
-        for index, each in enumerate(outs):
-            if lost is not None:
-                r.set(each, lost)
-                continue
-            more = dict(kwargs)
-            asked = name
-            if len(outs) > 1 or name in ("unbind", "chunk", "split", "tensor_split"):
-                asked, more = _one_of(name, args, kwargs, index, start)
-                start += each.shape[more.get("axis", 0)] if "axis" in more else 0
-            try:
-                positional = (args[0], index) if name == "unbind" else args
-                r.set(each, apply_operation(r, asked, positional, more, each))
-            except Misfit as misfit:
-                key = f"after {self.at}: {misfit.args[0]}"
-                r.refusals.setdefault(key, Refusal(f"after {self.at}", *misfit.args))
-                r.set(each, key)
-
-    def layer(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
-        """Note a call of a layer."""
-        r, received = self.recording, next(_tensors(args, {}), None)
-        gave = next(_tensors((output,), {}), None)
-        if received is None or gave is None:
-            raise TypeError(f"{name} does not take and give a tensor")
-        value = r.of(received)
-        if value is None:
-            return  # nothing of the input reaches it
-        where = f"module {name} ({type(module).__name__})"
-        try:
-            found = self._layer(name, module, received, gave)
-            r.set(gave, found)
-            for state in list(_tensors((output,), {}))[1:]:
-                r.set(state, Value(found.node, found.step, state=True))
-        except Misfit as misfit:
-            if not isinstance(value, str):
-                r.refusals[f"! {name}: {misfit.args[0]}"] = Refusal(where, *misfit.args)
-            elif value in r.refusals:
-                r.refusals[f"! {value}"] = r.refusals[value]
-            r.set(gave, f"! {name}")
-        self.at = name
-
-    def _layer(self, name: str, module: nn.Module, received: Tensor, gave: Tensor) -> Value:
-        r, value = self.recording, known(self.recording, received)
-        if value.stacked:
-            raise Misfit("reads a stack of tensors", "join them along the channels")
-        read = value.node
-        if is_neuron(module):
-            self.users.setdefault(name, set()).add(read)
-            if len(self.users[name]) > 1:
-                what = "is used twice in a step, with one state"
-                raise Misfit(what, "give each use its own neurons")
-            if (value.step is None) != many_steps(module):
-                what = "is given all steps at once" if value.step is None else "takes all steps"
-                raise Misfit(what, "loop over the steps, or use step_mode='m'")
-            self.spikes.setdefault(name, []).append(gave.clone())
-        node = node_of(r, name, module, read, received, gave)
-        found = r.laid_out(
-            Value(node, value.step, batch_first=value.batch_first), tuple(gave.shape)
-        )
-        if found is None or found.node != node:
-            raise Misfit(f"gives a tensor of shape {list(gave.shape)}", "keep steps and samples")
-        return found
-
-
-def _one_of(
-    name: str, args: Any, kwargs: Any, index: int, start: int
-) -> tuple[str, dict[str, Any]]:
-    """One result of several: a step of `unbind`, a part of `chunk` or `split`."""
-    if name == "unbind" and not kwargs.get("dim", args[1] if len(args) > 1 else 0):
-        return "__getitem__", {}
-    if name in ("chunk", "split"):
-        axis = kwargs.get("dim", args[2] if len(args) > 2 else 0)
-        return name, {"start": start, "axis": axis % args[0].ndim}
-    return f"{name}, which gives several tensors,", {}
-
-
-def _tensors(args: Any, kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
-    for each in (*args, *kwargs.values()):
-        if isinstance(each, Tensor):
-            yield each
-        elif isinstance(each, tuple | list):
-            yield from _tensors(each, {})
 
 
 @dataclass(frozen=True)
@@ -268,7 +129,7 @@ def _watch(module: nn.Module, given: Tensor, drive: Drive, *, approximate: bool)
         shape: Shape = each if len(each) != 2 else (each[0], 1, each[1])
         recording.nodes[name] = Input(name, (), shape)
         recording.shapes[name] = shape
-    watch = _Watch(recording)
+    watch = ForwardWatch(recording)
     with _as_deployed(module), _hooked(module, watch), torch.no_grad():
         if drive is _steps:
             for index, step in enumerate(given):
@@ -279,7 +140,7 @@ def _watch(module: nn.Module, given: Tensor, drive: Drive, *, approximate: bool)
     return recording
 
 
-def _call_watched(module: nn.Module, own: Tensor, watch: _Watch, as_value: Value) -> None:
+def _call_watched(module: nn.Module, own: Tensor, watch: ForwardWatch, as_value: Value) -> None:
     """Call a module on one tensor, or on the several that it stands for, each noted as an input."""
     parts = parts_of(module)
     if parts is None:
@@ -295,7 +156,7 @@ def _call_watched(module: nn.Module, own: Tensor, watch: _Watch, as_value: Value
 
 
 @contextmanager
-def _hooked(module: nn.Module, watch: _Watch) -> Iterator[None]:
+def _hooked(module: nn.Module, watch: ForwardWatch) -> Iterator[None]:
     hooks = []
     for name, layer in _layers(module):
         hooked = hooks_of_others(layer)
@@ -319,7 +180,7 @@ def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]
         yield from _layers(child, f"{name}.{key}" if name else key)
 
 
-def _enter(watch: _Watch) -> Any:
+def _enter(watch: ForwardWatch) -> Any:
     def hook(module: nn.Module, args: Any) -> None:
         del module, args
         watch.inside += 1
@@ -327,7 +188,7 @@ def _enter(watch: _Watch) -> Any:
     return hook
 
 
-def _leave(watch: _Watch, name: str) -> Any:
+def _leave(watch: ForwardWatch, name: str) -> Any:
     def hook(module: nn.Module, args: Any, output: Any) -> None:
         watch.inside -= 1
         if not watch.inside:

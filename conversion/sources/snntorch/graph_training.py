@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sdcl_neuro.errors import NetworkRefused, Refusal
+from sdcl_neuro.network.spike_file import SpikesLike
 from sdcl_neuro.snn.chip_neuron import ChipNeuron
 
 from ...lowering.graph.nodes import FloatGraph, Node, ReadoutNode
@@ -25,16 +26,22 @@ from .graph_tracing import Traced, trace_graph
 from .integer_graph import SCALE, IntegerGraph, with_scales
 from .integer_hooks import BareReadout, CircuitLink, FrozenNorm, in_float, release
 from .running import as_deployed, module_input, unwrap
+from .several_inputs import joined_module, taken_apart
 
 
 def prepare_graph(
-    module: nn.Module, sample: Tensor | NDArray[Any], *, margin: float, relays: Cure
+    module: nn.Module,
+    sample: Tensor | NDArray[Any] | Mapping[str, SpikesLike],
+    *,
+    margin: float,
+    relays: Cure,
 ) -> None:
     """Choose scales for a graph's populations and switch it to integers, in place.
 
     Args:
         module: its neurons from `make_deployable`.
-        sample: one input ``[T, B, ...]``, which also bounds currents and membranes.
+        sample: one input ``[T, B, ...]``, which also bounds currents and membranes; of a forward
+            with several, ``{argument: input}``.
         margin: room for weights to grow in the training that follows.
         relays: see `quantize_graph`.
 
@@ -42,7 +49,10 @@ def prepare_graph(
         NetworkRefused: with every reason why it cannot be trained so; nothing is changed.
     """
     inner = unwrap(module)
-    with as_deployed(module) as held, in_float(inner):
+    if isinstance(sample, Mapping):
+        # It shares children and hooks with the module, and takes all inputs as one.
+        inner, sample = joined_module(inner, sample, "prepare_quantization")
+    with as_deployed(inner) as held, in_float(inner):
         values = module_input(held.module, sample)
         traced = trace_graph(held.module, values)
     graph = with_scales(traced.graph, {})
@@ -51,12 +61,18 @@ def prepare_graph(
     if refusals:
         raise NetworkRefused(refusals)
     units = reduce_graph(graph)
-    array = values.detach().float().cpu().numpy()
-    peaks = graph_peaks(graph, units, array.astype(np.uint8))
+    peaks = graph_peaks(graph, units, by_input(graph, values))
     scales = training_scales(units, peaks=peaks, cure=relays, margin=margin)
     _expect_place(graph, neurons, scales, relays)
     release(inner)
     _attach(inner, traced, graph, neurons, scales)
+
+
+def by_input(graph: FloatGraph, values: Tensor) -> dict[str, NDArray[np.uint8]]:
+    """Each input ``[T, B, *shape]`` of a sample in which they lie one after another."""
+    shapes = {node.name: node.shape for node in graph.inputs}
+    parts = taken_apart(values.detach().float().cpu().flatten(2), shapes)
+    return {name: each.numpy().astype(np.uint8) for name, each in parts.items()}
 
 
 def _neurons(traced: Traced) -> dict[str, nn.Module]:
@@ -138,7 +154,7 @@ def _attach(
         batch_first=traced.form.kind == "batch first",
         whole=traced.form.whole,
     )
-    module.register_forward_pre_hook(whole.begin)
+    module.register_forward_pre_hook(whole.begin, with_kwargs=True)
     for name, each in neurons.items():
         if isinstance(each, ChipNeuron):
             each.scale.fill_(scales[name])

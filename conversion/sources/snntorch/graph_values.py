@@ -135,4 +135,17 @@ class Recording:
         return self.samples * self.steps if value.step is None else self.samples
 
 
-__all__ = ["CHAIN_MEND", "Misfit", "Recording", "Step", "Value"]
+def known(recording: Recording, tensor: Any) -> Value:
+    """The value of a tensor that has to have one."""
+    value = recording.of(tensor)
+    if isinstance(value, str):
+        raise Misfit(value, CHAIN_MEND)
+    if value is None:
+        raise Misfit("a tensor that does not come from the input", CHAIN_MEND)
+    if value.state:
+        what = "a neuron's state, which the chip does not send"
+        raise Misfit(what, "use its spikes, or a read-out at the end")
+    return value
+
+
+__all__ = ["CHAIN_MEND", "Misfit", "Recording", "Step", "Value", "known"]

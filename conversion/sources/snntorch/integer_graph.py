@@ -25,6 +25,7 @@ from ...lowering.graph.reduce import reduce_graph
 from ...lowering.graph.rounding import round_unit
 from ...lowering.graph.units import Unit, Units
 from .graph_refresh import Origins, refresh
+from .several_inputs import inputs_given
 from .unit_sums import UnitSums
 
 SCALE = "chip_scale"
@@ -52,18 +53,19 @@ class IntegerGraph:
     _units: Units | None = None
     _sums: dict[str, list[UnitSums]] = field(default_factory=dict)
     _spreads: dict[str, Spread] = field(default_factory=dict)
-    _given: Tensor | None = None
+    _given: dict[str, Tensor] = field(default_factory=dict)
     _sent: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     _calls: dict[str, int] = field(default_factory=dict)
 
-    def begin(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """Hook before the module's forward: a new input, and the weights as they are now."""
-        del module
+    def begin(self, module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        """Hook before the module's forward: new inputs, and the weights as they are now."""
         if not self.computes():
             return
-        self._given = args[0].detach()
-        if self.batch_first:
-            self._given = self._given.transpose(0, 1)
+        given = inputs_given(module, [node.name for node in self.graph.inputs], args, named)
+        self._given = {
+            name: each.detach().transpose(0, 1) if self.batch_first else each.detach()
+            for name, each in given.items()
+        }
         self._sent, self._calls = {}, {}
         self._round()
 
@@ -118,7 +120,7 @@ class IntegerGraph:
         self._sent[name, self._calls[name] - 1] = spikes
 
     def _expect_begun(self, name: str) -> None:
-        if self._given is None:
+        if not self._given:
             raise InputError(
                 "a part of the graph was called outside of the module that was prepared",
                 where=name,
@@ -151,8 +153,8 @@ class IntegerGraph:
     def _made(self, source: str, step: int) -> Tensor:
         """The input, or what a max pooling of spikes gives."""
         if isinstance(self.graph[source], Input):
-            assert self._given is not None
-            return self._given[step] if self.whole else self._given
+            given = self._given[source]
+            return given[step] if self.whole else given
         if source not in self._sums or source in self.neurons:
             raise InputError(
                 f"reads {source!r} before that has sent",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ Pairs = list[tuple[str, nn.Module, ChipNeuron]]
 @public
 def prepare_quantization(
     module: nn.Module,
-    sample: SpikesLike,
+    sample: SpikesLike | Mapping[str, SpikesLike],
     *,
     margin: float = QUANTISATION_MARGIN,
     relays: Cure = "auto",
@@ -49,7 +49,8 @@ def prepare_quantization(
 
     Args:
         module: one that `from_snntorch` can describe, its neurons from `make_deployable`.
-        sample: one input ``[T, B, ...]``, for `from_snntorch`.
+        sample: one input ``[T, B, ...]``, for `from_snntorch`; of a forward with several inputs,
+            ``{argument: input}``.
         margin: room for weights to grow in the training that follows.
         relays: for a graph only; see `quantize`.
 
@@ -72,8 +73,10 @@ def prepare_quantization(
         'training'
     """
     module = need_module(module, "prepare_quantization")
-    sample = need_sample(sample, "prepare_quantization")
-    chain = _chain_pairs(module, sample)
+    chain = None
+    if not isinstance(sample, Mapping):
+        sample = need_sample(sample, "prepare_quantization")
+        chain = _chain_pairs(module, sample)
     if chain is None:
         prepare_graph(module, sample, margin=margin, relays=relays)
         set_mode(module, "int")

@@ -19,11 +19,10 @@ from sdcl_neuro.network.notes import Note
 
 from .explicit_states import ExplicitStates
 from .graph_layers import is_neuron
+from .graph_watch import SHAPE_ONLY
 from .snapshot import tensors_in
 
 _STATES = ("mem", "syn", "syn_exc", "syn_inh")
-_SHAPE_ONLY = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like")
-"""Their results take a shape from a membrane, and no values."""
 _NONE: frozenset[str] = frozenset()
 
 
@@ -46,7 +45,7 @@ class ReturnedMembranes(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        if not self._inside and getattr(func, "__name__", "") not in _SHAPE_ONLY:
+        if not self._inside and getattr(func, "__name__", "") not in SHAPE_ONLY:
             names = frozenset().union(
                 *(self._of(each) for each in tensors_in((args, kwargs or {})))
             )

@@ -76,7 +76,7 @@ def need_sample(sample: object, where: str) -> Tensor | NDArray[Any]:
     if isinstance(sample, Mapping):
         hint = (
             "give one tensor; take a second input as channels of it, sliced in the forward "
-            "(x[:, :2], x[:, 2:]); from_snntorch takes several"
+            "(x[:, :2], x[:, 2:])"
         )
     if sample is None or isinstance(sample, Mapping):
         raise InputError(f"expected a sample, got {kind_of(sample)}", where=where, hint=hint)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -73,6 +73,25 @@ def taken_apart(flat: Tensor, parts: Mapping[str, Shape]) -> dict[str, Tensor]:
         name: piece.reshape(*flat.shape[:-1], *shape)
         for (name, shape), piece in zip(parts.items(), pieces, strict=True)
     }
+
+
+def inputs_given(
+    module: nn.Module, names: Sequence[str], args: Sequence[Any], named: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """The inputs of one call by name, as the caller of a module or of such a copy gave them.
+
+    Args:
+        module: what is called.
+        names: of its inputs; the only one may have any name in the forward.
+        args, named: of the call.
+    """
+    parts = parts_of(module)
+    if parts is not None:
+        return taken_apart(args[0], parts)
+    if len(names) == 1:
+        return {names[0]: args[0] if args else next(iter(named.values()))}
+    given = inspect.signature(module.forward).bind(*args, **named).arguments
+    return {name: given[name] for name in names}
 
 
 def parts_of(module: nn.Module) -> Mapping[str, Shape] | None:

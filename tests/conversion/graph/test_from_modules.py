@@ -315,8 +315,8 @@ def test_inputs_by_name_have_to_be_those_of_the_forward():
         conversion.from_snntorch(TwoInputs(), {**sample, "vector": sample["vector"][1:]})
     with pytest.raises(InputError, match="vector"):
         conversion.from_snntorch(TwoInputs(), {"image": sample["image"]})
-    with pytest.raises(InputError, match=r"a sample, got a dict.*from_snntorch takes several"):
-        conversion.prepare_quantization(TwoInputs(), sample)
+    with pytest.raises(InputError, match="its forward takes image, vector"):
+        conversion.prepare_quantization(TwoInputs(), {"x": sample["image"]})
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3])

@@ -22,7 +22,7 @@ from sdcl_neuro.errors import InputError, NetworkRefused
 from sdcl_neuro.network.spike_file import write_spikes
 
 ZERO = {"reset_mechanism": "zero", "init_hidden": True}
-SAID = ("transposed convolution", "upsampling", "ceil_mode", "integrator (beta 1)", "maximum of")
+SAID = ("ceil_mode", "integrator (beta 1)", "maximum of")
 
 
 class Branches(nn.Module):
@@ -152,19 +152,81 @@ def test_damaged_metadata_are_refused_in_one_line(graph, tmp_path):
         conversion.from_nir(tmp_path / "g.nir")
 
 
+TRANSPOSED = [
+    {"kernel_size": 2, "stride": 2},
+    {"kernel_size": 3},
+    {"kernel_size": (3, 2), "stride": (1, 3), "padding": (2, 0), "bias": False},
+    {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1, "groups": 3},
+    {"kernel_size": 2, "stride": 3, "dilation": 2, "output_padding": (0, 2)},
+    {"kernel_size": 1, "stride": 2, "padding": 0, "groups": 3},
+]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(lambda o=options: nn.ConvTranspose2d(3, 6, **o) for options in TRANSPOSED),
+        lambda: nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 6, 3)),
+        lambda: nn.Sequential(nn.Upsample(scale_factor=(1, 3)), nn.Conv2d(3, 6, 1)),
+    ],
+)
+def test_what_enlarges_is_written_as_convolutions(layer, tmp_path):
+    """NIR's own words give torch's sums to the last bit, and another reader the same chain."""
+    torch.manual_seed(3)
+    module = nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1),
+        snn.Leaky(0.8, threshold=0.3, **ZERO),
+        layer(),
+        snn.Leaky(0.8, threshold=0.05, **ZERO),
+    ).eval()
+    with torch.no_grad():
+        for values in module.parameters():  # that float32 adds without rounding
+            values.copy_((values * 16).round() / 16)
+    spikes = (np.random.default_rng(2).random((8, 2, 2, 5, 4)) < 0.4).astype(np.uint8)
+    graph = conversion.from_snntorch(module, spikes)
+    written = build_graph(graph, dt=1e-3)
+    written.metadata = {"dt": 1e-3}
+    own = reference_run(written, spikes, dt=1e-3)
+    ours = run(graph, spikes, backend="snntorch")
+    for index in range(2):
+        expected = ours.spikes[index]
+        np.testing.assert_array_equal(own.spikes[index].reshape(expected.shape), expected)
+        assert expected.sum() > 20
+    read = conversion.from_nir(written, dt=1e-3)
+    assert conversion.quantize(read, spikes, check=False).layers[0].kind == "conv"
+    conversion.to_nir(graph, tmp_path / "g.nir", dt=1e-3)
+    back = conversion.from_nir(tmp_path / "g.nir")
+    assert conversion.quantize(back, spikes, check=False) == conversion.quantize(
+        graph, spikes, check=False
+    )
+
+
 def test_what_nir_has_no_words_for_is_refused_all_at_once():
     module = nn.Sequential(
         nn.Conv2d(2, 3, 3, padding=1),
         snn.Leaky(0.8, threshold=0.3, **ZERO),
-        nn.Upsample(scale_factor=2),
-        nn.ConvTranspose2d(3, 2, 3),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.Conv2d(3, 3, 1),
+        snn.Leaky(1.0, threshold=0.3, **ZERO),
+        nn.AvgPool2d(2, ceil_mode=True),
+        nn.Conv2d(3, 3, 1),
         snn.Leaky(0.8, threshold=0.3, **ZERO),
     )
-    graph = conversion.from_snntorch(module, torch.ones(3, 1, 2, 4, 4))
-    with pytest.raises(NetworkRefused, match=r"upsampling.*write OUT.net"):
+    graph = conversion.from_snntorch(module, torch.ones(3, 1, 2, 7, 7))
+    with pytest.raises(NetworkRefused, match=r"ceil_mode.*write OUT.net"):
         conversion.to_nir(graph, "never.nir")
     with pytest.raises(NetworkRefused, match="in NIR's own words, not for norse"):
         conversion.to_nir(graph, "never.nir", reader="norse")
+    large = nn.Sequential(
+        nn.Conv2d(2, 64, 1),
+        snn.Leaky(0.8, threshold=0.3, **ZERO),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(64, 3, 1),
+        snn.Leaky(0.8, threshold=0.3, **ZERO),
+    )
+    graph = conversion.from_snntorch(large, torch.ones(3, 1, 2, 64, 64))
+    with pytest.raises(NetworkRefused, match=r"ones and zeros, more than.*write OUT.net"):
+        conversion.to_nir(graph, "never.nir")
 
 
 def test_convert_and_verify_take_the_file(graph, spikes, tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import snntorch as snn
 import torch
 from torch import nn
 
-from sdcl_neuro import conversion, profile
+from sdcl_neuro import conversion, profile, run
 from sdcl_neuro.cli import main
+from sdcl_neuro.conversion.lowering.graph.nodes import PopulationNode
 from sdcl_neuro.conversion.relaying import relay_costs
 from sdcl_neuro.hardware.placement import fit
 from sdcl_neuro.network.activity import nonzero_fan_out
@@ -136,3 +138,64 @@ def test_a_profile_says_that_reading_membranes_costs_and_is_not_priced():
     net = random_network(0)
     plain = profile(net, np.zeros((2, 1, *net.input_shape), np.uint8), hw="loihi2")
     assert "membrane_reads" not in plain.targets["loihi2"].energy.not_modelled
+
+
+class Deep(nn.Module):
+    """The input goes past `depth` layers; weights are even integers, thresholds as given."""
+
+    def __init__(self, depth, threshold):
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(2 if index == 0 else 3, 3, 3, padding=1, bias=False) for index in range(depth)
+        )
+        self.lifs = nn.ModuleList(snn.Leaky(0.5, threshold=threshold, **ZERO) for _ in self.convs)
+        self.last, self.end = nn.Conv2d(5, 2, 3, padding=1, bias=False), snn.Leaky(0.5, **ZERO)
+
+    def forward(self, x):
+        now = x
+        for conv, neurons in zip(self.convs, self.lifs, strict=True):
+            now = neurons(conv(now))
+        return self.end(self.last(torch.cat([now, x], 1)))
+
+
+@pytest.mark.parametrize(("depth", "threshold"), [(1, 9.0), (3, 9.0), (2, 300.0), (3, 600.0)])
+def test_relays_cost_what_their_spikes_cost(depth, threshold):
+    """A relay adds a spike for each that it passes on, an operation for each that it receives."""
+    generator = torch.Generator().manual_seed(0)
+    module = Deep(depth, threshold).eval()
+    module.end.threshold = torch.tensor(threshold)
+    with torch.no_grad():
+        for values in module.parameters():
+            drawn = torch.randint(-3, 5, values.shape, generator=generator)
+            values.copy_(2 * drawn * max(1, threshold // 20))
+    sample = (torch.rand((8, 2, 2, 6, 6), generator=generator) < 0.3).float()
+    graph = conversion.from_snntorch(module, sample)
+    nodes = [
+        replace(node, scale=1.0) if isinstance(node, PopulationNode) else node
+        for node in graph.nodes
+    ]
+    chip = conversion.quantize(replace(graph, nodes=tuple(nodes)), relays="copies", check=False)
+    record = run(chip, sample.numpy())
+
+    def operations(weight, sent):
+        """Operations at weights that are not zero, counted by torch alone."""
+        taps = (weight != 0).double()
+        return int(nn.functional.conv2d(sent.flatten(0, 1).double(), taps, padding=1).sum())
+
+    own = [torch.from_numpy(record.spikes[index]) for index in range(depth)]
+    given = [sample, *own[:-1]]
+    synops = sum(operations(c.weight, s) for c, s in zip(module.convs, given, strict=True))
+    synops += operations(module.last.weight, torch.cat([own[-1].float(), sample], 2))
+    sent = sum(int(record.spikes[index].sum()) for index in range(depth + 1))
+    relayed, needed = int(sample.sum()), -(-int(threshold + 1) // 254)
+    # A layer sends as many copies as the next one, which relays too, needs to fire once.
+    copies = [1] * depth if needed == 1 else [needed] * depth + [1]
+    read = [1, *copies[:-1]]
+    counted = {
+        name: sum(int(getattr(layer, name).sum()) for layer in record.activity)
+        for name in ("spikes_out", "synops_nonzero")
+    }
+    assert len(chip.layers) == len(copies) + 1
+    assert min(sent, relayed) > 100
+    assert counted["spikes_out"] == sent + relayed * sum(copies)
+    assert counted["synops_nonzero"] == synops + relayed * int(np.dot(copies, read))

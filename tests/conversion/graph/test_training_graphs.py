@@ -172,6 +172,70 @@ def test_what_trains_in_integers_is_what_the_chip_computes(name):
     assert copied == chip
 
 
+class TwoInputs(nn.Module):
+    """An image and a vector, which meet behind a neuron each."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.lif1 = nn.Conv2d(2, 3, 3, padding=1), snn.Leaky(0.8, threshold=0.3, **ZERO)
+        self.fc, self.lif2 = nn.Linear(6, 48), snn.Leaky(0.7, threshold=0.3, **ZERO)
+        self.out, self.lif3 = nn.Linear(96, 5), snn.Leaky(0.9, threshold=0.3, **ZERO)
+
+    def forward(self, image, vector):
+        one = self.lif1(self.conv(image)).flatten(1)
+        return self.lif3(self.out(torch.cat([one, self.lif2(self.fc(vector))], 1)))
+
+
+class LoopedInputs(TwoInputs):
+    """The same, looping over all steps by itself."""
+
+    def forward(self, image, vector):
+        steps = zip(image, vector, strict=True)
+        return torch.stack([TwoInputs.forward(self, *step) for step in steps])
+
+
+@pytest.mark.parametrize("kind", [TwoInputs, LoopedInputs])
+def test_several_inputs_train_in_integers(kind):
+    torch.manual_seed(0)
+    module = kind()
+    sample = {"image": spikes(2, 4, 4), "vector": spikes(6)}
+    conversion.make_deployable(module, sample)
+    assert conversion.prepare_quantization(module, sample) is module
+    assert type(module) is kind
+
+    def sent(given, **how):
+        utils.reset(module)
+        if kind is LoopedInputs:
+            return module(given["image"], given["vector"])
+        calls = zip(given["image"], given["vector"], strict=True)
+        if how:  # by name, in another order
+            return torch.stack([module(vector=b, image=a) for a, b in calls])
+        return torch.stack([module(a, b) for a, b in calls])
+
+    optimiser = torch.optim.Adam(module.parameters(), lr=0.02)
+    losses = []
+    for _ in range(5):
+        optimiser.zero_grad()
+        loss = nn.functional.cross_entropy(sent(sample).mean(0), torch.arange(4) % 3)
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+    module.eval()
+    with torch.no_grad():
+        expected = sent(sample)
+        assert torch.equal(expected, sent(sample, by="name"))
+    utils.reset(module)
+    graph = conversion.from_snntorch(module, sample)
+    (check,) = graph.meta["source_checks"]
+    assert (check["pair"]["kind"], check["pair"]["holds"]) == ("exact", True)
+    chip = conversion.quantize(graph)
+    assert {note["scale_from"] for note in chip.meta["quantisation"]} == {"training"}
+    record = run(chip, {name: each.numpy() for name, each in sample.items()})
+    np.testing.assert_array_equal(record.spikes[2], expected.numpy())
+    assert expected.mean() > 0.02
+
+
 def test_a_state_dict_brings_the_same_integers_back():
     torch.manual_seed(0)
     sample = spikes(2, 8, 8)

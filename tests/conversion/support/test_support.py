@@ -42,9 +42,10 @@ def on_line(*modules, bias=True):
 
 
 class Skip(nn.Module):
-    def __init__(self):
+    def __init__(self, last=lif, *, bias=True, **options):
         super().__init__()
-        self.fc1, self.lif1, self.fc2, self.lif2 = nn.Linear(8, 8), lif(), nn.Linear(8, 6), lif()
+        self.fc1, self.lif1 = nn.Linear(8, 8), lif(**options)
+        self.fc2, self.lif2 = nn.Linear(8, 6, bias=bias), last(**options)
 
     def forward(self, x):
         return self.lif2(self.fc2(self.lif1(self.fc1(x)) + x))
@@ -154,7 +155,10 @@ SNNTORCH = {
     "decays that differ in a recurrent population": lambda: [
         on_line(rleaky(beta=torch.linspace(0.2, 0.7, 6), linear_features=6))
     ],
-    "reset by subtraction": lambda: [on_line(lif(reset_mechanism="subtract"))],
+    "reset by subtraction": lambda: [
+        on_line(lif(reset_mechanism="subtract")),
+        Skip(reset_mechanism="subtract"),
+    ],
     "read-out: no reset, LI, CubaLI, or a synapse without neurons": lambda: [
         on_line(lif(), nn.Linear(6, 4)),
         on_line(lif(), nn.Linear(6, 4), lif(reset_mechanism="none")),
@@ -165,8 +169,12 @@ SNNTORCH = {
     "Synaptic or RLeaky, delayed reset": lambda: [
         on_line(snn.Synaptic(0.6, 0.8, threshold=0.4, **ZERO), bias=False),
         on_line(rleaky(linear_features=6, reset_delay=True)),
+        Skip(lambda: snn.Synaptic(0.6, 0.8, threshold=0.4, **ZERO), bias=False),
     ],
-    "bias before a current": lambda: [on_line(snn.Synaptic(0.6, 0.8, threshold=0.4, **AT_ONCE))],
+    "bias before a current": lambda: [
+        on_line(snn.Synaptic(0.6, 0.8, threshold=0.4, **AT_ONCE)),
+        Skip(lambda: snn.Synaptic(0.6, 0.8, threshold=0.4, **AT_ONCE)),
+    ],
     "Synaptic with beta 1": lambda: [
         on_line(snn.Synaptic(0.6, 1.0, threshold=0.4, **AT_ONCE), bias=False)
     ],
@@ -295,6 +303,7 @@ NIR = {
             more=[("skip", affine(8), [("0", "skip0"), ("skip0", "3")])],
         )
     ],
+    "several synapses in series": lambda: [graph(LINE, affine(), affine(6, 6), nir_lif(6))],
     "Scale": lambda: [graph(LINE, nir.Scale(np.linspace(0.5, 2, 8)), affine(), nir_lif(6))],
     "Delay": lambda: [graph(LINE, nir.Delay(np.ones(8)), affine(), nir_lif(6))],
     "Leaky, reset to zero; LIF": lambda: [graph(LINE, affine(), nir_lif(6))],
