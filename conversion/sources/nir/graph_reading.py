@@ -74,10 +74,8 @@ def graph_instead(
     """Read a graph that was refused as a chain; arguments as for `from_nir`.
 
     Raises:
-        NetworkRefused: the reasons of the chain where a graph has them too, else its own.
+        NetworkRefused: the reasons of the chain where a graph may have them too, and its own.
     """
-    left = [r for r in refused.refusals if not any(word in r.what for word in _ONLY_OF_CHAINS)]
-    branched = any("it has several inputs" in r.what for r in refused.refusals)
     try:
         approximate = calibration is not None
         reading = _Reading(tree, dt=dt, writer=writer, approximate=approximate)
@@ -86,10 +84,12 @@ def graph_instead(
             graph = approximate_graph(graph, calibration, reading.populations.departures)
         reduce_graph(graph)
     except NetworkRefused as error:
-        raise (refused if left else NetworkRefused(error.refusals, where=where)) from None
-    # Behind inputs that meet, a chain does not know the shapes; the graph has checked them.
-    if any(not (branched and "inputs or channels, but" in r.what) for r in left):
-        raise refused
+        left = [r for r in refused.refusals if not any(word in r.what for word in _ONLY_OF_CHAINS)]
+        if len(left) == len(refused.refusals):
+            raise refused from None  # it is a chain, whose faults are named once
+        said = {reason.where for reason in left}
+        more = [reason for reason in error.refusals if reason.where not in said]
+        raise NetworkRefused([*left, *more], where=where, layers=refused.layers) from None
     return graph
 
 
