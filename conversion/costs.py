@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import kind_of, public
 from sdcl_neuro.network.record import Record
-from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_checks import check_given
 from sdcl_neuro.network.spike_file import SpikesLike
 from sdcl_neuro.profiling import profile as profile_network
 
@@ -86,7 +86,7 @@ def profile(
     _check_kinds(spikes, record)
     given: Any = spikes
     if spikes is not None and not isinstance(spikes, Mapping):
-        given = np.asarray(check_spikes(spikes))
+        given = check_given(spikes)
     found = as_model(model, sample=given, dt=dt, writer=writer)
     net = found.need_integer()
     values = None if given is None else _chain_input(found, given)

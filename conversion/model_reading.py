@@ -46,7 +46,7 @@ _ADVICE = {
 def load(
     path: Path | str,
     *,
-    approximate: SpikesLike | None = None,
+    approximate: SpikesLike | Mapping[str, SpikesLike] | None = None,
     dt: float | None = None,
     writer: str | None = None,
     input_shape: Shape | None = None,
@@ -57,7 +57,8 @@ def load(
 
     Args:
         path: of the model.
-        approximate: calibration spikes; given, a ``.nir`` may hold what is only approximated.
+        approximate: calibration spikes, of several inputs by name; given, a ``.nir`` may hold what
+            is only approximated.
         dt: length of a ``.nir``'s step in seconds, where it does not state it.
         writer: whose exporter wrote a ``.nir``; see `conversion.from_nir`.
         input_shape: of a ``.net`` that begins with a convolution and has no input layer.

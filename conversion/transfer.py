@@ -216,6 +216,9 @@ def _prepare(
     if model.graph is not None:
         chain, changes = prepare_graph(model, model.graph, calibration, target, wanted)
         return chain, replace(done, **changes)
+    if isinstance(calibration, Mapping):
+        what = "inputs by name for a network of one input"
+        raise InputError(what, where="--calibrate", hint="give one array, named spikes")
     floating, integer = model.floating, model.integer
     notes = () if floating is None else tuple(floating.meta.get("approximate", ()))
     done = replace(done, approximated=notes)

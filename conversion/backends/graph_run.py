@@ -110,6 +110,7 @@ def run_chain(
         readouts=values,
         readout_units={k: t.scale * (1 << STATE_SHIFT) for k, t in enumerate(tensors)},
         saturations=clipped,
+        readout_names=tuple(tensor.name for tensor in account.readouts),
     )
 
 

@@ -16,7 +16,7 @@ from sdcl_neuro.errors import InputError, SuspiciousInput
 from sdcl_neuro.network.activity import count_activity
 from sdcl_neuro.network.arguments import kind_of, public
 from sdcl_neuro.network.record import Record
-from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_checks import check_given
 
 from .table import BACKENDS, BASE, Backend, find_backend
 
@@ -77,7 +77,7 @@ def run(
         raise InputError(f"expected a model, got {kind_of(model)}", where="run", hint=hint)
     known_graph = graph_model(model)
     if known_graph is None and not isinstance(spikes, Mapping):
-        spikes = check_spikes(spikes)
+        spikes = check_given(spikes)
         _doubt_order(spikes)
     return run_model(
         model if known_graph is None else known_graph,
@@ -116,7 +116,7 @@ def run_model(
         return run_graph(
             known_graph, spikes, backend=backend, layers=layers, device=device, **options
         )
-    values: Any = spikes if isinstance(spikes, Mapping) else check_spikes(spikes)
+    values: Any = spikes if isinstance(spikes, Mapping) else check_given(spikes)
     found = as_model(model, sample=values, dt=dt, writer=writer)
     if graph_model(found) is not None:
         from .graph_run import run_graph

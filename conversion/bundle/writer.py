@@ -24,7 +24,7 @@ from sdcl_neuro.network.identity import array_sha256, network_sha256, versions
 from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, notes_of
 from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
-from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_checks import check_given, check_spikes
 from sdcl_neuro.network.spike_file import Spikes, SpikesLike, write_spikes
 
 from ..backends.graph_run import pack
@@ -63,7 +63,11 @@ class Bundle:
             f"  input     {run['steps']} steps, {run['samples']} sample(s), "
             f"{spikes['total']:,} spikes, {spikes['source']}",
         ]
-        for layer in self.manifest["network"]["layers"]:
+        read = {entry["layer"] for entry in self.manifest["readouts"]}
+        for index, layer in enumerate(self.manifest["network"]["layers"]):
+            if index in read:
+                lines.append(f"  expected  {layer['name']}: membranes, never a spike")
+                continue
             quiet = "" if layer["spikes"] else ": it proves little, give livelier input"
             lines.append(f"  expected  {layer['name']}: {layer['spikes']:,} spikes{quiet}")
         lines.append(f"  on the board's machine: python {SCRIPT} --board")
@@ -105,7 +109,7 @@ def to_bundle(
     folder = need_path(folder, "to_bundle", "name a folder")
     check_bundle_folder(folder)
     given = RandomInput() if spikes is None else spikes
-    sample = None if isinstance(given, RandomInput | Mapping) else check_spikes(given)
+    sample = None if isinstance(given, RandomInput | Mapping) else check_given(given)
     found = as_model(model, sample=sample)
     net = found.need_integer()
     if drive(net) is not None:
@@ -175,7 +179,7 @@ def _input(net: IntNetwork, given: SpikesLike | Mapping[str, SpikesLike] | Rando
             what = "inputs by name for a network that is not a graph"
             raise InputError(what, where="spikes", hint="give one array [T, B, ...]")
         return pack(account, given, net)
-    return check_spikes(given) if account is None else pack(account, check_spikes(given), net)
+    return check_spikes(given) if account is None else pack(account, check_given(given), net)
 
 
 def _readouts(

@@ -26,7 +26,7 @@ from sdcl_neuro.network.arguments import need_path, public
 from sdcl_neuro.network.identity import array_sha256, network_sha256, path_sha256, versions
 from sdcl_neuro.network.notes import SOURCE_CHECKS
 from sdcl_neuro.network.random_input import RandomInput
-from sdcl_neuro.network.spike_checks import check_spikes
+from sdcl_neuro.network.spike_checks import check_given
 from sdcl_neuro.network.spike_file import SpikesLike
 
 from ..backends import run as backends_module
@@ -169,14 +169,14 @@ def _inputs(
         found = as_model(model, sample=given)
         return found, joined_inputs(found, given), "given"
     # Along a line the module takes [T, B, C, L], and what is compared has a height of one.
-    line = np.asarray(given) if getattr(given, "ndim", 0) == 4 else None
-    values = check_spikes(given if line is None else line[:, :, :, None])
+    sample = check_given(given)
+    values = sample[:, :, :, None] if sample.ndim == 4 else sample
     known = None if recording is None or spikes is None else recording.given
     if recording is not None and known is not None and not np.array_equal(values, known):
         what = "was recorded on another input than the spikes given"
         raise InputError(what, where=recording.where, hint="leave the spikes out")
     source = "given" if spikes is not None else "as recorded"
-    return as_model(model, sample=values if line is None else line), values, source
+    return as_model(model, sample=sample), values, source
 
 
 def _compared(

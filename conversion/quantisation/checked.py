@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
-from sdcl_neuro.network.spike_checks import check_spikes
-from sdcl_neuro.network.spike_file import SpikesLike, read_spikes
+from sdcl_neuro.network.spike_checks import check_given
+from sdcl_neuro.network.spike_file import SpikesLike
 
 from ..lowering.graph.nodes import FloatGraph
 from ..lowering.graph.prices import Cure
@@ -81,13 +80,7 @@ def quantize(
 
 def calibration_spikes(given: SpikesLike) -> NDArray[np.uint8]:
     """Return spikes as uint8, ``[T, B, C, L]`` of a network along a line among them."""
-    if isinstance(given, str | Path):
-        return read_spikes(given)
-    shape = tuple(getattr(given, "shape", ()))
-    if len(shape) != 4:
-        return check_spikes(given, where="calibration")
-    array = np.asarray(given)
-    return check_spikes(array[:, :, :, None], where="calibration")[:, :, :, 0]
+    return check_given(given, where="calibration")
 
 
 def _remedy(random: bool) -> str:

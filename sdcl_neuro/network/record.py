@@ -86,6 +86,7 @@ class Record:
         readout_units: read-out index to how many of its integers make one unit of the model; 1
             for a backend in float.
         saturations: read-out index to neuron steps in which the membrane was clipped.
+        readout_names: names of the read-outs, whose neurons never fire, by their index.
     """
 
     backend: str
@@ -99,6 +100,7 @@ class Record:
     readouts: Mapping[int, NDArray[Any]] = field(default_factory=dict)
     readout_units: Mapping[int, float] = field(default_factory=dict)
     saturations: Mapping[int, int] = field(default_factory=dict)
+    readout_names: tuple[str, ...] = ()
 
     def readout(self, index: int = 0) -> NDArray[np.float64]:
         """A read-out's membrane after each step, ``[T, B, *shape]``, in units of the model."""
@@ -168,17 +170,21 @@ class Record:
             f"{_nonzero(layer)}"
             for layer in self.activity
         ]
-        return "\n".join([head, *rows, *(f"  warning: {line}" for line in silence(self.activity))])
+        silent = silence(self.activity, self.readout_names)
+        return "\n".join([head, *rows, *(f"  warning: {line}" for line in silent)])
 
 
-def silence(layers: Iterable[Any]) -> list[str]:
+def silence(layers: Iterable[Any], readouts: Iterable[str] = ()) -> list[str]:
     """Say which layers sent no spike although they received some; those after them are left out.
 
     Args:
         layers: with ``name``, ``spikes_in`` and ``spikes_out``, as numbers or arrays.
+        readouts: names of neurons that never fire; several in one layer are joined by ``+``.
     """
-    said = []
+    said, never = [], set(readouts)
     for layer in layers:
+        if never.issuperset(layer.name.split("+")):
+            continue
         received, sent = int(np.sum(layer.spikes_in)), int(np.sum(layer.spikes_out))
         if received and not sent:
             said.append(

@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     from .spike_file import Spikes
 
 
+def check_given(values: object, *, where: str = "spikes") -> Spikes:
+    """Return the same as `check_spikes`, and spikes along a line, ``[T, B, C, L]``, as they are."""
+    if isinstance(values, str | Path):
+        from .spike_file import read_spikes
+
+        return read_spikes(values)
+    if getattr(values, "ndim", 0) != 4:
+        return check_spikes(values, where=where)
+    line: Any = values
+    return check_spikes(line[:, :, :, None], where=where)[:, :, :, 0]
+
+
 def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
     """Return `values` as uint8 ``[T, B, ...]``, or say what is wrong with them.
 
@@ -25,9 +37,7 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
     255, not-a-number, fractions, other ranks than 3 and 5, and empty axes are not. A path is read.
     """
     if isinstance(values, str | Path):
-        from .spike_file import read_spikes
-
-        return read_spikes(values)
+        values, where = check_given(values), str(values)
     if hasattr(values, "detach"):  # a tensor, wherever it lies
         tensor: Any = values.detach().cpu()
         values = tensor.to_dense() if "sparse" in str(tensor.layout) else tensor
@@ -36,7 +46,8 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
         raise InputError(
             f"expected spikes [T, B, N] or [T, B, C, H, W], got shape {list(array.shape)}",
             where=where,
-            hint="add the missing axis: spikes[:, None] for one sample, time stays first",
+            hint="add the missing axis: spikes[:, None] for one sample, time stays first; along a "
+            "line, of [T, B, C, L], a height of one: spikes[:, :, :, None]",
         )
     if not array.size:
         raise InputError(

@@ -26,7 +26,7 @@ from .arguments import public
 from .record import Record
 from .spec import Shape
 from .spike_arrays import ending_of, read_arrays
-from .spike_checks import check_input_shape, check_spikes
+from .spike_checks import check_given, check_input_shape, check_spikes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,8 +55,8 @@ def read_spikes(path: Path | str, input_shape: Shape | None = None) -> Spikes:
 
     Raises:
         InputError: the file is absent, of another kind, damaged, has no ``spikes``, or holds
-            something else than whole numbers from 0 to 255 of rank 3 (``[T, B, N]``) or
-            5 (``[T, B, C, H, W]``) with no empty axis.
+            something else than whole numbers from 0 to 255 of rank 3 (``[T, B, N]``),
+            4 (``[T, B, C, L]``) or 5 (``[T, B, C, H, W]``) with no empty axis.
     """
     if is_nirdata(path):
         return nirdata.read_input(path)
@@ -69,7 +69,7 @@ def read_spikes(path: Path | str, input_shape: Shape | None = None) -> Spikes:
     if KEY not in found:
         what = f"no array {KEY!r} among {names}"
         raise InputError(what, where=str(path), hint=f"name it {KEY!r}")
-    return check_spikes(found[KEY], where=str(path))
+    return check_given(found[KEY], where=str(path))
 
 
 @public
@@ -90,7 +90,7 @@ def read_inputs(path: Path | str) -> Spikes | dict[str, Spikes]:
     if KEY in names or not named:
         return read_spikes(path)
     found, _ = read_arrays(path, lambda name: name in named)
-    return {name: check_spikes(found[name], where=f"{path}: {name}") for name in named}
+    return {name: check_given(found[name], where=f"{path}: {name}") for name in named}
 
 
 @public
@@ -148,12 +148,11 @@ def write_spikes(
     ending = ending_of(path)
     arrays: dict[str, NDArray[Any]]
     if isinstance(source, np.ndarray):
-        arrays = {KEY: check_spikes(source, where=str(path))}
+        arrays = {KEY: check_given(source, where=str(path))}
     elif not isinstance(source, Record) and _named(source):
-        arrays = {str(k): check_spikes(v, where=f"{path}: {k}") for k, v in source.items()}
+        arrays = {str(k): check_given(v, where=f"{path}: {k}") for k, v in source.items()}
     else:
-        layers: Mapping[Any, NDArray[np.uint8]]
-        layers = source.spikes if isinstance(source, Record) else source
+        layers: Any = source.spikes if isinstance(source, Record) else source
         arrays = {f"layer_{index}": np.asarray(layers[index]) for index in sorted(layers)}
         if isinstance(source, Record):
             for index, values in source.readouts.items():

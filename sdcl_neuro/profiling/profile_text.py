@@ -64,6 +64,7 @@ class Sources:
 def profile_text(profile: Profile) -> str:
     """Layers, then each target with its parts and constants, then the dense network."""
     sources = Sources()
+    silent = silence(profile.layers, profile.readout_names)
     lines = [
         f"Profile: {profile.samples} sample(s) of {profile.steps} steps, "
         f"input {list(profile.input_shape)}, {profile.input_spikes:,} input spikes, "
@@ -73,7 +74,7 @@ def profile_text(profile: Profile) -> str:
         *_layers(profile),
         "  synops_nonzero: those at weights that are not zero, which is what a chip counts",
         *([] if profile.step is None else _wrapped(f"step: {profile.step}")),
-        *(line for said in silence(profile.layers) for line in _wrapped(f"warning: {said}")),
+        *(line for said in silent for line in _wrapped(f"warning: {said}")),
         *(line for note in profile.assumed for line in _wrapped(f"assumed: {note}")),
         "",
         *_neurobench(profile),

@@ -151,6 +151,11 @@ class Profile(ProfilePlots):
     graph: tuple[PictureNode, ...] = ()
 
     @property
+    def readout_names(self) -> tuple[str, ...]:
+        """Names of the graph's read-outs, whose neurons never fire."""
+        return tuple(node.name for node in self.graph if node.family == "readout")
+
+    @property
     def totals(self) -> LayerFigures:
         """Sum of every column over the layers; None where a layer's count is unknown."""
         sums: dict[str, Any] = {}

@@ -127,7 +127,7 @@ def test_a_forward_of_its_own_is_compared_with_its_own_reset(spikes):
 @pytest.mark.parametrize(
     ("neuron", "words"),
     [
-        (snn.Leaky(torch.tensor([0.5, 0.6] * 6)), "resets by 'subtract'; .*make_deployable"),
+        (snn.Lapicque(0.8), "Lapicque resets one step late"),
         (snn.RSynaptic(0.5, 0.5, linear_features=12), "RSynaptic never"),
     ],
 )

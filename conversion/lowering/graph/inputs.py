@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.spec import Shape
-from sdcl_neuro.network.spike_checks import check_input, check_spikes
+from sdcl_neuro.network.spike_checks import check_given, check_input
 
 from .nodes import FloatGraph
 
@@ -61,10 +61,10 @@ def split_inputs(
 
 def _checked(values: Any, where: str) -> Spikes:
     """The spikes as uint8; along a line, ``[T, B, C, L]``, they get a height of one."""
-    if isinstance(values, str | Path):
-        return check_spikes(values, where=where)
-    array = np.asarray(values)
-    return check_spikes(array[:, :, :, None] if array.ndim == 4 else array, where=where)
+    given = check_given(
+        values if isinstance(values, str | Path) else np.asarray(values), where=where
+    )
+    return given[:, :, :, None] if given.ndim == 4 else given
 
 
 def _cut(shapes: Mapping[str, Shape], values: Spikes, where: str) -> dict[str, Spikes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ def from_nir(
     dt: float | None = None,
     writer: str | None = None,
     approximate: bool = False,
-    calibration: SpikesLike | None = None,
-    spikes: SpikesLike | None = None,
+    calibration: SpikesLike | Mapping[str, SpikesLike] | None = None,
+    spikes: SpikesLike | Mapping[str, SpikesLike] | None = None,
     compare: bool = True,
 ) -> FloatNetwork | IntNetwork | FloatGraph:
     """Read a network from a NIR file or graph, ours or another writer's, and compare the two.
@@ -55,7 +56,8 @@ def from_nir(
         approximate: take a reset by subtraction or to another potential than zero, and a bias
             before a synaptic current, as the nearest the chip has; in a graph, decays of too many
             values. ``meta["approximate"]`` says what that changed.
-        calibration: spikes ``[T, B, *input_shape]``, for `approximate` only.
+        calibration: spikes ``[T, B, *input_shape]``, of several inputs ``{name: spikes}``, for
+            `approximate` only.
         spikes: uint8 ``[T, B, *input_shape]`` to compare on; None takes `calibration`, else random
             ones.
         compare: False leaves the comparison out; a certificate then names the source as not
@@ -90,7 +92,9 @@ def from_nir(
     from .check import check_nir  # which reads graphs by this module
 
     given = calibration if spikes is None else spikes
-    values = None if given is None else check_spikes(given)
+    values: Any = given
+    if given is not None and not isinstance(given, Mapping):
+        values = check_spikes(given)
     return check_nir(net, source, values, dt=dt, writer=writer)
 
 

@@ -20,7 +20,15 @@ from .arithmetic_operations import (
     sum_over,
 )
 from .graph_values import CHAIN_MEND, Recording, Value
-from .layout_operations import item, laid_out, same, transposed
+from .layout_operations import (
+    index_select,
+    item,
+    laid_out,
+    narrow,
+    same,
+    select,
+    transposed,
+)
 from .size_operations import Handler, interpolate, pool
 
 
@@ -55,6 +63,9 @@ _HANDLERS: dict[str, Handler] = {
     ),
     **dict.fromkeys(("transpose", "permute", "movedim", "swapaxes", "moveaxis"), transposed),
     "__getitem__": item,
+    "select": select,
+    "index_select": index_select,
+    "narrow": narrow,
     **dict.fromkeys(("add", "__add__", "__radd__", "__iadd__", "add_"), add),
     **dict.fromkeys(("sub", "__sub__", "__isub__", "sub_", "subtract"), subtract),
     **dict.fromkeys(("mul", "__mul__", "__rmul__", "__imul__", "mul_", "multiply"), multiply),

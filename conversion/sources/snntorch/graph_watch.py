@@ -74,13 +74,12 @@ class ForwardWatch(TorchFunctionMode):
             if lost is not None:
                 r.set(each, lost)
                 continue
-            more = dict(kwargs)
+            more, positional = dict(kwargs), args
             asked = name
             if len(outs) > 1 or name in ("unbind", "chunk", "split", "tensor_split"):
-                asked, more = _one_of(name, args, kwargs, index, start)
+                asked, positional, more = _one_of(name, args, kwargs, index, start)
                 start += each.shape[more.get("axis", 0)] if "axis" in more else 0
             try:
-                positional = (args[0], index) if name == "unbind" else args
                 r.set(each, apply_operation(r, asked, positional, more, each))
             except Misfit as misfit:
                 key = f"after {self.at}: {misfit.args[0]}"
@@ -134,14 +133,15 @@ class ForwardWatch(TorchFunctionMode):
 
 def _one_of(
     name: str, args: Any, kwargs: Any, index: int, start: int
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, Any, dict[str, Any]]:
     """One result of several: a step of `unbind`, a part of `chunk` or `split`."""
-    if name == "unbind" and not kwargs.get("dim", args[1] if len(args) > 1 else 0):
-        return "__getitem__", {}
+    if name == "unbind":
+        axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
+        return "select", (args[0], axis, index), {}
     if name in ("chunk", "split"):
         axis = kwargs.get("dim", args[2] if len(args) > 2 else 0)
-        return name, {"start": start, "axis": axis % args[0].ndim}
-    return f"{name}, which gives several tensors,", {}
+        return name, args, {"start": start, "axis": axis % args[0].ndim}
+    return f"{name}, which gives several tensors,", args, {}
 
 
 def tensors_of(args: Any, kwargs: Mapping[str, Any]) -> Iterator[Tensor]:

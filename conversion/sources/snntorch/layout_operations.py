@@ -75,6 +75,34 @@ def item(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tens
     return _channels(r, value, index[front])
 
 
+def select(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
+    """One entry of an axis."""
+    axis, index = _axis_and(args, kwargs, "index")
+    return item(r, (args[0], (*[slice(None)] * axis, int(index))), {}, out)
+
+
+def index_select(
+    r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
+) -> Value:
+    """Entries of an axis, in an order of their own."""
+    axis, index = _axis_and(args, kwargs, "index")
+    return item(r, (args[0], (*[slice(None)] * axis, index.tolist())), {}, out)
+
+
+def narrow(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
+    """Neighbours along an axis."""
+    axis, start = _axis_and(args, kwargs, "start")
+    first = int(start) % args[0].shape[axis]
+    part = slice(first, first + out.shape[axis])
+    return item(r, (args[0], (*[slice(None)] * axis, part)), {}, out)
+
+
+def _axis_and(args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -> tuple[int, Any]:
+    """An operation's axis, counted from the front, and the argument after it."""
+    axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
+    return axis % args[0].ndim, kwargs.get(name, args[2] if len(args) > 2 else 0)
+
+
 def _channels(r: Recording, value: Value, part: Any) -> Value:
     count = r.shapes[value.node][0]
     if isinstance(part, int):

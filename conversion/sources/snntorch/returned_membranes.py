@@ -92,13 +92,12 @@ def membranes_watched(
 ) -> Iterator[ReturnedMembranes]:
     """Note, while the block runs a module, of which neurons it returns a state."""
     watch = ReturnedMembranes(states)
-    hooks = [module.register_forward_hook(watch._returned)]
+    hooks = []
     for name, each in module.named_modules():
         if is_neuron(each):
             hooks.append(each.register_forward_pre_hook(watch._enter))
             hooks.append(each.register_forward_hook(watch._leave(name or type(each).__name__)))
-    # The module's own hook has to see its neurons' states, if it is a neuron itself.
-    module._forward_hooks.move_to_end(hooks[0].id)
+    hooks.append(module.register_forward_hook(watch._returned))  # last: it may be a neuron itself
     try:
         with watch:
             yield watch

@@ -110,7 +110,7 @@ def activity_section(profile: Profile) -> Section:
         f"What the network did on {profile.samples} sample(s), counted spike by spike. A layer's "
         "rate is the share of its neuron steps with a spike; other samples have other rates."
     )
-    silent = [note(f"Warning: {said}.") for said in silence(profile.layers)]
+    silent = [note(f"Warning: {said}.") for said in silence(profile.layers, profile.readout_names)]
     return Section("Activity", join(counted, *silent, rates), lead)
 
 

@@ -472,3 +472,38 @@ def test_normalisation_and_thresholds_in_float():
     for index in record.spikes:
         assert (record.spikes[index] != floating.spikes[index]).mean() < 0.05
     assert "1: thresholds from 0.1 to 0.6" in "\n".join(chip.meta["lowered"])
+
+
+class Sliced(nn.Module):
+    """Every way to take a step or channels, the batch first."""
+
+    takes_all_steps = True
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.lif1 = nn.Conv2d(2, 6, 3, padding=1), lif(init_hidden=False)
+        self.two, self.lif2 = nn.Conv2d(7, 3, 3, padding=1), lif(threshold=5.0, init_hidden=False)
+
+    def forward(self, x):
+        first, second = [None] * 2
+        sent = []
+        for step in x.transpose(0, 1).unbind(1):
+            one, first = self.lif1(self.one(step), first)
+            parts = [
+                one.narrow(1, 1, 2),
+                one.index_select(1, torch.tensor([5, 0])),
+                one[:, ::3],
+                torch.select(one, 1, 4)[:, None],
+            ]
+            two, second = self.lif2(self.two(torch.cat(parts[: self.count], 1)), second)
+            sent.append(two)
+        return torch.stack(sent)
+
+
+def test_steps_and_channels_taken_in_many_ways():
+    module = whole(Sliced())
+    module.count = 4
+    with pytest.raises(NetworkRefused, match=r"slice it: x\[:, c:c \+ 1\]"):
+        conversion.from_snntorch(module, spikes(2, 5, 5))
+    module.count, module.two = 3, nn.Conv2d(6, 3, 3, padding=1)
+    check(whole(module), spikes(2, 5, 5))

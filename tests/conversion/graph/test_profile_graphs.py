@@ -10,7 +10,7 @@ import snntorch as snn
 import torch
 from torch import nn
 
-from sdcl_neuro import conversion, profile, run
+from sdcl_neuro import conversion, profile, run, verify
 from sdcl_neuro.cli import main
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.spike_file import read_inputs, write_spikes
@@ -107,3 +107,53 @@ def test_a_nir_of_two_inputs_is_compared_and_scaled_on_named_inputs(given, tmp_p
     stored = json.loads((tmp_path / "m.net.json").read_text(encoding="utf-8"))
     assert [pair["holds"] for pair in stored["source"]] == [True, True]  # module and file
     assert read_inputs(tmp_path / "in.npz").keys() == given.keys()
+
+
+class Keyword(nn.Module):
+    """A spotter along a line with a leaky read-out; it takes all steps, the batch first."""
+
+    def __init__(self):
+        super().__init__()
+        plain = {"reset_mechanism": "zero", "threshold": 0.3}
+        self.conv, self.norm = nn.Conv1d(4, 6, 3, padding=1), nn.BatchNorm1d(6)
+        self.lif, self.pool = snn.Leaky(0.8, **plain), nn.MaxPool1d(2)
+        self.fc, self.end = nn.Linear(30, 3), snn.Leaky(0.9, reset_mechanism="none")
+
+    def forward(self, x):
+        one, two, sums = self.lif.init_leaky(), self.end.init_leaky(), []
+        for step in x.unbind(1):
+            sent, one = self.lif(self.norm(self.conv(step)), one)
+            _, two = self.end(self.fc(self.pool(sent).flatten(1)), two)
+            sums.append(two)
+        return torch.stack(sums, 1).max(1).values
+
+
+def test_a_network_along_a_line_takes_its_own_shape_everywhere(tmp_path, capsys):
+    torch.manual_seed(0)
+    module = Keyword().eval()
+    given = (np.random.default_rng(0).random((8, 2, 4, 10)) < 0.3).astype(np.uint8)
+    graph = conversion.from_snntorch(module, given)
+    chip = conversion.quantize(graph, calibration=given)
+    record = run(chip, given)
+    assert record.readout(0).shape == (8, 2, 3)
+    assert run(module, given, backend="snntorch").spikes[0].sum() > 50
+    assert verify(chip, given, against=["snntorch-int"], cache=False).holds
+    costs = profile(chip, given)
+    for text in (str(record), str(costs), costs.to_html()):
+        assert "sent none" not in text  # a read-out never fires, which is nothing to warn of
+    bundle = conversion.to_bundle(chip, given, tmp_path / "bundle")
+    assert "end: membranes, never a spike" in str(bundle)
+    write_spikes(tmp_path / "in.npz", given)
+    conversion.to_netx(chip, tmp_path / "m.net")
+    model, spikes = str(tmp_path / "m.net"), ["--spikes", str(tmp_path / "in.npz")]
+    assert main(["run", model, *spikes, "--out", str(tmp_path / "out.npz")]) == 0
+    with np.load(tmp_path / "out.npz") as found:
+        np.testing.assert_array_equal(found["readout_0"], record.readouts[0])
+    assert main(["verify", model, *spikes, "--against", "snntorch-int", "--no-cache"]) == 0
+    assert main(["profile", model, *spikes]) == 0
+    conversion.to_nir(graph, tmp_path / "m.nir", dt=1e-3)
+    words = ["convert", str(tmp_path / "m.nir"), str(tmp_path / "n.net")]
+    assert main([*words, "--calibrate", str(tmp_path / "in.npz")]) == 0
+    capsys.readouterr()
+    with pytest.raises(InputError, match="a height of one"):
+        run(random_network(0), given)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from random_graphs import random_graph
 
 from sdcl_neuro import conversion
 from sdcl_neuro.conversion.graph_modules import run_nodes
 from sdcl_neuro.conversion.lowering.graph.nodes import FloatGraph
 from sdcl_neuro.conversion.targets.nir.writer import build_graph
 from sdcl_neuro.errors import NetworkRefused
+
+from .random_graphs import random_graph
 
 
 @dataclass
@@ -51,23 +52,21 @@ class Ties:
         theirs = {node.name: gave for node, _, gave in run_nodes(read, given)}
         names = [node.name for node in graph.populations]
         self.graphs += 1
-        first = {}
+        first: dict[int, tuple[int, str]] = {}  # sample to the step and population, in their order
+        unlike = {}
         for name in names:
             gave = ours[name][1]
-            differ = gave != theirs[name].reshape(gave.shape)
+            unlike[name] = gave != theirs[name].reshape(gave.shape)
             self.spikes += int(gave.sum())
-            self.differing += int(differ.sum())
-            for step, sample, *where in differ.nonzero().tolist():
-                known = first.get(sample)
-                # Of a step, what differs first has received the same.
-                if known is None or step < known[1] or (step == known[1] and name == known[0]):
-                    first.setdefault(sample, (name, step, []))
-                    if step < first[sample][1]:
-                        first[sample] = (name, step, [])
-                    first[sample][2].append(tuple(where))
-        for sample, (name, step, places) in first.items():
-            margin = margins(graph[name], *(values[:, sample] for values in ours[name]), step)
-            self.margins += [float(margin[where]) for where in places]
+            self.differing += int(unlike[name].sum())
+            for sample in range(gave.shape[1]):
+                steps = unlike[name][:, sample].flatten(1).any(1).nonzero()
+                if len(steps) and int(steps[0]) < first.get(sample, (len(gave), ""))[0]:
+                    first[sample] = int(steps[0]), name
+        for sample, (step, name) in first.items():
+            # Until then everything is the same, and so is what this population receives.
+            found = margins(graph[name], *(values[:, sample] for values in ours[name]), step)
+            self.margins += found[unlike[name][step, sample]].tolist()
 
 
 def margins(node, received, sent, step):
