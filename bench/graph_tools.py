@@ -118,6 +118,59 @@ def ours(**case: Any) -> Call:
     return call
 
 
+def unrelayed(**case: Any) -> Call:
+    """Each population by itself, on the spikes that it reads: the same operations, no relays."""
+    from sdcl_neuro.engine import run_network
+
+    parts = _alone(*_case(**case))
+
+    def call() -> Any:
+        records = [run_network(chip, given) for chip, given in parts]
+        return {LAST: np.ascontiguousarray(records[-1].spikes[0])}
+
+    return call
+
+
+def relayed_share(rate: float, thresholds: Sequence[int], samples: int) -> float:
+    """The relays' share of the chain's synaptic operations at weights that are not zero."""
+    from sdcl_neuro.conversion.quantisation.graphs import quantize_graph
+    from sdcl_neuro.engine import run_network
+
+    description, spikes = _case(rate, thresholds, samples, cores=1)
+    parts = _alone(description, spikes)
+    chain = _operations(run_network(quantize_graph(description), spikes))
+    return 1 - sum(_operations(run_network(*part)) for part in parts) / chain
+
+
+def _operations(record: Any) -> int:
+    return sum(int(layer.synops_nonzero.sum()) for layer in record.activity)
+
+
+def _alone(description: FloatGraph, spikes: Any) -> list[tuple[Any, Any]]:
+    """One network of one layer for each population, and its input."""
+    from sdcl_neuro.conversion.quantisation.graphs import graph_of, quantize_graph
+    from sdcl_neuro.engine import run_network
+
+    chip = quantize_graph(description)
+    whole = graph_of(chip)
+    assert whole is not None
+    record = run_network(chip, spikes)
+    sent = {"input": spikes} | {each.name: each.read(record.spikes) for each in whole.layers}
+    parts = []
+    for name, reads, _, _ in LAYERS:
+        population = name.replace("conv", "lif")
+        nodes: list[Any] = [Input(read, (), sent[read].shape[2:]) for read in reads]
+        if len(reads) > 1:
+            nodes.append(description[f"add{name[-1]}"])
+        nodes += [description[name], description[population]]
+        alone = quantize_graph(FloatGraph(tuple(nodes), (population,)))
+        place = graph_of(alone)
+        assert place is not None
+        assert len(alone.layers) == 1
+        parts.append((alone, place.pack({read: sent[read] for read in reads})))
+    return parts
+
+
 def dense(**case: Any) -> Call:
     """The dense path over the graph: a float32 convolution of all steps, and a fused neuron."""
     import torch

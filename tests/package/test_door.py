@@ -171,6 +171,6 @@ def test_an_error_within_a_verb_is_not_taken_for_a_wrong_call(
     def broken(*_: object, **__: object) -> None:
         raise TypeError("ours")
 
-    monkeypatch.setattr("sdcl_neuro.conversion.backends.run.check_spikes", broken)
+    monkeypatch.setattr("sdcl_neuro.conversion.backends.run.check_given", broken)
     with pytest.raises(TypeError, match="ours"):
         run(NET, SPIKES)

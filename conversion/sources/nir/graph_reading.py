@@ -74,7 +74,7 @@ def graph_instead(
     """Read a graph that was refused as a chain; arguments as for `from_nir`.
 
     Raises:
-        NetworkRefused: the reasons of the chain where a graph may have them too, and its own.
+        NetworkRefused: the reasons of the chain where a graph has them too, else its own.
     """
     try:
         approximate = calibration is not None
@@ -85,11 +85,7 @@ def graph_instead(
         reduce_graph(graph)
     except NetworkRefused as error:
         left = [r for r in refused.refusals if not any(word in r.what for word in _ONLY_OF_CHAINS)]
-        if len(left) == len(refused.refusals):
-            raise refused from None  # it is a chain, whose faults are named once
-        said = {reason.where for reason in left}
-        more = [reason for reason in error.refusals if reason.where not in said]
-        raise NetworkRefused([*left, *more], where=where, layers=refused.layers) from None
+        raise (refused if left else NetworkRefused(error.refusals, where=where)) from None
     return graph
 
 
