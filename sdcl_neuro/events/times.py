@@ -29,7 +29,7 @@ class EvenFrames:
         InputError: a rate that is not positive, or above `FPS_MAX`.
     """
 
-    fps: Fraction
+    fps: Fraction | int
     first_us: int | None = None
 
     def __post_init__(self) -> None:
