@@ -10,7 +10,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 # Named after its Python, so that an environment of another one is made again.
 STAMP := .venv/installed-$(VERSION)
 DEMO_OUT ?= demo-out
-EXTRAS := reid,plot,norse,onnx,gpu,lava,gallery,postgres,recordings,cameras,tensorboard,dev
+EXTRAS := reid,plot,norse,onnx,gpu,lava,gallery,postgres,serve,recordings,cameras,tensorboard,dev
 PEERS := tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/peers.txt tests/reid/gallery/peers.txt bench/peers.txt
 # Rooms whose tests take seconds each, for `make fast`.
 FAST := tests/package tests/network tests/engine tests/events tests/profiling tests/hardware

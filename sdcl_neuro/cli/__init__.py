@@ -43,6 +43,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "infer": ("infer", "hybrid re-identification on your own video and tracks"),
     "batch": ("batch", "infer over many clips, on this machine or a Ray cluster; resumes"),
     "live": ("live", "hybrid re-identification on a live stream"),
+    "serve": ("serve", "many cameras, a gallery and a page that shows them, on this machine"),
     "gallery": ("gallery", "persons enrolled: info, search, relabel, merge, forget, copy, audit"),
     "events": ("events", "event files: info, encode, simulate, view, align"),
     "data": ("data", "data sets: check a folder"),

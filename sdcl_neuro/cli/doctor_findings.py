@@ -37,6 +37,7 @@ SERVES = {
     "gallery": "faster search in large galleries",
     "postgres": "galleries in PostgreSQL",
     "ray": "batches of clips on a cluster",
+    "serve": "many cameras and a gallery on one page",
     "gpu": "the energy counter of NVIDIA's GPUs",
     "triton": "kernels for GPUs, which torch's CUDA builds bring themselves",
     "cameras": "event cameras over USB",

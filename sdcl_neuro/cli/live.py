@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sdcl_neuro.hybrid.live import Seen
+    from sdcl_neuro.reid.pipeline.live_stream import LiveSource
 
 
 EXTRA = LABORATORY
@@ -43,8 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="the folder of a whole SDCL; left out, the packaged model (sdcl-neuro models list)",
     )
-    _add_sources(parser)
-    add_alignment_arguments(parser, rate=False)
+    add_source_arguments(parser)
     how = parser.add_argument_group("how")
     how.add_argument(
         "--mode",
@@ -91,7 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="summary of the session, as JSON")
 
 
-def _add_sources(parser: argparse.ArgumentParser) -> None:
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where frames, boxes and events come from; `source_of` reads it."""
     sources = parser.add_argument_group("sources")
     sources.add_argument(
         "--frames",
@@ -145,27 +146,15 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         default=5.0,
         help="seconds without growth after which a growing file counts as complete (5)",
     )
+    add_alignment_arguments(parser, rate=False)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print each tracklet as it is done, and the sum at the end or after Ctrl-C."""
     from sdcl_neuro.hybrid.live import LiveSettings
-    from sdcl_neuro.reid.pipeline.live_stream import LiveSource, watch
+    from sdcl_neuro.reid.pipeline.live_stream import watch
 
-    source = LiveSource(
-        frames=args.frames,
-        tracks=args.tracks,
-        events=args.events,
-        growing=args.growing,
-        raw_size=pair(args.frame_size, "--frame-size"),
-        fps=args.fps,
-        reading=reading_of(args),
-        alignment=alignment_of(args),
-        event_format=args.event_format,
-        speed=args.speed,
-        patience_s=args.patience / 1e3,
-        idle_s=args.idle,
-    )
+    source = source_of(args)
     settings = LiveSettings(
         mode=args.mode,
         batch=args.batch,
@@ -200,6 +189,26 @@ def execute(args: argparse.Namespace) -> int:
         write_json(args.json, report.to_dict())
     print(report)
     return 0
+
+
+def source_of(args: argparse.Namespace) -> LiveSource:
+    """Return the stream that the options of `add_source_arguments` describe."""
+    from sdcl_neuro.reid.pipeline.live_stream import LiveSource
+
+    return LiveSource(
+        frames=args.frames,
+        tracks=args.tracks,
+        events=args.events,
+        growing=args.growing,
+        raw_size=pair(args.frame_size, "--frame-size"),
+        fps=args.fps,
+        reading=reading_of(args),
+        alignment=alignment_of(args),
+        event_format=args.event_format,
+        speed=args.speed,
+        patience_s=args.patience / 1e3,
+        idle_s=args.idle,
+    )
 
 
 def _opened(path: Path | None) -> AbstractContextManager[IO[str] | None]:

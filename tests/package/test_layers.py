@@ -51,6 +51,7 @@ LAYERS: list[set[str]] = [
     {"reid"},
     {"reid.configuration"},
     {"reid.evaluation", "reid.figures", "reid.pipeline"},
+    {"reid.serve"},
     {"demo"},
     {"cli", "__main__"},
 ]
@@ -107,6 +108,7 @@ TITLES = {
     "reid.configuration": "one TOML file for data, model and training",
     "reid.evaluation": "accuracy by backend, bits, steps and threshold",
     "reid.figures": "the poster's figures from one's own models",
+    "reid.serve": "many cameras, a gallery and a page in one process",
     "reid.pipeline": "whole runs: training, inference on a video, a live stream",
     "conversion": "from a library's network to files, backends and certificates",
     "reid": "the laboratory: data sets, training, evaluation, gallery",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .report import LiveReport, Seen
-from .session import LiveSettings, run_live
+from .session import run_live
+from .settings import LiveSettings
 
 __all__ = ["LiveReport", "LiveSettings", "Seen", "run_live"]

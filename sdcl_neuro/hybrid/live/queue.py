@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable, Hashable
 from typing import Generic, Literal, TypeVar, get_args
 
 from sdcl_neuro.errors import InputError
@@ -23,13 +24,25 @@ class DropQueue(Generic[Item]):
         policy: what happens to an item that finds the queue full: ``oldest`` drops the one that has
             waited longest, ``newest`` drops the item itself, ``block`` waits until there is room.
         stop: set from outside to end it: nothing more is handed over, and no one waits longer.
+        owner: says whose an item is. ``oldest`` then drops of the owner who has most waiting, so
+            that a busy one does not push the others out; drops are counted by owner.
+        on_drop: called with each item that is dropped, while the queue is locked.
 
     Attributes:
         dropped: how many items were dropped.
+        dropped_of: the same by owner.
         deepest: most items that ever waited.
     """
 
-    def __init__(self, limit: int, policy: Policy, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        limit: int,
+        policy: Policy,
+        stop: threading.Event,
+        *,
+        owner: Callable[[Item], Hashable] = lambda item: None,
+        on_drop: Callable[[Item], None] = lambda item: None,
+    ) -> None:
         if limit < 1 or policy not in POLICIES:
             raise InputError(
                 f"a queue of {limit} with policy {policy!r}",
@@ -37,6 +50,8 @@ class DropQueue(Generic[Item]):
             )
         self.limit, self.policy = limit, policy
         self.dropped = self.deepest = 0
+        self.dropped_of: Counter[Hashable] = Counter()
+        self._owner, self._on_drop = owner, on_drop
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
         self._stop, self._closed = stop, False
@@ -51,10 +66,12 @@ class DropQueue(Generic[Item]):
             while self.policy == "block" and len(self._items) >= self.limit and not self._over():
                 self._changed.wait(WAKE_S)
             if len(self._items) >= self.limit and not self._over():
+                gone = item if self.policy == "newest" else self._give_way()
                 self.dropped += 1
-                if self.policy == "newest":
+                self.dropped_of[self._owner(gone)] += 1
+                self._on_drop(gone)
+                if gone is item:
                     return
-                self._items.popleft()
             self._items.append(item)
             self.deepest = max(self.deepest, min(self.limit, len(self._items)))
             self._changed.notify_all()
@@ -90,6 +107,15 @@ class DropQueue(Generic[Item]):
         with self._changed:
             self._closed, self._error = True, error
             self._changed.notify_all()
+
+    def _give_way(self) -> Item:
+        """Take out the oldest item of the owner who has most waiting."""
+        waiting = Counter(map(self._owner, self._items))
+        most = max(waiting.values())
+        place = next(n for n, one in enumerate(self._items) if waiting[self._owner(one)] == most)
+        gone = self._items[place]
+        del self._items[place]
+        return gone
 
     def _over(self) -> bool:
         return self._closed or self._stop.is_set()

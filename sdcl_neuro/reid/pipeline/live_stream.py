@@ -103,7 +103,16 @@ class LiveSource:
 
 
 @dataclass
-class _OpenedStream:
+class OpenedStream:
+    """The sources of a stream, opened and checked.
+
+    Attributes:
+        frames, events, boxes: of one camera, on one clock.
+        contexts: entered while the stream is read.
+        assumed: what neither sources nor options state.
+        said: what a user should know before the stream begins.
+    """
+
     frames: FrameSource
     events: EventSource
     boxes: BoxSource
@@ -151,7 +160,7 @@ def watch(
     check_means(backend, settings.device, settings.dense_backend)
     checkpoint, chosen = take_checkpoint(checkpoint)
     loaded, events = load_hybrid(checkpoint)
-    opened = _open(source, loaded.clip, say)
+    opened = open_stream(source, loaded.clip, say)
     opened.assumed = (*chosen, *opened.assumed)
     for line in (*(f"assumed: {one}" for one in opened.assumed), *opened.said):
         say(line)
@@ -173,7 +182,18 @@ def watch(
         return replace(report, assumed=opened.assumed, notes=opened.notes())
 
 
-def _open(source: LiveSource, clip: ClipFormat, say: Callable[[str], None]) -> _OpenedStream:
+def open_stream(source: LiveSource, clip: ClipFormat, say: Callable[[str], None]) -> OpenedStream:
+    """Open the sources of a stream.
+
+    Args:
+        source: the stream.
+        clip: what the model's tracklets look like.
+        say: told in one line, while the stream is read, if the events are on another clock.
+
+    Raises:
+        InputError: a source that cannot be opened or used.
+        EnvironmentFault: a camera that is not there.
+    """
     frames = _frames(source)
     contexts: list[AbstractContextManager[Any]] = []
     boxes: BoxSource
@@ -200,7 +220,7 @@ def _open(source: LiveSource, clip: ClipFormat, say: Callable[[str], None]) -> _
 
 def _from_camera(
     source: LiveSource, frames: FrameSource, boxes: BoxSource, say: Callable[[str], None]
-) -> _OpenedStream:
+) -> OpenedStream:
     """Open a stream with the events of a camera, or of a recording that plays one."""
     name, alignment = source.events or "", source.alignment
     if source.event_format is not None:
@@ -225,12 +245,12 @@ def _from_camera(
         patience_s=source.patience_s,
         say=say,
     )
-    return _OpenedStream(frames, events, boxes, [events], tuple(assumed), tuple(said))
+    return OpenedStream(frames, events, boxes, [events], tuple(assumed), tuple(said))
 
 
 def _arriving(
     source: LiveSource, frames: FrameSource, boxes: BoxSource, say: Callable[[str], None]
-) -> _OpenedStream:
+) -> OpenedStream:
     """Open a stream with events that are still being written."""
     if source.reading.sensor is None or source.events is None or source.event_format is None:
         raise InputError(
@@ -255,7 +275,7 @@ def _arriving(
         idle_s=source.idle_s,
         say=say,
     )
-    return _OpenedStream(frames, arriving, boxes, [arriving], tuple(assumed), tuple(said))
+    return OpenedStream(frames, arriving, boxes, [arriving], tuple(assumed), tuple(said))
 
 
 def _frames(source: LiveSource) -> FrameSource:
@@ -295,12 +315,12 @@ def _refuse_frame_times(source: LiveSource) -> None:
 
 def _recorded_or_simulated(
     source: LiveSource, frames: FrameSource, boxes: BoxSource, clip: ClipFormat
-) -> _OpenedStream:
+) -> OpenedStream:
     if source.events is None:
         config = clip.simulator or SimulatorConfig()
         sensor = source.reading.sensor or clip.sensor(frames.size)
         said = ("no events: they are simulated from the frames",)
-        return _OpenedStream(
+        return OpenedStream(
             frames, SimulatedEvents(config, sensor, frames.size), boxes, assumed=said
         )
     if not isinstance(frames, PacedVideo):
@@ -311,6 +331,6 @@ def _recorded_or_simulated(
         )
     recorded = source.reading.read(source.events)
     events = RecordedEvents(frames.video, recorded, source.alignment)
-    return _OpenedStream(
+    return OpenedStream(
         frames, events, boxes, assumed=events.fitted.assumed, said=events.fitted.said
     )
