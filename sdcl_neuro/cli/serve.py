@@ -156,7 +156,7 @@ def _add_door(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM."""
     require_extra("serve", "sdcl-neuro serve")
-    from sdcl_neuro.reid.serve.server import Server
+    from sdcl_neuro.reid.serve.server import PageServer
 
     def say(line: str) -> None:
         if not args.quiet:
@@ -167,7 +167,7 @@ def execute(args: argparse.Namespace) -> int:
         say("Ctrl-C ends it")
 
     with _settings(args, say=say) as settings:
-        server = Server(settings, say=say, log=args.log)
+        server = PageServer(settings, say=say, log=args.log)
         server.run(ready)
         print(summary(server.service.state()))
     return 0

@@ -40,7 +40,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class SeenFrame:
     """One frame as a reader took it in.
 
     Attributes:
@@ -60,7 +60,7 @@ class Look:
     view: View
 
 
-class Reader:
+class CameraReader:
     """Reads one camera until it ends or is stopped; tracklets go into a queue.
 
     Args:
@@ -91,7 +91,7 @@ class Reader:
         stop: threading.Event,
         camera: str = "",
         run: int = 0,
-        on_look: Callable[[Look], None] = lambda look: None,
+        on_look: Callable[[SeenFrame], None] = lambda look: None,
         on_end: Callable[[BaseException | None], None] = lambda error: None,
     ) -> None:
         self._frames, self.events, self.boxes = frames, events, boxes
@@ -143,5 +143,5 @@ class Reader:
             boxes = self.boxes.boxes(index)
             view = self.events.view
             done = self.cutter.add(index, after_us, time_us, frame, seen, boxes, view)
-        self._on_look(Look(index, time_us, frame, seen, boxes, view))
+        self._on_look(SeenFrame(index, time_us, frame, seen, boxes, view))
         return done

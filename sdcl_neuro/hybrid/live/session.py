@@ -19,7 +19,7 @@ from .boxes import BoxSource
 from .embedder import Embedded, Embedder
 from .frames import FrameSource
 from .queue import DropQueue
-from .reader import Reader, Waiting
+from .reader import CameraReader, Waiting
 from .report import LiveReport, Seen
 from .settings import LiveSettings
 from .tracks import Tracks
@@ -62,7 +62,7 @@ def run_live(
     settings, stop = settings or LiveSettings(), stop or threading.Event()
     queue: DropQueue[Waiting] = DropQueue(settings.queue, settings.policy, stop)
     embedder = Embedder(model, clip, settings, queue)
-    reader = Reader(
+    reader = CameraReader(
         clip,
         frames=frames,
         events=events,
@@ -102,7 +102,7 @@ class _Told:
     def report(
         self,
         settings: LiveSettings,
-        reader: Reader,
+        reader: CameraReader,
         queue: DropQueue[Waiting],
         embedder: Embedder,
     ) -> LiveReport:

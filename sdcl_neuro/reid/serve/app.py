@@ -105,7 +105,7 @@ async def _answered(
         if isinstance(given, _Refused):
             return given.status, {"error": given.reason}
         return 200, await handler(service, given)
-    except handlers.Missing as error:
+    except handlers.NotThere as error:
         return 404, {"error": str(error)}
     except SdclNeuroError as error:
         return 400, {"error": str(error)}

@@ -15,7 +15,7 @@ from sdcl_neuro.events.tracklets.track_rows import Box
 from sdcl_neuro.hybrid.live.cameras import is_event_camera
 from sdcl_neuro.hybrid.live.frames import is_camera
 from sdcl_neuro.hybrid.live.queue import DropQueue
-from sdcl_neuro.hybrid.live.reader import Look, Reader, Waiting
+from sdcl_neuro.hybrid.live.reader import CameraReader, SeenFrame, Waiting
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 from sdcl_neuro.profiling.ledger import Ledger
 
@@ -37,12 +37,12 @@ class Lookout:
         say: told in one line what a user should know.
     """
 
-    on_look: Callable[[Camera, Look], None]
-    on_state: Callable[[Camera], None]
+    on_look: Callable[[WatchedCamera, SeenFrame], None]
+    on_state: Callable[[WatchedCamera], None]
     say: Callable[[str], None]
 
 
-class Camera:
+class WatchedCamera:
     """One camera.
 
     Args:
@@ -73,9 +73,9 @@ class Camera:
         self.state: State = "opening"
         self.reason = ""
         self.run = 0
-        self.look: Look | None = None
+        self.look: SeenFrame | None = None
         self._frames = self._cut = 0  # of earlier runs
-        self._reader: Reader | None = None
+        self._reader: CameraReader | None = None
         self._begun = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="serve-camera", daemon=True)
@@ -147,7 +147,7 @@ class Camera:
     def _once(self) -> tuple[Exception | None, int]:
         """Read it once, to its end; return what went wrong, and how many frames came."""
         self.run += 1
-        reader: Reader | None = None
+        reader: CameraReader | None = None
         try:
             opened = open_stream(self.spec.source, self._clip, self._say)
             if self.run == 1:
@@ -164,8 +164,8 @@ class Camera:
             return error, self._closed(reader)
         return None, self._closed(reader)
 
-    def _opened(self, frames: Any, events: Any, boxes: Any) -> Reader:
-        return Reader(
+    def _opened(self, frames: Any, events: Any, boxes: Any) -> CameraReader:
+        return CameraReader(
             self._clip,
             frames=frames,
             events=events,
@@ -178,14 +178,14 @@ class Camera:
             on_look=self._seen,
         )
 
-    def _closed(self, reader: Reader | None) -> int:
+    def _closed(self, reader: CameraReader | None) -> int:
         if reader is None:
             return 0
         self._frames, self._cut = self._frames + reader.count, self._cut + reader.cut
         self._reader = None
         return reader.count
 
-    def _seen(self, look: Look) -> None:
+    def _seen(self, look: SeenFrame) -> None:
         self.look = look
         if self.state != "live":
             self._tell("live")

@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 Values = dict[str, Any]
 
 
-class Missing(InputError):
+class NotThere(InputError):
     """What was asked for is not there."""
 
 
@@ -73,7 +73,7 @@ async def camera_picture(service: Service, given: Values) -> bytes:
     """See `routes`."""
     camera = service.cameras.get(given["camera"])
     if camera is None or camera.look is None:
-        raise Missing("no such camera, or no picture yet")
+        raise NotThere("no such camera, or no picture yet")
     return await asyncio.to_thread(frame_jpeg, camera.look.frame)
 
 
@@ -117,7 +117,7 @@ async def person(service: Service, given: Values) -> Values:
         people = service.desk.people
         visits = people.visits(name)
         if not visits:
-            raise Missing(f"no person {name[:80]!r}")
+            raise NotThere(f"no person {name[:80]!r}")
         shown = _person(name, visits, named=people.named(name))
         return {**shown, "timeline": [visit.to_dict() for visit in visits[-MOST_SHOWN:]]}
 
@@ -128,7 +128,7 @@ async def visit_picture(service: Service, given: Values) -> bytes:
     """See `routes`."""
     state = service.desk.visits.get(str(given.get("visit", "")))
     if state is None or not state.picture:
-        raise Missing("no picture of this visit in memory")
+        raise NotThere("no picture of this visit in memory")
     return state.picture
 
 
@@ -145,7 +145,7 @@ async def entry_picture(service: Service, given: Values) -> bytes:
 
     found = await asked(service, picture)
     if found is None:
-        raise Missing("no picture is stored with this entry")
+        raise NotThere("no picture is stored with this entry")
     return found
 
 
@@ -163,7 +163,7 @@ async def search_track(service: Service, given: Values) -> Values:
         elif state is not None and state.embedding.size:
             queries = state.embedding[None]
         else:
-            raise Missing("no such visit in the gallery or in memory")
+            raise NotThere("no such visit in the gallery or in memory")
         hits = desk.gallery.search(queries, k=top + len(ids) + MOST_SHOWN // 10)
         return {"hits": _ranked(service, hits, top, without=visit)}
 
@@ -199,7 +199,7 @@ async def confirm(service: Service, given: Values) -> Values:
         counted = people.person_of_visit(given["visit"])
         ids = people.ids_of_visit(given["visit"])
         if not ids:
-            raise Missing("no such visit in the gallery (is the server started with --enrol?)")
+            raise NotThere("no such visit in the gallery (is the server started with --enrol?)")
         # What was split off the visit before is someone else.
         ids = [one for one in ids if people.person_of(one) == counted]
         return {"entries": _relabel(service, ids, name)}
@@ -216,7 +216,7 @@ async def split(service: Service, given: Values) -> Values:
     def parted() -> Values:
         known = [one for one in ids if service.desk.people.entry(one) is not None]
         if len(known) != len(ids):
-            raise Missing("an entry that is not in the gallery")
+            raise NotThere("an entry that is not in the gallery")
         wanted = given.get("person")
         name = f"person {min(known)}" if wanted is None else _name(wanted)
         return {"entries": _relabel(service, known, name), "person": name}
@@ -331,7 +331,7 @@ def _relabel(service: Service, ids: Sequence[int], name: str) -> int:
 def _ids(service: Service, name: str) -> list[int]:
     ids = service.desk.people.ids(name)
     if not ids:
-        raise Missing(f"no person {name[:80]!r}")
+        raise NotThere(f"no person {name[:80]!r}")
     return ids
 
 

@@ -26,7 +26,7 @@ UNENCRYPTED = (
 )
 
 
-class Server:
+class PageServer:
     """A service behind a web server.
 
     Args:

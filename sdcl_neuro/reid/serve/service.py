@@ -18,7 +18,7 @@ from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.events.tracklets.tracklet import CROP_SIZE
 from sdcl_neuro.hybrid.live.embedder import Embedded, Embedder
 from sdcl_neuro.hybrid.live.queue import DropQueue
-from sdcl_neuro.hybrid.live.reader import Look, Waiting
+from sdcl_neuro.hybrid.live.reader import SeenFrame, Waiting
 from sdcl_neuro.models import take_checkpoint
 from sdcl_neuro.network.identity import path_sha256
 
@@ -26,7 +26,7 @@ from ..gallery import Gallery
 from ..pipeline.loading import check_means
 from ..pipeline.origin import trained_on
 from ..pipeline.recognition import NO_CURVE, recognition_of
-from .cameras import Camera, Lookout, unix_us
+from .cameras import Lookout, WatchedCamera, unix_us
 from .desk import Busy, Desk, Sighting, VisitState
 from .hub import Hub
 from .meters import Meters
@@ -88,7 +88,7 @@ class Service:
         self.meters = Meters(events.need_integer(), settings.hardware, lambda: queue.dropped)
         lookout = Lookout(self._looked, self._told, say)
         self.cameras = {
-            spec.name: Camera(
+            spec.name: WatchedCamera(
                 spec, loaded.clip, queue=queue, ledger=self._embedder.ledger, lookout=lookout
             )
             for spec in settings.cameras
@@ -201,7 +201,7 @@ class Service:
             "viewer_drops": self.hub.dropped,
         }
 
-    def shown_boxes(self, camera: Camera, look: Look) -> list[dict[str, Any]]:
+    def shown_boxes(self, camera: WatchedCamera, look: SeenFrame) -> list[dict[str, Any]]:
         """Boxes of a frame with whom they show, in parts of its width and height."""
         height, width = look.frame.shape[:2]
         shown = []
@@ -277,7 +277,7 @@ class Service:
         if answer is not None and answer.set_running_or_notify_cancel():
             answer.set_exception(InputError("the server is too busy", hint="search again later"))
 
-    def _looked(self, camera: Camera, look: Look) -> None:
+    def _looked(self, camera: WatchedCamera, look: SeenFrame) -> None:
         self.meters.frame()
         name = camera.spec.name
         if not self.hub.wants(name):
@@ -291,7 +291,7 @@ class Service:
         }
         self.hub.show(name, head, [frame_jpeg(look.frame), events])
 
-    def _told(self, camera: Camera) -> None:
+    def _told(self, camera: WatchedCamera) -> None:
         self.hub.publish("camera", camera.to_dict())
 
     def _named(self, visit: str, state: VisitState) -> None:

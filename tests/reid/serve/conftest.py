@@ -72,9 +72,9 @@ class Client:
 @contextmanager
 def running(settings: ServeSettings, **options: Any) -> Iterator[tuple[Client, Any]]:
     """A server on a thread, ended with the block."""
-    from sdcl_neuro.reid.serve.server import Server
+    from sdcl_neuro.reid.serve.server import PageServer
 
-    server, ready, errors = Server(settings, **options), threading.Event(), []
+    server, ready, errors = PageServer(settings, **options), threading.Event(), []
 
     def run() -> None:
         try:
