@@ -208,7 +208,7 @@ class Desk:
         self._on_people()
 
     def refresh(self) -> None:
-        """SeenFrame whether another program changed the gallery: each change leaves a line of audit."""
+        """Look whether another program changed the gallery: each change leaves a line of audit."""
         if self.gallery.audit(1) != self._last_audit or len(self.gallery) != len(self.people):
             self.changed()
 
