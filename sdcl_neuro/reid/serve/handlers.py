@@ -115,10 +115,12 @@ async def person(service: Service, given: Values) -> Values:
     def timeline() -> Values:
         service.desk.refresh()
         people = service.desk.people
-        visits = people.visits(name)
-        if not visits:
+        # A visit that no one has named may have come to count to another one since.
+        known = name if people.ids(name) else people.person_of_visit(name)
+        if known is None:
             raise NotThere(f"no person {name[:80]!r}")
-        shown = _person(name, visits, named=people.named(name))
+        visits = people.visits(known)
+        shown = _person(known, visits, named=people.named(known))
         return {**shown, "timeline": [visit.to_dict() for visit in visits[-MOST_SHOWN:]]}
 
     return await asked(service, timeline)

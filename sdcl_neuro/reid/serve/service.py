@@ -62,7 +62,7 @@ class Service:
         self.settings, self._say = settings, say
         self.hub = Hub()
         self._stop = threading.Event()
-        check_means(settings.backend, settings.live.device)
+        check_means(settings.backend, settings.live.device, settings.live.dense_backend)
         checkpoint, self.assumed = take_checkpoint(settings.checkpoint)
         loaded, events = load_hybrid(checkpoint)
         self._clip, self._backend = loaded.clip, event_backend(events, settings.backend)

@@ -47,6 +47,7 @@ export function personView(main, name) {
   async function show() {
     try {
       const person = await get("/api/person", { name: shown });
+      shown = person.person;
       place.replaceChildren(...personPage(person, chosen, act));
     } catch (error) {
       place.replaceChildren(el("p", { class: "empty" }, error.message),
