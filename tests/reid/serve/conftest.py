@@ -97,6 +97,21 @@ def running(settings: ServeSettings, **options: Any) -> Iterator[tuple[Client, A
     assert not errors, errors
 
 
+@contextmanager
+def seen_before(settings: ServeSettings) -> Iterator[tuple[Client, Any]]:
+    """A server of the second camera, after another one has shown the first camera to its end."""
+    with running(replace(settings, cameras=settings.cameras[:1])) as (client, _):
+        client.until("/api/status", all_looked_up)
+    with running(replace(settings, cameras=settings.cameras[1:])) as (client, server):
+        client.until("/api/status", all_looked_up)
+        yield client, server
+
+
+def all_looked_up(state: Any) -> bool:
+    """Whether one camera's tracklets have all been looked up."""
+    return bool(state["totals"].get("searched", 0) == TRACKLETS)
+
+
 @pytest.fixture(scope="session")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Material:
     return make_material(tmp_path_factory.mktemp("film"))
@@ -109,12 +124,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def plan(film: Material, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> ServeSettings:
-    """Two cameras, the second of which shows the same film a moment later; everything is stored."""
+    """Two cameras that show the same film; everything is stored."""
     pytest.importorskip("uvicorn")
     source = LiveSource(str(film.video), str(film.tracks), speed=0)
     address = str(tmp_path_factory.mktemp("gallery") / "people.gallery")
     return ServeSettings(
-        cameras=(CameraSpec("door", source), CameraSpec("hall", source, delay_s=1.0)),
+        cameras=(CameraSpec("door", source), CameraSpec("hall", source)),
         gallery=GalleryPlan(address, enrol=True, keep_crops=True),
         door=Door(port=0),
         checkpoint=weights,
