@@ -312,3 +312,17 @@ def test_a_stream_of_another_clock_and_view(material, checkpoint, wanted, tmp_pa
     assert "another clock" in note
     assert note in str(report)
     assert note in report.to_dict()["notes"]
+
+
+def test_ranges_cannot_be_taken_from_a_stream() -> None:
+    with pytest.raises(InputError, match="takes its ranges from tracklets"):
+        LiveSettings(dense_backend="onnx-int8")
+
+
+def test_another_dense_backend_says_the_same(material, checkpoint, wanted) -> None:
+    source = LiveSource(str(material.video), str(material.tracks), speed=0)
+    settings = LiveSettings(mode="throughput", policy="block", batch=3, dense_backend="eager")
+    _, found = seen_by(checkpoint, source, settings)
+    assert len(found) == len(wanted)
+    for key, row in found.items():
+        assert np.allclose(row, wanted[key], atol=1e-4), key
