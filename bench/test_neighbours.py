@@ -6,6 +6,7 @@ Beside one busy process for each processor a fair share is half of the machine: 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 from harness import HUGE_PAGES, KEPT_PAGES
@@ -37,8 +38,9 @@ def tools(setup: str, arguments: dict[str, object]) -> list[Tool]:
     ],
 )
 def test_beside_neighbours(
-    book: Book, setup: str, arguments: dict[str, object], count: int
+    benchmark: Any, book: Book, setup: str, arguments: dict[str, object], count: int
 ) -> None:
+    benchmark.pedantic(lambda: None, rounds=1)  # else --benchmark-only passes it over
     most = len(os.sched_getaffinity(0))
     named = {k: v for k, v in arguments.items() if k != "count"}
     case = {"task": setup.split(":")[1], **named}
