@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from itertools import accumulate
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
 
@@ -47,6 +49,41 @@ def uploaded(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tenso
         there[start : start + each.nbytes].view(torch.from_numpy(each).dtype).view(each.shape)
         for start, each in zip(starts, arrays, strict=False)
     ]
+
+
+def host_value(scalar: Tensor) -> float:
+    """Return a tensor of one element as a float; a GPU is asked once for each value that it takes.
+
+    Reading a GPU's memory waits for all that is queued. So what was read is kept until the tensor
+    is written in place (its version counts that), moved, or given another type; what is written
+    through ``tensor.data`` is not seen.
+    """
+    if scalar.device.type == "cpu" or scalar.is_inference():
+        return float(scalar.detach())
+    stamp = (scalar._version, scalar.device, scalar.dtype)
+    known = _read.get(scalar)
+    if known is None or known[0] != stamp:
+        known = _read[scalar] = (stamp, float(scalar.detach()))
+    return float(known[1])
+
+
+_read: Any = WeakTensorKeyDictionary()
+
+
+def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
+    """Return a few numbers as a tensor ``[len(values)]`` of the device and type of another.
+
+    A GPU gets them once: this thread would wait for every further copy.
+    """
+    if like.device.type == "cuda":
+        return _constant(values, like.dtype, like.device)
+    return torch.tensor(values, dtype=like.dtype, device=like.device)
+
+
+@cache
+def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(mode=False):
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def wait_for(device: torch.device) -> None:

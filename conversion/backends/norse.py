@@ -84,13 +84,15 @@ def run(
 def _moved(module: Any, place: Any) -> Any:
     """Return a module on a device, with the tensors that Norse keeps in plain attributes.
 
-    Its neurons hold their parameters in named tuples, which ``Module.to`` does not see.
+    Its neurons hold their parameters in named tuples, which ``Module.to`` does not see. They are
+    detached: a neuron marks the reset potential that it begins with as one that learns, and the
+    potential is often a default that all of Norse's neurons share.
     """
     import torch
 
     def on_device(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            return value.to(place)
+            return value.detach().to(place)
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*(on_device(one) for one in value))
         return value

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sdcl_neuro.files import write_json
 from sdcl_neuro.network.record import LayerActivity
@@ -26,6 +26,8 @@ from .result import Profile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from .device_clock import DeviceClock
 
 Tag = Literal["measured", "emulated", "modelled"]
 SCHEMA = {"name": "sdcl_neuro.ledger", "version": 1}
@@ -52,6 +54,16 @@ class Passage:
     def seconds(self) -> float:
         """Return how long it took."""
         return self.end_s - self.start_s
+
+
+class _Pending(NamedTuple):
+    """A passage whose moments may be a GPU's, and still to come."""
+
+    name: str
+    start: Any
+    end: Any
+    parent: str
+    thread: int
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,8 @@ class Ledger:
         clock: seconds, monotonic.
         synchronise: called before every reading of the clock, so that work queued on a GPU is
             counted where it belongs; ``torch.cuda.synchronize``, for example.
+        device_clock: a GPU's clock, made just now, in place of `synchronise`: work is counted
+            where it belongs and no one waits; see `device_clock.DeviceClock`.
         keep: at most so many of the last spans are kept, for a session without an end; the stages
             sum up all of them. None keeps all.
 
@@ -132,9 +146,12 @@ class Ledger:
         *,
         clock: Callable[[], float] = time.perf_counter,
         synchronise: Callable[[], object] | None = None,
+        device_clock: DeviceClock | None = None,
         keep: int | None = None,
     ) -> None:
         self._clock, self._synchronise = clock, synchronise
+        self._device_clock = device_clock
+        self._pending: deque[_Pending] = deque()
         self._lock, self._local = threading.Lock(), threading.local()
         self._threads: dict[int, int] = {}
         self._spans: deque[Passage] = deque(maxlen=keep)
@@ -149,17 +166,16 @@ class Ledger:
         stack: list[str] = self._local.__dict__.setdefault("stack", [])
         parent = stack[-1] if stack else ""
         stack.append(name)
-        start = self._now(synchronise)
+        start = self._moment(synchronise)
         try:
             yield
         finally:
-            end = self._now(synchronise)
+            end = self._moment(synchronise)
             stack.pop()
             with self._lock:
                 thread = self._threads.setdefault(threading.get_ident(), len(self._threads))
-                span = Passage(name, start, end, parent, thread)
-                self._spans.append(span)
-                self._stages.setdefault((parent, name), _StageSum()).add(span)
+                self._pending.append(_Pending(name, start, end, parent, thread))
+                self._settle(wait=False)
 
     def enter(
         self,
@@ -243,6 +259,7 @@ class Ledger:
     def spans(self) -> tuple[Passage, ...]:
         """Every passage through a stage that is kept, by start."""
         with self._lock:
+            self._settle(wait=True)
             return tuple(sorted(self._spans, key=lambda span: (span.start_s, -span.end_s)))
 
     @property
@@ -255,6 +272,7 @@ class Ledger:
     def stages(self) -> tuple[LedgerStage, ...]:
         """Stages in order of first appearance, passages summed."""
         with self._lock:
+            self._settle(wait=True)
             ordered = sorted(self._stages.items(), key=lambda item: item[1].first)
             return tuple(
                 LedgerStage(name, parent, one.calls, one.total_s, one.least_s, one.most_s)
@@ -315,10 +333,34 @@ class Ledger:
         """Write the ledger as JSON."""
         write_json(path, self.to_dict())
 
-    def _now(self, synchronise: bool) -> float:
+    def _moment(self, synchronise: bool) -> Any:
+        """Now, in seconds; on a GPU an event, unless there is nothing to wait for."""
+        if synchronise and self._device_clock is not None:
+            return self._device_clock.mark()
         if synchronise and self._synchronise is not None:
             self._synchronise()
         return self._clock() - self._origin
+
+    def _settle(self, *, wait: bool) -> None:
+        """Enter the passages whose moments are known; with `wait`, all. The lock is held."""
+        while self._pending:
+            one = self._pending[0]
+            if not wait and not self._passed(one.end):
+                return
+            self._pending.popleft()
+            times = [self._seconds(moment) for moment in (one.start, one.end)]
+            span = Passage(one.name, *times, one.parent, one.thread)
+            self._spans.append(span)
+            self._stages.setdefault((one.parent, one.name), _StageSum()).add(span)
+
+    def _passed(self, moment: Any) -> bool:
+        clock = self._device_clock
+        return clock is None or isinstance(moment, float) or clock.passed(moment)
+
+    def _seconds(self, moment: Any) -> float:
+        if self._device_clock is None or isinstance(moment, float):
+            return float(moment)
+        return self._device_clock.seconds(moment)
 
 
 def _nonzero(layer: LayerActivity) -> dict[str, tuple[int, str]]:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sdcl_neuro.devices import host_value
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import need_number
 from sdcl_neuro.network.fixed_point import (
@@ -67,6 +68,11 @@ class Spread:
     voltage_decay: int | Tensor
     threshold: int
     common: float
+
+
+def _clamped(decay: float) -> float:
+    """A decay within 0 and 1."""
+    return min(max(decay, 0.0), 1.0)
 
 
 class Circuit(Protocol):
@@ -149,7 +155,7 @@ class ChipNeuron:
                 where=type(self).__name__,
                 hint="call prepare_quantization first, on the whole module",
             )
-        threshold = quantize_threshold(float(self.threshold.detach()), scale)
+        threshold = quantize_threshold(host_value(self.threshold), scale)
         if not 0 <= threshold <= THRESHOLD_MAX:
             raise InputError(
                 f"threshold {threshold} is not in 0 to {THRESHOLD_MAX}",
@@ -157,15 +163,15 @@ class ChipNeuron:
                 hint="choose the scale again",
             )
         alpha = getattr(self, "alpha", None)
-        kept = 0.0 if alpha is None else float(alpha.detach().clamp(0, 1))
+        kept = 0.0 if alpha is None else _clamped(host_value(alpha))
         return IntNeuron(
             current_decay=current_decay(kept),
-            voltage_decay=voltage_decay(float(self.beta.detach().clamp(0, 1))),
+            voltage_decay=voltage_decay(_clamped(host_value(self.beta))),
             threshold=threshold,
         )
 
     def _expect_scale(self) -> float:
-        scale = float(self.scale)
+        scale = host_value(self.scale)
         if not scale > 0:
             raise InputError(
                 "no weight scale is chosen, so its chip integers are not fixed yet",
@@ -191,7 +197,7 @@ class ChipNeuron:
         """
         scale = self.scale.to(input_)
         if self.circuit is None:
-            return straight_round(input_ * float(self.scale))
+            return straight_round(input_ * host_value(self.scale))
         if isinstance(neuron, Spread) and self.threshold.numel() > 1:
             scale = scale * neuron.common / self.threshold
         return straight_through(self.circuit.sums().reshape(input_.shape), input_ * scale)
@@ -276,7 +282,7 @@ class ChipNeuron:
         membrane = register(kept + drive).clamp(-STATE_MAX, STATE_MAX)
         threshold: Tensor | float = limit
         if self.threshold.requires_grad and self.threshold.numel() == 1:
-            path = self.threshold * (float(self.scale) * UNIT)
+            path = self.threshold * (host_value(self.scale) * UNIT)
             threshold = straight_through(torch.full_like(path, limit), path)
         spikes = self.spike_grad((membrane - threshold) / max(limit, UNIT))
         return spikes.to(membrane.dtype), membrane

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sdcl_neuro.devices import host_value
+
 from .chip_bases import ChipLeaky, ChipSynaptic
 from .chip_neuron import ChipNeuron, Mode
 from .chip_ops import chip_weight
@@ -72,13 +74,13 @@ class LoihiLeaky(ChipLeaky):
             not plain
             or not self.uniform
             or not self.reset_delay
-            or bool(self.graded_spikes_factor != 1)
+            or host_value(self.graded_spikes_factor) != 1
         ):
             return None
         if self.mode == "float":
             return float_leak(self.beta, self.threshold, self.spike_grad, sums)
         neuron = self.integer_neuron()
-        return int_leak(neuron, float(self.scale), self.spike_grad, sums)
+        return int_leak(neuron, host_value(self.scale), self.spike_grad, sums)
 
     def _float_states(self) -> int:
         return 1
@@ -162,7 +164,7 @@ class LoihiRLeaky(ChipNeuron, snn.RLeaky):
         neuron = self._numbers()
         state = _state(self.mem if mem is None else mem, input_)
         fired = _state(self.spk if spk is None else spk, input_)
-        scale = float(self.scale)
+        scale = host_value(self.scale)
         sums = self._sums(input_ + self.recurrent.bias, neuron)
         sums = sums + functional.linear(fired, chip_weight(self.recurrent.weight, scale))
         spikes, state = self._membrane_step(self._current_step(sums, state, neuron), state, neuron)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sdcl_neuro.devices import full_float32
+from sdcl_neuro.devices import full_float32, host_value
 from sdcl_neuro.network.spec import Pair
 
 from .chip_ops import UNIT, chip_bias, chip_weight, straight_round
@@ -64,7 +64,7 @@ def synaptic_sums(
     if neuron.mode == "float":
         with full_float32():
             return synapse(folded).unflatten(0, spikes.shape[:2]), None
-    scale = float(neuron.scale)
+    scale = host_value(neuron.scale)
     # Reduced precision would not be the chip's; rounding mends what a fast algorithm
     # (Winograd, Fourier) may have left of an integer sum.
     with torch.autocast(folded.device.type, enabled=False), full_float32():
@@ -97,7 +97,7 @@ def _parameters(synapse: nn.Conv2d, neuron: LoihiLeaky) -> Parameters:
 
     weight, bias = synapse.weight, synapse.bias
     if neuron.mode == "int":
-        scale = float(neuron.scale)
+        scale = host_value(neuron.scale)
         weight = chip_weight(weight, scale)
         bias = None if bias is None else chip_bias(bias, scale) * UNIT
     return Parameters(weight, bias, neuron.beta, neuron.threshold)

@@ -6,6 +6,7 @@ which of the two runs is as in `gathering`.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from sdcl_neuro.devices import constant
 from sdcl_neuro.errors import InputError
 
 from .gathering import COMPILED_TYPES, compiled, rows_of
@@ -61,14 +63,28 @@ def plain_mixed_samples(value: Tensor, offset: Tensor, score: Tensor, projection
 def _grid(offset: Tensor, maps: int, points: int, projection: Tensor) -> Tensor:
     """Offsets in cells to points for ``grid_sample``: ``[maps, h * w, I, 2]``."""
     height, width = offset.shape[2:]
-    y = (torch.arange(height).to(projection) + 0.5) * (2 / height) - 1
-    x = (torch.arange(width).to(projection) + 0.5) * (2 / width) - 1
-    cell = torch.stack([x.repeat(height), y.repeat_interleave(width)], -1)  # [hw, 2]
+    cell = _centres(height, width, projection)
     reference = cell @ projection[:, :2].T + projection[:, 2]
-    scale = offset.new_tensor([2 / width, 2 / height])
+    scale = constant((2 / width, 2 / height), offset)
     shift = offset.reshape(maps, points, 2, height * width)
     shift = shift.permute(0, 3, 1, 2) * scale  # [N*M, hw, I, 2]
     return reference[None, :, None] + shift
+
+
+def _centres(height: int, width: int, like: Tensor) -> Tensor:
+    """Centres (x, y) of a map's cells, ``[h * w, 2]``, from -1 to 1 over its edges."""
+    if like.device.type == "cuda":
+        return _kept_centres(height, width, like.dtype, like.device)
+    y = (torch.arange(height).to(like) + 0.5) * (2 / height) - 1
+    x = (torch.arange(width).to(like) + 0.5) * (2 / width) - 1
+    return torch.stack([x.repeat(height), y.repeat_interleave(width)], -1)
+
+
+@cache
+def _kept_centres(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A GPU's, sent once: this thread would wait for every further copy."""
+    with torch.inference_mode(mode=False):
+        return _centres(height, width, torch.empty(0, dtype=dtype)).to(device)
 
 
 class _Mixed(torch.autograd.Function):

@@ -5,6 +5,7 @@ int32 ``[N, k * k, h * w]``; ``h * w`` stands for a cell outside the map, which 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -14,8 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from .gathering import compiled
-from .offsets import kernel_grid, nearest_event_offsets, neighbourhood
+from .offsets import kernel_grid, neighbourhood
 from .turns import in_turns
+
+_AT_ONCE = 1 << 25
+"""Displacements looked at in one go, over all cells of a few maps: half a gigabyte at most."""
 
 
 def sampling_index(offsets: Tensor, k: int) -> Tensor:
@@ -39,8 +43,9 @@ def sampling_index(offsets: Tensor, k: int) -> Tensor:
 def nearest_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
     """The index of `nearest_event_offsets`: on a CPU by a search ring by ring, which is compiled.
 
-    On another device, and while torch traces (see `gathering.compiled`), by operations of torch.
-    Those that `torch.onnx` can trace have no shape that depends on the events.
+    On another device by operations of torch without a shape that depends on the events, for which
+    this thread would wait (`ranked_event_index`); while torch traces on a CPU (see
+    `gathering.compiled`), by those that `torch.onnx` knows.
 
     Args:
         active: bool ``[N, h, w]``, cells with at least one event.
@@ -50,7 +55,78 @@ def nearest_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
         return _searched(active, k, window)
     if active.device.type == "cpu":  # traced
         return traceable_event_index(active, k, window=window)
-    return sampling_index(nearest_event_offsets(active, k, window=window), k)
+    return ranked_event_index(active, k, window=window)
+
+
+def ranked_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
+    """The index of `nearest_event_offsets`, in some 15 operations whatever the events are.
+
+    Every cell looks at its whole neighbourhood, nearest first. A running count tells which
+    displacements are among the first N that hold an event; a second one, row by row, tells the tap
+    that each of them belongs to.
+    """
+    maps, (height, width), taps = len(active), active.shape[1:], k * k
+    kept = _ranking(k, window, height, width, active.device)
+    if kept is None or active.is_meta:  # on the device meta there are shapes and no events
+        return _regular(k, height, width).to(active.device).expand(maps, -1, -1)
+    padded = functional.pad(active, (window, window, window, window)).flatten(1)
+    size = kept.read.numel()
+    pieces = padded.split(max(1, _AT_ONCE // size))
+    found = [_ranked(piece, kept, taps) for piece in pieces]
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranking:
+    """Tables of `ranked_event_index` on a device.
+
+    Attributes:
+        read: ``[K * h * w]``, where each cell reads in the padded map, displacements nearest first.
+        order: ``[K]``, the displacements row by row.
+        cells: int32 ``[K, h * w]``, the cells at the displacements row by row.
+        regular: int32 ``[1, k * k, h * w]``, the index of the regular grid.
+    """
+
+    read: Tensor
+    order: Tensor
+    cells: Tensor
+    regular: Tensor
+
+
+@lru_cache(maxsize=32)
+def _ranking(k: int, window: int, height: int, width: int, device: torch.device) -> _Ranking | None:
+    """Tables, sent to a device once; None where no cell can see enough."""
+    ball = neighbourhood(window, height, width)
+    if len(ball) < k * k:
+        return None
+    with torch.inference_mode(mode=False):
+        steps, rows = torch.tensor(ball), torch.tensor(sorted(ball))  # [K, 2]
+        y = torch.arange(height).repeat_interleave(width)  # [hw]
+        x = torch.arange(width).repeat(height)
+        pitch = width + 2 * window
+        read = (steps[:, :1] + y + window) * pitch + steps[:, 1:] + x + window
+        cells = (rows[:, :1] + y) * width + rows[:, 1:] + x
+        order = torch.tensor([ball.index(point) for point in sorted(ball)])
+        tables = (read.flatten(), order, cells.to(torch.int32), _regular(k, height, width))
+        return _Ranking(*(table.to(device) for table in tables))
+
+
+def _regular(k: int, height: int, width: int) -> Tensor:
+    return sampling_index(torch.zeros(1, height, width, k * k, 2, dtype=torch.int64), k)
+
+
+def _ranked(padded: Tensor, kept: _Ranking, taps: int) -> Tensor:
+    """bool ``[N, h' * w']``, the padded maps, to the index ``[N, k * k, h * w]``."""
+    held = padded.index_select(1, kept.read).view(len(padded), *kept.cells.shape)  # [N, K, hw]
+    rank = held.cumsum(1, dtype=torch.int32)
+    chosen = (held & (rank <= taps)).index_select(1, kept.order)
+    tap = chosen.cumsum(1, dtype=torch.int64) - 1
+    tap = tap.masked_fill(~chosen, taps)  # those not chosen go to a row that is cut off
+    shape = (len(padded), taps + 1, held.shape[2])
+    found = torch.zeros(shape, dtype=torch.int32, device=padded.device)
+    found.scatter_(1, tap, kept.cells.expand_as(tap))
+    enough = held[:, :1] & (rank[:, -1:] >= taps)
+    return torch.where(enough, found[:, :taps], kept.regular)
 
 
 def traceable_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:

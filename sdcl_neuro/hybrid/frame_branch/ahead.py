@@ -4,13 +4,13 @@
 |---|---|
 | eager | nothing |
 | folded | batch norms folded into the convolutions, channels last in memory |
-| bf16 | that, and computed in bfloat16: fast where the processor has AMX or AVX512-BF16 |
+| bf16 | that, and computed in bfloat16: fast on a GPU and where a processor has AMX |
 | compiled | that, and compiled by torch's inductor with frozen weights; needs a C++ compiler |
 | compiled, on a GPU | in bfloat16 and compiled, replayed as a CUDA graph; needs Triton |
 | onnx | run by ONNX Runtime in float32 |
 | onnx-int8 | run by ONNX Runtime in 8 bits, a scale a channel: fast with VNNI or AMX |
 
-All but ``eager`` and ``compiled`` are for a CPU.
+``folded`` and those of ONNX Runtime are for a CPU.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from sdcl_neuro.processors import processors
 from .images import FRAME_SIZE
 
 FRAME_BACKENDS = ("eager", "folded", "bf16", "compiled", "onnx", "onnx-int8")
-GPU_BACKENDS = ("eager", "compiled")
+GPU_BACKENDS = ("eager", "bf16", "compiled")
 COMPILED_BATCH = 8
 """Frames at a time of the compiled network: another number would compile it again."""
 CALIBRATION_BATCH = 8

@@ -38,22 +38,40 @@ def normalise(frames: NDArray[np.uint8], device: torch.device | None = None) -> 
     Raises:
         InputError: another type or shape.
     """
+    sized = _sized(frames)
+    if device is None or device.type == "cpu":
+        return _looked_up(np.ascontiguousarray(sized))
+    return normalised(moved(_writable(sized), device))
+
+
+def frame_bytes(frames: NDArray[np.uint8]) -> Tensor:
+    """Resize frames as `normalise` does, to uint8 ``[N, 256, 128, 3]`` in the host's memory."""
+    return _writable(_sized(frames))
+
+
+def normalised(frames: Tensor) -> Tensor:
+    """uint8 ``[N, 256, 128, 3]`` to float32 ``[N, 3, 256, 128]`` by ImageNet's statistics."""
+    if frames.device.type == "cpu":
+        return _looked_up(frames.contiguous().numpy())
+    pixels = frames.permute(0, 3, 1, 2).float() / 255
+    mean, std = _statistics(frames.device)
+    return ((pixels - mean) / std).contiguous()
+
+
+def _sized(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames that were checked, of the right size."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
         raise InputError(
             f"frames are {frames.dtype} {frames.shape}",
             where="normalise",
             hint="give uint8 [N, H, W, 3], RGB, with at least one frame",
         )
-    if frames.shape[1:3] != FRAME_SIZE:
-        frames = _resized(frames)
-    # np.require copies an array that may not be written: torch would warn of it.
-    if device is None or device.type == "cpu":
-        return _looked_up(np.ascontiguousarray(frames))
-    given = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
-    given = moved(given, device)
-    pixels = given.permute(0, 3, 1, 2).float() / 255
-    mean, std = _statistics(given.device)
-    return ((pixels - mean) / std).contiguous()
+    return frames if frames.shape[1:3] == FRAME_SIZE else _resized(frames)
+
+
+def _writable(frames: NDArray[np.uint8]) -> Tensor:
+    """As a tensor; np.require copies an array that may not be written: torch would warn of it."""
+    return torch.from_numpy(np.require(frames, requirements=["C", "W"]))
 
 
 def _looked_up(frames: NDArray[np.uint8]) -> Tensor:

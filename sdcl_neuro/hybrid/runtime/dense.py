@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sdcl_neuro.devices import moved, named_device, wait_for
+from sdcl_neuro.devices import moved, named_device
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.network.record import Record
+from sdcl_neuro.profiling.device_clock import DeviceClock
 from sdcl_neuro.profiling.ledger import Ledger
 
 from ..dense_backends import bound_to
-from ..frame_branch import normalise
+from ..frame_branch.images import frame_bytes, normalised
 from ..model import Sdcl, event_counts, event_features
+from .recorded import RecordedShapes
 
 
 class DenseSide:
@@ -38,10 +39,17 @@ class DenseSide:
     def __init__(self, model: Sdcl, device: str | None = None) -> None:
         self.device = _device(model, device)
         self.model = model.to(self.device).eval()
+        bound = bound_to(self.model)
+        # What torch has compiled for a GPU replays a graph of its own.
+        compiled = bound is not None and bound[1] == "compiled"
+        self._recorded = RecordedShapes(
+            self.device, None if compiled else self._frame_maps, self._embeddings
+        )
 
     def new_ledger(self, *, keep: int | None = None) -> Ledger:
-        """A ledger whose clock waits for this device; `keep` as in `Ledger`."""
-        return Ledger(synchronise=partial(wait_for, self.device), keep=keep)
+        """A ledger with this device's clock; `keep` as in `Ledger`."""
+        clock = DeviceClock(self.device) if self.device.type == "cuda" else None
+        return Ledger(device_clock=clock, keep=keep)
 
     def embed(
         self, tracklets: Sequence[Tracklet], events: Future[Record], ledger: Ledger
@@ -58,27 +66,47 @@ class DenseSide:
         """
         if events.done():
             events.result()  # a failure is told before more work is done
-        maps = self._maps(tracklets, ledger)
+        config, shape = self.model.bridge.config, (len(tracklets), *tracklets[0].frames.shape)
+        recorded = self._recorded.find(shape)
+        first, maps = None, None
+        if config.uses_frames:
+            with ledger.stage("frame branch"):
+                first = frame_bytes(np.concatenate([tracklet.frames for tracklet in tracklets]))
+                first = first.unflatten(0, (len(tracklets), -1))
+                if recorded is not None and recorded.frames is not None:
+                    maps = recorded.maps(first)
+                else:
+                    first = moved(first, self.device)
+                    maps = self._frame_maps(first)
         with ledger.stage("waiting for events"):
             record = events.result()
         with ledger.stage("bridge"):
-            return self._fuse(tracklets, maps, record), record
+            features, counts = _event_side(tracklets, record)
+            if recorded is not None:
+                return recorded.embeddings(maps, features, counts), record
+            there = [None if one is None else moved(one, self.device) for one in (features, counts)]
+            embedded = self._embeddings(maps, *there)
+            given = first if self._recorded.takes_frames else maps
+            self._recorded.offer(shape, embedded, given, *there)
+            return embedded, record
 
-    def _maps(self, tracklets: Sequence[Tracklet], ledger: Ledger) -> Tensor | None:
-        if not self.model.bridge.config.uses_frames:
-            return None
-        with ledger.stage("frame branch"):
-            frames = np.concatenate([tracklet.frames for tracklet in tracklets])
-            pixels = normalise(frames, self.device)
-            return self.model.frame_maps(pixels.unflatten(0, (len(tracklets), -1)))
+    def _frame_maps(self, frames: Tensor) -> Tensor:
+        """uint8 ``[B, F, 256, 128, 3]`` to maps."""
+        pixels = normalised(frames.flatten(0, 1))
+        return self.model.frame_maps(pixels.unflatten(0, frames.shape[:2]))
 
-    def _fuse(self, tracklets: Sequence[Tracklet], maps: Tensor | None, record: Record) -> Tensor:
-        count = len(tracklets[0].frames)
-        spikes = np.stack([tracklet.spikes for tracklet in tracklets], axis=1)
-        features = event_features(record.spikes[max(record.spikes)], frames=count)
-        counts = event_counts(spikes, frames=count)
-        output = self.model.fuse(maps, moved(features, self.device), moved(counts, self.device))
-        return functional.normalize(output.embedding)
+    def _embeddings(
+        self, maps: Tensor | None, features: Tensor | None, counts: Tensor | None
+    ) -> Tensor:
+        return functional.normalize(self.model.fuse(maps, features, counts).embedding)
+
+
+def _event_side(tracklets: Sequence[Tracklet], record: Record) -> tuple[Tensor, Tensor]:
+    """Event features and event counts of a batch, in the host's memory."""
+    count = len(tracklets[0].frames)
+    spikes = np.stack([tracklet.spikes for tracklet in tracklets], axis=1)
+    features = event_features(record.spikes[max(record.spikes)], frames=count)
+    return features, event_counts(spikes, frames=count)
 
 
 def _device(model: Sdcl, name: str | None) -> torch.device:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sdcl_neuro.devices import constant, moved
 from sdcl_neuro.hybrid.bridge import Output
 from sdcl_neuro.hybrid.frame_branch.images import MEAN, STD
 from sdcl_neuro.hybrid.methods import LossPlan, MethodBridge
@@ -45,12 +46,34 @@ class Judged:
 
     Attributes:
         loss: with gradients.
-        figures: cross-entropy, triplet loss and accuracy of the joint batch, without gradients,
-            then spikes per neuron and step of each spiking layer.
+        figures: loss, cross-entropy, triplet loss and accuracy of the joint batch, without
+            gradients, then spikes per neuron and step of each spiking layer.
     """
 
     loss: Tensor
     figures: Tensor
+
+
+@dataclass(frozen=True)
+class EventSide:
+    """What the event branch gives for a batch.
+
+    Attributes:
+        features, counts: as `Sdcl.fuse` takes them; None without events.
+        layers: spikes ``[F*K, B, C, h, w]`` of each spiking layer.
+        none: an empty tensor, on the device.
+    """
+
+    features: Tensor | None
+    counts: Tensor | None
+    layers: tuple[Tensor, ...]
+    none: Tensor
+
+    def hand_over(self) -> None:
+        """Keep the memory of what another stream made until the present stream has read it."""
+        for one in (self.features, self.counts, *self.layers):
+            if one is not None and one.device.type == "cuda":
+                one.record_stream(torch.cuda.current_stream(one.device))
 
 
 def stack(samples: Sequence[Sample], labels: Sequence[int], *, device: torch.device) -> Batch:
@@ -59,10 +82,10 @@ def stack(samples: Sequence[Sample], labels: Sequence[int], *, device: torch.dev
     maps = [sample.maps for sample in samples if sample.maps is not None]
     spikes = [sample.spikes for sample in samples if sample.spikes is not None]
     return Batch(
-        torch.from_numpy(np.stack(frames)).to(device) if frames else None,
-        torch.stack(maps).to(device) if maps else None,
-        torch.from_numpy(np.stack(spikes, axis=1)).to(device) if spikes else None,
-        torch.tensor(labels, dtype=torch.int64, device=device),
+        moved(torch.from_numpy(np.stack(frames)), device) if frames else None,
+        moved(torch.stack(maps), device) if maps else None,
+        moved(torch.from_numpy(np.stack(spikes, axis=1)), device) if spikes else None,
+        moved(torch.tensor(labels, dtype=torch.int64), device),
     )
 
 
@@ -71,8 +94,9 @@ def pixels(frames: Tensor) -> Tensor:
 
     In memory the channels stay last, as `fast_layout` wants them.
     """
-    mean, std = (torch.tensor(values, device=frames.device).view(3, 1, 1) for values in (MEAN, STD))
-    return (frames.movedim(-1, -3).float() / 255 - mean) / std
+    given = frames.movedim(-1, -3).float()
+    mean, std = (constant(values, given).view(3, 1, 1) for values in (MEAN, STD))
+    return (given / 255 - mean) / std
 
 
 @contextmanager
@@ -111,22 +135,53 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.settings, self.group, self.precision = model, settings, group, precision
+        self._stream: torch.cuda.Stream | None = None
 
     def forward(self, batch: Batch) -> Judged:
         """The loss of the joint batch, the same in every process."""
-        output, layers = self.output(batch)
-        labels = gathered(batch.labels, self.group)
-        loss, parts = self._loss(output, labels)
-        rates = [summed(layer.detach().mean(), self.group) / self.group.size for layer in layers]
-        return Judged(loss, torch.stack([*parts, *rates]))
+        with self.beside(batch) as event_stream:
+            with event_stream:
+                side = self.event_side(batch)
+            maps = self.maps(batch.frames, batch.maps)
+        side.hand_over()
+        loss, parts = self.judged(maps, side.features, side.counts, batch.labels)
+        return Judged(loss, torch.cat([loss.detach()[None], parts, self.rates(side)]))
 
-    def output(self, batch: Batch) -> tuple[Output, list[Tensor]]:
-        """Return the model's output for this process's part of a batch, and its layers' spikes."""
+    def output(self, batch: Batch) -> Output:
+        """Return the model's output for this process's part of a batch."""
+        side = self.event_side(batch)
         with self._autocast(batch.labels.device):
-            maps = batch.maps
-            if batch.frames is not None:
-                maps = self.model.frame_maps(pixels(batch.frames)).contiguous()
-            return self._fused(maps, batch.spikes)
+            maps = self.maps(batch.frames, batch.maps)
+            return self.model.fuse(maps, side.features, side.counts)
+
+    def maps(self, frames: Tensor | None, maps: Tensor | None) -> Tensor | None:
+        """Return the frame branch's maps ``[B, F, C, 16, 8]``, or those that were given."""
+        if frames is None:
+            return maps
+        with self._autocast(frames.device):
+            return self.model.frame_maps(pixels(frames)).contiguous()
+
+    def judged(
+        self, maps: Tensor | None, features: Tensor | None, counts: Tensor | None, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of the joint batch, with gradients, and its parts ``[3]`` without.
+
+        Args:
+            maps: of the frame branch.
+            features, counts: of the event branch.
+            labels: of this process's part of the batch.
+        """
+        with self._autocast(labels.device):
+            output = self.model.fuse(maps, features, counts)
+        loss, parts = self._loss(output, gathered(labels, self.group))
+        return loss, torch.stack(parts)
+
+    def rates(self, side: EventSide) -> Tensor:
+        """Return the spikes per neuron and step of each spiking layer, over the joint batch."""
+        if not side.layers:
+            return side.none
+        rates = torch.stack([layer.detach().mean() for layer in side.layers])
+        return summed(rates, self.group) / self.group.size
 
     def frozen_maps(self, frames: Tensor) -> Tensor:
         """Maps ``[F, C, 16, 8]`` of one tracklet's frames, uint8 ``[F, 256, 128, 3]``.
@@ -136,23 +191,44 @@ class Objective(nn.Module):
         with torch.no_grad(), self._autocast(frames.device):
             return self.model.frame_maps(pixels(frames)[None])[0].float().contiguous()
 
-    def _autocast(self, device: torch.device) -> torch.autocast:
-        reduced = self.precision != torch.float32
+    def _autocast(self, device: torch.device, *, enabled: bool = True) -> torch.autocast:
+        reduced = enabled and self.precision != torch.float32
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=reduced)
 
-    def _fused(self, maps: Tensor | None, spikes: Tensor | None) -> tuple[Output, list[Tensor]]:
-        """The bridge's output, and the spikes of each spiking layer."""
-        branch, config = self.model.event_branch, self.model.bridge.config
+    def event_side(self, batch: Batch) -> EventSide:
+        """Run the event branch, and say what the bridge gets of it."""
+        branch, config, spikes = self.model.event_branch, self.model.bridge.config, batch.spikes
+        none = torch.zeros(0, device=batch.labels.device)
         if spikes is None or branch is None or not config.uses_events:
-            return self.model.fuse(maps, None, None), []
-        frames = config.frames if maps is None else maps.shape[1]
+            return EventSide(None, None, (), none)
+        first = batch.maps if batch.frames is None else batch.frames
+        frames = config.frames if first is None else first.shape[1]
         spiking = isinstance(branch, EventBranch)
         # A membrane in 8 bits of mantissa would not be the chip's, nor snnTorch's.
-        with torch.autocast(spikes.device.type, enabled=False) if spiking else nullcontext():
+        with self._autocast(spikes.device, enabled=not spiking):
             layers = branch(spikes.float())
         features = event_features(layers[-1], frames=frames)
-        output = self.model.fuse(maps, features, event_counts(spikes, frames=frames))
-        return output, layers if spiking else []
+        counts = event_counts(spikes, frames=frames)
+        return EventSide(features, counts, tuple(layers) if spiking else (), none)
+
+    @contextmanager
+    def beside(self, batch: Batch) -> Iterator[AbstractContextManager[None]]:
+        """Hand out a block whose work runs on a GPU beside the rest of the body.
+
+        On a CPU, and with several processes (whose gradients are exchanged as they come, on one
+        stream), it is an ordinary block.
+        """
+        spikes = batch.spikes
+        if spikes is None or spikes.device.type != "cuda" or self.group.size > 1:
+            yield nullcontext()
+            return
+        here = torch.cuda.current_stream(spikes.device)
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(spikes.device)
+        self._stream.wait_stream(here)
+        spikes.record_stream(self._stream)
+        yield torch.cuda.stream(self._stream)
+        here.wait_stream(self._stream)
 
     def _loss(self, output: Output, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Cross-entropy, triplet loss and the model's own losses; the first two and the accuracy.

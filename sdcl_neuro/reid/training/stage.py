@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sdcl_neuro.devices import full_float32
+from sdcl_neuro.devices import full_float32, moved
 from sdcl_neuro.errors import CheckFailed
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from .devices import choose_precision
 from .distributed import Group
+from .gradients import GradientStep
 from .loading import Loader
 from .logs import TrainingStep
 from .objective import Judged, Objective, stack
@@ -74,10 +76,11 @@ class StageRun:
         for parameter in parameters:
             parameter.requires_grad_(False)
         try:
-            wrapped = self._wrapped()
+            gradients = GradientStep(self.objective, self._wrapped(), self.learning)
             batches = loader.batches(self._plan())
             for step, (asked, samples) in enumerate(batches, start=self.first):
-                judged = self._learn(wrapped, step, asked, self._with_maps(asked, samples, loader))
+                samples = self._with_maps(asked, samples, loader)
+                judged = self._learn(gradients, step, asked, samples)
                 yield self._told(step, judged)
         finally:
             for parameter in parameters:
@@ -116,34 +119,37 @@ class StageRun:
         """Samples whose frames became maps, where the frame branch does not learn."""
         if not self.frozen:
             return samples
+        made = [
+            self.objective.frozen_maps(moved(torch.from_numpy(sample.frames), self.device))
+            for sample in samples
+            if sample.frames is not None
+        ]
+        # All at once: a GPU is waited for at each copy.
+        fetched = iter(torch.stack(made).cpu() if made else ())
         found = []
         for request, sample in zip(asked, samples, strict=True):
             if sample.frames is not None:
-                frames = torch.from_numpy(sample.frames).to(self.device)
-                maps = self.objective.frozen_maps(frames).cpu()
-                sample = replace(sample, frames=None, maps=maps)
+                sample = replace(sample, frames=None, maps=next(fetched).clone())
                 loader.store.put(request, sample)
             found.append(sample)
         return found
 
     def _learn(
-        self, wrapped: nn.Module, step: int, asked: list[Request], samples: list[Sample]
+        self, gradients: GradientStep, step: int, asked: list[Request], samples: list[Sample]
     ) -> Judged:
-        # Whatever a layer draws follows from the step, so that it needs no state.
-        torch.manual_seed(self.settings.seed * 1_000_003 + step * self.group.size + self.group.rank)
         labels = [self.schedule.classes[request.position] for request in asked]
         for group in self.optimiser.param_groups:
             group["lr"] = self.span.rate(step) * group["factor"]
-        self.optimiser.zero_grad(set_to_none=True)
+        batch = stack(samples, labels, device=self.device)
+        # Whatever a layer draws follows from the step, so that it needs no state.
+        drawn = self.settings.seed * 1_000_003 + step * self.group.size + self.group.rank
         with full_float32():  # what is to be faster than float32 is cast to bfloat16
-            judged: Judged = wrapped(stack(samples, labels, device=self.device))
-            judged.loss.backward()
+            judged = gradients.learn(batch, seed=partial(torch.manual_seed, drawn))
         self.optimiser.step()
         return judged
 
     def _told(self, step: int, judged: Judged) -> TrainingStep:
-        entropy, triplet, accuracy, *rates = judged.figures.tolist()
-        loss = float(judged.loss.detach())
+        loss, entropy, triplet, accuracy, *rates = judged.figures.tolist()
         if not abs(loss) < float("inf"):
             raise CheckFailed(
                 f"the loss is {loss} at step {step}",

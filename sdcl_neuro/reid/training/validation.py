@@ -80,8 +80,7 @@ def embed(
                     for one in each
                 ]
                 batch = stack(samples, [0] * len(samples), device=device)
-                output, _ = objective.output(batch)
-                ours = output.embedding.float()
+                ours = objective.output(batch).embedding.float()
                 whole = torch.cat([ours, ours.new_zeros(_BATCH - len(mine), ours.shape[1])])
                 found.append(gathered(whole, group).cpu().numpy())
     finally:
