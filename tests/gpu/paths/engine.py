@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 import torch
 from device import PretendedGpu
+from plugin import KERNELS
 
 from sdcl_neuro.conversion import from_snntorch
 from sdcl_neuro.conversion.model_reading import as_model
@@ -16,7 +15,6 @@ from sdcl_neuro.engine.totals import COUNTED
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
-KERNELS = find_spec("triton") is not None and find_spec("sdcl_neuro.gpu_kernels") is not None
 LAUNCHES = 8
 """Of a layer and chunk, by Triton's kernels."""
 WAITS = 2

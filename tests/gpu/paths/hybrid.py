@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from device import PretendedGpu
+from plugin import other_conftest
 
 from sdcl_neuro import cuda_graphs
 from sdcl_neuro.conversion import from_snntorch
@@ -20,6 +21,7 @@ from sdcl_neuro.hybrid.runtime import infer
 from sdcl_neuro.reid.pipeline.session import hold_session
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
 
+tiny = other_conftest("reid/training")
 FRAMES, BINS, BATCH, COUNT = 2, 2, 2, 8
 LAUNCHES = {"eager": 330, "recorded": 5}
 """Kernels a batch: counted op by op, and besides two graphs the inputs and a copy of the result."""
@@ -41,7 +43,7 @@ def tracklets() -> list[Tracklet]:
 
 
 def parts(
-    tracklets: list[Tracklet], name: str = "small", **options: object
+    tracklets: list[Tracklet], name: str = "little", **options: object
 ) -> tuple[Sdcl, Model]:
     """A model, and its event branch for the chip."""
     spikes = torch.from_numpy(np.stack([t.spikes for t in tracklets], axis=1)).float()
@@ -49,7 +51,7 @@ def parts(
     branch = EventBranch(COMPACT)
     branch.calibrate_rates(spikes, rate=0.1)
     branch.prepare_quantization()
-    frames = make_frame_branch(name)
+    frames = tiny.Little() if name == "little" else make_frame_branch(name)
     shape = {"channels": 16, "frame_channels": frames.channels, "frames": FRAMES}
     bridge = Bridge(BridgeConfig(**shape, heads=2, points=2, **options))
     model = Sdcl(frames, branch, bridge=bridge).eval()

@@ -5,22 +5,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from device import PretendedGpu
-from plugin import other_conftest
+from plugin import KERNELS, other_conftest
 
 from sdcl_neuro import cuda_graphs
 from sdcl_neuro.hybrid.bridge import BridgeConfig, PstaBridge
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.reid.training import Settings, Stage, TrainingStep, train
-from sdcl_neuro.snn.bptt import steps
 from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
 
-KERNELS = find_spec("triton") is not None and find_spec("sdcl_neuro.gpu_kernels") is not None
 LAUNCHES, WAITS = 300, 4
 """Of a step of the tiny model, once it is recorded."""
 tiny = other_conftest("reid/training")
@@ -34,14 +31,6 @@ SETTINGS: Settings = replace(
     int_stage=Stage(steps=4, learning_rate=1e-3, learns_frames=False),
 )
 CPU = replace(SETTINGS, device="cpu")
-
-
-@pytest.fixture(autouse=True)
-def without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch.compile knows no pretended GPU; without Triton the scans go operation by operation."""
-    if not KERNELS:
-        every = {steps.leak_float, steps.leak_int, steps.leak_backward}
-        monkeypatch.setattr(steps, "_refused", every)
 
 
 def close_steps(found: list[TrainingStep], wanted: list[TrainingStep]) -> None:

@@ -14,7 +14,19 @@ os.environ.setdefault("TRITON_INTERPRET", "1")  # its kernels run on what the te
 import pytest
 from device import PretendedGpu, PretendedTensor
 
+KERNELS = all(importlib.util.find_spec(name) for name in ("triton", "sdcl_neuro.gpu_kernels"))
+"""Whether Triton's kernels run here, in its interpreter."""
 TESTS = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.compile knows no pretended GPU; without Triton the scans go operation by operation."""
+    from sdcl_neuro.snn.bptt import steps
+
+    if not KERNELS:
+        every = {steps.leak_float, steps.leak_int, steps.leak_backward}
+        monkeypatch.setattr(steps, "_refused", every)
 
 
 @pytest.fixture
