@@ -16,7 +16,7 @@ PEERS := tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/p
 FAST := tests/package tests/network tests/engine tests/events tests/profiling tests/hardware
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-triton test-dist test-dist-all site fast fuzz kill soak check format docs bench clean
+.PHONY: help demo test test-full test-triton test-dist test-dist-all site fast fuzz kill soak check format docs bench gpu clean
 # How many damaged files, how many kills, how many spikes; each has more in docs/tests.md.
 N ?= 20000
 SEED ?= 1
@@ -38,6 +38,7 @@ help:
 	@echo "make docs       make the generated tables and golden files again, then the site"
 	@echo "make site       build the site strictly, check its links; writes build/site/html/index.html"
 	@echo "make bench      the benches, each beside its peer; writes bench/results/latest.json, docs/bench.md"
+	@echo "make gpu        every test and bench that needs a GPU, at most nine minutes, offline, under PYTHON=...; writes bench/results/GPU.json"
 	@echo "make clean      remove the environment, the demo's output and all compiled code"
 
 $(STAMP): constraints.txt pyproject.toml $(PEERS)
@@ -125,6 +126,10 @@ site: $(SITE)/installed
 bench: $(STAMP)
 	$(BIN)/python -m pytest bench --benchmark-only
 	$(BIN)/python bench/results.py
+
+# Under any interpreter with a CUDA build of torch; nothing is installed.
+gpu:
+	@$(PYTHON) bench/gpu_session.py
 
 clean:
 	rm -rf .venv $(SITE) $(DEMO_OUT) build/site

@@ -54,6 +54,9 @@ class Column:
 
 BEST = (Column("times the best other"),)
 TRAINING = ("snnTorch loop", "SpikingJelly", "SpikingJelly, a step at a time", "Norse", "Sinabs")
+SPIKINGJELLY_ON_A_GPU = tuple(
+    f"SpikingJelly {backend}" for backend in ("torch", "cupy", "triton", "cuda")
+)
 LIBRARIES = ("snnTorch", "Norse", "SpikingJelly multi", "SpikingJelly single", "Sinabs")
 COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "engine": (
@@ -84,7 +87,18 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("times the best library", TRAINING),
         Column("in integers, times the best library", TRAINING, of="in integers"),
     ),
-    "training_gpu": (Column("times snnTorch", ("snnTorch loop",)),),
+    "engine_gpu": (
+        Column("times snnTorch", ("snnTorch loop",)),
+        Column("times SpikingJelly", SPIKINGJELLY_ON_A_GPU),
+    ),
+    "training_gpu": (
+        Column("times snnTorch", ("snnTorch loop",)),
+        Column("times SpikingJelly", SPIKINGJELLY_ON_A_GPU),
+    ),
+    "hybrid_gpu": (
+        Column("times without CUDA graphs", ("without CUDA graphs",)),
+        Column("times the CPU", ("on the CPU",)),
+    ),
     "encoding": (Column("times tonic", ("tonic ToFrame",)),),
     "bandwidth": (Column("of the bandwidth", ("reading the events",)),),
     "simulation": (Column("times the plain loop", ("plain numba loop, unordered",)),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from results import Book
+from results import LATEST, Book
 
 
 @pytest.fixture(scope="session")
@@ -18,4 +19,4 @@ def book() -> Iterator[Book]:
     """Where races are entered; merged into bench/results/latest.json when the session ends."""
     found = Book()
     yield found
-    found.save()
+    found.save(Path(os.environ.get("SDCL_NEURO_BENCH_RESULTS", LATEST)))

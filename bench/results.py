@@ -41,7 +41,7 @@ PAGE = HERE.parent / "docs" / "bench.md"
 SCHEMA = {"name": "sdcl_neuro.bench", "version": 1}
 LIBRARIES = (
     "sdcl-neuro", "numpy", "numba", "torch", "snntorch", "norse", "spikingjelly", "sinabs",
-    "lava-nc", "lava-dl", "tonic", "onnxruntime", "h5py",
+    "lava-nc", "lava-dl", "tonic", "onnxruntime", "h5py", "triton", "cupy-cuda12x", "cupy-cuda13x",
 )  # fmt: skip
 MARK = re.compile(r"(<!-- bench:(\w+)( memory|) -->\n).*?(<!-- /bench:\2\3 -->)", re.DOTALL)
 
@@ -58,9 +58,23 @@ def machine() -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        **_gpu(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         "libraries": found,
+    }
+
+
+def _gpu() -> dict[str, Any]:
+    """The GPU, where a process that uses one asks."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return {}
+    memory = torch.cuda.get_device_properties(0).total_memory
+    return {
+        "gpu": torch.cuda.get_device_name(0),
+        "gpu_memory_gib": round(memory / 2**30),
+        "cuda": str(torch.version.cuda),
     }
 
 

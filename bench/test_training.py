@@ -13,7 +13,6 @@ from statistics import median
 
 import numpy as np
 import pytest
-import torch
 from columns import TRAINING
 from harness import HUGE_PAGES, KEPT_PAGES, Race, Tool, Worker
 from results import Book
@@ -22,7 +21,6 @@ SETTINGS: tuple[Mapping[str, str], ...] = ({}, HUGE_PAGES, KEPT_PAGES)
 THREADS = min(2, len(os.sched_getaffinity(0)))
 ENV = {"OMP_NUM_THREADS": str(THREADS)}
 AT_LEAST = {"paper": 1.4, "deep": 1.5}
-AT_LEAST_ON_A_GPU = 3.0
 
 
 def tools_for(network: str, rate: float) -> list[Tool]:
@@ -79,18 +77,3 @@ def test_training_step(benchmark, book: Book, network: str, rate: float) -> None
     book.add(outcome)
     print({name: round(median(values), 1) for name, values in outcome.rounds.items()})
     assert outcome.ratio(best) >= AT_LEAST[network]
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize("network", ["paper", "deep"])
-def test_training_step_on_a_gpu(benchmark, book: Book, network: str) -> None:
-    task = {"network": network, "rate": 0.1, "device": "cuda"}
-    tools = [
-        Tool("sdcl_neuro", "training_tools:ours", task),
-        Tool("in integers", "training_tools:ours", {**task, "mode": "int"}),
-        Tool("snnTorch loop", "training_tools:snntorch", task),
-    ]
-    outcome = Race("training_gpu", {"network": network, "input": "10%"}, tools).run(benchmark)
-    outcome.assert_equal(["snnTorch loop"], rtol=1e-3, atol=1e-1)
-    book.add(outcome)
-    assert outcome.ratio("snnTorch loop") >= AT_LEAST_ON_A_GPU

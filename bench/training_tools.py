@@ -120,13 +120,34 @@ def snntorch(network: str, rate: float, **options: Any) -> Step:
     return task.step(forward, task.weights)
 
 
-def spikingjelly(network: str, rate: float, multi_step: bool = True, **options: Any) -> Step:
+def spikingjelly(
+    network: str, rate: float, multi_step: bool = True, backend: str = "torch", **options: Any
+) -> Step:
     """SpikingJelly: all steps layer by layer, or step by step."""
-    from spikingjelly.activation_based import functional, layer, neuron, surrogate
+    from spikingjelly.activation_based import functional
 
     task = Task(network, rate, **options)
+    net = spikingjelly_network(task, multi_step=multi_step, backend=backend)
+
+    def forward() -> Tensor:
+        functional.reset_net(net)
+        if multi_step:
+            return net(task.spikes)  # type: ignore[no-any-return]
+        return torch.stack([net(step) for step in task.spikes.unbind(0)])
+
+    return task.step(forward, list(net.parameters()))
+
+
+def spikingjelly_network(
+    task: Task, *, multi_step: bool = True, backend: str = "torch"
+) -> nn.Sequential:
+    """The task's network in SpikingJelly's layers, with a backend of its neurons."""
+    from spikingjelly.activation_based import layer, neuron, surrogate
+
     like = task.branch.description
     mode = "m" if multi_step else "s"
+    # Until version 1 an argument says what computes the neurons, from version 2 the environment.
+    chosen = {} if backend == "torch" else {"backend": backend}
     modules: list[nn.Module] = []
     for own in task.convolutions:
         convolution = layer.Conv2d(
@@ -139,18 +160,10 @@ def spikingjelly(network: str, rate: float, multi_step: bool = True, **options: 
             neuron.LIFNode(
                 tau=1 / (1 - like.beta), decay_input=False, v_threshold=like.threshold,
                 v_reset=0.0, surrogate_function=surrogate.ATan(), detach_reset=True,
-                step_mode=mode,
+                step_mode=mode, **chosen,
             ),
         ]  # fmt: skip
-    net = nn.Sequential(*modules).to(task.spikes.device)
-
-    def forward() -> Tensor:
-        functional.reset_net(net)
-        if multi_step:
-            return net(task.spikes)  # type: ignore[no-any-return]
-        return torch.stack([net(step) for step in task.spikes.unbind(0)])
-
-    return task.step(forward, list(net.parameters()))
+    return nn.Sequential(*modules).to(task.spikes.device)
 
 
 def norse(network: str, rate: float, **options: Any) -> Step:

@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frame-backend",
         metavar="NAME",
         help="how frame branch and bridge run: eager (default on a GPU); on a CPU folded "
-        "(default), bf16, onnx or onnx-int8; on a CPU and a GPU compiled",
+        "(default), onnx or onnx-int8; on a CPU and a GPU bf16 or compiled",
     )
     parser.add_argument(
         "--clip-boxes", action="store_true", help="cut boxes that reach outside the picture"

@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dense-backend",
         metavar="NAME",
         help="how frame branch and bridge run: eager (default on a GPU); on a CPU folded "
-        "(default), bf16 or onnx; on a CPU and a GPU compiled",
+        "(default) or onnx; on a CPU and a GPU bf16 or compiled",
     )
     parser.add_argument(
         "--out",

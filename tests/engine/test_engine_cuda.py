@@ -11,6 +11,7 @@ from sdcl_neuro.engine.totals import COUNTED
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("kind", KINDS)
 def test_gpu_equals_cpu(kind, monkeypatch):
     torch = pytest.importorskip("torch")

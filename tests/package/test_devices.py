@@ -11,7 +11,7 @@ import torch
 
 from sdcl_neuro import cli
 from sdcl_neuro.cli import hw, main
-from sdcl_neuro.devices import device_fault, full_float32, gpu_uuid
+from sdcl_neuro.devices import constant, device_fault, full_float32, gpu_uuid, host_value
 from sdcl_neuro.snn.bptt import steps
 
 PRECISIONS = """
@@ -158,3 +158,12 @@ def test_a_gpus_uuid_is_spelled_as_nvml_spells_it(monkeypatch: pytest.MonkeyPatc
     known = SimpleNamespace(uuid="1f2e-33")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: known)
     assert gpu_uuid(torch.device("cuda", 1)) == "GPU-1f2e-33"
+
+
+def test_numbers_of_the_cpu_are_read_where_they_lie() -> None:
+    scalar = torch.tensor(0.5, requires_grad=True)
+    assert host_value(scalar) == 0.5
+    with torch.no_grad():
+        scalar.fill_(0.25)
+    assert host_value(scalar) == 0.25
+    assert constant((1.0, 2.0), torch.zeros(1, dtype=torch.float64)).tolist() == [1, 2]

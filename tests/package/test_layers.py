@@ -12,8 +12,8 @@ import pytest
 LAYERS: list[set[str]] = [
     {"errors", "_moved"},
     {
-        *("files", "compiling", "devices", "extras", "gpu_kernels", "notices", "processors"),
-        "schemas",
+        *("files", "compiling", "cuda_graphs", "devices", "extras", "gpu_kernels", "notices"),
+        *("processors", "schemas"),
     },
     {"network", "events", "hardware", "hw_profiles", "jobs", "models"},
     {"testing"},
@@ -60,6 +60,7 @@ TITLES = {
     "_moved": "old import paths, kept for one release",
     "files": "files that appear whole or not at all; files from strangers, within bounds",
     "compiling": "numba with a cache that knows all its sources; vectors, threads",
+    "cuda_graphs": "work on a GPU recorded once and replayed",
     "devices": "devices by name",
     "gpu_kernels": "Triton kernels: where they run, how they are launched",
     "notices": "lines on what takes long, for whoever listens",

@@ -268,6 +268,43 @@ def test_queued_work_is_waited_for() -> None:
     assert [stage.total_s for stage in ledger.stages] == [1.0, 0.0]
 
 
+class DeviceMoments:
+    """A GPU's clock: moments are known when they have come."""
+
+    def __init__(self) -> None:
+        self.made: list[list[float]] = []
+        self.now, self.waited = 0.0, 0
+
+    def mark(self) -> list[float]:
+        self.made.append([len(self.made) + 1.0])
+        return self.made[-1]
+
+    def passed(self, moment: list[float]) -> bool:
+        return moment[0] <= self.now
+
+    def seconds(self, moment: list[float]) -> float:
+        self.waited += moment[0] > self.now
+        return moment[0]
+
+
+def test_a_gpus_stages_are_timed_by_its_own_clock_and_read_later() -> None:
+    clock, device = Clock(), DeviceMoments()
+    ledger = Ledger(clock=clock, device_clock=device)  # type: ignore[arg-type]
+    with ledger.stage("frames"):
+        clock.now += 100
+    with ledger.stage("cutting", synchronise=False):
+        clock.now += 5
+    device.now = 2.0
+    with ledger.stage("bridge"):
+        pass
+    assert device.waited == 0
+    assert [(one.name, one.total_s) for one in ledger.stages] == [
+        ("frames", 1.0), ("bridge", 1.0), ("cutting", 5.0),
+    ]  # fmt: skip
+    assert device.waited == 2  # the last passage's two moments, for whoever asked
+    assert len(ledger.spans) == 3
+
+
 def test_every_figure_has_a_tag(
     hand_profile: Profile, make_record: Callable[..., Record], tmp_path: Path
 ) -> None:

@@ -186,6 +186,7 @@ def test_one_graph_serves_every_number():
     assert len(graphs) == 5  # the kind of surrogate is the only constant
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("mode", ["float", "int"])
 def test_on_a_gpu(mode):

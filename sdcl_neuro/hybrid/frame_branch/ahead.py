@@ -191,7 +191,7 @@ def _onnx(network: nn.Module, calibration: Tensor | None, *, eight_bits: bool) -
 def _exported(network: nn.Module) -> bytes:
     free = ({0: torch.export.Dim("batch")},)
     # Two frames: torch.export takes a batch of one for a constant.
-    given = (torch.zeros(2, 3, *FRAME_SIZE),)
+    given = (torch.zeros(2, 3, *FRAME_SIZE, device="cpu"),)  # whatever the default device is
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's own uses of its own deprecated names
         graph = torch.export.export(network, given, dynamic_shapes=free, strict=False)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from sdcl_neuro.devices import named_device
+from sdcl_neuro.devices import moved, named_device
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.composition import kind_of
@@ -161,13 +161,13 @@ class _Work:
                 pixels = normalise(frames, self.device)
                 maps = model.frame_maps(pixels.unflatten(0, (len(tracklets), -1)))
             if model.bridge.config.uses_events:
-                counts = event_counts(spikes, frames=count).to(self.device)
+                counts = moved(event_counts(spikes, frames=count), self.device)
             found = {}
             for arm in self.arms:
                 if arm.label not in known:
                     features = None
                     if arm.features is not None:
-                        features = arm.features(spikes, count).to(self.device)
+                        features = moved(arm.features(spikes, count), self.device)
                     fused = model.fuse(maps, features, counts).embedding
                     found[arm.label] = fused.float().cpu().numpy()
         return found

@@ -23,7 +23,7 @@ from sdcl_neuro.snn.event_branch import COMPACT, EventBranch
 
 tiny = other_conftest("reid/training")
 FRAMES, BINS, BATCH, COUNT = 2, 2, 2, 8
-LAUNCHES = {"eager": 330, "recorded": 5}
+LAUNCHES = {"eager": 480, "recorded": 5}
 """Kernels a batch: counted op by op, and besides two graphs the inputs and a copy of the result."""
 
 
@@ -42,9 +42,7 @@ def tracklets() -> list[Tracklet]:
     ]  # fmt: skip
 
 
-def parts(
-    tracklets: list[Tracklet], name: str = "little", **options: object
-) -> tuple[Sdcl, Model]:
+def parts(tracklets: list[Tracklet], name: str = "little", **options: object) -> tuple[Sdcl, Model]:
     """A model, and its event branch for the chip."""
     spikes = torch.from_numpy(np.stack([t.spikes for t in tracklets], axis=1)).float()
     torch.manual_seed(0)
@@ -59,7 +57,9 @@ def parts(
 
 
 def embedded(model: Sdcl, chip: Model, tracklets: list[Tracklet], device: str) -> np.ndarray:
-    return infer(model, tracklets, event_backend(chip, "loihi"), device=device, batch=BATCH).embeddings
+    return infer(
+        model, tracklets, event_backend(chip, "loihi"), device=device, batch=BATCH
+    ).embeddings
 
 
 def test_equal_with_and_without_recordings(
@@ -137,7 +137,11 @@ def test_a_recording_that_differs_is_not_used(tracklets: list[Tracklet], gpu: Pr
     assert calls[0] == COUNT // BATCH + 1
 
 
-@pytest.mark.parametrize("options", [{"inputs": "v", "fusion": "none"}, {"inputs": "e", "fusion": "none"}, {"gate": True}])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [{"inputs": "v", "fusion": "none"}, {"inputs": "e", "fusion": "none"}, {"gate": True}],
+)
 def test_sides_and_the_gate(
     options: dict[str, object], tracklets: list[Tracklet], outside: type[PretendedGpu]
 ) -> None:
@@ -149,6 +153,7 @@ def test_sides_and_the_gate(
         assert gpu.launches["graph"]
 
 
+@pytest.mark.slow
 def test_the_second_gpu(tracklets: list[Tracklet], outside: type[PretendedGpu]) -> None:
     model, chip = parts(tracklets)
     wanted = embedded(model, chip, tracklets, "cpu")
@@ -156,12 +161,15 @@ def test_the_second_gpu(tracklets: list[Tracklet], outside: type[PretendedGpu]) 
         np.testing.assert_allclose(embedded(model, chip, tracklets, "cuda:1"), wanted, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_frame_backends(tracklets: list[Tracklet], outside: type[PretendedGpu]) -> None:
     """Of a GPU's, ``bf16``; ``compiled`` needs the real compiler."""
     with outside() as gpu:
         model, chip = parts(tracklets)
         eager = embedded(model, chip, tracklets, "cuda")
         gpu.reset()
-        session = hold_session(model, chip, tracklets, device="cuda", frame_backend="bf16", batch=BATCH)
+        session = hold_session(
+            model, chip, tracklets, device="cuda", frame_backend="bf16", batch=BATCH
+        )
         assert sum(gpu.waits.values()) <= 6, gpu.waits
     assert (session.result.embeddings * eager).sum(1).min() > 0.99

@@ -35,21 +35,22 @@ from torch.overrides import TorchFunctionMode  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves, tree_map  # noqa: E402
 
-FREE = frozenset(
-    "view _unsafe_view expand permute transpose t slice select unsqueeze squeeze detach alias "
-    "as_strided split split_with_sizes unbind unfold empty empty_like empty_strided new_empty "
-    "new_empty_strided _reshape_alias chunk lift_fresh is_pinned set_ resize_ diagonal "
-    "view_as_real movedim narrow record_stream _has_same_storage_numel".split()
-)
+FREE = {
+    *("view", "_unsafe_view", "_reshape_alias", "view_as_real", "as_strided", "alias", "detach"),
+    *("expand", "permute", "transpose", "t", "movedim", "squeeze", "unsqueeze", "diagonal"),
+    *("slice", "select", "narrow", "split", "split_with_sizes", "unbind", "unfold", "chunk"),
+    *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "lift_fresh"),
+    *("is_pinned", "set_", "resize_", "record_stream", "_has_same_storage_numel"),
+}
 """Operations that launch nothing: views, and memory without values."""
-WAITING = frozenset(
-    "_local_scalar_dense nonzero masked_select equal unique_consecutive _unique2 is_nonzero "
-    "unique_dim _assert_async_wait".split()
-)
+WAITING = {
+    *("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select"),
+    *("unique_consecutive", "unique_dim", "_unique2"),
+}
 """Operations whose result, or its size, the host needs."""
-MIXED = frozenset("copy_ _to_copy index index_put_ index_put _index_put_impl_".split())
+MIXED = {"copy_", "_to_copy", "index", "index_put_", "index_put", "_index_put_impl_"}
 """Operations that take tensors of a CPU and a GPU together."""
-INTEGER_PRODUCTS = frozenset("mm bmm addmm baddbmm dot mv".split())
+INTEGER_PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "dot", "mv"}
 
 NAME, UUID = "pretended GPU", "00000000-0000-0000-0000-000000000000"
 
@@ -72,9 +73,7 @@ class PretendedTensor(torch.Tensor):
         return f"PretendedTensor({self.held!r}, {self.device})"
 
     @classmethod
-    def __torch_dispatch__(
-        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         with PretendedGpu.current():
             return func(*args, **(kwargs or {}))
 
@@ -136,9 +135,11 @@ def _place() -> str:
 @cache
 def _inside(file: str) -> str:
     """A file's path in the package; empty for others."""
-    return file.replace("/conversion/", "/sdcl_neuro/conversion/").rpartition("/sdcl_neuro/")[2] if (
-        "/sdcl_neuro/" in file or "/conversion/" in file
-    ) else ""
+    for folder, shown in (("/sdcl_neuro/", ""), ("/conversion/", "conversion/")):
+        _, found, rest = file.rpartition(folder)
+        if found:
+            return shown + rest
+    return ""
 
 
 class PretendedGpu(TorchDispatchMode):
@@ -194,8 +195,9 @@ class PretendedGpu(TorchDispatchMode):
 
     def _refuse_in_capture(self, kind: str) -> None:
         if self.timeline.capturing is not None:
+            what = f"{kind} @ {_place()}"
             raise RuntimeError(
-                f"CUDA error: operation not permitted when stream is capturing ({kind} @ {_place()})"
+                f"CUDA error: operation not permitted when stream is capturing ({what})"
             )
 
     def __enter__(self) -> PretendedGpu:
@@ -229,7 +231,7 @@ class PretendedGpu(TorchDispatchMode):
             )
             self.opened.enter_context(plain)
             # How long memory stays taken is not pretended.
-            kept = mock.patch.object(torch.Tensor, "record_stream", lambda tensor, stream: None)
+            kept = mock.patch.object(torch.Tensor, "record_stream", return_value=None)
             self.opened.enter_context(kept)
             self.opened.enter_context(torch.autograd.set_multithreading_enabled(False))
             torch.__future__.set_swap_module_params_on_conversion(True)
@@ -251,9 +253,7 @@ class PretendedGpu(TorchDispatchMode):
             raise RuntimeError("CUDA error: invalid device ordinal")
         return torch.device("cuda", number)
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         name = func._schema.name.split("::")[1]
         leaves = tree_leaves((args, kwargs))

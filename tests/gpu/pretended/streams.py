@@ -74,7 +74,9 @@ class Timeline:
             self.stream = before
 
     @contextmanager
-    def capture(self, graph: Graph, pool: Any = None, stream: Any = None, **how: Any) -> Iterator[None]:
+    def capture(
+        self, graph: Graph, pool: Any = None, stream: Any = None, **how: Any
+    ) -> Iterator[None]:
         """Record what follows in a graph."""
         with self.on(stream or Stream(self)):
             self.stream.wait_stream(self.default)
@@ -85,7 +87,9 @@ class Timeline:
                 self.capturing = None
                 self.default.wait_stream(self.stream)
 
-    def seen(self, name: str, read: Sequence[torch.Tensor], written: Sequence[torch.Tensor]) -> None:
+    def seen(
+        self, name: str, read: Sequence[torch.Tensor], written: Sequence[torch.Tensor]
+    ) -> None:
         """An operation was queued on the current stream."""
         stream = self.stream
         for tensor in read:

@@ -18,6 +18,7 @@ from sdcl_neuro.hybrid.bridge import BridgeConfig, EventMapping, nearest_event_o
 from sdcl_neuro.hybrid.bridge.gathering import compiled, gathered_convolution, plain_convolution
 from sdcl_neuro.hybrid.bridge.sampling import (
     nearest_event_index,
+    ranked_event_index,
     sampling_index,
     traceable_event_index,
 )
@@ -37,12 +38,13 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @settings(deadline=None, derandomize=True, max_examples=150)
 @given(maps, st.sampled_from([1, 3, 5]), st.integers(1, 12))
-def test_three_searches_agree(active: np.ndarray, k: int, window: int) -> None:
+def test_four_searches_agree(active: np.ndarray, k: int, window: int) -> None:
     """`nearest_event_offsets` itself is held against brute force in test_offsets."""
     cells = torch.from_numpy(active)
     assert compiled(cells)
     wanted = sampling_index(nearest_event_offsets(cells, k, window=window), k)
     assert torch.equal(traceable_event_index(cells, k, window=window), wanted)
+    assert torch.equal(ranked_event_index(cells, k, window=window), wanted)
     assert torch.equal(nearest_event_index(cells, k, window=window), wanted)
 
 
@@ -52,6 +54,7 @@ def test_searches_agree_on_large_maps(density: float, threads: int) -> None:
     cells = torch.rand(5, 40, 33) < density
     wanted = sampling_index(nearest_event_offsets(cells, 3), 3)
     assert torch.equal(nearest_event_index(cells, 3), wanted)
+    assert torch.equal(ranked_event_index(cells, 3), wanted)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -114,6 +114,7 @@ def test_out_of_memory_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         run(torch.zeros(1, 3, 8, 8))
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_on_a_gpu(branch: SmallNet) -> None:
     torch.manual_seed(1)
@@ -127,4 +128,4 @@ def test_on_a_gpu(branch: SmallNet) -> None:
         assert maps.dtype == torch.float32
         assert functional.cosine_similarity(maps.mean((2, 3)), wanted).min() > LEAST["compiled"]
     with pytest.raises(InputError, match="is for a CPU, not for cuda"):
-        ahead_of_time(there, "bf16")
+        ahead_of_time(there, "folded")

@@ -220,6 +220,7 @@ def test_a_bridge_without_frames_needs_no_frame_branch(
     assert "frame branch" not in [stage.name for stage in result.ledger.stages]
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_gpu_says_what_the_cpu_says(model: Sdcl, chip: Model, tracklets: list[Tracklet]) -> None:
     backend = event_backend(chip, "loihi")
