@@ -34,7 +34,7 @@ class Recording(Generic[Made]):
 
     Args:
         function: launches the same work whatever the values are; it may not wait for the GPU.
-        inputs: copied; None is handed on as it is.
+        inputs: at least one tensor; copied, and None is handed on as it is.
         after: a recording that is always replayed before this one; the two share their memory.
 
     Attributes:
@@ -54,8 +54,10 @@ class Recording(Generic[Made]):
         self.inputs = [None if one is None else one.detach().clone() for one in inputs]
         self.graph = torch.cuda.CUDAGraph()
         pool = None if after is None else after.graph.pool()
+        device = next(one.device for one in self.inputs if one is not None)
         # Other threads go on copying and allocating meanwhile, which is no part of the work.
-        with torch.cuda.graph(self.graph, pool=pool, capture_error_mode="thread_local"):
+        how = {"pool": pool, "capture_error_mode": "thread_local"}
+        with torch.cuda.device(device), torch.cuda.graph(self.graph, **how):
             self.made = function(*self.inputs)
 
     def replay(self, *inputs: Tensor | None) -> Made:
