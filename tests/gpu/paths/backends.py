@@ -12,7 +12,7 @@ from sdcl_neuro import run
 from sdcl_neuro.errors import EnvironmentFault, NetworkRefused, SdclNeuroError
 from sdcl_neuro.testing import KINDS, random_network, random_spikes
 
-SEEDS = (1, 2)
+SEEDS = (1, 2, 3)
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])

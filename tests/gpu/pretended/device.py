@@ -102,6 +102,10 @@ class _Devices(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def _kept(tensor: torch.Tensor, stream: Any) -> None:
+    """Stands for ``Tensor.record_stream``."""
+
+
 def _numbered(value: Any) -> Any:
     if isinstance(value, torch.device) and value.type == "cuda" and value.index is None:
         return torch.device("cuda", 0)
@@ -231,7 +235,7 @@ class PretendedGpu(TorchDispatchMode):
             )
             self.opened.enter_context(plain)
             # How long memory stays taken is not pretended.
-            kept = mock.patch.object(torch.Tensor, "record_stream", return_value=None)
+            kept = mock.patch.object(torch.Tensor, "record_stream", _kept)
             self.opened.enter_context(kept)
             self.opened.enter_context(torch.autograd.set_multithreading_enabled(False))
             torch.__future__.set_swap_module_params_on_conversion(True)

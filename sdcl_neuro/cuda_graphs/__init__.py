@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from .devices import device_fault
+from sdcl_neuro.devices import device_fault
 
 VARIABLE = "SDCL_NEURO_CUDA_GRAPHS"
 WARM_UP = 2
