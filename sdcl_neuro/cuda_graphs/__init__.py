@@ -55,9 +55,13 @@ class Recording(Generic[Made]):
         self.graph = torch.cuda.CUDAGraph()
         pool = None if after is None else after.graph.pool()
         device = next(one.device for one in self.inputs if one is not None)
+        # One stream for both: gradients flow back on the stream that went forward.
+        self.stream = torch.cuda.Stream(device) if after is None else after.stream
         # Other threads go on copying and allocating meanwhile, which is no part of the work.
-        how = {"pool": pool, "capture_error_mode": "thread_local"}
-        with torch.cuda.device(device), torch.cuda.graph(self.graph, **how):
+        capture = torch.cuda.graph(
+            self.graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"
+        )
+        with torch.cuda.device(device), capture:
             self.made = function(*self.inputs)
 
     def replay(self, *inputs: Tensor | None) -> Made:

@@ -348,8 +348,8 @@ class Ledger:
             if not wait and not self._passed(one.end):
                 return
             self._pending.popleft()
-            times = [self._seconds(moment) for moment in (one.start, one.end)]
-            span = Passage(one.name, *times, one.parent, one.thread)
+            start, end = self._seconds(one.start), self._seconds(one.end)
+            span = Passage(one.name, start, end, one.parent, one.thread)
             self._spans.append(span)
             self._stages.setdefault((one.parent, one.name), _StageSum()).add(span)
 

@@ -31,8 +31,9 @@ def run(paths: list[Path], marked: str, guard: Path, root: Path) -> None:
     options = "addopts=--import-mode=importlib --strict-markers"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "plugin", "-p", "no:cacheprovider"),
-            *("-p", "no:xdist", "-o", options, "-m", marked, *map(str, paths)),
+            *(sys.executable, "-m", "pytest", "-q", "--tb=short", "-o", options),
+            *("-p", "plugin", "-p", "no:cacheprovider", "-p", "no:xdist"),
+            *("-m", marked, *map(str, paths)),
         ],
         cwd=root, env=environment, capture_output=True, text=True, timeout=290, check=False,
     )  # fmt: skip

@@ -64,7 +64,7 @@ class GradientStep:
 
     def _eager(self, batch: Batch) -> Judged:
         judged: Judged = self.wrapped(batch)
-        judged.loss.backward()  # type: ignore[no-untyped-call]
+        judged.loss.backward()
         return judged
 
     def _recording(self, batch: Batch, seed: Callable[[], object]) -> Judged:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sdcl_neuro.devices import host_value
 from sdcl_neuro.gpu_kernels import either, usable
 from sdcl_neuro.network.fixed_point import DECAY_UNITY
 from sdcl_neuro.network.spec import IntNeuron
@@ -195,9 +196,9 @@ def float_leak(
         return None  # torch would promote the membrane
     if sums.device.type != "cpu" or usable(sums.device):  # a value on the host would cost a wait
         return Leak(surrogate, threshold.detach(), beta.detach()), Wanted()
-    kept = float(beta.detach())
+    kept = host_value(beta)
     clamped = min(max(kept, 0.0), 1.0)
-    return Leak(surrogate, float(threshold.detach()), clamped), Wanted(beta=float(kept == clamped))
+    return Leak(surrogate, host_value(threshold), clamped), Wanted(beta=float(kept == clamped))
 
 
 def int_leak(

@@ -102,17 +102,9 @@ def test_evaluation(tmp_path: Path, outside: type[PretendedGpu]) -> None:
     np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["folded", "bf16"])
-def test_an_ahead_of_time_network_of_the_cpu_stays_there(kind: str, gpu: PretendedGpu) -> None:
-    """Beside a GPU that the dense side would take, and beside a default device of torch's."""
-    branch = ahead_of_time(make_frame_branch("small").eval(), kind)
+def test_an_ahead_of_time_network_of_the_cpu_stays_there(gpu: PretendedGpu) -> None:
+    """Beside a GPU, which the dense side takes where it is free to."""
+    branch = ahead_of_time(make_frame_branch("small").eval(), "folded")
     config = BridgeConfig(channels=16, frame_channels=64, frames=2, heads=2, points=2)
     assert DenseSide(Sdcl(branch, None, bridge=Bridge(config))).device == torch.device("cpu")
-    try:
-        torch.set_default_device("cuda")
-        again = ahead_of_time(make_frame_branch("small").to("cpu").eval(), kind)
-    finally:
-        torch.set_default_device(None)
-    assert again.device == torch.device("cpu")
-    frames = torch.randn(2, 3, 256, 128)
-    assert again(frames).device == torch.device("cpu")
+    assert not gpu.launches

@@ -114,6 +114,20 @@ def test_out_of_memory_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         run(torch.zeros(1, 3, 8, 8))
 
 
+@pytest.mark.parametrize("kind", ["folded", "bf16", "onnx"])
+def test_a_default_device_has_no_say(branch: SmallNet, kind: str) -> None:
+    """The network stays where its weights are, whatever device torch makes new tensors on."""
+    if kind == "onnx":
+        pytest.importorskip("onnxruntime")
+    frames = torch.randn(2, 3, 256, 128)
+    wanted = ahead_of_time(branch, kind)(frames)
+    with torch.device("meta"):
+        ready = ahead_of_time(branch, kind)
+        found = ready(frames)
+    assert found.device == torch.device("cpu")
+    assert torch.equal(found, wanted)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_on_a_gpu(branch: SmallNet) -> None:
