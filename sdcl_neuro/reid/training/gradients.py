@@ -69,10 +69,12 @@ class GradientStep:
 
     def _recording(self, batch: Batch, seed: Callable[[], object]) -> Judged:
         """Learn without a recording, and then make one that must give the same."""
-        buffers = list(self.objective.model.buffers())
-        before = [one.clone() for one in buffers]
+        kept = [(one, one._version, one.clone()) for one in self.objective.model.buffers()]
         judged = self._eager(batch)
         gradients = [one.grad for one in self.parameters]
+        # Those that a step writes, batch norms' statistics; the others' values stay known.
+        written = [(one, value) for one, version, value in kept if one._version != version]
+        buffers, before = [one for one, _ in written], [value for _, value in written]
         after = [one.clone() for one in buffers]
 
         def record() -> _RecordedBatch | None:
