@@ -56,7 +56,9 @@ class Recording(Generic[Made]):
         pool = None if after is None else after.graph.pool()
         device = next(one.device for one in self.inputs if one is not None)
         # One stream for both: gradients flow back on the stream that went forward.
-        self.stream = torch.cuda.Stream(device) if after is None else after.stream
+        self.stream: torch.cuda.Stream = (
+            torch.cuda.Stream(device) if after is None else after.stream
+        )
         # Other threads go on copying and allocating meanwhile, which is no part of the work.
         capture = torch.cuda.graph(
             self.graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"

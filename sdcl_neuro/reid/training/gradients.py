@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from sdcl_neuro.cuda_graphs import WARM_UP, Recording, attempted, close, graphs_wanted
+from sdcl_neuro.hybrid.model import Sdcl
+from sdcl_neuro.snn.event_branch import EventBranch
 
 from .objective import Batch, EventSide, Judged, Objective
 from .state import Learning
@@ -69,12 +71,10 @@ class GradientStep:
 
     def _recording(self, batch: Batch, seed: Callable[[], object]) -> Judged:
         """Learn without a recording, and then make one that must give the same."""
-        kept = [(one, one._version, one.clone()) for one in self.objective.model.buffers()]
+        buffers = _statistics(self.objective.model)
+        before = [one.clone() for one in buffers]
         judged = self._eager(batch)
         gradients = [one.grad for one in self.parameters]
-        # Those that a step writes, batch norms' statistics; the others' values stay known.
-        written = [(one, value) for one, version, value in kept if one._version != version]
-        buffers, before = [one for one, _ in written], [value for _, value in written]
         after = [one.clone() for one in buffers]
 
         def record() -> _RecordedBatch | None:
@@ -155,6 +155,14 @@ def _laid_out(gradient: Tensor | None, like: Tensor) -> Tensor | None:
     if gradient is None or gradient.stride() == like.stride():
         return gradient
     return torch.empty_like(like).copy_(gradient)
+
+
+def _statistics(model: Sdcl) -> list[Tensor]:
+    """What a step may write besides parameters: all buffers but a spiking branch's numbers."""
+    branch = model.event_branch
+    numbers = branch.buffers() if isinstance(branch, EventBranch) else ()
+    known = {id(one) for one in numbers}
+    return [one for one in model.buffers() if id(one) not in known]
 
 
 def _put_back(buffers: Sequence[Tensor], values: Sequence[Tensor]) -> None:
