@@ -162,14 +162,14 @@ def test_the_second_gpu(tracklets: list[Tracklet], outside: type[PretendedGpu]) 
 
 
 @pytest.mark.slow
-def test_frame_backends(tracklets: list[Tracklet], outside: type[PretendedGpu]) -> None:
+def test_dense_backends(tracklets: list[Tracklet], outside: type[PretendedGpu]) -> None:
     """Of a GPU's, ``bf16``; ``compiled`` needs the real compiler."""
     with outside() as gpu:
         model, chip = parts(tracklets)
         eager = embedded(model, chip, tracklets, "cuda")
         gpu.reset()
         session = hold_session(
-            model, chip, tracklets, device="cuda", frame_backend="bf16", batch=BATCH
+            model, chip, tracklets, device="cuda", dense_backend="bf16", batch=BATCH
         )
         assert sum(gpu.waits.values()) <= 6, gpu.waits
     assert (session.result.embeddings * eager).sum(1).min() > 0.99
