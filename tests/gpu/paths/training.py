@@ -89,7 +89,7 @@ def test_a_recorded_step_is_the_step(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", [3, 6])
+@pytest.mark.parametrize("limit", [2, 6])
 def test_resumes_to_the_same_bits(limit: int, tmp_path: Path, gpu: PretendedGpu) -> None:
     whole = Tiny.model()
     train(whole, HELD, Tiny.clip, SETTINGS, folder=tmp_path / "whole")
