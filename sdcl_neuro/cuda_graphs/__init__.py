@@ -29,7 +29,7 @@ def graphs_wanted(device: torch.device) -> bool:
     return device.type == "cuda" and os.environ.get(VARIABLE, "on").lower() not in ("off", "0")
 
 
-class Recording(Generic[Made]):
+class GpuRecording(Generic[Made]):
     """What a function did with tensors of one GPU.
 
     Args:
@@ -49,7 +49,7 @@ class Recording(Generic[Made]):
         self,
         function: Callable[..., Made],
         *inputs: Tensor | None,
-        after: Recording[Any] | None = None,
+        after: GpuRecording[Any] | None = None,
     ) -> None:
         self.inputs = [None if one is None else one.detach().clone() for one in inputs]
         self.graph = torch.cuda.CUDAGraph()

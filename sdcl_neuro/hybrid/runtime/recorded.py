@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sdcl_neuro.cuda_graphs import WARM_UP, Recording, attempted, close, graphs_wanted
+from sdcl_neuro.cuda_graphs import WARM_UP, GpuRecording, attempted, close, graphs_wanted
 
 SHAPES = 4
 """Shapes of batches that are recorded; each keeps memory for all that lies between its layers."""
@@ -35,13 +35,13 @@ class RecordedBatch:
         first, features, counts = given
         self.frames = None
         if frames is not None and first is not None:
-            self.frames = Recording(frames, first)
+            self.frames = GpuRecording(frames, first)
             maps = self.frames.made
-            self.bridge = Recording(
+            self.bridge = GpuRecording(
                 lambda *rest: fuse(maps, *rest), features, counts, after=self.frames
             )
         else:
-            self.bridge = Recording(fuse, first, features, counts)
+            self.bridge = GpuRecording(fuse, first, features, counts)
 
     def maps(self, frames: Tensor) -> Tensor:
         """Replay the frame branch."""

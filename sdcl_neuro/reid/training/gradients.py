@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from sdcl_neuro.cuda_graphs import WARM_UP, Recording, attempted, close, graphs_wanted
+from sdcl_neuro.cuda_graphs import WARM_UP, GpuRecording, attempted, close, graphs_wanted
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.snn.event_branch import EventBranch
 
@@ -104,9 +104,9 @@ class _RecordedBatch:
         self.objective, self.parameters = objective, parameters
         side = objective.event_side(batch)
         learns = side.features is not None and side.features.requires_grad
-        self.frames: Recording[Tensor | None] | None = None
+        self.frames: GpuRecording[Tensor | None] | None = None
         if batch.frames is not None:
-            self.frames = Recording(lambda frames: objective.maps(frames, None), batch.frames)
+            self.frames = GpuRecording(lambda frames: objective.maps(frames, None), batch.frames)
         frame_maps = None if self.frames is None else self.frames.made
 
         def learn(
@@ -123,7 +123,7 @@ class _RecordedBatch:
             ]
             return loss.detach(), parts, gradients, found[-1] if learns else None
 
-        self.rest = Recording(
+        self.rest = GpuRecording(
             learn, batch.maps, side.features, side.counts, batch.labels, after=self.frames
         )
 
