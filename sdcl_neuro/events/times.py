@@ -35,6 +35,7 @@ class EvenFrames:
     def __post_init__(self) -> None:
         if not 0 < self.fps <= FPS_MAX:
             raise InputError(f"a rate of {self.fps} frames a second", hint=f"give 0 to {FPS_MAX}")
+        object.__setattr__(self, "fps", Fraction(self.fps))  # times are exact
 
     def from_first(self, first_us: int) -> EvenFrames:
         """The same with its first event, unless that is known."""

@@ -238,3 +238,10 @@ def test_blocks_of_any_length_are_written_in_bounded_memory(tmp_path: Path) -> N
         write_spike_blocks(tmp_path / "s.h5", blocks(0))
     with pytest.raises(InputError, match="not written as"):
         write_spike_blocks(tmp_path / "s.npz", blocks(1))
+
+
+def test_times_at_a_whole_rate_are_exact() -> None:
+    for fps in (7, Fraction(7)):
+        times = EvenFrames(fps, first_us=1)
+        for frame in (0, 3, 10**9, 10**14 + 1):
+            assert times.time(frame) == round(Fraction((frame + 1) * 1_000_000, 7))

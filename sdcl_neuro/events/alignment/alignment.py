@@ -52,7 +52,7 @@ class Alignment:
     offset_us: int = 0
     frame_times: Path | None = None
     frame_time_unit_us: float | None = None
-    fps: Fraction | None = None
+    fps: Fraction | int | None = None
     start_us: int | None = None
     stamp: Stamp | None = None
     exposure_us: int | None = None
@@ -61,6 +61,8 @@ class Alignment:
     assume_same_view: bool = False
 
     def __post_init__(self) -> None:
+        if self.fps is not None:
+            object.__setattr__(self, "fps", Fraction(self.fps))
         _one_of(self.event_clock, CLOCKS, "--event-clock")
         if self.stamp is not None:
             _one_of(self.stamp, STAMPS, "--stamp")
