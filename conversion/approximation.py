@@ -82,7 +82,7 @@ def recalibrate(
 
 
 def describe(notes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """``meta["approximate"]`` as lines of text; none if nothing was approximated."""
+    """Return ``meta["approximate"]`` as lines of text; none if nothing was approximated."""
     if not any(note["approximated"] for note in notes):
         return []
     head = f"{'layer':<14}{'threshold':>21}{'rate kept':>11}{'same spikes':>13}  approximated"
@@ -112,7 +112,9 @@ def _values(net: FloatNetwork, calibration: object) -> Tensor:
 
 
 def _matching(plain: FloatLayerModule, currents: Tensor, threshold: float, wanted: float) -> float:
-    """The threshold at which a layer sends nearest to `wanted` spikes; unchanged for none."""
+    """Return the threshold at which a layer sends nearest to `wanted` spikes; unchanged for
+    none.
+    """
     if wanted == 0 or threshold <= 0:
         return threshold
     low, high = threshold / FACTOR_MAX, threshold * FACTOR_MAX
@@ -139,7 +141,9 @@ def _with_threshold(layer: FloatLayer, threshold: float) -> FloatLayer:
 
 
 def agreement(original: Tensor, other: Tensor, suffix: str) -> dict[str, Any]:
-    """How far spikes of one shape are the same: ``spikes``, ``agreement``, ``spike_agreement``."""
+    """Return how far spikes of one shape are the same: ``spikes``, ``agreement``,
+    ``spike_agreement``.
+    """
     different = int((original != other).sum())
     spikes = int(other.sum())
     either = (int(original.sum()) + spikes + different) // 2

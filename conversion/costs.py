@@ -107,7 +107,7 @@ def profile(
 
 
 def _chain_input(model: Model, given: Any) -> NDArray[np.uint8]:
-    """What a chip receives: of a graph all inputs as the channels of one."""
+    """Return what a chip receives: of a graph all inputs as the channels of one."""
     net = model.need_integer()
     account = graph_of(net)
     if account is not None:

@@ -87,7 +87,7 @@ class Difference:
         return not self.changes
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {"schema": dict(SCHEMA), "same": self.same, **asdict(self)}
 
     def __str__(self) -> str:
@@ -131,7 +131,7 @@ def difference(
 
 
 def _models(one: Any, two: Any, dt: float | None, writer: str | None) -> tuple[Model, Model]:
-    """Both as models; step and writer go to those that need them, and one of them has to."""
+    """Return both as models; step and writer go to those that need them, and one of them has to."""
     needy = [_needs_step(thing) for thing in (one, two)]
     if not any(needy):
         needy = [True, True]  # whose complaint it is, if they are given
@@ -166,7 +166,7 @@ def _pairs(one: Model, two: Model) -> tuple[str, list[tuple[Network, Network]]]:
 
 
 def _ratios(model: Model) -> FloatNetwork:
-    """A network in units of its thresholds."""
+    """Return a network in units of its thresholds."""
     net = model.floating if model.floating is not None else dequantize(model.need_integer())
     layers = []
     for layer in net.layers:
@@ -218,7 +218,9 @@ def _layer(where: str, one: Layer, two: Layer) -> Iterator[Change]:
 
 
 def _values(layer: Layer, what: str, other: Layer) -> NDArray[Any] | None:
-    """An array of a layer; none for zeros that are the same as none; groups spread if unequal."""
+    """Return an array of a layer; none for zeros that are the same as none; groups spread if
+    unequal.
+    """
     values: NDArray[Any] | None = getattr(layer, what, None)
     if values is None or (what in ("bias", "delay") and not values.any()):
         return None
@@ -249,7 +251,7 @@ def _array(
 
 
 def _described(one: Network, two: Network) -> Iterator[Change]:
-    """Names and metadata that are not the same."""
+    """Yield names and metadata that are not the same."""
     names = [[layer.name for layer in net.layers] for net in (one, two)]
     for index, (left, right) in enumerate(zip(*names, strict=False)):
         if left != right:

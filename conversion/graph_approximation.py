@@ -86,7 +86,7 @@ def approximate_graph(
 
 
 def _sent(graph: FloatGraph, inputs: Mapping[str, Tensor], loose: Loosened) -> dict[str, Tensor]:
-    """Population to the spikes that stand for it."""
+    """Return population to the spikes that stand for it."""
     gave = {node.name: out for node, _, out in run_nodes(graph, inputs)}
     names = [node.name for node in graph.populations]
     return {name: gave[loose.stands.get(name, name)] for name in names}
@@ -95,7 +95,8 @@ def _sent(graph: FloatGraph, inputs: Mapping[str, Tensor], loose: Loosened) -> d
 def _matched(
     loose: Loosened, inputs: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
 ) -> tuple[FloatGraph, dict[str, Tensor]]:
-    """The graph with thresholds that keep rates, and what stands for each population by then.
+    """Return the graph with thresholds that keep rates, and what stands for each population by
+    then.
 
     A max pooling behind the last neurons is not part of the network.
     """
@@ -124,7 +125,9 @@ def _rate_kept(
     shapes: Mapping[str, Shape],
     wanted: float,
 ) -> PopulationNode:
-    """The population with its thresholds multiplied so that it sends nearest to `wanted` spikes."""
+    """Return the population with its thresholds multiplied so that it sends nearest to `wanted`
+    spikes.
+    """
     read = [values[name] for name in node.inputs]
 
     def sent(factor: float) -> float:
@@ -137,7 +140,7 @@ def _rate_kept(
 
 
 def _nearest(sent: Callable[[float], float], wanted: float) -> float:
-    """The factor at which nearest to `wanted` spikes are sent; 1 if none are wanted."""
+    """Return the factor at which nearest to `wanted` spikes are sent; 1 if none are wanted."""
     if wanted == 0:
         return 1.0
     low, high, middle = 1 / FACTOR_MAX, FACTOR_MAX, 1.0
@@ -186,7 +189,7 @@ def _compared(
     after: Mapping[str, Tensor],
     given: Any,
 ) -> FloatGraph:
-    """With the outcome as the source's, which is a figure: what was approximated is not equal."""
+    """State the outcome as the source's, which is a figure: what was approximated is not equal."""
     checks, _ = checks_of(graph)
     source = checks[0].source if checks else str(graph.meta.get("source", "the graph"))
     layers = [

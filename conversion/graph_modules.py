@@ -68,14 +68,14 @@ def run_nodes(
 def apply_node(
     node: Node, read: list[Tensor], shape: Any, departure: Approximation | None = None
 ) -> Tensor:
-    """What a node gives, ``[T, B, *shape]``, from what it reads; neurons start at zero."""
+    """Return what a node gives, ``[T, B, *shape]``, from what it reads; neurons start at zero."""
     if isinstance(node, PopulationNode):
         return _population(node, read[0], departure or Approximation())
     return _RUNS[type(node)](node, read, shape)
 
 
 def _folded(values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Steps and samples as one axis."""
+    """Return steps and samples as one axis."""
     result: Tensor = function(values.flatten(0, 1)).unflatten(0, values.shape[:2])
     return result
 
@@ -168,7 +168,8 @@ def _slice(node: SliceNode, read: list[Tensor], shape: Any) -> Tensor:
 
 
 def _population(node: PopulationNode, x: Tensor, departure: Approximation) -> Tensor:
-    """snnTorch's Leaky, or Synaptic where some current lasts; its own spikes fed back by hand.
+    """Return snnTorch's Leaky, or Synaptic where some current lasts; its own spikes fed back by
+    hand.
 
     A late reset of snnTorch's RLeaky swallows that step's input, as its Synaptic's does.
     """

@@ -19,7 +19,7 @@ from .targets.table import Target
 
 
 def graph_options(model: Model, relays: Cure | None, growth: float | None) -> dict[str, Any]:
-    """Options of a graph as `quantize` takes them; those left out are not in it.
+    """Return options of a graph as `quantize` takes them; those left out are not in it.
 
     Raises:
         InputError: one is given for a network that is not a graph, or out of range.
@@ -44,7 +44,7 @@ def prepare_graph(
     target: Target,
     wanted: Mapping[str, Any],
 ) -> tuple[IntNetwork | FloatGraph, dict[str, Any]]:
-    """The network to write, and the fields of `Transfer` that say how it came about.
+    """Return the network to write, and the fields of `Transfer` that say how it came about.
 
     It is the chain of a graph; the graph itself for a target that takes no integers.
 

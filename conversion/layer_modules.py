@@ -25,7 +25,8 @@ Array = NDArray[Any]
 
 
 def float_layer(layer: FloatLayer, departure: Approximation | None = None) -> FloatLayerModule:
-    """A module from spikes ``[T, B, *in_shape]`` to spikes ``[T, B, *out_shape]``, in float32.
+    """Return a module from spikes ``[T, B, *in_shape]`` to spikes ``[T, B, *out_shape]``, in
+    float32.
 
     The population is ``snn.Leaky``, ``snn.Synaptic`` (immediate reset), or for a recurrent layer
     ``snn.RLeaky`` (immediate reset). snnTorch has no right one that is both: there a
@@ -39,7 +40,7 @@ def float_layer(layer: FloatLayer, departure: Approximation | None = None) -> Fl
 
 
 def integer_layer(layer: IntLayer, *, largest: int = 1) -> nn.Module:
-    """The same in the chip's integers; `largest` is the largest count of its input.
+    """Return the same in the chip's integers; `largest` is the largest count of its input.
 
     Raises:
         NetworkRefused: for axonal delays, which snnTorch does not support.
@@ -99,16 +100,18 @@ class FloatLayerModule(nn.Module):
         self.register_buffer("recurrent", None if recurrent is None else _tensor(recurrent))
 
     def forward(self, spikes: Tensor) -> Tensor:
-        """Spikes ``[T, B, *in_shape]`` to spikes."""
+        """Return spikes ``[T, B, *in_shape]`` to spikes."""
         return self.fire(self.currents(spikes))
 
     def currents(self, spikes: Tensor) -> Tensor:
-        """What the synapse delivers, ``[T, B, *out_shape]``; a bias only without a current."""
+        """Return what the synapse delivers, ``[T, B, *out_shape]``; a bias only without a
+        current.
+        """
         sums: Tensor = self.synapse(spikes)
         return sums
 
     def fire(self, sums: Tensor) -> Tensor:
-        """The population's spikes, from a clean state."""
+        """Return the population's spikes, from a clean state."""
         clean = torch.zeros_like(sums[0])
         states = [clean] if isinstance(self.neuron, snn.Leaky) else [clean, clean]
         states[-1] = clean - self.rest
@@ -182,7 +185,7 @@ class _IntegerLayer(nn.Module):
 
 
 def _integer_neuron(layer: IntLayer) -> nn.Module:
-    """The population with weights that already are integers, so at a scale of 1."""
+    """Return the population with weights that already are integers, so at a scale of 1."""
     neuron = layer.neuron
     alpha, beta = (
         (DECAY_UNITY - decay) / DECAY_UNITY
@@ -207,7 +210,7 @@ def _load_recurrence(neuron: Any, weight: Array) -> None:
 
 
 def _column(bias: Array, layer: FloatLayer | IntLayer) -> Tensor:
-    """A bias that broadcasts against one step ``[B, *out_shape]``."""
+    """Return a bias that broadcasts against one step ``[B, *out_shape]``."""
     return _tensor(bias).reshape(-1, *[1] * (len(layer.out_shape) - 1))
 
 

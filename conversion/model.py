@@ -91,7 +91,7 @@ class Model:
         return {} if known is None else known.meta
 
     def need_integer(self) -> IntNetwork:
-        """The integers, or InputError where none are fixed."""
+        """Return the integers, or InputError where none are fixed."""
         if self.integer is None:
             raise InputError(
                 "only a float network is known, no chip integers",
@@ -107,14 +107,14 @@ class Model:
         return "OUT.net" if self.path is None else str(self.path.with_suffix(ending))
 
     def _convert(self) -> str:
-        """The command that fixes the integers."""
+        """Return the command that fixes the integers."""
         given = self.step is not None and self.step.source.startswith("given")
         step = f" --dt {self.step.seconds:g}" if given and self.step and self.step.seconds else ""
         model = "MODEL" if self.path is None else self.path
         return f"sdcl-neuro convert {model} {self._named('.net')} --calibrate SPIKES{step}"
 
     def need_float(self) -> FloatNetwork:
-        """The float description; if there is none, the integers taken as floats."""
+        """Return the float description; if there is none, the integers taken as floats."""
         if self.floating is not None:
             return self.floating
         return dequantize(self.need_integer())

@@ -136,7 +136,7 @@ def load(
 
 
 def _from_checkpoint(path: Path) -> Model:
-    """The event branch of a checkpoint folder, alone or of a whole SDCL."""
+    """Return the event branch of a checkpoint folder, alone or of a whole SDCL."""
     from sdcl_neuro.hybrid.sdcl_checkpoint import event_branch_folder, is_sdcl_checkpoint
     from sdcl_neuro.snn.checkpoint import load_checkpoint
 

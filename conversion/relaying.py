@@ -62,12 +62,14 @@ class RelayCosts:
     cheaper: tuple[str, ...]
 
     def total(self, name: str) -> int | None:
-        """Sum of a column of `LayerCost` over the layers; None where a layer's is unknown."""
+        """Return sum of a column of `LayerCost` over the layers; None where a layer's is
+        unknown.
+        """
         column = [getattr(layer, name) for layer in self.layers]
         return None if None in column else sum(column)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: totals, every layer, and the warnings."""
+        """Return plain values: totals, every layer, and the warnings."""
         names = ("neurons", "synapses", "cores")
         totals = {name: self.total(name) for name in names}
         totals |= {f"own_{name}": self.total(f"own_{name}") for name in names}
@@ -151,7 +153,7 @@ def relay_costs(
 
 
 def own_neurons(net: IntNetwork, account: Account) -> list[Mask]:
-    """Per layer ``[neurons]``, which of them are the graph's own, not relays or pooling."""
+    """Return per layer ``[neurons]`` which of them are the graph's own, not relays or pooling."""
     masks = [np.zeros(layer.neurons, bool) for layer in net.layers]
     for tensor in (*account.layers, *account.readouts):
         for part in tensor.parts:
@@ -160,7 +162,7 @@ def own_neurons(net: IntNetwork, account: Account) -> list[Mask]:
 
 
 def _restricted(layer: IntLayer, own: Mask) -> IntLayer | None:
-    """A layer with some of its outputs, and the inputs that these read; None without any."""
+    """Return a layer with some of its outputs, and the inputs that these read; None without any."""
     if not own.any():
         return None
     if layer.convolution is None:
@@ -198,7 +200,7 @@ def _picker(rows: NDArray[np.int64]) -> Callable[[Any], Any]:
 
 
 def _synapses(layer: IntLayer) -> int:
-    """Synapses at weights that are not zero, recurrent ones included."""
+    """Return synapses at weights that are not zero, recurrent ones included."""
     recurrent = layer.recurrent_weight
     own = 0 if recurrent is None else int(np.count_nonzero(recurrent))
     return int(nonzero_fan_out(layer).sum()) + own

@@ -33,12 +33,12 @@ class Support:
 
 
 def _graph(remark: str, *, nir: Verdict = "-") -> Support:
-    """A row that a chain with relays carries."""
+    """Return a row that a chain with relays carries."""
     return Support("exact", nir, "exact", "exact", "exact", remark)
 
 
 def _all(snntorch: Verdict, nir: Verdict, remark: str) -> Support:
-    """A row whose targets hold whatever was read, exactly if that was exact."""
+    """Return a row whose targets hold whatever was read, exactly if that was exact."""
     read: Verdict = "exact" if "exact" in (snntorch, nir) else "-"
     if read == "-" and "approximate" in (snntorch, nir):
         read = "approximate"
@@ -201,7 +201,7 @@ What folding and expanding did, and how many weights it made, is in `meta["lower
 
 
 def page() -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     parts = [_HEAD]
     for title, rows in (("Layers", LAYERS), ("Neurons", NEURONS)):
         parts.append(f"## {title}\n")

@@ -140,7 +140,7 @@ def transfer(
 def _as_chain(
     net: FloatNetwork | IntNetwork | FloatGraph, vectors: InputSpikes | None
 ) -> InputSpikes | None:
-    """The input of test vectors as what is written receives it."""
+    """Return the input of test vectors as what is written receives it."""
     account = graph_of(net) if isinstance(net, IntNetwork) else None
     if vectors is None or account is None or not isinstance(net, IntNetwork):
         return vectors
@@ -178,7 +178,7 @@ def _write(
 def _written(
     done: Transfer, net: FloatNetwork | IntNetwork | FloatGraph, reader: str | None
 ) -> Transfer:
-    """The account of a ``.nir``, with the step that it was written for."""
+    """Return the account of a ``.nir``, with the step that it was written for."""
     seconds, source = written_step(net, reader=reader)
     assumed = done.assumed
     if source == ASSUMED_STEP:
@@ -212,7 +212,7 @@ def _prepare(
     target: Target,
     wanted: Mapping[str, Any],
 ) -> tuple[FloatNetwork | IntNetwork | FloatGraph, Transfer]:
-    """The network to write, and the account of how it came about."""
+    """Return the network to write, and the account of how it came about."""
     if model.graph is not None:
         chain, changes = prepare_graph(model, model.graph, calibration, target, wanted)
         return chain, replace(done, **changes)

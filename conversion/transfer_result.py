@@ -92,7 +92,7 @@ class Transfer:
         return report_path(self.out, find_target(self.out, self.target))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "schema": dict(SCHEMA),
             "model": {"name": self.model.name, "sha256": self.model_sha256},

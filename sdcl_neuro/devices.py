@@ -21,7 +21,8 @@ ALIGNMENT = 256
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """`tensor` on a device; to a GPU through pinned memory, without this thread waiting for it.
+    """Return `tensor` on a device; to a GPU through pinned memory, without this thread waiting for
+    it.
 
     What is queued on the same stream afterwards sees the copy complete, and the pinned memory is
     not handed out again before that (torch's caching allocator for it waits for the stream).
@@ -96,7 +97,7 @@ def wait_for(device: torch.device) -> None:
 
 
 def named_device(name: str) -> torch.device:
-    """``cpu`` or a GPU that is there.
+    """Return ``cpu`` or a GPU that is there.
 
     Raises:
         InputError: another name.
@@ -115,7 +116,7 @@ def named_device(name: str) -> torch.device:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """In this block torch's operations, called from this thread, use so many threads."""
+    """Let torch's operations, called from this thread in this block, use so many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -23,7 +23,7 @@ def notice(line: str) -> None:
 
 @contextmanager
 def listening(listener: Callable[[str], None]) -> Iterator[None]:
-    """In this block notices go to a listener."""
+    """Send the notices of this block to a listener."""
     _listeners.append(listener)
     try:
         yield

@@ -125,7 +125,7 @@ def _convolution(rng: Generator, name: str, shape: Shape, *, kind: str, extreme:
 
 
 def _axis(rng: Generator, extent: int) -> tuple[int, int, int, int]:
-    """Kernel, stride, padding, dilation along one axis that leave at least one output."""
+    """Return kernel, stride, padding, dilation along one axis that leave at least one output."""
     while True:
         kernel, stride = int(rng.integers(1, 8)), int(rng.integers(1, 4))
         padding, dilation = int(rng.integers(0, kernel)), int(rng.integers(1, 3))
@@ -158,7 +158,9 @@ def _dense(rng: Generator, name: str, shape: Shape, *, kind: str, extreme: bool)
 
 
 def _weights(rng: Generator, shape: Shape, *, extreme: bool) -> NDArray[np.int32]:
-    """Even weights of both signs, so that a dense matrix is of mixed sign and never all zero."""
+    """Return even weights of both signs, so that a dense matrix is of mixed sign and never all
+    zero.
+    """
     if extreme:
         weight = rng.choice([WEIGHT_MIN, WEIGHT_MAX, 0], shape, p=[0.45, 0.45, 0.1])
     else:

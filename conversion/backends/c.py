@@ -119,7 +119,9 @@ def _execute(program: Path, given: bytes, *, steps: int) -> tuple[bytes, float]:
 
 
 def _packed(net: IntNetwork, values: Spikes) -> bytes:
-    """Input of one step after another, samples one after another, as the program reads it."""
+    """Return input of one step after another, samples one after another, as the program reads
+    it.
+    """
     steps, samples = values.shape[:2]
     rows = np.ascontiguousarray(values.swapaxes(0, 1)).reshape(samples * steps, -1)
     if net.message_bits:
@@ -138,7 +140,9 @@ def pack(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _unpacked(
     net: IntNetwork, output: bytes, leading: tuple[int, ...], keep: Sequence[int]
 ) -> dict[int, Spikes]:
-    """The kept layers' spikes, uint8 ``[T, B, *out_shape]``, from packed words of every layer."""
+    """Return the kept layers' spikes, uint8 ``[T, B, *out_shape]``, from packed words of every
+    layer.
+    """
     steps, samples = leading
     widths = [-(-layer.neurons // 32) for layer in net.layers]
     words = np.frombuffer(output, np.uint32)

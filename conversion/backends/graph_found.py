@@ -16,7 +16,7 @@ KEY = "graph"
 
 
 def graph_model(thing: Any) -> Model | None:
-    """The model of a graph, given as a description or a chain; None for anything else."""
+    """Return the model of a graph, given as a description or a chain; None for anything else."""
     from ..model import Model
     from ..model_reading import as_model
 

@@ -122,7 +122,7 @@ def _account(model: Model) -> Account:
 
 
 def pack(account: Account, spikes: Any, net: IntNetwork) -> NDArray[np.uint8]:
-    """The chain's input from the user's; as it is where it is the chain's already."""
+    """Return the chain's input from the user's; as it is where it is the chain's already."""
     given = getattr(spikes, "shape", ())
     several = len({tensor.size[1:] for tensor in account.inputs}) > 1
     if several and tuple(given[2:]) == tuple(net.input_shape):
@@ -134,7 +134,7 @@ def pack(account: Account, spikes: Any, net: IntNetwork) -> NDArray[np.uint8]:
 def _readout(
     net: IntNetwork, tensor: Tensor, packed: NDArray[np.uint8], record: Record
 ) -> tuple[NDArray[np.int64], int]:
-    """A read-out's membranes ``[T, B, *shape]``, and how often one was clipped."""
+    """Return a read-out's membranes ``[T, B, *shape]``, and how often one was clipped."""
     layer = tensor.parts[0].layer
     if layer in record.readouts:
         whole = record.readouts[layer]
@@ -156,7 +156,7 @@ def _readout(
 def _run_float(
     graph: FloatGraph, spikes: Any, *, layers: Sequence[int] | None, device: str
 ) -> Record:
-    """The graph itself in float, through snnTorch's neurons."""
+    """Return the graph itself in float, through snnTorch's neurons."""
     import torch
 
     from sdcl_neuro.devices import full_float32, named_device, wait_for

@@ -111,7 +111,7 @@ def require_norse() -> None:
 
 
 def import_network(net: FloatNetwork, *, dt: float = DEFAULT_STEP_S) -> Any:
-    """Norse's own module for a float network, built by its NIR importer.
+    """Return Norse's own module for a float network, built by its NIR importer.
 
     Each call of the module takes one step ``[B, *input_shape]`` and the state, and returns the
     output and the new state, whose ``cache`` holds every node's output.
@@ -139,7 +139,7 @@ def import_network(net: FloatNetwork, *, dt: float = DEFAULT_STEP_S) -> Any:
 
 
 def float_network(model: Any) -> FloatNetwork:
-    """The float network of a model or description."""
+    """Return the float network of a model or description."""
     if isinstance(model, FloatNetwork):
         return model
     if isinstance(model, IntNetwork):

@@ -157,7 +157,9 @@ _DOUBTED, _LOOKED_AT, _LEAST_SPIKES = 1.5, 32, 1000
 
 
 def _exchanged(spikes: NDArray[np.uint8]) -> bool:
-    """Whether neighbours along the second axis share `_DOUBTED` times the spikes of the first."""
+    """Return whether neighbours along the second axis share `_DOUBTED` times the spikes of the
+    first.
+    """
     part = spikes[:_LOOKED_AT, :_LOOKED_AT] != 0
     in_time, in_samples = (
         float(np.count_nonzero(one & other)) / max(1, int(np.count_nonzero(one | other)))

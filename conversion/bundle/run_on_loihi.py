@@ -46,7 +46,7 @@ class Refused(Exception):
 
 
 def checked_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest, once every file has its hash."""
+    """Return the manifest, once every file has its hash."""
     try:
         manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
         schema, files = manifest["schema"], dict(manifest["files"])
@@ -67,7 +67,9 @@ def checked_manifest(folder: Path) -> dict[str, Any]:
 
 
 def import_netx() -> Any:
-    """lava-dl's reader; where torch is missing, without what would import it and is not used."""
+    """Return lava-dl's reader; where torch is missing, without what would import it and is not
+    used.
+    """
     if find_spec("torch") is None and "lava.lib.dl.slayer" not in sys.modules:
         roots = getattr(find_spec("lava.lib.dl"), "submodule_search_locations", None) or ()
         for name in ("slayer", "slayer.neuron", "slayer.neuron.rf", "netx"):
@@ -79,7 +81,7 @@ def import_netx() -> Any:
 
 
 def run(folder: Path, manifest: dict[str, Any], spikes: Any, *, board: bool, late: Any) -> Any:
-    """Arrays by name, [T, B, ...], aligned with the input: spikes of every layer, uint8, as
+    """Return arrays by name, [T, B, ...], aligned with the input: spikes of every layer, uint8, as
     layer_0 and so on; in simulation also int32 membranes of the layers that are read out.
 
     Samples follow one another in one network that resets itself; where spikes under way would
@@ -149,7 +151,7 @@ def run_rows(
 
 
 def saving_model(path: Path, steps: int) -> Any:
-    """The model of Lava's sink, but saving its buffer: reading it takes 12 us an element."""
+    """Return the model of Lava's sink, but saving its buffer: reading it takes 12 us an element."""
     from lava.proc.io.sink import PyReceiveModelFixed
 
     class Saving(PyReceiveModelFixed):
@@ -162,7 +164,7 @@ def saving_model(path: Path, steps: int) -> Any:
 
 
 def reading_model(path: Path, steps: int) -> Any:
-    """The model of Lava's neurons, but saving their membranes after every step."""
+    """Return the model of Lava's neurons, but saving their membranes after every step."""
     from lava.magma.core.decorator import implements, requires, tag
     from lava.magma.core.resources import CPU
     from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
@@ -219,7 +221,7 @@ def step(net: Any, config: Any, clears: Any, steps: int) -> None:
 
 
 def compared(layer: dict[str, Any], expected: Any, found: Any, other: str) -> dict[str, Any]:
-    """One layer's entry in the certificate."""
+    """Return one layer's entry in the certificate."""
     differ, first = expected != found, None
     if differ.any():
         place = tuple(int(n) for n in np.unravel_index(int(np.argmax(differ)), differ.shape))
@@ -246,12 +248,12 @@ def record(folder: Path, spikes: Any, found: dict[str, Any]) -> None:
 
 
 def membranes_of(entry: dict[str, Any]) -> str:
-    """The name of a layer's membranes in the certificate."""
+    """Return the name of a layer's membranes in the certificate."""
     return "membranes of {}".format(", ".join(entry["names"]))
 
 
 def certify(manifest: dict[str, Any], layers: list[Any], other: str) -> dict[str, Any]:
-    """The certificate, in the schema of sdcl-neuro's own."""
+    """Return the certificate, in the schema of sdcl-neuro's own."""
     wrong = sum(layer["mismatches"] for layer in layers)
     total = sum(layer["compared"] for layer in layers)
     verdict = f"{'DIFFERENT' if wrong else 'equal'}, {wrong:,} of {total:,} neuron steps differ"

@@ -170,7 +170,7 @@ def to_bundle(
 
 
 def _input(net: IntNetwork, given: SpikesLike | Mapping[str, SpikesLike] | RandomInput) -> Spikes:
-    """The chain's input, from a graph's own tensors where those are given."""
+    """Return the chain's input, from a graph's own tensors where those are given."""
     account = graph_of(net)
     if isinstance(given, RandomInput):
         return given.draw(net.input_shape)
@@ -185,7 +185,9 @@ def _input(net: IntNetwork, given: SpikesLike | Mapping[str, SpikesLike] | Rando
 def _readouts(
     net: IntNetwork, values: Spikes, record: Record
 ) -> dict[int, tuple[list[str], NDArray[np.int32]]]:
-    """Layer that holds read-outs to their names, and to all its membranes ``[T, B, ...]``."""
+    """Return layer that holds read-outs to their names, and to all its membranes ``[T, B,
+    ...]``.
+    """
     account = graph_of(net)
     found: dict[int, tuple[list[str], NDArray[np.int32]]] = {}
     for tensor in () if account is None else account.readouts:
@@ -202,7 +204,7 @@ def _readouts(
 def _write_expected(
     path: Path, record: Record, readouts: Mapping[int, tuple[list[str], NDArray[np.int32]]]
 ) -> None:
-    """Spikes of every layer, and the membranes of those that are read out."""
+    """Write the spikes of every layer, and the membranes of those that are read out."""
     if not readouts:
         write_spikes(path, record)
         return

@@ -108,7 +108,9 @@ def _with_pool(
     flat: bool,
     recurrent: bool,
 ) -> Synapse:
-    """The synapse with the pooling before it folded in, as a matrix where it has to be one."""
+    """Return the synapse with the pooling before it folded in, as a matrix where it has to be
+    one.
+    """
     if synapse.kind != "conv":
         if pool is None:
             return synapse
@@ -146,7 +148,7 @@ def _growth(what: str, before: Synapse, after: Synapse) -> str:
 def recurrent_matrix(
     recurrence: Recurrence | None, shape: Shape
 ) -> tuple[Array | None, Array | None]:
-    """A recurrence as a matrix ``[N, N]`` and what it adds in every step; None for zero."""
+    """Return a recurrence as a matrix ``[N, N]`` and what it adds in every step; None for zero."""
     if recurrence is None:
         return None, None
     neurons, weight, bias = prod(shape), recurrence.weight, recurrence.bias
@@ -186,7 +188,7 @@ def _convolved(recurrence: Recurrence, shape: Shape) -> tuple[Array, Array | Non
 def _one_threshold(
     whole: Synapse, shape: Shape, threshold: Array, notes: list[str]
 ) -> tuple[float, Array]:
-    """One threshold, and what each channel or row has to be multiplied by for it.
+    """Return one threshold, and what each channel or row has to be multiplied by for it.
 
     A population scaled as a whole fires the same spikes. The commonest threshold is taken, so
     that most weights stay what they are.
@@ -211,7 +213,7 @@ def _one_threshold(
 
 
 def _per_row(values: Array, shape: Shape, rows: int, *, what: str = "threshold") -> Array:
-    """Constants ``[rows]``; a population of declared size is never laid out in memory."""
+    """Return constants ``[rows]``; a population of declared size is never laid out in memory."""
     padded = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
     if any(have not in (1, want) for have, want in zip(padded.shape, shape, strict=False)) or (
         padded.ndim != len(shape)
@@ -237,7 +239,7 @@ def _drive_per_row(whole: Synapse, shape: Shape, drive: Array | None) -> Array |
 
 
 def _driven(bias: Array | None, drive: Array | None, gains: Array) -> Array | None:
-    """The bias with a drive that goes straight to the membrane."""
+    """Return the bias with a drive that goes straight to the membrane."""
     if drive is None:
         return bias
     return (0.0 if bias is None else bias) + drive * gains
@@ -246,7 +248,9 @@ def _driven(bias: Array | None, drive: Array | None, gains: Array) -> Array | No
 def _filtered(
     population: Population, bias: Array | None, name: str, *, approximate: bool
 ) -> tuple[Approximation | None, Array | None]:
-    """The approximation and bias after a current, through whose decay snnTorch's biases pass."""
+    """Return the approximation and bias after a current, through whose decay snnTorch's biases
+    pass.
+    """
     departure = population.departure
     if bias is None or population.alpha == 0:
         return departure, bias

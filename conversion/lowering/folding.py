@@ -81,7 +81,9 @@ def pool_behind(synapse: Synapse, pool: Pool) -> Synapse | None:
 
 
 def pool_into_dense(pool: Pool, synapse: Synapse, *, source: Shape) -> Synapse:
-    """A dense matrix that reads what `pool` reads; `Unsupported` beyond `EXPANSION_MAX` weights."""
+    """Return a dense matrix that reads what `pool` reads; `Unsupported` beyond `EXPANSION_MAX`
+    weights.
+    """
     outputs, size = len(synapse.weight), pool.size
     _expect_small(outputs * prod(source), f"{pool.text} in a matrix", _POOL_MEND)
     weight = synapse.weight.reshape(outputs, source[0], *size)
@@ -92,7 +94,7 @@ def pool_into_dense(pool: Pool, synapse: Synapse, *, source: Shape) -> Synapse:
 
 
 def expand(synapse: Synapse, *, pool: Pool | None = None, source: Shape, extra: int = 0) -> Synapse:
-    """A convolution, and pooling before it, as a dense matrix in torch's (c, y, x) order.
+    """Return a convolution, and pooling before it, as a dense matrix in torch's (c, y, x) order.
 
     Args:
         synapse: a convolution.
@@ -177,7 +179,7 @@ def _axes(
 def _axis(
     synapse: Synapse, index: int, *, before: PoolAxis | None, behind: PoolAxis | None
 ) -> _FoldedAxis:
-    """A convolution's table along an axis, with pooling before or after it."""
+    """Return a convolution's table along an axis, with pooling before or after it."""
     geometry = _geometry(synapse)
     stride, padding, dilation = (
         pair[index] for pair in (geometry.stride, geometry.padding, geometry.dilation)

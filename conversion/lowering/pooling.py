@@ -67,7 +67,7 @@ class Pool:
 def window_axis(
     size: int, *, kernel: int, stride: int, padding: int = 0, ceil: bool = False, divide: Divide
 ) -> PoolAxis:
-    """Windows of one length, as torch.nn.AvgPool2d places them along an axis.
+    """Return windows of one length, as torch.nn.AvgPool2d places them along an axis.
 
     Args:
         size: before pooling.
@@ -99,7 +99,9 @@ def window_axis(
 
 
 def adaptive_axis(size: int, wanted: int) -> PoolAxis:
-    """Windows from ``floor(i size / wanted)`` to ``ceil((i + 1) size / wanted)``, averaged."""
+    """Return windows from ``floor(i size / wanted)`` to ``ceil((i + 1) size / wanted)``,
+    averaged.
+    """
     matrix = np.zeros((wanted, size))
     for index in range(wanted):
         start, stop = index * size // wanted, -(-(index + 1) * size // wanted)
@@ -109,7 +111,7 @@ def adaptive_axis(size: int, wanted: int) -> PoolAxis:
 
 
 def compose(first: Pool, second: Pool) -> Pool:
-    """Two poolings, one after the other, as one."""
+    """Return two poolings, one after the other, as one."""
     rows = _compose_axis(first.rows, second.rows)
     return Pool(rows, _compose_axis(first.columns, second.columns), f"{first.text}, {second.text}")
 

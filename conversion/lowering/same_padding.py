@@ -38,7 +38,7 @@ def pad_kernel_same(weight: Array, dilation: Pair) -> tuple[Array, Pair, Pair]:
 
 
 def _written_out(weight: Array, axis: int, step: int) -> Array:
-    """A dilated kernel with the zeros between its taps."""
+    """Return a dilated kernel with the zeros between its taps."""
     shape = list(weight.shape)
     shape[axis] = step * (shape[axis] - 1) + 1
     whole = np.zeros(shape, weight.dtype)
@@ -49,7 +49,7 @@ def _written_out(weight: Array, axis: int, step: int) -> Array:
 
 
 def _with_zero(weight: Array, axis: int) -> Array:
-    """A kernel with a zero before its first tap."""
+    """Return a kernel with a zero before its first tap."""
     widths = [(0, 0)] * weight.ndim
     widths[axis] = (1, 0)
     return np.pad(weight, widths)

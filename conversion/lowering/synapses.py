@@ -41,7 +41,7 @@ class Synapse:
 
 
 def read_convolution(name: str, module: nn.Conv2d, shape: Shape) -> Synapse:
-    """The synapse that `module` is for an input of `shape`; `Unsupported` if it is none."""
+    """Return the synapse that `module` is for an input of `shape`; `Unsupported` if it is none."""
     if module.padding_mode != "zeros":
         raise Unsupported([(f"padding mode {module.padding_mode!r}", "pad with zeros")])
     weight, padding, dilation = _kernel(module)
@@ -64,7 +64,7 @@ def read_convolution(name: str, module: nn.Conv2d, shape: Shape) -> Synapse:
 
 
 def read_dense(name: str, module: nn.Linear, shape: Shape, *, source: Shape) -> Synapse:
-    """The synapse that `module` is; `source` is what was flattened to `shape`."""
+    """Return the synapse that `module` is; `source` is what was flattened to `shape`."""
     if len(shape) != 1:
         what = f"acts on the last axis of {list(shape)} only"
         raise Unsupported([(what, "put a Flatten before it")])
@@ -76,7 +76,9 @@ def read_dense(name: str, module: nn.Linear, shape: Shape, *, source: Shape) -> 
 
 
 def fold_norm(synapse: Synapse, module: Norm) -> Synapse:
-    """W' = W g / sqrt(var + eps), b' = (b - mean) g / sqrt(var + eps) + shift (torch's formula)."""
+    """Return w' = W g / sqrt(var + eps), b' = (b - mean) g / sqrt(var + eps) + shift (torch's
+    formula).
+    """
     if module.running_mean is None or module.running_var is None:
         what = "has no running statistics and normalises by the data at hand"
         raise Unsupported([(what, "use track_running_stats=True")])
@@ -102,7 +104,7 @@ def fold_norm(synapse: Synapse, module: Norm) -> Synapse:
 
 
 def _kernel(module: nn.Conv2d) -> tuple[Array, Pair, Pair]:
-    """Kernel, padding and dilation, with padding in words put into numbers."""
+    """Return kernel, padding and dilation, with padding in words put into numbers."""
     weight, dilation = _double(module.weight), _pair(module.dilation)
     if module.padding == "same":
         return pad_kernel_same(weight, dilation)

@@ -72,7 +72,7 @@ def align(ours: Spikes, recorded: Spikes, shift: int) -> Aligned:
 
 
 def _sums(spikes: Spikes) -> NDArray[np.int64]:
-    """Spikes of groups of neurons, ``[T, B groups]``."""
+    """Return spikes of groups of neurons, ``[T, B groups]``."""
     few = spikes[:_STEPS, :_SAMPLES]
     flat = few.reshape(*few.shape[:2], -1)
     edges = np.linspace(0, flat.shape[2], min(_GROUPS, flat.shape[2]), endpoint=False, dtype=int)

@@ -83,7 +83,9 @@ def find_cause(layer: IntLayer, received: Spikes, theirs: Spikes) -> tuple[str, 
 def faulty_membrane(
     name: str, layer: IntLayer, received: Spikes, place: tuple[int, ...]
 ) -> float | None:
-    """The membrane at `place` with the variation `name`; None if there is no such variation."""
+    """Return the membrane at `place` with the variation `name`; None if there is no such
+    variation.
+    """
     for variation in VARIATIONS:
         if variation.name == name:
             case = variation.change(layer, received)
@@ -92,7 +94,7 @@ def faulty_membrane(
 
 
 def _weights(change: Callable[[NDArray[np.int32]], NDArray[Any]]) -> Change:
-    """A fault in the stored weights, recurrent ones alike."""
+    """Return a fault in the stored weights, recurrent ones alike."""
 
     def apply(layer: IntLayer, spikes: Spikes) -> Case | None:
         recurrent = layer.recurrent_weight
@@ -108,7 +110,7 @@ def _weights(change: Callable[[NDArray[np.int32]], NDArray[Any]]) -> Change:
 
 
 def _neuron(**offsets: int) -> Change:
-    """A constant off by so much."""
+    """Return a constant off by so much."""
 
     def apply(layer: IntLayer, spikes: Spikes) -> Case | None:
         values = {key: getattr(layer.neuron, key) + by for key, by in offsets.items()}
@@ -130,12 +132,12 @@ def _instant_current(layer: IntLayer, spikes: Spikes) -> Case | None:
 
 
 def _rule(**changed: Any) -> Change:
-    """Another rule of arithmetic."""
+    """Return another rule of arithmetic."""
     return lambda layer, spikes: (layer, spikes, Rules(**changed))
 
 
 def _bias(change: Callable[[NDArray[np.int32]], Any], **rules: Any) -> Change:
-    """A fault in the bias."""
+    """Return a fault in the bias."""
 
     def apply(layer: IntLayer, spikes: Spikes) -> Case | None:
         if layer.bias is None or not layer.bias.any():
@@ -146,7 +148,7 @@ def _bias(change: Callable[[NDArray[np.int32]], Any], **rules: Any) -> Change:
 
 
 def _kernel(change: Callable[[NDArray[np.int32]], NDArray[np.int32]], *, swap: bool) -> Change:
-    """A convolution's kernels in another layout; `swap` exchanges rows and columns."""
+    """Return a convolution's kernels in another layout; `swap` exchanges rows and columns."""
 
     def apply(layer: IntLayer, spikes: Spikes) -> Case | None:
         geometry = layer.convolution
@@ -166,7 +168,7 @@ def _square(layer: IntLayer, geometry: Convolution) -> bool:
 
 
 def _flatten(axes: tuple[int, int, int]) -> Change:
-    """A dense layer that reads a (c, y, x) input in another order."""
+    """Return a dense layer that reads a (c, y, x) input in another order."""
 
     def apply(layer: IntLayer, spikes: Spikes) -> Case | None:
         if layer.convolution is not None or len(layer.in_shape) != 3:
@@ -193,7 +195,7 @@ def _axes(layer: IntLayer, spikes: Spikes) -> Case | None:
 
 
 def _shifted(by: int) -> Change:
-    """Spikes that arrive some steps late, or early."""
+    """Return spikes that arrive some steps late, or early."""
 
     def apply(layer: IntLayer, spikes: Spikes) -> Case | None:
         if len(spikes) <= abs(by):

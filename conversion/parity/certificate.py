@@ -132,7 +132,7 @@ class Certificate:
         return 0 if self.holds else 1
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for `atomic.write_json`."""
+        """Return plain values, for `atomic.write_json`."""
         return {
             "schema": dict(SCHEMA),
             "holds": self.holds,
@@ -147,7 +147,7 @@ class Certificate:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Certificate:
-        """The certificate that `to_json` gave.
+        """Return the certificate that `to_json` gave.
 
         Raises:
             InputError: another schema, or a part is missing.
@@ -169,7 +169,7 @@ class Certificate:
             raise InputError(f"not a certificate ({error!r})", hint="verify again") from error
 
     def as_cached(self) -> Certificate:
-        """The same, marked as read from the cache."""
+        """Return the same, marked as read from the cache."""
         return replace(self, cached=True)
 
     def _repr_html_(self) -> str:
@@ -196,7 +196,7 @@ class Certificate:
 
 
 def pair_to_json(pair: PairParity) -> dict[str, Any]:
-    """Plain values of one pair."""
+    """Return plain values of one pair."""
     layers = [_layer_json(pair.backends, layer) for layer in pair.layers]
     given = None if pair.spikes is None else dict(pair.spikes)
     return {**asdict(pair), "backends": list(pair.backends), "layers": layers, "spikes": given}
@@ -220,7 +220,9 @@ def _layer_json(backends: tuple[str, str], layer: LayerParity) -> dict[str, Any]
 
 
 def pair_from_json(value: Mapping[str, Any]) -> PairParity:
-    """The pair that `pair_to_json` gave; KeyError, TypeError or ValueError for anything else."""
+    """Return the pair that `pair_to_json` gave; KeyError, TypeError or ValueError for anything
+    else.
+    """
     one, two = value["backends"]
     layers = []
     for layer in value["layers"]:

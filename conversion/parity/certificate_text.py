@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def render(certificate: Certificate) -> str:
-    """The certificate in lines of text: what was compared, a table per pair, the verdict."""
+    """Return the certificate in lines of text: what was compared, a table per pair, the verdict."""
     model, spikes = certificate.model, certificate.spikes
     lines = [
         "Parity certificate" + (" (kept from an earlier run)" if certificate.cached else ""),

@@ -63,7 +63,7 @@ class PairRuns:
         self._records[record.backend] = record
 
     def record(self, backend: str) -> Record:
-        """A backend's record, with all layers but where that is slow."""
+        """Return a backend's record, with all layers but where that is slow."""
         if backend not in self._records and self.graph is not None:
             self._records[backend] = graph_record(self.model, self.spikes, backend)
         if backend not in self._records:
@@ -154,13 +154,17 @@ def _explained(
 
 
 def _recorded_until(index: int, windows: Windows | None) -> int | None:
-    """The step up to which a layer and what it received were recorded; None is to the end."""
+    """Return the step up to which a layer and what it received were recorded; None is to the
+    end.
+    """
     known = [] if windows is None else [windows[k][1] for k in (index - 1, index) if k in windows]
     return min(known) if known else None
 
 
 def _received(runs: PairRuns, index: int, side: Record, otherwise: Record) -> Spikes | None:
-    """What a side's layer received; a layer that was not read out is taken to be as on ours."""
+    """Return what a side's layer received; a layer that was not read out is taken to be as on
+    ours.
+    """
     if index == 0:
         return runs.spikes
     return side.spikes.get(index - 1, otherwise.spikes.get(index - 1))

@@ -62,7 +62,7 @@ def with_first_link(
     dt: float | None = None,
     writer: str | None = None,
 ) -> Model:
-    """The model, its source compared with its description where the source is at hand.
+    """Return the model, its source compared with its description where the source is at hand.
 
     Args:
         model: the model.
@@ -88,7 +88,9 @@ def with_first_link(
 
 
 def _with_meta(model: Model, meta: Mapping[str, Any]) -> Model:
-    """The model with another meta of what was read, and its integers bound to the same checks."""
+    """Return the model with another meta of what was read, and its integers bound to the same
+    checks.
+    """
     if model.graph is not None:
         graph = replace(model.graph, meta=meta)
         return replace(model, graph=graph, integer=_bound(model.integer, graph))

@@ -32,7 +32,7 @@ RELAYS = "relays and pooling"
 
 
 def graph_record(model: Model, spikes: Array, backend: str) -> Record:
-    """A backend's run: of the chain with all its layers, or of the float graph itself."""
+    """Return a backend's run: of the chain with all its layers, or of the float graph itself."""
     if backend == FLOAT:
         return run_graph(model, spikes, backend=backend)
     count = len(model.need_integer().layers)
@@ -40,7 +40,8 @@ def graph_record(model: Model, spikes: Array, backend: str) -> Record:
 
 
 def joined_inputs(model: Model, given: Mapping[str, SpikesLike]) -> NDArray[np.uint8]:
-    """The inputs of a graph as one array: their channels one after another, or as the chain's.
+    """Return the inputs of a graph as one array: their channels one after another, or as the
+    chain's.
 
     Raises:
         InputError: the model is not a graph's, or an input is missing or of another shape.
@@ -106,7 +107,7 @@ def _spikes(account: Account, record: Record, index: int) -> Array:
 
 
 def _relays(net: IntNetwork, account: Account, record: Record) -> Array:
-    """Spikes ``[T, B, N]`` of all neurons that are in none of the graph's layers."""
+    """Return spikes ``[T, B, N]`` of all neurons that are in none of the graph's layers."""
     parts = []
     for index, layer in enumerate(net.layers):
         own = np.zeros(layer.neurons, bool)
@@ -126,7 +127,7 @@ def _explained(
     records: tuple[Record, Record],
     rows: Sequence[LayerParity],
 ) -> list[LayerParity]:
-    """With the cause, looked for in the first layer of the chain that differs."""
+    """Add the cause, looked for in the first layer of the chain that differs."""
     if not any(row.mismatches for row in rows):
         return list(rows)
     net, (first, second) = model.need_integer(), records

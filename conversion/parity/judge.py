@@ -15,7 +15,7 @@ Spikes = NDArray[np.uint8]
 
 
 def count(values: NDArray[Any]) -> int:
-    """All spikes of a layer; of membranes, those that are not at zero."""
+    """Return all spikes of a layer; of membranes, those that are not at zero."""
     if values.dtype == np.uint8:
         return int(values.sum(dtype=np.int64))
     return int(np.count_nonzero(values))
@@ -52,7 +52,9 @@ def layer_parity(
 def first_mismatch(
     differ: NDArray[np.bool_], ours: NDArray[Any], theirs: NDArray[Any]
 ) -> FirstMismatch:
-    """The earliest neuron step that differs, in time, then sample, then neuron, its cause open."""
+    """Return the earliest neuron step that differs, in time, then sample, then neuron, its cause
+    open.
+    """
     # The order in memory is the order in time, then sample, then neuron.
     place = tuple(int(i) for i in np.unravel_index(int(np.argmax(differ)), differ.shape))
     values = (int(ours[place]), int(theirs[place]))

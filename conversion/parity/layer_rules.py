@@ -81,7 +81,7 @@ def simulate(
 def membrane_at(
     layer: IntLayer, spikes: Spikes, place: tuple[int, ...], rules: Rules | None = None
 ) -> float:
-    """One neuron's membrane as it is compared with the threshold, before its reset.
+    """Return one neuron's membrane as it is compared with the threshold, before its reset.
 
     Args:
         layer, spikes, rules: as in `simulate`.
@@ -102,13 +102,13 @@ def membrane_at(
 
 
 def _joined(received: State) -> State:
-    """One sample after another, as one long sample."""
+    """Return one sample after another, as one long sample."""
     steps, samples = received.shape[:2]
     return np.swapaxes(received, 0, 1).reshape(steps * samples, 1, *received.shape[2:])
 
 
 def weighted_sums(layer: IntLayer, spikes: Spikes) -> State:
-    """Weights received in each step, summed, ``[T, B, *out_shape]``; whole numbers."""
+    """Return weights received in each step, summed, ``[T, B, *out_shape]``; whole numbers."""
     import torch
 
     steps, samples = spikes.shape[:2]
@@ -142,7 +142,7 @@ def weighted_sums(layer: IntLayer, spikes: Spikes) -> State:
 
 
 def _run(layer: IntLayer, received: State, rules: Rules) -> tuple[Spikes, State]:
-    """Spikes of all steps, and the membranes of the last one before their reset."""
+    """Return spikes of all steps, and the membranes of the last one before their reset."""
     neuron, rounding = layer.neuron, _ROUNDINGS[rules.decay]
     current_keep = (DECAY_UNITY - neuron.current_decay) / DECAY_UNITY
     voltage_keep = (DECAY_UNITY - neuron.voltage_decay) / DECAY_UNITY

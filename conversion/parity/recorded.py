@@ -178,7 +178,7 @@ def place(
 
 
 def _stated(recording: RecordedSpikes) -> tuple[int | None, ...]:
-    """The stated shift of each recorded layer."""
+    """Return the stated shift of each recorded layer."""
     count = len(recording.layers)
     if recording.stated is None:
         return (None,) * count
@@ -192,7 +192,7 @@ def _fit(
     index: int,
     assumed: list[Note],
 ) -> Spikes:
-    """A recorded layer in the shape that the network's has."""
+    """Return a recorded layer in the shape that the network's has."""
     where = f"{recording.where}: layer_{index}"
     if index >= len(shapes):
         what = f"the network has layers 0 to {len(shapes) - 1}"

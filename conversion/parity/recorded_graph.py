@@ -15,7 +15,7 @@ from .recorded import RecordedSpikes
 
 
 def recorded_runs(runs: PairRuns, recording: RecordedSpikes) -> PairRuns:
-    """The runs as a recording numbers layers; the same for a network that is not a graph.
+    """Return the runs as a recording numbers layers; the same for a network that is not a graph.
 
     Args:
         runs: of the model, with the layers that were asked for.
@@ -40,7 +40,7 @@ def _flat(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _of_chain(runs: PairRuns, account: Account) -> PairRuns:
-    """The chain as a network of its own, which every backend and cause knows."""
+    """Return the chain as a network of its own, which every backend and cause knows."""
     net = runs.model.need_integer()
     bare = replace(net, meta={key: value for key, value in net.meta.items() if key != KEY})
     wanted = None
@@ -55,7 +55,9 @@ def _of_chain(runs: PairRuns, account: Account) -> PairRuns:
 
 
 def _of_layers(runs: PairRuns, account: Account) -> PairRuns:
-    """The graph's own layers; causes are looked for in layers of the chain, so none is named."""
+    """Return the graph's own layers; causes are looked for in layers of the chain, so none is
+    named.
+    """
     found = PairRuns(runs.model, runs.spikes, layers=runs.layers, run=runs.run)
     found.graph, found.chain = None, False
     found.shapes = [tensor.shape for tensor in account.layers]

@@ -143,7 +143,7 @@ class _Replay:
         self.bias = bias.reshape(shape)
 
     def step(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Membrane before the reset, and how far the side's own run may be from it."""
+        """Return membrane before the reset, and how far the side's own run may be from it."""
         alpha, beta = self.layer.neuron.alpha, self.layer.neuron.beta
         total, magnitude, count = self._received(index)
         kept = 1.0 - (self.fired[index - 1] if index else 0.0)
@@ -161,7 +161,9 @@ class _Replay:
         return self.voltage, self.voltage_error
 
     def _received(self, index: int) -> tuple[Any, Any, Any]:
-        """Sum of weights, sum of their magnitudes, and number of terms, each ``[B, *out]``."""
+        """Return sum of weights, sum of their magnitudes, and number of terms, each ``[B,
+        *out]``.
+        """
         layer = self.layer
         frame = self.given[index].astype(np.float64)
         parts = _synapse(layer, layer.weight, frame)

@@ -101,7 +101,7 @@ def about_spikes(spikes: NDArray[Any], given: str) -> dict[str, Any]:
 
 
 def run_description(net: FloatNetwork, spikes: NDArray[Any], *, integer: bool) -> list[Spikes]:
-    """Spikes of every layer of a description, uint8 ``[T, B, *out_shape]``."""
+    """Return spikes of every layer of a description, uint8 ``[T, B, *out_shape]``."""
     stages = [_stage(layer, integer) for layer in net.layers]
     found = [np.empty((*spikes.shape[:2], *layer.out_shape), np.uint8) for layer in net.layers]
     widest = max(int(np.prod(layer.out_shape)) for layer in net.layers)

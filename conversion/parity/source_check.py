@@ -52,7 +52,7 @@ class SourceCheck:
     pair: PairParity
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "schema": dict(SCHEMA),
             "source": self.source,
@@ -83,7 +83,7 @@ class SourceCheck:
 
 
 def with_check(net: Net, check: SourceCheck) -> Net:
-    """The network with a further check; an earlier one of the same source gives way."""
+    """Return the network with a further check; an earlier one of the same source gives way."""
     kept: list[Mapping[str, Any]] = [
         each for each in _stored(net) if each.get("source") != check.source
     ]
@@ -91,7 +91,7 @@ def with_check(net: Net, check: SourceCheck) -> Net:
 
 
 def bound_to(meta: Mapping[str, Any], before: Network, after: Network) -> dict[str, Any]:
-    """The meta of a network made from another, its checks bound to the new one.
+    """Return the meta of a network made from another, its checks bound to the new one.
 
     Checks that do not speak of the network they came with are left out, and that is noted.
     """
@@ -109,7 +109,7 @@ def bound_to(meta: Mapping[str, Any], before: Network, after: Network) -> dict[s
 
 
 def checks_of(*networks: Network | None) -> tuple[list[SourceCheck], list[Note]]:
-    """The checks that go with a model, and what stays unchecked.
+    """Return the checks that go with a model, and what stays unchecked.
 
     Args:
         networks: what is known of the model; the first that has checks is asked.
@@ -143,7 +143,7 @@ def checks_of(*networks: Network | None) -> tuple[list[SourceCheck], list[Note]]
 
 
 def digest_of(net: Network) -> str:
-    """A hash of all that changes a network's arithmetic."""
+    """Return a hash of all that changes a network's arithmetic."""
     if not isinstance(net, FloatGraph):
         return network_sha256(net)
     digest = hashlib.sha256()
@@ -162,5 +162,5 @@ def _stored(net: Network) -> list[Mapping[str, Any]]:
 
 
 def versions_of_today() -> dict[str, str | None]:
-    """Versions of what takes part in a comparison with a source."""
+    """Return versions of what takes part in a comparison with a source."""
     return {name: value for name, value in versions().items() if name in _VERSIONS}

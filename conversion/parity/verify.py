@@ -152,7 +152,7 @@ def _inputs(
     spikes: SpikesLike | Mapping[str, SpikesLike] | RandomInput | None,
     recording: RecordedSpikes | None,
 ) -> tuple[Model, Spikes, str]:
-    """The model, its input and where that came from."""
+    """Return the model, its input and where that came from."""
     given = spikes
     if given is None and recording is not None:
         given = recording.given
@@ -188,7 +188,7 @@ def _compared(
     dt: float | None,
     writer: str | None,
 ) -> Certificate:
-    """The certificate with the outcome of every comparison."""
+    """Return the certificate with the outcome of every comparison."""
     results, missing = first_links(runs.model, runs.spikes, dt=dt, writer=writer)
     not_checked, assumed = [*missing, *started.not_checked], list(started.assumed)
     results += [compare(runs, one, two, kind) for one, two, kind in pairs]
@@ -212,7 +212,7 @@ def _compared(
 
 
 def _programs(backends: Iterable[str]) -> dict[str, str]:
-    """Versions of the programs outside of Python that compute."""
+    """Return versions of the programs outside of Python that compute."""
     found: dict[str, str] = {}
     for name in sorted(backends):
         found |= BACKENDS[name].program_versions()
@@ -263,7 +263,7 @@ def certificates_folder(cache: Path | str | bool | None = None) -> Path:
 
 
 def _digest(started: Certificate, runs: PairRuns, pairs: list[Pair]) -> str:
-    """A name for a certificate: a hash of all that it follows from."""
+    """Return a name for a certificate: a hash of all that it follows from."""
     known = runs.model.integer or runs.model.floating or runs.model.graph
     checks = None if known is None else known.meta.get(SOURCE_CHECKS)
     key = [started.to_json(), runs.layers, pairs, checks]
@@ -271,7 +271,7 @@ def _digest(started: Certificate, runs: PairRuns, pairs: list[Pair]) -> str:
 
 
 def _read(place: Path) -> Certificate | None:
-    """A kept certificate; None if there is none, or it is damaged."""
+    """Return a kept certificate; None if there is none, or it is damaged."""
     try:
         return Certificate.from_json(json.loads(place.read_text("utf-8"))).as_cached()
     except (OSError, ValueError, InputError):

@@ -117,7 +117,7 @@ class Effect:
         return f"on {self.source}: " + ", ".join(map(str, self.layers))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         layers = [
             {
                 "index": layer.index,
@@ -132,7 +132,7 @@ class Effect:
 
 
 def effect_of(report: QuantizationReport, integer: IntNetwork) -> Effect:
-    """The same of a report, which both networks were run for on given input."""
+    """Return the same of a report, which both networks were run for on given input."""
     trained = _trained(integer)
     layers = (
         LayerEffect(
@@ -185,7 +185,7 @@ def measure_effect(
 def _given(
     floating: FloatNetwork | FloatGraph | None, integer: IntNetwork | None, spikes: Inputs | None
 ) -> tuple[Any, str]:
-    """The input, and what it is in words."""
+    """Return the input, and what it is in words."""
     if isinstance(spikes, Mapping):
         return {name: values[:, :SAMPLES_MAX] for name, values in spikes.items()}, GIVEN
     if spikes is not None:
@@ -214,14 +214,14 @@ def _float_model(floating: FloatNetwork | FloatGraph, bits: int) -> Model:
 
 
 def _counts(model: Model, spikes: Any) -> dict[int, int]:
-    """Spikes of every layer of the user's network."""
+    """Return spikes of every layer of the user's network."""
     backend = "loihi" if model.integer is not None else "snntorch"
     record = run_model(model, spikes, backend=backend)
     return {index: int(sent.sum(dtype=np.int64)) for index, sent in record.spikes.items()}
 
 
 def _names(floating: FloatNetwork | FloatGraph | None, integer: IntNetwork | None) -> Sequence[str]:
-    """Names of the user's spiking layers, in the order that a run gives them."""
+    """Return names of the user's spiking layers, in the order that a run gives them."""
     account = None if integer is None else graph_of(integer)
     if account is not None:
         return [tensor.name for tensor in account.layers]

@@ -16,7 +16,9 @@ WORTH_SAYING = 0.1
 
 
 def describe_growth(net: IntNetwork) -> list[str]:
-    """What the chain of a graph takes, as a whole and layer by layer, in words; for `OUT.json`."""
+    """Return what the chain of a graph takes, as a whole and layer by layer, in words; for
+    `OUT.json`.
+    """
     account = net.meta.get(KEY)
     if account is None:
         return []
@@ -48,7 +50,9 @@ def describe_growth(net: IntNetwork) -> list[str]:
 
 
 def cheaper_forms(net: IntNetwork) -> tuple[str, ...]:
-    """Forms of the network that would take clearly fewer neurons, each with what it saves."""
+    """Return forms of the network that would take clearly fewer neurons, each with what it
+    saves.
+    """
     account = net.meta.get(KEY)
     return () if account is None else tuple(_cheaper(net, account))
 

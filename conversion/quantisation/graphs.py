@@ -104,7 +104,7 @@ def graph_of(net: IntNetwork) -> Account | None:
 def graph_peaks(
     graph: FloatGraph, units: Units, calibration: object, *, message_bits: int = 0
 ) -> dict[str, float]:
-    """Unit to the largest current or depth of its membrane, in units of its own weights.
+    """Return unit to the largest current or depth of its membrane, in units of its own weights.
 
     The membrane of a read-out counts in both directions, since nothing resets it.
     """
@@ -133,7 +133,7 @@ def graph_peaks(
 
 
 def _extremes(node: PopulationNode, received: Tensor, sent: Tensor) -> Tensor:
-    """The larger of current and depth of the membrane per neuron, ``[*shape]``."""
+    """Return the larger of current and depth of the membrane per neuron, ``[*shape]``."""
     shape = received.shape[2:]
     beta, alpha = (
         torch.from_numpy(np.broadcast_to(v, shape).copy()).to(received)

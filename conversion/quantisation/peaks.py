@@ -65,7 +65,7 @@ def synaptic_input(layer: FloatLayer, spikes: Tensor) -> Tensor:
 
 
 def _run_layer(layer: FloatLayer, spikes: Tensor) -> tuple[Tensor, float]:
-    """Spikes and peak of one layer; the equations of `spec.FloatNeuron`."""
+    """Return spikes and peak of one layer; the equations of `spec.FloatNeuron`."""
     sums = synaptic_input(layer, spikes)
     neuron, recurrent = layer.neuron, None
     if layer.recurrent_weight is not None:

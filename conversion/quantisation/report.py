@@ -59,7 +59,7 @@ class LayerReport:
         return self.spikes_int / self.spikes_float - 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             **self.rounding,
             "neuron_steps": self.neuron_steps,
@@ -81,7 +81,7 @@ class QuantizationReport:
     layers: tuple[LayerReport, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, with the schema."""
+        """Return plain JSON values, with the schema."""
         return {"schema": SCHEMA, "layers": [layer.to_dict() for layer in self.layers]}
 
     def __str__(self) -> str:

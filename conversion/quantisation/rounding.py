@@ -150,7 +150,7 @@ def _decay_reasons(place: str, layer: FloatLayer) -> Iterator[Refusal]:
 def choose_layer_scale(
     layer: FloatLayer, *, peak: float | None = None, margin: float = 1.0
 ) -> float:
-    """The largest scale at which a layer fits; arguments as for `scales.choose_scale`."""
+    """Return the largest scale at which a layer fits; arguments as for `scales.choose_scale`."""
     weights = layer.weight.ravel()
     if layer.recurrent_weight is not None:
         weights = np.concatenate([weights, layer.recurrent_weight.ravel()])
@@ -175,7 +175,7 @@ def _scale(layer: FloatLayer, peak: float | None) -> tuple[float, str]:
 
 
 def round_layer(layer: FloatLayer, scale: float) -> IntLayer:
-    """A layer's integers at a scale; whether they fit the chip is not looked at."""
+    """Return a layer's integers at a scale; whether they fit the chip is not looked at."""
     recurrent = layer.recurrent_weight
     return IntLayer(
         name=layer.name,
@@ -232,7 +232,7 @@ def _row_error(layer: FloatLayer, integer: IntLayer, scale: float) -> float:
 
 
 def _clipped(layer: FloatLayer, scale: float) -> int:
-    """Weights beyond the eight bits; training may clip some, a chosen scale clips none."""
+    """Return weights beyond the eight bits; training may clip some, a chosen scale clips none."""
     arrays = [layer.weight] + ([] if layer.recurrent_weight is None else [layer.recurrent_weight])
     counts = 0
     for array in arrays:
@@ -242,7 +242,9 @@ def _clipped(layer: FloatLayer, scale: float) -> int:
 
 
 def _largest_current(layer: IntLayer, largest: int) -> float:
-    """A bound on the current when every input of one sign spikes in every step, in weights."""
+    """Return a bound on the current when every input of one sign spikes in every step, in
+    weights.
+    """
     rows = layer.weight.reshape(len(layer.weight), -1).astype(np.int64)
     above, below = np.maximum(rows, 0).sum(1) * largest, np.maximum(-rows, 0).sum(1) * largest
     if layer.recurrent_weight is not None:

@@ -23,7 +23,7 @@ REPORT = "report.json"
 
 
 def report_path(out: Path, target: Target) -> Path:
-    """Where the report of a conversion stands."""
+    """Return where the report of a conversion stands."""
     return out / REPORT if not target.ending else out.with_name(f"{out.name}.json")
 
 
@@ -94,7 +94,9 @@ def staged(out: Path, target: Target) -> Iterator[Path]:
 
 
 def _known(report: Path) -> set[str]:
-    """Names of the files that an earlier conversion wrote, by its report, which is one of them."""
+    """Return names of the files that an earlier conversion wrote, by its report, which is one of
+    them.
+    """
     try:
         value: Any = read_json(report)
         if value["schema"]["name"] == "sdcl_neuro.convert":

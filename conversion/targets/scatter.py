@@ -64,7 +64,7 @@ def stored(layer: IntLayer) -> Stored:
 
 
 def width_of(low: int, high: int) -> int:
-    """Bits, 8, 16 or 32, of the narrowest signed type that holds `low` to `high`."""
+    """Return bits, 8, 16 or 32, of the narrowest signed type that holds `low` to `high`."""
     for bits in (8, 16):
         if -(1 << (bits - 1)) <= low and high < 1 << (bits - 1):
             return bits

@@ -29,7 +29,7 @@ class Written:
     lines: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "target": self.target,
             "files": [path.name for path in self.files],

@@ -74,13 +74,13 @@ class Verb(Protocol):
 
 
 def common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments that every verb and every sub-verb understands."""
+    """Add the arguments that every verb and every sub-verb understands."""
     parser.add_argument("--quiet", action="store_true", help="print results only, no progress")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
 def threads_argument(parser: argparse._ActionsContainer) -> None:
-    """The argument of every verb that computes in threads."""
+    """Add the argument of every verb that computes in threads."""
     parser.add_argument(
         "--threads",
         metavar="N",
@@ -91,7 +91,7 @@ def threads_argument(parser: argparse._ActionsContainer) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of ``sdcl-neuro``; returns the exit code (see the README)."""
+    """Run ``sdcl-neuro``; return the exit code (see the README)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     if not _open_streams():
@@ -211,7 +211,9 @@ def _give_up_output() -> None:
 
 
 def _unforeseen(error: Exception) -> str:
-    """What nothing above foresaw, in one line: where it arose in this package, and what it says."""
+    """Return what nothing above foresaw, in one line: where it arose in this package, and what it
+    says.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     own = [
         frame
@@ -226,7 +228,9 @@ def _unforeseen(error: Exception) -> str:
 
 
 def _reader_left() -> bool:
-    """Whether no one reads standard output any longer; nothing more is written to it then."""
+    """Return whether no one reads standard output any longer; nothing more is written to it
+    then.
+    """
     pipe, poll = sys.stdout.fileno(), select.poll()
     poll.register(pipe, select.POLLOUT)
     if not any(event & select.POLLERR for _, event in poll.poll(0)):

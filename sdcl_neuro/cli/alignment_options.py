@@ -119,7 +119,7 @@ def alignment_of(args: argparse.Namespace) -> Alignment:
 
 
 def _view(args: argparse.Namespace) -> dict[str, Any]:
-    """A view on the command line replaces the file's; two of them are refused."""
+    """Return a view on the command line replaces the file's; two of them are refused."""
     given: dict[str, Any] = {}
     if getattr(args, "homography", None) is not None:
         given["mapping"] = read_mapping(args.homography)
@@ -132,7 +132,7 @@ def _view(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _frames(args: argparse.Namespace) -> dict[str, Any]:
-    """Frame times on the command line replace the file's."""
+    """Return frame times on the command line replace the file's."""
     given: dict[str, Any] = {}
     times, fps = getattr(args, "frame_times", None), getattr(args, "fps", None)
     if times is not None:
@@ -148,7 +148,7 @@ def _frames(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def alignment_overrides(args: argparse.Namespace) -> list[str]:
-    """The same as ``KEY=VALUE`` of a configuration's ``[data.alignment]``."""
+    """Return the same as ``KEY=VALUE`` of a configuration's ``[data.alignment]``."""
     alignment_of(args)  # a value that cannot be read is told in the option's name
     given: dict[str, Any] = {
         "file": _path(args.alignment),
@@ -173,5 +173,7 @@ def alignment_overrides(args: argparse.Namespace) -> list[str]:
 
 
 def _path(path: Path | None) -> str | None:
-    """A configuration's relative paths start at its root, those of a command where one stands."""
+    """Return a configuration's relative paths start at its root, those of a command where one
+    stands.
+    """
     return None if path is None else str(path.resolve())

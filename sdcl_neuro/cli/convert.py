@@ -166,7 +166,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _target(args: argparse.Namespace) -> str | None:
-    """The target's name where the ending alone does not say it; None where it does."""
+    """Return the target's name where the ending alone does not say it; None where it does."""
     if args.hdl is not None:
         if args.out is not None or args.part is not None:
             what = "--hdl DIR stands instead of OUT and --part"

@@ -85,7 +85,7 @@ class Findings:
     sections: dict[str, tuple[Finding, ...]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "schema": SCHEMA,
             "sections": {
@@ -139,7 +139,7 @@ def _installation() -> Iterator[Finding]:
 
 
 def _required() -> list[str]:
-    """Distributions that the package cannot do without."""
+    """Return distributions that the package cannot do without."""
     try:
         lines = requires("sdcl-neuro") or []
     except PackageNotFoundError:  # run from a checkout that is not installed
@@ -223,7 +223,7 @@ def _caches() -> Iterator[Finding]:
 
 
 def _folder(name: str, path: Path, *, pattern: str = "*") -> Finding:
-    """A folder's size, and whether it can be written."""
+    """Return a folder's size, and whether it can be written."""
     files = [one for one in path.rglob(pattern) if one.is_file()] if path.is_dir() else []
     size = sum(one.stat().st_size for one in files) / 2**20
     nearest = next(one for one in (path, *path.parents) if one.exists())

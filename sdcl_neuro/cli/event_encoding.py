@@ -55,7 +55,7 @@ def stretched(part: tuple[float, float], size: tuple[int, int]) -> str:
 
 
 def encoding_times(alignment: Alignment) -> NDArray[np.int64] | EvenFrames:
-    """Frame times that an alignment states.
+    """Return frame times that an alignment states.
 
     Raises:
         InputError: neither times nor a rate, or an offset for frames that are laid over the events.
@@ -133,7 +133,7 @@ class Encoding:
         return spikes.shape
 
     def _blocks(self, parts: Iterable[Events]) -> Iterator[NDArray[np.uint8]]:
-        """Blocks ``[t, 1, 2, H, W]``."""
+        """Yield blocks ``[t, 1, 2, H, W]``."""
         encoder: StreamEncoder | None = None
         begun = False
         for part in parts:
@@ -178,7 +178,7 @@ class Encoding:
             )
 
     def _encoder(self, part: Events) -> StreamEncoder:
-        """Even frames lie over all events of a recording, also those that a crop leaves out."""
+        """Lay even frames over all events of a recording, also those that a crop leaves out."""
         times = self.frame_times
         if isinstance(times, EvenFrames) and len(part):
             shift = 0 if self.fitted is None else self.fitted.shift_us

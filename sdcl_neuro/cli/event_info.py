@@ -33,7 +33,7 @@ def summary(events: Events) -> dict[str, Any]:
 
 
 def joined(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """The summary of two parts that follow each other; the first may be empty of keys."""
+    """Return the summary of two parts that follow each other; the first may be empty of keys."""
     if not before:
         return after
     added = {key: before[key] + after[key] for key in ("events", "on", "off")}
@@ -50,7 +50,7 @@ def _sum(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
 
 
 def described(found: dict[str, Any]) -> str:
-    """A summary in one line."""
+    """Return a summary in one line."""
     text = f"{found['events']:,} events, {found['width']}x{found['height']}"
     if found["events"]:
         span = (found["last_us"] - found["first_us"]) / 1e6
@@ -92,7 +92,7 @@ def look(path: Path, reading: ReadingOptions) -> tuple[str, dict[str, Any]]:
 def _several(
     path: Path, reading: ReadingOptions, streams: tuple[StreamInfo, ...]
 ) -> tuple[str, dict[str, Any]]:
-    """Each stream of events by itself."""
+    """Return each stream of events by itself."""
     many = [one for one in streams if one.holds == "events"]
     lines = [f"{path}: {len(many)} streams of events; choose one with --stream"]
     found = []
@@ -121,7 +121,9 @@ def _frames(
     streams: tuple[StreamInfo, ...],
     result: dict[str, Any],
 ) -> list[str]:
-    """Frames of the same camera, or the only ones; their count and times go into `result`."""
+    """Return frames of the same camera, or the only ones; their count and times go into
+    `result`.
+    """
     if not any(one.holds == "frames" for one in streams):
         return []
     try:

@@ -88,7 +88,7 @@ def reading_of(args: argparse.Namespace) -> ReadingOptions:
 
 
 def reading_overrides(args: argparse.Namespace) -> list[str]:
-    """The same as ``KEY=VALUE`` of a configuration's ``[data.reading]``."""
+    """Return the same as ``KEY=VALUE`` of a configuration's ``[data.reading]``."""
     options = reading_of(args)  # a value that cannot be read is told in the option's name
     given = {
         "sensor": None if options.sensor is None else list(options.sensor),

@@ -17,7 +17,7 @@ from sdcl_neuro.events.columns import Size
 
 
 def pair(text: str | None, name: str) -> Size | None:
-    """Two whole numbers above zero, ``640x480``; None stays None."""
+    """Return two whole numbers above zero, ``640x480``; None stays None."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d{1,5})[x,](\d{1,5})", text.strip())
@@ -27,7 +27,7 @@ def pair(text: str | None, name: str) -> Size | None:
 
 
 def box(text: str, *, name: str = "--box") -> Box:
-    """Four numbers, ``X,Y,W,H``."""
+    """Return four numbers, ``X,Y,W,H``."""
     try:
         x, y, width, height = (float(part) for part in text.split(","))
     except ValueError:
@@ -36,17 +36,17 @@ def box(text: str, *, name: str = "--box") -> Box:
 
 
 def rate(text: str) -> Fraction:
-    """Frames a second, ``25`` or ``30000/1001``."""
+    """Return frames a second, ``25`` or ``30000/1001``."""
     return frame_rate(text)
 
 
 def time_unit(text: str | None) -> float | None:
-    """Microseconds of ``us``, ``100us``, ``ms`` or ``s``; None stays None."""
+    """Return microseconds of ``us``, ``100us``, ``ms`` or ``s``; None stays None."""
     return None if text is None else unit_microseconds(text)
 
 
 def time_span(text: str | None) -> tuple[int, int] | None:
-    """Two times in microseconds, ``1.5s,2s`` or ``0,40000``; None stays None."""
+    """Return two times in microseconds, ``1.5s,2s`` or ``0,40000``; None stays None."""
     if text is None:
         return None
     found = [re.fullmatch(rf"(-?){NUMBER}\s*(ns|us|ms|s)?", one.strip()) for one in text.split(",")]
@@ -61,7 +61,7 @@ def time_span(text: str | None) -> tuple[int, int] | None:
 
 
 def duration_us(text: str, name: str) -> int:
-    """Microseconds of ``20ms``, ``1.5s`` or ``500`` (microseconds), above zero.
+    """Return microseconds of ``20ms``, ``1.5s`` or ``500`` (microseconds), above zero.
 
     Raises:
         InputError: something else.

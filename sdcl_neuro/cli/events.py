@@ -229,7 +229,7 @@ def _simulate(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 def _frames(
     args: argparse.Namespace, video: Video, said: list[str]
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Time in us and RGB picture of each frame, at the size that was asked for.
+    """Yield time in us and RGB picture of each frame, at the size that was asked for.
 
     A change of proportions goes into `said`, once.
     """

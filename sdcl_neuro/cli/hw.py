@@ -186,7 +186,7 @@ def _fit(args: argparse.Namespace) -> int:
 def _relays(
     model: Model, found: Fit, name: str, shared: bool | None
 ) -> tuple[RelayCosts | None, tuple[PictureNode, ...]]:
-    """What the relays of a graph cost, and the nodes of its picture; nothing for a chain."""
+    """Return what the relays of a graph cost, and the nodes of its picture; nothing for a chain."""
     from sdcl_neuro.conversion.relaying import relay_costs
     from sdcl_neuro.network.graph_picture import stored_nodes
 
@@ -197,7 +197,7 @@ def _relays(
 
 
 def _model(args: argparse.Namespace) -> Model | BranchDescription:
-    """A model's file, or with a size the description of a branch."""
+    """Return a model's file, or with a size the description of a branch."""
     name = args.model
     if args.size is None:
         if name in BRANCHES:

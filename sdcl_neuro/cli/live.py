@@ -212,7 +212,7 @@ def source_of(args: argparse.Namespace) -> LiveSource:
 
 
 def _opened(path: Path | None) -> AbstractContextManager[IO[str] | None]:
-    """A new file for the results; an old one is another session's, and is left alone."""
+    """Return a new file for the results; an old one is another session's, and is left alone."""
     if path is None:
         return nullcontext()
     try:
@@ -233,7 +233,7 @@ def _write(lines: IO[str], values: dict[str, Any]) -> None:
 
 @contextmanager
 def _stopped_by_interrupt() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second one interrupts as usual."""
+    """Yield an event that the first Ctrl-C sets; the second one interrupts as usual."""
     stop = threading.Event()
     before = signal.getsignal(signal.SIGINT)
 

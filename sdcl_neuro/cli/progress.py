@@ -15,7 +15,7 @@ EVERY_S = 15.0
 def progress_bars(
     *, quiet: bool
 ) -> Callable[[str, int], AbstractContextManager[Callable[[int], None]]]:
-    """A maker of progress bars: ``with bars(title, total) as advance: advance(1)``."""
+    """Return a maker of progress bars: ``with bars(title, total) as advance: advance(1)``."""
 
     @contextmanager
     def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -61,7 +61,7 @@ class Lines:
 
 @contextmanager
 def _drawn(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar that is drawn at once and moves while the first step takes its time."""
+    """Draw a bar at once that moves while the first step takes its time."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -87,5 +87,5 @@ def _drawn(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _duration(seconds: float) -> str:
-    """Seconds, or minutes from two on."""
+    """Return seconds, or minutes from two on."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -103,7 +103,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> tuple[Record, Model]:
-    """Through any backend, all spikes in memory."""
+    """Run through any backend, all spikes in memory."""
     from sdcl_neuro.conversion.backends.run import run
     from sdcl_neuro.network.spike_file import write_spikes
 
@@ -121,7 +121,9 @@ def _run_at_once(args: argparse.Namespace, layers: list[int] | None) -> tuple[Re
 
 
 def _step(args: argparse.Namespace, model: Model, record: Record) -> float | None:
-    """The step that a ``.nirdata`` states; said where none is known, and what it leaves out."""
+    """Return the step that a ``.nirdata`` states; said where none is known, and what it leaves
+    out.
+    """
     if args.out.suffix != ".nirdata":
         return None
     if record.readouts:
@@ -135,7 +137,7 @@ def _step(args: argparse.Namespace, model: Model, record: Record) -> float | Non
 
 
 def _run_in_pieces(args: argparse.Namespace, layers: list[int] | None) -> tuple[Record, Model]:
-    """Through the engine, from one ``.h5`` file into another, in bounded memory."""
+    """Run through the engine, from one ``.h5`` file into another, in bounded memory."""
     from sdcl_neuro.conversion.backends import loihi
     from sdcl_neuro.conversion.backends.graph_found import graph_model
 
@@ -171,7 +173,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _summary(record: Record, out: Path, layers: list[int] | None) -> dict[str, Any]:
-    """The record without its spikes, as plain JSON."""
+    """Return the record without its spikes, as plain JSON."""
     kept = range(len(record.activity)) if layers is None else sorted(set(layers))
     return {
         "schema": SCHEMA,

@@ -186,7 +186,7 @@ def summary(state: dict[str, object]) -> str:
 
 @contextmanager
 def _settings(args: argparse.Namespace, *, say: Callable[[str], None]) -> Iterator[ServeSettings]:
-    """All that was asked for; the demonstration's gallery lives as long as the block."""
+    """Yield all that was asked for; the demonstration's gallery lives as long as the block."""
     from sdcl_neuro.hybrid.live import LiveSettings
     from sdcl_neuro.reid.serve.settings import ServeSettings
 
@@ -237,7 +237,7 @@ def cameras_of(args: argparse.Namespace) -> tuple[CameraSpec, ...]:
 
 
 def _listed(path: Path) -> list[tuple[str, str]]:
-    """Lines of a file of cameras, each with its place."""
+    """Return lines of a file of cameras, each with its place."""
     from sdcl_neuro.files.reading import reading, regular_file
 
     what, hint = "a list of cameras", "write one camera a line: NAME and the options of live"
@@ -301,7 +301,9 @@ def _gallery(args: argparse.Namespace) -> GalleryPlan:
 
 
 def _threshold(args: argparse.Namespace) -> float | None:
-    """The stated threshold; the demonstration has one of its own, unless a rate is stated."""
+    """Return the stated threshold; the demonstration has one of its own, unless a rate is
+    stated.
+    """
     if args.threshold is None and args.demo and args.false_match_rate is None:
         return DEMO_THRESHOLD
     given: float | None = args.threshold

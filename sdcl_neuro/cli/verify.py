@@ -115,14 +115,14 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _names(args: argparse.Namespace) -> list[str]:
-    """The backends to compare; none of their own accord where spikes were recorded."""
+    """Return the backends to compare; none of their own accord where spikes were recorded."""
     if args.against is None:
         return [] if args.recorded is not None else ["lava"]
     return [name for name in (part.strip() for part in args.against.split(",")) if name]
 
 
 def _model_and_spikes(args: argparse.Namespace) -> tuple[Model, Any]:
-    """The model, and the file's spikes, or random input as described."""
+    """Return the model, and the file's spikes, or random input as described."""
     described = {
         name: value
         for name, option in _RANDOM.items()

@@ -22,7 +22,7 @@ def count_ones(typingctx, word):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def lowest_bit(typingctx, word):  # type: ignore[no-untyped-def]
-    """Number of the lowest bit that is set; 64 in a word that is zero."""
+    """Return the number of the lowest bit that is set; 64 in a word that is zero."""
     del typingctx
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]

@@ -99,7 +99,7 @@ def sources_of(file: Path, *, package: Path = PACKAGE) -> list[Path]:
 
 @cache
 def _read(file: Path, package: Path) -> tuple[bytes, float, tuple[Path, ...]]:
-    """Hash of a source, when it was written, and the sources it names in imports."""
+    """Return hash of a source, when it was written, and the sources it names in imports."""
     try:
         written, content = file.stat().st_mtime, file.read_bytes()
         tree = ast.parse(content)
@@ -110,7 +110,7 @@ def _read(file: Path, package: Path) -> tuple[bytes, float, tuple[Path, ...]]:
 
 
 def _imported(file: Path, tree: ast.AST, package: Path) -> Iterator[Path]:
-    """Sources of the package that a module's import statements name."""
+    """Yield sources of the package that a module's import statements name."""
     for node in _executed(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -132,7 +132,9 @@ def _imported(file: Path, tree: ast.AST, package: Path) -> Iterator[Path]:
 
 
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every statement but those that only a type checker reads; expressions import nothing."""
+    """Yield every statement but those that only a type checker reads; expressions import
+    nothing.
+    """
     yield tree
     for field in ("body", "orelse", "finalbody", "handlers", "cases"):
         for node in getattr(tree, field, ()):
@@ -144,7 +146,7 @@ def _executed(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _source(place: Path) -> Iterator[Path]:
-    """The source of the module or package at a path without its ending, if there is one."""
+    """Yield the source of the module or package at a path without its ending, if there is one."""
     for source in (place.with_suffix(".py"), place / "__init__.py"):
         if source.is_file():
             yield source

@@ -23,17 +23,17 @@ Value = Any  # llvmlite's values are untyped
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
-    """numba's, without a type of its own: the caller's arguments are not the function's."""
+    """Return numba's, without a type of its own: the caller's arguments are not the function's."""
     return extending.intrinsic(function)
 
 
 def constant(bits: int, lanes: int, value: int) -> Value:
-    """The same number in every lane."""
+    """Return the same number in every lane."""
     return ir.Constant(ir.VectorType(ir.IntType(bits), lanes), [value] * lanes)
 
 
 def splat(builder: Value, value: Value, vector: Value) -> Value:
-    """A number in every lane."""
+    """Return a number in every lane."""
     empty = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(empty, value, ir.Constant(I32, 0))
     return builder.shuffle_vector(first, empty, constant(32, vector.count, 0))
@@ -42,7 +42,7 @@ def splat(builder: Value, value: Value, vector: Value) -> Value:
 def pointer_at(
     context: Value, builder: Value, kind: Value, array: Value, position: Value, vector: Value
 ) -> Value:
-    """Pointer to the vector that begins at an element of a contiguous array."""
+    """Return pointer to the vector that begins at an element of a contiguous array."""
     first = builder.gep(make_array(kind)(context, builder, array).data, [position])
     return builder.bitcast(first, vector.as_pointer())
 

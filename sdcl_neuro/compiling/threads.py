@@ -39,7 +39,9 @@ def in_threads(work: Callable[[int, int], None], parts: Sequence[tuple[int, int]
 
 
 def even_parts(count: int, threads: int) -> list[tuple[int, int]]:
-    """``range(count)`` in at most `threads` stretches of nearly one length; none is empty."""
+    """Return ``range(count)`` in at most `threads` stretches of nearly one length; none is
+    empty.
+    """
     threads = max(1, min(threads, count))
     edges = [count * i // threads for i in range(threads + 1)]
     return [(low, high) for low, high in itertools.pairwise(edges) if low < high]

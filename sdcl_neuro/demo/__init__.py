@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def clip_path() -> Path:
-    """The packaged video: 768x432, 10 frames a second (see ``ATTRIBUTION.md`` beside it)."""
+    """Return the packaged video: 768x432, 10 frames a second (see ``ATTRIBUTION.md`` beside it)."""
     return _packaged("clip.mp4")
 
 
 def tracks_path() -> Path:
-    """Its six persons' tracks in MOTChallenge format; id is the order of appearance."""
+    """Return its six persons' tracks in MOTChallenge format; id is the order of appearance."""
     return _packaged("tracks.txt")
 
 

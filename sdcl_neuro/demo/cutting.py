@@ -19,7 +19,7 @@ from .settings import CLIP
 def cut_clip(
     *, size: Pair = CLIP.size, counts: Mapping[str, int] = SEGMENT_COUNTS
 ) -> list[Tracklet]:
-    """Arriving, standing and leaving tracklets of the clip's persons, events simulated.
+    """Return arriving, standing and leaving tracklets of the clip's persons, events simulated.
 
     Args:
         size: rows and columns of the spike tensor.
@@ -38,5 +38,5 @@ def cut_clip(
 
 
 def stack_spikes(tracklets: Sequence[Tracklet]) -> NDArray[np.uint8]:
-    """The spikes of tracklets side by side, uint8 ``[T, N, 2, h, w]``."""
+    """Return the spikes of tracklets side by side, uint8 ``[T, N, 2, h, w]``."""
     return np.stack([tracklet.spikes for tracklet in tracklets], axis=1)

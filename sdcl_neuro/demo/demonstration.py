@@ -178,7 +178,7 @@ def _untrained(settings: DemoSettings) -> Sdcl:
 
 
 def _convert(out: Path, network: Model, say: Callable[[str], None]) -> dict[str, Path]:
-    """The event branch for the chip and for every reader of NIR."""
+    """Return the event branch for the chip and for every reader of NIR."""
     say("converting the event branch to Lava-DL netx and NIR")
     files = {"Lava-DL netx": out / "event_branch.net", "NIR": out / "event_branch.nir"}
     to_netx(network.need_integer(), files["Lava-DL netx"])

@@ -54,7 +54,8 @@ def read_frames(path: Path) -> Iterator[Image]:
 
 
 def match_exposure(frame: Image, empty: Image) -> Image:
-    """`frame` with the tone of `empty`: a parabola per colour through the medians of 16 tone bands.
+    """Return `frame` with the tone of `empty`: a parabola per colour through the medians of 16 tone
+    bands.
 
     A dark person makes the camera brighten the whole scene. Medians see the scene, not the person,
     who covers less than a fifth of it; three reweighted fits shrug off a band that is covered.
@@ -78,7 +79,9 @@ def match_exposure(frame: Image, empty: Image) -> Image:
 
 
 def foreground(frames: Sequence[Image], empties: Sequence[Image]) -> list[Image]:
-    """Masks ``[432, 768]``: 2 is the person in each frame, 1 what may be or may be a shadow."""
+    """Return masks ``[432, 768]``: 2 is the person in each frame, 1 what may be or may be a
+    shadow.
+    """
     cv2 = need("cv2", "making the clip")
 
     subtractor = cv2.createBackgroundSubtractorMOG2(
@@ -111,7 +114,7 @@ def _morph(mask: Image, operation: int, rows: int, columns: int) -> Image:
 
 
 def _person(mask: Image) -> Image:
-    """The largest part of a mask with those above and below it (a head may be cut off)."""
+    """Return the largest part of a mask with those above and below it (a head may be cut off)."""
     cv2 = need("cv2", "making the clip")
 
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
@@ -128,7 +131,9 @@ def _person(mask: Image) -> Image:
 
 
 def tight_box(mask: Image) -> tuple[int, int, int, int] | None:
-    """Box around the mask without its thin fringes (reflections on the floor, strands of hair)."""
+    """Return box around the mask without its thin fringes (reflections on the floor, strands of
+    hair).
+    """
     # A head is never taken for a shadow; a shadow on the wall may reach above it.
     rows = np.flatnonzero(np.count_nonzero(mask == 2, axis=1) >= 14)
     if rows.size < 8:
@@ -143,7 +148,7 @@ def tight_box(mask: Image) -> tuple[int, int, int, int] | None:
 
 
 def without_slips(boxes: Boxes) -> Boxes:
-    """Boxes whose edges are medians over five frames."""
+    """Return boxes whose edges are medians over five frames."""
     edges = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     padded = np.pad(edges, ((2, 2), (0, 0)), mode="edge")
     median = np.median(np.stack([padded[k : k + len(edges)] for k in range(5)]), axis=0)
@@ -151,7 +156,7 @@ def without_slips(boxes: Boxes) -> Boxes:
 
 
 def without_trembling(boxes: Boxes) -> Boxes:
-    """Boxes whose edges are smoothed by a Gaussian of 0.8 frames."""
+    """Return boxes whose edges are smoothed by a Gaussian of 0.8 frames."""
     edges = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     padded = np.pad(edges, ((2, 2), (0, 0)), mode="reflect", reflect_type="odd")
     weights = np.exp(-0.5 * (np.arange(-2, 3) / 0.8) ** 2)
@@ -167,7 +172,9 @@ def _from_edges(edges: NDArray[np.float64]) -> Boxes:
 
 
 def visible(boxes: Boxes) -> NDArray[np.bool_]:
-    """Which boxes show enough of an upright person: most of the usual height, not a sliver."""
+    """Return which boxes show enough of an upright person: most of the usual height, not a
+    sliver.
+    """
     usual = float(np.median(boxes[:, 3]))
     right_edge = boxes[:, 0] + boxes[:, 2] >= WIDTH - 2
     tall = boxes[:, 3] >= usual * np.where(right_edge, 0.85, 0.6)
@@ -184,7 +191,9 @@ def visible(boxes: Boxes) -> NDArray[np.bool_]:
 
 
 def kept_frames(boxes: Boxes, run: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Frames of one appearance that stay in the clip: all, but for the middle of a long stand."""
+    """Return frames of one appearance that stay in the clip: all, but for the middle of a long
+    stand.
+    """
     centre = boxes[:, 0] + boxes[:, 2] / 2
     standing = run & (np.abs(centre - np.median(centre[run])) < 0.15 * np.median(boxes[run, 2]))
     inside = np.flatnonzero(standing)

@@ -97,13 +97,15 @@ class Prover:
 
 
 def one_of_each_kind(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
-    """The first tracklet of each person and segment."""
+    """Return the first tracklet of each person and segment."""
     first = {(tracklet.person, tracklet.segment): tracklet for tracklet in reversed(tracklets)}
     return [first[key] for key in sorted(first)]
 
 
 def _paper_network(settings: DemoSettings) -> tuple[Model, Tracklet]:
-    """The paper's two layers at 128x64, in the chip's integers, and one tracklet at that size."""
+    """Return the paper's two layers at 128x64, in the chip's integers, and one tracklet at that
+    size.
+    """
     tracklet, *_ = cut_clip(size=PAPER_SIZE, counts={"arriving": 1})
     torch.manual_seed(settings.seed)
     branch = EventBranch(PAPER)

@@ -60,7 +60,7 @@ def write_report(story: DemoResult) -> Path:
 
 
 def report_page(story: DemoResult) -> str:
-    """The whole page as HTML text."""
+    """Return the whole page as HTML text."""
     sources = Sources()
     profile = story.session.profile
     sections = [
@@ -249,7 +249,7 @@ def _raster_section(story: DemoResult) -> Section:
 
 
 def _figure_sections(story: DemoResult) -> list[Section]:
-    """The poster's figures 2 and 4, of the demonstration's own model."""
+    """Return the poster's figures 2 and 4, of the demonstration's own model."""
     model = load_sdcl(story.files["checkpoint"]).model
     whole = {tracklet.name: tracklet for tracklet in story.tracklets}
     query = whole[story.session.tracklets[story.queries[0]].name]

@@ -85,7 +85,7 @@ class DemoSettings:
         )
 
     def fingerprint(self) -> str:
-        """Changes with everything that training depends on."""
+        """Return a hash that changes with everything that training depends on."""
         weights = None if self.frame_weights is None else file_sha256(self.frame_weights)
         parts = {
             "clip": [file_sha256(clip_path()), file_sha256(tracks_path())],

@@ -26,7 +26,7 @@ DEMONSTRATION = (
 
 
 def headline(story: DemoResult) -> list[tuple[str, str, str, str]]:
-    """Label, value, unit and tag of the figures that matter most."""
+    """Return label, value, unit and tag of the figures that matter most."""
     profile = story.session.profile
     exact = [
         (pair, layer)
@@ -60,7 +60,7 @@ def headline(story: DemoResult) -> list[tuple[str, str, str, str]]:
 
 
 def _nonzero(profile: Profile) -> list[tuple[str, str, str, str]]:
-    """The chip's count of synaptic operations, where it is known."""
+    """Return the chip's count of synaptic operations, where it is known."""
     count = profile.totals.synops_nonzero
     if count is None:
         return []
@@ -106,12 +106,12 @@ def next_commands(story: DemoResult) -> str:
 
 
 def write_summary(story: DemoResult, path: Path) -> None:
-    """Every figure of the demonstration as JSON."""
+    """Write every figure of the demonstration as JSON."""
     write_json(path, summary(story))
 
 
 def summary(story: DemoResult) -> dict[str, Any]:
-    """Plain JSON values."""
+    """Return plain JSON values."""
     return {
         "schema": SCHEMA,
         "note": DEMONSTRATION,

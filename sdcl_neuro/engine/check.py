@@ -89,12 +89,14 @@ def check_memory(net: IntNetwork, *, steps: int, samples: int, keep: Sequence[in
 
 
 def largest_input(net: IntNetwork) -> int:
-    """Largest count one input may carry; spikes are uint8."""
+    """Return largest count one input may carry; spikes are uint8."""
     return spike_checks.largest_count(net.message_bits)
 
 
 def largest_sum(layer: IntLayer, largest: int) -> int:
-    """Bound of the absolute activation, recurrent input included, for inputs up to `largest`."""
+    """Return bound of the absolute activation, recurrent input included, for inputs up to
+    `largest`.
+    """
     total = np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(axis=1)
     total = total * largest
     if layer.recurrent_weight is not None:

@@ -99,12 +99,12 @@ class ReferenceStream:
         return kept.arrays
 
     def totals(self) -> NDArray[np.int64]:
-        """int64 ``[layers, B, 9]`` of all pieces so far, the last axis as `COUNTED`."""
+        """Return int64 ``[layers, B, 9]`` of all pieces so far, the last axis as `COUNTED`."""
         counted: NDArray[np.int64] = self._totals.cpu().numpy()
         return counted.copy()
 
     def close(self) -> None:
-        """Nothing is shared with other runs."""
+        """Do nothing: nothing is shared with other runs."""
 
 
 class _KeptSpikes:
@@ -142,7 +142,7 @@ class _KeptSpikes:
 
 
 def _width(layer: IntLayer) -> int:
-    """Elements of the largest array that one step of one sample needs."""
+    """Return elements of the largest array that one step of one sample needs."""
     taps = prod(layer.weight.shape[1:])
     groups = 1 if layer.convolution is None else layer.convolution.groups
     patches = prod(layer.in_shape)

@@ -123,7 +123,7 @@ def constants_of(net: IntNetwork, device: torch.device) -> list[Constants]:
 
 
 def _arrays(layer: IntLayer, largest: int) -> list[NDArray[np.generic]]:
-    """A layer's arrays, in the order of `Constants`."""
+    """Return a layer's arrays, in the order of `Constants`."""
     neurons = layer.neurons
     bias = np.zeros(1) if layer.bias is None else layer.bias
     found: list[NDArray[np.generic]] = [

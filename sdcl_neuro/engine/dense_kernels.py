@@ -46,13 +46,13 @@ _HALF = tl.constexpr(1 << (CONVOLUTION_BITS - 1))
 
 @triton.jit
 def _register(value):  # type: ignore[no-untyped-def]
-    """What a 32-bit register keeps of an integer."""
+    """Return what a 32-bit register keeps of an integer."""
     return value.to(tl.int32).to(tl.int64)
 
 
 @triton.jit
 def _toward_zero(state, keep):  # type: ignore[no-untyped-def]
-    """``state keep / 4096``, rounded towards zero; the product has up to 44 bits."""
+    """Return ``state keep / 4096``, rounded towards zero; the product has up to 44 bits."""
     size = (tl.abs(state) * keep) >> _DECAY_BITS
     return tl.where(state < 0, -size, size)
 

@@ -34,7 +34,7 @@ class DenseLayer:
         self._fresh = True
 
     def advance(self, received: Tensor) -> Tensor:
-        """uint8 ``[T, B, *in_shape]`` to uint8 ``[T, B, *out_shape]``."""
+        """Return uint8 ``[T, B, *in_shape]`` to uint8 ``[T, B, *out_shape]``."""
         steps, samples = received.shape[:2]
         layer = self.constants.layer
         received = received.reshape(steps, samples, *layer.in_shape).contiguous()
@@ -64,7 +64,7 @@ class DenseLayer:
         )
 
     def _neurons(self, sums: Tensor) -> Tensor:
-        """Sums ``[T, B, planes, N / planes]`` to spikes ``[T, B, N]``."""
+        """Return sums ``[T, B, planes, N / planes]`` to spikes ``[T, B, N]``."""
         given = (self._states, self._totals, self.constants)
 
         def kernels() -> Tensor:
@@ -79,7 +79,7 @@ class DenseLayer:
         )
 
     def _weighted(self, received: Tensor) -> Tensor:
-        """Summed weights of a dense layer by delay, ``[delays, T, B, N]``."""
+        """Return summed weights of a dense layer by delay, ``[delays, T, B, N]``."""
         steps, samples = received.shape[:2]
         weight = self.constants.weight
         spikes = received.view(1, steps * samples, -1).to(weight.dtype)
@@ -87,7 +87,7 @@ class DenseLayer:
         return sums.view(len(weight), steps, samples, -1)
 
     def _delayed(self, sums: Tensor) -> Tensor:
-        """Sums by delay to those that arrive in each step, ``[T, B, N]``."""
+        """Return sums by delay to those that arrive in each step, ``[T, B, N]``."""
         steps = sums.shape[1]
         total = functional.pad(self._pending, (0, 0, 0, 0, 0, steps))
         arrival = np.add.outer(self.constants.delays, np.arange(steps)).reshape(-1)
@@ -96,7 +96,9 @@ class DenseLayer:
         return total[:steps]
 
     def _convolved(self, received: Tensor) -> Tensor:
-        """Summed weights of a convolution, ``[T, B, C_out, h w]``, channels first in memory."""
+        """Return summed weights of a convolution, ``[T, B, C_out, h w]``, channels first in
+        memory.
+        """
         steps, samples = received.shape[:2]
         weight = self.constants.weight
         columns = self._columns(received.flatten(0, 1))
@@ -105,7 +107,8 @@ class DenseLayer:
         return sums.view(channels, steps, samples, -1).permute(1, 2, 0, 3)
 
     def _columns(self, images: Tensor) -> Tensor:
-        """Patches of uint8 ``[images, C, H, W]``: ``[groups, C / groups, kh, kw, images, h, w]``.
+        """Return patches of uint8 ``[images, C, H, W]``: ``[groups, C / groups, kh, kw, images, h,
+        w]``.
 
         Torch's own unfolding launches a kernel for every image on a GPU; this is one copy.
         """

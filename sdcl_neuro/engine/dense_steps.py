@@ -123,7 +123,7 @@ class _Chunk:
             totals[:, 8] += (sent * used).sum(dim=(0, 2))
 
     def _wrapped(self, current: Tensor) -> Tensor:
-        """The current's 24-bit register, wrapped once."""
+        """Return the current's 24-bit register, wrapped once."""
         if not self.constants.wraps_current:
             return current
         above, below = current > STATE_LIMIT, current <= -STATE_LIMIT
@@ -153,5 +153,5 @@ def count_inputs(received: Tensor, totals: Tensor, constants: Constants) -> None
 
 
 def _toward_zero(state: Tensor, keep: int) -> Tensor:
-    """``state keep / 4096``, rounded towards zero."""
+    """Return ``state keep / 4096``, rounded towards zero."""
     return torch.div(state * keep, DECAY_UNITY, rounding_mode="trunc")

@@ -39,7 +39,7 @@ class RunInPieces(Protocol):
         """Run checked spikes on; return the kept layers' spikes."""
 
     def totals(self) -> NDArray[np.int64]:
-        """int64 ``[layers, B, 8]`` of all pieces so far."""
+        """Return int64 ``[layers, B, 8]`` of all pieces so far."""
 
     def close(self) -> None:
         """Hand the states back."""
@@ -99,7 +99,7 @@ def _run_block(
     samples: slice,
     piece: int,
 ) -> None:
-    """All steps of some samples."""
+    """Run all steps of some samples."""
     for start in range(0, reader.shape[0], piece):
         now = slice(start, min(start + piece, reader.shape[0]))
         spikes = check_input(net, reader.read(now, samples), where=str(reader.path))
@@ -109,7 +109,7 @@ def _run_block(
 def _pieces(
     net: IntNetwork, keep: Sequence[int], reader: SpikeReader, *, device: str, piece_bytes: int
 ) -> tuple[int, int]:
-    """Samples, and steps, to work on at a time.
+    """Return samples, and steps, to work on at a time.
 
     On the CPU a few samples for each processor, or those that share the file's chunks, since a
     chunk is decompressed as a whole; a GPU wants more of them.

@@ -42,7 +42,7 @@ def membranes(layer: IntLayer, spikes: Spikes) -> tuple[Membranes, NDArray[np.in
 
 
 def _sums(layer: IntLayer, spikes: Spikes) -> NDArray[np.int64]:
-    """Weights received in one step, ``[B, *out_shape]``; float64 holds such sums exactly."""
+    """Return weights received in one step, ``[B, *out_shape]``; float64 holds such sums exactly."""
     if layer.convolution is None:
         flat = spikes.reshape(len(spikes), -1).astype(np.float64)
         sums = flat @ layer.weight.T.astype(np.float64)

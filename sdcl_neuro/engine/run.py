@@ -79,7 +79,7 @@ def run_network(
 def record_of(
     net: IntNetwork, outcome: Outcome, *, steps: int, samples: int, library: str
 ) -> Record:
-    """An outcome as the record of a run in which `library` did the work."""
+    """Return an outcome as the record of a run in which `library` did the work."""
     return Record(
         backend="loihi",
         steps=steps,

@@ -35,7 +35,7 @@ class Outcome:
 
 
 def activity(net: IntNetwork, outcome: Outcome, *, steps: int) -> tuple[LayerActivity, ...]:
-    """One entry per layer."""
+    """Return one entry per layer."""
     return tuple(
         layer_activity(
             layer,

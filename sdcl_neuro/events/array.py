@@ -71,7 +71,7 @@ class Events:
         return len(self.array)
 
     def __eq__(self, other: object) -> bool:
-        """The same events on the same sensor, whatever file they came from."""
+        """Return the same events on the same sensor, whatever file they came from."""
         if not isinstance(other, Events):
             return NotImplemented
         size = (self.width, self.height) == (other.width, other.height)
@@ -96,14 +96,14 @@ class Events:
         return "; ".join([text, *self.notes])
 
     def slice(self, after_us: int, until_us: int) -> Events:
-        """Events with ``after_us < t <= until_us``: what a frame at `until_us` owns."""
+        """Return events with ``after_us < t <= until_us``: what a frame at `until_us` owns."""
         # NumPy's search would first copy the column, which is not contiguous.
         t = self.array["t"]
         low, high = bisect_right(t, after_us), bisect_right(t, until_us)
         return self._with(self.array[low:high], self.width, self.height)
 
     def crop(self, box: Box, size: tuple[int, int]) -> Events:
-        """Events inside a box, mapped to a grid of ``size = (H, W)`` pixels.
+        """Return events inside a box, mapped to a grid of ``size = (H, W)`` pixels.
 
         A pixel counts where its centre lies: x maps to ``floor((x + 1/2 - x0) * W / w)``, which
         is how OpenCV resizes the frame beside it. Events outside the box are dropped.
@@ -134,7 +134,7 @@ class Events:
         return self._with(array, size[1], size[0])
 
     def with_array(self, array: NDArray[Any]) -> Events:
-        """The same recording with another array, which must be right by construction."""
+        """Return the same recording with another array, which must be right by construction."""
         return self._with(array, self.width, self.height)
 
     def _with(self, array: NDArray[Any], width: int, height: int) -> Events:
@@ -150,7 +150,9 @@ def unchecked(
     removed: Mapping[str, int] | None = None,
     notes: tuple[str, ...] = (),
 ) -> Events:
-    """`Events` of an array that is right by construction: looking at each again takes its time."""
+    """Return `Events` of an array that is right by construction: looking at each again takes its
+    time.
+    """
     events = object.__new__(Events)
     view = array.view()
     view.flags.writeable = False
@@ -161,7 +163,9 @@ def unchecked(
 
 
 def _cells_along(pixels: int, start: int, extent: int, cells: int) -> NDArray[np.int32]:
-    """Where each pixel of an axis falls in a box on it, cut into cells; -1 outside the box."""
+    """Return where each pixel of an axis falls in a box on it, cut into cells; -1 outside the
+    box.
+    """
     centre = np.arange(pixels, dtype=np.int64) * CROP_UNIT + CROP_UNIT // 2
     # Floor division keeps what lies left of the box negative.
     cell = (centre - start) * cells // extent

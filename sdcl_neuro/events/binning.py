@@ -20,7 +20,9 @@ Array = NDArray[Any]
 
 @compiled
 def bounds_of(events: Array, edges: NDArray[np.int64], bounds: NDArray[np.int64]) -> None:
-    """``bounds[i]``: how many of the ordered events lie at ``edges[i]`` or before; edges ascend."""
+    """Write to ``bounds[i]`` how many ordered events lie at ``edges[i]`` or before; edges
+    ascend.
+    """
     low = 0
     for i in range(edges.size):
         high = len(events)
@@ -50,7 +52,7 @@ def mark(
 def count(
     events: Array, bounds: NDArray[np.int64], first: int, last: int, width: int, spikes: Array
 ) -> int:
-    """The same, adding events up.
+    """Return the same, adding events up.
 
     Returns:
         The first event whose cell already counts 255; -1 if there is none.

@@ -85,7 +85,9 @@ class Checker:
     def _array(
         self, columns: Columns, width: int, height: int, mended: dict[str, int]
     ) -> NDArray[Any]:
-        """The part as an array of `EVENT_DTYPE`: of the time span asked for, sorted if allowed."""
+        """Return the part as an array of `EVENT_DTYPE`: of the time span asked for, sorted if
+        allowed.
+        """
         options = self.options
         x, y = (integers(getattr(columns, axis), axis, self.seen) for axis in "xy")
         p = integers(columns.p, "p", self.seen)
@@ -111,7 +113,7 @@ class Checker:
         return _sorted(array, options, mended)
 
     def _off_value(self, columns: Columns, p: NDArray[Any]) -> int:
-        """0 or -1: what the format fixes, else what was seen first."""
+        """Return 0 or -1: what the format fixes, else what was seen first."""
         if columns.off is not None:
             return columns.off
         if self._off is None and len(p):
@@ -178,7 +180,7 @@ def build(columns: Columns, options: Options) -> Events:
 
 
 def sensor_size(columns: Columns, options: Options) -> Size:
-    """Width and height: the file's, else the caller's, else an error that asks."""
+    """Return width and height: the file's, else the caller's, else an error that asks."""
     stated, given = columns.size, options.sensor
     if stated and given and stated != given:
         raise InputError(
@@ -211,7 +213,7 @@ def _sorted(array: NDArray[Any], options: Options, mended: dict[str, int]) -> ND
 
 
 def joined(parts: list[Columns]) -> Columns:
-    """All parts of a recording as one."""
+    """Return all parts of a recording as one."""
     if len(parts) == 1:
         return parts[0]
     t, x, y, p = (np.concatenate([getattr(part, name) for part in parts]) for name in "txyp")

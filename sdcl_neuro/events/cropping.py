@@ -15,7 +15,9 @@ Array = NDArray[Any]
 
 @compiled
 def inside(events: Array, columns: NDArray[np.int32], rows: NDArray[np.int32]) -> int:
-    """Number of events whose pixel has a cell; `columns` and `rows` are -1 where there is none."""
+    """Return number of events whose pixel has a cell; `columns` and `rows` are -1 where there is
+    none.
+    """
     number = 0
     for i in range(uint64(len(events))):
         event = events[i]

@@ -164,7 +164,8 @@ class Denoiser:
 
 
 def hot_pixels(counts: NDArray[np.int64], factor: float) -> NDArray[np.bool_]:
-    """Which pixels have at least `HOT_LEAST` events and over `factor` times their surroundings.
+    """Return which pixels have at least `HOT_LEAST` events and over `factor` times their
+    surroundings.
 
     Args:
         counts: events of each pixel, ``[H, W]``.

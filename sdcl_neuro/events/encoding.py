@@ -119,7 +119,7 @@ def fill(
 
 
 def _parts(bounds: NDArray[np.int64], threads: int) -> list[tuple[int, int]]:
-    """Stretches of steps with about the same number of events, one for each thread."""
+    """Return stretches of steps with about the same number of events, one for each thread."""
     number = int(bounds[-1] - bounds[0])
     threads = max(1, min(threads, number // EVENTS_A_THREAD))
     shares = bounds[0] + np.arange(1, threads) * number // threads
@@ -138,7 +138,9 @@ def _checked(out: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8
 
 
 def frame_times(values: ArrayLike) -> NDArray[np.int64]:
-    """Frame times as int64 ``[F]``; InputError unless they are integers that strictly ascend."""
+    """Return frame times as int64 ``[F]``; InputError unless they are integers that strictly
+    ascend.
+    """
     times = np.asarray(values)
     if times.ndim != 1 or not len(times) or not np.issubdtype(times.dtype, np.integer):
         raise InputError(
@@ -158,7 +160,8 @@ def frame_times(values: ArrayLike) -> NDArray[np.int64]:
 
 
 def step_edges(times: NDArray[np.int64], bins: int, start_us: int | None) -> NDArray[np.int64]:
-    """Edges ``[F * K + 1]`` in whole microseconds: step i owns the events in ``(e[i], e[i + 1]]``.
+    """Return edges ``[F * K + 1]`` in whole microseconds: step i owns the events in ``(e[i], e[i +
+    1]]``.
 
     ``t <= t0 + k L / K`` holds for a whole t where ``t <= t0 + floor(k L / K)``, so nothing is
     rounded. Without a start, the first frame's steps lie between equal edges.

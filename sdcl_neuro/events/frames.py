@@ -121,7 +121,9 @@ class FrameRecording:
 
 
 def holds_frames(path: Path | str) -> bool:
-    """Whether a file is an event recording of a kind that may hold frames, by its content."""
+    """Return whether a file is an event recording of a kind that may hold frames, by its
+    content.
+    """
     path = need_path(path, "events", "give the path of a file")
     try:
         return find_kind(path) in FRAME_MODULES

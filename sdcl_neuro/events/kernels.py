@@ -31,7 +31,9 @@ Keys = NDArray[np.uint64]
 
 @compiled
 def grey_levels(frame: NDArray[np.uint8], level_of: Ints, out: Ints) -> None:
-    """Level of each pixel of a grey frame, flat; `level_of` has one entry per grey value."""
+    """Write the level of each pixel of a grey frame, flat; `level_of` has one entry per grey
+    value.
+    """
     for i in range(frame.size):
         out[i] = level_of[frame[i]]
 
@@ -40,7 +42,7 @@ def grey_levels(frame: NDArray[np.uint8], level_of: Ints, out: Ints) -> None:
 def colour_levels(
     frame: NDArray[np.uint8], weights: NDArray[np.int64], level_of: Ints, out: Ints
 ) -> None:
-    """Level of each pixel of an RGB frame ``[N, 3]``.
+    """Write the level of each pixel of an RGB frame ``[N, 3]``.
 
     `weights` ``[3, 256]`` are the channels' shares of luminance in 2**-16 of `level_of`'s index.
     """
@@ -107,7 +109,7 @@ def crossings(
     keys: Keys,
     count: int,
 ) -> tuple[int, int]:
-    """Events of `pixels` (their indices, ascending) as keys, until `keys` is full.
+    """Return events of `pixels` (their indices, ascending) as keys, until `keys` is full.
 
     `excess` falls by what was crossed, a pixel as a whole or not at all. With a `refractory_us`
     above zero, a pixel is deaf for so long after `last_us`, the time of its last event, which is
@@ -157,7 +159,9 @@ def crossings(
 def outside_refractory(
     keys: Keys, width: int, start_us: int, refractory_us: int, last_us: NDArray[np.int64]
 ) -> NDArray[Any]:
-    """Which of the sorted keys come at least `refractory_us` after their pixel's last kept one."""
+    """Return which of the sorted keys come at least `refractory_us` after their pixel's last kept
+    one.
+    """
     keep = np.zeros(keys.size, np.bool_)
     for i in range(keys.size):
         time_us = start_us + int64(keys[i] >> uint64(OFFSET_SHIFT))
@@ -217,7 +221,8 @@ def unpack(keys: Keys, start_us: int, events: Any) -> None:
 
 @compiled
 def es_dvs_rest(body: NDArray[np.uint8]) -> int:
-    """Bytes missing at the end of an Event Stream's DVS events (format of Marcireau, version 2).
+    """Return bytes missing at the end of an Event Stream's DVS events (format of Marcireau, version
+    2).
 
     An event has five bytes; a first byte of 0xfe or more is a step of time on its own.
     """

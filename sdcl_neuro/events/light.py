@@ -13,7 +13,7 @@ LUMINANCE = (13933, 46871, 4732)
 
 
 def linear_of_srgb() -> NDArray[np.uint16]:
-    """Linear intensity ``[256]`` of an sRGB value, 0 to 65535 (IEC 61966-2-1)."""
+    """Return linear intensity ``[256]`` of an sRGB value, 0 to 65535 (IEC 61966-2-1)."""
     value = np.arange(256) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     table: NDArray[np.uint16] = np.rint(linear * LINEAR_MAX).astype(np.uint16)
@@ -21,7 +21,7 @@ def linear_of_srgb() -> NDArray[np.uint16]:
 
 
 def linear_intensity(frame: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Linear intensity, or luminance, ``[H, W]``, 0 to 65535, of a grey or RGB frame."""
+    """Return linear intensity, or luminance, ``[H, W]``, 0 to 65535, of a grey or RGB frame."""
     linear = linear_of_srgb().astype(np.int64)[frame]
     return linear if frame.ndim == 2 else (linear @ np.array(LUMINANCE) + 32768) >> 16
 

@@ -44,11 +44,11 @@ class ReadingOptions:
         return read_events(path, **self.arguments())
 
     def arguments(self) -> dict[str, Any]:
-        """Keyword arguments for `read_events` and `read_parts`."""
+        """Return keyword arguments for `read_events` and `read_parts`."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values of what was given; what was left out is absent."""
+        """Return plain JSON values of what was given; what was left out is absent."""
         plain = {**asdict(self), "denoise": str(self.denoise or "")}
         plain["rectify"] = str(self.rectify) if self.rectify else None
         return {name: value for name, value in plain.items() if value not in (None, (), "")}

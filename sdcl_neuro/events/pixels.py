@@ -100,7 +100,7 @@ class Pixels:
         level: NDArray[np.int32],
         time_us: int,
     ) -> Pixels:
-        """Pixels that have settled on their first frame."""
+        """Return pixels that have settled on their first frame."""
         on, off = thresholds(config, level.size)
         never = np.full(level.size, time_us - config.refractory_us, np.int64)
         whole = -(-level.size // WORD) * WORD
@@ -123,7 +123,7 @@ class Pixels:
 
 
 def thresholds(config: SimulatorConfig, pixels: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """ON and OFF thresholds ``[pixels]`` in units of 2**-20, with the seed's mismatch."""
+    """Return ON and OFF thresholds ``[pixels]`` in units of 2**-20, with the seed's mismatch."""
     rng = np.random.default_rng([config.seed, 0])
     nominal = np.array([[config.threshold_on], [config.threshold_off]])
     drawn = np.maximum(rng.normal(nominal, config.mismatch, (2, pixels)), THRESHOLD_FLOOR)
@@ -134,7 +134,7 @@ def thresholds(config: SimulatorConfig, pixels: int) -> tuple[NDArray[np.int32],
 def all_crossings(
     pixels: Pixels, *, drift: int, duration_us: int, refractory_us: int
 ) -> NDArray[np.uint64]:
-    """Crossings of all pixels up to `next_level`, pixel by pixel: a part of the buffer."""
+    """Return crossings of all pixels up to `next_level`, pixel by pixel: a part of the buffer."""
     from . import kernels
 
     thresholds = (pixels.threshold_on, pixels.threshold_off)

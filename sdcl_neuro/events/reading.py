@@ -81,7 +81,7 @@ def read_parts(
     rectify: Path | str | None = None,
     part_events: int = PART_EVENTS,
 ) -> Iterator[Events]:
-    """The events of one file in order, in parts; put together, they are `read_events`'s.
+    """Yield the events of one file in order, in parts; put together, they are `read_events`'s.
 
     Memory is bounded by the part, but for .mat, .npz of others and text whose columns have to be
     guessed; a file that is to be sorted is read whole and comes as one part.
@@ -121,7 +121,7 @@ def list_streams(path: Path | str) -> tuple[StreamInfo, ...]:
 
 
 def join_parts(parts: Iterator[Events]) -> Events:
-    """All parts of a recording as one, their counts added up."""
+    """Return all parts of a recording as one, their counts added up."""
     return with_sums(list(parts))
 
 
@@ -165,7 +165,7 @@ def _found(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
 
 
 def _explained(kind: Kind, parts: Iterator[Columns], options: Options) -> Iterator[Columns]:
-    """The parts; where `drop-tail` cannot help, the error says why."""
+    """Yield the parts; where `drop-tail` cannot help, the error says why."""
     try:
         yield from parts
     except InputError as error:
@@ -216,7 +216,8 @@ def _with_order(error: InputError, found: Columns) -> InputError:
 
 
 def _likely_order(found: Columns) -> str | None:
-    """The order the columns seem to have, where exactly one fits; None if none or several do.
+    """Return the order the columns seem to have, where exactly one fits; None if none or several
+    do.
 
     Polarity is the column of two values, time the one column that never falls and does not fit
     a sensor; x is taken to come before y.

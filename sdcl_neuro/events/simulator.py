@@ -35,7 +35,7 @@ FIRST_ROOM = 1 << 16
 def simulate(
     frames: NDArray[np.uint8], times_us: ArrayLike, config: SimulatorConfig | None = None
 ) -> Events:
-    """Events that a camera would have sent while it saw these frames.
+    """Return events that a camera would have sent while it saw these frames.
 
     Args:
         frames: uint8 ``[F, H, W]`` (grey) or ``[F, H, W, 3]`` (RGB), sRGB-coded.
@@ -96,7 +96,8 @@ class Simulator:
         return events
 
     def keys(self, frame: NDArray[np.uint8], time_us: int) -> tuple[NDArray[np.uint64], int]:
-        """The same as keys in order (see `kernels`), and the time that their offsets count from.
+        """Return the same as keys in order (see `kernels`), and the time that their offsets count
+        from.
 
         The array is ours and lasts until the next frame.
         """
@@ -128,7 +129,7 @@ class Simulator:
     def _with_noise(
         self, pixels: Pixels, keys: NDArray[np.uint64], frame: NDArray[np.uint8], duration: int
     ) -> NDArray[np.uint64]:
-        """Crossings and noise in order; noise makes a pixel deaf as its own events do."""
+        """Return crossings and noise in order; noise makes a pixel deaf as its own events do."""
         from . import kernels
 
         both = np.sort(np.concatenate([keys, self._shot_noise(frame, duration)]))
@@ -165,7 +166,9 @@ class Simulator:
         return duration
 
     def _drift(self, pixels: Pixels, time_us: int) -> int:
-        """Level gained by leaking since the last frame; the sum over frames does not round."""
+        """Return level gained by leaking since the last frame; the sum over frames does not
+        round.
+        """
         per_second = round(self.config.leak_hz * self.config.threshold_on * (1 << LOG_BITS))
         before, after = (
             per_second * (t - pixels.start_us) // 1_000_000 for t in (pixels.time_us, time_us)
@@ -179,7 +182,7 @@ class Simulator:
         return after - before
 
     def _shot_noise(self, frame: NDArray[np.uint8], duration_us: int) -> NDArray[np.uint64]:
-        """A Poisson process per pixel, thinned where it is bright."""
+        """Return a Poisson process per pixel, thinned where it is bright."""
         from .kernels import OFFSET_SHIFT, PIXEL_SHIFT, ROW_SHIFT
 
         linear = linear_intensity(frame).reshape(-1)

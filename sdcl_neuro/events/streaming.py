@@ -122,7 +122,7 @@ class StreamEncoder:
             )
 
     def _block_times(self, first: int, count: int | None) -> NDArray[np.int64] | None:
-        """Frame times of the block from frame `first` on; None where no frame is left."""
+        """Return frame times of the block from frame `first` on; None where no frame is left."""
         last = first + self._frames_per_block
         last = last if count is None else min(last, count)
         if self._times is not None:
@@ -165,7 +165,7 @@ class StreamEncoder:
 
 
 def encode_stream(parts: Iterable[Events], encoder: StreamEncoder) -> Iterator[NDArray[np.uint8]]:
-    """All blocks ``[t, 2, H, W]`` of all parts, one after another."""
+    """Yield all blocks ``[t, 2, H, W]`` of all parts, one after another."""
     for part in parts:
         yield from encoder.add(part)
     yield from encoder.finish()

@@ -86,5 +86,5 @@ def choose_stream(streams: Sequence[StreamInfo], wanted: str | None, holds: str)
 
 
 def named(streams: Iterable[StreamInfo]) -> str:
-    """All of them in words."""
+    """Return all of them in words."""
     return "; ".join(f"stream {one}" for one in streams)

@@ -38,7 +38,7 @@ class EvenFrames:
         object.__setattr__(self, "fps", Fraction(self.fps))  # times are exact
 
     def from_first(self, first_us: int) -> EvenFrames:
-        """The same with its first event, unless that is known."""
+        """Return the same with its first event, unless that is known."""
         return self if self.first_us is not None else EvenFrames(self.fps, first_us)
 
     def start(self) -> int:
@@ -48,11 +48,11 @@ class EvenFrames:
         return self.first_us - 1
 
     def time(self, frame: int) -> int:
-        """Time of a frame, in us."""
+        """Return time of a frame, in us."""
         return self.start() + round((frame + 1) * SECOND_US / self.fps)
 
     def count(self, last_us: int) -> int:
-        """Frames that own every event up to `last_us`.
+        """Return frames that own every event up to `last_us`.
 
         Raises:
             InputError: too many.

@@ -17,7 +17,9 @@ TELL_UNIT = "give time_unit_us, or --time-unit (for example us, 100us, ms, s, ns
 
 
 def integers(values: NDArray[Any], name: str, first: int = 0) -> NDArray[Any]:
-    """The values as integers; floats only if whole. `first` counts the events before them."""
+    """Return the values as integers; floats only if whole. `first` counts the events before
+    them.
+    """
     if values.ndim != 1 or values.dtype.kind not in "buif":
         raise InputError(
             f"field {name} is {values.dtype} of shape {values.shape}",
@@ -45,7 +47,7 @@ def integers(values: NDArray[Any], name: str, first: int = 0) -> NDArray[Any]:
 def microseconds(
     values: NDArray[Any], fixed_us: float | None, told_us: float | None, first: int = 0
 ) -> NDArray[np.int64]:
-    """Times in whole microseconds; whole numbers are scaled exactly and rounded to nearest.
+    """Return times in whole microseconds; whole numbers are scaled exactly and rounded to nearest.
 
     Args:
         values: in the file's unit.
@@ -117,7 +119,8 @@ def _check_range(times: NDArray[Any], first: int = 0) -> None:
 
 
 def lost_microseconds(values: NDArray[Any], unit_us: float) -> str:
-    """What times stored as float32 have lost, in words; empty if nothing above a microsecond.
+    """Return what times stored as float32 have lost, in words; empty if nothing above a
+    microsecond.
 
     Also of wider floats that hold nothing but float32 values: they were float32 once.
     """

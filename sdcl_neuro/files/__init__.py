@@ -182,7 +182,7 @@ def write_json(target: Path | str, value: Any) -> None:
 
 
 def file_sha256(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

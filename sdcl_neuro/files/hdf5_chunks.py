@@ -80,7 +80,9 @@ def _check_inflated(data: Any, chunk: int, where: str) -> None:
 
 
 def _unpacks_beyond(stored: bytes, chunk: int) -> bool:
-    """Whether a deflated chunk grows beyond its declared size; what is not deflate does not."""
+    """Return whether a deflated chunk grows beyond its declared size; what is not deflate does
+    not.
+    """
     machine = zlib.decompressobj()
     try:
         # A checksum filter below may add a few bytes.

@@ -36,11 +36,11 @@ class Guard:
         self._declared = 0
 
     def error(self, what: str, hint: str = "write the file again") -> InputError:
-        """An error that names the file."""
+        """Return an error that names the file."""
         return InputError(what, where=str(self._path), hint=hint)
 
     def member(self, group: h5py.Group, name: str) -> Any:
-        """The member `name` of `group`, or None if there is none."""
+        """Return the member `name` of `group`, or None if there is none."""
         link = group.get(name, getlink=True)
         if link is None:
             return None
@@ -50,7 +50,7 @@ class Guard:
         return group[name]
 
     def names(self, group: h5py.Group) -> list[str]:
-        """The names of the data sets that lie in `group` itself, in order."""
+        """Return the names of the data sets that lie in `group` itself, in order."""
         found = []
         for name in group:
             if isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -60,7 +60,7 @@ class Guard:
         return sorted(found)
 
     def at(self, file: h5py.Group, path: str) -> Any:
-        """The member at a path, each part looked up by its link; None if there is none."""
+        """Return the member at a path, each part looked up by its link; None if there is none."""
         item: Any = file
         for name in path.strip("/").split("/"):
             if not isinstance(item, h5py.Group):
@@ -69,7 +69,8 @@ class Guard:
         return item
 
     def large(self, data: Any, *, whole: bool = True) -> Any:
-        """A data set that may be as large as the file warrants; see `hdf5_chunks.check_dataset`.
+        """Return a data set that may be as large as the file warrants; see
+        `hdf5_chunks.check_dataset`.
 
         Args:
             data: the data set.
@@ -81,14 +82,14 @@ class Guard:
         return data
 
     def group(self, parent: h5py.Group, name: str) -> h5py.Group | None:
-        """The sub-group `name`, or None if there is none."""
+        """Return the sub-group `name`, or None if there is none."""
         found = self.member(parent, name)
         if found is not None and not isinstance(found, h5py.Group):
             raise self.error(f"{found.name} is not a group")
         return found
 
     def array(self, group: h5py.Group, name: str) -> NDArray[Any] | None:
-        """The numbers of dataset `name`, or None if there is none."""
+        """Return the numbers of dataset `name`, or None if there is none."""
         data = self._dataset(group, name)
         if data is None:
             return None
@@ -97,7 +98,7 @@ class Guard:
         return np.asarray(data[()])
 
     def text(self, group: h5py.Group, name: str) -> str | None:
-        """The text of dataset `name`, a scalar or an array of one; None if there is none."""
+        """Return the text of dataset `name`, a scalar or an array of one; None if there is none."""
         data = self._dataset(group, name)
         if data is None:
             return None

@@ -62,11 +62,11 @@ class _Sink:
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
-        """The place."""
+        """Return the place."""
         return self._stream.tell()
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is held back."""
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def _remove_unused(name: str) -> None:
 
 
 def _lock_file(handle: int) -> bool | None:
-    """True: locked; False: another process has it; None: the file system knows no locks."""
+    """Return True: locked; False: another process has it; None: the file system knows no locks."""
     try:
         fcntl.fcntl(handle, fcntl.F_OFD_SETLK, _WRITE_LOCK)
     except (BlockingIOError, PermissionError):

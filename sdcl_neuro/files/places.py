@@ -67,7 +67,9 @@ def write_through(source: Path, target: Path) -> None:
 
 
 def _descriptor(target: Path) -> int | None:
-    """The number of our own open file that a path such as ``/dev/stdout`` means; else None."""
+    """Return the number of our own open file that a path such as ``/dev/stdout`` means; else
+    None.
+    """
     place = target
     for _ in range(MAX_LINKS):
         if os.path.realpath(place.parent) == f"/proc/{os.getpid()}/fd" and place.name.isdecimal():

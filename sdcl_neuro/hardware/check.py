@@ -27,7 +27,7 @@ class ProfileFaults(list[str]):
 
 
 def check(raw: Mapping[str, Any]) -> ProfileFaults:
-    """Every fault in a profile's raw table; an empty list if there is none."""
+    """Return every fault in a profile's raw table; an empty list if there is none."""
     faults = ProfileFaults()
     faults.unknown_keys("", raw, TOP)
     if raw.get("schema") != 1:

@@ -22,7 +22,7 @@ _LONGEST_CHAIN = 8
 
 
 def list_profiles() -> tuple[str, ...]:
-    """Names of the profiles that come with the package."""
+    """Return names of the profiles that come with the package."""
     folder = files("sdcl_neuro.hw_profiles")
     return tuple(
         sorted(entry.name[: -len(".toml")] for entry in folder.iterdir() if _is_profile(entry.name))
@@ -55,7 +55,7 @@ def _is_profile(name: str) -> bool:
 
 
 def _read(name_or_path: str | Path, *, seen: tuple[str, ...]) -> dict[str, Any]:
-    """The raw table, with the profile it extends beneath it."""
+    """Return the raw table, with the profile it extends beneath it."""
     label = str(name_or_path)
     place = str(Path(label).resolve()) if _is_path(label) else label
     if place in seen:
@@ -148,7 +148,9 @@ def _quantity(raw: Mapping[str, Any], citations: Mapping[str, str]) -> Quantity:
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `over` laid on it; tables merge, a quantity is replaced whole."""
+    """Return `base` with the keys of `over` laid on it; tables merge, a quantity is replaced
+    whole.
+    """
     result = dict(base)
     for key, value in over.items():
         old = result.get(key)

@@ -36,7 +36,7 @@ mine = "Measured by me: board, instrument, date"
 
 
 def template(name: str = "mychip") -> str:
-    """A profile in TOML in which every figure is unknown or commented out.
+    """Return a profile in TOML in which every figure is unknown or commented out.
 
     Args:
         name: what the chip is to be called.
@@ -54,7 +54,7 @@ def template(name: str = "mychip") -> str:
 
 
 def _entries(words: Mapping[str, tuple[str, str]], asked: tuple[str, ...]) -> Iterator[str]:
-    """Keys that are asked for first, then the others as comments."""
+    """Yield keys that are asked for first, then the others as comments."""
     for key in asked:
         unit, meaning = words[key]
         yield f'{key} = {{ unknown = "{UNKNOWN}", unit = "{unit}" }}  # {meaning}'

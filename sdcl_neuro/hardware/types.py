@@ -58,7 +58,7 @@ class Quantity:
         return body if self.unit in ("", "1") else f"{body} {self.unit}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON; an unknown figure is null with its reason."""
+        """Return plain JSON; an unknown figure is null with its reason."""
         if self.unknown:
             return {"value": None, "unit": self.unit, "reason": self.unknown}
         result: dict[str, Any] = {"unit": self.unit, "kind": self.kind, "source": self.source}
@@ -120,7 +120,7 @@ class HardwareProfile:
     notes: tuple[str, ...] = ()
 
     def tables(self) -> Iterator[tuple[str, Quantities]]:
-        """Every table of figures with its heading, in reading order."""
+        """Yield every table of figures with its heading, in reading order."""
         yield "chip", self.chip
         yield "limits", self.limits
         for group in self.core_groups:
@@ -140,7 +140,7 @@ class HardwareProfile:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON with every figure, its kind and its source."""
+        """Return plain JSON with every figure, its kind and its source."""
         return {
             "schema": {"name": "sdcl_neuro.hw_profile", "version": 1},
             "name": self.name,

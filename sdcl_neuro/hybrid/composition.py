@@ -42,7 +42,7 @@ def compose(
     event_branch: EventBranch | None = None,
     bins: int = 1,
 ) -> Sdcl:
-    """A model of fresh weights, but for the event branch as given.
+    """Return a model of fresh weights, but for the event branch as given.
 
     Args:
         kind: of `EVERY_KIND`: ``sdcl``; or a video network that SDCL is compared with, as a whole.
@@ -79,7 +79,7 @@ def _bridge(kind: str, config: BridgeConfig) -> AnyBridge:
 
 
 def _network(kind: str, name: str, frames: int) -> nn.Module:
-    """The frame branch, with a method's modules inside of it."""
+    """Return the frame branch, with a method's modules inside of it."""
     method = METHODS.get(kind)
     if method is None or method.backbone is None:
         return make_frame_branch(name)
@@ -87,7 +87,7 @@ def _network(kind: str, name: str, frames: int) -> nn.Module:
 
 
 def kind_of(model: Sdcl) -> str:
-    """The inverse of `compose`'s first argument."""
+    """Return the inverse of `compose`'s first argument."""
     if isinstance(model.bridge, MethodBridge | StandInBridge):
         return model.bridge.kind
     return "psta" if isinstance(model.bridge, PstaBridge) else "sdcl"

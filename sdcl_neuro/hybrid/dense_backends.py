@@ -32,7 +32,8 @@ CALIBRATION_FRAMES = 128
 
 
 def decided(kind: str | None, sdcl: Sdcl, device: str | None) -> str:
-    """Which dense backend is meant: where none is named, ``folded`` on a CPU and else ``eager``.
+    """Return which dense backend is meant: where none is named, ``folded`` on a CPU and else
+    ``eager``.
 
     ``folded`` says what ``eager`` says within rounding. A model whose frames see each other has no
     other form than ``eager``.
@@ -51,7 +52,7 @@ def decided(kind: str | None, sdcl: Sdcl, device: str | None) -> str:
 def made_ready(
     sdcl: Sdcl, kind: str, *, device: str = "cpu", tracklets: Sequence[Tracklet] = ()
 ) -> Sdcl:
-    """The same model with its dense side made ready ahead of time on a device.
+    """Return the same model with its dense side made ready ahead of time on a device.
 
     Args:
         sdcl: left as it is, but for the device of its parts.
@@ -86,12 +87,12 @@ def made_ready(
 
 
 def _spread(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """At most `CALIBRATION_FRAMES` of them, from the first to the last."""
+    """Return at most `CALIBRATION_FRAMES` of them, from the first to the last."""
     return frames[:: -(-len(frames) // CALIBRATION_FRAMES)]
 
 
 def bound_to(sdcl: Sdcl) -> tuple[torch.device, str] | None:
-    """The device that a model was made ready for, and how; None if it can be moved."""
+    """Return the device that a model was made ready for, and how; None if it can be moved."""
     if isinstance(sdcl.frame_branch, AheadBranch):
         return sdcl.frame_branch.device, sdcl.frame_branch.kind
     if isinstance(sdcl.bridge, RowsBridge | RowsPstaBridge):

@@ -21,7 +21,7 @@ _CLASSIFIER = ".classifier.weight"
 def brought_up(
     tensors: Mapping[str, Tensor], *, version: int, stam: bool, folder: Path
 ) -> dict[str, Tensor]:
-    """Dense weights of a checkpoint under today's names.
+    """Return dense weights of a checkpoint under today's names.
 
     Args:
         tensors: as they were read.

@@ -36,12 +36,12 @@ OTHER = "other"
 
 
 def part_of(name: str) -> str:
-    """The part that a parameter belongs to, by its name."""
+    """Return the part that a parameter belongs to, by its name."""
     return next((part for prefix, part in PARTS.items() if name.startswith(prefix)), OTHER)
 
 
 def _weightless(model: Sdcl) -> Sdcl:
-    """A twin on the device ``meta``: all shapes, no values, in evaluation mode."""
+    """Return a twin on the device ``meta``: all shapes, no values, in evaluation mode."""
     memo: dict[int, Any] = {}
     for tensor in (*model.parameters(), *model.buffers()):
         hollow: Tensor = torch.empty_like(tensor, device="meta")
@@ -59,7 +59,7 @@ def _weightless(model: Sdcl) -> Sdcl:
 
 
 def part_macs(model: Sdcl, frames: int, bins: int, size: Pair) -> dict[str, int]:
-    """MACs of each part for one tracklet of F frames, K bins each and spikes of `size`."""
+    """Return MACs of each part for one tracklet of F frames, K bins each and spikes of `size`."""
     model = _weightless(model)
     config, branch = model.bridge.config, model.event_branch
     found: dict[str, int] = {}
@@ -89,7 +89,9 @@ def part_macs(model: Sdcl, frames: int, bins: int, size: Pair) -> dict[str, int]
 
 
 def _called(module: nn.Module, name: str, by_module: Mapping[str, Mapping[Any, int]]) -> int:
-    """MACs of a module; of its children, if it only holds them (a ModuleList is never called)."""
+    """Return MACs of a module; of its children, if it only holds them (a ModuleList is never
+    called).
+    """
     if name in by_module:
         return sum(by_module[name].values()) // 2
     children = module.named_children()
@@ -97,7 +99,7 @@ def _called(module: nn.Module, name: str, by_module: Mapping[str, Mapping[Any, i
 
 
 def _last_layer(branch: nn.Module, spikes: Tensor) -> Tensor:
-    """Spikes of the last layer, as far as their shape goes; neurons do no MACs."""
+    """Return spikes of the last layer, as far as their shape goes; neurons do no MACs."""
     if not isinstance(branch, EventBranch):
         layers: list[Tensor] = branch(spikes)
         return layers[-1]
@@ -108,7 +110,7 @@ def _last_layer(branch: nn.Module, spikes: Tensor) -> Tensor:
 
 
 def count_macs(run: Callable[[], object]) -> int:
-    """MACs of whatever `run` computes."""
+    """Return MACs of whatever `run` computes."""
     with torch.no_grad(), _counter() as counter:
         run()
     return int(counter.get_total_flops()) // 2

@@ -20,7 +20,7 @@ AnyBridge = Bridge | PstaBridge | MethodBridge | StandInBridge
 
 @public
 def event_features(layer_spikes: Spikes, *, frames: int) -> Tensor:
-    """A frame's event features: the spikes of its K bins, averaged.
+    """Return a frame's event features: the spikes of its K bins, averaged.
 
     Args:
         layer_spikes: ``[T, B, C, h, w]`` of any backend, a uint8 array or a tensor; T = frames * K,
@@ -38,7 +38,7 @@ def event_features(layer_spikes: Spikes, *, frames: int) -> Tensor:
 
 @public
 def event_counts(spikes: Spikes, *, frames: int) -> Tensor:
-    """Events per pixel of each frame's interval, both polarities together.
+    """Return events per pixel of each frame's interval, both polarities together.
 
     Args:
         spikes: ``[T, B, 2, H, W]``, the event branch's input, a uint8 array or a tensor.
@@ -51,7 +51,7 @@ def event_counts(spikes: Spikes, *, frames: int) -> Tensor:
 
 
 def _bins(spikes: Spikes, frames: int) -> Tensor:
-    """``[F*K, B, ...] -> [F, K, B, ...]``."""
+    """Return ``[F*K, B, ...] -> [F, K, B, ...]``."""
     # np.require copies an array that may not be written: torch would warn of it.
     values = (
         spikes
@@ -68,7 +68,9 @@ def _bins(spikes: Spikes, frames: int) -> Tensor:
 
 
 def takes_clips(network: nn.Module | None) -> bool:
-    """Whether a frame network sees all frames of a clip together; others see one at a time."""
+    """Return whether a frame network sees all frames of a clip together; others see one at a
+    time.
+    """
     return bool(getattr(network, "takes_clips", False))
 
 
@@ -106,7 +108,7 @@ class Sdcl(nn.Module):
         self.bridge = bridge
 
     def forward(self, frames: Tensor | None, spikes: Tensor | None) -> Output:
-        """Tracklets to embeddings.
+        """Return tracklets to embeddings.
 
         Args:
             frames: ``[B, F, 3, 256, 128]``, ImageNet-normalised RGB; None for ``inputs="e"``.
@@ -130,7 +132,7 @@ class Sdcl(nn.Module):
         )
 
     def frame_maps(self, frames: Tensor) -> Tensor:
-        """Frames ``[B, F, 3, 256, 128]`` to maps ``[B, F, C, 16, 8]``."""
+        """Return frames ``[B, F, 3, 256, 128]`` to maps ``[B, F, C, 16, 8]``."""
         if self.frame_branch is None:
             raise InputError(
                 "there is no frame branch to run",
@@ -146,7 +148,7 @@ class Sdcl(nn.Module):
     def fuse(
         self, frame_maps: Tensor | None, event_features: Tensor | None, event_counts: Tensor | None
     ) -> Output:
-        """The bridge alone, on maps from the frame branch and spikes from any backend.
+        """Return the bridge alone, on maps from the frame branch and spikes from any backend.
 
         Args:
             frame_maps: ``[B, F, C, 16, 8]``.

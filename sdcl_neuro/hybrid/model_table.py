@@ -78,11 +78,13 @@ class ModelTable:
         return sum(part.macs for part in self.parts)
 
     def part(self, name: str) -> ModelPart:
-        """A part by name; one without parameters and MACs if the model has none."""
+        """Return a part by name; one without parameters and MACs if the model has none."""
         return next((part for part in self.parts if part.name == name), ModelPart(name, 0, 0))
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """Name, parameters, MACs of a tracklet, MACs of a frame, as texts; the last one is all."""
+        """Return name, parameters, MACs of a tracklet, MACs of a frame, as texts; the last one is
+        all.
+        """
         whole = ModelPart("all", self.parameters, self.macs)
         return [
             (part.name, f"{part.parameters:,}", _short(part.macs), _short(part.macs / self.frames))
@@ -90,12 +92,12 @@ class ModelTable:
         ]
 
     def markdown(self) -> str:
-        """The table as Markdown."""
+        """Return the table as Markdown."""
         head = "| part | parameters | MACs a tracklet | MACs a frame |\n|---|---:|---:|---:|\n"
         return head + "".join(f"| {' | '.join(row)} |\n" for row in self.rows())
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         found: dict[str, Any] = {
             "schema": SCHEMA,
             "tracklet": {"frames": self.frames, "bins": self.bins, "size": list(self.size)},
@@ -191,7 +193,7 @@ def _synops(branch: EventBranch, spikes: NDArray[np.uint8]) -> Synops:
 
 
 def _short(count: float) -> str:
-    """Three digits and a unit."""
+    """Return three digits and a unit."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= factor * 0.9995:
             return f"{float(f'{count / factor:.3g}'):,g} {unit}"

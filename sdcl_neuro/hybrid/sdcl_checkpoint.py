@@ -61,7 +61,7 @@ class ClipFormat:
     sensor_scale: float = 1.0
 
     def sensor(self, video: Pair) -> Pair:
-        """Width and height at which to simulate the events of a video of size `video`."""
+        """Return width and height at which to simulate the events of a video of size `video`."""
         width, height = (max(1, round(side * self.sensor_scale)) for side in video)
         return width, height
 
@@ -195,7 +195,7 @@ def load_sdcl(folder: Path | str) -> SdclCheckpoint:
 
 
 def _event_branch(folder: Path) -> tuple[EventBranch, Pair]:
-    """The event branch's own checkpoint, and the size of its input."""
+    """Return the event branch's own checkpoint, and the size of its input."""
     loaded = load_checkpoint(folder / EVENT_BRANCH)
     height, width = loaded.input_shape[1:]
     return loaded.module, (height, width)
@@ -226,7 +226,7 @@ def _misfits(model: Sdcl, clip: ClipFormat) -> list[str]:
 
 
 def _dense(model: Sdcl) -> nn.Module:
-    """The dense parts under their own names."""
+    """Return the dense parts under their own names."""
     parts = {"bridge": model.bridge, "frame_branch": model.frame_branch}
     if isinstance(model.event_branch, VoxelBranch):
         parts["event_branch"] = model.event_branch

@@ -15,7 +15,7 @@ SLICES = 3
 
 
 def event_voxels(spikes: Tensor, *, bins: int) -> Tensor:
-    """Signed counts in three time slices of each frame's interval, as large as a frame.
+    """Return signed counts in three time slices of each frame's interval, as large as a frame.
 
     Args:
         spikes: ``[F*K, B, 2, H, W]``, channel 0 OFF, 1 ON.
@@ -49,7 +49,9 @@ class VoxelBranch(nn.Module):
         self.bins = bins
 
     def forward(self, spikes: Tensor) -> list[Tensor]:
-        """``[F*K, B, 2, H, W]`` to one "layer" ``[F, B, C, 16, 8]``: one step for each frame."""
+        """Return ``[F*K, B, 2, H, W]`` to one "layer" ``[F, B, C, 16, 8]``: one step for each
+        frame.
+        """
         if spikes.ndim != 5 or spikes.shape[2] != 2 or not len(spikes) or len(spikes) % self.bins:
             raise InputError(
                 f"spikes of shape {list(spikes.shape)}",

@@ -40,6 +40,6 @@ class _Uninitialised(TorchFunctionMode):
 
 @contextmanager
 def weightless() -> Iterator[None]:
-    """In this block new tensors have shapes and no values, and are not filled."""
+    """Let new tensors of this block have shapes and no values, and leave them unfilled."""
     with torch.device("meta"), _Uninitialised():
         yield

@@ -28,7 +28,7 @@ _BLOCK_ELEMENTS = 1 << 22
 
 
 def reach(size: int, kernel: int, *, axis: int, convolution: Convolution) -> NDArray[np.int64]:
-    """Pairs (input, output, tap) that a convolution joins along one axis.
+    """Return pairs (input, output, tap) that a convolution joins along one axis.
 
     Args:
         size: extent of the input along the axis.
@@ -56,7 +56,7 @@ def _reach(size: int, kernel: int, stride: int, padding: int, dilation: int) -> 
 
 
 def fan_out(layer: IntLayer) -> NDArray[np.int64]:
-    """Synapses that each input of a layer drives, int64 over ``layer.in_shape``.
+    """Return synapses that each input of a layer drives, int64 over ``layer.in_shape``.
 
     A recurrent synapse is driven by the layer's own spikes and is not included.
     """
@@ -94,7 +94,7 @@ def nonzero_fan_out(layer: IntLayer) -> NDArray[np.int64]:
 
 
 def nonzero_recurrent_fan_out(layer: IntLayer) -> NDArray[np.int64]:
-    """Recurrent synapses of non-zero weight that each neuron drives, int64 ``[N]``."""
+    """Return recurrent synapses of non-zero weight that each neuron drives, int64 ``[N]``."""
     if layer.recurrent_weight is None:
         return np.zeros(layer.neurons, dtype=np.int64)
     fan: NDArray[np.int64] = np.count_nonzero(layer.recurrent_weight, axis=0)
@@ -102,12 +102,12 @@ def nonzero_recurrent_fan_out(layer: IntLayer) -> NDArray[np.int64]:
 
 
 def recurrent_fan_out(layer: IntLayer) -> int:
-    """Recurrent synapses that each of the layer's own spikes reaches."""
+    """Return recurrent synapses that each of the layer's own spikes reaches."""
     return layer.neurons if layer.kind == "dense_rec" else 0
 
 
 def synapses(layer: IntLayer) -> int:
-    """Existing synapses of a layer, recurrent ones included."""
+    """Return existing synapses of a layer, recurrent ones included."""
     feedback = recurrent_fan_out(layer) * layer.neurons
     if layer.convolution is None:
         return prod(layer.in_shape) * layer.neurons + feedback
@@ -213,7 +213,9 @@ def layer_activity(
 def _outputs_by_tap(
     size: int, kernel: int, *, axis: int, convolution: Convolution
 ) -> NDArray[np.int64]:
-    """Outputs that each input reaches through each tap along an axis, int64 ``[size, kernel]``."""
+    """Return outputs that each input reaches through each tap along an axis, int64 ``[size,
+    kernel]``.
+    """
     source, _, tap = reach(size, kernel, axis=axis, convolution=convolution).T
     counted = np.zeros((size, kernel), dtype=np.int64)
     np.add.at(counted, (source, tap), 1)

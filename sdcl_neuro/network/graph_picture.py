@@ -135,7 +135,7 @@ def _title(nodes: Sequence[PictureNode]) -> str:
 
 
 def _described(nodes: Sequence[PictureNode]) -> str:
-    """The whole graph in words, for who cannot see it."""
+    """Return the whole graph in words, for who cannot see it."""
     return "; ".join(
         f"{node.name} ({node.text})" + (f" reads {', '.join(node.inputs)}" if node.inputs else "")
         for node in nodes
@@ -143,7 +143,9 @@ def _described(nodes: Sequence[PictureNode]) -> str:
 
 
 def _lanes(nodes: Sequence[PictureNode]) -> tuple[dict[str, int], dict[str, int]]:
-    """Each node's lane, which its value keeps, and the row of the last node that reads it."""
+    """Return each node's lane, which its value keeps, and the row of the last node that reads
+    it.
+    """
     last = {name: row for row, node in enumerate(nodes) for name in node.inputs}
     lanes: dict[str, int] = {}
     taken: dict[int, str] = {}
@@ -165,7 +167,7 @@ def _lines(
     last: Mapping[str, int],
     rows: Mapping[str, int],
 ) -> list[str]:
-    """What each node sends, down its lane and over to those that read it."""
+    """Return what each node sends, down its lane and over to those that read it."""
     found = []
     for node in nodes:
         if node.name not in last:
@@ -198,7 +200,7 @@ def _node(node: PictureNode, row: int, lane: int, left: float, width: float) -> 
 
 
 def _mark(family: Family, x: float, y: float) -> str:
-    """Circles for neurons and inputs, squares for synapses, diamonds, triangles, dots."""
+    """Return circles for neurons and inputs, squares for synapses, diamonds, triangles, dots."""
     r, kind = _MARK, f'class="mark {family}"'
     if family == "synapse":
         side = f'width="{2 * r:g}" height="{2 * r:g}"'
@@ -222,18 +224,18 @@ def _y(row: int) -> float:
 
 
 def _turn(row: int) -> float:
-    """Where a line leaves its lane for a node of this row."""
+    """Return where a line leaves its lane for a node of this row."""
     return _y(row) - 0.6 * _ROW
 
 
 def _cut(text: str, room: float, character: float) -> str:
-    """The text, shortened to the room that there is."""
+    """Return the text, shortened to the room that there is."""
     fits = max(4, int(room / character))
     return text if len(text) <= fits else text[: fits - 1] + "…"
 
 
 def stored_nodes(meta: Mapping[str, Any]) -> tuple[PictureNode, ...]:
-    """The nodes of the graph that a chain came from, with where each lies in the chain.
+    """Return the nodes of the graph that a chain came from, with where each lies in the chain.
 
     Args:
         meta: of the chain. Nothing is found in that of a network that is not a graph's, of one
@@ -269,14 +271,14 @@ def stored_nodes(meta: Mapping[str, Any]) -> tuple[PictureNode, ...]:
 
 
 def _place(kind: str, number: int, entry: Mapping[str, Any]) -> str:
-    """``layer_0 (chain 1, 2)``: its number, and the layers of the chain that hold it."""
+    """Return ``layer_0 (chain 1, 2)``: its number, and the layers of the chain that hold it."""
     layers = sorted({int(part["layer"]) for part in entry["parts"]})
     own = f"{kind.removesuffix('s')}_{number}"
     return f"{own} (chain {', '.join(map(str, layers))})"
 
 
 def stored(nodes: Sequence[PictureNode]) -> list[dict[str, Any]]:
-    """Nodes as plain JSON, which `stored_nodes` reads."""
+    """Return nodes as plain JSON, which `stored_nodes` reads."""
     return [
         {
             "name": node.name,

@@ -33,7 +33,7 @@ _ARRAYS = ("weight", "bias", "recurrent_weight", "delay")
 
 
 def versions(libraries: Iterable[str] = ()) -> dict[str, str | None]:
-    """Versions of all that may take part; None for what is not installed.
+    """Return versions of all that may take part; None for what is not installed.
 
     ``sdcl-neuro-sources`` is a hash of our own code and data, so that a certificate made by other
     code is not taken for one of today. If files were written since this process loaded the package,
@@ -53,7 +53,7 @@ def versions(libraries: Iterable[str] = ()) -> dict[str, str | None]:
 
 @cache
 def version_of(library: str) -> str | None:
-    """Version of an installed distribution, None without one; reading it takes half a ms."""
+    """Return version of an installed distribution, None without one; reading it takes half a ms."""
     try:
         return version(library)
     except PackageNotFoundError:
@@ -61,7 +61,9 @@ def version_of(library: str) -> str | None:
 
 
 def versions_of(*libraries: str) -> dict[str, str]:
-    """Versions of the distributions that took part in a run; ``unknown`` for a bare checkout."""
+    """Return versions of the distributions that took part in a run; ``unknown`` for a bare
+    checkout.
+    """
     return {name: version_of(name) or "unknown" for name in libraries}
 
 
@@ -81,12 +83,13 @@ def sources_sha256(root: Path = PACKAGE) -> str:
 
 
 def source_hashes(root: Path = PACKAGE) -> dict[str, str]:
-    """SHA-256 of every file that `sources_sha256` covers, by its name below the root."""
+    """Return SHA-256 of every file that `sources_sha256` covers, by its name below the root."""
     return {name: file_sha256(path) for name, path in _source_files(root)}
 
 
 def edited_sources(root: Path = PACKAGE, *, since: float = LOADED_AT) -> tuple[str, ...]:
-    """Names of the source files written after a moment, by default when this process loaded them.
+    """Return names of the source files written after a moment, by default when this process loaded
+    them.
 
     The process may be running what these files held before, so that a hash of them does not
     describe what it computes.
@@ -100,7 +103,9 @@ def _own_sources() -> str:
 
 
 def network_sha256(*networks: FloatNetwork | IntNetwork | None) -> str:
-    """A hash of all that changes arithmetic: geometry, constants, weights; not of names or meta."""
+    """Return a hash of all that changes arithmetic: geometry, constants, weights; not of names or
+    meta.
+    """
     digest = hashlib.sha256()
     for net in networks:
         bits = getattr(net, "message_bits", None)
@@ -123,7 +128,7 @@ def network_sha256(*networks: FloatNetwork | IntNetwork | None) -> str:
 
 
 def path_sha256(path: Path) -> str:
-    """A hash of a file, or of all files of a folder with their names."""
+    """Return a hash of a file, or of all files of a folder with their names."""
     if path.is_file():
         return file_sha256(path)
     digest = hashlib.sha256()
@@ -133,7 +138,7 @@ def path_sha256(path: Path) -> str:
 
 
 def array_sha256(array: NDArray[Any]) -> str:
-    """A hash of an array's shape, type and values."""
+    """Return a hash of an array's shape, type and values."""
     digest = hashlib.sha256()
     _add_array(digest, array)
     return digest.hexdigest()
@@ -150,7 +155,9 @@ def _add_array(digest: Any, array: NDArray[Any] | None) -> None:
 
 
 def _source_files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Name below the root, and path, of every file that is not compiled; links followed once."""
+    """Yield name below the root, and path, of every file that is not compiled; links followed
+    once.
+    """
     seen = set()
     for folder, below, files in os.walk(root, followlinks=True):
         place = Path(folder)

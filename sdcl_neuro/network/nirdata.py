@@ -193,7 +193,7 @@ class _NodeReader:
                 yield from self._node(node, label)
 
     def _node(self, node: h5py.Group, label: str) -> Iterator[NodeSpikes]:
-        """The observable ``spikes``, or the only one."""
+        """Yield the observable ``spikes``, or the only one."""
         observables = self._guard.group(node, "observables")
         names = [] if observables is None else list(observables)
         chosen = [name for name in names if name == SPIKES] or names
@@ -234,7 +234,7 @@ class _NodeReader:
         return check_spikes(data.swapaxes(0, 1), where=where), step_s
 
     def _events(self, group: h5py.Group, where: str) -> tuple[Spikes, float]:
-        """Events counted in steps; unused places have the number -1."""
+        """Return events counted in steps; unused places have the number -1."""
         if self._step_s is None:
             raise InputError(
                 "events in seconds, and nothing states the length of a step",
@@ -293,7 +293,7 @@ def _kind(group: h5py.Group) -> str:
 
 
 def _number(group: h5py.Group, name: str, where: str) -> float:
-    """A positive number among the attributes."""
+    """Return a positive number among the attributes."""
     try:
         value = float(group.attrs[name])
     except (KeyError, TypeError, ValueError):

@@ -34,7 +34,7 @@ class Note:
         return f"{self.what}: {self.reason}"
 
     def to_json(self) -> dict[str, str]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
 

@@ -30,7 +30,7 @@ class RandomInput:
     seed: int = 0
 
     def draw(self, input_shape: Sequence[int]) -> NDArray[np.uint8]:
-        """uint8 ``[T, B, *input_shape]``."""
+        """Return uint8 ``[T, B, *input_shape]``."""
         if self.steps < 1 or self.samples < 1:
             raise InputError(
                 f"{self.steps} steps of {self.samples} samples", hint="give at least 1"

@@ -63,7 +63,7 @@ class LayerActivity:
     synops_nonzero: Counts | None = None
 
     def counts(self) -> dict[str, Counts | None]:
-        """Every count by its name, ``[B]``; None where it was not counted."""
+        """Return every count by its name, ``[B]``; None where it was not counted."""
         return {one.name: getattr(self, one.name) for one in fields(self)[4:]}
 
 
@@ -103,7 +103,9 @@ class Record:
     readout_names: tuple[str, ...] = ()
 
     def readout(self, index: int = 0) -> NDArray[np.float64]:
-        """A read-out's membrane after each step, ``[T, B, *shape]``, in units of the model."""
+        """Return a read-out's membrane after each step, ``[T, B, *shape]``, in units of the
+        model.
+        """
         if index not in self.readouts:
             known = ", ".join(map(str, self.readouts))
             what = f"there is no read-out {index!r}"
@@ -195,7 +197,7 @@ def silence(layers: Iterable[Any], readouts: Iterable[str] = ()) -> list[str]:
 
 
 def _nonzero(layer: LayerActivity) -> str:
-    """The second count of synaptic operations, where it is known."""
+    """Return the second count of synaptic operations, where it is known."""
     if layer.synops_nonzero is None:
         return ""
     return f", {int(layer.synops_nonzero.sum()):,} at weights that are not zero"

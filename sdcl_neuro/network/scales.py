@@ -62,7 +62,7 @@ def choose_scale(
 
 
 def clear_of_powers(weight: ArrayLike, scale: float) -> float:
-    """A scale at which a matrix without positive weights does not end at a power of two.
+    """Return a scale at which a matrix without positive weights does not end at a power of two.
 
     netx shifts such a matrix as far left as its least weight allows and takes 256 for the limit,
     where an inhibitory weight has 8 bits and ends at 255: -128 would be stored as 256 and clipped

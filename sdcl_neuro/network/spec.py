@@ -34,7 +34,7 @@ class Convolution:
     groups: int = 1
 
     def output_size(self, size: Pair, kernel: Pair) -> Pair:
-        """Height and width after the convolution (torch.nn.Conv2d's formula)."""
+        """Return height and width after the convolution (torch.nn.Conv2d's formula)."""
         rows, columns = (
             (n + 2 * p - d * (k - 1) - 1) // s + 1
             for n, p, d, k, s in zip(

@@ -20,7 +20,7 @@ Look = Callable[[tuple[int, ...]], None]
 
 
 def ending_of(path: Path) -> str:
-    """The ending of a spike file, or InputError for another."""
+    """Return the ending of a spike file, or InputError for another."""
     ending = path.suffix.lower()
     if ending not in (".npz", ".h5"):
         raise InputError(

@@ -73,7 +73,7 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
 
 
 def _as_array(values: object, where: str) -> NDArray[Any]:
-    """`values` as numbers in an array; what they are instead, where they are none."""
+    """Return `values` as numbers in an array; what they are instead, where they are none."""
     hint = "give uint8 [T, B, ...], as an array, a tensor or a spike file"
     if values is None or isinstance(values, Mapping | Record):
         held = "None" if values is None else f"a {type(values).__name__}"
@@ -142,5 +142,5 @@ def check_input_shape(shape: Shape, input_shape: Shape, *, where: str = "spikes"
 
 
 def largest_count(message_bits: int) -> int:
-    """Largest count that one input may carry, given a network's message bits."""
+    """Return largest count that one input may carry, given a network's message bits."""
     return min(255, (1 << message_bits) - 1) if message_bits else 1

@@ -263,7 +263,7 @@ def _write_h5(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
 
 
 def h5_layout(shape: tuple[int, ...], itemsize: int = 1) -> dict[str, Any]:
-    """Options of `h5py`'s ``create_dataset`` for spikes ``[T, B, ...]``.
+    """Return options of `h5py`'s ``create_dataset`` for spikes ``[T, B, ...]``.
 
     A chunk holds many steps of few samples, so that a sample can be read without the others.
     """

@@ -26,7 +26,7 @@ class Step:
     source: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
     def __str__(self) -> str:

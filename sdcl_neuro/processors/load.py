@@ -53,7 +53,7 @@ def sample(stat: Path = STAT) -> LoadSample | None:
 
 
 def used_by_others(begun: LoadSample | None, now: LoadSample | None) -> float | None:
-    """Processors' worth of time that other processes used between two samples.
+    """Return processors' worth of time that other processes used between two samples.
 
     Returns:
         None where a sample is missing or too little time lies between the two.

@@ -50,7 +50,7 @@ class Threads:
         return f"{self.count} thread{'s' if self.count > 1 else ''} ({self.reason})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
 
@@ -61,7 +61,7 @@ _local = threading.local()
 
 @contextmanager
 def telling(count: int | None) -> Iterator[None]:
-    """In this block so many threads are told to this process and to those that it starts.
+    """Tell this process, and those that it starts in this block, so many threads.
 
     Args:
         count: ``--threads``; None leaves everything as it is.
@@ -90,7 +90,7 @@ def telling(count: int | None) -> Iterator[None]:
 
 
 def told() -> int | None:
-    """The user's own number; None where there is none."""
+    """Return the user's own number; None where there is none."""
     text = os.environ.get(TOLD, "").split(",")[0].strip()  # a list is one number a level
     return int(text) if text.isdecimal() and int(text) > 0 else None
 
@@ -115,7 +115,7 @@ def settle(*, light: bool = False) -> Threads:
 def decide(
     available: int, *, others: float | None, told: int | None = None, light: bool = False
 ) -> Threads:
-    """The decision itself.
+    """Return the decision itself.
 
     Args:
         available: processors that the process may use.
@@ -151,21 +151,21 @@ def forget() -> None:
 
 
 def processors() -> int:
-    """Threads to use at this place: what is settled, or what `at_most` leaves of it here."""
+    """Return threads to use at this place: what is settled, or what `at_most` leaves of it here."""
     limit: int | None = getattr(_local, "limit", None)
     count = _settled.count if _settled is not None else _unsettled()
     return count if limit is None else min(count, limit)
 
 
 def _unsettled() -> int:
-    """Without a decision, as a library in someone's own process: what was told, or all."""
+    """Return, as a library in someone's own process does, what was told, or all."""
     available, given = usable(), told()
     return available if given is None else max(1, min(given, available))
 
 
 @contextmanager
 def at_most(limit: int) -> Iterator[None]:
-    """In this block and this thread `processors` answers with `limit` at most."""
+    """Let `processors` answer with `limit` at most in this block and this thread."""
     before: int | None = getattr(_local, "limit", None)
     _local.limit = limit if before is None else min(before, limit)
     try:

@@ -28,7 +28,7 @@ def usable(groups: Path = GROUPS, own: Path = OWN) -> int:
 
 
 def affinity() -> frozenset[int]:
-    """Numbers of the processors that this process may be scheduled on."""
+    """Return numbers of the processors that this process may be scheduled on."""
     if hasattr(os, "sched_getaffinity"):
         return frozenset(os.sched_getaffinity(0))
     return frozenset(range(os.cpu_count() or 1))
@@ -36,7 +36,7 @@ def affinity() -> frozenset[int]:
 
 @cache
 def quota(groups: Path = GROUPS, own: Path = OWN) -> float:
-    """Processors' worth of time that control groups allow, the least of all groups around.
+    """Return processors' worth of time that control groups allow, the least of all groups around.
 
     Returns:
         Infinite where none limits it, or where this system has no control groups.
@@ -48,7 +48,7 @@ def quota(groups: Path = GROUPS, own: Path = OWN) -> float:
 
 
 def _folders(groups: Path, own: Path) -> Iterator[Path]:
-    """The folders of this process' group and of all groups around it."""
+    """Yield the folders of this process' group and of all groups around it."""
     try:
         lines = own.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -68,7 +68,7 @@ def _folders(groups: Path, own: Path) -> Iterator[Path]:
 
 
 def _limits(folder: Path) -> Iterator[float]:
-    """A folder's quota over its period, in either version's files."""
+    """Yield a folder's quota over its period, in either version's files."""
     try:
         new = (folder / "cpu.max").read_text(encoding="ascii").split()
         if new and new[0] != "max":

@@ -40,7 +40,9 @@ def wait_asleep(environment: MutableMapping[str, str] | None = None) -> str:
 
 
 def policy(environment: MutableMapping[str, str] | None = None) -> str:
-    """``asleep``, ``spinning`` (the runtime's default), or the variables that the user set."""
+    """Return ``asleep``, ``spinning`` (the runtime's default), or the variables that the user
+    set.
+    """
     found = os.environ if environment is None else environment
     given = {name: found[name] for name in _OPENMP if name in found}
     if given == {"OMP_WAIT_POLICY": "PASSIVE"}:

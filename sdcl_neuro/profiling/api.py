@@ -230,7 +230,7 @@ def _assumed(net: IntNetwork, record: Record, seen: _Seen) -> tuple[Note, ...]:
 def _side_by_side(
     simulated: SimulatedRun, work: Workload, priced: Mapping[str, TargetCost], seen: _Seen
 ) -> SideBySide:
-    """A simulator's figures with the model's of every step."""
+    """Return a simulator's figures with the model's of every step."""
     target = priced.get(simulated.target)
     if target is None or target.fit is None:
         raise InputError(

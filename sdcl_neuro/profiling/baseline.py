@@ -75,7 +75,7 @@ class ProfileComparison:
         return tuple(change for change in self.changes if change.beyond(self.tolerance))
 
     def require(self) -> ProfileComparison:
-        """Itself, unless a figure moved beyond the tolerance.
+        """Return itself, unless a figure moved beyond the tolerance.
 
         Raises:
             CheckFailed: with every figure that did.
@@ -98,7 +98,7 @@ class ProfileComparison:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {
             "file": self.path,
             "tolerance": self.tolerance,
@@ -168,7 +168,7 @@ def compare(
 
 
 def _figures(data: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
-    """Name and value of everything that is compared."""
+    """Yield name and value of everything that is compared."""
     yield from _pick("a sample's", data.get("per_sample"), _COUNTS)
     for layer in _list(data.get("layers")):
         yield from _pick(f"{layer.get('name')}'s", layer, ("neurons", "synapses", "spikes_out"))

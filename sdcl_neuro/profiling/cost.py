@@ -26,12 +26,12 @@ class Constant:
         return Interval(*self.quantity.bounds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON with unit, kind and source."""
+        """Return plain JSON with unit, kind and source."""
         return {"name": self.name, "variant": self.variant, **self.quantity.to_dict()}
 
 
 def find(table: Quantities, variant: str, *names: str) -> Constant | None:
-    """The first of `names` that the table knows as a number."""
+    """Return the first of `names` that the table knows as a number."""
     for name in names:
         quantity = table.get(name)
         if quantity is not None and not (quantity.low is None and quantity.high is None):
@@ -48,20 +48,20 @@ def why_not(table: Quantities, *names: str) -> str:
 
 
 def synop(table: Quantities, variant: str, layer: LayerWork) -> Constant | None:
-    """The constant of one synaptic operation in this kind of layer."""
+    """Return the constant of one synaptic operation in this kind of layer."""
     own = "synop_conv" if layer.kind == "conv" else "synop_dense"
     return find(table, variant, own, "synop")
 
 
 def citations(constants: Iterable[Constant]) -> str:
-    """The sources of constants, each once, in order."""
+    """Return the sources of constants, each once, in order."""
     return "; ".join(dict.fromkeys(constant.quantity.source for constant in constants))
 
 
 def static_power(
     work: Workload, hw: HardwareProfile, *, placed: int | None
 ) -> tuple[Constant, int] | str:
-    """Static power of one chip in mW and the chips that draw it, or why it is unknown.
+    """Return static power of one chip in mW and the chips that draw it, or why it is unknown.
 
     Args:
         work: of the network.
@@ -78,7 +78,7 @@ def static_power(
 
 
 def messages(work: Workload, hw: HardwareProfile) -> tuple[Interval, Interval]:
-    """Spike messages of one sample: from outside, and between neurons.
+    """Return spike messages of one sample: from outside, and between neurons.
 
     A spike goes as one message to each core that holds a target. At least one core does; at most
     all cores of the receiving layer, and never more than the synapses it reaches. Cores are
@@ -99,7 +99,7 @@ def messages(work: Workload, hw: HardwareProfile) -> tuple[Interval, Interval]:
 
 
 def path(table: Quantities, variant: str, hw: HardwareProfile) -> tuple[Interval, list[Constant]]:
-    """Cost of one message's way: within a tile at best, across the whole mesh at worst."""
+    """Return cost of one message's way: within a tile at best, across the whole mesh at worst."""
     cost, used = Interval(0.0, 0.0), []
     local = find(table, variant, "spike_in_tile")
     if local is not None:
@@ -113,5 +113,5 @@ def path(table: Quantities, variant: str, hw: HardwareProfile) -> tuple[Interval
 
 
 def destinations(layer: LayerWork, hw: HardwareProfile) -> int:
-    """The most cores of a layer that one spike goes to."""
+    """Return the most cores of a layer that one spike goes to."""
     return max(1, min(layer.cores(hw) or layer.neurons, layer.widest_fan_out))

@@ -70,7 +70,7 @@ class Reading:
         return f"{self.name}: {self.joules:.3f} J [measured, {self.source}]"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON; not measured is null with a reason."""
+        """Return plain JSON; not measured is null with a reason."""
         entry: dict[str, Any] = {"name": self.name, "source": self.source, "joules": self.joules}
         return entry | {"tag": "measured"} | ({"reason": self.reason} if self.reason else {})
 
@@ -148,7 +148,7 @@ class EnergyMeter:
         return "\n".join(str(reading) for reading in self.readings)
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """Plain JSON, one entry a counter."""
+        """Return plain JSON, one entry a counter."""
         return [reading.to_dict() for reading in self.readings]
 
     def _watch(self) -> None:
@@ -201,7 +201,7 @@ class _Tally:
 def find_counters(
     powercap: Path = POWERCAP, nvml: Any = None, *, gpu: str | None = None
 ) -> list[Counter | Missing]:
-    """Every counter of this machine; where a kind has none, one `Missing` says why.
+    """Return every counter of this machine; where a kind has none, one `Missing` says why.
 
     Args:
         powercap: the folder of RAPL's zones.
@@ -260,7 +260,7 @@ def _gpu_counters(nvml: Any, wanted: str | None) -> list[Counter | Missing]:
 
 
 def _gpu_by_index(nvml: Any, index: int) -> Counter | Missing:
-    """The counter of one GPU; a refusal of this one hides no other."""
+    """Return the counter of one GPU; a refusal of this one hides no other."""
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
     except nvml.NVMLError as error:
@@ -269,7 +269,7 @@ def _gpu_by_index(nvml: Any, index: int) -> Counter | Missing:
 
 
 def _gpu_by_uuid(nvml: Any, wanted: str) -> Counter | Missing:
-    """The counter of the GPU in use, whatever its number is here."""
+    """Return the counter of the GPU in use, whatever its number is here."""
     for spelling in (wanted, wanted.encode()):  # older bindings take bytes
         try:
             handle = nvml.nvmlDeviceGetHandleByUUID(spelling)

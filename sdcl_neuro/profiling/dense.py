@@ -36,7 +36,7 @@ class Crossing:
     reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON; unknown is null with a reason."""
+        """Return plain JSON; unknown is null with a reason."""
         ends = {"sparsity_low": self.low, "sparsity_high": self.high, "tag": "modelled"}
         return ends | ({"reason": self.reason} if self.reason else {})
 
@@ -97,7 +97,7 @@ class DenseTwin:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {
             "reference": REFERENCE,
             "what": "the same topology in int8, one dense pass a sample",
@@ -142,7 +142,7 @@ def dense_twin(
 
 
 def dense_energy(work: Workload, hw: HardwareProfile) -> Energy:
-    """Energy of the dense network, one pass a sample, on a dense target."""
+    """Return energy of the dense network, one pass a sample, on a dense target."""
     names = ("mac_int8", "mac_fp16", "mac", "mac_fp32")
     for variant in hw.variants.values():
         constant = find(variant.energy, variant.name, *names)
@@ -155,7 +155,7 @@ def dense_energy(work: Workload, hw: HardwareProfile) -> Energy:
 
 
 def crossing(density: float, spikes: Interval, fixed: Interval, dense: Interval) -> Crossing:
-    """Sparsity at which ``fixed + spikes * (its density / density now)`` equals `dense`.
+    """Return sparsity at which ``fixed + spikes * (its density / density now)`` equals `dense`.
 
     Args:
         density: part of all synapses reached in a mean step, now.
@@ -174,14 +174,18 @@ def crossing(density: float, spikes: Interval, fixed: Interval, dense: Interval)
 
 
 def _sparsity(density: float, spikes: float, budget: float) -> float | None:
-    """Sparsity that spends exactly `budget`; 0 where even full density costs less, None never."""
+    """Return sparsity that spends exactly `budget`; 0 where even full density costs less, None
+    never.
+    """
     if budget <= 0 or math.isinf(spikes):
         return None
     return max(0.0, 1 - density * budget / spikes)
 
 
 def _against(work: Workload, energy: Energy, dense: Interval) -> Crossing:
-    """The crossing over all sets of constants, each by itself: its constants belong together."""
+    """Return the crossing over all sets of constants, each by itself: its constants belong
+    together.
+    """
     if not energy.known:
         return Crossing(None, None, f"no energy: {energy.reason}")
     sets = [variant.parts for variant in energy.variants.values()] or [energy.parts]

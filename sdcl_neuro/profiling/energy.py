@@ -38,7 +38,7 @@ def energy(
     fit: Fit | None = None,
     stream: bool = False,
 ) -> Energy:
-    """Energy of one sample on a neuromorphic target.
+    """Return energy of one sample on a neuromorphic target.
 
     Args:
         work: counts of one sample.
@@ -79,7 +79,8 @@ def energy(
 
 
 def spike_energy(work: Workload, hw: HardwareProfile, fit: Fit | None) -> Interval:
-    """Energy in uJ of what neurons and spikes do, whatever the time: no static power, no barrier.
+    """Return energy in uJ of what neurons and spikes do, whatever the time: no static power, no
+    barrier.
 
     `work` says for how many steps it lasts. Nothing is priced at zero where no constants are known.
     """
@@ -94,7 +95,9 @@ _NO_HOST = "no energy of moving spikes to and from the host is published"
 def _reasons(
     variants: Mapping[str, VariantEnergy], *, but: Mapping[str, EnergyPart] | None = None
 ) -> dict[str, str]:
-    """Part to every reason why it is missing; a part that some variant does price is left out."""
+    """Return part to every reason why it is missing; a part that some variant does price is left
+    out.
+    """
     found: dict[str, dict[str, None]] = {}
     for variant in variants.values():
         for name, why in variant.not_modelled.items():
@@ -139,7 +142,9 @@ def _synops(variant: Variant, work: Workload, *_: object) -> EnergyPart | str:
 
 
 def _updates(variant: Variant, work: Workload, *_: object) -> EnergyPart | str:
-    """A spiking update is active; whether the others are is not counted, hence the interval."""
+    """Return a spiking update is active; whether the others are is not counted, hence the
+    interval.
+    """
     updates = sum(layer.updates for layer in work.layers)
     spiking = sum(layer.spikes_out for layer in work.layers)
     one = find(variant.energy, variant.name, "neuron_update")
@@ -157,7 +162,9 @@ def _updates(variant: Variant, work: Workload, *_: object) -> EnergyPart | str:
 def _traffic(
     variant: Variant, work: Workload, hw: HardwareProfile, fit: Fit | None
 ) -> EnergyPart | str:
-    """Messages of a placement if there is one; the input enters the mesh at an unknown place."""
+    """Return messages of a placement if there is one; the input enters the mesh at an unknown
+    place.
+    """
     way, used = path(variant.energy, variant.name, hw)
     if fit is None or fit.placement is None:
         outside, inner = messages(work, hw)
@@ -181,7 +188,7 @@ def _traffic(
 
 
 def _synchronisation(variant: Variant, work: Workload, *_: object) -> EnergyPart | str:
-    """A barrier for each step; one whose energy is unknown leaves the upper end open."""
+    """Return a barrier for each step; one whose energy is unknown leaves the upper end open."""
     barrier = find(variant.energy, variant.name, "synchronisation")
     if barrier is None:
         reason = why_not(variant.energy, "synchronisation")
@@ -214,7 +221,9 @@ def _between_chips(work: Workload, hw: HardwareProfile, fit: Fit | None) -> str:
 def _running(
     work: Workload, hw: HardwareProfile, us: Interval | None, fit: Fit | None
 ) -> EnergyPart | None:
-    """Power at work over the time of a sample, for chips that publish it in place of energies."""
+    """Return power at work over the time of a sample, for chips that publish it in place of
+    energies.
+    """
     power = find(hw.power, "", "running")
     if power is None or us is None:
         return None
@@ -230,7 +239,7 @@ def _static(
     us: Interval | None,
     fit: Fit | None,
 ) -> tuple[EnergyPart | None, str]:
-    """Static power of the chips over the run, 1 mW for 1 us being 1 nJ."""
+    """Return static power of the chips over the run, 1 mW for 1 us being 1 nJ."""
     found = static_power(work, hw, placed=None if fit is None else fit.chips)
     if isinstance(found, str):
         return None, found
@@ -256,7 +265,7 @@ def _part(pj: Interval, *constants: Constant) -> EnergyPart:
 
 
 def _with_error(part: EnergyPart, variant: Variant) -> EnergyPart:
-    """A part of a set of constants with the set's stated error."""
+    """Return a part of a set of constants with the set's stated error."""
     factor = find(variant.energy, variant.name, "model_factor")
     if factor is None or factor.interval == ONE:
         return part

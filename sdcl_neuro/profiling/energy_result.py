@@ -23,7 +23,7 @@ class EnergyPart:
     reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON; an open end is null with a reason."""
+        """Return plain JSON; an open end is null with a reason."""
         return {**uj_dict(self.uj, reason=self.reason), "source": self.source, "tag": "modelled"}
 
     @property
@@ -118,7 +118,7 @@ class Energy:
         return not self.reason
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {
             **uj_dict(self.uj, reason=self.reason or self.open_reason),
             "tag": "modelled",
@@ -169,7 +169,7 @@ class Energy:
 
 
 def uj_dict(interval: Interval | None, *, reason: str = "") -> dict[str, Any]:
-    """The two ends in microjoules; null with a reason where one is unknown."""
+    """Return the two ends in microjoules; null with a reason where one is unknown."""
     if interval is None:
         return {"low_uj": None, "high_uj": None, "reason": reason}
     ends: dict[str, Any] = {"low_uj": interval.low, "high_uj": finite(interval.high)}

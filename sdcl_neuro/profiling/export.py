@@ -32,7 +32,9 @@ UNITS = {
 
 
 def csv_text(profile: Profile) -> str:
-    """The rows as CSV; text that a spreadsheet would run as a formula is quoted by a space."""
+    """Return the rows as CSV; text that a spreadsheet would run as a formula is quoted by a
+    space.
+    """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -41,7 +43,7 @@ def csv_text(profile: Profile) -> str:
 
 
 def csv_rows(profile: Profile) -> Iterator[dict[str, object]]:
-    """One row a figure.
+    """Yield one row a figure.
 
     Sections are layer, total, run, neurobench, energy, latency, power, fit, simulated and ann.
     """
@@ -173,7 +175,9 @@ def _fit(name: str, target: TargetCost) -> Iterator[dict[str, object]]:
 
 
 def _simulated(side: SideBySide) -> Iterator[dict[str, object]]:
-    """A simulator's figures of the mean sample, each with the model's ends in a row of its own."""
+    """Yield a simulator's figures of the mean sample, each with the model's ends in a row of its
+    own.
+    """
     name = side.simulated.simulator
     for row in (*side.rows(), side.whole()):
         for quantity, unit, value, modelled in (

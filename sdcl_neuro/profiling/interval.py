@@ -21,7 +21,7 @@ class Interval:
         return Interval(_product(self.low, other.low), _product(self.high, other.high))
 
     def scaled(self, factor: float) -> Interval:
-        """Both ends times one factor, which is not negative."""
+        """Return both ends times one factor, which is not negative."""
         return self * Interval(factor, factor)
 
     def __str__(self) -> str:
@@ -36,23 +36,23 @@ ONE = Interval(1.0, 1.0)
 
 
 def total(intervals: Iterable[Interval]) -> Interval:
-    """Sum of intervals; nothing sums to zero."""
+    """Return sum of intervals; nothing sums to zero."""
     return sum(intervals, ZERO)
 
 
 def hull(intervals: Iterable[Interval]) -> Interval:
-    """The smallest interval that holds all of them; at least one is needed."""
+    """Return the smallest interval that holds all of them; at least one is needed."""
     listed = list(intervals)
     return Interval(min(i.low for i in listed), max(i.high for i in listed))
 
 
 def finite(value: float) -> float | None:
-    """A number for JSON: null for an open end."""
+    """Return a number for JSON: null for an open end."""
     return None if math.isinf(value) else value
 
 
 def figure(value: float) -> str:
-    """Three significant digits, thousands separated, no exponent for everyday sizes."""
+    """Return three significant digits, thousands separated, no exponent for everyday sizes."""
     if value == 0:
         return "0"
     size = abs(value)

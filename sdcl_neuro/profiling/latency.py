@@ -91,7 +91,7 @@ class Latency:
         return self.stated or self.host_us is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON; unknown is null with a reason."""
+        """Return plain JSON; unknown is null with a reason."""
         host = {
             "us": self.host_us,
             **({} if self.host_known else {"reason": self.host_note}),
@@ -141,7 +141,7 @@ def latency(
     fit: Fit | None = None,
     loads: Sequence[LayerLoads] | None = None,
 ) -> Latency:
-    """Latency of one sample, over every set of constants that has times.
+    """Return latency of one sample, over every set of constants that has times.
 
     Args:
         work: counts of one sample.
@@ -203,7 +203,7 @@ def times_of(hw: HardwareProfile) -> bool:
 
 
 def _made(work: Workload, steps: Mapping[str, tuple[Interval, Interval]], **fields: Any) -> Latency:
-    """A latency from each set's step of one sample and step of a stream, in microseconds."""
+    """Return a latency from each set's step of one sample and step of a stream, in microseconds."""
     single = hull(step for step, _ in steps.values())
     variants = (
         {}

@@ -304,7 +304,7 @@ class Ledger:
         return "\n".join(lines)
 
     def threads_text(self) -> str:
-        """Who had how many threads, in one line; empty where no one entered them."""
+        """Return who had how many threads, in one line; empty where no one entered them."""
         if self.threads is None:
             return ""
         dense, events = self.threads["dense_side"], self.threads["event_branch"]
@@ -313,7 +313,7 @@ class Ledger:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON: stages, spans and figures."""
+        """Return plain JSON: stages, spans and figures."""
         return {
             "schema": SCHEMA,
             "stages": [
@@ -334,7 +334,7 @@ class Ledger:
         write_json(path, self.to_dict())
 
     def _moment(self, synchronise: bool) -> Any:
-        """Now, in seconds; on a GPU an event, unless there is nothing to wait for."""
+        """Return now, in seconds; on a GPU an event, unless there is nothing to wait for."""
         if synchronise and self._device_clock is not None:
             return self._device_clock.mark()
         if synchronise and self._synchronise is not None:
@@ -364,7 +364,7 @@ class Ledger:
 
 
 def _nonzero(layer: LayerActivity) -> dict[str, tuple[int, str]]:
-    """The chip's count of synaptic operations, where it is known."""
+    """Return the chip's count of synaptic operations, where it is known."""
     counted = layer.synops_nonzero
     if counted is None:
         return {}

@@ -56,7 +56,7 @@ class Footprint:
         return self.weights + self.biases + self.delays + self.neurons
 
     def to_dict(self) -> dict[str, int]:
-        """Plain JSON."""
+        """Return plain JSON."""
         names = ("weights", "biases", "delays", "neurons", "states", "float32")
         return {f"{name}_bytes": getattr(self, name) for name in names}
 
@@ -92,7 +92,9 @@ class NeuroBench:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON under the harness's names; unknown is null with an entry in ``reasons``."""
+        """Return plain JSON under the harness's names; unknown is null with an entry in
+        ``reasons``.
+        """
         return {
             "harness": HARNESS,
             "tag": "emulated",
@@ -112,7 +114,9 @@ class NeuroBench:
         }
 
     def rows(self) -> list[tuple[str, float | None, str, str]]:
-        """Name, value, unit and the reason of an unknown one, in the order they are shown."""
+        """Return name, value, unit and the reason of an unknown one, in the order they are
+        shown.
+        """
         unknown = self.reasons.get
         operations = unknown("SynapticOperations", "")
         return [
@@ -131,7 +135,9 @@ class NeuroBench:
 
 
 def neurobench(net: IntNetwork, record: Record) -> NeuroBench:
-    """NeuroBench's metrics of a run; the record has counts and at least one sample and step."""
+    """Return NeuroBench's metrics of a run; the record has counts and at least one sample and
+    step.
+    """
     weights = [array for layer in net.layers for array in _weights(layer)]
     elements = sum(array.size for array in weights)
     zeros = elements - sum(int(np.count_nonzero(array)) for array in weights)
@@ -162,7 +168,7 @@ def neurobench(net: IntNetwork, record: Record) -> NeuroBench:
 
 
 def footprint(net: IntNetwork) -> Footprint:
-    """Bytes of a network's parameters, constants and states."""
+    """Return bytes of a network's parameters, constants and states."""
     weights = sum(array.size for layer in net.layers for array in _weights(layer))
     biases = sum(layer.bias.size for layer in net.layers if layer.bias is not None)
     states = [
@@ -182,7 +188,7 @@ def footprint(net: IntNetwork) -> Footprint:
 def _operations(
     net: IntNetwork, record: Record, zeros: int
 ) -> tuple[float | None, float | None, str]:
-    """ACs and MACs of a sample, or why they are unknown.
+    """Return ACs and MACs of a sample, or why they are unknown.
 
     Without zero weights, recurrence and counts in the input, every synaptic operation is an AC.
     """
@@ -197,7 +203,7 @@ def _operations(
 
 
 def _mean(record: Record, count: Callable[[LayerActivity], Counts | None]) -> float | None:
-    """Sum over the layers, mean over the samples; None if a layer has no such count."""
+    """Return sum over the layers, mean over the samples; None if a layer has no such count."""
     total = 0
     for entry in record.activity:
         found = count(entry)

@@ -32,7 +32,7 @@ class CoreLoad:
 
 
 def placed_messages(work: Workload, placement: Placement) -> tuple[Interval, Interval]:
-    """Spike messages of one sample: from outside, and between neurons."""
+    """Return spike messages of one sample: from outside, and between neurons."""
     outside, *inner = placement.flows
     return (
         _bounds(outside.messages).scaled(work.layers[0].spikes_in),
@@ -46,7 +46,7 @@ def placed_messages(work: Workload, placement: Placement) -> tuple[Interval, Int
 def placed_hops(
     work: Workload, placement: Placement, table: Quantities, variant: str
 ) -> tuple[Interval, list[Constant]]:
-    """Cost of the hops between neurons in one sample, with the constants used."""
+    """Return cost of the hops between neurons in one sample, with the constants used."""
     cost, used = ZERO, []
     for name in ("east_west", "north_south"):
         constant = find(table, variant, f"hop_{name}")
@@ -61,7 +61,7 @@ def placed_hops(
 
 
 def messages_between_chips(work: Workload, placement: Placement) -> float:
-    """Expected messages of one sample that leave their chip, spikes even over a layer."""
+    """Return expected messages of one sample that leave their chip, spikes even over a layer."""
     return sum(
         flow.between_chips * layer.spikes_out
         for flow, layer in zip(placement.flows[1:], work.layers, strict=True)
@@ -69,7 +69,7 @@ def messages_between_chips(work: Workload, placement: Placement) -> float:
 
 
 def core_loads(work: Workload, placement: Placement, layer: int) -> list[CoreLoad]:
-    """The cores of one layer, alike ones once."""
+    """Return the cores of one layer, alike ones once."""
     rates = [entry.spikes_out / (entry.neurons * work.steps) for entry in work.layers]
     arriving = work.layers[0].spikes_in / (work.inputs * work.steps)
     into = [count * arriving for count in placement.arrivals]
@@ -135,7 +135,7 @@ def mean_loads(
 
 
 def _share(work: Workload, hw: HardwareProfile, index: int) -> CoreLoad:
-    """One core of a layer that is spread evenly."""
+    """Return one core of a layer that is spread evenly."""
     layer = work.layers[index]
     share = 1 / ((layer.cores(hw) or 1) * work.steps)
     last = index + 1 == len(work.layers)

@@ -31,7 +31,7 @@ class Sources:
         self._numbers: dict[str, int] = {}
 
     def cite(self, constants: Iterable[Constant]) -> str:
-        """The numbers of the constants' sources, such as ``[1, 2]``."""
+        """Return the numbers of the constants' sources, such as ``[1, 2]``."""
         seen = {
             self._numbers.setdefault(constant.quantity.source, len(self._numbers) + 1): None
             for constant in constants
@@ -39,7 +39,9 @@ class Sources:
         return f"[{', '.join(map(str, seen))}]" if seen else ""
 
     def rows(self, target: TargetCost) -> list[tuple[str, ...]]:
-        """A target's constants: for what, name, set, value, kind and number of the source."""
+        """Return a target's constants: for what, name, set, value, kind and number of the
+        source.
+        """
         return [
             (
                 use,
@@ -57,12 +59,12 @@ class Sources:
         ]
 
     def listed(self) -> list[tuple[int, str]]:
-        """Number and citation, in order."""
+        """Return number and citation, in order."""
         return [(number, source) for source, number in self._numbers.items()]
 
 
 def profile_text(profile: Profile) -> str:
-    """Layers, then each target with its parts and constants, then the dense network."""
+    """Return layers, then each target with its parts and constants, then the dense network."""
     sources = Sources()
     silent = silence(profile.layers, profile.readout_names)
     lines = [
@@ -91,7 +93,7 @@ def profile_text(profile: Profile) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], *, right: Sequence[bool]) -> list[str]:
-    """Rows of text aligned in columns, two spaces apart."""
+    """Return rows of text aligned in columns, two spaces apart."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     return [
         "  "
@@ -104,7 +106,7 @@ def columns(rows: Sequence[Sequence[str]], *, right: Sequence[bool]) -> list[str
 
 
 def amount(value: float, unit: str) -> str:
-    """A metric's value: a share with its digits, a whole number in full."""
+    """Return a metric's value: a share with its digits, a whole number in full."""
     if unit == "1":
         return f"{value:.4f}"
     return f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"

@@ -76,7 +76,7 @@ class Power:
         return Interval(*(self.rate_hz / end if end else math.inf for end in ends))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON; unknown is null with a reason."""
+        """Return plain JSON; unknown is null with a reason."""
         static = {
             **self._part("static", self.static_uw),
             "chips": self.chips,
@@ -188,7 +188,7 @@ def power(
 
 
 def watts(uw: Interval) -> str:
-    """A power in microwatts, or in milliwatts or watts where that reads better."""
+    """Return a power in microwatts, or in milliwatts or watts where that reads better."""
     size = uw.low if math.isinf(uw.high) else uw.high
     for unit, factor in (("W", 1e-6), ("mW", 1e-3)):
         if size * factor >= 1:

@@ -17,7 +17,7 @@ BITS = STATE_LIMIT.bit_length()
 
 
 def readout_neurons(net: IntNetwork) -> int:
-    """Neurons whose membranes are read, in every step; 0 for a network without read-outs."""
+    """Return neurons whose membranes are read, in every step; 0 for a network without read-outs."""
     account = net.meta.get("graph")
     found = account.get("readouts", ()) if isinstance(account, Mapping) else ()
     sizes = [entry.get("shape", (0,)) for entry in found if isinstance(entry, Mapping)]
@@ -25,7 +25,7 @@ def readout_neurons(net: IntNetwork) -> int:
 
 
 def with_readouts(energy: Energy, net: IntNetwork, steps: int) -> Energy:
-    """The energy, with the reads that no one has published a cost of named as not modelled.
+    """Return the energy, with the reads that no one has published a cost of named as not modelled.
 
     Args:
         energy: of one sample.

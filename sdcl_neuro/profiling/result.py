@@ -69,7 +69,7 @@ class LayerFigures:
         return 1 - self.spikes_out / self.updates if self.updates else 1.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         counts = {name: getattr(self, name) for name in COUNTS}
         sparsity = self.activation_sparsity
         return {
@@ -92,7 +92,7 @@ class TargetCost:
     stream: Energy | None = None
 
     def energy_dict(self) -> dict[str, Any]:
-        """The energy in plain JSON, that of a sample in a stream within it."""
+        """Return the energy in plain JSON, that of a sample in a stream within it."""
         found = self.energy.to_dict()
         if self.stream is not None:
             whole = self.stream.to_dict()
@@ -101,13 +101,13 @@ class TargetCost:
         return found
 
     def power_dict(self) -> dict[str, Any]:
-        """The mean power in plain JSON; unknown is null with a reason."""
+        """Return the mean power in plain JSON; unknown is null with a reason."""
         if self.power is None:
             return {"low_uw": None, "high_uw": None, "reason": NO_RATE}
         return self.power.to_dict()
 
     def fit_dict(self) -> dict[str, Any]:
-        """The verdict in plain JSON; unknown is null with a reason."""
+        """Return the verdict in plain JSON; unknown is null with a reason."""
         return {"fits": None, "reason": NO_FIT} if self.fit is None else self.fit.summary()
 
 
@@ -165,7 +165,7 @@ class Profile(ProfilePlots):
         return LayerFigures(name="total", kind="", **sums)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON in the shape that `profile --json` promises."""
+        """Return plain JSON in the shape that `profile --json` promises."""
         totals = {k: v for k, v in self.totals.to_dict().items() if k not in ("name", "kind")}
         spikes = ("spikes_in", "spikes_out", "synops", "synops_nonzero", "updates")
         per_sample = totals | {
@@ -203,7 +203,7 @@ class Profile(ProfilePlots):
         return {"elapsed_s": self.elapsed_s, "tag": "measured"}
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """The profile as JSON text, also written to `path` if given."""
+        """Return the profile as JSON text, also written to `path` if given."""
         import json
 
         value = self.to_dict()
@@ -212,13 +212,13 @@ class Profile(ProfilePlots):
         return json.dumps(value, indent=2, allow_nan=False)
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """Every figure as a row (see `export.csv_rows`), also written to `path` if given."""
+        """Return every figure as a row (see `export.csv_rows`), also written to `path` if given."""
         from .export import csv_text
 
         return _saved(csv_text(self), path)
 
     def to_html(self, path: str | Path | None = None) -> str:
-        """One self-contained page, also written to `path` if given."""
+        """Return one self-contained page, also written to `path` if given."""
         from .report import profile_page
 
         return _saved(profile_page(self), path)
@@ -251,7 +251,7 @@ class Profile(ProfilePlots):
 
 
 def figures(layer: IntLayer, activity: LayerActivity) -> LayerFigures:
-    """A layer's counts, summed over the samples."""
+    """Return a layer's counts, summed over the samples."""
     counted = activity.synops_nonzero
     weights = [layer.weight]
     if layer.recurrent_weight is not None:

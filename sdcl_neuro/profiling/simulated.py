@@ -90,16 +90,17 @@ class SideBySide:
     modelled: tuple[ModelledSample, ...]
 
     def rows(self) -> Iterator[SimulatedFigure]:
-        """Every chip step, mean over the samples."""
+        """Yield every chip step, mean over the samples."""
         for step in range(len(self.modelled[0].time_us)):
             yield self._row(f"{step}", slice(step, step + 1))
 
     def whole(self) -> SimulatedFigure:
-        """A whole sample, mean over the samples."""
+        """Return a whole sample, mean over the samples."""
         return self._row("sample", slice(None))
 
     def contained(self, figure: str) -> tuple[int, int]:
-        """Samples whose `figure` (``time``, ``energy``, ``messages``) lies in the model's interval.
+        """Return samples whose `figure` (``time``, ``energy``, ``messages``) lies in the model's
+        interval.
 
         Returns:
             How many, and of how many.
@@ -111,7 +112,7 @@ class SideBySide:
         return sum(held), len(held)
 
     def steps_contained(self, figure: str) -> tuple[int, int]:
-        """The same of all steps of all samples."""
+        """Return the same of all steps of all samples."""
         held = [
             _within(value, interval)
             for one, model in zip(self.simulated.samples, self.modelled, strict=True)
@@ -120,7 +121,7 @@ class SideBySide:
         return sum(held), len(held)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {
             "simulator": self.simulated.simulator,
             "version": self.simulated.version,

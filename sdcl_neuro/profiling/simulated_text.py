@@ -16,7 +16,7 @@ DRAINING = (
 
 
 def head(side: SideBySide) -> tuple[str, ...]:
-    """Titles of the columns."""
+    """Return titles of the columns."""
     name = side.simulated.simulator
     return (
         "step", f"{name} µs", "model µs", f"{name} µJ", "model µJ", f"{name} messages",
@@ -25,7 +25,7 @@ def head(side: SideBySide) -> tuple[str, ...]:
 
 
 def rows(side: SideBySide) -> list[tuple[str, ...]]:
-    """Every chip step of the mean sample up to `MOST_ROWS`, then the whole sample."""
+    """Return every chip step of the mean sample up to `MOST_ROWS`, then the whole sample."""
     listed = list(side.rows())
     kept = [_cells(row) for row in listed[:MOST_ROWS]]
     if len(listed) > MOST_ROWS:

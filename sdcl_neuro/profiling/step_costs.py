@@ -31,7 +31,7 @@ def step_costs(
     loads: Sequence[LayerLoads],
     entered: Floats,
 ) -> tuple[ModelledSample, ...]:
-    """Time, energy and messages of every chip step, one entry a sample.
+    """Return time, energy and messages of every chip step, one entry a sample.
 
     Args:
         work: counts of one sample; only what follows from the network is used.
@@ -67,7 +67,7 @@ def step_costs(
 def _times(
     work: Workload, hw: HardwareProfile, fit: Fit, chip: Sequence[LayerLoads]
 ) -> tuple[Floats, Floats]:
-    """Shortest and longest time of every step in microseconds, each ``[steps, B]``."""
+    """Return shortest and longest time of every step in microseconds, each ``[steps, B]``."""
     kinds = [layer.kind for layer in work.layers]
     models = [step_model(v, hw, kinds, chips=fit.chips or 1) for v in hw.variants.values()]
     found = [model.step(kinds, chip) for model in models if isinstance(model, StepModel)]
@@ -81,7 +81,7 @@ def _times(
 def _one_step(
     work: Workload, chip: Sequence[LayerLoads], inputs: Floats, step: int, sample: int
 ) -> Workload:
-    """The work of one chip step of one sample."""
+    """Return the work of one chip step of one sample."""
     at = step, sample
     received = [float(inputs[at]), *(float(load.fired[at].sum()) for load in chip)]
     layers = tuple(

@@ -57,7 +57,7 @@ class StepModel:
     def step(
         self, kinds: Iterable[Kind], loads: Iterable[LayerLoads], *, uneven: float = 1.0
     ) -> tuple[Times, Times]:
-        """Shortest and longest time of every step in ns, each ``[steps, B]``.
+        """Return shortest and longest time of every step in ns, each ``[steps, B]``.
 
         Args:
             kinds, loads: of every layer.
@@ -81,7 +81,7 @@ class StepModel:
         )
 
     def _least(self, kind: Kind, load: LayerLoads) -> Times:
-        """Per core, all that it does at once."""
+        """Return, per core, all that it does at once."""
         active = self.active.low - self.inactive.low
         parts = (
             self.synop[kind].low * (load.synops + load.own_synops),
@@ -93,7 +93,7 @@ class StepModel:
         return longest
 
     def _most(self, kind: Kind, load: LayerLoads, uneven: float) -> tuple[Times, Times]:
-        """Per core, what it takes in and what it gives out, each one thing after another."""
+        """Return, per core, what it takes in and gives out, each one thing after another."""
         receive = uneven * (
             self.synop[kind].high * (load.synops + load.own_synops)
             + self.axon_in.high * (load.arriving + load.own_heard)
@@ -116,7 +116,7 @@ class StepModel:
 def step_model(
     variant: Variant, hw: HardwareProfile, kinds: Iterable[Kind], *, chips: int
 ) -> StepModel | str:
-    """The times of a variant, or which of them is missing."""
+    """Return the times of a variant, or which of them is missing."""
     table, name = variant.time, variant.name
     stated = next((q.unknown for q in table.values() if q.unknown), "")
     if not table:

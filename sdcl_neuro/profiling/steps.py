@@ -64,7 +64,7 @@ def layer_loads(
     spikes: Mapping[int, Spikes],
     placement: Placement,
 ) -> list[LayerLoads]:
-    """Loads of every layer's cores.
+    """Return loads of every layer's cores.
 
     Args:
         net: the network.
@@ -102,7 +102,8 @@ def layer_loads(
 
 
 def in_chip_steps(loads: Sequence[LayerLoads], *, stream: bool) -> Iterator[LayerLoads]:
-    """The same loads by chip step: ``T + L`` of one sample, or the ``T`` of a stream of its like.
+    """Yield the same loads by chip step: ``T + L`` of one sample, or the ``T`` of a stream of its
+    like.
 
     Each array becomes ``[steps, B, cores]``; in a stream the layers work on different samples at
     once, taken to be alike.
@@ -169,13 +170,15 @@ class _TileReader:
         self.reaches = np.broadcast_to(rows[:, None] & columns, self.fan.shape)
 
     def entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Flat inputs that have a synapse here, and how many of theirs are not zero."""
+        """Return flat inputs that have a synapse here, and how many of theirs are not zero."""
         every = np.arange(prod(self.shape)).reshape(self.shape)[self.seen]
         return every[self.reaches], self.fan[self.reaches]
 
 
 def _taps_of(layer: IntLayer, axis: int, part: tuple[int, int]) -> tuple[slice, NDArray[np.int64]]:
-    """Inputs along an axis that reach outputs in a range, and through which taps how often."""
+    """Return inputs along an axis that reach outputs in a range, and through which taps how
+    often.
+    """
     geometry = layer.convolution
     assert geometry is not None, "only convolutions have taps"
     pairs = reach(layer.in_shape[1 + axis], layer.kernel[axis], axis=axis, convolution=geometry)
@@ -212,7 +215,9 @@ class _Spikes:
         return found
 
     def summed(self, tables: csr_array | NDArray[np.float64]) -> Counts:
-        """What the spikes of each step add up to in ``[neurons, columns]``: ``[T, B, columns]``."""
+        """Return what the spikes of each step add up to in ``[neurons, columns]``: ``[T, B,
+        columns]``.
+        """
         found = self.matrix @ tables
         dense = found.toarray() if hasattr(found, "toarray") else found
         counts: Counts = np.asarray(dense).reshape(self.steps, self.samples, -1)
@@ -222,14 +227,14 @@ class _Spikes:
 def _sparse(
     values: NDArray[np.float64], where: tuple[NDArray[Any], ...], shape: tuple[int, ...]
 ) -> csr_array:
-    """A sparse matrix of values and their rows and columns; SciPy is loaded on first use."""
+    """Return a sparse matrix of values and their rows and columns; SciPy is loaded on first use."""
     from scipy.sparse import csr_array
 
     return csr_array((values, where), shape=shape)
 
 
 def _arrivals(readers: Sequence[_TileReader], received: _Spikes) -> tuple[Counts, Counts, Counts]:
-    """Synops, spikes heard and spikes arriving, each ``[T, B, tiles]``."""
+    """Return synops, spikes heard and spikes arriving, each ``[T, B, tiles]``."""
     tiles = len(readers)
     entries = [reader.entries() for reader in readers]
     rows = np.concatenate([inputs for inputs, _ in entries])
@@ -245,7 +250,7 @@ def _arrivals(readers: Sequence[_TileReader], received: _Spikes) -> tuple[Counts
 def _arrivals_in_turn(
     readers: Sequence[_TileReader], received: _Spikes, turns: Turns
 ) -> tuple[Counts, Counts]:
-    """Synops and spikes arriving by the sender's turn, each ``[T, B, tiles * TURNS]``."""
+    """Return synops and spikes arriving by the sender's turn, each ``[T, B, tiles * TURNS]``."""
     entries = [reader.entries() for reader in readers]
     rows = np.concatenate([inputs for inputs, _ in entries])
     fans = np.concatenate([fan for _, fan in entries]).astype(np.float64)
@@ -270,7 +275,9 @@ def _recurrent(layer: IntLayer, tiles: Sequence[Tile], own: _Spikes, *, weights:
 def _in_tiles(
     tiles: Sequence[Tile], layer: IntLayer, own: _Spikes, each: NDArray[np.float64]
 ) -> Counts:
-    """Spikes of each tile's neurons, each counted as often as `each` says, ``[T, B, tiles]``."""
+    """Return spikes of each tile's neurons, each counted as often as `each` says, ``[T, B,
+    tiles]``.
+    """
     owner = np.zeros(_box(layer), dtype=np.int64)
     for index, tile in enumerate(tiles):
         owner[tile.slices] = index
@@ -280,7 +287,7 @@ def _in_tiles(
 
 
 def _targets(net: IntNetwork, tiles: Sequence[Sequence[Tile]], index: int) -> NDArray[np.float64]:
-    """Cores that read each neuron of a layer, over its ``(C, H, W)``; the host is none."""
+    """Return cores that read each neuron of a layer, over its ``(C, H, W)``; the host is none."""
     layer = net.layers[index]
     count = np.zeros(_box(layer))
     if layer.recurrent_weight is not None:

@@ -53,7 +53,9 @@ def neuron_turns(box: tuple[int, int, int], tiles: Sequence[Tile]) -> Turns:
 
 
 def in_turn(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Time of receivers that are served turn by turn: ``[..., cores * TURNS]`` to ``[...]``."""
+    """Return time of receivers that are served turn by turn: ``[..., cores * TURNS]`` to
+    ``[...]``.
+    """
     by_turn = times.reshape(*times.shape[:-1], -1, TURNS)
     served: NDArray[np.float64] = by_turn.max(axis=-2).sum(axis=-1)
     return served

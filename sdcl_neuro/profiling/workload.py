@@ -47,7 +47,7 @@ class LayerWork:
         return self.synops if self.synops_nonzero is None else self.synops_nonzero
 
     def cores(self, hw: HardwareProfile) -> int | None:
-        """Cores by neurons alone; None if the profile does not say how many a core holds."""
+        """Return cores by neurons alone; None if the profile does not say how many a core holds."""
         limit = hw.limits.get("neurons_per_core")
         if limit is None or limit.high is None:
             return None
@@ -64,7 +64,8 @@ class Workload:
     lasting: int = 0
 
     def over(self, steps: int) -> Workload:
-        """The same spikes over so many steps of the chip, in each of which all neurons are updated.
+        """Return the same spikes over so many steps of the chip, in each of which all neurons are
+        updated.
 
         `lasting` says how many, 0 as long as it is open.
         """
@@ -99,7 +100,9 @@ class Workload:
         return sum(layer.synops for layer in self.layers) / (self.synapses * self.steps)
 
     def chips_needed(self, hw: HardwareProfile) -> int | None:
-        """Chips that the neurons need; None if the profile does not say what a chip holds."""
+        """Return chips that the neurons need; None if the profile does not say what a chip
+        holds.
+        """
         cores = [layer.cores(hw) for layer in self.layers]
         per_chip = hw.chip.get("usable_cores", hw.chip.get("cores"))
         if None in cores or per_chip is None or per_chip.low is None:
@@ -107,7 +110,7 @@ class Workload:
         return math.ceil(sum(core for core in cores if core is not None) / per_chip.low)
 
     def chips_powered(self, hw: HardwareProfile, *, placed: int | None = None) -> int | None:
-        """Chips that draw static power: those needed, and never fewer than the system has.
+        """Return chips that draw static power: those needed, and never fewer than the system has.
 
         Args:
             hw: the target's profile.
@@ -120,7 +123,7 @@ class Workload:
 
 
 def workload(net: IntNetwork, record: Record) -> Workload:
-    """Per-sample means of a record's activity, with what follows from the network.
+    """Return per-sample means of a record's activity, with what follows from the network.
 
     Raises:
         InputError: the record has no counts, no samples, or belongs to another network.
@@ -167,7 +170,7 @@ def _layer_work(layer: IntLayer, entry: LayerActivity, samples: int) -> LayerWor
 
 
 def nonzero_synops(layer: IntLayer, entry: LayerActivity) -> float:
-    """Synaptic operations at weights that are not zero, over all samples.
+    """Return synaptic operations at weights that are not zero, over all samples.
 
     A record that did not count them is taken at the share of such weights (`estimated` says so).
     """
@@ -181,7 +184,7 @@ def nonzero_synops(layer: IntLayer, entry: LayerActivity) -> float:
 
 
 def estimated(net: IntNetwork, record: Record) -> tuple[str, ...]:
-    """Layers whose operations at weights that are not zero had to be estimated."""
+    """Return layers whose operations at weights that are not zero had to be estimated."""
     return tuple(
         layer.name
         for layer, entry in zip(net.layers, record.activity, strict=True)

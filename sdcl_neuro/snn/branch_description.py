@@ -51,12 +51,12 @@ class BranchDescription:
     learn_threshold: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {**asdict(self), "layers": [asdict(layer) for layer in self.layers]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BranchDescription:
-        """The inverse of `to_dict`.
+        """Return the inverse of `to_dict`.
 
         Raises:
             InputError: for missing, unknown or unusable fields.
@@ -97,11 +97,13 @@ class BranchDescription:
             )
 
     def output_shape(self, size: Pair) -> tuple[int, int, int]:
-        """Channels, height and width of the last layer for an input of height and width `size`."""
+        """Return channels, height and width of the last layer for an input of height and width
+        `size`.
+        """
         return self.shapes(size)[-1]
 
     def shapes(self, size: Pair) -> list[tuple[int, int, int]]:
-        """``(C, H, W)`` of every layer's spikes for an input of height and width `size`."""
+        """Return ``(C, H, W)`` of every layer's spikes for an input of height and width `size`."""
         found = []
         for layer in self.layers:
             size = layer.geometry.output_size(size, (layer.kernel, layer.kernel))

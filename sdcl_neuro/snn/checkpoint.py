@@ -133,7 +133,7 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
 
 
 def _present_weights(folder: Path) -> str | None:
-    """The weights that a readable document in `folder` names."""
+    """Return the weights that a readable document in `folder` names."""
     try:
         name = read_json(folder / DOCUMENT, largest=_DOCUMENT_BYTES_MAX)["weights"]["file"]
     except (OSError, InputError, LookupError, TypeError):
@@ -142,7 +142,7 @@ def _present_weights(folder: Path) -> str | None:
 
 
 def read_document(folder: Path, name: str, *, mend: str) -> Any:
-    """The JSON document that says what a checkpoint's folder holds.
+    """Return the JSON document that says what a checkpoint's folder holds.
 
     Args:
         folder: of the checkpoint.
@@ -216,5 +216,5 @@ def _load(folder: Path, module: EventBranch, state: dict[str, Tensor], *, stage:
 
 
 def broken(folder: Path, what: str) -> InputError:
-    """An error that says what is wrong with a checkpoint, in one line."""
+    """Return an error that says what is wrong with a checkpoint, in one line."""
     return InputError(" ".join(what.split()), where=f"checkpoint {folder}", hint=_MEND)

@@ -71,7 +71,7 @@ class Spread:
 
 
 def _clamped(decay: float) -> float:
-    """A decay within 0 and 1."""
+    """Return a decay within 0 and 1."""
     return min(max(decay, 0.0), 1.0)
 
 
@@ -79,7 +79,7 @@ class Circuit(Protocol):
     """The rest of a graph, as one of its populations meets it in ``int`` mode."""
 
     def numbers(self) -> Spread:
-        """The population's integers."""
+        """Return the population's integers."""
         ...
 
     def sums(self) -> Tensor:
@@ -143,7 +143,7 @@ class ChipNeuron:
         self.reset_mechanism_val.copy_(before)
 
     def integer_neuron(self) -> IntNeuron:
-        """The chip's parameters of this population at the present `scale`.
+        """Return the chip's parameters of this population at the present `scale`.
 
         Raises:
             InputError: if the scale is not chosen, or the threshold does not fit the chip.
@@ -187,11 +187,12 @@ class ChipNeuron:
         return all(value is None or value.numel() == 1 for value in named)
 
     def _numbers(self) -> IntNeuron | Spread:
-        """The population's integers, from the graph where it is a part of one."""
+        """Return the population's integers, from the graph where it is a part of one."""
         return self.integer_neuron() if self.circuit is None else self.circuit.numbers()
 
     def _sums(self, input_: Tensor, neuron: IntNeuron | Spread) -> Tensor:
-        """Integer sums ``[B, ...]`` with the gradient of `input_`, in units of the float weights.
+        """Return integer sums ``[B, ...]`` with the gradient of `input_`, in units of the float
+        weights.
 
         They are `input_` scaled and rounded; in a graph, what its synapses deliver on the chip.
         """
@@ -203,7 +204,7 @@ class ChipNeuron:
         return straight_through(self.circuit.sums().reshape(input_.shape), input_ * scale)
 
     def _told(self, spikes: Tensor) -> Tensor:
-        """The same spikes, of which the graph takes note."""
+        """Return the same spikes, of which the graph takes note."""
         if self.circuit is not None:
             self.circuit.sent(spikes.detach())
         return spikes
@@ -211,7 +212,7 @@ class ChipNeuron:
     def sequence(
         self, sums: Tensor, bias: Tensor | None = None, *, recurrent: Tensor | None = None
     ) -> Tensor:
-        """All steps from a clean state: ``[T, B, ...]`` to spikes of the same shape.
+        """Return all steps from a clean state: ``[T, B, ...]`` to spikes of the same shape.
 
         Args:
             sums: what the synapse delivers; in ``int`` mode integer sums of integer weights.
@@ -226,7 +227,7 @@ class ChipNeuron:
     def step_by_step(
         self, sums: Tensor, bias: Tensor | None = None, *, recurrent: Tensor | None = None
     ) -> Tensor:
-        """The same as `sequence`, by torch's own operations, one step after another."""
+        """Return the same as `sequence`, by torch's own operations, one step after another."""
         if self.mode == "float":
             return self._float_sequence(sums if bias is None else sums + bias)
         neuron = self.integer_neuron()
@@ -244,7 +245,9 @@ class ChipNeuron:
         return torch.stack(spikes)
 
     def leak(self, sums: Tensor) -> tuple[Leak, Wanted] | None:
-        """What `bptt` computes this population by, for an input like `sums`; None if it cannot."""
+        """Return what `bptt` computes this population by, for an input like `sums`; None if it
+        cannot.
+        """
         return None
 
     def _scan(self, sums: Tensor, bias: Tensor | None, leak: Leak, wanted: Wanted) -> Tensor:
@@ -274,7 +277,7 @@ class ChipNeuron:
     def _membrane_step(
         self, drive: Tensor, state: Tensor, neuron: IntNeuron | Spread
     ) -> tuple[Tensor, Tensor]:
-        """Spikes and membrane; a spike resets when the next step begins, as in snn.Leaky."""
+        """Return spikes and membrane; a spike resets when the next step begins, as in snn.Leaky."""
         limit = neuron.threshold * UNIT
         # The reset is detached, as in snn.Leaky.
         state = state.masked_fill(state.detach() > limit, 0.0)
@@ -288,7 +291,7 @@ class ChipNeuron:
         return spikes.to(membrane.dtype), membrane
 
     def _float_sequence(self, currents: Tensor) -> Tensor:
-        """snnTorch's own forward, step by step, with visible states."""
+        """Return snnTorch's own forward, step by step, with visible states."""
         hidden, output = self.init_hidden, self.output
         self.init_hidden, self.output = False, True
         states = tuple(torch.zeros_like(currents[0]) for _ in range(self._float_states()))

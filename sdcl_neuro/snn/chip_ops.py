@@ -60,17 +60,17 @@ class _Decay(torch.autograd.Function):
 
 
 def straight_through(value: Tensor, path: Tensor) -> Tensor:
-    """`value` exactly, in `path`'s type, with the gradient of `path`; shapes equal."""
+    """Return `value` exactly, in `path`'s type, with the gradient of `path`; shapes equal."""
     return cast(Tensor, _Straight.apply(value, path))
 
 
 def straight_round(value: Tensor) -> Tensor:
-    """The nearest integer (half to even) with the gradient of no rounding at all."""
+    """Return the nearest integer (half to even) with the gradient of no rounding at all."""
     return straight_through(value.detach().round(), value)
 
 
 def decay(state: Tensor, beta: Tensor, keep: int | Tensor) -> Tensor:
-    """One step's leak of an integer state, rounded towards zero; `keep` is 4096 - vDecay.
+    """Return one step's leak of an integer state, rounded towards zero; `keep` is 4096 - vDecay.
 
     `keep` and `beta` are one number, or broadcast to `state`.
     """
@@ -78,7 +78,7 @@ def decay(state: Tensor, beta: Tensor, keep: int | Tensor) -> Tensor:
 
 
 def chip_weight(weight: Tensor, scale: float) -> Tensor:
-    """Even integers in [-256, 254] with straight-through gradients.
+    """Return even integers in [-256, 254] with straight-through gradients.
 
     The same integers as `fixed_point.quantize_weight`, in torch, in `weight`'s type.
     """
@@ -88,13 +88,15 @@ def chip_weight(weight: Tensor, scale: float) -> Tensor:
 
 
 def chip_bias(bias: Tensor, scale: float) -> Tensor:
-    """The integers of `fixed_point.quantize_bias`, with straight-through gradients."""
+    """Return the integers of `fixed_point.quantize_bias`, with straight-through gradients."""
     integers = (bias.detach().double() * scale).round()
     return straight_through(integers, bias * scale)
 
 
 def wrap_current(current: Tensor) -> Tensor:
-    """The current's 24-bit register: what passes 2^23 comes back from the other side, once."""
+    """Return the current's 24-bit register: what passes 2^23 comes back from the other side,
+    once.
+    """
     with torch.no_grad():
         below, above = current <= -STATE_LIMIT, current > STATE_LIMIT
         span = 2.0 * STATE_LIMIT * (below.to(current) - above.to(current))

@@ -227,7 +227,7 @@ class EventBranch(nn.Module):
         return cast(LoihiLeaky, self.neurons[index])
 
     def _peaks(self, spikes: Tensor) -> list[float | None]:
-        """Largest magnitude of every layer's summed input on given spikes, in float."""
+        """Return largest magnitude of every layer's summed input on given spikes, in float."""
         self._check_input(spikes)
         peaks: list[float | None] = []
         with torch.no_grad():

@@ -26,7 +26,7 @@ def initialise(synapse: nn.Conv2d, *, beta: float, threshold: float, rate: float
 
 
 def find_gain(neuron: LoihiLeaky, sums: Tensor, *, rate: float) -> tuple[float, float]:
-    """Gain on `sums` at which `neuron` fires at `rate`, by bisection of its logarithm."""
+    """Return gain on `sums` at which `neuron` fires at `rate`, by bisection of its logarithm."""
     low, high = -10.0, 10.0
     gain, found = 1.0, float(neuron.sequence(sums).mean())
     for _ in range(_BISECTIONS):

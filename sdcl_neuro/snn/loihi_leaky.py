@@ -46,7 +46,7 @@ class LoihiLeaky(ChipLeaky):
     resets: ClassVar[Mapping[str, Any]] = {"reset_mechanism": "zero"}
 
     def forward(self, input_: Tensor, mem: Tensor | None = None) -> Any:
-        """One step, with snnTorch's signature and return values.
+        """Return one step, with snnTorch's signature and return values.
 
         Args:
             input_: ``[B, ...]`` in units of the float weights, bias included. In ``int`` mode it
@@ -66,7 +66,9 @@ class LoihiLeaky(ChipLeaky):
         return spikes if self.init_hidden and not self.output else (spikes, self.mem)
 
     def leak(self, sums: Tensor) -> tuple[Leak, Wanted] | None:
-        """What `bptt` computes this population by; None for options that it does not know."""
+        """Return what `bptt` computes this population by; None for options that it does not
+        know.
+        """
         from .bptt.leak import float_leak, int_leak
 
         plain = not (self.inhibition or self.state_quant or self.graded_spikes_factor.requires_grad)
@@ -100,7 +102,7 @@ class LoihiSynaptic(ChipSynaptic):
     resets: ClassVar[Mapping[str, Any]] = {"reset_mechanism": "zero", "reset_delay": False}
 
     def forward(self, input_: Tensor, syn: Tensor | None = None, mem: Tensor | None = None) -> Any:
-        """One step, with snnTorch's signature and return values; see `LoihiLeaky.forward`.
+        """Return one step, with snnTorch's signature and return values; see `LoihiLeaky.forward`.
 
         In ``int`` mode `input_` holds no bias, which would pass through the current's decay.
         """
@@ -157,7 +159,9 @@ class LoihiRLeaky(ChipNeuron, snn.RLeaky):
         self._become_chip(mode=mode, scale=scale)
 
     def forward(self, input_: Tensor, spk: Tensor | None = None, mem: Tensor | None = None) -> Any:
-        """One step, with snnTorch's signature and return values; see `LoihiLeaky.forward`."""
+        """Return one step, with snnTorch's signature and return values; see
+        `LoihiLeaky.forward`.
+        """
         if self.mode == "float":
             return super().forward(input_, spk, mem)
         _refuse_visible(self, spk, mem)
@@ -180,7 +184,7 @@ class LoihiRLeaky(ChipNeuron, snn.RLeaky):
 
 
 def _state(state: Tensor, input_: Tensor) -> Tensor:
-    """The state handed in, or a clean one where the batch has another shape."""
+    """Return the state handed in, or a clean one where the batch has another shape."""
     return state if state.shape == input_.shape else torch.zeros_like(input_)
 
 

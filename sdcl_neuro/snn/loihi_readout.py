@@ -32,7 +32,7 @@ class Readout(ChipNeuron):
     """What both read-outs share: integer membranes between the steps, handed out in float units."""
 
     def integer_neuron(self) -> IntNeuron:
-        """The chip's parameters; the threshold is the largest that there is."""
+        """Return the chip's parameters; the threshold is the largest that there is."""
         self._expect_scale()
         alpha = getattr(self, "alpha", None)
         kept = 0.0 if alpha is None else _first(alpha)
@@ -45,7 +45,7 @@ class Readout(ChipNeuron):
         return float(self.scale) * UNIT
 
     def _integers(self, values: Tensor) -> Tensor:
-        """A membrane or current in the model's unit as the integer that it stands for."""
+        """Return a membrane or current in the model's unit as the integer that it stands for."""
         exact = (values.detach().double() * self.unit).round().to(values.dtype)
         return straight_through(exact, values * self.unit)
 
@@ -54,7 +54,9 @@ class Readout(ChipNeuron):
         return straight_through(exact, values / self.unit)
 
     def _membrane(self, drive: Tensor, mem: Tensor, neuron: IntNeuron) -> tuple[Tensor, Tensor]:
-        """Spikes, which a chip sends at the limit only, and the new membrane, both in float."""
+        """Return spikes, which a chip sends at the limit only, and the new membrane, both in
+        float.
+        """
         kept = decay(self._integers(mem), self.beta, DECAY_UNITY - neuron.voltage_decay)
         state = register(kept + drive).clamp(-STATE_MAX, STATE_MAX)
         membrane = self._from_integers(state)
@@ -77,7 +79,7 @@ class LoihiReadout(Readout, ChipLeaky):
     resets: ClassVar[Mapping[str, Any]] = {"reset_mechanism": "none"}
 
     def forward(self, input_: Tensor, mem: Tensor | None = None) -> Any:
-        """One step, with snnTorch's signature and return values."""
+        """Return one step, with snnTorch's signature and return values."""
         if self.mode == "float":
             return super().forward(input_, mem)
         neuron = self.integer_neuron()
@@ -94,7 +96,7 @@ class LoihiSynapticReadout(Readout, ChipSynaptic):
     resets: ClassVar[Mapping[str, Any]] = {"reset_mechanism": "none"}
 
     def forward(self, input_: Tensor, syn: Tensor | None = None, mem: Tensor | None = None) -> Any:
-        """One step, with snnTorch's signature and return values."""
+        """Return one step, with snnTorch's signature and return values."""
         if self.mode == "float":
             return super().forward(input_, syn, mem)
         neuron = self.integer_neuron()

@@ -59,7 +59,9 @@ def next_layers(
 def synaptic_sums(
     synapse: nn.Conv2d, neuron: LoihiLeaky, spikes: Tensor
 ) -> tuple[Tensor, Tensor | None]:
-    """Summed input ``[T, B, C, h, w]``; for a neuron in integers the bias apart, ``[C, 1, 1]``."""
+    """Return summed input ``[T, B, C, h, w]``; for a neuron in integers the bias apart, ``[C, 1,
+    1]``.
+    """
     folded = spikes.flatten(0, 1)
     if neuron.mode == "float":
         with full_float32():
@@ -110,7 +112,9 @@ def _learns(values: Sequence[Tensor | None]) -> bool:
 
 
 def _is_changed(synapse: nn.Conv2d, spikes: Tensor) -> bool:
-    """Whether calling `synapse` may do something else than a float32 convolution of `spikes`."""
+    """Return whether calling `synapse` may do something else than a float32 convolution of
+    `spikes`.
+    """
     return (
         type(synapse) is not nn.Conv2d
         or bool(synapse._forward_hooks or synapse._forward_pre_hooks)

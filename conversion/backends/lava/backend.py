@@ -200,14 +200,14 @@ class _Job:
         )
 
     def _read_membranes(self, folder: Path, index: int) -> NDArray[np.int64]:
-        """Membranes of one layer, int64 ``[T, B, *out_shape]``."""
+        """Return membranes of one layer, int64 ``[T, B, *out_shape]``."""
         steps, samples = self.spikes.shape[:2]
         values = np.fromfile(folder / f"{self.name}_{index}.v", np.int32).astype(np.int64)
         rows = values.reshape(samples, steps, *self.net.layers[index].out_shape)
         return np.ascontiguousarray(rows.swapaxes(0, 1))
 
     def _read(self, folder: Path, index: int) -> Spikes:
-        """Spikes of one layer, uint8 ``[T, B, *out_shape]``."""
+        """Return spikes of one layer, uint8 ``[T, B, *out_shape]``."""
         layer = self.net.layers[index]
         steps, samples = self.spikes.shape[:2]
         packed = np.fromfile(folder / f"{self.name}_{index}.bits", np.uint8)
@@ -222,7 +222,7 @@ class _Job:
 
 
 def needs_fresh_network(net: IntNetwork) -> bool:
-    """True if a sample's late spikes would reach the next: by recurrence or by a delay."""
+    """Return True if a sample's late spikes would reach the next: by recurrence or by a delay."""
     return any(
         layer.kind == "dense_rec" or (layer.delay is not None and bool(layer.delay.any()))
         for layer in net.layers
@@ -230,7 +230,7 @@ def needs_fresh_network(net: IntNetwork) -> bool:
 
 
 def clears(net: IntNetwork) -> Iterator[tuple[int, int, str]]:
-    """Buffers of spikes to clear: (after which step, in which layer, of which synapse).
+    """Yield buffers of spikes to clear: (after which step, in which layer, of which synapse).
 
     Until its first input arrives, at step k + 2, layer k may spike of its own biases. Its own
     recurrence, and a delay behind it, would carry these spikes past the reset.
@@ -248,7 +248,7 @@ def clears(net: IntNetwork) -> Iterator[tuple[int, int, str]]:
 
 
 def _network(model: Model | IntNetwork | str | Path) -> tuple[IntNetwork, Path | None]:
-    """The integer network, and the netx file to run: None where one has to be written."""
+    """Return the integer network, and the netx file to run: None where one has to be written."""
     if isinstance(model, IntNetwork):
         return model, None
     if isinstance(model, str | Path):
@@ -261,5 +261,5 @@ def _network(model: Model | IntNetwork | str | Path) -> tuple[IntNetwork, Path |
 
 
 def versions() -> dict[str, str]:
-    """Versions that took part in a run."""
+    """Return versions that took part in a run."""
     return versions_of("sdcl-neuro", "numpy", "lava-nc", "lava-dl")

@@ -46,7 +46,7 @@ def run_worker(folder: Path, *, timeout_s: float | None) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, and where this package is, should it not be installed; one thread: steps are tiny."""
+    """Return ours, and where this package is if not installed; one thread: steps are tiny."""
     root = Path(__file__).parents[4]
     # Among installed packages it is found anyway; named here, these would hide Python's own.
     ours = "" if root.name == "site-packages" else str(root)
@@ -84,7 +84,7 @@ def _signal(leader: int, number: signal.Signals) -> None:
 
 
 def _group(leader: int) -> list[int]:
-    """Living members of a process group."""
+    """Return living members of a process group."""
     members = []
     for process in psutil.process_iter(["status"]):
         try:
@@ -96,7 +96,7 @@ def _group(leader: int) -> list[int]:
 
 
 def _fault(folder: Path, code: int) -> EnvironmentFault:
-    """What went wrong in the worker: a fork's own traceback before Lava's summary of it."""
+    """Return what went wrong in the worker: a fork's own traceback before Lava's summary of it."""
     texts = [*sorted(folder.glob("fault_*.txt")), folder / "error.txt"]
     found = [_text(path) for path in texts if path.is_file()]
     if found and found[0]:

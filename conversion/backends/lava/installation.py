@@ -113,7 +113,9 @@ def _name(pin: str) -> str:
 
 
 def _exists(module: str) -> bool:
-    """True if a module is there; its packages above are namespaces, importing them runs nothing."""
+    """Return True if a module is there; its packages above are namespaces, importing them runs
+    nothing.
+    """
     parts = module.split(".")
     if parts[:3] == ["lava", "lib", "dl"]:
         # Below it stand packages that import torch and torchvision: look at the files instead.

@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _die_with_worker() -> None:
-    """In each of Lava's forks: ask Linux for SIGKILL should the worker be killed outright."""
+    """Ask Linux, in each of Lava's forks, for SIGKILL should the worker be killed outright."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -115,7 +115,7 @@ def _watch(folder: Path, parent: int) -> None:
 
 
 def _in_trouble(folder: Path) -> bool:
-    """True if a fork has failed, or is gone although no one stopped it."""
+    """Return True if a fork has failed, or is gone although no one stopped it."""
     return any(folder.glob("fault_*.txt")) or not all(_alive(pid) for pid in tuple(_FORKS))
 
 

@@ -63,7 +63,7 @@ class Performance:
         return sum(sum(values) for values in self.energy_j.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "time_us": [1e6 * value for value in self.time_s],
             "energy_uj": {k: [1e6 * v for v in values] for k, values in self.energy_j.items()},
@@ -205,7 +205,9 @@ def _execute(interpreter: str, folder: Path, timeout_s: float | None) -> None:
 def _spikes(
     net: IntNetwork, fired: np.ndarray, leading: tuple[int, ...], keep: Sequence[int]
 ) -> dict[int, Spikes]:
-    """Spikes ``[T, B, *out_shape]`` from (sample, step, layer, neuron), the pipeline taken out."""
+    """Return spikes ``[T, B, *out_shape]`` from (sample, step, layer, neuron), the pipeline taken
+    out.
+    """
     steps, samples = leading
     found = {}
     for index in keep:

@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
 
 
 def _architecture(folder: Path, job: dict[str, Any]) -> Any:
-    """SANA-FE's Loihi; wider where one chip's mesh is too small."""
+    """Return SANA-FE's Loihi; wider where one chip's mesh is too small."""
     columns, rows, per_tile = job["columns"], job["rows"], job["cores_per_tile"]
     units = [unit for _, unit in job["inputs"]]
     text = (files("sanafe.examples") / "loihi.yaml").read_text(encoding="utf-8")
@@ -65,7 +65,7 @@ def _architecture(folder: Path, job: dict[str, Any]) -> Any:
 
 
 def _network(folder: Path, job: dict[str, Any], arch: Any) -> Any:
-    """Populations on their cores, and their synapses."""
+    """Return populations on their cores, and their synapses."""
     cores = arch.cores()
     net = sanafe.Network()
     groups = [_inputs(net, folder, job, cores)]
@@ -88,7 +88,7 @@ def _network(folder: Path, job: dict[str, Any], arch: Any) -> Any:
 
 
 def _inputs(net: Any, folder: Path, job: dict[str, Any], cores: Any) -> Any:
-    """One input unit an input that spikes at all; the others would only take room."""
+    """Return one input unit an input that spikes at all; the others would only take room."""
     group = net.create_neuron_group(
         "input", len(job["inputs"]), soma_hw_name="loihi_inputs[0]", log_spikes=False
     )

@@ -124,7 +124,7 @@ def seat(net: IntNetwork, placed: Fit, profile: HardwareProfile, spiking: Ints) 
 
 
 def _core(chip: int, column: int | None, row: int | None, core: int, mesh: Any) -> int:
-    """SANA-FE's number of a core: tiles count down the rows first (``arch.cpp``)."""
+    """Return SANA-FE's number of a core: tiles count down the rows first (``arch.cpp``)."""
     assert column is not None
     assert row is not None
     tile = (chip * mesh.columns + column) * mesh.rows + row
@@ -180,7 +180,9 @@ def write_job(net: IntNetwork, spikes: Spikes, placed: Fit, folder: Path) -> Non
 
 
 def _layer(layer: IntLayer) -> dict[str, Any]:
-    """One layer in SANA-FE's words; its potential counts in weights of one, in steps of 1 / 64."""
+    """Return one layer in SANA-FE's words; its potential counts in weights of one, in steps of 1 /
+    64.
+    """
     return {
         "neurons": layer.neurons,
         "synapse": "loihi_conv_synapse" if layer.kind == "conv" else "loihi_dense_synapse",
@@ -218,7 +220,7 @@ def _links(net: IntNetwork, spiking: Ints, folder: Path) -> list[dict[str, Any]]
 
 
 def _renumbered(found: SynapseList, spiking: Ints) -> SynapseList:
-    """Only those of inputs that spike, by their place among them."""
+    """Return only those of inputs that spike, by their place among them."""
     place = np.full(max(int(found.before.max(initial=0)), int(spiking.max(initial=0))) + 1, -1)
     place[spiking] = np.arange(len(spiking))
     before = place[found.before]

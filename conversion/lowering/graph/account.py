@@ -63,7 +63,7 @@ class Tensor:
         return tuple(sorted({part.layer for part in self.parts}))
 
     def read(self, layers: Mapping[int, Array]) -> Array:
-        """The tensor ``[T, B, *shape]`` from layers ``[T, B, ...]`` of the chain."""
+        """Return the tensor ``[T, B, *shape]`` from layers ``[T, B, ...]`` of the chain."""
         first = layers[self.parts[0].layer]
         whole = np.empty((*first.shape[:2], *self.size), first.dtype)
         for part in self.parts:
@@ -88,7 +88,9 @@ class Account:
     relayed: tuple[int, ...]
 
     def pack(self, given: Mapping[str, Array]) -> Array:
-        """The chain's input ``[T, B, ...]`` from each input ``[T, B, *shape]`` by its name."""
+        """Return the chain's input ``[T, B, ...]`` from each input ``[T, B, *shape]`` by its
+        name.
+        """
         steps, samples = next(iter(given.values())).shape[:2]
         layout = self.inputs[0].parts[0].layout
         packed = np.zeros((steps, samples, prod(layout.shape)), np.uint8)
@@ -99,7 +101,7 @@ class Account:
 
 
 def make_account(units: Units, rounded: Rounded) -> dict[str, Any]:
-    """The account of a chain as plain JSON."""
+    """Return the account of a chain as plain JSON."""
     chain = rounded.chain
     inputs = [_entry(units, place.node, [(-1, place)]) for place in chain.layouts[0].places]
     layers = [_entry(units, name, chain.homes[name]) for name in units.populations]
@@ -147,7 +149,7 @@ def _entry(units: Units, name: str, homes: Sequence[tuple[int, Place]]) -> dict[
 
 
 def read_account(meta: Mapping[str, Any], shapes: Sequence[Shape]) -> Account | None:
-    """The account of a chain; None for a network that is not a graph.
+    """Return the account of a chain; None for a network that is not a graph.
 
     Args:
         meta: of the network.

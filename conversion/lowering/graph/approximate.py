@@ -92,7 +92,9 @@ def loosen(graph: FloatGraph, *, depth: int, departures: Mapping[str, Approximat
 
 
 def _past_currents(graph: FloatGraph, words: dict[str, list[str]]) -> FloatGraph:
-    """The graph with biases before a current as what they tend to, straight on the membranes."""
+    """Return the graph with biases before a current as what they tend to, straight on the
+    membranes.
+    """
     shapes, biases = shapes_of(graph), biases_before_currents(graph)
     nodes: list[Node] = []
     for node in graph.nodes:
@@ -115,7 +117,7 @@ def _past_currents(graph: FloatGraph, words: dict[str, list[str]]) -> FloatGraph
 def _pooled_currents(
     graph: FloatGraph, shapes: dict[str, Shape]
 ) -> Iterator[tuple[PoolNode, PopulationNode]]:
-    """Each max pooling of sums that leads to one population alone, past norms or not."""
+    """Yield each max pooling of sums that leads to one population alone, past norms or not."""
     spiking: set[str] = set()
     for node in graph.nodes:
         kept = isinstance(node, _KEEPS_SPIKES) or (
@@ -142,7 +144,9 @@ def _pooled_currents(
 
 
 def _even(node: PopulationNode, shape: Shape) -> bool:
-    """Whether all pixels of a channel have the same neuron, so that there may be more of them."""
+    """Return whether all pixels of a channel have the same neuron, so that there may be more of
+    them.
+    """
     if node.recurrent is not None or len(shape) != 3:
         return False
     for values in (node.beta, node.alpha, node.threshold, node.drive):
@@ -155,7 +159,7 @@ def _even(node: PopulationNode, shape: Shape) -> bool:
 
 
 def _moved(graph: FloatGraph, pool: PoolNode, neurons: PopulationNode) -> FloatGraph:
-    """The graph with a max pooling behind the neurons that read it."""
+    """Return the graph with a max pooling behind the neurons that read it."""
     behind = replace(pool, name=f"{neurons.name}.{pool.name}", inputs=(neurons.name,))
     nodes: list[Node] = []
     for node in graph.nodes:
@@ -179,14 +183,14 @@ def _moved(graph: FloatGraph, pool: PoolNode, neurons: PopulationNode) -> FloatG
 
 
 def _per_channel(values: Array) -> Array:
-    """A parameter that broadcasts to any height and width."""
+    """Return a parameter that broadcasts to any height and width."""
     if values.ndim < 3:
         return values if values.ndim == 0 else values.reshape(-1)[:1].reshape(())
     return np.ascontiguousarray(values[:, :1, :1])
 
 
 def _pairs(node: PopulationNode, shape: Shape) -> list[tuple[float, float]]:
-    """beta and alpha of each channel; of its first neuron, where they differ within one."""
+    """Return beta and alpha of each channel; of its first neuron, where they differ within one."""
     beta, alpha = (
         np.broadcast_to(values, shape).reshape(shape[0], -1)[:, 0]
         for values in (node.beta, node.alpha)
@@ -197,7 +201,7 @@ def _pairs(node: PopulationNode, shape: Shape) -> list[tuple[float, float]]:
 def _clustered(
     node: PopulationNode, pairs: list[tuple[float, float]], shape: Shape
 ) -> PopulationNode:
-    """The population with the decays of their clusters, channel by channel."""
+    """Return the population with the decays of their clusters, channel by channel."""
     centres = cluster(np.asarray(pairs), CLUSTERS)
     ones = [1] * (len(shape) - 1)
     beta, alpha = (centres[:, k].reshape(shape[0], *ones) for k in range(2))
@@ -205,7 +209,7 @@ def _clustered(
 
 
 def cluster(points: Array, count: int) -> Array:
-    """Each of ``[N, D]`` points replaced by the mean of its cluster (k-means).
+    """Return each of ``[N, D]`` points replaced by the mean of its cluster (k-means).
 
     It starts from quantiles along the first axis that differs, so that the same points always
     give the same clusters.

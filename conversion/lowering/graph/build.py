@@ -95,7 +95,7 @@ def build_chain(units: Units, levels: Sequence[Level]) -> Chain:
 
 
 def _input_layout(units: Units) -> Layout:
-    """All inputs as channels of one, on the grid that all their sizes share; else flat."""
+    """Return all inputs as channels of one, on the grid that all their sizes share; else flat."""
     flat = any(len(sender.shape) == 1 for sender in units.inputs)
     grid = None if flat else _grid([sender.size[1:] for sender in units.inputs])
     wanted = [(s.name, np.arange(s.size[0]), s.size[1:], 1) for s in units.inputs]
@@ -108,13 +108,15 @@ def _grid(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def _grids(sizes: Sequence[tuple[int, int]], before: Layout) -> list[tuple[int, int]]:
-    """What the nodes of a layer share; then, where one is enlarged, that of the layer before."""
+    """Return what the nodes of a layer share; then, where one is enlarged, that of the layer
+    before.
+    """
     coarse = _grid([*sizes, (before.shape[1], before.shape[2])])
     return list(dict.fromkeys((_grid(sizes), coarse)))
 
 
 def copies_in(levels: Sequence[Level], index: int) -> int:
-    """How many copies the layer after `index` reads of what it relays."""
+    """Return how many copies the layer after `index` reads of what it relays."""
     if index + 1 >= len(levels) or not levels[index + 1].relaying:
         return 1
     return copies_needed(levels[index + 1].neuron.threshold)
@@ -158,7 +160,8 @@ def _add_layer(building: _Building, index: int) -> None:
 
 
 def _wanted(building: _Building, index: int) -> tuple[list[Wanted], int]:
-    """What a layer holds: its units, then its relays, each as often as the next layer needs it.
+    """Return what a layer holds: its units, then its relays, each as often as the next layer needs
+    it.
 
     Also how many copies it reads of what it relays and pools itself.
     """
@@ -180,7 +183,7 @@ def _wanted(building: _Building, index: int) -> tuple[list[Wanted], int]:
 
 
 def _copied_by(level: Level) -> dict[str, set[int]]:
-    """Node to channels that a layer relays or pools."""
+    """Return node to channels that a layer relays or pools."""
     found = {node: set(channels) for node, channels in level.relays.items()}
     for unit in level.units:
         if unit.kind == "or":
@@ -220,7 +223,7 @@ def _links(
 
 
 def _bias(units: Sequence[Unit], layout: Layout) -> NDArray[np.int32] | None:
-    """One bias for each channel or neuron of the layer; None where a channel has several."""
+    """Return one bias for each channel or neuron of the layer; None where a channel has several."""
     own = {id(unit.channels): unit for unit in units}
     bias = np.zeros(layout.shape[0], np.int32)
     for place in layout.places:

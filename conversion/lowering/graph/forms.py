@@ -93,7 +93,7 @@ def expect_small(weights: int, what: str) -> None:
 
 
 def spikes_of(source: str, shape: Size) -> Form:
-    """The spikes of a node themselves."""
+    """Return the spikes of a node themselves."""
     channels = np.arange(shape[0])
     term = Term(
         source,
@@ -107,14 +107,14 @@ def spikes_of(source: str, shape: Size) -> Form:
 
 
 def add(forms: Sequence[Form]) -> Form:
-    """The sum of forms of one shape."""
+    """Return the sum of forms of one shape."""
     biases = [form.bias for form in forms if form.bias is not None]
     terms = tuple(term for form in forms for term in form.terms)
     return Form(forms[0].shape, terms, sum(biases[1:], biases[0]) if biases else None)
 
 
 def concat(forms: Sequence[Form]) -> Form:
-    """Channels one after another."""
+    """Return channels one after another."""
     size = forms[0].shape[1:]
     terms, start = [], 0
     for form in forms:
@@ -135,7 +135,7 @@ def _concat_bias(forms: Sequence[Form], shape: Size) -> Array | None:
 
 
 def select(form: Form, channels: Sequence[int]) -> Form:
-    """Some channels, in the order given."""
+    """Return some channels, in the order given."""
     wanted = np.asarray(channels)
     terms = []
     for term in form.terms:
@@ -153,7 +153,7 @@ def select(form: Form, channels: Sequence[int]) -> Form:
 
 
 def scale(form: Form, gain: Array, shift: Array) -> Form:
-    """``gain[c] x + shift[c]``; both ``[C]`` or ``[1]``."""
+    """Return ``gain[c] x + shift[c]``; both ``[C]`` or ``[1]``."""
     every = np.broadcast_to(gain, form.shape[:1])
     terms = []
     for term in form.terms:
@@ -167,7 +167,7 @@ def scale(form: Form, gain: Array, shift: Array) -> Form:
 
 
 def along_axes(form: Form, rows: Array, columns: Array) -> Form:
-    """Channel by channel, a matrix along each axis: pooling, upsampling."""
+    """Return channel by channel, a matrix along each axis: pooling, upsampling."""
     terms = tuple(
         replace(
             term,
@@ -184,7 +184,7 @@ def along_axes(form: Form, rows: Array, columns: Array) -> Form:
 
 
 def apply(form: Form, weight: Array, bias: Array | None, rows: Array, columns: Array) -> Form:
-    """A linear map on top, such as a convolution.
+    """Return a linear map on top, such as a convolution.
 
     Args:
         form: what it reads.
@@ -203,7 +203,7 @@ def apply(form: Form, weight: Array, bias: Array | None, rows: Array, columns: A
 
 
 def _compose(weight: Array, term: Term, rows: Array, columns: Array) -> Term:
-    """One term behind another: taps of both, in all pairs."""
+    """Return one term behind another: taps of both, in all pairs."""
     for first, second in ((rows, term.rows), (columns, term.columns)):
         entries = first.shape[0] * first.shape[1] * second.shape[1] * second.shape[2]
         if entries > TABLE_MAX:
@@ -231,7 +231,7 @@ def _compose(weight: Array, term: Term, rows: Array, columns: Array) -> Term:
 
 
 def apply_dense(value: Flat, weight: Array, bias: Array | None) -> Form:
-    """A dense matrix ``[N_out, N_in]`` on flat values."""
+    """Return a dense matrix ``[N_out, N_in]`` on flat values."""
     forms, start = [], 0
     for piece in value.pieces:
         count = prod(piece.shape)
@@ -245,12 +245,12 @@ def apply_dense(value: Flat, weight: Array, bias: Array | None) -> Form:
 
 
 def flatten(value: Value) -> Flat:
-    """The value as flat."""
+    """Return the value as flat."""
     return value if isinstance(value, Flat) else Flat((value,))
 
 
 def line(value: Flat) -> Form:
-    """Flat values as channels ``(N, 1, 1)``; expanded where a piece has positions."""
+    """Return flat values as channels ``(N, 1, 1)``; expanded where a piece has positions."""
     return concat([_as_channels(piece) for piece in value.pieces])
 
 
@@ -277,6 +277,6 @@ def _as_channels(form: Form) -> Form:
 
 
 def _narrow(bias: Array) -> Array:
-    """One constant a channel where all its positions have the same."""
+    """Return one constant a channel where all its positions have the same."""
     first = bias[:, :1, :1]
     return first if np.allclose(bias, first, rtol=1e-12, atol=0) else bias

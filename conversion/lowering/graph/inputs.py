@@ -21,7 +21,7 @@ Spikes = NDArray[np.uint8]
 def take_inputs(
     graph: FloatGraph, given: Any, *, where: str = "spikes", message_bits: int = 0
 ) -> dict[str, Spikes]:
-    """Spikes ``[T, B, *shape]`` of every input; see `split_inputs`."""
+    """Return spikes ``[T, B, *shape]`` of every input; see `split_inputs`."""
     shapes = {node.name: tuple(node.shape) for node in graph.inputs}
     return split_inputs(shapes, given, where=where, message_bits=message_bits)
 
@@ -29,7 +29,7 @@ def take_inputs(
 def split_inputs(
     shapes: Mapping[str, Shape], given: Any, *, where: str = "spikes", message_bits: int = 0
 ) -> dict[str, Spikes]:
-    """Spikes by input.
+    """Return spikes by input.
 
     Args:
         shapes: of each input, in order.
@@ -60,7 +60,7 @@ def split_inputs(
 
 
 def _checked(values: Any, where: str) -> Spikes:
-    """The spikes as uint8; along a line, ``[T, B, C, L]``, they get a height of one."""
+    """Return the spikes as uint8; along a line, ``[T, B, C, L]``, they get a height of one."""
     given = check_given(
         values if isinstance(values, str | Path) else np.asarray(values), where=where
     )
@@ -68,7 +68,7 @@ def _checked(values: Any, where: str) -> Spikes:
 
 
 def _cut(shapes: Mapping[str, Shape], values: Spikes, where: str) -> dict[str, Spikes]:
-    """One array, cut along its channels if there are several inputs."""
+    """Return one array, cut along its channels if there are several inputs."""
     if len(shapes) == 1:
         return dict.fromkeys(shapes, values)
     if len({shape[1:] for shape in shapes.values()}) > 1:

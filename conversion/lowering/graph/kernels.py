@@ -63,7 +63,7 @@ class Tap:
 def axis_taps(
     hits: Indices, *, phases: int, before: int, stride: int, size: int
 ) -> list[Tap] | None:
-    """Taps of an axis, or None where they do not repeat along it.
+    """Return taps of an axis, or None where they do not repeat along it.
 
     Args:
         hits: ``[outputs, J]``.
@@ -93,7 +93,9 @@ def axis_taps(
 def as_convolution(
     links: Sequence[Link], before: Layout, layer: Layout
 ) -> tuple[Integers, Convolution] | None:
-    """The kernel ``[C, C_before, kH, kW]`` and geometry of all links; None where there is none."""
+    """Return the kernel ``[C, C_before, kH, kW]`` and geometry of all links; None where there is
+    none.
+    """
     axes = []
     for axis in range(2):
         found = _axis(links, before, layer, axis)
@@ -137,7 +139,7 @@ def _put(
 
 
 def _shared(link: Link, place: Place) -> tuple[Indices, Indices]:
-    """Which of the link's channels a place has, and where in the place."""
+    """Return which of the link's channels a place has, and where in the place."""
     where = {int(channel): k for k, channel in enumerate(place.channels)}
     pairs = [(k, where[int(c)]) for k, c in enumerate(link.of) if int(c) in where]
     picked = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
@@ -147,7 +149,9 @@ def _shared(link: Link, place: Place) -> tuple[Indices, Indices]:
 def _axis(
     links: Sequence[Link], before: Layout, layer: Layout, axis: int
 ) -> tuple[list[list[Tap]], tuple[int, int, int]] | None:
-    """Taps of every link along an axis, and stride, padding and kernel of the convolution."""
+    """Return taps of every link along an axis, and stride, padding and kernel of the
+    convolution.
+    """
     inputs, outputs = before.shape[1 + axis], layer.shape[1 + axis]
     first = max(1, inputs // outputs)
     for stride in dict.fromkeys((first, *range(1, min(inputs, GEOMETRY_MAX) + 1))):
@@ -187,7 +191,7 @@ def _link_taps(
 
 
 def as_matrix(links: Sequence[Link], before: Layout, layer: Layout) -> Integers:
-    """The matrix ``[N, N_before]`` of all links."""
+    """Return the matrix ``[N, N_before]`` of all links."""
     shape = prod(layer.shape), prod(before.shape)
     _expect_small(prod(shape))
     weight = np.zeros(shape, np.int32)

@@ -37,7 +37,9 @@ class Lattice:
 
 
 def common_lattice(tables: Sequence[Array]) -> Lattice:
-    """The smallest lattice on which all tables ``[outputs, J, inputs]`` lie; one always exists."""
+    """Return the smallest lattice on which all tables ``[outputs, J, inputs]`` lie; one always
+    exists.
+    """
     outputs, _, inputs = tables[0].shape
     for phases in range(1, outputs + 1):
         if outputs % phases:
@@ -50,7 +52,7 @@ def common_lattice(tables: Sequence[Array]) -> Lattice:
 
 
 def _strides(tables: Sequence[Array], phases: int) -> list[int]:
-    """Steps by which the tables may repeat, most frequent first."""
+    """Return steps by which the tables may repeat, most frequent first."""
     if len(tables[0]) == phases:
         return [max(1, tables[0].shape[2])]
     steps: dict[int, int] = {}
@@ -95,7 +97,9 @@ def _try(tables: Sequence[Array], phases: int, stride: int, inputs: int) -> Latt
 
 
 def _kernel(table: Array, phases: int, stride: int) -> dict[tuple[int, int], Array] | None:
-    """(phase, offset) to what each tap gives there, where it is not zero; None if it differs."""
+    """Return (phase, offset) to what each tap gives there, where it is not zero; None if it
+    differs.
+    """
     outputs, _, inputs = table.shape
     count = outputs // phases
     offsets = np.arange(-stride * (count - 1), inputs)

@@ -60,20 +60,20 @@ class Layout:
         return len(self.shape) == 1
 
     def factor(self, size: tuple[int, int]) -> tuple[int, int]:
-        """How many rows and columns of a node lie in one of the layer's."""
+        """Return how many rows and columns of a node lie in one of the layer's."""
         if self.flat:
             return 1, 1
         return size[0] // self.shape[1], size[1] // self.shape[2]
 
     def channels(self, place: Place) -> Indices:
-        """The layer's channels ``[C, f, g]`` of a place in a convolutional layer."""
+        """Return the layer's channels ``[C, f, g]`` of a place in a convolutional layer."""
         rows, columns = self.factor(place.size)
         count = len(place.channels)
         each = np.arange(count * rows * columns).reshape(count, rows, columns)
         return each + place.base
 
     def neurons(self, place: Place) -> Indices:
-        """The layer's neurons ``[C, H, W]``, counted in (c, y, x) order."""
+        """Return the layer's neurons ``[C, H, W]``, counted in (c, y, x) order."""
         height, width = place.size
         count = len(place.channels)
         if self.flat:
@@ -84,14 +84,14 @@ class Layout:
         return (channel * self.shape[1] + y // rows) * self.shape[2] + x // columns
 
     def find(self, node: str, *, copy: int = 0) -> tuple[Place, ...]:
-        """The places that hold one copy of a node's channels."""
+        """Return the places that hold one copy of a node's channels."""
         return tuple(p for p in self.places if p.node == node and p.copy == copy)
 
 
 def lay_out(
     wanted: Sequence[tuple[str, Indices, tuple[int, int], int]], grid: tuple[int, int] | None
 ) -> Layout:
-    """Places one after another.
+    """Return places one after another.
 
     Args:
         wanted: node, channels, size and number of copies of each.
@@ -108,7 +108,7 @@ def lay_out(
 
 
 def read_place(spikes: NDArray[Any], place: Place, layout: Layout) -> NDArray[Any]:
-    """A place's spikes ``[T, B, C, H, W]`` from its layer's ``[T, B, *shape]``."""
+    """Return a place's spikes ``[T, B, C, H, W]`` from its layer's ``[T, B, *shape]``."""
     flat = spikes.reshape(*spikes.shape[:2], -1)
     found: NDArray[Any] = flat[:, :, layout.neurons(place)]
     return found

@@ -10,7 +10,7 @@ from .table import kind_of
 
 
 def picture_nodes(graph: FloatGraph) -> tuple[PictureNode, ...]:
-    """Every node, with its weights or its number among the user's layers in its note."""
+    """Return every node, with its weights or its number among the user's layers in its note."""
     shapes = shapes_of(graph)
     numbers = {node.name: f"layer_{k}" for k, node in enumerate(graph.populations)}
     numbers |= {node.name: f"readout_{k}" for k, node in enumerate(graph.readouts)}

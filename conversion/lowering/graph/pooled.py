@@ -28,7 +28,7 @@ def _after() -> str:
 
 
 def windows_of(node: PoolNode, shape: tuple[int, int, int]) -> tuple[Array, Array]:
-    """What each window reads along each axis, ``[outputs, taps, inputs]`` of 0 and 1."""
+    """Return what each window reads along each axis, ``[outputs, taps, inputs]`` of 0 and 1."""
     tables = []
     for axis in range(2):
         size = shape[1 + axis]
@@ -50,7 +50,7 @@ def windows_of(node: PoolNode, shape: tuple[int, int, int]) -> tuple[Array, Arra
 
 
 def _adaptive(size: int, wanted: int) -> Array:
-    """Windows from ``floor(i size / wanted)`` to ``ceil((i + 1) size / wanted)``."""
+    """Return windows from ``floor(i size / wanted)`` to ``ceil((i + 1) size / wanted)``."""
     table = np.zeros((wanted, size, size))
     for index in range(wanted):
         start, stop = index * size // wanted, -(-(index + 1) * size // wanted)
@@ -59,7 +59,7 @@ def _adaptive(size: int, wanted: int) -> Array:
 
 
 def any_of(node: PoolNode, form: Form, windows: tuple[Array, Array]) -> Unit:
-    """The unit of a max pooling over `form`, which has to be spikes and nothing else."""
+    """Return the unit of a max pooling over `form`, which has to be spikes and nothing else."""
     _expect_spikes(form)
     rows, columns = windows
     channels = form.shape[0]
@@ -95,7 +95,7 @@ def any_of(node: PoolNode, form: Form, windows: tuple[Array, Array]) -> Unit:
 
 
 def _expect_spikes(form: Form) -> None:
-    """Each channel has to be one channel's spikes, at places that may be chosen or repeated."""
+    """Check that each channel is one channel's spikes, at places that may be chosen or repeated."""
     receives = np.zeros(form.shape[0], dtype=np.int64)
     for term in form.terms:
         receives[term.into] += 1
@@ -109,7 +109,7 @@ def _expect_spikes(form: Form) -> None:
 
 
 def _picks(term: Term) -> bool:
-    """Whether every output is one input's spike, or silence."""
+    """Return whether every output is one input's spike, or silence."""
     if term.weight.ndim != 1 or (term.weight != 1).any():
         return False
     return all(

@@ -42,7 +42,9 @@ def _approximately() -> str:
 def units_of_population(
     node: PopulationNode, form: Form, shape: Shape
 ) -> tuple[list[Unit], list[str]]:
-    """The units of a population that receives `form`, and notes on how it was taken apart."""
+    """Return the units of a population that receives `form`, and notes on how it was taken
+    apart.
+    """
     size = form.shape
     beta, alpha, threshold = (
         _per_channel(getattr(node, name), shape, size, name)
@@ -91,7 +93,7 @@ def units_of_population(
 
 
 def units_of_readout(node: ReadoutNode, form: Form) -> Unit:
-    """The unit of a read-out that receives `form`."""
+    """Return the unit of a read-out that receives `form`."""
     _expect_numbers(np.array(node.beta), np.array(node.alpha), np.array(0.0))
     if not form.terms:
         raise Misfit("receives no spikes", "put a synapse before it")
@@ -111,7 +113,7 @@ def units_of_readout(node: ReadoutNode, form: Form) -> Unit:
 
 
 def _per_channel(values: Array, shape: Shape, size: tuple[int, int, int], name: str) -> Array:
-    """A parameter over ``(C, H, W)``; decays within one channel have to be equal."""
+    """Return a parameter over ``(C, H, W)``; decays within one channel have to be equal."""
     whole = np.broadcast_to(values, shape).reshape(size)
     each = whole[:, :1, :1]
     if (whole == each).all():
@@ -154,7 +156,9 @@ def _notes(
 
 
 def _afferents(form: Form, gain: Array) -> tuple[Afferent, ...]:
-    """Terms by the node they read, their taps merged; gain ``[C, 1, 1]`` or ``[C, H, W]``."""
+    """Return terms by the node they read, their taps merged; gain ``[C, 1, 1]`` or ``[C, H,
+    W]``.
+    """
     found = []
     for source in dict.fromkeys(term.source for term in form.terms):
         terms = [term for term in form.terms if term.source == source]
@@ -187,7 +191,7 @@ def _merge(channels: int, terms: Sequence[Term]) -> Afferent:
 
 
 def _without_zeros(afferent: Afferent, weight: Array) -> Afferent:
-    """Only source channels that some weight reads, but at least one."""
+    """Return only source channels that some weight reads, but at least one."""
     used = np.flatnonzero(np.abs(weight).sum((0, 2, 3)))
     kept = used if len(used) else np.zeros(1, np.int64)
     return Afferent(
@@ -196,7 +200,7 @@ def _without_zeros(afferent: Afferent, weight: Array) -> Afferent:
 
 
 def _position_by_position(afferent: Afferent, gain: Array) -> Afferent:
-    """The same with a gain for every output, its taps taken apart output by output."""
+    """Return the same with a gain for every output, its taps taken apart output by output."""
     height, width = len(afferent.rows), len(afferent.columns)
     (rows, row_of), (columns, column_of) = _apart(afferent.rows), _apart(afferent.columns)
     taps = rows.shape[1], columns.shape[1]
@@ -211,7 +215,9 @@ def _position_by_position(afferent: Afferent, gain: Array) -> Afferent:
 
 
 def _apart(hits: Indices) -> tuple[Indices, Indices]:
-    """Each tap of each output as a tap of its own; and ``output taps + tap``, which it was."""
+    """Return each tap of each output as a tap of its own; and ``output taps + tap``, which it
+    was.
+    """
     outputs, taps = hits.shape
     pairs = np.flatnonzero(hits.reshape(-1) >= 0)
     apart = np.full((outputs, len(pairs)), -1)
@@ -229,7 +235,9 @@ def _drive(
 
 
 def _bias(form: Form, drive: Array | None, gain: Array, alpha: Array) -> Array | None:
-    """What each step adds to the membranes, ``[C]``, or ``[C, H, W]`` where channels differ."""
+    """Return what each step adds to the membranes, ``[C]``, or ``[C, H, W]`` where channels
+    differ.
+    """
     bias = form.bias
     if bias is not None and bias.any() and alpha.any():
         what = "a bias before it would pass through its current's decay"

@@ -89,7 +89,7 @@ def reduce_graph(graph: FloatGraph) -> Units:
 
 
 def biases_before_currents(graph: FloatGraph) -> dict[str, Array]:
-    """Population whose current decays to the bias that it receives, one number a channel.
+    """Return population whose current decays to the bias that it receives, one number a channel.
 
     Left out are those without a bias, and those where it differs within a channel.
     """
@@ -116,7 +116,7 @@ def biases_before_currents(graph: FloatGraph) -> dict[str, Array]:
 
 
 def _unread(graph: FloatGraph, done: _Reduction) -> Iterator[Refusal]:
-    """Sums that no neuron receives."""
+    """Yield sums that no neuron receives."""
     read = {name for node in graph.nodes for name in node.inputs}
     for node in graph.nodes:
         linear = not isinstance(node, Input | PopulationNode | ReadoutNode)
@@ -126,7 +126,7 @@ def _unread(graph: FloatGraph, done: _Reduction) -> Iterator[Refusal]:
 
 
 def _send(node: Node, size: tuple[int, int, int], done: _Reduction) -> Value:
-    """What later nodes read of a node that sends spikes."""
+    """Return what later nodes read of a node that sends spikes."""
     shape = done.shapes[node.name]
     done.senders[node.name] = Sender(node.name, size, shape)
     form = forms.spikes_of(node.name, size)
@@ -160,7 +160,7 @@ def _convolution(node: ConvolutionNode, read: list[Value], done: _Reduction) -> 
 
 
 def _ungrouped(node: ConvolutionNode) -> Array:
-    """The kernel over all channels, ``[C_out, C_in, kH, kW]``, and not transposed."""
+    """Return the kernel over all channels, ``[C_out, C_in, kH, kW]``, and not transposed."""
     groups = node.geometry.groups
     weight = node.weight
     if node.transposed:

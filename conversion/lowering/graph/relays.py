@@ -24,19 +24,21 @@ Interval = tuple[int, int]
 
 
 def copies_needed(threshold: int) -> int:
-    """Relays of one input that together exceed a threshold."""
+    """Return relays of one input that together exceed a threshold."""
     return -(-(threshold + 1) // WEIGHT_MAX)
 
 
 def relay_weight(threshold: int) -> int:
-    """The smallest even weight that, from each of `copies_needed` copies, exceeds the threshold."""
+    """Return the smallest even weight that, from each of `copies_needed` copies, exceeds the
+    threshold.
+    """
     if threshold > RELAY_THRESHOLD_MAX:
         return WEIGHT_MAX
     return (threshold + 2) // 2 * 2
 
 
 def relay_weights(neuron: IntNeuron) -> tuple[int, int] | None:
-    """The weight of a relay, and its weight to itself, that copy exactly in such a layer.
+    """Return the weight of a relay, and its weight to itself, that copy exactly in such a layer.
 
     Returns:
         Both even; the second is 0 where none is needed. None if no pair was proved to copy.
@@ -59,7 +61,7 @@ def relay_weights(neuron: IntNeuron) -> tuple[int, int] | None:
 
 
 def copies_exactly(neuron: IntNeuron, weight: int, back: int) -> bool:
-    """Whether a neuron fires exactly when it receives `weight`, whatever comes when.
+    """Return whether a neuron fires exactly when it receives `weight`, whatever comes when.
 
     Args:
         neuron: its decays and threshold.

@@ -95,7 +95,7 @@ def round_units(
 
 
 def _reasons(unit: Unit) -> Iterator[Refusal]:
-    """Why a unit has no integers at all."""
+    """Yield why a unit has no integers at all."""
     where = f"node {unit.node}"
     arrays = [a.weight for a in unit.afferents]
     arrays += [a for a in (unit.bias, unit.recurrent) if a is not None]
@@ -130,7 +130,7 @@ def _reasons(unit: Unit) -> Iterator[Refusal]:
 
 
 def round_unit(unit: Unit, scale: float) -> Unit:
-    """The unit's integers; its neuron's threshold stays float, the level has the integer."""
+    """Return the unit's integers; its neuron's threshold stays float, the level has the integer."""
     if unit.kind == "or":
         return unit
     afferents = tuple(replace(a, weight=quantize_weight(a.weight, scale)) for a in unit.afferents)
@@ -149,7 +149,9 @@ def _levels(
     relays: Sequence[dict[str, tuple[int, ...]]],
     rounded: Mapping[str, Unit],
 ) -> tuple[Level, ...]:
-    """Every layer with its neuron; a layer of copies in front where the first one needs them."""
+    """Return every layer with its neuron; a layer of copies in front where the first one needs
+    them.
+    """
     levels = []
     for group, relayed in zip(members, relays, strict=True):
         integer = tuple(rounded[unit.name] for unit in group)
@@ -166,7 +168,7 @@ def _levels(
 
 
 def _neuron(group: Sequence[Unit]) -> IntNeuron:
-    """The neuron of a layer: of its spiking units, or its read-outs, or of relays alone."""
+    """Return the neuron of a layer: of its spiking units, or its read-outs, or of relays alone."""
     for unit in group:
         if unit.kind == "or":
             continue
@@ -179,7 +181,7 @@ def _neuron(group: Sequence[Unit]) -> IntNeuron:
 
 
 def _note(unit: Unit, integer: Unit, scale: float, origin: str) -> dict[str, Any]:
-    """What rounding did to a unit, in float units; plain JSON."""
+    """Return what rounding did to a unit, in float units; plain JSON."""
     floats, whole = values_of(unit), values_of(integer)
     errors = whole / scale - floats
     bias_error = 0.0
@@ -205,5 +207,5 @@ def _note(unit: Unit, integer: Unit, scale: float, origin: str) -> dict[str, Any
 
 
 def price_notes(prices: Sequence[tuple[int, Price]]) -> list[dict[str, Any]]:
-    """The prices as plain JSON."""
+    """Return the prices as plain JSON."""
     return [{"layer": index, **asdict(found)} for index, found in prices]

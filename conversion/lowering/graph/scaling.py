@@ -29,7 +29,7 @@ Scales = dict[str, tuple[float, str]]
 
 
 def members_of(units: Units, plan: Schedule) -> list[list[Unit]]:
-    """The units of each layer, in order."""
+    """Return the units of each layer, in order."""
     return [
         [unit for unit, level in zip(units.units, plan.levels, strict=True) if level == k + 1]
         for k in range(plan.depth)
@@ -44,7 +44,7 @@ def choose_scales(
     cure: Cure = "auto",
     margin: float = 1.0,
 ) -> tuple[Scales, list[tuple[int, Price]]]:
-    """The scale of every unit, and per layer of the plan that relays what both cures cost.
+    """Return the scale of every unit, and per layer of the plan that relays what both cures cost.
 
     Args:
         units: the reduced graph; units with a scale of training keep it.
@@ -70,7 +70,8 @@ def training_scales(
     cure: Cure = "auto",
     margin: float = 1.0,
 ) -> dict[str, float]:
-    """One scale per node, to train at: layers that will be shared keep one integer threshold.
+    """Return one scale per node, to train at: layers that will be shared keep one integer
+    threshold.
 
     A population whose decays differ lies in several layers and still has one scale, the smallest
     of them; whatever shares a layer with it follows.
@@ -103,7 +104,7 @@ def training_scales(
 def _scale_group(
     group: Sequence[Unit], peaks: Mapping[str, float] | None, margin: float
 ) -> tuple[float, str]:
-    """One scale for all units of a layer, in units of the first one's weights.
+    """Return one scale for all units of a layer, in units of the first one's weights.
 
     Their float thresholds differ in general. The largest is everyone's, with weights multiplied
     accordingly (`_gain`).
@@ -130,7 +131,9 @@ def _scale_group(
 
 
 def _unit_scales(group: Sequence[Unit], scale: float, origin: str) -> dict[str, tuple[float, str]]:
-    """Each unit's own scale: that of the layer, times what makes its threshold everyone's."""
+    """Return each unit's own scale: that of the layer, times what makes its threshold
+    everyone's.
+    """
     free = [unit for unit in group if unit.kind != "or" and unit.scale is None]
     common = _common_threshold(free) if free else 0.0
     found = {unit.name: (scale * _gain(unit, common), origin) for unit in free}
@@ -161,7 +164,7 @@ def _cured(
     cure: Cure,
     prices: list[tuple[int, Price]],
 ) -> tuple[float, str]:
-    """The scale of a layer that relays, lowered where that is the cheaper cure."""
+    """Return the scale of a layer that relays, lowered where that is the cheaper cure."""
     spiking = [unit for unit in group if unit.kind == "spiking"]
     if not relaying or not spiking:
         return found
@@ -196,7 +199,9 @@ def _cured(
 
 
 def _to_copy(units: Units, plan: Schedule, index: int, group: Sequence[Unit]) -> tuple[int, int]:
-    """Neurons of the layer before that copies would repeat, and the synapses they receive."""
+    """Return neurons of the layer before that copies would repeat, and the synapses they
+    receive.
+    """
     lines = {(node, c) for node, cs in plan.relays[index].items() for c in cs}
     lines |= {
         (a.source, int(c)) for u in group if u.kind == "or" for a in u.afferents for c in a.of
@@ -213,7 +218,7 @@ def _to_copy(units: Units, plan: Schedule, index: int, group: Sequence[Unit]) ->
 
 
 def values_of(unit: Unit) -> NDArray[np.float64]:
-    """All its weights in one row."""
+    """Return all its weights in one row."""
     arrays = [a.weight.ravel() for a in unit.afferents]
     if unit.recurrent is not None:
         arrays.append(unit.recurrent.ravel())

@@ -49,7 +49,7 @@ class Schedule:
 
 
 def key_of(unit: Unit) -> Key:
-    """What the units of one layer have to share."""
+    """Return what the units of one layer have to share."""
     neuron = unit.neuron
     fixed = -1 if unit.scale is None else quantize_threshold(neuron.threshold, unit.scale)
     if neuron.threshold == 0:
@@ -116,19 +116,19 @@ class _Problem:
             self.height[index] = 1 + max(above, default=0)
 
     def by_height(self, index: int) -> tuple[int, ...]:
-        """What most layers wait for comes first."""
+        """Return what most layers wait for comes first."""
         return (self.height[index],)
 
     def fast_first(self, index: int) -> tuple[int, ...]:
-        """Slower currents wait, so that less has to pass them."""
+        """Let slower currents wait, so that less has to pass them."""
         return (self.keys[index][2], self.height[index])
 
     def slow_first(self, index: int) -> tuple[int, ...]:
-        """Slower currents come early."""
+        """Let slower currents come early."""
         return (-self.keys[index][2], self.height[index])
 
     def place(self, priority: Callable[[int], tuple[int, ...]]) -> Levels:
-        """One layer after another, each with the decays of its most urgent unit."""
+        """Return one layer after another, each with the decays of its most urgent unit."""
         levels: dict[int, int] = {}
         level = 0
         while len(levels) < len(self.units):
@@ -167,7 +167,7 @@ class _Problem:
         return levels
 
     def cost(self, levels: Levels) -> int:
-        """Neurons that relay, with a penalty behind slower currents, and the depth."""
+        """Return neurons that relay, with a penalty behind slower currents, and the depth."""
         slow = {
             level for level, key in zip(levels, self.keys, strict=True) if key[2] != DECAY_UNITY
         }
@@ -179,7 +179,7 @@ class _Problem:
         return total
 
     def finish(self, levels: Levels) -> Schedule:
-        """The schedule, with its relays."""
+        """Return the schedule, with its relays."""
         depth = max(levels)
         relays: list[dict[str, list[int]]] = [{} for _ in range(depth)]
         for (name, channel), (first, last) in sorted(self._spans(levels).items()):
@@ -191,7 +191,7 @@ class _Problem:
         return Schedule(levels, depth, fixed)
 
     def _spans(self, levels: Levels) -> dict[tuple[str, int], tuple[int, int]]:
-        """Each channel's layer and the last that reads it."""
+        """Return each channel's layer and the last that reads it."""
         spans: dict[tuple[str, int], tuple[int, int]] = {}
         for index, lines in enumerate(self.reads):
             for line in lines:
@@ -205,7 +205,7 @@ class _Problem:
         return spans
 
     def _sound(self, levels: Levels) -> bool:
-        """Whether each layer's units can share it."""
+        """Return whether each layer's units can share it."""
         held: dict[int, Key] = {}
         alone = {level for level, key in zip(levels, self.keys, strict=True) if key[0] == "or"}
         for level, key in zip(levels, self.keys, strict=True):
@@ -223,6 +223,6 @@ class _Problem:
 
     @staticmethod
     def _compact(levels: Sequence[int]) -> Levels:
-        """The same without layers that hold nothing."""
+        """Return the same without layers that hold nothing."""
         rank = {level: k + 1 for k, level in enumerate(sorted(set(levels)))}
         return tuple(rank[level] for level in levels)

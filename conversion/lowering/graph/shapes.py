@@ -73,7 +73,7 @@ def shapes_of(graph: FloatGraph) -> dict[str, Shape]:
 
 
 def where_of(node: Node) -> str:
-    """How messages name a node."""
+    """Return how messages name a node."""
     return f"node {node.name} ({type(node).__name__.removesuffix('Node').lower()})"
 
 
@@ -92,7 +92,9 @@ def _end(graph: FloatGraph) -> list[Refusal]:
 
 
 def shape_behind(node: Node, before: list[Shape]) -> Shape:
-    """The shape behind a node that reads the shapes `before`; `Misfit` if it does not fit them."""
+    """Return the shape behind a node that reads the shapes `before`; `Misfit` if it does not fit
+    them.
+    """
     count = _INPUTS.get(type(node), 1)
     if count is not None and len(before) != count:
         raise Misfit(f"reads {len(before)} nodes, expected {count}", "add them up first")

@@ -10,7 +10,7 @@ from .shapes import shapes_of
 
 
 def render(graph: FloatGraph) -> str:
-    """One line a node: name, kind, what it reads, shape, neurons and weights."""
+    """Return one line a node: name, kind, what it reads, shape, neurons and weights."""
     shapes = shapes_of(graph)
     rows = [("node", "kind", "reads", "shape", "neurons", "weights")]
     for node in graph.nodes:
@@ -37,7 +37,7 @@ def render(graph: FloatGraph) -> str:
 
 
 def kind_of(node: Node) -> str:
-    """A node's kind in a word or two."""
+    """Return a node's kind in a word or two."""
     if isinstance(node, Input):
         return "input"
     kind = type(node).__name__.removesuffix("Node").lower()

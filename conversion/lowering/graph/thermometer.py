@@ -35,7 +35,7 @@ COUNT_MAX = 7
 
 
 def with_thermometers(graph: FloatGraph, message_bits: int) -> FloatGraph:
-    """The graph with its input's counts taken apart; the same where spikes are binary.
+    """Return the graph with its input's counts taken apart; the same where spikes are binary.
 
     Raises:
         NetworkRefused: counts beyond `COUNT_MAX`.
@@ -60,7 +60,7 @@ def _renamed(graph: FloatGraph, name: str) -> str:
 
 
 def weights_of(largest: int) -> list[int]:
-    """The weight of each height 1 to `largest`."""
+    """Return the weight of each height 1 to `largest`."""
     found = []
     for height in range(1, largest + 1):
         weight = 2 * (THRESHOLD // height // 2) + 2

@@ -143,7 +143,9 @@ class _Walk:
         self.problems.append(Refusal(node.where, what, hint))
 
     def _recurrent(self, name: str) -> list[str]:
-        """Synapses, or what is refused anyway, from a population to itself and nowhere else."""
+        """Return synapses, or what is refused anyway, from a population to itself and nowhere
+        else.
+        """
         return [
             other
             for other in self.behind[name]

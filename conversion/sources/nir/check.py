@@ -158,7 +158,7 @@ def _check_graph(
 def _graph_layers(
     net: FloatGraph, run: ReferenceRun, values: Mapping[str, Spikes]
 ) -> tuple[LayerParity, ...]:
-    """Every population, by its name, run in float64 on both sides."""
+    """Return every population, by its name, run in float64 on both sides."""
     own = dict(zip(run.names, run.spikes, strict=True))
     names: Sequence[str] = [node.name for node in net.populations]
     missing = [name for name in names if name not in own]

@@ -70,7 +70,7 @@ def read_claim(tree: Tree, *, where: str) -> FloatNetwork | IntNetwork | FloatGr
 
 
 def _claimed_graph(tree: Tree, *, where: str) -> FloatGraph:
-    """The graph of a file of ours, whose nodes have to be those that it is written as."""
+    """Return the graph of a file of ours, whose nodes have to be those that it is written as."""
     metadata = tree["metadata"]
     try:
         graph = claimed_graph(json.loads(metadata[KEY]), metadata)
@@ -99,7 +99,7 @@ def _claimed_graph(tree: Tree, *, where: str) -> FloatGraph:
 
 
 def _same(written: Any, found: Any) -> bool:
-    """Whether two nodes, or two values of theirs, are the same."""
+    """Return whether two nodes, or two values of theirs, are the same."""
     if isinstance(written, Mapping) or isinstance(found, Mapping):
         if not (isinstance(written, Mapping) and isinstance(found, Mapping)):
             return False
@@ -132,7 +132,7 @@ def _claimed(
     layers: tuple[RawLayer, ...],
     form: ReaderForm,
 ) -> FloatNetwork | IntNetwork:
-    """The network of the metadata, once its graph was found to agree."""
+    """Return the network of the metadata, once its graph was found to agree."""
     if body["version"] != VERSION:
         raise _damaged(f"its version is {body['version']}, not {VERSION}")
     if any(layer.pool is not None for layer in layers):
@@ -154,7 +154,9 @@ def _claimed(
 
 
 def _grouped(raw: RawLayer, entry: Mapping[str, Any]) -> RawLayer:
-    """A layer with the groups its metadata speaks of; the graph has kernels over all channels."""
+    """Return a layer with the groups its metadata speaks of; the graph has kernels over all
+    channels.
+    """
     groups = entry.get("groups", 1)
     if groups == 1 or raw.convolution is None:
         return raw

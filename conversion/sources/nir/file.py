@@ -75,7 +75,7 @@ class _GroupReader:
         return self._names(item)
 
     def _text(self, dataset: h5py.Dataset) -> str:
-        """One text; our own metadata is long, so it is bounded by the file's size only."""
+        """Return one text; our own metadata is long, so it is bounded by the file's size only."""
         if dataset.shape is None or dataset.is_virtual or dataset.external:
             raise self._guard.error(f"{dataset.name} is not one text")
         if dataset.dtype.itemsize > max(self._file_bytes, 64):
@@ -84,7 +84,9 @@ class _GroupReader:
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
     def _names(self, dataset: h5py.Dataset) -> NDArray[np.object_]:
-        """An array of names; each is stored apart, so that the shape alone bounds nothing."""
+        """Return an array of names; each is stored apart, so that the shape alone bounds
+        nothing.
+        """
         if dataset.is_virtual or dataset.external:
             raise self._guard.error(f"{dataset.name} keeps its data in another file")
         if max(prod(dataset.shape), prod(dataset.chunks or (0,))) > 2 * MAX_OBJECTS:

@@ -169,7 +169,7 @@ class _Reading:
         return FloatGraph(tuple(self.made), tuple(dict.fromkeys(outputs)), meta)
 
     def _order(self) -> list[str]:
-        """Nodes behind those they read, recurrent synapses left out."""
+        """Return nodes behind those they read, recurrent synapses left out."""
         order: list[str] = []
         left = [name for name in self.nodes if name not in self.loops]
         while left:
@@ -207,7 +207,7 @@ class _Reading:
             self._put(made)
 
     def _line_shape(self, node: StoredNode) -> Shape | None:
-        """The shape ``(C, 1, L)`` of an input along a line; None for any other.
+        """Return the shape ``(C, 1, L)`` of an input along a line; None for any other.
 
         Norse writes ``(1, N)`` for vectors, with its batch, so that one channel is a line only
         where a Conv1d reads it.

@@ -32,7 +32,7 @@ class StoredNode:
 
 
 def kind_of(fields: object) -> str:
-    """A node's type; ``?`` where a file has something else than one word in its place."""
+    """Return a node's type; ``?`` where a file has something else than one word in its place."""
     kind = fields.get("type") if isinstance(fields, dict) else None
     return kind if isinstance(kind, str) else "?"
 
@@ -40,7 +40,7 @@ def kind_of(fields: object) -> str:
 def inline(
     tree: Tree, prefix: str, problems: list[Refusal]
 ) -> tuple[dict[str, StoredNode], list[tuple[str, str]]]:
-    """Nodes and edges of a graph with its subgraphs in place, names joined by dots."""
+    """Return nodes and edges of a graph with its subgraphs in place, names joined by dots."""
     nodes: dict[str, StoredNode] = {}
     edges: list[tuple[str, str]] = []
     into: dict[str, str] = {}
@@ -85,7 +85,7 @@ def inline(
 
 
 def _edges(tree: Tree, prefix: str, problems: list[Refusal]) -> Iterable[tuple[str, str]]:
-    """The edges of one graph, with full names; none if they are not pairs of names."""
+    """Return the edges of one graph, with full names; none if they are not pairs of names."""
     rows = tree.get("edges")
     pairs = np.array(rows if rows is not None else [], dtype=object)
     if not isinstance(tree.get("nodes"), dict) or not tree["nodes"]:

@@ -142,7 +142,9 @@ def _population(
 
 
 def departure_of(neurons: Neurons, row: Writer, *, approximate: bool) -> Approximation | None:
-    """How a population differs from the chip's; `Unsupported` where that was not asked for."""
+    """Return how a population differs from the chip's; `Unsupported` where that was not asked
+    for.
+    """
     leak, reset = neurons.leak.astype(np.float64), neurons.reset.astype(np.float64)
     reasons, rest = [], 0.0
     if not _starts_at_reset(leak, reset, row.start):

@@ -76,7 +76,7 @@ def _node(node: Any, where: str, *, depth: int) -> Tree:
 
 
 def _value(value: Any, where: str) -> Any:
-    """A value as text, a number, or an array; None stays None."""
+    """Return a value as text, a number, or an array; None stays None."""
     if value is None or isinstance(value, str | bytes | bool | int | float | np.ndarray):
         return value
     if isinstance(value, Mapping):
@@ -96,7 +96,7 @@ def _value(value: Any, where: str) -> Any:
 
 
 def _detached(value: Any) -> Any:
-    """A torch value as an array; bfloat16, which numpy does not have, in float32."""
+    """Return a torch value as an array; bfloat16, which numpy does not have, in float32."""
     import torch
 
     if isinstance(value, torch.Size):

@@ -13,7 +13,7 @@ from .values import Refuse, pair
 
 
 def read_pools(nodes: Sequence[StoredNode], shape: Shape, refuse: Refuse) -> Pool | None:
-    """All pooling before a synapse as one; None without any, or after refusing one."""
+    """Return all pooling before a synapse as one; None without any, or after refusing one."""
     whole: Pool | None = None
     for node in nodes:
         if len(shape) != 3:

@@ -56,7 +56,7 @@ class Populations:
     departures: dict[str, Approximation] = field(default_factory=dict)
 
     def population(self, node: StoredNode, inputs: Inputs, shape: Shape) -> list[Node]:
-        """The neurons of a population; nothing where their values cannot be read."""
+        """Return the neurons of a population; nothing where their values cannot be read."""
         found = self._constants(node, shape)
         if found is None:
             return []
@@ -87,7 +87,7 @@ class Populations:
         return [made]
 
     def readout(self, node: StoredNode, inputs: Inputs, shape: Shape) -> list[Node]:
-        """LI and CubaLI: a membrane that is read, its gain in the weights before it."""
+        """Return LI and CubaLI: a membrane that is read, its gain in the weights before it."""
         plain = replace(
             node,
             type="LIF" if node.type == "LI" else "CubaLIF",
@@ -106,7 +106,7 @@ class Populations:
         return [*before, ReadoutNode(node.name, inputs, beta=float(beta), alpha=float(alpha))]
 
     def _departure(self, neurons: Neurons, gain: Array) -> Approximation | None:
-        """How its reset differs from the chip's, in the units of its own membrane."""
+        """Return how its reset differs from the chip's, in the units of its own membrane."""
         try:
             found = departure_of(neurons, self.row, approximate=self.approximate)
         except Unsupported as unsupported:
@@ -119,7 +119,7 @@ class Populations:
         return replace(found, rest=found.rest / float(gain))
 
     def _recurrence(self, node: StoredNode) -> tuple[Array | None, Array | None]:
-        """Matrix and bias of what a population sends itself; None for each that it lacks."""
+        """Return matrix and bias of what a population sends itself; None for each that it lacks."""
         loops = [name for name, owner in self.loops.items() if owner == node.name]
         if not loops:
             return None, None
@@ -134,7 +134,7 @@ class Populations:
     def _constants(
         self, node: StoredNode, shape: Shape
     ) -> tuple[Neurons, Array, Array, Array] | None:
-        """Constants of a population; decays and gain ``[*shape]`` or one number each."""
+        """Return constants of a population; decays and gain ``[*shape]`` or one number each."""
         refuse = self.refuse
         stored = {key: node.fields[key] for key in _CONSTANTS if node.fields.get(key) is not None}
         whole = {}

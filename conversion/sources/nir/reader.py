@@ -142,7 +142,9 @@ class _Once:
 
 
 def input_shape(node: StoredNode, refuse: Refuse) -> Shape | None:
-    """The shape of one step's input, without a leading batch axis of one (Norse writes it)."""
+    """Return the shape of one step's input, without a leading batch axis of one (Norse writes
+    it).
+    """
     array = numbers(node, "shape", refuse)
     if array is None:
         return None
@@ -179,7 +181,7 @@ class _Reader:
                 self._bad.add(name)
 
     def loose(self, layers: list[RawLayer]) -> tuple[tuple[str, Neurons], ...]:
-        """Populations that stand in none of the layers."""
+        """Return populations that stand in none of the layers."""
         placed = {layer.where for layer in layers}
         places = {name: self.nodes[name].where for name in self.neurons}
         return tuple(
@@ -200,7 +202,7 @@ class _Reader:
     def layer(
         self, stage: NirStage, in_shape: Shape | None
     ) -> tuple[RawLayer | None, Shape | None]:
-        """One layer, or None where it was refused, and its shape if that can be followed."""
+        """Return one layer, or None where it was refused, and its shape if that can be followed."""
         refuse = self._problems.add
         synapse = self.synapses[stage.synapse.name]
         if synapse is None or in_shape is None:

@@ -115,7 +115,9 @@ def reference_run(
 
 
 def _frames(spikes: Any, node: StoredNode) -> torch.Tensor:
-    """Spikes ``[T, B, *shape]`` of an input; along a line as that, or with a height of one."""
+    """Return spikes ``[T, B, *shape]`` of an input; along a line as that, or with a height of
+    one.
+    """
     array = np.asarray(spikes)
     if array.ndim == 4:
         return _tensor(check_spikes(array[:, :, :, None])[:, :, :, 0])
@@ -131,7 +133,7 @@ def _tensor(spikes: Spikes) -> torch.Tensor:
 def _prepared(
     tree: Tree, dt: float | None, writer: str | None, where: str
 ) -> tuple[dict[str, StoredNode], Edges, StatedStep, Context]:
-    """Nodes in NIR's own words and edges, subgraphs in place, and the step."""
+    """Return nodes in NIR's own words and edges, subgraphs in place, and the step."""
     metadata = tree.get("metadata")
     if isinstance(metadata, Mapping) and KEY in metadata:
         writer = form_of_claim(metadata).reads_as
@@ -162,7 +164,7 @@ class _Graph:
         self._last: dict[str, torch.Tensor] = {}
 
     def step(self, frames: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Every node's output in one step, for inputs ``[B, *input_shape]`` by name."""
+        """Return every node's output in one step, for inputs ``[B, *input_shape]`` by name."""
         outputs: dict[str, torch.Tensor] = {}
         for name in self.order:
             if name in self.inputs:
@@ -182,7 +184,9 @@ class _Graph:
         return self._last[name] if self._last else self._before_first(name)
 
     def _before_first(self, name: str) -> torch.Tensor | None:
-        """What a node that closes a cycle sends into the first step: silence, and its bias."""
+        """Return what a node that closes a cycle sends into the first step: silence, and its
+        bias.
+        """
         unit = self.units[name]
         if isinstance(unit, ReferencePopulation):
             return None
@@ -194,7 +198,9 @@ class _Graph:
 
 
 def _order(inputs: Sequence[str], edges: Edges) -> tuple[list[str], set[tuple[str, str]]]:
-    """Nodes reached from the inputs, each after what it needs; and the edges that close cycles."""
+    """Return nodes reached from the inputs, each after what it needs; and the edges that close
+    cycles.
+    """
     behind: dict[str, list[str]] = {}
     for source, target in edges:
         behind.setdefault(source, []).append(target)

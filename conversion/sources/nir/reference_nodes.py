@@ -166,7 +166,7 @@ class ReferencePopulation(ReferenceUnit):
         return self.context.dt
 
     def towards(self, state: Tensor, rest: Tensor, x: Tensor, keys: tuple[str, str]) -> Tensor:
-        """One step of ``tau state' = rest - state + factor x``."""
+        """Return one step of ``tau state' = rest - state + factor x``."""
         tau, factor = self.number(keys[0], 1.0), self.number(keys[1], 1.0)
         rate = self.dt / tau
         # Both infinite is the limit of factor = tau / dt: an integrator of whole inputs.

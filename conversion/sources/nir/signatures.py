@@ -43,7 +43,7 @@ def _hint() -> str:
 
 
 def _implied(node: StoredNode) -> str:
-    """The step at which r is tau / dt, or 1 / dt, if there is one."""
+    """Return the step at which r is tau / dt, or 1 / dt, if there is one."""
     r, tau = values(node, "r"), values(node, "tau_mem" if node.type == "CubaLIF" else "tau")
     top = np.ones_like(r) if node.type == "IF" else tau
     if not r.size or r.shape != top.shape or not (r > 0).all():
@@ -56,7 +56,9 @@ def _implied(node: StoredNode) -> str:
 
 
 def _like(node: StoredNode, key: str, wanted: np.ndarray | float) -> bool:
-    """Whether a field has the values wanted; a field that is missing is refused elsewhere."""
+    """Return whether a field has the values wanted; a field that is missing is refused
+    elsewhere.
+    """
     found = values(node, key)
     if not found.size:
         return True

@@ -112,7 +112,7 @@ def _from_writer(neurons: Sequence[StoredNode], row: Writer, refuse: Refuse) -> 
 
 
 def _from_graph(neurons: Sequence[StoredNode], refuse: Refuse) -> StatedStep | None:
-    """A step is needed, unless all neurons are integrators whose input counts whole."""
+    """Return a step is needed, unless all neurons are integrators whose input counts whole."""
     leaky = [node for node in neurons if node.type != "IF" and not _endless(node)]
     plain = [node for node in neurons if node.type == "IF"]
     factors = np.unique(np.concatenate([values(node, "r") for node in plain] or [np.ones(1)]))
@@ -147,7 +147,7 @@ def _first(pair: tuple[float, StoredNode]) -> float:
 
 
 def _signed(nodes: Sequence[StoredNode]) -> str:
-    """Who writes files like this one, where its r tells."""
+    """Return who writes files like this one, where its r tells."""
     for step in EXAMPLES:
         if nodes and all(_implies(node, step) for node in nodes):
             who = " (r is tau / 1e-4 throughout, as snnTorch writes it)"

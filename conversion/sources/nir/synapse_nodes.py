@@ -38,7 +38,7 @@ def _synapse(node: StoredNode, inputs: Inputs, shape: Shape, refuse: Refuse) -> 
 
 
 def _line(node: StoredNode, inputs: Inputs, shape: Shape, refuse: Refuse) -> Node | None:
-    """A convolution along a line, with a height of one."""
+    """Return a convolution along a line, with a height of one."""
     del shape
     weight = numbers(node, "weight", refuse)
     if weight is None or weight.ndim != 3:
@@ -95,7 +95,7 @@ def _flatten(node: StoredNode, inputs: Inputs, shape: Shape, refuse: Refuse) -> 
 
 
 def as_image(values: object, shape: Shape) -> Array:
-    """Values ``(C, L)`` along a line with a height of one; others as they are."""
+    """Return values ``(C, L)`` along a line with a height of one; others as they are."""
     array = np.asarray(values)
     if len(shape) == 3 and shape[1] == 1 and array.shape == (shape[0], shape[2]):
         return array[:, None]

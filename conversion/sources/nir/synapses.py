@@ -72,7 +72,7 @@ def _bias(node: StoredNode, outputs: int, refuse: Refuse) -> Array | None:
 def _convolution(
     node: StoredNode, weight: Array, bias: Array | None, refuse: Refuse
 ) -> StoredSynapse | None:
-    """A convolution with its stride, padding, dilation and groups."""
+    """Return a convolution with its stride, padding, dilation and groups."""
     stride = pair(node, "stride", 1, refuse)
     dilation = pair(node, "dilation", 1, refuse)
     groups = pair(node, "groups", 1, refuse)

@@ -17,12 +17,12 @@ from .layout_operations import same, slice_of, trimmed
 
 
 def add(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """A sum."""
+    """Return a sum."""
     return _sum(r, args, kwargs, out, sign=1.0)
 
 
 def subtract(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """A difference: the second counts minus once."""
+    """Return a difference: the second counts minus once."""
     return _sum(r, args, kwargs, out, sign=-1.0)
 
 
@@ -53,7 +53,7 @@ def _expect_one_step(values: Sequence[Value]) -> None:
 
 
 def _scaled(r: Recording, value: Value, factor: float, learnt: Tensor | None = None) -> Value:
-    """A multiple; `learnt` is the tensor that holds the factor, if one does."""
+    """Return a multiple; `learnt` is the tensor that holds the factor, if one does."""
     make = lambda name, inputs: NormNode(  # noqa: E731
         name, inputs, gain=np.full(1, factor), shift=np.zeros(1)
     )
@@ -65,7 +65,7 @@ def _scaled(r: Recording, value: Value, factor: float, learnt: Tensor | None = N
 
 
 def multiply(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """A multiple by a number; a product of two tensors is none of a synapse."""
+    """Return a multiple by a number; a product of two tensors is none of a synapse."""
     del kwargs, out
     one, other = args[:2]
     learnt = next((t for t in (one, other) if _is_number(r, t)), None)
@@ -78,24 +78,24 @@ def multiply(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: 
 
 
 def _is_number(r: Recording, value: Any) -> bool:
-    """Whether a tensor is one number of the module's."""
+    """Return whether a tensor is one number of the module's."""
     return isinstance(value, Tensor) and value.ndim == 0 and r.of(value) is None
 
 
 def divide(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """A multiple by one over a number."""
+    """Return a multiple by one over a number."""
     if isinstance(args[1], Tensor):
         raise Misfit("a division by a tensor", CHAIN_MEND)
     return multiply(r, [args[0], 1.0 / float(args[1])], kwargs, out)
 
 
 def negate(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """A multiple by minus one."""
+    """Return a multiple by minus one."""
     return multiply(r, [args[0], -1.0], kwargs, out)
 
 
 def concat(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """Channels one after another."""
+    """Return channels one after another."""
     tensors = list(args[0])
     dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
     values = [known(r, tensor) for tensor in tensors]
@@ -112,7 +112,7 @@ def concat(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Te
 
 
 def stack(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """Tensors along a new axis in front, which a sum or a reshape takes up."""
+    """Return tensors along a new axis in front, which a sum or a reshape takes up."""
     del out
     tensors = list(args[0])
     dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
@@ -125,7 +125,7 @@ def stack(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Ten
 
 
 def sum_over(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """The sum over a stack; any other sum is done with what is read."""
+    """Return the sum over a stack; any other sum is done with what is read."""
     value = same(r, args, kwargs, out)
     if not value.stacked:
         raise Misfit("a sum over an axis", "sum what is read outside of the network")
@@ -137,7 +137,9 @@ def sum_over(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: 
 
 
 def part(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """One of `chunk`'s or `split`'s results; which one is in ``kwargs['part']``, its start too."""
+    """Return one of `chunk`'s or `split`'s results; which one is in ``kwargs['part']``, its start
+    too.
+    """
     value, tensor = same(r, args, kwargs, out), args[0]
     start = kwargs["start"]
     front = tensor.ndim - len(trimmed(r.shapes[value.node], tensor))

@@ -15,7 +15,9 @@ Array = NDArray[np.float64]
 
 
 def two(value: Any, other: int) -> Pair:
-    """(vertical, horizontal) of a number or a tuple; `other` is the height's, along a line."""
+    """Return (vertical, horizontal) of a number or a tuple; `other` is the height's, along a
+    line.
+    """
     if isinstance(value, int):
         return value, value
     if len(value) == 1:
@@ -24,21 +26,21 @@ def two(value: Any, other: int) -> Pair:
 
 
 def along(value: Any, other: int) -> tuple[Any, Any]:
-    """(vertical, horizontal) of a number or a tuple of one, along a line."""
+    """Return (vertical, horizontal) of a number or a tuple of one, along a line."""
     return other, value[0] if isinstance(value, tuple | list) else value
 
 
 def four(weight: Array) -> Array:
-    """A kernel along a line with a height."""
+    """Return a kernel along a line with a height."""
     return weight[:, :, None] if weight.ndim == 3 else weight
 
 
 def maybe(bias: Tensor | None) -> Array | None:
-    """A bias, where there is one."""
+    """Return a bias, where there is one."""
     return None if bias is None else double(bias)
 
 
 def double(tensor: Tensor) -> Array:
-    """A tensor's values."""
+    """Return a tensor's values."""
     array: Array = tensor.detach().to("cpu", torch.float64).numpy()
     return array

@@ -59,7 +59,7 @@ def recorded(module: nn.Module) -> Iterator[list[Call]]:
 
 
 def leaves(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Modules that are steps of a network: neurons and torch's own layers whole, and whatever has
+    """Yield the modules that are a network's steps: neurons, torch's layers whole, whatever has
     no module inside.
     """
     inside = [child for key, child in module.named_children() if key != "parametrizations"]
@@ -78,7 +78,7 @@ def _is_whole(module: nn.Module) -> bool:
 
 
 def passes_of(calls: Sequence[Call], *, samples: int) -> list[list[Call]]:
-    """The calls of each time step, in the order of the first.
+    """Return the calls of each time step, in the order of the first.
 
     A step begins where the first module is called again. A module that is called once, while the
     first neuron is called in every step, takes part in all of them: with what it gave for each
@@ -110,7 +110,9 @@ def passes_of(calls: Sequence[Call], *, samples: int) -> list[list[Call]]:
 
 
 def _taken_apart(call: Call, after: Sequence[Call], steps: int, samples: int) -> Sequence[Call]:
-    """One call for all steps as a call in each, where its input and output hold all steps."""
+    """Return one call for all steps as a call in each, where its input and output hold all
+    steps.
+    """
     found = []
     for step in range(steps):
         received = _slice(call.received, step, steps, samples)
@@ -124,7 +126,7 @@ def _taken_apart(call: Call, after: Sequence[Call], steps: int, samples: int) ->
 
 
 def _unstacked(neurons: Sequence[Call], calls: Sequence[Call]) -> Sequence[Call]:
-    """Calls on the spikes of all steps, stacked: as if handed each step's spikes themselves.
+    """Return calls on the spikes of all steps, stacked: as if handed each step's spikes themselves.
 
     Spikes are stacked by copying them, so that only their values tell.
     """

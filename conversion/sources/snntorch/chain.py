@@ -171,7 +171,7 @@ def _open(chain: _Chain, name: str, module: nn.Conv2d | nn.Linear) -> None:
 
 
 def _pool(chain: _Chain, name: str, module: nn.Module) -> None:
-    """Pooling of spikes waits for a synapse; pooling of a convolution's sums joins it."""
+    """Let pooling of spikes wait for a synapse, and join pooling of a convolution's sums to it."""
     if not chain.known:
         return
     pool = read_pool(name, module, chain.shape)

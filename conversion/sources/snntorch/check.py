@@ -122,7 +122,9 @@ def check_branch(net: FloatNetwork, held: Deployed, sample: Any) -> FloatNetwork
 
 
 def _input(form: ForwardForm, sample: Tensor) -> tuple[Tensor, list[Note]]:
-    """What the module is run on, ``[T, B, ...]`` or static ``[B, ...]``, and what was assumed."""
+    """Return what the module is run on, ``[T, B, ...]`` or static ``[B, ...]``, and what was
+    assumed.
+    """
     values, notes = livened(sample)
     if form.kind != "static":
         return values, notes
@@ -136,7 +138,7 @@ def _input(form: ForwardForm, sample: Tensor) -> tuple[Tensor, list[Note]]:
 
 
 def livened(sample: Tensor) -> tuple[Tensor, list[Note]]:
-    """The sample, or random spikes of its shape where it holds none."""
+    """Return the sample, or random spikes of its shape where it holds none."""
     if bool((sample != 0).any()):
         return sample, []
     generator = torch.Generator().manual_seed(0)
@@ -146,7 +148,7 @@ def livened(sample: Tensor) -> tuple[Tensor, list[Note]]:
 
 
 def _values(form: ForwardForm, given: Tensor, *, steps: int) -> NDArray[Any]:
-    """The network's input for what the module was run on, ``[T, B, ...]``."""
+    """Return the network's input for what the module was run on, ``[T, B, ...]``."""
     array = given.detach().float().cpu().numpy()
     if form.kind == "static":
         return _compact(np.repeat(array[None], steps, 0))
@@ -177,7 +179,7 @@ def _with_notes(
 
 
 def _in_integers(neurons: Sequence[nn.Module], net: FloatNetwork) -> bool:
-    """Whether the module computes in the chip's integers."""
+    """Return whether the module computes in the chip's integers."""
     return all(
         isinstance(neuron, ChipNeuron) and neuron.mode == "int" and layer.scale is not None
         for neuron, layer in zip(neurons, net.layers, strict=True)
@@ -185,7 +187,9 @@ def _in_integers(neurons: Sequence[nn.Module], net: FloatNetwork) -> bool:
 
 
 def unit_of(sample: Tensor) -> float:
-    """Relative rounding error of one operation in the module's precision, float32 at least."""
+    """Return relative rounding error of one operation in the module's precision, float32 at
+    least.
+    """
     return max(UNIT, torch.finfo(sample.dtype).eps / 2)
 
 
@@ -210,7 +214,9 @@ def _expect_as_described(lowered: Lowered, own: Sequence[Spikes], values: NDArra
 def _approximated(
     net: FloatNetwork, own: Sequence[Spikes], values: NDArray[Any], source: str
 ) -> FloatNetwork:
-    """The network with its outcome, which is a figure: what was approximated is not equal."""
+    """Return the network with its outcome, which is a figure: what was approximated is not
+    equal.
+    """
     check = compare_source(net, own, values, source=source, kind="agreement")
     figures = [(layer.mismatches, layer.compared) for layer in check.pair.layers]
     differ, compared = (sum(column) for column in zip(*figures, strict=True))
@@ -227,7 +233,7 @@ def _differences(
     given: Tensor,
     own: Sequence[Spikes],
 ) -> Iterator[Refusal]:
-    """The layer where module and description first part, and why as far as that is known."""
+    """Yield the layer where module and description first part, and why as far as that is known."""
     neurons = [(name, module) for name, module in traced.steps if isinstance(module, NEURONS)]
     if form.kind in ("step", "in turn") and _forgets(held, form, given, neurons, own):
         what = (
@@ -256,7 +262,7 @@ def _forgets(
     neurons: Sequence[tuple[str, nn.Module]],
     own: Sequence[Spikes],
 ) -> bool:
-    """Whether a module of one step sends the same when every step is its first."""
+    """Return whether a module of one step sends the same when every step is its first."""
     modules = [module for _, module in neurons]
     for step in range(1, len(given)):
         alone = own_spikes(held, form, given[step : step + 1], neurons=modules, widest=1)

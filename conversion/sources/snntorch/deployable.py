@@ -91,7 +91,7 @@ def _swap(module: nn.Module, replacements: Mapping[int, nn.Module]) -> nn.Module
 def _pairs(
     found: Iterable[tuple[str, nn.Module]], replacements: Mapping[int, nn.Module]
 ) -> Iterator[tuple[nn.Module, nn.Module]]:
-    """Each old neuron that was replaced, and the new one."""
+    """Yield each old neuron that was replaced, and the new one."""
     for _, old in found:
         if id(old) in replacements:
             yield old, replacements[id(old)]
@@ -131,7 +131,9 @@ def _replacement(old: Any) -> nn.Module:
 
 
 def _numbers(old: Any, name: str) -> float | Tensor:
-    """One number; several only of neurons without recurrence, whose channels a graph places."""
+    """Return one number; several only of neurons without recurrence, whose channels a graph
+    places.
+    """
     value: Tensor = getattr(old, name)
     if isinstance(old, snn.RLeaky) or not bool((value != value.flatten()[0]).any()):
         return single_number(old, name)

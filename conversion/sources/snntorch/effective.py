@@ -30,7 +30,7 @@ _ROWS_AT_ONCE = 1024
 def effective_module(
     module: nn.Module, shape: Shape | None, *, spikes: bool = True
 ) -> tuple[nn.Module, str | None]:
-    """A plain torch module that computes what `module` does.
+    """Return a plain torch module that computes what `module` does.
 
     Args:
         module: no neuron; in ``eval()``.
@@ -68,7 +68,7 @@ def effective_module(
 
 
 def _base_of(module: nn.Module) -> type[Any] | None:
-    """The class of torch that is known, from which a module's class comes."""
+    """Return the class of torch that is known, from which a module's class comes."""
     kind = type(module)
     if parametrize.is_parametrized(module):
         kind = kind.__bases__[0]  # the parametrised weight is read as it stands
@@ -78,7 +78,7 @@ def _base_of(module: nn.Module) -> type[Any] | None:
 
 
 def _added(module: nn.Module, row: AddedLayer, shape: Shape | None) -> tuple[nn.Module, str | None]:
-    """What the table of added layers reads a module as, if that computes the same."""
+    """Return what the table of added layers reads a module as, if that computes the same."""
     if shape is None:
         return module, None
     plain = row.as_module(module, shape).eval()
@@ -101,7 +101,7 @@ def _hooked(module: nn.Module) -> bool:
 
 
 def _identity(module: nn.Module, shape: Shape | None) -> tuple[nn.Module, str | None]:
-    """An identity, for a module of an unknown class that hands on what it receives."""
+    """Return an identity, for a module of an unknown class that hands on what it receives."""
     default = ("is not among the modules that can be lowered", "replace it")
     reason = REFUSED.get(type(module).__name__, default)
     known = type(module).__name__ in REFUSED
@@ -118,7 +118,7 @@ def _identity(module: nn.Module, shape: Shape | None) -> tuple[nn.Module, str | 
 
 
 def _probe(module: nn.Module, shape: Shape, *, spikes: bool) -> Tensor:
-    """Random spikes, or random numbers, ``[B, *shape]``."""
+    """Return random spikes, or random numbers, ``[B, *shape]``."""
     generator = torch.Generator().manual_seed(2)
     values = torch.rand((_SAMPLES, *shape), generator=generator)
     values = (values < 0.4).float() if spikes else values * 4 - 2
@@ -127,7 +127,7 @@ def _probe(module: nn.Module, shape: Shape, *, spikes: bool) -> Tensor:
 
 
 def _run(module: Callable[[Tensor], Any], values: Tensor) -> Tensor | None:
-    """What a module gives; None where it fails or gives no tensor."""
+    """Return what a module gives; None where it fails or gives no tensor."""
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -146,7 +146,7 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 
 def _measured(module: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear | None:
-    """A plain layer with the weights by which `module` answers to one spike at a time."""
+    """Return a plain layer with the weights by which `module` answers to one spike at a time."""
     try:
         if isinstance(module, nn.Linear):
             return _measured_dense(module)

@@ -76,7 +76,7 @@ class ExplicitStates:
         self.values = {**self.first, **found}
 
     def of(self, returned: Any) -> list[Any]:
-        """The states in what a call returned."""
+        """Return the states in what a call returned."""
         return [_at(returned, path) for path in self.paths.values()]
 
 
@@ -121,7 +121,9 @@ def find_states(module: nn.Module, signature: Signature, step: Tensor) -> Explic
 
 
 def _by_order(module: nn.Module, signature: Signature, step: Tensor) -> ExplicitStates | None:
-    """States that begin as None and are returned behind the spikes, in the arguments' order."""
+    """Return states that begin as None and are returned behind the spikes, in the arguments'
+    order.
+    """
     names = signature.required or signature.optional
     first = dict.fromkeys(names)
     paths = {name: (index - len(names),) for index, name in enumerate(names)}
@@ -147,7 +149,9 @@ Calls = list[tuple[dict[str, Any], Sequence[Any]]]
 
 @contextmanager
 def _watched(module: nn.Module) -> Iterator[Calls]:
-    """What each neuron was handed as states, by its own names, and what it gave back for them."""
+    """Yield what each neuron was handed as states, by its own names, and what it gave back for
+    them.
+    """
     calls: Calls = []
 
     def hook(
@@ -171,7 +175,7 @@ def _watched(module: nn.Module) -> Iterator[Calls]:
 
 
 def _handed_on(calls: Calls, markers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Argument's name to the state that the neuron which received its marker gave back."""
+    """Return argument's name to the state that the neuron which received its marker gave back."""
     ids = {id(tensor): name for name, tensor in markers.items()}
     return {
         ids[id(value)]: states[position]
@@ -182,7 +186,7 @@ def _handed_on(calls: Calls, markers: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def _find(returned: Any, wanted: Tensor) -> Path | None:
-    """Where a tensor stands in nested tuples, lists and dictionaries."""
+    """Return where a tensor stands in nested tuples, lists and dictionaries."""
     if returned is wanted:
         return ()
     inside: Sequence[tuple[Any, Any]] = ()

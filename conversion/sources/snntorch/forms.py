@@ -160,7 +160,9 @@ _SHORT: dict[Kind, str] = {
 
 
 def _probes(like: Tensor) -> Iterator[Tensor]:
-    """Random spikes, a few samples first; then as many as were given, for a fixed batch size."""
+    """Yield random spikes, a few samples first; then as many as were given, for a fixed batch
+    size.
+    """
     steps, samples = max(2, like.shape[0]), like.shape[1]
     few = 2 if steps != 2 else 3
     generator = torch.Generator().manual_seed(0)
@@ -234,7 +236,7 @@ def _attempt(held: Deployed, form: ForwardForm, given: Tensor) -> Found | Refusa
 
 
 def _receives(passes: Sequence[Sequence[Call]], steps: Tensor) -> bool:
-    """Whether each step's first layer receives that step, whatever its shape."""
+    """Return whether each step's first layer receives that step, whatever its shape."""
     return all(
         each[0].received.numel() == step.numel()
         and torch.equal(each[0].received.flatten(), step.flatten().to(each[0].received))
@@ -243,7 +245,7 @@ def _receives(passes: Sequence[Sequence[Call]], steps: Tensor) -> bool:
 
 
 def _takes_as_it_is(held: Deployed, form: ForwardForm, like: Tensor) -> bool:
-    """Whether a static input arrives in every step as it was, and not encoded as spikes."""
+    """Return whether a static input arrives in every step as it was, and not encoded as spikes."""
     generator = torch.Generator().manual_seed(3)
     given = torch.rand(like.shape, generator=generator).to(like)
     with recorded(held.module) as calls:
@@ -253,7 +255,7 @@ def _takes_as_it_is(held: Deployed, form: ForwardForm, like: Tensor) -> bool:
 
 
 def _stranger(call: Call, *, encoded: int) -> Refusal:
-    """Why a first layer cannot be read; `encoded` steps were made of one input."""
+    """Return why a first layer cannot be read; `encoded` steps were made of one input."""
     if encoded > 1:
         what = f"receives something other than the input given, in each of {encoded} steps"
         hint = (
@@ -267,7 +269,9 @@ def _stranger(call: Call, *, encoded: int) -> Refusal:
 
 
 def _in_turn(module: nn.Module, flow: Any) -> Any:
-    """A sequence's modules one after another, each handed the spikes of the one before alone."""
+    """Return a sequence's modules one after another, each handed the spikes of the one before
+    alone.
+    """
     for child in module:  # type: ignore[attr-defined]
         flow = _in_turn(child, flow) if type(child) is nn.Sequential else child(flow)
         flow = flow[0] if isinstance(flow, tuple) else flow

@@ -159,13 +159,13 @@ def _expect_as_departed(traced: Traced, values: Tensor, own: Mapping[str, Spikes
 
 
 def _inputs(graph: FloatGraph, values: Tensor) -> dict[str, Tensor]:
-    """Each input ``[T, B, *shape]``; several lie in the sample one after another."""
+    """Return each input ``[T, B, *shape]``; several lie in the sample one after another."""
     shapes: dict[str, Shape] = {node.name: tuple(node.shape) for node in graph.inputs}
     return taken_apart(values.flatten(2), shapes)
 
 
 def _size(node: Node, sizes: Mapping[str, float], gave: Tensor) -> float:
-    """The largest value on the way from spikes to here."""
+    """Return the largest value on the way from spikes to here."""
     if isinstance(node, PopulationNode):
         return 1.0
     largest = float(gave.abs().max()) if gave.numel() else 0.0
@@ -175,7 +175,7 @@ def _size(node: Node, sizes: Mapping[str, float], gave: Tensor) -> float:
 def _judge(
     node: PopulationNode, received: Tensor, ours: Spikes, theirs: Spikes, bound: float
 ) -> LayerRounding:
-    """Whether the module's decisions are right, or within rounding, given its own past."""
+    """Return whether the module's decisions are right, or within rounding, given its own past."""
     differ = ours != theirs
     if not differ.any():
         return LayerRounding(0, 0, 0, 0, 0.0)
@@ -222,7 +222,7 @@ def _difference(layer: LayerParity) -> Refusal:
 def _own_membranes(
     held: Deployed, form: ForwardForm, values: Tensor, graph: FloatGraph
 ) -> dict[str, Tensor]:
-    """Read-out's name to what the module itself computes there, ``[T, B, ...]``."""
+    """Return Read-out's name to what the module itself computes there, ``[T, B, ...]``."""
     places = dict(held.module.named_modules())
     heard: dict[str, list[Tensor]] = {}
     hooks = []

@@ -25,7 +25,7 @@ Spikes = NDArray[np.uint8]
 
 
 def in_integers(module: nn.Module) -> bool:
-    """Whether a population computes in integers."""
+    """Return whether a population computes in integers."""
     return isinstance(module, ChipNeuron) and module.mode == "int"
 
 
@@ -71,7 +71,9 @@ def compare_integers(
 
 
 def _integers(chip: IntNetwork, tensor: Placed, before: Spikes) -> NDArray[np.int64]:
-    """A read-out's membranes; of a bare synapse without what they keep of the step before."""
+    """Return a read-out's membranes; of a bare synapse without what they keep of the step
+    before.
+    """
     layer = tensor.parts[0].layer
     whole, _ = membranes_of(chip.layers[layer], before)
     values = tensor.read({layer: whole})

@@ -60,7 +60,7 @@ _SPIKINGJELLY = "spikingjelly."
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether a module is read as a whole; inside any other, each operation is followed."""
+    """Return whether a module is read as a whole; inside any other, each operation is followed."""
     if isinstance(module, NEURONS) or is_spikingjelly_neuron(module):
         return True
     if layer_of(type(module)) is not None:
@@ -71,7 +71,9 @@ def is_layer(module: nn.Module) -> bool:
 
 
 def kind_of(module: nn.Module) -> type:
-    """Torch's own class of a module, which parametrised weights and subclasses of layers keep."""
+    """Return torch's own class of a module, which parametrised weights and subclasses of layers
+    keep.
+    """
     kind: type = type(module)
     if parametrize.is_parametrized(module):
         kind = kind.__bases__[0]
@@ -83,7 +85,9 @@ def kind_of(module: nn.Module) -> type:
 
 
 def is_spikingjelly_neuron(module: nn.Module) -> bool:
-    """Whether it is one of SpikingJelly's neurons, by name: the library need not be there."""
+    """Return whether it is one of SpikingJelly's neurons, by name: the library need not be
+    there.
+    """
     names = {base.__module__ + "." + base.__name__ for base in type(module).__mro__}
     return "spikingjelly.activation_based.neuron.base_node.BaseNode" in names or any(
         name.startswith(_SPIKINGJELLY) and name.endswith(".BaseNode") for name in names
@@ -91,19 +95,19 @@ def is_spikingjelly_neuron(module: nn.Module) -> bool:
 
 
 def is_neuron(module: nn.Module) -> bool:
-    """Whether a module keeps a state."""
+    """Return whether a module keeps a state."""
     return isinstance(module, NEURONS) or is_spikingjelly_neuron(module)
 
 
 def many_steps(module: nn.Module) -> bool:
-    """Whether a neuron takes all steps at once."""
+    """Return whether a neuron takes all steps at once."""
     return getattr(module, "step_mode", "s") == "m"
 
 
 def node_of(
     r: Recording, name: str, module: nn.Module, read: str, received: Tensor, gave: Tensor
 ) -> str:
-    """The node that a module's call gives.
+    """Return the node that a module's call gives.
 
     Args:
         r: the graph so far.
@@ -145,7 +149,7 @@ def node_of(
 
 
 def _maker(module: Any, kind: type, shape: tuple[int, ...], alone: tuple[int, ...]) -> Maker:
-    """What makes the node of a module that is given ``[B, *alone]``."""
+    """Return what makes the node of a module that is given ``[B, *alone]``."""
     if is_spikingjelly_neuron(module):
         return spikingjelly_maker(module)
     added = layer_of(type(module)) is not None

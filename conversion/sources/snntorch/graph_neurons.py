@@ -26,7 +26,8 @@ Maker = Callable[[str, tuple[str, ...]], Node]
 def population_maker(
     module: Any, shape: tuple[int, ...], alone: tuple[int, ...], *, approximate: bool = False
 ) -> tuple[Maker, Approximation | None]:
-    """A neuron of snnTorch as a node, and how its reset differs from the chip's; decays may differ.
+    """Return a neuron of snnTorch as a node, and how its reset differs from the chip's; decays may
+    differ.
 
     Args:
         module: the neuron.
@@ -69,7 +70,9 @@ def population_maker(
 
 
 def _with_one_decay(module: Any) -> tuple[nn.Module, dict[str, Array]]:
-    """A copy whose decays are single numbers, and the decays themselves where they are not."""
+    """Return a copy whose decays are single numbers, and the decays themselves where they are
+    not.
+    """
     plain = copy.copy(module)
     plain._buffers, plain._parameters = dict(module._buffers), dict(module._parameters)
     decays = {}
@@ -87,7 +90,7 @@ def _with_one_decay(module: Any) -> tuple[nn.Module, dict[str, Array]]:
 
 
 def spread(values: Array, shape: tuple[int, ...]) -> Array:
-    """A parameter against a node's shape: along a line it has no height yet."""
+    """Return a parameter against a node's shape: along a line it has no height yet."""
     if len(shape) == 3 and values.ndim == 2 and shape[1] == 1:
         values = values[:, None]
     if values.ndim == 1 and values.size > 1 and len(shape) == 3 and values.size == shape[2]:
@@ -96,7 +99,7 @@ def spread(values: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _silent(module: Any) -> Maker:
-    """A neuron that never resets, of which the membrane is read."""
+    """Return a neuron that never resets, of which the membrane is read."""
     decays = readout_decays(module)
     scale = float(getattr(module, "scale", 0.0))
     stored = scale if scale > 0 else None
@@ -106,7 +109,7 @@ def _silent(module: Any) -> Maker:
 
 
 def readout_decays(module: Any) -> dict[str, float]:
-    """beta and alpha of a read-out, one number each."""
+    """Return beta and alpha of a read-out, one number each."""
     decays = {"beta": 0.0, "alpha": 0.0}
     for name in ("beta", "alpha"):
         value = getattr(module, name, None)
@@ -122,7 +125,9 @@ def readout_decays(module: Any) -> dict[str, float]:
 
 
 def spikingjelly_maker(module: Any) -> Maker:
-    """``v += (x - v) / tau`` or ``v = v (1 - 1 / tau) + x``; it fires at the threshold, too."""
+    """Return ``v += (x - v) / tau`` or ``v = v (1 - 1 / tau) + x``; it fires at the threshold,
+    too.
+    """
     kind = type(module).__name__
     if kind not in ("LIFNode", "IFNode", "ParametricLIFNode"):
         raise Misfit(f"{kind} has no equivalent on the chip", "use LIFNode or IFNode")

@@ -35,7 +35,7 @@ from .size_operations import Handler, interpolate, pool
 def apply_operation(
     recording: Recording, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
 ) -> Value:
-    """The value of an operation's result.
+    """Return the value of an operation's result.
 
     Args:
         recording: the graph so far.

@@ -48,7 +48,7 @@ class Origins:
     factors: dict[str, Factor] = field(default_factory=dict)
 
     def tensors(self) -> list[Tensor]:
-        """All of these numbers; parametrised ones as they stand."""
+        """Return all of these numbers; parametrised ones as they stand."""
         return [*self._of_modules(), *(factor.value for factor in self.factors.values())]
 
     def _of_modules(self) -> Iterator[Tensor]:
@@ -63,7 +63,7 @@ class Origins:
 
 
 def refresh(graph: FloatGraph, origins: Origins) -> FloatGraph:
-    """The graph with its modules' present numbers; its form stays."""
+    """Return the graph with its modules' present numbers; its form stays."""
     shapes = shapes_of(graph)
     nodes = []
     for node in graph.nodes:
@@ -77,7 +77,7 @@ def refresh(graph: FloatGraph, origins: Origins) -> FloatGraph:
 
 
 def _numbers(node: Node, module: Any, shape: tuple[int, ...]) -> Mapping[str, Any]:
-    """The fields of a node that hold numbers of its module."""
+    """Return the fields of a node that hold numbers of its module."""
     if isinstance(node, ConvolutionNode):
         weight = four(double(module.weight))
         if getattr(module, "padding", None) == "same":
@@ -95,7 +95,7 @@ def _numbers(node: Node, module: Any, shape: tuple[int, ...]) -> Mapping[str, An
 
 
 def norm_numbers(module: Any) -> Mapping[str, Any]:
-    """Gain and shift of batch norm with its running statistics."""
+    """Return gain and shift of batch norm with its running statistics."""
     gain = 1.0 / np.sqrt(double(module.running_var) + module.eps)
     if module.weight is not None:
         gain = gain * double(module.weight)

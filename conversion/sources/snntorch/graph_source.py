@@ -43,7 +43,7 @@ def graph_of_module(held: Deployed, sample: Tensor, *, calibration: object = Non
 
 
 def _clipping(traced: Traced, held: Deployed) -> Traced:
-    """With a note at trained populations that training clipped weights as the chip does.
+    """Note at trained populations that training clipped weights as the chip does.
 
     It did wherever it rounded what a population receives, not each synapse by itself.
     """
@@ -65,7 +65,7 @@ def graph_instead(
     *,
     calibration: object,
 ) -> FloatGraph:
-    """The graph of a module that was refused as a chain.
+    """Return the graph of a module that was refused as a chain.
 
     Args:
         held, sample: as for `graph_of_module`.
@@ -99,6 +99,8 @@ _ONLY_OF_CHAINS = (
 
 
 def _better(chain: NetworkRefused, graph: NetworkRefused) -> NetworkRefused:
-    """What a graph is refused for too; or, where nothing of that is known, the graph's reasons."""
+    """Return what a graph is refused for too; or, where nothing of that is known, the graph's
+    reasons.
+    """
     left = [r for r in chain.refusals if not any(word in r.what for word in _ONLY_OF_CHAINS)]
     return NetworkRefused(left) if left else graph

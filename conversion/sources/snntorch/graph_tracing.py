@@ -203,7 +203,7 @@ def _leave(watch: ForwardWatch, name: str) -> Any:
 
 @contextmanager
 def _as_deployed(module: nn.Module) -> Iterator[None]:
-    """In ``eval()`` and from clean states; everything is given back."""
+    """Hold a module in ``eval()``, from clean states; everything is given back."""
     training = {child: child.training for child in module.modules()}
     kept: list[tuple[nn.Module, str, Any]] = []
     for child in module.modules():
@@ -230,7 +230,7 @@ def _as_deployed(module: nn.Module) -> Iterator[None]:
 
 
 def _graph(recording: Recording, module: nn.Module) -> FloatGraph:
-    """The nodes that lead to neurons; a synapse at the end becomes a read-out."""
+    """Return the nodes that lead to neurons; a synapse at the end becomes a read-out."""
     nodes = list(recording.nodes.values())
     read = {name for node in nodes for name in node.inputs}
     ends: list[Node] = []

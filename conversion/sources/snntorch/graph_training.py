@@ -69,14 +69,14 @@ def prepare_graph(
 
 
 def by_input(graph: FloatGraph, values: Tensor) -> dict[str, NDArray[np.uint8]]:
-    """Each input ``[T, B, *shape]`` of a sample in which they lie one after another."""
+    """Return each input ``[T, B, *shape]`` of a sample in which they lie one after another."""
     shapes = {node.name: node.shape for node in graph.inputs}
     parts = taken_apart(values.detach().float().cpu().flatten(2), shapes)
     return {name: each.numpy().astype(np.uint8) for name, each in parts.items()}
 
 
 def _neurons(traced: Traced) -> dict[str, nn.Module]:
-    """Population or read-out to the module that it is."""
+    """Return population or read-out to the module that it is."""
     modules, graph = traced.origins.modules, traced.graph
     return {
         node.name: modules[node.name if node.name in modules else node.inputs[0]]
@@ -86,7 +86,7 @@ def _neurons(traced: Traced) -> dict[str, nn.Module]:
 
 
 def _unfit(graph: FloatGraph, neurons: Mapping[str, nn.Module]) -> Iterator[Refusal]:
-    """Populations that compute in no integers."""
+    """Yield populations that compute in no integers."""
     for node in (*graph.populations, *graph.readouts):
         module = neurons.get(node.name)
         if isinstance(module, ChipNeuron) or _is_bare(node, module):
@@ -97,12 +97,14 @@ def _unfit(graph: FloatGraph, neurons: Mapping[str, nn.Module]) -> Iterator[Refu
 
 
 def _is_bare(node: Node, module: nn.Module | None) -> bool:
-    """Whether a read-out is a synapse without neurons."""
+    """Return whether a read-out is a synapse without neurons."""
     return isinstance(node, ReadoutNode) and module is not None and not hasattr(module, "beta")
 
 
 def _hidden(graph: FloatGraph, traced: Traced) -> Iterator[Refusal]:
-    """Layers that compute with other numbers than they show, which training could not follow."""
+    """Yield layers that compute with other numbers than they show, which training could not
+    follow.
+    """
     again = {node.name: node for node in refresh(graph, traced.origins).nodes}
     for node in graph.nodes:
         if not _equal(node, again[node.name]):

@@ -75,7 +75,9 @@ class Recording:
     _known: dict[Any, str] = field(default_factory=dict)
 
     def of(self, tensor: Any) -> Value | str | None:
-        """A tensor's value; words where an operation lost it; None for what no input reaches."""
+        """Return a tensor's value; words where an operation lost it; None for what no input
+        reaches.
+        """
         return self._values.get(id(tensor)) if isinstance(tensor, Tensor) else None
 
     def set(self, tensor: Tensor, value: Value | str) -> None:
@@ -84,7 +86,7 @@ class Recording:
         self._alive.append(tensor)
 
     def put(self, key: Any, name: str, make: Any, inputs: Sequence[str]) -> str:
-        """The node for `key`, made if it is new.
+        """Return the node for `key`, made if it is new.
 
         Args:
             key: what is computed, apart from its inputs.
@@ -109,7 +111,8 @@ class Recording:
         return free
 
     def laid_out(self, value: Value, shape: Shape) -> Value | None:
-        """The same value in a tensor of another shape, in the same order; None if it is mixed up.
+        """Return the same value in a tensor of another shape, in the same order; None if it is
+        mixed up.
 
         Leading axes are steps and samples, one behind another or as one, or samples alone.
         """
@@ -131,12 +134,12 @@ class Recording:
         return None
 
     def wanted(self, value: Value) -> int:
-        """How often the node's shape is in a tensor."""
+        """Return how often the node's shape is in a tensor."""
         return self.samples * self.steps if value.step is None else self.samples
 
 
 def known(recording: Recording, tensor: Any) -> Value:
-    """The value of a tensor that has to have one."""
+    """Return the value of a tensor that has to have one."""
     value = recording.of(tensor)
     if isinstance(value, str):
         raise Misfit(value, CHAIN_MEND)

@@ -134,7 +134,7 @@ class ForwardWatch(TorchFunctionMode):
 def _one_of(
     name: str, args: Any, kwargs: Any, index: int, start: int
 ) -> tuple[str, Any, dict[str, Any]]:
-    """One result of several: a step of `unbind`, a part of `chunk` or `split`."""
+    """Return one result of several: a step of `unbind`, a part of `chunk` or `split`."""
     if name == "unbind":
         axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
         return "select", (args[0], axis, index), {}
@@ -145,7 +145,7 @@ def _one_of(
 
 
 def tensors_of(args: Any, kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
-    """Every tensor among the arguments of a call, in lists and tuples too."""
+    """Yield every tensor among the arguments of a call, in lists and tuples too."""
     for each in (*args, *kwargs.values()):
         if isinstance(each, Tensor):
             yield each

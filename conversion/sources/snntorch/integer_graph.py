@@ -58,7 +58,9 @@ class IntegerGraph:
     _calls: dict[str, int] = field(default_factory=dict)
 
     def begin(self, module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-        """Hook before the module's forward: new inputs, and the weights as they are now."""
+        """Begin, as a hook before the module's forward: new inputs, and the weights as they are
+        now.
+        """
         if not self.computes():
             return
         given = inputs_given(module, [node.name for node in self.graph.inputs], args, named)
@@ -70,7 +72,7 @@ class IntegerGraph:
         self._round()
 
     def computes(self) -> bool:
-        """Whether some part of it computes in integers."""
+        """Return whether some part of it computes in integers."""
         return any(getattr(m, "mode", "") == "int" for m in self.neurons.values())
 
     def _round(self) -> None:
@@ -104,12 +106,12 @@ class IntegerGraph:
         )
 
     def spread(self, name: str) -> Spread:
-        """The integers of a population."""
+        """Return the integers of a population."""
         self._expect_begun(name)
         return self._spreads[name]
 
     def deliver(self, name: str) -> Tensor:
-        """What the synapses of a population deliver in its next step, ``[B, *size]``."""
+        """Return what the synapses of a population deliver in its next step, ``[B, *size]``."""
         self._expect_begun(name)
         step = self._calls.get(name, 0)
         self._calls[name] = step + 1
@@ -143,7 +145,7 @@ class IntegerGraph:
             return whole
 
     def _spikes(self, source: str, step: int) -> Tensor:
-        """Spikes of a node in a step, ``[B, C, H, W]``."""
+        """Return spikes of a node in a step, ``[B, C, H, W]``."""
         assert self._units is not None
         if (source, step) not in self._sent:
             self._sent[source, step] = self._made(source, step)
@@ -151,7 +153,7 @@ class IntegerGraph:
         return spikes.reshape(len(spikes), *self._units.senders[source].size)
 
     def _made(self, source: str, step: int) -> Tensor:
-        """The input, or what a max pooling of spikes gives."""
+        """Return the input, or what a max pooling of spikes gives."""
         if isinstance(self.graph[source], Input):
             given = self._given[source]
             return given[step] if self.whole else given
@@ -166,13 +168,13 @@ class IntegerGraph:
 
 
 def scale_of(module: nn.Module) -> Tensor | None:
-    """The buffer with the scale of a population or of a bare read-out; None without."""
+    """Return the buffer with the scale of a population or of a bare read-out; None without."""
     found = getattr(module, "scale" if isinstance(module, ChipNeuron) else SCALE, None)
     return found if isinstance(found, Tensor) else None
 
 
 def with_scales(graph: FloatGraph, neurons: Mapping[str, nn.Module]) -> FloatGraph:
-    """The graph, its populations and read-outs with the scales that training fixed."""
+    """Return the graph, its populations and read-outs with the scales that training fixed."""
     nodes = []
     for node in graph.nodes:
         module = neurons.get(node.name)
@@ -185,7 +187,7 @@ def with_scales(graph: FloatGraph, neurons: Mapping[str, nn.Module]) -> FloatGra
 
 
 def _spread(units: Sequence[Unit]) -> Spread:
-    """The numbers of a population that became these units."""
+    """Return the numbers of a population that became these units."""
     first = units[0]
     threshold = quantize_threshold(first.neuron.threshold, first.scale or 1.0)
     leaks = [voltage_decay(unit.neuron.beta) for unit in units]

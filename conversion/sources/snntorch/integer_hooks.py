@@ -44,7 +44,7 @@ class BareReadout:
     mode: str = "float"
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        """The integers over the scale, with the gradient of the synapse itself."""
+        """Return the integers over the scale, with the gradient of the synapse itself."""
         del args
         if self.mode == "float":
             return output
@@ -83,13 +83,13 @@ def _ours(hook: object) -> bool:
 
 
 def hooks_of_others(module: nn.Module) -> bool:
-    """Whether a module has hooks that training in integers did not put there."""
+    """Return whether a module has hooks that training in integers did not put there."""
     hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
     return any(not _ours(hook) for hook in hooks)
 
 
 def bare_readouts(module: nn.Module) -> Sequence[BareReadout]:
-    """The hooks of all read-outs without neurons."""
+    """Return the hooks of all read-outs without neurons."""
     return [
         hook
         for child in module.modules()
@@ -99,7 +99,7 @@ def bare_readouts(module: nn.Module) -> Sequence[BareReadout]:
 
 
 def trains_as_graph(module: nn.Module) -> bool:
-    """Whether a graph has been prepared in it."""
+    """Return whether a graph has been prepared in it."""
     return any(isinstance(c, ChipNeuron) and c.circuit is not None for c in module.modules())
 
 

@@ -54,7 +54,7 @@ PLAIN: tuple[type[Any], ...] = (*SYNAPSES, *NORMS, *DROPOUTS, *POOLS, nn.Identit
 
 
 def read_pool(name: str, module: nn.Module, shape: Shape) -> Pool:
-    """The pooling that `module` is for an input of `shape`; `Unsupported` if it is none.
+    """Return the pooling that `module` is for an input of `shape`; `Unsupported` if it is none.
 
     ``AvgPool2d(divisor_override=1)`` and ``LPPool2d(1, ...)`` are sums.
     """
@@ -91,7 +91,7 @@ def read_pool(name: str, module: nn.Module, shape: Shape) -> Pool:
 
 
 def _windows(module: Any) -> tuple[Any, Any, Any, Divide, float]:
-    """Kernel, stride, padding, what is divided by, and a divisor of its own."""
+    """Return kernel, stride, padding, what is divided by, and a divisor of its own."""
     kernel = _two(module.kernel_size)
     stride = _two(module.stride if module.stride is not None else module.kernel_size)
     if isinstance(module, nn.LPPool2d):

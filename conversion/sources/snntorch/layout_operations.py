@@ -15,7 +15,7 @@ from .graph_values import Recording, Value, known
 
 
 def same(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """The very value."""
+    """Return the very value."""
     del kwargs, out
     value = r.of(args[0])
     if not isinstance(value, Value):
@@ -24,7 +24,7 @@ def same(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tens
 
 
 def laid_out(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """The same values in another shape."""
+    """Return the same values in another shape."""
     value = same(r, args, kwargs, out)
     if value.stacked:
         return _unstacked(r, value, out)
@@ -36,7 +36,7 @@ def laid_out(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: 
 
 
 def _unstacked(r: Recording, value: Value, out: Tensor) -> Value:
-    """Stacked in front of the channels and then flattened into them: a concat."""
+    """Return stacked in front of the channels and then flattened into them: a concat."""
     name = r.put("concat", "concat", ConcatNode, value.stacked)
     found = r.laid_out(replace(value, node=name, stacked=()), tuple(out.shape))
     if found is None:
@@ -45,7 +45,7 @@ def _unstacked(r: Recording, value: Value, out: Tensor) -> Value:
 
 
 def transposed(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """Steps and samples exchanged, and nothing else."""
+    """Return steps and samples exchanged, and nothing else."""
     value, before = same(r, args, kwargs, out), args[0]
     lead = (r.steps, r.samples)[:: -1 if value.batch_first else 1]
     swapped = tuple(before.shape[:2]) == lead and before.shape[2:] == out.shape[2:]
@@ -55,7 +55,7 @@ def transposed(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out
 
 
 def item(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """One step of all; or some channels."""
+    """Return one step of all; or some channels."""
     value = same(r, args, kwargs, out)
     index = args[1] if isinstance(args[1], tuple) else (args[1],)
     tensor: Tensor = args[0]
@@ -76,7 +76,7 @@ def item(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tens
 
 
 def select(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """One entry of an axis."""
+    """Return one entry of an axis."""
     axis, index = _axis_and(args, kwargs, "index")
     return item(r, (args[0], (*[slice(None)] * axis, int(index))), {}, out)
 
@@ -84,13 +84,13 @@ def select(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Te
 def index_select(
     r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
 ) -> Value:
-    """Entries of an axis, in an order of their own."""
+    """Return entries of an axis, in an order of their own."""
     axis, index = _axis_and(args, kwargs, "index")
     return item(r, (args[0], (*[slice(None)] * axis, index.tolist())), {}, out)
 
 
 def narrow(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """Neighbours along an axis."""
+    """Return neighbours along an axis."""
     axis, start = _axis_and(args, kwargs, "start")
     first = int(start) % args[0].shape[axis]
     part = slice(first, first + out.shape[axis])
@@ -98,7 +98,7 @@ def narrow(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Te
 
 
 def _axis_and(args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -> tuple[int, Any]:
-    """An operation's axis, counted from the front, and the argument after it."""
+    """Return an operation's axis, counted from the front, and the argument after it."""
     axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
     return axis % args[0].ndim, kwargs.get(name, args[2] if len(args) > 2 else 0)
 
@@ -115,7 +115,7 @@ def _channels(r: Recording, value: Value, part: Any) -> Value:
 
 
 def slice_of(r: Recording, node: str, channels: tuple[int, ...]) -> str:
-    """The node that takes these channels of another."""
+    """Return the node that takes these channels of another."""
     return r.put(
         ("slice", channels),
         f"{node}.slice",
@@ -129,7 +129,7 @@ def _lead(r: Recording, value: Value) -> tuple[int, int]:
 
 
 def trimmed(shape: tuple[int, ...], tensor: Tensor) -> tuple[int, ...]:
-    """A node's shape as it stands in a tensor: a line has no height there."""
+    """Return a node's shape as it stands in a tensor: a line has no height there."""
     if len(shape) == 3 and shape[1] == 1 and tuple(tensor.shape[-3:]) != shape:
         return shape[0], shape[2]
     return shape

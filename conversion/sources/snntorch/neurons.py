@@ -40,7 +40,7 @@ def read_neuron(
     approximate: bool = False,
     running: nn.Module | None = None,
 ) -> Population:
-    """The population a neuron is; raise `Unsupported` with every reason why it is none.
+    """Return the population a neuron is; raise `Unsupported` with every reason why it is none.
 
     Args:
         module: the neuron, in ``eval()``.
@@ -83,7 +83,7 @@ def read_neuron(
 
 
 def refusal_of_kind(module: nn.Module) -> Reason:
-    """Why a kind of neuron has no counterpart, and what to use."""
+    """Return why a kind of neuron has no counterpart, and what to use."""
     if isinstance(module, snn.RSynaptic):
         what = "RSynaptic never equals the chip: its immediate reset uses the previous spike"
         return what, "use RLeaky, or Synaptic without recurrence"
@@ -104,13 +104,15 @@ def _refusal_of_lapicque(module: Any) -> Reason:
 
 
 def _another_kind(module: nn.Module) -> bool:
-    """Whether it is one of snnTorch's own classes that only derives from a known one."""
+    """Return whether it is one of snnTorch's own classes that only derives from a known one."""
     kind = type(module)
     return kind.__module__.startswith("snntorch.") and kind not in (*_LEAKY, *_SYNAPTIC, *_RLEAKY)
 
 
 def _fires_at_threshold(module: Any) -> bool:
-    """Whether a membrane at the threshold fires, too, as ``>=`` in a surrogate of one's own."""
+    """Return whether a membrane at the threshold fires, too, as ``>=`` in a surrogate of one's
+    own.
+    """
     with torch.no_grad():
         fired = module.spike_grad(_PROBE)
     return bool(torch.equal(fired, (_PROBE >= 0).to(fired)))
@@ -119,7 +121,8 @@ def _fires_at_threshold(module: Any) -> bool:
 def _reset(
     module: Any, shape: Shape | None, *, tried: bool
 ) -> tuple[Approximation | None, list[Reason]]:
-    """How the reset differs from the chip's, if an approximation of that is known; and reasons.
+    """Return how the reset differs from the chip's, if an approximation of that is known; and
+    reasons.
 
     Both are empty for a neuron that resets as the chip does.
     """
@@ -153,7 +156,7 @@ def _remedy() -> str:
 
 
 def _construct(function: str) -> str:
-    """How to get another reset: a name that is set later leaves the function in place."""
+    """Return how to get another reset: a name that is set later leaves the function in place."""
     if function == "zero":
         return "set its reset_mechanism to 'zero' once more, after loading"
     return "give reset_mechanism='zero' to the constructor; set later, it changes the name only"
@@ -195,7 +198,7 @@ def _common_reasons(module: Any) -> Iterator[Reason]:
 
 
 def single_number(module: nn.Module, name: str) -> float:
-    """A parameter that is one number, or the same number many times; else `Unsupported`.
+    """Return a parameter that is one number, or the same number many times; else `Unsupported`.
 
     Decays are what the forward pass clamps them to, in [0, 1].
     """
@@ -223,7 +226,7 @@ def dense_recurrence(module: Any) -> None:
 
 
 def recurrence_of(module: Any) -> Recurrence:
-    """The recurrence of a RLeaky."""
+    """Return the recurrence of a RLeaky."""
     recurrent = module.recurrent
     if not module.all_to_all:
         return Recurrence("diagonal", _double(recurrent.V))

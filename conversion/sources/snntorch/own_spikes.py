@@ -90,7 +90,7 @@ class _Heard:
             self.steps = list(self.steps[0])
 
     def spikes(self) -> Spikes:
-        """``[T, B, ...]``."""
+        """Return ``[T, B, ...]``."""
         return np.stack(self.steps)
 
 

@@ -113,7 +113,7 @@ def set_mode(module: nn.Module, mode: Mode) -> None:
 
 
 def _chain_pairs(module: nn.Module, sample: Tensor | NDArray[Any]) -> tuple[Pairs, Lowered] | None:
-    """Synapses with their neurons and their description; None for what trains as a graph."""
+    """Return synapses with their neurons and their description; None for what trains as a graph."""
     if sample.ndim == 4 or trains_as_graph(module):
         return None
     shape = input_shape(sample)
@@ -139,7 +139,7 @@ class _OnGrid(nn.Module):
         self._share = share
 
     def forward(self, value: Tensor) -> Tensor:
-        """The value itself in float mode; in integers its place on the chip's grid."""
+        """Return the value itself in float mode; in integers its place on the chip's grid."""
         (neuron,) = self._owner
         if neuron.mode == "float":
             return value
@@ -147,7 +147,7 @@ class _OnGrid(nn.Module):
         return self.integers(value, scale) / scale
 
     def integers(self, value: Tensor, scale: float) -> Tensor:
-        """What the chip stores."""
+        """Return what the chip stores."""
         raise NotImplementedError
 
 
@@ -162,13 +162,13 @@ class _ChipBias(_OnGrid):
 
 
 def _shares(pools: Sequence[Pool | None]) -> list[float]:
-    """Per layer, the factor that pooling before it puts into its weights."""
+    """Return, per layer, the factor that pooling before it puts into its weights."""
     shares = [1.0 if pool is None else pool.share for pool in pools]
     return [share for share in shares if share is not None]
 
 
 def _pairs(steps: Steps) -> Iterator[tuple[str, nn.Module, ChipNeuron]]:
-    """Each synapse with the neuron behind it; what cannot train so is refused at once."""
+    """Yield each synapse with the neuron behind it; what cannot train so is refused at once."""
     refusals, found = [], []
     waiting: tuple[str, nn.Module] | None = None
     for index, (name, child) in enumerate(steps):

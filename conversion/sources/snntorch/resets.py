@@ -45,7 +45,7 @@ RESETS = tuple(Reset(kind, delayed) for kind in ("zero", "subtract") for delayed
 
 
 def find_reset(neuron: Any, shape: Shape) -> Reset | None:
-    """The reset by which a neuron fires as one of snnTorch's own; None if it does not.
+    """Return the reset by which a neuron fires as one of snnTorch's own; None if it does not.
 
     A neuron that does not run by itself is believed: its network is run, too.
 
@@ -73,7 +73,7 @@ def find_reset(neuron: Any, shape: Shape) -> Reset | None:
 
 
 def named_resets(neuron: Any) -> tuple[str, str, str]:
-    """What a neuron's parts say: its function, its loaded buffer, its attribute."""
+    """Return what a neuron's parts say: its function, its loaded buffer, its attribute."""
     function = _FUNCTIONS.get(getattr(neuron.state_function, "__name__", ""), "unknown")
     value = int(neuron.reset_mechanism_val)
     stored = _NAMES[value] if value in range(len(_NAMES)) else str(value)
@@ -81,19 +81,19 @@ def named_resets(neuron: Any) -> tuple[str, str, str]:
 
 
 def named_reset(neuron: Any) -> Reset:
-    """What a neuron's function and delay say."""
+    """Return what a neuron's function and delay say."""
     return Reset(named_resets(neuron)[0], bool(getattr(neuron, "reset_delay", True)))
 
 
 def _in_order(neuron: Any) -> Iterator[Reset]:
-    """What it says it is first: where two resets fire alike, that is the one."""
+    """Yield what it says it is first: where two resets fire alike, that is the one."""
     named = named_reset(neuron)
     yield named
     yield from (reset for reset in (*RESETS, Reset("none", True)) if reset != named)
 
 
 def _currents(neuron: Any, shape: Shape) -> Tensor:
-    """Input that makes a neuron fire often and leaves it alone often, ``[T, B, *shape]``."""
+    """Return input that makes a neuron fire often and leaves it alone often, ``[T, B, *shape]``."""
     neurons = max(1, prod(shape))
     samples = min(_SAMPLES_MAX, max(_SAMPLES, _NEURON_STEPS // (neurons * _STEPS)))
     generator = torch.Generator().manual_seed(1)
@@ -109,7 +109,9 @@ def _currents(neuron: Any, shape: Shape) -> Tensor:
 
 
 def _fired(neuron: nn.Module, currents: Tensor) -> Tensor:
-    """Spikes ``[T, B, *shape]``, from whatever state the neuron starts in at another shape."""
+    """Return spikes ``[T, B, *shape]``, from whatever state the neuron starts in at another
+    shape.
+    """
     fired = []
     with torch.no_grad():
         for step in currents:
@@ -119,7 +121,7 @@ def _fired(neuron: nn.Module, currents: Tensor) -> Tensor:
 
 
 def _twin(neuron: Any, reset: Reset) -> nn.Module | None:
-    """A new neuron of snnTorch with the same numbers and a reset that is what it says."""
+    """Return a new neuron of snnTorch with the same numbers and a reset that is what it says."""
     options: dict[str, Any] = {
         "threshold": neuron.threshold.detach(),
         "reset_mechanism": reset.kind,

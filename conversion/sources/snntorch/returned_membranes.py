@@ -107,7 +107,7 @@ def membranes_watched(
 
 
 def membrane_notes(watch: ReturnedMembranes, readouts: Sequence[str] = ()) -> list[Note]:
-    """One note for each neuron that fires and of which a state was returned.
+    """Return one note for each neuron that fires and of which a state was returned.
 
     Args:
         watch: of `membranes_watched`.

@@ -29,7 +29,7 @@ _WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module"}
 
 
 def unwrap(module: nn.Module) -> nn.Module:
-    """The module inside ``nn.DataParallel``, its distributed kin and ``torch.compile``."""
+    """Return the module inside ``nn.DataParallel``, its distributed kin and ``torch.compile``."""
     while True:
         name = _WRAPPERS.get(type(module).__name__, "_orig_mod")
         inner = module._modules.get(name)
@@ -92,7 +92,7 @@ def need_sample(sample: object, where: str) -> Tensor | NDArray[Any]:
 
 
 def module_input(module: nn.Module, values: Any) -> Tensor:
-    """`values` in the precision and on the device of the module's own numbers.
+    """Return `values` in the precision and on the device of the module's own numbers.
 
     Raises:
         InputError: its numbers have no values: they are on the device ``meta``, or a lazy layer

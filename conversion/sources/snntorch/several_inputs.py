@@ -28,7 +28,7 @@ PARTS = "_sdcl_neuro_parts"
 def joined_module(
     module: nn.Module, samples: Mapping[str, Any], where: str
 ) -> tuple[nn.Module, Tensor]:
-    """A copy of a module that takes all its inputs as one, and the samples so joined.
+    """Return a copy of a module that takes all its inputs as one, and the samples so joined.
 
     Args:
         module: its forward takes each of the inputs by name.
@@ -67,7 +67,7 @@ def joined_module(
 
 
 def taken_apart(flat: Tensor, parts: Mapping[str, Shape]) -> dict[str, Tensor]:
-    """The inputs ``[..., *shape]`` by name, from all of them flat, ``[..., N]``."""
+    """Return the inputs ``[..., *shape]`` by name, from all of them flat, ``[..., N]``."""
     pieces = flat.split([prod(shape) for shape in parts.values()], -1)
     return {
         name: piece.reshape(*flat.shape[:-1], *shape)
@@ -78,7 +78,7 @@ def taken_apart(flat: Tensor, parts: Mapping[str, Shape]) -> dict[str, Tensor]:
 def inputs_given(
     module: nn.Module, names: Sequence[str], args: Sequence[Any], named: Mapping[str, Any]
 ) -> dict[str, Tensor]:
-    """The inputs of one call by name, as the caller of a module or of such a copy gave them.
+    """Return the inputs of one call by name, as the caller of a module or of such a copy gave them.
 
     Args:
         module: what is called.
@@ -95,6 +95,6 @@ def inputs_given(
 
 
 def parts_of(module: nn.Module) -> Mapping[str, Shape] | None:
-    """The inputs of such a copy; None for any other module."""
+    """Return the inputs of such a copy; None for any other module."""
     found: Mapping[str, Shape] | None = getattr(type(module), PARTS, None)
     return found

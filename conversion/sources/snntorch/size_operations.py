@@ -16,7 +16,7 @@ Handler = Callable[[Recording, Sequence[Any], Mapping[str, Any], Tensor], Value]
 
 
 def pool(kind: str, *, adaptive: bool = False, line: bool = False) -> Handler:
-    """The handler of one of torch's poolings."""
+    """Return the handler of one of torch's poolings."""
 
     def handler(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
         names = ["input", "kernel_size", "stride", "padding"]
@@ -41,7 +41,7 @@ def pool(kind: str, *, adaptive: bool = False, line: bool = False) -> Handler:
 
 
 def pool_fields(kind: str, given: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
-    """Fields of a `PoolNode` from torch's arguments; along a line the height is one."""
+    """Return fields of a `PoolNode` from torch's arguments; along a line the height is one."""
     if given.get("return_indices"):
         raise Misfit("a max pooling that returns indices", "use return_indices=False")
     if "output_size" in given:
@@ -67,21 +67,23 @@ def pool_fields(kind: str, given: Mapping[str, Any], shape: tuple[int, ...]) -> 
 
 
 def _pair(value: Any, other: int) -> tuple[Any, Any]:
-    """(vertical, horizontal); `other` is the height's where one number in a tuple is a line's."""
+    """Return (vertical, horizontal); `other` is the height's where one number in a tuple is a
+    line's.
+    """
     if isinstance(value, tuple | list):
         return (other, value[0]) if len(value) == 1 else (value[0], value[1])
     return value, value
 
 
 def _line(value: Any, other: int) -> Any:
-    """(vertical, horizontal) along a line; what is left out stays so."""
+    """Return (vertical, horizontal) along a line; what is left out stays so."""
     if value in (None, [], ()):
         return value
     return other, value[0] if isinstance(value, tuple | list) else value
 
 
 def interpolate(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> Value:
-    """Nearest upsampling."""
+    """Return nearest upsampling."""
     value = known(r, args[0])
     mode = kwargs.get("mode", args[3] if len(args) > 3 else "nearest")
     name = upsample(r, value.node, mode, tuple(out.shape))
@@ -89,7 +91,7 @@ def interpolate(r: Recording, args: Sequence[Any], kwargs: Mapping[str, Any], ou
 
 
 def upsample(r: Recording, node: str, mode: str, shape: tuple[int, ...], name: str = "") -> str:
-    """The node that enlarges to a tensor of `shape`."""
+    """Return the node that enlarges to a tensor of `shape`."""
     if not mode.startswith("nearest"):
         raise Misfit(f"upsampling by {mode}", "use mode='nearest'")
     own = r.shapes[node]

@@ -49,7 +49,8 @@ class Snapshot:
                 tensor.copy_(value)
 
     def changed(self) -> Iterator[tuple[nn.Module, str, Any]]:
-        """Module, name and former value of every attribute or buffer that holds something else now.
+        """Yield module, name and former value of every attribute or buffer that holds something
+        else now.
 
         The former value of a container is its former content; a name that did not exist comes
         with `MISSING`.
@@ -68,7 +69,7 @@ class Snapshot:
                     yield child, name, old
 
     def name_of(self, child: nn.Module, name: str) -> str:
-        """An attribute's dotted name."""
+        """Return an attribute's dotted name."""
         place = self._names[child]
         return f"{place}.{name}" if place else name
 
@@ -81,7 +82,9 @@ MISSING = _Missing()
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors that a value is, or holds as list, tuple or dictionary; none that are learnt."""
+    """Yield the tensors that a value is, or holds as list, tuple or dictionary; none that are
+    learnt.
+    """
     if isinstance(value, Tensor):
         if not isinstance(value, nn.Parameter):
             yield value
@@ -94,7 +97,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def zeroed(value: Any) -> Any:
-    """The same value with every tensor in it all zero."""
+    """Return the same value with every tensor in it all zero."""
     if isinstance(value, Tensor):
         return torch.zeros_like(value)
     if isinstance(value, dict):

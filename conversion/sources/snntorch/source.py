@@ -116,7 +116,7 @@ def from_snntorch(
 
 
 def chain_of(held: Deployed, like: Tensor) -> TracedRun:
-    """The modules in the order in which they are applied, and how the input is taken.
+    """Return the modules in the order in which they are applied, and how the input is taken.
 
     Args:
         held: the module, held by `as_deployed`.
@@ -131,7 +131,7 @@ def chain_of(held: Deployed, like: Tensor) -> TracedRun:
 
 
 def graph_alone(steps: Steps, pools: Sequence[Pool | None]) -> bool:
-    """Whether a chain trains in integers as a graph: some synapse has no grid of its own.
+    """Return whether a chain trains in integers as a graph: some synapse has no grid of its own.
 
     Args:
         steps: the chain.
@@ -149,7 +149,7 @@ def graph_alone(steps: Steps, pools: Sequence[Pool | None]) -> bool:
 
 
 def _trained(steps: Steps) -> bool:
-    """Whether training in integers fixed scales."""
+    """Return whether training in integers fixed scales."""
     return any(isinstance(c, ChipNeuron) and float(c.scale) > 0 for _, c in steps)
 
 
@@ -158,7 +158,7 @@ def _is_leaf(module: nn.Module) -> bool:
 
 
 def _from_input(steps: Steps, received: Tensor, shape: Shape) -> Steps:
-    """The steps, after a Flatten where the forward itself flattened its input."""
+    """Return the steps, after a Flatten where the forward itself flattened its input."""
     if len(shape) == 3 and received.ndim == 2:
         return [("input (flattened)", nn.Flatten()), *steps]
     return steps
@@ -174,7 +174,7 @@ def _named(net: FloatNetwork, held: Deployed) -> FloatNetwork:
 
 
 def flat_steps(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Names and modules of nested sequences, in the order in which they are applied."""
+    """Yield names and modules of nested sequences, in the order in which they are applied."""
     plain = type(module) is nn.Sequential
     if not plain or module._forward_hooks or module._forward_pre_hooks:
         yield name, module
@@ -197,7 +197,7 @@ def _from_branch(branch: EventBranch, shape: Shape) -> FloatNetwork:
 
 
 def input_shape(sample: Tensor | NDArray[Any]) -> Shape:
-    """The shape of one step of a sample ``[T, B, ...]``; InputError for another rank."""
+    """Return the shape of one step of a sample ``[T, B, ...]``; InputError for another rank."""
     shape = tuple(int(size) for size in sample.shape)
     if len(shape) not in (3, 5) or min(shape) < 1:
         raise InputError(

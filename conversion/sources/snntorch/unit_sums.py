@@ -43,7 +43,7 @@ class UnitSums:
             self._bias = torch.from_numpy(np.ascontiguousarray(shaped)).to(self._dtype)
 
     def __call__(self, spikes: Mapping[str, Tensor]) -> Tensor:
-        """Sums ``[B, C, H, W]`` of each source's spikes ``[B, *size]``."""
+        """Return sums ``[B, C, H, W]`` of each source's spikes ``[B, *size]``."""
         total = None
         for source, synapse in zip(self.sources, self._synapses, strict=True):
             each = synapse(spikes[source].to(self._dtype))
@@ -94,7 +94,9 @@ class _Synapse:
 
 
 def _axis(hits: Indices, size: int) -> tuple[int, int, int, int] | None:
-    """Stride, padding before and after, dilation, where taps ``[outputs, J]`` are a kernel's."""
+    """Return stride, padding before and after, dilation, where taps ``[outputs, J]`` are a
+    kernel's.
+    """
     outputs, taps = hits.shape
     for stride in _steps(hits, 0):
         for dilation in _steps(hits, 1):
@@ -114,7 +116,7 @@ def _axis(hits: Indices, size: int) -> tuple[int, int, int, int] | None:
 
 
 def _steps(hits: Indices, axis: int) -> Sequence[int]:
-    """Distances between neighbours along an axis of the table that both read something."""
+    """Return distances between neighbours along an axis of the table that both read something."""
     if hits.shape[axis] < 2:
         return (1,)
     ahead, behind = (hits[1:], hits[:-1]) if axis == 0 else (hits[:, 1:], hits[:, :-1])

@@ -16,7 +16,7 @@ TIMEOUT_S = 600.0
 
 
 def find_compiler() -> str:
-    """The C compiler: ``$CC``, or the first of `COMPILERS` on the path.
+    """Return the C compiler: ``$CC``, or the first of `COMPILERS` on the path.
 
     Raises:
         EnvironmentFault: there is none.

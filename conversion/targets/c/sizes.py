@@ -53,7 +53,7 @@ class Sizes:
     compiler: str
 
     def fits(self) -> dict[str, bool | None]:
-        """By controller; None where the code's size is needed and unknown."""
+        """Return what fits by controller; None where the code's size is needed and unknown."""
         found: dict[str, bool | None] = {}
         for one in CONTROLLERS:
             if self.state > one.ram or self.weights > one.flash:
@@ -65,7 +65,7 @@ class Sizes:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "weights_bytes": self.weights,
             "state_bytes": self.state,
@@ -84,7 +84,7 @@ class Sizes:
 
 
 def memory(net: IntNetwork) -> tuple[int, int]:
-    """Bytes of a network's constants and of its state, as `source` declares them."""
+    """Return bytes of a network's constants and of its state, as `source` declares them."""
     constants = state = 0
     largest = largest_input(net)
     for index, layer in enumerate(net.layers):
@@ -110,7 +110,7 @@ def memory(net: IntNetwork) -> tuple[int, int]:
 
 
 def code_bytes(path: Path) -> int | None:
-    """Bytes of executable sections of an ELF object file; None if it is none.
+    """Return bytes of executable sections of an ELF object file; None if it is none.
 
     Layout: ELF-64 and ELF-32 little endian, "Tool Interface Standard, ELF Specification 1.2".
     """

@@ -35,19 +35,20 @@ def _templates() -> Environment:
 
 
 def source(net: IntNetwork, name: str) -> str:
-    """The text of ``NAME.c``: the network, in C99."""
+    """Return the text of ``NAME.c``: the network, in C99."""
     return _templates().get_template("event.c.jinja").render(_context(net, name))
 
 
 def header(net: IntNetwork, name: str) -> str:
-    """The text of ``NAME.h``: what a program that uses it needs."""
+    """Return the text of ``NAME.h``: what a program that uses it needs."""
     return _templates().get_template("event.h.jinja").render(_context(net, name, arrays=False))
 
 
 def check_program(
     net: IntNetwork, name: str, vectors: NDArray[np.uint32] | None = None, steps: int = 0
 ) -> str:
-    """The text of ``NAME_check.c``: a main that compares with test vectors, or runs on spikes.
+    """Return the text of ``NAME_check.c``: a main that compares with test vectors, or runs on
+    spikes.
 
     Args:
         net: the network.
@@ -65,7 +66,7 @@ def check_program(
 
 
 def numbers(values: NDArray[np.generic]) -> str:
-    """Integers as lines of C's initialiser."""
+    """Return integers as lines of C's initialiser."""
     texts = [str(value) for value in values.reshape(-1).tolist()]
     return ",\n".join(
         "    " + ", ".join(texts[start : start + _ROW]) for start in range(0, len(texts), _ROW)
@@ -126,7 +127,7 @@ def _layer(net: IntNetwork, index: int, *, largest: int, arrays: bool) -> dict[s
 
 
 def _geometry(layer: IntLayer) -> dict[str, Any]:
-    """How a layer's neurons lie in memory, and which of them an input reaches."""
+    """Return how a layer's neurons lie in memory, and which of them an input reaches."""
     if layer.convolution is None:
         order = "[input][neuron]"
         return {"places": 1, "channels": layer.neurons, "state_order": "", "weight_order": order}

@@ -89,7 +89,7 @@ def refuse_size(net: IntNetwork) -> None:
 
 
 def measure(net: IntNetwork, path: Path) -> Sizes:
-    """Sizes of a written network; its code is measured where a compiler is at hand."""
+    """Return sizes of a written network; its code is measured where a compiler is at hand."""
     weights, state = memory(net)
     cross = which(CROSS[0])
     try:

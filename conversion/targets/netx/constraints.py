@@ -39,7 +39,7 @@ Reason = tuple[str, str]
 
 
 def refusals(net: IntNetwork) -> list[Refusal]:
-    """Every reason why `net` cannot be written for Lava; empty if it can."""
+    """Return every reason why `net` cannot be written for Lava; empty if it can."""
     found = list(network_refusals(net.input_shape, len(net.layers), net.message_bits))
     for name, times in Counter(layer.name for layer in net.layers).items():
         if times > 1:
@@ -59,7 +59,7 @@ def refusals(net: IntNetwork) -> list[Refusal]:
 
 
 def network_refusals(input_shape: Shape, layers: int, message_bits: int) -> Iterator[Refusal]:
-    """What is wrong with the network as a whole."""
+    """Yield what is wrong with the network as a whole."""
     if len(input_shape) not in (1, 3) or not all(0 < n <= MAX_ELEMENTS for n in input_shape):
         yield Refusal("input", f"shape {input_shape}", "give (C, H, W) or (N,), all positive")
     elif prod(input_shape) > MAX_ELEMENTS:
@@ -73,7 +73,7 @@ def network_refusals(input_shape: Shape, layers: int, message_bits: int) -> Iter
 
 
 def layer_refusals(layer: IntLayer, *, where: str, before: Shape | None) -> list[Refusal]:
-    """Every reason why one layer cannot be written.
+    """Return every reason why one layer cannot be written.
 
     Args:
         layer: the layer.
@@ -86,7 +86,7 @@ def layer_refusals(layer: IntLayer, *, where: str, before: Shape | None) -> list
 
 
 def not_whole(values: NDArray[np.generic]) -> str | None:
-    """Why `values` are not integers of 32 bits, or None if they are."""
+    """Return why `values` are not integers of 32 bits, or None if they are."""
     if values.dtype.kind not in "biuf":
         return f"values of type {values.dtype}"
     if values.dtype.kind == "f":

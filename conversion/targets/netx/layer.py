@@ -54,7 +54,7 @@ class LayerReader:
         self.out_shape: Shape | None = None
 
     def input_shape(self, *, first_layer: bool) -> Shape | None:
-        """The shape that an input layer declares, or None."""
+        """Return the shape that an input layer declares, or None."""
         if not first_layer:
             self._refuse("an input layer after others", "move it to the front")
         return self._shape()
@@ -86,7 +86,7 @@ class LayerReader:
         return self._scalar(self._group, key) if key in self._group else default
 
     def layer(self, name: str, before: Shape | None, *, flat: bool) -> IntLayer | None:
-        """The layer as described, or None if it cannot be put into words.
+        """Return the layer as described, or None if it cannot be put into words.
 
         Args:
             name: its name.
@@ -152,7 +152,7 @@ class LayerReader:
         return IntLayer(name, kind, weight, neuron, in_shape, out, bias, None, recurrent, delay)
 
     def _matrix(self, weight: Integers) -> Integers:
-        """A matrix; netx reads flat weights row by row."""
+        """Return a matrix; netx reads flat weights row by row."""
         rows = prod(self.out_shape or (1,))
         if weight.ndim == 1 and rows and weight.size % rows == 0:
             return weight.reshape(rows, -1)
@@ -164,7 +164,7 @@ class LayerReader:
         return "delay" in self._group
 
     def _delay(self, weight: Integers) -> Integers | None:
-        """Delays of each synapse, as netx spreads them; None if it cannot."""
+        """Return delays of each synapse, as netx spreads them; None if it cannot."""
         delay = self._integers("delay")
         if delay is None or weight.ndim != 2:
             return None
@@ -220,7 +220,9 @@ class LayerReader:
             self._refuse("messageBits, which netx cannot read", "remove it: outputs are binary")
 
     def _scalar(self, group: h5py.Group, key: str) -> int | None:
-        """One integer; slayer writes some as arrays of one. A vector of equal ones is refused."""
+        """Return one integer; slayer writes some as arrays of one. A vector of equal ones is
+        refused.
+        """
         values = self._integers(key, group)
         if values is None:
             return None
@@ -246,7 +248,9 @@ class LayerReader:
         return shape
 
     def _integers(self, key: str, group: h5py.Group | None = None) -> Integers | None:
-        """The integers under `key`, float-typed ones included; None, and a refusal, otherwise."""
+        """Return the integers under `key`, float-typed ones included; None, and a refusal,
+        otherwise.
+        """
         values = self._guard.array(self._group if group is None else group, key)
         if values is None:
             self._refuse(f"no {key}", "write the file again")

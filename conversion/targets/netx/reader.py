@@ -143,7 +143,7 @@ def _chain(group: h5py.Group, guard: Guard, shape: Shape | None, names: list[str
 
 
 def _head(file: h5py.File, guard: Guard) -> dict[str, Any]:
-    """What our own files keep in the root's attributes; empty values for others."""
+    """Return what our own files keep in the root's attributes; empty values for others."""
     empty: dict[str, Any] = {"layer_names": [], "meta": {}, "message_bits": 0, "ours": False}
     if _attribute(file, guard, "schema") != SCHEMA:
         return empty
@@ -172,7 +172,7 @@ def _head(file: h5py.File, guard: Guard) -> dict[str, Any]:
 
 
 def _source_checks(file: h5py.File, guard: Guard) -> list[Any]:
-    """What the file was compared with when it was made; ValueError if that is damaged."""
+    """Return what the file was compared with when it was made; ValueError if that is damaged."""
     stored = guard.array(file, SOURCE_CHECKS)
     if stored is None:
         return []
@@ -185,7 +185,9 @@ def _source_checks(file: h5py.File, guard: Guard) -> list[Any]:
 
 
 def _attribute(file: h5py.File, guard: Guard, name: str) -> Any:
-    """A scalar attribute of the root, text decoded; None if it is missing or not a scalar."""
+    """Return a scalar attribute of the root, text decoded; None if it is missing or not a
+    scalar.
+    """
     if name not in file.attrs:
         return None
     identity = file.attrs.get_id(name)

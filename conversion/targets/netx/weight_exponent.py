@@ -35,7 +35,7 @@ class Packing:
 
 
 def packing(weight: Integers) -> Packing | None:
-    """What netx chooses for `weight`; None if it breaks, which it does on a matrix of zeros.
+    """Return what netx chooses for `weight`; None if it breaks, which it does on a matrix of zeros.
 
     Args:
         weight: ``[N_out, N_in]``, for a recurrent layer both matrices side by side.
@@ -54,7 +54,8 @@ def packing(weight: Integers) -> Packing | None:
 
 
 def delivered(weight: Integers, how: Packing) -> Integers:
-    """What each synapse adds to the sum in Lava, in units of one, as int64 ``[N_out, N_in]``.
+    """Return what each synapse adds to the sum in Lava, in units of one, as int64 ``[N_out,
+    N_in]``.
 
     A weight that comes out otherwise than it went in is lost.
     """
@@ -73,7 +74,8 @@ def delivered(weight: Integers, how: Packing) -> Integers:
 
 
 def lost_weights(weight: Integers, recurrent: Integers | None = None) -> tuple[str, str] | None:
-    """Why Lava would not compute with these weights as they are, and the mend; None if it would.
+    """Return why Lava would not compute with these weights as they are, and the mend; None if it
+    would.
 
     A recurrent layer's two matrices share one exponent.
     """
@@ -95,7 +97,7 @@ def lost_weights(weight: Integers, recurrent: Integers | None = None) -> tuple[s
 
 
 def _clipped(weight: Integers, *, low: int, high: int) -> Integers:
-    """netx clips where both signs occur and one is out of range."""
+    """Return clip as netx does where both signs occur and one is out of range."""
     if (high > 254 and low < 0) or (low < -256 and high > 0):
         return np.clip(weight, -256, 254)
     return weight

@@ -74,7 +74,7 @@ def make_claim(
 
 
 def _corrections(layer: FloatLayer, form: ReaderForm) -> dict[str, Array]:
-    """What reading back is off by, in steps of float32; only arrays that are off are kept.
+    """Return what reading back is off by, in steps of float32; only arrays that are off are kept.
 
     A bias behind a synaptic current stands in the graph as ``v_leak``, one value for each neuron,
     and is kept here as it is.

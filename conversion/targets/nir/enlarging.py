@@ -27,7 +27,7 @@ Places = Sequence[Sequence[int]]
 
 
 def upsampled(node: UpsampleNode, w: Writing) -> list[str]:
-    """Nearest neighbours: each row and column several times."""
+    """Return nearest neighbours: each row and column several times."""
     shape = w.shapes[node.inputs[0]]
     places = [
         [range(factor * index, factor * (index + 1)) for index in range(size)]
@@ -38,7 +38,8 @@ def upsampled(node: UpsampleNode, w: Writing) -> list[str]:
 
 
 def transposed(node: ConvolutionNode, w: Writing) -> list[str]:
-    """Pixels apart by the stride, in a border of zeros, and a convolution with the kernel turned.
+    """Return pixels apart by the stride, in a border of zeros, and a convolution with the kernel
+    turned.
 
     Pixel ``x`` meets output ``y`` through tap ``t`` where ``y = stride x - padding + dilation t``.
     """
@@ -67,7 +68,7 @@ def _placed(
     size: Sequence[int],
     w: Writing,
 ) -> str:
-    """The NIR node that gives an image with its rows and columns moved.
+    """Return the NIR node that gives an image with its rows and columns moved.
 
     Args:
         name: of that node; the others are named after it.
@@ -103,7 +104,9 @@ def _placed(
 
 
 def _apart(channels: int, count: int, axis: int) -> Array:
-    """Kernels ``[C count, C, ...]`` that give row or column ``i`` of channel ``c`` as ``c i``."""
+    """Return kernels ``[C count, C, ...]`` that give row or column ``i`` of channel ``c`` as ``c
+    i``.
+    """
     weight = np.zeros((channels, count, channels, count))
     for channel in range(channels):
         weight[channel, :, channel] = np.eye(count)
@@ -111,7 +114,7 @@ def _apart(channels: int, count: int, axis: int) -> Array:
 
 
 def _moved(channels: int, places: Places, size: int, axis: int) -> Array:
-    """Kernels ``[C, C count, ...]`` that give each of those rows or columns at its places.
+    """Return kernels ``[C, C count, ...]`` that give each of those rows or columns at its places.
 
     Over a padding of ``size - 1``, output ``y`` reads the only input through tap ``size - 1 - y``.
     """

@@ -35,7 +35,7 @@ from .writing import Writing
 
 
 def graph_nodes(graph: FloatGraph, dt: float) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """The NIR nodes and edges of a graph.
+    """Return the NIR nodes and edges of a graph.
 
     Args:
         graph: the description.

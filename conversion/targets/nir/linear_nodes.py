@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 
 def convolution(node: ConvolutionNode, w: Writing) -> list[str]:
-    """A convolution, or what stands for a transposed one."""
+    """Return a convolution, or what stands for a transposed one."""
     if node.transposed:
         return transposed(node, w)
     shape = w.shapes[node.inputs[0]]
@@ -39,12 +39,12 @@ def convolution(node: ConvolutionNode, w: Writing) -> list[str]:
 
 
 def dense(node: DenseNode, w: Writing) -> list[str]:
-    """A matrix."""
+    """Return a matrix."""
     return [w.put(node.name, affine(node.weight, node.bias), w.read(node))]
 
 
 def norm(node: NormNode, w: Writing) -> list[str]:
-    """A scale; with a shift, a matrix of the channels."""
+    """Return a scale; with a shift, a matrix of the channels."""
     import nir
 
     shape = w.shapes[node.name]
@@ -57,7 +57,7 @@ def norm(node: NormNode, w: Writing) -> list[str]:
 
 
 def flatten(node: FlattenNode, w: Writing) -> list[str]:
-    """A flattening, where there is something to flatten."""
+    """Return a flattening, where there is something to flatten."""
     import nir
 
     shape = w.shapes[node.inputs[0]]
@@ -68,12 +68,12 @@ def flatten(node: FlattenNode, w: Writing) -> list[str]:
 
 
 def add(node: AddNode, w: Writing) -> list[str]:
-    """Nothing: sums are edges that meet."""
+    """Return nothing: sums are edges that meet."""
     return w.read(node)
 
 
 def concat(node: ConcatNode, w: Writing) -> list[str]:
-    """Each part through ones that put its channels where they belong; then edges meet."""
+    """Return each part through ones that put its channels where they belong; then edges meet."""
     whole, start, found = w.shapes[node.name], 0, []
     for index, name in enumerate(node.inputs):
         shape = w.shapes[name]
@@ -86,7 +86,7 @@ def concat(node: ConcatNode, w: Writing) -> list[str]:
 
 
 def pick(node: SliceNode, w: Writing) -> list[str]:
-    """Ones at the channels that are taken."""
+    """Return ones at the channels that are taken."""
     shape = w.shapes[node.inputs[0]]
     expect_small(shape[0], shape[0])
     weight = np.eye(shape[0])[list(node.channels)]

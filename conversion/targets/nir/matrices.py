@@ -24,7 +24,7 @@ def conv(
     padding: Pair = (0, 0),
     dilation: Pair = (1, 1),
 ) -> Any:
-    """A convolution over an image of `shape`, in float32."""
+    """Return a convolution over an image of `shape`, in float32."""
     import nir
 
     offset = np.zeros(len(weight)) if bias is None else bias
@@ -40,7 +40,7 @@ def conv(
 
 
 def affine(weight: Array, bias: Array | None = None) -> Any:
-    """A matrix ``[out, in]`` and its bias, zeros where there is none."""
+    """Return a matrix ``[out, in]`` and its bias, zeros where there is none."""
     import nir
 
     offset = np.zeros(len(weight)) if bias is None else bias
@@ -48,7 +48,9 @@ def affine(weight: Array, bias: Array | None = None) -> Any:
 
 
 def channels(weight: Array, shape: Shape, bias: Array | None = None) -> Any:
-    """What mixes channels ``[C_out, C_in]`` at every pixel of `shape`, or the entries of a line."""
+    """Return what mixes channels ``[C_out, C_in]`` at every pixel of `shape`, or the entries of a
+    line.
+    """
     if len(shape) == 1:
         return affine(weight, bias)
     return conv(weight[:, :, None, None], bias, shape)

@@ -19,13 +19,13 @@ Array = NDArray[Any]
 
 
 def _rates(beta: Array, shape: Shape) -> Array:
-    """What a step takes off each membrane, 1 - beta, never nothing."""
+    """Return what a step takes off each membrane, 1 - beta, never nothing."""
     rates: Array = np.maximum(1 - np.broadcast_to(beta, shape), 1 / ENDLESS)
     return rates
 
 
 def population(node: PopulationNode, w: Writing) -> list[str]:
-    """Neurons, and a matrix from them to them where they are recurrent."""
+    """Return neurons, and a matrix from them to them where they are recurrent."""
     import nir
 
     shape, dt = w.shapes[node.name], w.dt
@@ -65,7 +65,7 @@ def population(node: PopulationNode, w: Writing) -> list[str]:
 
 
 def readout(node: ReadoutNode, w: Writing) -> list[str]:
-    """A membrane that nothing resets."""
+    """Return a membrane that nothing resets."""
     import nir
 
     shape, dt = w.shapes[node.name], w.dt

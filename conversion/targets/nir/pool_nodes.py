@@ -16,7 +16,7 @@ FORGETS = 1 / 4096
 
 
 def pool(node: PoolNode, w: Writing) -> list[str]:
-    """A pool of sums or averages; of a maximum, neurons behind a pool of sums."""
+    """Return a pool of sums or averages; of a maximum, neurons behind a pool of sums."""
     import nir
 
     shape = w.shapes[node.inputs[0]]

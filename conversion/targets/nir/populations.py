@@ -57,7 +57,7 @@ def population(layer: FloatLayer, dt: float, form: ReaderForm) -> Any:
 
 
 def _tau(rate: float, dt: float, form: ReaderForm) -> float:
-    """The time constant that a reader turns into the decay 1 - rate.
+    """Return the time constant that a reader turns into the decay 1 - rate.
 
     In steps, exp(-1 / tau) is to be 1 - rate; a decay of zero is what float32 takes for it.
     """

@@ -146,7 +146,7 @@ def build_graph(
 
 
 def _refusals(net: FloatNetwork, form: ReaderForm) -> list[Refusal]:
-    """Why a network cannot be said in NIR."""
+    """Return why a network cannot be said in NIR."""
     found: list[Refusal] = []
     if not net.layers:
         found.append(Refusal("network", "it has no layers", "give it one"))
@@ -168,7 +168,7 @@ def _refusals(net: FloatNetwork, form: ReaderForm) -> list[Refusal]:
 
 
 def _not_read(layer: FloatLayer, form: ReaderForm) -> Iterator[tuple[str, str]]:
-    """What a layer has that the reader gets wrong, and what to change."""
+    """Yield what a layer has that the reader gets wrong, and what to change."""
     biased = layer.bias is not None and bool(layer.bias.any()) and layer.neuron.alpha > 0
     found = {
         "bias after a current": (biased, "a bias after a synaptic current", "remove the bias"),
@@ -190,7 +190,7 @@ def _finite(layer: FloatLayer, form: ReaderForm) -> bool:
 
 
 def _layer_nodes(layer: FloatLayer, index: int, *, dt: float, form: ReaderForm) -> dict[str, Any]:
-    """A layer's nodes in order, without its recurrence."""
+    """Return a layer's nodes in order, without its recurrence."""
     import nir
 
     gain, nodes = gain_of(layer.neuron, form), {}
@@ -216,7 +216,7 @@ def _affine(weight: Array, bias: Array | None, gain: float) -> Any:
 
 
 def _conv(layer: FloatLayer, bias: Array | None, gain: float) -> Any:
-    """A convolution; groups are spread over all channels, because readers stumble over them.
+    """Return a convolution; groups are spread over all channels, because readers stumble over them.
 
     NIR 1.0.8's own check takes a kernel's channels for the input's, Norse 1.1.0 too.
     """

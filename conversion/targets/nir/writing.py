@@ -52,5 +52,5 @@ class Writing:
         return name
 
     def read(self, node: Node) -> list[str]:
-        """All NIR nodes that lead to a node of one input."""
+        """Return all NIR nodes that lead to a node of one input."""
         return [end for name in node.inputs for end in self.ends[name]]

@@ -67,7 +67,7 @@ class Builder:
     def graph(
         self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]
     ) -> onnx.GraphProto:
-        """The graph of all that was added."""
+        """Return the graph of all that was added."""
         return helper.make_graph(self.nodes, name, inputs, outputs, initializer=self.constants)
 
 

@@ -60,7 +60,7 @@ def sequence_model(net: IntNetwork) -> onnx.ModelProto:
 
 
 def facts(net: IntNetwork, form: str) -> dict[str, Any]:
-    """What a user of the file has to know, plain JSON values; also the file's metadata."""
+    """Return what a user of the file has to know, plain JSON values; also the file's metadata."""
     return {
         "part": "event",
         "form": form,

@@ -55,7 +55,7 @@ class State:
 
 
 def states(net: IntNetwork) -> list[State]:
-    """Every state of a network, in the order of the graph's inputs."""
+    """Return every state of a network, in the order of the graph's inputs."""
     found = []
     for index, layer in enumerate(net.layers):
         if layer.neuron.current_decay < DECAY_UNITY:
@@ -69,7 +69,7 @@ def states(net: IntNetwork) -> list[State]:
 
 
 def outputs(net: IntNetwork, *leading: int | str) -> list[onnx.ValueInfoProto]:
-    """Spikes of every layer, uint8, behind the leading axes."""
+    """Return spikes of every layer, uint8, behind the leading axes."""
     return [
         value(f"layer_{index}", UINT8, (*leading, *layer.out_shape))
         for index, layer in enumerate(net.layers)
@@ -231,7 +231,7 @@ class _Layer:
         return self.builder.add("Div", product, self.builder.scalar(DECAY_UNITY))
 
     def _register(self, wide: str) -> str:
-        """What a 32-bit register keeps, as int64."""
+        """Return what a 32-bit register keeps, as int64."""
         return self.builder.cast(self.builder.cast(wide, INT32), INT64)
 
     def _wrapped(self, current: str) -> str:
@@ -263,7 +263,7 @@ def digits(weight: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int8], int]]:
 
 
 def state_bytes(net: IntNetwork) -> int:
-    """Bytes of one sample's states."""
+    """Return bytes of one sample's states."""
     return sum(prod(state.shape) * (1 if state.kind == UINT8 else 4) for state in states(net))
 
 

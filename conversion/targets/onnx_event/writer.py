@@ -123,7 +123,7 @@ def refuse_size(net: IntNetwork) -> None:
 
 
 def session(data: bytes) -> Any:
-    """An onnxruntime session on the CPU, silent."""
+    """Return an onnxruntime session on the CPU, silent."""
     onnxruntime = need("onnxruntime", "running ONNX")
 
     options = onnxruntime.SessionOptions()

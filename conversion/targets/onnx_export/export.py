@@ -63,7 +63,7 @@ class Exported:
         return self.out.with_name(self.out.name + ".json")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "schema": dict(SCHEMA),
             "model": {"name": self.model.name, "sha256": self.model_sha256},
@@ -151,7 +151,7 @@ def export_onnx(checkpoint: Path | str, out: Path | str, *, part: str) -> Export
 
 
 def _chosen(checkpoint: Path, out: Path, part: str) -> ExportedPart:
-    """The part, after everything that can be known to be wrong."""
+    """Return the part, after everything that can be known to be wrong."""
     if part not in PARTS:
         raise InputError(f"unknown part {part!r}", where="--part", hint=f"use {' or '.join(PARTS)}")
     if out.suffix != ".onnx" or out.is_dir():
@@ -184,7 +184,7 @@ def write_part(part: ExportedPart, path: Path, facts: Mapping[str, Any]) -> dict
 
 
 def _traced(part: ExportedPart) -> Any:
-    """The part as torch's exporter has it."""
+    """Return the part as torch's exporter has it."""
     # Twice as many as the smallest: torch.export takes a batch of one for a constant.
     given = part.sample(2, seed=SEED)
     free = _free(part, torch.export.Dim(BATCH))
@@ -214,7 +214,8 @@ def _free(part: ExportedPart, batch: Any) -> Any:
 
 
 def compare(part: ExportedPart, path: Path) -> tuple[float, float]:
-    """The output's largest value in torch, and onnxruntime's largest difference, on random inputs.
+    """Return the output's largest value in torch, and onnxruntime's largest difference, on random
+    inputs.
 
     Infinite where the shape is another or a value is not finite.
     """

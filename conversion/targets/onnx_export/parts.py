@@ -37,7 +37,7 @@ class Port:
     meaning: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "name": self.name,
             "type": "float32",
@@ -64,7 +64,7 @@ class ExportedPart:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def sample(self, batch: int, *, seed: int) -> tuple[Tensor, ...]:
-        """Random inputs; event counts from empty to crowded, as a tracklet's frames are."""
+        """Return random inputs; event counts from empty to crowded, as a tracklet's frames are."""
         generator = torch.Generator().manual_seed(seed)
         given = []
         for port in self.inputs:
@@ -87,7 +87,7 @@ class UnitLength(nn.Module):
         self.bridge, self.names = bridge, names
 
     def forward(self, *given: Tensor) -> Tensor:
-        """Inputs in the order of their names, to ``[B, C]``."""
+        """Return inputs in the order of their names, to ``[B, C]``."""
         named = dict(zip(self.names, given, strict=True))
         order = ("frame_maps", "event_features", "event_counts")
         said = self.bridge(*(named.get(name) for name in order))
@@ -102,13 +102,13 @@ class OnVoxels(nn.Module):
         self.branch = branch
 
     def forward(self, spikes: Tensor) -> Tensor:
-        """Spikes as counts to maps ``[B, F, C, h, w]``."""
+        """Return spikes as counts to maps ``[B, F, C, h, w]``."""
         maps: Tensor = self.branch(spikes.transpose(0, 1))[0]
         return maps.transpose(0, 1)
 
 
 def _voxel_branch(loaded: SdclCheckpoint, branch: VoxelBranch) -> ExportedPart:
-    """What stands in the frame branch's place where events are given in place of frames."""
+    """Return what stands in the frame branch's place where events are given in place of frames."""
     config, clip = loaded.model.bridge.config, loaded.clip
     spikes = (config.frames * clip.bins, 2, *clip.size)
     maps = (config.frames, config.event_channels, *config.event_size)
@@ -122,7 +122,7 @@ def _voxel_branch(loaded: SdclCheckpoint, branch: VoxelBranch) -> ExportedPart:
 
 
 def frame_branch(loaded: SdclCheckpoint) -> ExportedPart:
-    """Frames to maps, one by one; of a network on event voxels, spikes to maps."""
+    """Return frames to maps, one by one; of a network on event voxels, spikes to maps."""
     branch = loaded.model.frame_branch
     if isinstance(loaded.model.event_branch, VoxelBranch):
         return _voxel_branch(loaded, loaded.model.event_branch)
@@ -147,7 +147,7 @@ def frame_branch(loaded: SdclCheckpoint) -> ExportedPart:
 
 
 def bridge(loaded: SdclCheckpoint) -> ExportedPart:
-    """Maps and event features to the embedding of a tracklet."""
+    """Return maps and event features to the embedding of a tracklet."""
     module, clip = loaded.model.bridge, loaded.clip
     config = module.config
     inputs = _bridge_inputs(config, clip.size, mapped=isinstance(module, Bridge))
@@ -169,7 +169,7 @@ def bridge(loaded: SdclCheckpoint) -> ExportedPart:
 
 
 def _check_ratio(pixels: Pair, cells: Pair) -> None:
-    """ONNX has no operator that pools by another than a whole ratio."""
+    """Refuse to pool by another than a whole ratio, for which ONNX has no operator."""
     if any(pixel % cell for pixel, cell in zip(pixels, cells, strict=True)):
         raise InputError(
             f"event counts of {pixels} pixels on a map of {cells} cells have no whole ratio",

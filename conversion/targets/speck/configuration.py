@@ -17,7 +17,9 @@ from .layers import PURPOSE, WORD_MAX, SpeckLayer
 
 
 def core_settings(layers: Sequence[SpeckLayer]) -> dict[int, dict[str, Any]]:
-    """What every core that is used is set to: core number to samna's names and plain values."""
+    """Return what every core that is used is set to: core number to samna's names and plain
+    values.
+    """
     following = [*layers[1:], None]
     return {
         layer.core: _settings(layer, after) for layer, after in zip(layers, following, strict=True)
@@ -25,7 +27,7 @@ def core_settings(layers: Sequence[SpeckLayer]) -> dict[int, dict[str, Any]]:
 
 
 def speck_configuration(layers: Sequence[SpeckLayer]) -> Any:
-    """samna's ``SpeckConfiguration`` with the layers on their cores.
+    """Return samna's ``SpeckConfiguration`` with the layers on their cores.
 
     Events enter at the first layer's core and leave at the last one's, which is monitored; the
     chip's own camera is switched off. It was compared with what sinabs builds of the same layers;

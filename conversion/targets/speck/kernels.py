@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 
 
 def kernel_of(layer: IntLayer, held: LayerGeometry, pool: int) -> Ints:
-    """Weights ``[Co, Ci, kh, kw]``, int64.
+    """Return weights ``[Co, Ci, kh, kw]``, int64.
 
     Args:
         layer: of the network.
@@ -36,7 +36,7 @@ def kernel_of(layer: IntLayer, held: LayerGeometry, pool: int) -> Ints:
 
 
 def bias_of(layer: IntLayer, held: LayerGeometry) -> Ints | None:
-    """One bias a channel, int64 ``[Co]``; None if there is none.
+    """Return one bias a channel, int64 ``[Co]``; None if there is none.
 
     Raises:
         NetworkRefused: biases that differ within a channel.
@@ -63,7 +63,7 @@ def bias_of(layer: IntLayer, held: LayerGeometry) -> Ints | None:
 
 
 def _extent(layer: IntLayer, held: LayerGeometry, pool: int) -> tuple[int, int]:
-    """Rows and columns that a dense layer reads, before pooling."""
+    """Return rows and columns that a dense layer reads, before pooling."""
     if len(layer.in_shape) == 3:
         return layer.in_shape[1], layer.in_shape[2]
     return held.in_box[1] * pool, held.in_box[2] * pool
@@ -82,7 +82,7 @@ def _ungrouped(weight: Ints, held: LayerGeometry) -> Ints:
 
 
 def _from_matrix(matrix: Ints, held: LayerGeometry) -> Ints:
-    """The kernel of a convolution written as a matrix ``[N, C, H, W]``."""
+    """Return the kernel of a convolution written as a matrix ``[N, C, H, W]``."""
     whole = matrix.reshape(*held.out_box, *matrix.shape[1:])
     rows, columns = _readers(held.rows), _readers(held.columns)
     kernel = np.zeros(
@@ -95,7 +95,9 @@ def _from_matrix(matrix: Ints, held: LayerGeometry) -> Ints:
 
 
 def _readers(axis: Axis) -> dict[int, tuple[int, int]]:
-    """For each tap an output that uses it within the input, and the input that it reads."""
+    """Return, for each tap, an output that uses it within the input, and the input that it
+    reads.
+    """
     found: dict[int, tuple[int, int]] = {}
     for out in range(axis.outputs):
         for tap in range(axis.kernel):

@@ -67,7 +67,7 @@ class SpeckLayer:
     rounded: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "name": self.name,
             "core": self.core,
@@ -148,7 +148,7 @@ def _refuse_words(layers: list[SpeckLayer]) -> None:
 
 
 def _reasons(net: IntNetwork) -> Iterator[Refusal]:
-    """What the chip's neurons and synapses do not do at all."""
+    """Yield what the chip's neurons and synapses do not do at all."""
     if net.message_bits:
         yield Refusal("input", "counts; the chip's events are single", "make the input binary")
     for index, layer in enumerate(net.layers):
@@ -192,7 +192,9 @@ def _layer(layer: IntLayer, own: Unfolded, core: int) -> SpeckLayer:
 
 
 def _scale(weight: Ints, bias: Ints | None) -> float:
-    """One half where nothing is lost by it, one where 8 bits hold the weights, else what fits."""
+    """Return one half where nothing is lost by it, one where 8 bits hold the weights, else what
+    fits.
+    """
     largest = int(np.abs(weight).max(initial=0))
     even = not (weight % 2).any() and (bias is None or not (bias % 2).any())
     if even and largest // 2 <= WEIGHT_MAX:

@@ -77,11 +77,13 @@ class SpeckModule(torch.nn.Module):
         return found
 
     def core_settings(self) -> dict[int, dict[str, Any]]:
-        """What every core that is used is set to: core number to samna's names and values."""
+        """Return what every core that is used is set to: core number to samna's names and
+        values.
+        """
         return core_settings(self.described)
 
     def configuration(self) -> object:
-        """samna's configuration of the chip with these layers, where samna is installed.
+        """Return samna's configuration of the chip with these layers, where samna is installed.
 
         Raises:
             EnvironmentFault: it is not.
@@ -90,14 +92,16 @@ class SpeckModule(torch.nn.Module):
 
 
 def _pooled(spikes: Tensor, layer: SpeckLayer) -> Tensor:
-    """Sums over windows of ``[B, T, C, H, W]``, as ``[B * T, *in_shape]``; edges are left out."""
+    """Return sums over windows of ``[B, T, C, H, W]``, as ``[B * T, *in_shape]``; edges are left
+    out.
+    """
     if layer.pool == 1:
         return spikes.reshape(-1, *layer.in_shape)
     return functional.avg_pool2d(spikes.flatten(0, 1), layer.pool, divisor_override=1)
 
 
 def _neuron(layer: SpeckLayer, decay: int | None) -> torch.nn.Module:
-    """sinabs' neuron: one spike a step, reset to zero, membranes of 16 bits."""
+    """Return sinabs' neuron: one spike a step, reset to zero, membranes of 16 bits."""
     sinabs = need("sinabs.layers", PURPOSE)
     activation = need("sinabs.activation", PURPOSE)
     common = {
@@ -171,10 +175,12 @@ def run_events(module: SpeckModule, spikes: Spikes, *, seed: int = 0) -> list[Sp
 
 
 def _given(module: SpeckModule, spikes: Spikes) -> tuple[int, ...]:
-    """Shape of one step of the input: as it comes, or as the first layer reads it where flat."""
+    """Return shape of one step of the input: as it comes, or as the first layer reads it where
+    flat.
+    """
     return spikes.shape[2:] if spikes.ndim == 5 else module.described[0].in_shape
 
 
 def decays_of(net: IntNetwork) -> list[int]:
-    """Each layer's decay a step, of 4096."""
+    """Return each layer's decay a step, of 4096."""
     return [layer.neuron.voltage_decay for layer in net.layers]

@@ -55,7 +55,7 @@ class Memory:
         return unsigned_bits(self.size - 1)
 
     def hex(self) -> str:
-        """Its words for ``$readmemh``, a line each, a newline at the end."""
+        """Return its words for ``$readmemh``, a line each, a newline at the end."""
         width = -(-self.bits // 4)
         mask = (1 << self.bits) - 1
         return "".join(f"{value & mask:0{width}x}\n" for value in self.values.reshape(-1).tolist())
@@ -73,12 +73,13 @@ def _templates() -> Environment:
 
 
 def unsigned_bits(largest: int) -> int:
-    """Bits of an unsigned number up to `largest`, at least 1."""
+    """Return bits of an unsigned number up to `largest`, at least 1."""
     return max(1, int(largest).bit_length())
 
 
 def files(net: IntNetwork, name: str) -> dict[str, str]:
-    """Every file of the design by name: generic modules, the network, its testbench, its memories.
+    """Return every file of the design by name: generic modules, the network, its testbench, its
+    memories.
 
     Args:
         net: the network.
@@ -106,7 +107,7 @@ def _context(net: IntNetwork, name: str) -> dict[str, Any]:
 
 
 def _port(shape: Shape) -> dict[str, int]:
-    """Widths of an event's fields; a flat shape has its neurons as channels."""
+    """Return widths of an event's fields; a flat shape has its neurons as channels."""
     channels, rows, columns = shape if len(shape) == 3 else (shape[0], 1, 1)
     bits = {"c_bits": channels, "y_bits": rows, "x_bits": columns}
     return {
@@ -154,7 +155,7 @@ def _layer(net: IntNetwork, index: int) -> dict[str, Any]:
 
 
 def _walk(layer: IntLayer) -> dict[str, Any]:
-    """How a convolution walks from an input to its outputs."""
+    """Return how a convolution walks from an input to its outputs."""
     if layer.convolution is None:
         return {}
     geometry = layer.convolution
@@ -169,7 +170,7 @@ def _walk(layer: IntLayer) -> dict[str, Any]:
 
 
 def steps_of(layer: IntLayer) -> list[tuple[int, int]]:
-    """Per axis, how far output and tap move from one output of an input to the next.
+    """Return, per axis, how far output and tap move from one output of an input to the next.
 
     Outputs ``o`` and taps ``k`` of one input keep ``o stride + k dilation`` constant.
     """
@@ -182,7 +183,7 @@ def steps_of(layer: IntLayer) -> list[tuple[int, int]]:
 
 
 def tables(layer: IntLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each row and column of the input: number of outputs, first output, its tap."""
+    """Return, for each row and column of the input: number of outputs, first output, its tap."""
     assert layer.convolution is not None
     tables = []
     for axis in (0, 1):
@@ -238,7 +239,7 @@ def _biased(layer: IntLayer) -> bool:
 
 
 def constant_bits(net: IntNetwork) -> int:
-    """Bits of all memories of constants."""
+    """Return bits of all memories of constants."""
     return sum(
         memory.bits * memory.size
         for index in range(len(net.layers))
@@ -247,7 +248,7 @@ def constant_bits(net: IntNetwork) -> int:
 
 
 def state_bits(net: IntNetwork) -> int:
-    """Bits of all memories that change: sums, currents, membranes, lists of what fired."""
+    """Return bits of all memories that change: sums, currents, membranes, lists of what fired."""
     total = 0
     for index in range(len(net.layers)):
         layer = _layer(net, index)

@@ -38,7 +38,7 @@ class Simulated:
 
 
 def find_verilator() -> str:
-    """The program ``verilator``.
+    """Return the program ``verilator``.
 
     Raises:
         EnvironmentFault: it is not installed.
@@ -96,7 +96,7 @@ def simulate(net: IntNetwork, folder: Path, program: Path, spikes: Spikes) -> Si
 
 
 def input_text(net: IntNetwork, spikes: Spikes) -> str:
-    """The lines of ``input.txt``: events in order, the end of each step, a new sample."""
+    """Return the lines of ``input.txt``: events in order, the end of each step, a new sample."""
     shape = net.input_shape if len(net.input_shape) == 3 else (*net.input_shape, 1, 1)
     steps, samples = spikes.shape[:2]
     lines: list[str] = []
@@ -116,7 +116,7 @@ def input_text(net: IntNetwork, spikes: Spikes) -> str:
 
 
 def expected_text(layer_spikes: Spikes) -> str:
-    """The lines of ``expected_K.txt`` for a layer's spikes ``[T, B, *out_shape]``."""
+    """Return the lines of ``expected_K.txt`` for a layer's spikes ``[T, B, *out_shape]``."""
     lines: list[str] = []
     for sample in range(layer_spikes.shape[1]):
         for step in layer_spikes[:, sample]:
@@ -126,7 +126,7 @@ def expected_text(layer_spikes: Spikes) -> str:
 
 
 def _read(net: IntNetwork, folder: Path, index: int, leading: tuple[int, ...]) -> Spikes:
-    """A layer's spikes from ``spikes_K.txt``, uint8 ``[T, B, *out_shape]``."""
+    """Return a layer's spikes from ``spikes_K.txt``, uint8 ``[T, B, *out_shape]``."""
     steps, samples = leading
     seen = np.loadtxt(folder / f"spikes_{index}.txt", np.int64, ndmin=1)
     layer = net.layers[index]

@@ -30,7 +30,7 @@ class Synthesised:
     version: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {"device": "ecp5", "version": self.version, "cells": self.cells}
 
     def __str__(self) -> str:

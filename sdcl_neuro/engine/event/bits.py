@@ -133,7 +133,9 @@ def tally(words, rows, order, classes, fans, counts):  # type: ignore[no-untyped
 
 @inlined
 def weigh(counts, fans, kind):  # type: ignore[no-untyped-def]
-    """What `tally` returns, of rows of one kind that were counted; zeros are left of them."""
+    """Return what `tally` returns, of rows of one kind that were counted; zeros are left of
+    them.
+    """
     spikes, operations, used = int64(0), int64(0), int64(0)
     for lane in range(uint64(counts.shape[0])):
         times = int64(counts[lane])

@@ -54,7 +54,7 @@ class AnyLayer(Protocol):
         """Memory of its states."""
 
     def reset(self) -> None:
-        """A clean state."""
+        """Return to a clean state."""
 
     def run(
         self, words: Words, sent: Words, scratch: Scratch, *, rate: float,
@@ -71,7 +71,7 @@ class AnyLayer(Protocol):
         """
 
     def counts(self) -> NDArray[np.int64]:
-        """int64 ``[9]``, in the order of `totals.COUNTED`."""
+        """Return int64 ``[9]``, in the order of `totals.COUNTED`."""
 
 
 class Layer:
@@ -99,7 +99,7 @@ class Layer:
         self.reset()
 
     def reset(self) -> None:
-        """A clean state."""
+        """Return to a clean state."""
         if not len(self._visited):  # states of a cell not visited yet are made when it is
             self._voltage[:] = self.plan.rest
         for array in (self._current, self._asleep, self._visited, self._before, self.totals):
@@ -149,7 +149,7 @@ class Layer:
         return self._voltage.nbytes + self._current.nbytes + self._visited.nbytes
 
     def counts(self) -> NDArray[np.int64]:
-        """int64 ``[9]``, in the order of `totals.COUNTED`."""
+        """Return int64 ``[9]``, in the order of `totals.COUNTED`."""
         # What cells at rest have missed counts, too.
         waiting = self._settled() if len(self._visited) else 0
         out, clipped, wrapped, moved = self.totals[:4].tolist()
@@ -212,7 +212,7 @@ class Scratch:
         self.plane = aligned((octets,), np.uint8)
 
     def sums(self, plan: LayerPlan) -> NDArray[np.int16] | NDArray[np.int32]:
-        """Zeros for the sums of a tile."""
+        """Return zeros for the sums of a tile."""
         return self._sums[plan.feed.dtype]
 
 

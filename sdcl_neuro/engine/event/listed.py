@@ -35,7 +35,7 @@ class ListedLayer:
         self._slot, self._fresh = 0, 1
 
     def reset(self) -> None:
-        """A clean state."""
+        """Return to a clean state."""
         for array in (self._current, self._voltage, self._ring, self._flags, self._totals):
             array[...] = 0
         self._slot, self._fresh = 0, 1
@@ -56,7 +56,7 @@ class ListedLayer:
         self, spikes: NDArray[np.uint8], sample: int, sent: Words, scratch: Scratch, *,
         kept: NDArray[np.uint8], sample_kept: int,
     ) -> float:  # fmt: skip
-        """The same from spikes or counts, uint8 ``[T, B, C, H W]``."""
+        """Return the same from spikes or counts, uint8 ``[T, B, C, H W]``."""
         steps, samples, channels, pixels = spikes.shape
         events = _Events.empty(steps, channels * pixels, graded=self.graded)
         flat = spikes.reshape(steps, samples, channels * pixels)
@@ -89,7 +89,7 @@ class ListedLayer:
         return self._current.nbytes + self._voltage.nbytes + self._ring.nbytes
 
     def counts(self) -> NDArray[np.int64]:
-        """int64 ``[9]``, in the order of `totals.COUNTED`."""
+        """Return int64 ``[9]``, in the order of `totals.COUNTED`."""
         counted = self._totals.copy()
         accumulates = COUNTED.index("accumulates")
         counted[COUNTED.index("synops_nonzero")] = counted[accumulates : accumulates + 2].sum()
@@ -112,7 +112,7 @@ class _Events(NamedTuple):
 
     @classmethod
     def empty(cls, steps: int, neurons: int, *, graded: bool = False) -> _Events:
-        """Room to be filled."""
+        """Return room to be filled."""
         room = steps * neurons
         return cls(
             np.zeros(steps + 1, dtype=np.int64),

@@ -127,7 +127,7 @@ def scatter_delayed(events, counts, weight, delay, ring, slot):  # type: ignore[
 
 @compiled
 def decay(value, kept):  # type: ignore[no-untyped-def]
-    """``value kept / 4096`` rounded towards zero, all in int32."""
+    """Return ``value kept / 4096`` rounded towards zero, all in int32."""
     size = int32(value if value >= 0 else -value)
     low = int32(int32(int32(size & int32(4095)) * kept) >> int32(12))
     total = int32(int32(int32(size >> int32(12)) * kept) + low)
@@ -136,7 +136,7 @@ def decay(value, kept):  # type: ignore[no-untyped-def]
 
 @compiled
 def limited(value):  # type: ignore[no-untyped-def]
-    """A membrane clipped to 24 bits."""
+    """Return a membrane clipped to 24 bits."""
     top = int32((1 << 23) - 1)
     value = value if value < top else top
     return value if value > -top else int32(-top)
@@ -144,7 +144,7 @@ def limited(value):  # type: ignore[no-untyped-def]
 
 @compiled
 def update_plain(activation, voltage, bias, neuron, flags):  # type: ignore[no-untyped-def]
-    """One step of neurons whose current is instantaneous and cannot wrap; see `update`."""
+    """Compute one step of neurons whose current is instantaneous and cannot wrap; see `update`."""
     kept, threshold = neuron[1], neuron[2]
     clipped, moved = int32(0), int32(0)
     for n in range(activation.shape[0]):
@@ -162,7 +162,7 @@ def update_plain(activation, voltage, bias, neuron, flags):  # type: ignore[no-u
 
 @compiled
 def update(activation, current, voltage, bias, neuron, flags):  # type: ignore[no-untyped-def]
-    """One step of neurons, `fixed_point`'s equations; clears `activation`, writes `flags`.
+    """Compute one step of neurons, `fixed_point`'s equations; clears `activation`, writes `flags`.
 
     Returns:
         How many membranes were clipped, how many currents wrapped, and how many membranes moved:

@@ -62,7 +62,7 @@ class Workers:
             self.tail = RowBlock(layers, rows, steps=machine.stretch)
 
     def reset(self) -> None:
-        """A clean state."""
+        """Return to a clean state."""
         for band in self._all():
             band.reset()
 
@@ -85,7 +85,7 @@ class Workers:
             self.tail.run(self.bands[0].last[: len(spikes)], sample, later)
 
     def counts(self) -> NDArray[np.int64]:
-        """int64 ``[layers, 9]``, in the order of `totals.COUNTED`."""
+        """Return int64 ``[layers, 9]``, in the order of `totals.COUNTED`."""
         counted: NDArray[np.int64] = np.sum([band.counts() for band in self.bands], axis=0)
         return counted if self.tail is None else np.concatenate([counted, self.tail.counts()])
 
@@ -145,7 +145,7 @@ class Machine:
         return min(processors(), last.target.height if isinstance(last, LayerPlan) else 1)
 
     def whole(self, first: int, last: int) -> list[Share]:
-        """All rows of a range of layers and of its input."""
+        """Return all rows of a range of layers and of its input."""
         shapes = [self._net.input_shape, *(layer.out_shape for layer in self._net.layers)]
         heights = [shape[1] if len(shape) == 3 else 1 for shape in shapes[first : last + 1]]
         return [Share((0, height), (0, height)) for height in heights]
@@ -166,7 +166,7 @@ class Machine:
         return built
 
     def take(self, count: int) -> Workers:
-        """A clean team of so many bands."""
+        """Return a clean team of so many bands."""
         try:
             team = self._idle.setdefault(count, []).pop()
         except IndexError:
@@ -182,7 +182,7 @@ class Machine:
 
 
 def machine_of(net: IntNetwork, entry: Known) -> Machine:
-    """The machine of a network of which `entry` is known; it may be changed afterwards."""
+    """Return the machine of a network of which `entry` is known; it may be changed afterwards."""
     if entry.machine is None:
         entry.machine = Machine(deepcopy(net))
     machine: Machine = entry.machine

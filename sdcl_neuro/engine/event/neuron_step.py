@@ -26,7 +26,7 @@ CELL = 32
 
 
 def _step(*, clips: bool, currents: bool) -> Any:
-    """An intrinsic that advances `CELL` neurons by one step of `fixed_point`'s equations.
+    """Return an intrinsic that advances `CELL` neurons by one step of `fixed_point`'s equations.
 
     Args of the intrinsic:
         received, place: int16 or int32, the summed weights from ``place`` on; set to zero.
@@ -164,7 +164,7 @@ step_full = _step(clips=True, currents=True)
 
 
 def _decayed(builder: Value, value: Value, kept: Value) -> Value:
-    """``value kept / 4096`` rounded towards zero: 64-bit products of the even and odd lanes.
+    """Return ``value kept / 4096`` rounded towards zero: 64-bit products of the even and odd lanes.
 
     The masks tell LLVM that the upper halves are clear, so that it takes a 32-bit multiplication.
     """
@@ -184,7 +184,7 @@ def _decayed(builder: Value, value: Value, kept: Value) -> Value:
 
 
 def _wrapped(builder: Value, current: Value) -> tuple[Value, Value]:
-    """A current wrapped once to 24 bits, and where it was."""
+    """Return a current wrapped once to 24 bits, and where it was."""
     span = constant(32, CELL, 2 * STATE_LIMIT)
     above = builder.icmp_signed(">", current, constant(32, CELL, STATE_LIMIT))
     below = builder.icmp_signed("<=", current, constant(32, CELL, -STATE_LIMIT))
@@ -194,7 +194,7 @@ def _wrapped(builder: Value, current: Value) -> tuple[Value, Value]:
 
 
 def _limited(builder: Value, value: Value) -> Value:
-    """A membrane clipped to 24 bits."""
+    """Return a membrane clipped to 24 bits."""
     top, bottom = (constant(32, CELL, sign * (STATE_LIMIT - 1)) for sign in (1, -1))
     value = builder.select(builder.icmp_signed(">", value, top), top, value)
     return builder.select(builder.icmp_signed("<", value, bottom), bottom, value)

@@ -84,7 +84,8 @@ class LayerPlan:
         return bool(self.neuron[4] == FULL)
 
     def synapses(self, rate: float) -> Arguments:
-        """The synapses as `kernels.advance` takes them, as suits a rate of spikes at the input.
+        """Return the synapses as `kernels.advance` takes them, as suits a rate of spikes at the
+        input.
 
         Delivering spikes and looking windows up give the same sums; the faster is chosen.
         """
@@ -142,7 +143,9 @@ def _wide(fan: NDArray[np.int64], population: RowLayout) -> NDArray[np.int64]:
 def _row_classes(
     layer: IntLayer, source: RowLayout
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Input rows that the same kernel rows serve are alike: a class each, and one row of each."""
+    """Return input rows that the same kernel rows serve are alike: a class each, and one row of
+    each.
+    """
     if layer.convolution is None:
         rows = np.arange(source.height)
         return rows.astype(np.uint64), rows

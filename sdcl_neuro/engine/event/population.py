@@ -59,7 +59,7 @@ class RowLayout:
         return 64 * self.words
 
     def spread(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
-        """``[..., C, H, W]`` to ``[..., H, lanes]``, zeros between."""
+        """Return ``[..., C, H, W]`` to ``[..., H, lanes]``, zeros between."""
         *leading, channels, height, width = values.shape
         wide = np.zeros((*leading, height, self.width, self.octets * 8), values.dtype)
         wide[..., :width, :channels] = np.moveaxis(values, -3, -1)
@@ -69,7 +69,9 @@ class RowLayout:
 
 
 def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-    """Zeros in cache lines of their own: threads that write side by side would stop each other."""
+    """Return zeros in cache lines of their own: threads that write side by side would stop each
+    other.
+    """
     size = prod(shape) * np.dtype(dtype).itemsize
     memory = np.zeros(-(-size // LINE_BYTES) * LINE_BYTES + LINE_BYTES, np.uint8)
     first = -memory.ctypes.data % LINE_BYTES
@@ -77,7 +79,7 @@ def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
 
 
 def pattern_sums(members: Weights) -> Weights:
-    """The sum of the members that each pattern names, bit k the k-th of n.
+    """Return the sum of the members that each pattern names, bit k the k-th of n.
 
     Args:
         members: ``[a, b, n, ...]``.

@@ -62,7 +62,7 @@ class RowBlock:
         return self._words[-1]
 
     def reset(self) -> None:
-        """A clean state."""
+        """Return to a clean state."""
         for layer in self._layers:
             layer.reset()
 
@@ -112,12 +112,12 @@ class RowBlock:
         return states + sum(words.nbytes for words in self._words)
 
     def counts(self) -> NDArray[np.int64]:
-        """int64 ``[layers, 8]``, of the own rows."""
+        """Return int64 ``[layers, 8]``, of the own rows."""
         return np.stack([layer.counts() for layer in self._layers])
 
 
 def buffer(population: RowLayout, steps: int) -> Words:
-    """Room for the bits of a population, zeros."""
+    """Return room for the bits of a population, zeros."""
     return aligned((steps, population.height, population.words), np.uint64)
 
 

@@ -35,7 +35,7 @@ def wake(voltage, place, rest, lane, missed, held):  # type: ignore[no-untyped-d
 
 
 def _row_update(step: Any) -> Callable[..., Any]:
-    """A function that advances a row of neurons by one step of the given kind, cell by cell.
+    """Return a function that advances a row of neurons by one step of the given kind, cell by cell.
 
     Args of the function:
         received, place: the row's sums, from ``place`` on.
@@ -84,7 +84,7 @@ def _row_update(step: Any) -> Callable[..., Any]:
 
 
 def _cell_update(step: Any) -> Callable[..., Any]:
-    """A function that advances those cells of a row that received something, by one step.
+    """Return a function that advances those cells of a row that received something, by one step.
 
     Args of the function:
         received, place, voltage, current, position, bias, neuron, reached, base, halves, t, row,

@@ -107,7 +107,7 @@ class EventStream:
         return _shaped(self._net, kept)
 
     def totals(self) -> NDArray[np.int64]:
-        """int64 ``[layers, B, 9]`` of all pieces so far, the last axis as `COUNTED`."""
+        """Return int64 ``[layers, B, 9]`` of all pieces so far, the last axis as `COUNTED`."""
         return np.stack([team.counts() for team in self._teams], axis=1)
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class EventStream:
 
 
 def _wide(net: IntNetwork, spikes: Spikes) -> Spikes:
-    """uint8 ``[T, B, C, H W]`` that can be written to.
+    """Return uint8 ``[T, B, C, H W]`` that can be written to.
 
     A read-only array is another type to numba, and would compile everything again.
     """
@@ -129,7 +129,7 @@ def _wide(net: IntNetwork, spikes: Spikes) -> Spikes:
 def _room(
     net: IntNetwork, keep: Sequence[int], steps: int, samples: int
 ) -> dict[int, NDArray[np.uint8]]:
-    """Room for the spikes of layers, uint8 ``[T, B, C, H W]``; all of it gets written."""
+    """Return room for the spikes of layers, uint8 ``[T, B, C, H W]``; all of it gets written."""
     shapes = {index: net.layers[index].out_shape for index in keep}
     return {
         index: np.empty((steps, samples, shape[0], int(np.prod(shape[1:]))), np.uint8)

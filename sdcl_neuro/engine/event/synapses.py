@@ -62,7 +62,9 @@ class Synapses:
     _tables: dict[int, tuple[Any, ...]] = field(default_factory=dict)
 
     def arguments(self, rate: float) -> tuple[Any, ...]:
-        """What `kernels.advance` takes, with the groups of channels that suit a spike rate."""
+        """Return what `kernels.advance` takes, with the groups of channels that suit a spike
+        rate.
+        """
         log = self.group(rate)
         if log not in self._tables:
             table, shape = self._table(log)
@@ -73,7 +75,9 @@ class Synapses:
         return self._tables[log]
 
     def group(self, rate: float) -> int:
-        """log2 of the channels that are looked up together when `rate` of the inputs spike."""
+        """Return log2 of the channels that are looked up together when `rate` of the inputs
+        spike.
+        """
         best, looked_up = 0, self.source.channels * rate
         for log in (1, 2, 3):
             size = 2**log
@@ -85,7 +89,9 @@ class Synapses:
         return best
 
     def nanoseconds(self, rate: float) -> float:
-        """What delivering a step's spikes costs when `rate` of the inputs spike, by measurement."""
+        """Return what delivering a step's spikes costs when `rate` of the inputs spike, by
+        measurement.
+        """
         log = self.group(rate)
         source, size = self.source, 1 << log
         pixels, groups = source.height * source.width, source.channels / size
@@ -98,7 +104,7 @@ class Synapses:
         return int(self.rows.shape[1]) * int(self.columns[2].sum())
 
     def _groups(self, log: int) -> int:
-        """Groups of an octet."""
+        """Return groups of an octet."""
         return -(-min(8, self.source.channels) >> log)
 
     def _bytes(self, log: int) -> int:
@@ -106,7 +112,9 @@ class Synapses:
         return int(elements) * np.dtype(self.dtype).itemsize
 
     def _table(self, log: int) -> tuple[Weights, Index]:
-        """Sums for every pattern, flat ``[octets, groups, patterns, kH, row]``, and its sizes."""
+        """Return sums for every pattern, flat ``[octets, groups, patterns, kH, row]``, and its
+        sizes.
+        """
         size, groups = 2**log, self._groups(log)
         _, taps, row = self.weight.shape
         padded = np.zeros((self.source.octets, 8, taps, row), self.dtype)
@@ -116,19 +124,19 @@ class Synapses:
 
 
 def _any_of(size: int, rate: float) -> float:
-    """The chance that one of so many inputs spikes."""
+    """Return the chance that one of so many inputs spikes."""
     silent: float = (1 - rate) ** size
     return 1 - silent
 
 
 def feed_of(layer: IntLayer, source: Shape, dtype: type[np.int16] | type[np.int32]) -> Synapses:
-    """The synapses by which a layer receives its input, a population of shape `source`."""
+    """Return the synapses by which a layer receives its input, a population of shape `source`."""
     before, after = RowLayout.of(source), RowLayout.of(layer.out_shape)
     return _lay_out(before, after, *as_convolution(layer, before), dtype)
 
 
 def as_convolution(layer: IntLayer, source: RowLayout) -> tuple[NDArray[np.int64], Convolution]:
-    """A layer's weights ``[C_out, C_in, kH, kW]`` and geometry, as of one group."""
+    """Return a layer's weights ``[C_out, C_in, kH, kW]`` and geometry, as of one group."""
     weight = layer.weight.astype(np.int64)
     if layer.convolution is None:
         shape = (layer.neurons, source.channels, source.height, source.width)
@@ -137,7 +145,7 @@ def as_convolution(layer: IntLayer, source: RowLayout) -> tuple[NDArray[np.int64
 
 
 def echo_of(layer: IntLayer, dtype: type[np.int16] | type[np.int32]) -> Synapses | None:
-    """A layer's recurrent synapses, if it has any."""
+    """Return a layer's recurrent synapses, if it has any."""
     if layer.recurrent_weight is None:
         return None
     own = RowLayout.of(layer.out_shape)
@@ -146,7 +154,7 @@ def echo_of(layer: IntLayer, dtype: type[np.int16] | type[np.int32]) -> Synapses
 
 
 def lane_type(layer: IntLayer) -> type[np.int16] | type[np.int32]:
-    """int16 if no sum of a layer's weights, recurrent ones included, can leave it."""
+    """Return int16 if no sum of a layer's weights, recurrent ones included, can leave it."""
     parts = [layer.weight, layer.recurrent_weight]
     flat = [w.astype(np.int64).reshape(len(w), -1) for w in parts if w is not None]
     joined = np.concatenate(flat, axis=1)
@@ -156,7 +164,7 @@ def lane_type(layer: IntLayer) -> type[np.int16] | type[np.int32]:
 
 
 def _filled_up(weight: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
-    """A grouped convolution's weights with the zeros of an ungrouped one."""
+    """Return a grouped convolution's weights with the zeros of an ungrouped one."""
     outputs, inputs, *kernel = weight.shape
     filled = np.zeros((outputs, inputs * groups, *kernel), np.int64)
     each = outputs // groups
@@ -221,7 +229,9 @@ class _Phase:
 
 
 def _taps(geometry: Convolution, kernel: int, pixel: int, lanes: int) -> tuple[list[_Phase], int]:
-    """The phases of a row of taps, and its length; a run may read a run's length beyond its end."""
+    """Return the phases of a row of taps, and its length; a run may read a run's length beyond its
+    end.
+    """
     stride, dilation = geometry.stride[1], geometry.dilation[1]
     phases, start = [], 0
     for phase in range(stride):
@@ -240,7 +250,7 @@ def _taps(geometry: Convolution, kernel: int, pixel: int, lanes: int) -> tuple[l
 def _column(
     x: int, phases: list[_Phase], geometry: Convolution, target: RowLayout, lanes: int
 ) -> Index:
-    """First lane, start in the row of taps, number of runs, and cells of an input column."""
+    """Return first lane, start in the row of taps, number of runs, and cells of an input column."""
     pixel, position = target.octets * 8, x + geometry.padding[1]
     phase = phases[position % geometry.stride[1]]
     first = position // geometry.stride[1] + phase.shift

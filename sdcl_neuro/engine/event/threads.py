@@ -43,7 +43,7 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _forget() -> None:
-    """A forked process has none of its parent's threads."""
+    """Forget the parent's threads, of which a forked process has none."""
     global _pool
     _pool = None
 

@@ -22,7 +22,7 @@ RUN_BYTES = 64
 
 
 def run_lanes(bits: int) -> int:
-    """Elements of `bits` bits in one run."""
+    """Return elements of `bits` bits in one run."""
     return RUN_BYTES * 8 // bits
 
 
@@ -173,7 +173,7 @@ def sum_patterns(  # type: ignore[no-untyped-def]
 
 
 def _sum_code(context: Value, builder: Value, signature: Value, args: Value, count: int) -> None:
-    """The code for one number of lanes: `sum_patterns` has the arguments."""
+    """Return the code for one number of lanes: `sum_patterns` has the arguments."""
     place, start, bit, low, high, chunks, log, lanes = (
         args[i] for i in (1, 3, 6, 8, 9, 10, 11, 12)
     )

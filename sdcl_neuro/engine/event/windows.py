@@ -74,11 +74,11 @@ class Windows:
         return (self._table[0], self.starts, self.taps, self.shape)
 
     def none(self) -> tuple[Any, ...]:
-        """The same without a table: windows are not used."""
+        """Return the same without a table: windows are not used."""
         return (self.weight.reshape(-1)[:0], self.starts, self.taps, self.shape)
 
     def _sums(self) -> Weights:
-        """Sums for every pattern, flat ``[kH, chunks, patterns, lanes]``."""
+        """Return sums for every pattern, flat ``[kH, chunks, patterns, lanes]``."""
         taps, bits, lanes = self.weight.shape
         padded = np.zeros((taps, self.chunks * self.chunk, lanes), self.weight.dtype)
         padded[:, :bits] = self.weight
@@ -126,12 +126,13 @@ def windows_of(
 
 
 def stream_bits(channels: int) -> int:
-    """Bits of a pixel in the stream: narrow pixels are moved together."""
+    """Return bits of a pixel in the stream: narrow pixels are moved together."""
     return next((bits for bits in (1, 2, 4) if channels <= bits), -(-channels // 8) * 8)
 
 
 def _chunk(window: int, row_bytes: int) -> int:
-    """Bits of a chunk: as few chunks as the tables' room allows; 0 if even single bits do not fit.
+    """Return bits of a chunk: as few chunks as the tables' room allows; 0 if even single bits do
+    not fit.
 
     Args:
         window: bits.

@@ -37,7 +37,9 @@ def log_grey(frame: NDArray[np.uint8], size: tuple[int, int]) -> Floats:
 
 
 def fine_size(width: int, height: int) -> tuple[int, int]:
-    """Rows and columns of the fine search's picture of a plane of `width` x `height` pixels."""
+    """Return rows and columns of the fine search's picture of a plane of `width` x `height`
+    pixels.
+    """
     columns = min(FINE_WIDTH, width)
     return max(2, round(columns * height / width)), columns
 
@@ -76,7 +78,7 @@ def changes_of(frames: Iterable[tuple[int, int, NDArray[np.uint8]]]) -> Changes:
 
 
 def event_cells(events: Events, start_us: int, bin_us: float, bins: int) -> Floats:
-    """ON less OFF events in `CELLS` and time bins, ``[bins, rows, columns]``."""
+    """Return ON less OFF events in `CELLS` and time bins, ``[bins, rows, columns]``."""
     array = events.array
     rows, columns = CELLS
     time = ((array["t"] - start_us) / bin_us).astype(np.int64)
@@ -89,7 +91,7 @@ def event_cells(events: Events, start_us: int, bin_us: float, bins: int) -> Floa
 
 
 def _cell(pixels: NDArray[Any], length: int, cells: int) -> NDArray[np.int64]:
-    """The cell in which each pixel's centre lies, of an axis of `length` pixels."""
+    """Return the cell in which each pixel's centre lies, of an axis of `length` pixels."""
     found: NDArray[np.int64] = (2 * pixels.astype(np.int64) + 1) * cells // (2 * length)
     return found
 
@@ -107,7 +109,7 @@ class Intervals:
     changes: Floats
 
     def pick(self, which: slice) -> Intervals:
-        """Some of them."""
+        """Return some of them."""
         return Intervals(self.edges_us[which], self.changes[which])
 
 
@@ -147,7 +149,9 @@ class EventPictures:
         self.array = centred(events, longest_us=interval_us)
 
     def of(self, edges_us: NDArray[np.int64], offset_us: float) -> Floats:
-        """ON less OFF events, ``[N, h, w]``; an event at t is at ``t + offset_us`` for frames."""
+        """Return ON less OFF events, ``[N, h, w]``; an event at t is at ``t + offset_us`` for
+        frames.
+        """
         rows, columns = self.size
         found = np.zeros((len(edges_us), rows, columns), np.float32)
         times = self.array["t"]
@@ -164,7 +168,7 @@ class EventPictures:
 
 
 def centred(events: Events, *, longest_us: float) -> NDArray[Any]:
-    """The events, each in the middle of the time during which its change came about.
+    """Return the events, each in the middle of the time during which its change came about.
 
     A pixel sends an event when its level has moved by a whole threshold since the last one, so that
     an event comes late by half the time since then, milliseconds where the picture changes slowly.

@@ -118,7 +118,7 @@ class _Fine:
         return Intervals(self._all.edges_us[rows], self._all.changes[rows])
 
     def best(self, found: list[Candidate], *, same_view: bool) -> tuple[OffsetAndView, Candidate]:
-        """The candidate whose refined state agrees best, at the coarse blurs."""
+        """Return the candidate whose refined state agrees best, at the coarse blurs."""
         freedom = 0 if same_view else 4
         results: list[tuple[OffsetAndView, Candidate]] = []
         for candidate in found:
@@ -140,7 +140,9 @@ class _Fine:
         return state, candidate
 
     def _beginnings(self, turn: str, same_view: bool) -> list[Array]:
-        """Corners to begin from: the whole sensor, and square pixels where proportions differ."""
+        """Return corners to begin from: the whole sensor, and square pixels where proportions
+        differ.
+        """
         rows, columns = self.sensor_size
         whole = frame_corners(self.sensor_size)
         if TURNS[turn][0]:
@@ -159,7 +161,9 @@ class _Fine:
     def model(
         self, state: OffsetAndView, *, same_view: bool, turned: bool
     ) -> tuple[int, OffsetAndView]:
-        """How free the view must be: no freer than the other half of the recording confirms."""
+        """Return how free the view must be: no freer than the other half of the recording
+        confirms.
+        """
         halves = [self._intervals.pick(slice(k, None, 2)) for k in (0, 1)]
         refiners = [Refiner(half, self.pictures, BLURS[-1]) for half in halves]
         same_size = self.video_size == (self.events.width, self.events.height)
@@ -182,7 +186,7 @@ class _Fine:
         return freedom, final
 
     def estimate(self, state: OffsetAndView, freedom: int, turn: str) -> Estimate:
-        """Figures on a state, or a refusal."""
+        """Return figures on a state, or a refusal."""
         whole = Refiner(self._intervals, self.pictures, BLURS[-1])
         halves = [
             Refiner(self._intervals.pick(slice(k, None, 2)), self.pictures, BLURS[-1]).refine(
@@ -248,7 +252,9 @@ class _Fine:
 
 
 def _chosen(changes: Changes, events: Events, offset_us: float, most: int) -> NDArray[np.int64]:
-    """Intervals inside the events' time, one of most motion in each of `most` equal parts."""
+    """Return intervals inside the events' time, one of most motion in each of `most` equal
+    parts.
+    """
     times = changes.times_us
     first = events.array["t"][0] + offset_us
     last = events.array["t"][-1] + offset_us

@@ -44,7 +44,7 @@ class Estimate:
         return float(np.clip((self.score - self.elsewhere) / max(self.score, 1e-9), 0.0, 1.0))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "sureness": round(self.sureness, 4),
             "score": round(self.score, 4),

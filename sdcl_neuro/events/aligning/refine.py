@@ -39,14 +39,14 @@ class OffsetAndView:
 
 
 def frame_corners(size: tuple[int, int]) -> Array:
-    """Pixel centres at the corners of a picture of ``(H, W)``."""
+    """Return pixel centres at the corners of a picture of ``(H, W)``."""
     height, width = size
     right, bottom = width - 1.0, height - 1.0
     return np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], np.float64)
 
 
 def homography(corners: Array, size: tuple[int, int]) -> Array:
-    """Homography from frame pictures to event pictures, ``[3, 3]``."""
+    """Return homography from frame pictures to event pictures, ``[3, 3]``."""
     cv2 = need("cv2", "aligning events with frames")
 
     source = frame_corners(size).astype(np.float32)
@@ -73,7 +73,7 @@ class Refiner:
         self.interval_us = float(np.median(np.diff(intervals.edges_us, axis=1)))
 
     def score(self, state: OffsetAndView) -> float:
-        """Signed correlation of frames and events, where the sensor sees the frame."""
+        """Return signed correlation of frames and events, where the sensor sees the frame."""
         return _correlation(self.target, *self._warped(state))
 
     def refine(self, state: OffsetAndView, *, freedom: int, steps: int = STEPS) -> OffsetAndView:
@@ -104,7 +104,7 @@ class Refiner:
     def _warped(
         self, state: OffsetAndView, offset_us: float = 0.0
     ) -> tuple[Floats, NDArray[np.bool_]]:
-        """Event pictures on the frame's plane, ``[N, h, w]``, and where the sensor sees."""
+        """Return event pictures on the frame's plane, ``[N, h, w]``, and where the sensor sees."""
         cv2 = need("cv2", "aligning events with frames")
 
         matrix = homography(state.corners, self.size)
@@ -122,7 +122,9 @@ class Refiner:
         return np.stack(warped).astype(np.float32), np.asarray(seen)
 
     def _equations(self, state: OffsetAndView, freedom: int) -> tuple[Array, Array, Array]:
-        """Normal equations of one step; the first unknown is the offset in frame intervals."""
+        """Return normal equations of one step; the first unknown is the offset in frame
+        intervals.
+        """
         warped, seen = self._warped(state)
         step = 0.1 * self.interval_us
         later, _ = self._warped(state, step)
@@ -151,7 +153,7 @@ class Refiner:
     def _view_columns(
         self, state: OffsetAndView, warped: Floats, gain: float, basis: Array
     ) -> list[Floats]:
-        """Change of the warped pictures along each free direction of the corners."""
+        """Return change of the warped pictures along each free direction of the corners."""
         down, across = np.gradient(warped, axis=(1, 2))
         height, width = self.size
         y, x = np.mgrid[0:height, 0:width]
@@ -174,7 +176,9 @@ class Refiner:
 
 
 def _basis(freedom: int, corners: Array) -> Array:
-    """Directions in the eight coordinates of the corners, ``[8, freedom]``, about a pixel long."""
+    """Return directions in the eight coordinates of the corners, ``[8, freedom]``, about a pixel
+    long.
+    """
     centred = corners - corners.mean(0)
     reach = float(np.abs(centred).max()) or 1.0
     x, y = centred[:, 0] / reach, centred[:, 1] / reach
@@ -194,7 +198,7 @@ def _basis(freedom: int, corners: Array) -> Array:
 
 
 def _scale(matrix: Array, size: tuple[int, int]) -> float:
-    """Pixels of the event picture per pixel of the frame picture, in the middle."""
+    """Return pixels of the event picture per pixel of the frame picture, in the middle."""
     x, y = size[1] / 2, size[0] / 2
     points = matrix @ np.array([[x, x + 1, x], [y, y, y + 1], [1.0, 1.0, 1.0]])
     (x0, x1, x2), (y0, y1, y2) = points[:2] / points[2]

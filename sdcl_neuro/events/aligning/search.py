@@ -38,7 +38,7 @@ class Candidate:
 
 
 def candidates(changes: Changes, events: Events, *, most: int = 6) -> list[Candidate]:
-    """The lags at which cells agree best, best first, over all `TURNS`."""
+    """Return the lags at which cells agree best, best first, over all `TURNS`."""
     times = changes.times_us
     interval = float(np.median(np.diff(times)))
     event_times = events.array["t"]
@@ -62,12 +62,12 @@ def candidates(changes: Changes, events: Events, *, most: int = 6) -> list[Candi
 
 
 def lag_of(index: int, frames: int, events: int) -> int:
-    """Bins to shift the events by, of entry `index` of `_lag_scores`."""
+    """Return bins to shift the events by, of entry `index` of `_lag_scores`."""
     return index - (events - 1)
 
 
 def _spread(changes: Changes, bin_us: float) -> Floats:
-    """Each interval's change, evenly over its time, ``[bins, rows, columns]``."""
+    """Return each interval's change, evenly over its time, ``[bins, rows, columns]``."""
     edges = (changes.times_us - changes.times_us[0]) / bin_us
     bins = max(1, int(edges[-1]))
     interval = np.searchsorted(edges, np.arange(bins) + 0.5) - 1
@@ -77,7 +77,9 @@ def _spread(changes: Changes, bin_us: float) -> Floats:
 
 
 def _lag_scores(change: Floats, seen: Floats) -> NDArray[np.float64]:
-    """Normalised correlation at every lag, ``[frames + events - 1]``, over all cells together."""
+    """Return normalised correlation at every lag, ``[frames + events - 1]``, over all cells
+    together.
+    """
     frames, events = len(change), len(seen)
     count = frames + events - 1
     length = 1 << (count - 1).bit_length()
@@ -104,7 +106,7 @@ def _sums(values: Floats, low: NDArray[np.int64], high: NDArray[np.int64]) -> ND
 
 
 def _peaks(scores: NDArray[np.float64], apart: int, most: int) -> list[int]:
-    """Indices of the highest values, none nearer than `apart` to a higher one."""
+    """Return indices of the highest values, none nearer than `apart` to a higher one."""
     left = scores.copy()
     found = []
     for _ in range(most):

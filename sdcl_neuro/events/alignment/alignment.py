@@ -116,7 +116,7 @@ class Alignment:
         return half if self.stamp == "start" else -half
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; what was left out is absent."""
+        """Return plain JSON values; what was left out is absent."""
         values: dict[str, Any] = {"event_clock": self.event_clock, "offset_us": self.offset_us}
         mapping = self.mapping
         optional = {

@@ -61,7 +61,7 @@ class PinholeCamera:
     distortion: tuple[float, ...] = ()
 
     def matrix(self) -> Floats:
-        """The intrinsic matrix, ``[3, 3]``."""
+        """Return the intrinsic matrix, ``[3, 3]``."""
         (fx, fy), (cx, cy) = self.focal, self.centre
         return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
 
@@ -91,7 +91,7 @@ class Mapping:
             raise InputError("a homography that has no inverse", hint="check its numbers")
 
     def points(self, xy: Floats) -> Floats:
-        """Event pixels ``[N, 2]`` to frame pixels ``[N, 2]``; NaN behind the camera."""
+        """Return event pixels ``[N, 2]`` to frame pixels ``[N, 2]``; NaN behind the camera."""
         if self.event_camera is not None and self.event_camera.distortion:
             xy = _undistorted(xy, self.event_camera)
         raised = np.column_stack([xy, np.ones(len(xy))]) @ np.array(self.matrix).T
@@ -168,7 +168,7 @@ def _numbers(path: Path) -> Floats:
 
 
 def mapping_of(table: Table[str, Any]) -> Mapping:
-    """A mapping from the values of a TOML file.
+    """Return a mapping from the values of a TOML file.
 
     Raises:
         InputError: keys that are absent, unknown or of another type.
@@ -194,7 +194,7 @@ def mapping_of(table: Table[str, Any]) -> Mapping:
 
 
 def _parallax(table: Table[str, Any]) -> Floats:
-    """``t n' / d`` of a plane that faces the event camera; zero at infinity."""
+    """Return ``t n' / d`` of a plane that faces the event camera; zero at infinity."""
     given = [name for name in ("translation_m", "distance_m") if name in table]
     if not given:
         return np.zeros((3, 3))

@@ -65,7 +65,7 @@ class Fitted:
     said: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {"shift_us": self.shift_us, "coverage": self.coverage, "said": list(self.said)}
 
 
@@ -102,7 +102,7 @@ def view_of(
     *,
     where: str,
 ) -> View:
-    """The view that an alignment states, or that sizes allow to assume."""
+    """Return the view that an alignment states, or that sizes allow to assume."""
     mapping = alignment.mapping
     if mapping is not None:
         for name, stated, found in (
@@ -158,7 +158,7 @@ def _shift(alignment: Alignment, frames: FrameSpan, events: EventSpan, assumed: 
 
 
 def _coverage(frames: FrameSpan, events: EventSpan, shift: int) -> float:
-    """Part of the frames' time that the events span; InputError if it is nothing."""
+    """Return part of the frames' time that the events span; InputError if it is nothing."""
     if events.first_us is None or events.last_us is None or frames.last_us is None:
         raise ValueError("no span to compare")
     first, last = events.first_us + shift, events.last_us + shift

@@ -69,7 +69,7 @@ def read_frame_stamps(path: Path | str, *, unit_us: float | None = None) -> Fram
 
 
 def _text_columns(path: Path) -> list[NDArray[np.generic]]:
-    """The numeric columns, float64 or, where all is whole, int64."""
+    """Return the numeric columns, float64 or, where all is whole, int64."""
     text = path.read_bytes().decode("utf-8-sig", "replace")
     rows = [line.replace(",", " ").split() for line in text.splitlines()]
     rows = [row for row in rows if row and not row[0].startswith("#")]

@@ -22,7 +22,9 @@ class View(Protocol):
     """Cuts a box of the frame out of events of the whole sensor."""
 
     def crop(self, events: Events, box: Box, size: tuple[int, int]) -> Events:
-        """Events inside `box` (left, top, width, height in frame pixels), on ``size = (H, W)``."""
+        """Return events inside `box` (left, top, width, height in frame pixels), on ``size = (H,
+        W)``.
+        """
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class StretchedView:
         return events.crop((x + left * across, y + top * down, wide * across, high * down), size)
 
     def part_of(self, events: Events) -> Events:
-        """All events of the picture, at the sensor's resolution."""
+        """Return all events of the picture, at the sensor's resolution."""
         if self.part is None:
             return events
         return events.crop(self.part, (round(self.part[3]), round(self.part[2])))

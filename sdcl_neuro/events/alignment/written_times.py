@@ -14,7 +14,7 @@ NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
 
 
 def unix_microseconds(text: str, *, name: str = "--start") -> int:
-    """Microseconds since 1970 (UTC) of a time in ISO 8601; UTC where no zone is given."""
+    """Return microseconds since 1970 (UTC) of a time in ISO 8601; UTC where no zone is given."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
@@ -26,7 +26,7 @@ def unix_microseconds(text: str, *, name: str = "--start") -> int:
 
 
 def unit_microseconds(text: str, *, name: str = "--time-unit") -> float:
-    """Microseconds of ``ns``, ``us``, ``100us``, ``ms`` or ``s``."""
+    """Return microseconds of ``ns``, ``us``, ``100us``, ``ms`` or ``s``."""
     found = re.fullmatch(rf"{NUMBER}?\s*(ns|us|ms|s)", text.strip())
     if not found:
         raise InputError(
@@ -36,7 +36,7 @@ def unit_microseconds(text: str, *, name: str = "--time-unit") -> float:
 
 
 def frame_rate(text: str, *, name: str = "--fps") -> Fraction:
-    """Frames a second, ``25`` or ``30000/1001``."""
+    """Return frames a second, ``25`` or ``30000/1001``."""
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):

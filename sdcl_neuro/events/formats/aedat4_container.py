@@ -124,7 +124,7 @@ def examine(path: Path) -> Container:
 
 
 def _whole(file: BinaryIO, begin: int, end: int, known: set[int]) -> tuple[int, str]:
-    """Where the last whole packet ends, and what is wrong with the next one, if anything is."""
+    """Return where the last whole packet ends, and what is wrong with the next, if anything is."""
     place = begin
     for head, number, size in _heads(file, begin, end):
         if number not in known or not size:
@@ -136,7 +136,7 @@ def _whole(file: BinaryIO, begin: int, end: int, known: set[int]) -> tuple[int, 
 
 
 def _heads(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Place, stream and length of each packet, also of one that reaches beyond `end`."""
+    """Yield place, stream and length of each packet, also of one that reaches beyond `end`."""
     place = begin
     while place + 8 <= end:
         file.seek(place)
@@ -146,7 +146,7 @@ def _heads(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, int, int
 
 
 def _described(xml: str) -> tuple[StreamInfo, ...]:
-    """Streams of the description, in the order of their numbers."""
+    """Return streams of the description, in the order of their numbers."""
     try:
         root = ElementTree.fromstring(xml.strip().strip("\0"))
     except ElementTree.ParseError as error:

@@ -75,7 +75,9 @@ def _stamp(table: Table) -> FrameStamp:
 
 
 def _rgb(table: Table, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture as RGB ``[height, width, 3]``; ValueError unless it is one of that size."""
+    """Return the picture as RGB ``[height, width, 3]``; ValueError unless it is one of that
+    size.
+    """
     width, height = table.number(WIDTH, "h", 0), table.number(HEIGHT, "h", 0)
     kind = table.number(FORMAT, "b", 0)
     if kind not in CHANNELS:

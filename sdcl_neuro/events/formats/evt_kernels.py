@@ -31,7 +31,9 @@ Column = NDArray[Any]
 
 @compiled
 def unwrapped(new: int, old: int, bits: int, back: int) -> int:
-    """The count with the low `bits` of `new` that follows `old`; steps back only up to `back`."""
+    """Return the count with the low `bits` of `new` that follows `old`; steps back only up to
+    `back`.
+    """
     size = 1 << bits
     step = (new - old) & (size - 1)
     if size - step <= back and old + step - size >= 0:
@@ -126,7 +128,7 @@ def evt2(words: Words, state: State, back: int, t: State, x: Column, y: Column, 
 
 @compiled
 def unwrap_times(times: Words, state: State, bits: int, back: int, out: State) -> None:
-    """Times of `bits` bits as counts that go on where they wrap."""
+    """Turn times of `bits` bits into counts that go on where they wrap."""
     last, timed = state[HIGH], state[TIMED]
     for i in range(times.size):
         value = int(times[i])

@@ -35,16 +35,16 @@ class Table:
         return cls(buffer, begin + offset)
 
     def number(self, field: int, form: str, default: int) -> int:
-        """A number in the form of `struct`, or `default` where the table leaves it out."""
+        """Return a number in the form of `struct`, or `default` where the table leaves it out."""
         place = self._place(field)
         return default if place is None else int(self._read(f"<{form}", place))
 
     def text(self, field: int) -> str:
-        """A string; empty where there is none."""
+        """Return a string; empty where there is none."""
         return bytes(self.vector(field, np.dtype("u1"))).decode("utf-8", "replace")
 
     def vector(self, field: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """A vector of numbers or structs, as a view."""
+        """Return a vector of numbers or structs, as a view."""
         place = self._place(field)
         if place is None:
             return np.empty(0, dtype)

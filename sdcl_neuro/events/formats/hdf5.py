@@ -101,7 +101,8 @@ def _rows(
 def _span(
     file: Any, guard: Guard, layout: RecordingLayout, options: Options, count: int
 ) -> tuple[int, int]:
-    """First and last event to read, by the index of milliseconds where a time span is asked for.
+    """Return first and last event to read, by the index of milliseconds where a time span is asked
+    for.
 
     Raises:
         InputError: an index that does not lie within the events.

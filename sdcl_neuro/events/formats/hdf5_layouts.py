@@ -58,7 +58,7 @@ class RecordingLayout:
 
 
 def find_layouts(file: Any, guard: Guard) -> list[RecordingLayout]:
-    """Every recording of an open file, in the order of their paths."""
+    """Return every recording of an open file, in the order of their paths."""
     found: list[RecordingLayout] = []
     for path, item in _objects(file):
         layout = (
@@ -72,7 +72,9 @@ def find_layouts(file: Any, guard: Guard) -> list[RecordingLayout]:
 
 
 def _only_table(file: Any, guard: Guard) -> list[RecordingLayout]:
-    """The one data set of N x 4 numbers, whatever it is called; nothing if there are several."""
+    """Return the one data set of N x 4 numbers, whatever it is called; nothing if there are
+    several.
+    """
     import h5py
 
     tables = [
@@ -90,7 +92,7 @@ def _only_table(file: Any, guard: Guard) -> list[RecordingLayout]:
 
 
 def listed(file: Any) -> str:
-    """The first data sets of a file and their shapes, for messages."""
+    """Return the first data sets of a file and their shapes, for messages."""
     names = [
         f"{path} of shape {tuple(item.shape)}"
         for path, item in _objects(file)
@@ -131,7 +133,7 @@ def check_filters(item: Any) -> None:
 
 
 def _objects(file: Any) -> Iterator[tuple[str, Any]]:
-    """Path and object of groups and data sets; links that lead elsewhere are not followed."""
+    """Yield path and object of groups and data sets; links that lead elsewhere are not followed."""
     import h5py
 
     waiting, seen = [("", file)], 0
@@ -177,7 +179,7 @@ def _is_vector(shape: tuple[int, ...]) -> bool:
 
 
 def _number(file: Any, guard: Guard, path: str) -> int:
-    """A data set that holds one whole number, in whatever shape."""
+    """Return a data set that holds one whole number, in whatever shape."""
     data = guard.large(guard.at(file, path))
     values = np.asarray(data[()]).reshape(-1)
     if len(values) != 1 or values.dtype.kind not in "iu":
@@ -189,7 +191,9 @@ def _number(file: Any, guard: Guard, path: str) -> int:
 
 
 def _near(file: Any, guard: Guard, path: str, name: str) -> str:
-    """The path of `name` in a group, in the one above or at the top; empty if it is not there."""
+    """Return the path of `name` in a group, in the one above or at the top; empty if it is not
+    there.
+    """
     for place in (path, path.rpartition("/")[0], ""):
         found = f"{place}/{name}".strip("/")
         if guard.at(file, found) is not None:
@@ -229,7 +233,7 @@ def _data_set(file: Any, guard: Guard, path: str, item: Any) -> RecordingLayout 
 
 
 def _size(file: Any, guard: Guard, path: str) -> Size | None:
-    """Width and height: attributes here or above, or M3ED's calibration."""
+    """Return width and height: attributes here or above, or M3ED's calibration."""
     above = path
     while True:
         item = guard.at(file, above) if above else file

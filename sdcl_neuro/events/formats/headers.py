@@ -13,7 +13,7 @@ HEADER_MAX_BYTES = 1 << 16
 
 
 def percent_header(path: Path) -> bytes:
-    """The lines at the top that begin with a percent sign, up to and with ``% end``."""
+    """Return the lines at the top that begin with a percent sign, up to and with ``% end``."""
     header = b""
     with path.open("rb") as stream:
         while len(header) < HEADER_MAX_BYTES and stream.peek(2)[:2] == b"% ":
@@ -25,7 +25,7 @@ def percent_header(path: Path) -> bytes:
 
 
 def stated_size(header: bytes) -> Size | None:
-    """Width and height, as ``geometry 640x480``, ``width=640`` or ``Width 640``."""
+    """Return width and height, as ``geometry 640x480``, ``width=640`` or ``Width 640``."""
     found = re.search(rb"^% geometry (\d{1,5})x(\d{1,5})\s*$", header, re.MULTILINE)
     if found:
         return int(found.group(1)), int(found.group(2))
@@ -37,7 +37,7 @@ def stated_size(header: bytes) -> Size | None:
 
 
 def body_records(path: Path, start: int, record: int, options: Options) -> tuple[int, bool]:
-    """Number of whole records after the header, and whether the file ends within one.
+    """Return number of whole records after the header, and whether the file ends within one.
 
     Raises:
         InputError: nothing after the header, or an end within a record that may not be mended.

@@ -53,7 +53,7 @@ def is_sdcl(names: Collection[str]) -> bool:
 
 
 def variables(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
-    """The events of SDCL's or ST-MNIST's variables; `load` reads one by its name."""
+    """Return the events of SDCL's or ST-MNIST's variables; `load` reads one by its name."""
     if "spiketrain" in shapes:
         return _stmnist(shapes["spiketrain"], load)
     missing = sorted(set(SDCL_FIELDS.values()) - set(shapes))
@@ -66,7 +66,9 @@ def variables(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
 
 
 def _sdcl(shapes: Mapping[str, tuple[int, ...]], load: Loader) -> Columns:
-    """Times as they are: SDCL's ``start_timestamp`` is not added, it lies within the same clock."""
+    """Return times as they are: SDCL's ``start_timestamp`` is not added, it lies within the same
+    clock.
+    """
     check_lengths({name: _elements(shapes[variable]) for name, variable in SDCL_FIELDS.items()})
     fields = {}
     for name, variable in SDCL_FIELDS.items():

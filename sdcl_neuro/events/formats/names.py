@@ -19,7 +19,9 @@ _TIMED = re.compile(rf"(?P<name>[a-z]+?)[\s_]*[\[(_ ]\s*(?P<unit>{_UNIT})\s*[\])
 
 
 def meaning(name: str) -> tuple[str, float | None]:
-    """Which of t, x, y, p a name means, or nothing; and microseconds per unit, if it says."""
+    """Return which of t, x, y, p a name means, or nothing; and microseconds per unit, if it
+    says.
+    """
     plain = name.strip().strip("\"'").strip().lower()
     for key, known in ALIASES.items():
         if plain in known:
@@ -31,7 +33,9 @@ def meaning(name: str) -> tuple[str, float | None]:
 
 
 def by_meaning(names: Iterable[str]) -> tuple[dict[str, str], float | None]:
-    """The name of each of t, x, y, p that is among `names`, and the unit that t's name states."""
+    """Return the name of each of t, x, y, p that is among `names`, and the unit that t's name
+    states.
+    """
     found: dict[str, str] = {}
     unit_us = None
     for name in names:

@@ -56,7 +56,7 @@ def table_columns(
     unit_us: float | None = None,
     tail: bool = False,
 ) -> Columns:
-    """The columns of a structured array, or of N x 4 numbers in `order`.
+    """Return the columns of a structured array, or of N x 4 numbers in `order`.
 
     Raises:
         InputError: neither of the two.
@@ -96,7 +96,7 @@ def load_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
 
 
 def head_of(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type and bytes of an array, its stream left where they begin."""
+    """Return shape, type and bytes of an array, its stream left where they begin."""
     try:
         version = np.lib.format.read_magic(stream)
         header = {

@@ -58,7 +58,7 @@ def _parts(
 def _table(
     archive: zipfile.ZipFile, names: list[str], size: Size | None, options: Options
 ) -> Columns:
-    """The one array that holds all events."""
+    """Return the one array that holds all events."""
     fitting = []
     for name in names:
         with archive.open(f"{name}.npy") as stream:
@@ -75,7 +75,7 @@ def _table(
 
 
 def _size(archive: zipfile.ZipFile, names: list[str]) -> Size | None:
-    """Width and height, if an array of two whole numbers says, or two that are called so."""
+    """Return width and height, if an array of two whole numbers says, or two that are called so."""
     arrays = {}
     for name in names:
         if name in (*SIZE_KEYS, "width", "height"):
@@ -110,7 +110,7 @@ class _Member:
         self.length = int(max(shape, default=0))
 
     def read(self, count: int) -> NDArray[Any]:
-        """The next `count` values."""
+        """Return the next `count` values."""
         wanted = count * self.dtype.itemsize
         raw = self._stream.read(wanted)
         if len(raw) < wanted:

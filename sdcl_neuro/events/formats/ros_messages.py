@@ -39,7 +39,7 @@ class Cursor:
             self.order = "<" if self._at("<B", 1) & 1 else ">"
 
     def number(self, form: str) -> int:
-        """A whole number in the form of `struct`."""
+        """Return a whole number in the form of `struct`."""
         size = struct.calcsize(f"={form}")
         self._align(size)
         value = self._at(f"{self.order}{form}", self.place)
@@ -47,11 +47,11 @@ class Cursor:
         return value
 
     def text(self) -> str:
-        """A string."""
+        """Return a string."""
         return self.bytes().rstrip(b"\0").decode("utf-8", "replace")
 
     def bytes(self) -> bytes:
-        """A sequence of bytes."""
+        """Return a sequence of bytes."""
         length = self.number("I")
         if self.place + length > len(self.raw):
             raise struct.error("it ends early")
@@ -59,7 +59,7 @@ class Cursor:
         return self.raw[self.place - length : self.place]
 
     def header(self) -> int:
-        """A std_msgs/Header; returns its time in nanoseconds."""
+        """Return a std_msgs/Header; returns its time in nanoseconds."""
         if not self.cdr:
             self.number("I")
         seconds = self.number("i" if self.cdr else "I")
@@ -68,7 +68,7 @@ class Cursor:
         return seconds * NS + nanoseconds
 
     def events(self) -> NDArray[Any]:
-        """A sequence of dvs_msgs/Event: fields t (nanoseconds), x, y, p."""
+        """Return a sequence of dvs_msgs/Event: fields t (nanoseconds), x, y, p."""
         count = self.number("I")
         begin, size = self.place, self._events_bytes(count)
         if begin + size > len(self.raw):

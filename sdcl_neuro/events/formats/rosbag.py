@@ -38,7 +38,7 @@ def streams(path: Path) -> tuple[StreamInfo, ...]:
 
 
 def topics(reader: Any) -> tuple[StreamInfo, ...]:
-    """Topics of an open bag in the order of their names."""
+    """Return topics of an open bag in the order of their names."""
     kinds = dict.fromkeys((*EVENT_ARRAYS, *EVENT_PACKETS), "events")
     kinds |= dict.fromkeys(IMAGES, "frames")
     found = sorted({(one.topic, one.msgtype) for one in reader.connections})
@@ -49,7 +49,7 @@ def topics(reader: Any) -> tuple[StreamInfo, ...]:
 
 
 def _camera(topic: str) -> str:
-    """A topic's namespace: frames and events of a DAVIS share it."""
+    """Return a topic's namespace: frames and events of a DAVIS share it."""
     return topic.rpartition("/")[0].strip("/")
 
 
@@ -82,7 +82,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
 
 
 def _array(cursor: Cursor) -> tuple[Columns, Size]:
-    """The events of an EventArray."""
+    """Return the events of an EventArray."""
     cursor.header()
     height, width = cursor.number("I"), cursor.number("I")
     found = cursor.events()
@@ -91,7 +91,7 @@ def _array(cursor: Cursor) -> tuple[Columns, Size]:
 
 
 def _packet(cursor: Cursor, decoder: EvtDecoder | None) -> tuple[Columns, Size, EvtDecoder]:
-    """The events of an EventPacket; the decoder goes on where the packet before ended."""
+    """Return the events of an EventPacket; the decoder goes on where the packet before ended."""
     cursor.header()
     height, width = cursor.number("I"), cursor.number("I")
     cursor.number("Q")  # its sequence number
@@ -120,7 +120,7 @@ def _merged(held: list[Columns], size: Size | None) -> Columns:
 
 
 def messages(reader: Any, topic: str) -> Iterator[tuple[str, bytes]]:
-    """Type and bytes of each message of a topic, in the bag's order."""
+    """Yield type and bytes of each message of a topic, in the bag's order."""
     chosen = [one for one in reader.connections if one.topic == topic]
     for connection, _, raw in reader.messages(connections=chosen):
         yield connection.msgtype, bytes(raw)
@@ -128,7 +128,7 @@ def messages(reader: Any, topic: str) -> Iterator[tuple[str, bytes]]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, bool]]:
-    """An open bag, and whether its messages are CDR.
+    """Yield an open bag, and whether its messages are CDR.
 
     Raises:
         EnvironmentFault: `rosbags` is not installed.
@@ -153,7 +153,7 @@ def opened(path: Path) -> Iterator[tuple[Any, bool]]:
 
 @contextmanager
 def _tables_alone() -> Iterator[None]:
-    """SQLite files opened in this block give tables alone; a view may have rows without end."""
+    """Let SQLite files opened in this block give tables alone; a view may have rows without end."""
     apsw = need("apsw", "reading a ROS 2 bag")
 
     def denied(action: int, one: Any, two: Any, database: Any, view: str | None) -> int:

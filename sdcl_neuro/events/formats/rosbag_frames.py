@@ -63,7 +63,7 @@ def _pictures(path: Path, topic: str) -> Iterator[NDArray[np.uint8]]:
 
 
 def _picture(kind: str, raw: bytes, *, cdr: bool) -> NDArray[np.uint8]:
-    """RGB ``[height, width, 3]``."""
+    """Return RGB ``[height, width, 3]``."""
     try:
         cursor = Cursor(raw, cdr=cdr)
         cursor.header()

@@ -44,11 +44,11 @@ class Kind:
     no_tail: str = ""
 
     def reader(self) -> Reader:
-        """The format's ``read``."""
+        """Return the format's ``read``."""
         return cast(Reader, import_module(f".{self.module}", __package__).read)
 
     def lister(self) -> Lister:
-        """The format's ``streams``."""
+        """Return the format's ``streams``."""
         return cast(Lister, import_module(f".{self.module}", __package__).streams)
 
 

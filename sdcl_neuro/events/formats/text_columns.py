@@ -87,7 +87,9 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
 def _parsed(
     body: bytes, layout: TextLayout, options: Options, before: int, ended: bool
 ) -> tuple[tuple[NDArray[np.generic], ...], int, bool]:
-    """The columns t, x, y, p of some lines, the number of lines passed, whether a tail was cut."""
+    """Return the columns t, x, y, p of some lines, the number of lines passed, whether a tail was
+    cut.
+    """
     from .text_kernels import parse
 
     data = np.frombuffer(body, np.uint8)
@@ -117,7 +119,7 @@ def _not_four(line: bytes, number: int, found: int, wanted: int, last: bool) -> 
 
 
 def _values(mantissa: NDArray[np.int64], exponent: NDArray[np.int64]) -> NDArray[np.generic]:
-    """Whole numbers as they are, others as floats."""
+    """Return whole numbers as they are, others as floats."""
     if not exponent.any():
         return mantissa
     down = np.minimum(exponent, 0)
@@ -156,7 +158,7 @@ def _layout(path: Path, options: Options) -> TextLayout:
 
 
 def by_names(line: str) -> list[str]:
-    """The names of a line of names; empty unless t, x, y and p are all among them."""
+    """Return the names of a line of names; empty unless t, x, y and p are all among them."""
     split = next((mark for mark in ",;\t" if mark in line), None)
     names = [name.strip() for name in line.split(split)]
     return names if len(by_meaning(names)[0]) == len(ORDER) else []

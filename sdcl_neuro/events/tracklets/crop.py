@@ -34,7 +34,7 @@ class Crop:
 
 
 def whole_box(box: Box, picture: tuple[int, int], *, where: str) -> NDArray[np.int64]:
-    """A box in whole pixels, at least one, so that frame and events agree.
+    """Return a box in whole pixels, at least one, so that frame and events agree.
 
     Args:
         box: left, top, width, height in pixels.
@@ -94,7 +94,7 @@ def assemble(
     indices: NDArray[np.int64],
     segment: str = "",
 ) -> Tracklet:
-    """A tracklet of F frames from the crops of ``F * stride`` video frames in a row.
+    """Return a tracklet of F frames from the crops of ``F * stride`` video frames in a row.
 
     Args:
         crops: time in microseconds and crop of each; the last of every `stride` is shown, and

@@ -75,7 +75,7 @@ def cut_plan(
     sensor: Size | None = None,
     alignment: Alignment | None = None,
 ) -> list[Tracklet]:
-    """All tracklets of a plan, in its order; arguments and errors as `iterate_tracklets`."""
+    """Return all tracklets of a plan, in its order; arguments and errors as `iterate_tracklets`."""
     cut = iterate_tracklets(
         video, plan, events, bins=bins, size=size, sensor=sensor, alignment=alignment
     )

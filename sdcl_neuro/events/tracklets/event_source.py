@@ -28,7 +28,7 @@ class EventSource(Protocol):
         """Cuts boxes of the frame out of the events."""
 
     def interval(self, after_us: int, time_us: int, frame: Frame) -> Events:
-        """Events with ``after_us < t <= time_us``, of the whole sensor.
+        """Return events with ``after_us < t <= time_us``, of the whole sensor.
 
         Args:
             after_us: time of the frame before; a time before the video for its first frame.
@@ -65,7 +65,7 @@ class RecordedEvents:
 
 
 def shifted_slice(events: Events, after_us: int, until_us: int, shift_us: int) -> Events:
-    """Events with ``after_us < t + shift_us <= until_us``, their times shifted."""
+    """Return events with ``after_us < t + shift_us <= until_us``, their times shifted."""
     part = events.slice(after_us - shift_us, until_us - shift_us)
     if not shift_us:
         return part
@@ -106,7 +106,9 @@ def event_source(
     sensor: Size | None = None,
     alignment: Alignment | None = None,
 ) -> RecordedEvents | SimulatedEvents:
-    """A recording's events, or simulated ones at `sensor` (width, height; the video's own)."""
+    """Return a recording's events, or simulated ones at `sensor` (width, height; the video's
+    own).
+    """
     if isinstance(events, SimulatorConfig):
         return SimulatedEvents(events, sensor or video.size, video.size)
     return RecordedEvents(video, events, alignment)
@@ -116,7 +118,7 @@ def event_source(
 def simulate_video(
     video: Video, config: SimulatorConfig | None = None, *, sensor: Size | None = None
 ) -> Events:
-    """All events of a video, simulated frame by frame at `sensor` (width, height) pixels."""
+    """Return all events of a video, simulated frame by frame at `sensor` (width, height) pixels."""
     source = SimulatedEvents(config or SimulatorConfig(), sensor or video.size, video.size)
     parts, before = [], video.before_us
     for _, time, frame in video:

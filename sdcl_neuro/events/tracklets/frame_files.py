@@ -57,14 +57,14 @@ class FrameReader(Protocol):
     """What was assumed about the stamps read so far, in words."""
 
     def pictures(self) -> Iterator[tuple[float, Frame]]:
-        """Stamp and uint8 RGB ``[H, W, 3]`` of each frame, from the first on."""
+        """Return stamp and uint8 RGB ``[H, W, 3]`` of each frame, from the first on."""
 
     def stamps(self) -> Iterator[float]:
-        """The same stamps without the pictures."""
+        """Return the same stamps without the pictures."""
 
 
 def open_frames(path: Path, reading: ReadingOptions | None = None) -> FrameReader:
-    """A reader for what lies at `path`; `reading` says which stream of an event recording.
+    """Return a reader for what lies at `path`; `reading` says which stream of an event recording.
 
     Raises:
         InputError: nothing there, or nothing that has frames.
@@ -224,7 +224,7 @@ READERS: list[tuple[Callable[[Path], bool], Callable[[Path, ReadingOptions], Fra
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Sorts ``frame2`` before ``frame10``."""
+    """Return a key that sorts ``frame2`` before ``frame10``."""
     parts = re.split(r"(\d+)", name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
 

@@ -56,12 +56,12 @@ class Track:
         return f"track {self.identity}: {len(self)} boxes in frames {first} to {last}{mended}"
 
     def box(self, index: int) -> Box:
-        """Its box in frame `index` (from 0), which must be one of `indices`."""
+        """Return its box in frame `index` (from 0), which must be one of `indices`."""
         left, top, width, height = self.boxes[int(np.searchsorted(self.indices, index))].tolist()
         return left, top, width, height
 
     def runs(self) -> list[slice]:
-        """Stretches without a gap, as slices into `indices` and `boxes`."""
+        """Return stretches without a gap, as slices into `indices` and `boxes`."""
         breaks = np.flatnonzero(np.diff(self.indices) != 1) + 1
         edges = [0, *breaks.tolist(), len(self.indices)]
         return [slice(a, b) for a, b in pairwise(edges) if b > a]
@@ -88,7 +88,7 @@ def read_mot(
     frame_count: int | None = None,
     clip_boxes: bool = False,
 ) -> list[Track]:
-    """The tracks of `read_tracks`."""
+    """Return the tracks of `read_tracks`."""
     found = read_tracks(path, frame_size=frame_size, frame_count=frame_count, clip_boxes=clip_boxes)
     return list(found.tracks)
 
@@ -182,7 +182,7 @@ def _lines(path: Path) -> list[str]:
 def inside_picture(
     box: Box, frame_size: tuple[int, int] | None, clip_boxes: bool, where: str
 ) -> Box | None:
-    """The box itself, cut to the picture (width, height), or None if nothing of it is left.
+    """Return the box itself, cut to the picture (width, height), or None if nothing of it is left.
 
     Raises:
         InputError: it reaches over the border by more than rounding, and may not be cut.

@@ -107,7 +107,7 @@ def plan_segments(
     stride: int = 1,
     counts: Mapping[str, int] = SEGMENT_COUNTS,
 ) -> Plan:
-    """Windows for persons who come in, stand and leave; none crosses from one into another.
+    """Return windows for persons who come in, stand and leave; none crosses from one into another.
 
     The segment's number (0 arriving, 1 standing, 2 leaving) stands in for the camera, so that
     ranking with the same-camera rule never finds a near copy of the query.
@@ -170,7 +170,7 @@ def standing_span(track: Track) -> tuple[int, int]:
 
 
 def _stills(moving: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Stretches without motion, joined over fidgets."""
+    """Return stretches without motion, joined over fidgets."""
     edges = np.flatnonzero(np.diff(np.concatenate([[True], moving, [True]])))
     joined: list[tuple[int, int]] = []
     for begin, end in edges.reshape(-1, 2).tolist():
@@ -181,7 +181,7 @@ def _stills(moving: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _spread(starts: Sequence[int], count: int) -> list[int]:
-    """At most `count` of `starts`, evenly, ends included."""
+    """Return at most `count` of `starts`, evenly, ends included."""
     if len(starts) <= count:
         return list(starts)
     if count == 1:

@@ -91,7 +91,7 @@ class Skipped:
         self.identities[row.skipped].add(row.identity)
 
     def lines(self) -> tuple[str, ...]:
-        """One line for each reason, with the tracks it touched."""
+        """Return one line for each reason, with the tracks it touched."""
         return tuple(
             f"{count:,} row(s) {why} (track {_listed(self.identities[why])})"
             for why, count in self.counts.items()
@@ -110,7 +110,8 @@ def is_remark(line: str) -> bool:
 
 
 def is_visdrone(lines: Iterable[str]) -> bool:
-    """Whether all rows are VisDrone's: ten fields, then score, category, truncation, occlusion.
+    """Return whether all rows are VisDrone's: ten fields, then score, category, truncation,
+    occlusion.
 
     MOTChallenge's tenth field is -1, or three places in the world that are not all small numbers.
     """
@@ -129,7 +130,7 @@ def is_visdrone(lines: Iterable[str]) -> bool:
 
 
 def parse_row(line: str, where: str, *, visdrone: bool = False) -> TrackBox:
-    """One line of a file; InputError, with `where`, if it holds no box."""
+    """Return one line of a file; InputError, with `where`, if it holds no box."""
     if '"' in line:
         return _vatic_row(line, where)
     text = line.strip().rstrip(",;")

@@ -159,7 +159,7 @@ class Video:
         return self.first_us - (round(1e6 / self.fps) if 0 < self.fps <= FPS_MAX else 1)
 
     def time_us(self, index: int) -> int:
-        """Time of frame `index`; -1 is the time before the first frame, see `before_us`."""
+        """Return time of frame `index`; -1 is the time before the first frame, see `before_us`."""
         return self.before_us if index < 0 else int(self.times_us[index])
 
     def span(self) -> FrameSpan:
@@ -192,7 +192,7 @@ class Video:
         self._check_count(index + 1)
 
     def _stamped(self, index: int, stamp: float) -> int:
-        """Time of a frame with the reader's `stamp`."""
+        """Return time of a frame with the reader's `stamp`."""
         if self._given is not None:
             if index >= len(self._given.times_us):
                 raise self._miscounted(f"more than {index}")
@@ -226,7 +226,7 @@ class Video:
 def open_video(
     path: Path | str, alignment: Alignment, reading: ReadingOptions | None = None
 ) -> Video:
-    """A video with the frame times that an alignment states, of the middle of the exposure.
+    """Return a video with the frame times that an alignment states, of the middle of the exposure.
 
     Args:
         path: a video, a folder of pictures, or an event recording with frames.

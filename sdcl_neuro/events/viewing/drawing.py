@@ -42,7 +42,9 @@ def draw_moment(
 
 
 def scaled(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    """The picture at `width` pixels; enlarged by whole factors without smoothing where it fits."""
+    """Return the picture at `width` pixels; enlarged by whole factors without smoothing where it
+    fits.
+    """
     cv2 = need("cv2", "drawing a view")
 
     height = max(2, round(picture.shape[0] * width / picture.shape[1]))

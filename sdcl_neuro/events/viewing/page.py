@@ -29,7 +29,7 @@ def page(
     width: int,
     advance: Callable[[int], None],
 ) -> tuple[str, str]:
-    """The page, and in words what it holds.
+    """Return the page, and in words what it holds.
 
     Args:
         scene: what is shown.
@@ -76,7 +76,7 @@ def _packed(column: NDArray[np.generic]) -> str:
 
 
 def _rates(scene: Scene) -> NDArray[np.int64]:
-    """Events in each of `BARS` equal parts."""
+    """Return events in each of `BARS` equal parts."""
     edges = scene.start_us + np.arange(BARS + 1) * (scene.end_us - scene.start_us) // BARS
     places = np.searchsorted(scene.events.array["t"], edges, side="right")
     return np.diff(places)

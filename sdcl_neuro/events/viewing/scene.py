@@ -47,7 +47,7 @@ class Scene:
         return (self.end_us - self.start_us) / 1e6
 
     def shown_frames(self, most: int) -> Iterator[tuple[int, Picture]]:
-        """Time and picture of at most `most` frames within the span, evenly chosen.
+        """Yield time and picture of at most `most` frames within the span, evenly chosen.
 
         The frame before the span begins is one of them: it is on the screen when it does.
         """

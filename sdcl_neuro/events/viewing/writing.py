@@ -58,7 +58,7 @@ class Look:
                 )
 
     def step_us(self) -> float:
-        """Time of the recording from one picture to the next."""
+        """Return time of the recording from one picture to the next."""
         return 1e6 * self.speed / self.rate
 
     def window(self) -> int:
@@ -66,7 +66,7 @@ class Look:
         return self.window_us or max(1, round(self.step_us()))
 
     def pixels(self, scene: Scene) -> int:
-        """Width of the pictures; even, as films want it."""
+        """Return width of the pictures; even, as films want it."""
         wanted = self.width or max(scene.size[0], min(640, 4 * scene.size[0]))
         return wanted // 2 * 2 or 2
 
@@ -102,7 +102,7 @@ def write_view(
 
 
 def _moments(scene: Scene, look: Look) -> Iterator[Picture]:
-    """The pictures of a film."""
+    """Yield the pictures of a film."""
     count = _count(scene, look)
     frames = scene.shown_frames(FILM_FRAMES_MAX)
     current, following = None, next(frames, None)
@@ -201,7 +201,7 @@ def _sheet(path: Path, scene: Scene, look: Look, advance: Callable[[int], None])
 
 
 def _frames_at(scene: Scene, moments: list[int]) -> list[NDArray[np.uint8] | None]:
-    """The frame that is on the screen at each moment."""
+    """Return the frame that is on the screen at each moment."""
     found: list[NDArray[np.uint8] | None] = [None] * len(moments)
     for time, picture in scene.shown_frames(FILM_FRAMES_MAX):
         for k, moment in enumerate(moments):

@@ -43,32 +43,32 @@ class Chip:
 
 
 def capacity(quantity: Quantity | None) -> float | None:
-    """What surely is there: the lower end of an interval, else the single figure."""
+    """Return what surely is there: the lower end of an interval, else the single figure."""
     if quantity is None or quantity.unknown:
         return None
     return quantity.low if quantity.low else quantity.high
 
 
 def most(quantity: Quantity | None) -> float | None:
-    """The largest allowed value of a range or of a set."""
+    """Return the largest allowed value of a range or of a set."""
     if quantity is None or quantity.unknown:
         return None
     return max(quantity.values) if quantity.values else quantity.high
 
 
 def why_unknown(hw: HardwareProfile, *names: str) -> str:
-    """The profile's own reason, else that it has no such figure."""
+    """Return the profile's own reason, else that it has no such figure."""
     reasons = [hw.limits[name].unknown for name in names if name in hw.limits]
     return next(filter(None, reasons), f"the profile has no figure for {' or '.join(names)}")
 
 
 def shares_kernels(hw: HardwareProfile) -> bool:
-    """Whether a core may store a kernel once: stated, or by Loihi 1's population axons."""
+    """Return whether a core may store a kernel once: stated, or by Loihi 1's population axons."""
     return "convolution_sharing" in hw.limits or "index_bits" in hw.limits
 
 
 def chip_of(hw: HardwareProfile, *, shared_kernels: bool | None = None) -> Chip:
-    """What a profile says about placing.
+    """Return what a profile says about placing.
 
     Args:
         hw: the profile.
@@ -115,7 +115,7 @@ def chip_of(hw: HardwareProfile, *, shared_kernels: bool | None = None) -> Chip:
 
 
 def _rule(hw: HardwareProfile, dense_bits: tuple[float, float] | None) -> CompilerRule | None:
-    """The compiler's rule, where the profile names it and its figures."""
+    """Return the compiler's rule, where the profile names it and its figures."""
     rule, neurons = hw.limits.get("cutting"), capacity(hw.limits.get("conv_neurons_per_core"))
     if rule is None or rule.text != COLUMNS or neurons is None or dense_bits is None:
         return None

@@ -36,7 +36,9 @@ class Assignment:
 
 
 def entries(population: LayerGeometry) -> dict[str, int]:
-    """Memory entries of a layer, by sinabs' formulas; a dense layer is a whole-input kernel."""
+    """Return memory entries of a layer, by sinabs' formulas; a dense layer is a whole-input
+    kernel.
+    """
     channels, rows, columns = population.out_box
     kernel = population.rows.kernel, population.columns.kernel
     return {
@@ -102,7 +104,7 @@ def _augment(layer: int, able: list[list[int]], taken: dict[int, int], tried: se
 
 
 def _roomiest(need: Mapping[str, int], rooms: list[dict[str, float]]) -> dict[str, float]:
-    """The room that is exceeded least."""
+    """Return the room that is exceeded least."""
     return min(
         rooms, key=lambda room: max(need[name] / max(limit, 1e-9) for name, limit in room.items())
     )
@@ -111,7 +113,7 @@ def _roomiest(need: Mapping[str, int], rooms: list[dict[str, float]]) -> dict[st
 def _too_large(
     population: LayerGeometry, need: Mapping[str, int], rooms: list[dict[str, float]]
 ) -> list[Broken]:
-    """What the layer exceeds in the core that comes nearest."""
+    """Return what the layer exceeds in the core that comes nearest."""
     room = _roomiest(need, rooms)
     return [
         Broken(name, population.name, need[name], limit, "entries", _MEND[name])

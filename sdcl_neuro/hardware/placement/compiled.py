@@ -58,7 +58,7 @@ def compile_layers(
 def dense_cores(
     population: LayerGeometry, core: Core, bits: tuple[float, float]
 ) -> tuple[int, int]:
-    """Fewest and most cores of a dense layer, by the least and the most bits of a synapse.
+    """Return fewest and most cores of a dense layer, by the least and the most bits of a synapse.
 
     The fewest fill every core to the last word; the most are the rule's own division.
     """
@@ -91,7 +91,8 @@ def _dense_cut(population: LayerGeometry, core: Core) -> Cut:
 
 
 def _conv_cut(population: LayerGeometry, core: Core, rule: CompilerRule) -> Cut:
-    """The first block of the rule that keeps a core's neurons and memory, else the narrowest.
+    """Return the first block of the rule that keeps a core's neurons and memory, else the
+    narrowest.
 
     The block counts whole: 20 columns of 128 neurons are cut in two, since the next power of two
     would be 32 columns and 4096 neurons.
@@ -107,7 +108,8 @@ def _conv_cut(population: LayerGeometry, core: Core, rule: CompilerRule) -> Cut:
 
 
 def _blocks(population: LayerGeometry) -> Iterator[tuple[int, int, int]]:
-    """All channels and rows over ever fewer columns; below one column fewer rows, then channels.
+    """Yield all channels and rows over ever fewer columns; below one column fewer rows, then
+    channels.
 
     No log shows a convolution whose single column is too large: what follows then continues the
     rule, and `narrow` says that it was needed.
@@ -119,12 +121,12 @@ def _blocks(population: LayerGeometry) -> Iterator[tuple[int, int, int]]:
 
 
 def narrow(population: LayerGeometry, cut: Cut) -> bool:
-    """Whether a convolution was cut further than the published logs show."""
+    """Return whether a convolution was cut further than the published logs show."""
     return population.kind == "conv" and (len(cut.rows) > 1 or len(cut.channels) > 1)
 
 
 def _powers(extent: int) -> Iterator[int]:
-    """Powers of two from the first that is not below `extent` down to one."""
+    """Yield powers of two from the first that is not below `extent` down to one."""
     power = 1 << (extent - 1).bit_length()
     while power:
         yield power

@@ -23,14 +23,14 @@ _NAMES = {
 
 
 def limit_name(hw: HardwareProfile, name: str) -> str:
-    """What the profile calls a resource of a core."""
+    """Return what the profile calls a resource of a core."""
     if name == "synapse_bits" and "synapse_memory_per_core" not in hw.limits:
         return "memory_per_core"
     return _NAMES[name]
 
 
 def unknown_resources(hw: HardwareProfile, chip: Chip) -> Iterator[Unchecked]:
-    """Limits of a core that no one states; the verdict needs one that bounds its synapses."""
+    """Yield limits of a core that no one states; the verdict needs one that bounds its synapses."""
     limits = chip.core.limits
     bounded = "synapse_bits" in limits or "axons_in" in limits
     bounded |= most(hw.limits.get("synapses_per_chip")) is not None
@@ -43,7 +43,7 @@ def unknown_resources(hw: HardwareProfile, chip: Chip) -> Iterator[Unchecked]:
 def target_rules(
     hw: HardwareProfile, layers: Sequence[LayerGeometry], placement: Placement
 ) -> Iterator[Broken]:
-    """Cores that one neuron sends to, where a chip bounds them."""
+    """Yield cores that one neuron sends to, where a chip bounds them."""
     allowed = most(hw.limits.get("targets_per_neuron"))
     for flow in placement.flows[1:]:
         if allowed is not None and flow.messages.most > allowed:
@@ -56,7 +56,7 @@ def target_rules(
 def rule_notes(
     hw: HardwareProfile, chip: Chip, layers: Sequence[LayerGeometry], cuts: Sequence[Cut]
 ) -> Iterator[str]:
-    """Where the compiler's rule comes from, where it was stretched, and what is known to hang."""
+    """Say where the compiler's rule comes from, where it was stretched, what is known to hang."""
     if chip.rule is not None:
         yield f"layers are cut by the rule of one version of the compiler: {chip.rule.note}"
         low, high = chip.rule.dense_bits
@@ -85,7 +85,7 @@ def rule_notes(
 
 
 def counting(hw: HardwareProfile, chip: Chip, layers: Sequence[LayerGeometry]) -> Iterator[str]:
-    """How things were counted, where that is not plain."""
+    """Yield how things were counted, where that is not plain."""
     if "neurons" in chip.core.limits:
         yield "a core holds neurons of one layer only; output spikes to the host take no axon"
         if any(layer.kind == "conv" for layer in layers):

@@ -50,7 +50,7 @@ class Broken:
         return Refusal(self.where, what, hint)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {
             "limit": self.limit,
             "where": self.where,
@@ -71,5 +71,5 @@ class Unchecked:
     decides: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {"limit": self.limit, "reason": self.reason, "decides": self.decides}

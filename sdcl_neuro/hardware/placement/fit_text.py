@@ -22,7 +22,7 @@ _TITLES = {
 
 
 def fit_text(fit: Fit) -> str:
-    """The whole answer."""
+    """Return the whole answer."""
     lines = [f"{fit.hw} ({fit.title}): {verdict(fit)}", *_table(fit)]
     for entry in fit.broken:
         lines += _wrapped(f"exceeded: {entry}")
@@ -34,7 +34,7 @@ def fit_text(fit: Fit) -> str:
 
 
 def verdict(fit: Fit) -> str:
-    """Fits, does not fit, or unknown, with cores and chips."""
+    """Return fits, does not fit, or unknown, with cores and chips."""
     said = {True: "fits", False: "does not fit", None: "unknown whether it fits"}[fit.fits]
     taken = []
     if fit.cores is not None:
@@ -45,7 +45,7 @@ def verdict(fit: Fit) -> str:
 
 
 def shown(load: Load) -> str:
-    """Most, and its share of the limit."""
+    """Return most, and its share of the limit."""
     share = "" if load.share is None else f" ({100 * load.share:.1f} %)"
     return f"{load.most:,.10g}{share}"
 

@@ -80,7 +80,9 @@ def fit(
 def _layers(
     net: Network, size: Pair | None
 ) -> tuple[tuple[LayerGeometry, ...], int, tuple[IntLayer | FloatLayer, ...]]:
-    """The layers' shapes, the width of input counts, and the layers with their weights, if any."""
+    """Return the layers' shapes, the width of input counts, and the layers with their weights, if
+    any.
+    """
     if isinstance(net, BranchDescription):
         if size is None:
             raise InputError(

@@ -69,7 +69,7 @@ def _pairs(axis: Axis) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=65536)
 def touch(axis: Axis, start: int, stop: int) -> Touch:
-    """Which inputs reach the outputs from `start` up to `stop`, and through which taps."""
+    """Return which inputs reach the outputs from `start` up to `stop`, and through which taps."""
     pairs = _pairs(axis)
     pairs = pairs[(pairs[:, 1] >= start) & (pairs[:, 1] < stop)]
     inputs, first = np.unique(pairs[:, 0], return_index=True)
@@ -147,7 +147,7 @@ class LayerGeometry:
         return self.outputs_per_group * _most(self.rows, 0) * _most(self.columns, 0)
 
     def input_channels(self, start: int, stop: int) -> tuple[int, int]:
-        """Range of input channels that output channels from `start` up to `stop` see."""
+        """Return range of input channels that output channels from `start` up to `stop` see."""
         first, last = start // self.outputs_per_group, (stop - 1) // self.outputs_per_group
         return first * self.inputs_per_group, (last + 1) * self.inputs_per_group
 
@@ -157,6 +157,6 @@ def _all(axis: Axis) -> int:
 
 
 def _most(axis: Axis, column: int) -> int:
-    """Most pairs at one input (column 0) or one output (1)."""
+    """Return most pairs at one input (column 0) or one output (1)."""
     pairs = _pairs(axis)
     return int(np.bincount(pairs[:, column]).max()) if len(pairs) else 0

@@ -28,7 +28,7 @@ SIDE_MOST, CHANNELS_MOST = 2048, 1 << 17
 
 
 def populations(net: IntNetwork | FloatNetwork) -> tuple[LayerGeometry, ...]:
-    """The layers of a network, in integers or in float, trained or not.
+    """Return the layers of a network, in integers or in float, trained or not.
 
     Raises:
         InputError: a network without layers, or layers that do not follow one another.
@@ -58,7 +58,8 @@ def populations(net: IntNetwork | FloatNetwork) -> tuple[LayerGeometry, ...]:
 
 
 def _is_one_to_one(weight: NDArray[np.generic]) -> bool:
-    """Whether each input reaches one neuron only: a population of input neurons, such as netx's.
+    """Return whether each input reaches one neuron only: a population of input neurons, such as
+    netx's.
 
     Chips store no matrix of zeros for it; it is placed as a depthwise convolution of one pixel.
     """
@@ -93,7 +94,9 @@ def _check_chain(found: Sequence[LayerGeometry]) -> None:
 
 
 def described(description: BranchDescription, size: Pair) -> tuple[LayerGeometry, ...]:
-    """The layers of an event branch that does not exist yet, for an input of height and width."""
+    """Return the layers of an event branch that does not exist yet, for an input of height and
+    width.
+    """
     description.check()
     shapes = [(description.in_channels, *size), *description.shapes(size)]
     if min(min(shape) for shape in shapes) < 1:
@@ -153,7 +156,7 @@ def _box(shape: Shape) -> Box:
 
 
 def _with_widths(population: LayerGeometry, layer: IntLayer) -> LayerGeometry:
-    """The widths that only integers have."""
+    """Return the widths that only integers have."""
     weights = [layer.weight.reshape(-1)]
     if layer.recurrent_weight is not None:
         weights.append(layer.recurrent_weight.reshape(-1))
@@ -171,7 +174,9 @@ def _with_widths(population: LayerGeometry, layer: IntLayer) -> LayerGeometry:
 
 
 def signed_bits(values: NDArray[np.int32]) -> int:
-    """Bits of a signed integer that holds every value after a common power of two is taken out."""
+    """Return bits of a signed integer that holds every value after a common power of two is taken
+    out.
+    """
     used = values[values != 0].astype(np.int64)
     if not used.size:
         return 0

@@ -36,7 +36,7 @@ _MATTERS = ("weight_bits", "delay")
 def layer_rules(
     hw: HardwareProfile, populations: Sequence[LayerGeometry]
 ) -> Iterator[Broken | Unchecked]:
-    """Every limit that a single layer breaks, and those that matter and are unknown."""
+    """Yield every limit that a single layer breaks, and those that matter and are unknown."""
     for name, (needed, hint) in {**_LAYER, **_CONVOLUTION}.items():
         allowed = most(hw.limits.get(name))
         if allowed is None:
@@ -54,7 +54,9 @@ def layer_rules(
 
 
 def input_rule(hw: HardwareProfile, first: LayerGeometry, held: LayerGeometry) -> Iterator[Broken]:
-    """The limit on the input itself, where the chip pools it before the first layer reads it."""
+    """Yield the limit on the input itself, where the chip pools it before the first layer reads
+    it.
+    """
     allowed, value = most(hw.limits.get("input_size")), max(first.in_box[1:])
     if allowed is not None and held != first and value > allowed:
         unit, hint = hw.limits["input_size"].unit, _CONVOLUTION["input_size"][1]
@@ -99,7 +101,7 @@ def _convolution_rules(
 def network_rules(
     hw: HardwareProfile, chip: Chip, populations: Sequence[LayerGeometry], message_bits: int
 ) -> Iterator[Broken | Unchecked]:
-    """Limits on all layers together."""
+    """Yield limits on all layers together."""
     neurons = [population.neurons for population in populations]
     ends = {
         "inputs": (prod(populations[0].in_box), "scale the input down"),
@@ -131,7 +133,7 @@ def network_rules(
 
 
 def in_words(hw: HardwareProfile) -> tuple[str, ...]:
-    """Limits stated in words: shown with the verdict, not part of it."""
+    """Return limits stated in words: shown with the verdict, not part of it."""
     counted = {"synapse_entry", "neuron_memory", "kernel_memory", "convolution_sharing", "cutting"}
     return tuple(
         f"{name.replace('_', ' ')}: {quantity.text}"

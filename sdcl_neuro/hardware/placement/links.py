@@ -24,7 +24,7 @@ class CoreLink:
 
 
 def links(populations: Sequence[LayerGeometry], cuts: Sequence[Cut]) -> tuple[CoreLink, ...]:
-    """All links, cores numbered layer by layer in the order of `Cut.tiles`."""
+    """Return all links, cores numbered layer by layer in the order of `Cut.tiles`."""
     found: list[CoreLink] = []
     start = np.cumsum([0, *(cut.count for cut in cuts)])
     for layer, (population, cut) in enumerate(zip(populations, cuts, strict=True)):
@@ -44,7 +44,7 @@ def links(populations: Sequence[LayerGeometry], cuts: Sequence[Cut]) -> tuple[Co
 
 
 def arrivals(population: LayerGeometry, cut: Cut) -> Ints:
-    """Inputs of the network that reach each tile of the first layer, int64 ``[tiles]``."""
+    """Return inputs of the network that reach each tile of the first layer, int64 ``[tiles]``."""
     bounds = [population.input_channels(*part) for part in cut.channels]
     channels = np.array([stop - start for start, stop in bounds], dtype=np.int64)
     rows, columns = (
@@ -57,7 +57,9 @@ def arrivals(population: LayerGeometry, cut: Cut) -> Ints:
 def _between(
     before: Cut, population: LayerGeometry, after: Cut, first: int, second: int
 ) -> list[CoreLink]:
-    """Links from the tiles of one layer to those of the next; counts along the axes multiply."""
+    """Return links from the tiles of one layer to those of the next; counts along the axes
+    multiply.
+    """
     seen = [range(*population.input_channels(*part)) for part in after.channels]
     pairs = (
         _overlaps(before.rows, [touch(population.rows, *part).inputs for part in after.rows]),
@@ -78,7 +80,9 @@ def _between(
 
 
 def _overlaps(senders: Sequence[Range], seen: Sequence[Ints]) -> list[tuple[int, int, int]]:
-    """(sender, reader, positions of the sender's range that the reader sees), if there are any."""
+    """Return (sender, reader, positions of the sender's range that the reader sees), if there are
+    any.
+    """
     found = []
     for a, (start, stop) in enumerate(senders):
         for b, positions in enumerate(seen):

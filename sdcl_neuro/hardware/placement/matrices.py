@@ -29,7 +29,7 @@ class Recognised:
 
 
 def as_convolution(weight: Weights) -> Recognised | None:
-    """The convolution of the smallest kernel that a matrix is; None if it is none.
+    """Return the convolution of the smallest kernel that a matrix is; None if it is none.
 
     Args:
         weight: ``[N, C, H, W]``; the outputs would be ``(N / (H' W'), H', W')``, flat.
@@ -63,12 +63,12 @@ def _candidates(height: int, width: int) -> Iterator[tuple[Axis, Axis]]:
 
 
 def _where(axis: Axis) -> NDArray[np.int64]:
-    """Input position of every output and tap along an axis, ``[outputs, kernel]``."""
+    """Return input position of every output and tap along an axis, ``[outputs, kernel]``."""
     return axis.stride * np.arange(axis.outputs)[:, None] + np.arange(axis.kernel) - axis.padding
 
 
 def _within(support: NDArray[np.bool_], rows: Axis, columns: Axis) -> bool:
-    """Whether every output reads its window only; `support` is ``[H', W', H, W]``."""
+    """Return whether every output reads its window only; `support` is ``[H', W', H, W]``."""
     seen = []
     for axis in (rows, columns):
         position, where = np.arange(axis.size), _where(axis)
@@ -78,7 +78,9 @@ def _within(support: NDArray[np.bool_], rows: Axis, columns: Axis) -> bool:
 
 
 def _is_one_kernel(whole: Weights, rows: Axis, columns: Axis) -> bool:
-    """Whether all outputs of a channel weigh their windows alike, ``[C', H', W', C, H, W]``."""
+    """Return whether all outputs of a channel weigh their windows alike, ``[C', H', W', C, H,
+    W]``.
+    """
     at = _where(rows), _where(columns)
     for a in range(rows.kernel):
         for b in range(columns.kernel):

@@ -63,7 +63,7 @@ class Flow:
 def seats(
     chip: Chip, tiles: Sequence[Tile], cuts: Sequence[Cut], joined: Sequence[CoreLink]
 ) -> list[Seat]:
-    """A seat for every tile."""
+    """Return a seat for every tile."""
     per_chip = chip.cores or len(tiles)
     places = [_place(number, per_chip, chip.mesh) for number in range(len(tiles))]
     middle = [
@@ -86,7 +86,7 @@ def seats(
 
 
 def hops(source: Seat, target: Seat) -> tuple[int, int] | None:
-    """Hops east-west and north-south; None between chips or without a mesh."""
+    """Return hops east-west and north-south; None between chips or without a mesh."""
     if source.chip != target.chip or source.column is None or target.column is None:
         return None
     return abs(source.column - target.column), abs((source.row or 0) - (target.row or 0))
@@ -101,7 +101,7 @@ def _place(number: int, per_chip: int, mesh: Mesh | None) -> Seat:
 
 
 def _cost(found: Sequence[Seat], joined: Sequence[CoreLink], mesh: Mesh | None) -> float:
-    """Hops of all neurons' messages; leaving the chip counts as two whole meshes."""
+    """Return hops of all neurons' messages; leaving the chip counts as two whole meshes."""
     away = 2 * (mesh.columns + mesh.rows) if mesh is not None else 1
     total = 0
     for link in joined:
@@ -120,7 +120,9 @@ def flows(
     seated: Sequence[Seat],
     joined: Sequence[CoreLink],
 ) -> tuple[Flow, ...]:
-    """What a spike of the input and of every layer sends, the last layer's to the host left out."""
+    """Return what a spike of the input and of every layer sends, the last layer's to the host left
+    out.
+    """
     found = [_input_flow(populations[0], [tile for tile in tiles if tile.layer == 0])]
     outgoing: dict[int, list[CoreLink]] = {}
     for link in joined:
@@ -150,7 +152,7 @@ def _flow(
     seated: Sequence[Seat],
     outgoing: Sequence[CoreLink],
 ) -> Flow:
-    """Adds up, neuron by neuron, the messages and the hops to every core that reads it."""
+    """Add up, neuron by neuron, the messages and the hops to every core that reads it."""
     shape = populations[layer].out_box
     sent, away = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     ways = np.zeros((2, *shape), dtype=np.int64)
@@ -178,14 +180,14 @@ def _ends(low: Ints, high: Ints) -> Ends:
 
 
 def _seen(population: LayerGeometry, tile: Tile) -> tuple[Ints, ...]:
-    """Inputs of a layer that reach a tile, as an index."""
+    """Return inputs of a layer that reach a tile, as an index."""
     channels = np.arange(*population.input_channels(*tile.channels))
     rows = touch(population.rows, *tile.rows).inputs
     return np.ix_(channels, rows, touch(population.columns, *tile.columns).inputs)
 
 
 def _sending(reader: LayerGeometry, source: Tile, target: Tile) -> tuple[Ints, ...]:
-    """Neurons of `source` that reach `target`, as an index into the sending layer."""
+    """Return neurons of `source` that reach `target`, as an index into the sending layer."""
     if source.layer == target.layer:  # recurrent: all to all
         return np.ix_(
             *(np.arange(*part) for part in (source.channels, source.rows, source.columns))

@@ -58,7 +58,7 @@ def unfold(
 
 
 def _reading(population: LayerGeometry, box: Box) -> LayerGeometry:
-    """A dense layer that reads a layer whose shape has been found again."""
+    """Return a dense layer that reads a layer whose shape has been found again."""
     rows, columns = (Axis(extent, extent) for extent in box[1:])
     return replace(population, in_box=box, rows=rows, columns=columns)
 
@@ -74,7 +74,9 @@ def _unfold(layer: IntLayer | FloatLayer, population: LayerGeometry, sides: list
 def _pooled(
     layer: IntLayer | FloatLayer, population: LayerGeometry, side: int
 ) -> LayerGeometry | None:
-    """The layer behind windows of one side; None if its weights are not equal within them."""
+    """Return the layer behind windows of one side; None if its weights are not equal within
+    them.
+    """
     channels, height, width = population.in_box
     if min(height, width) < side or population.delay:
         return None
@@ -109,7 +111,7 @@ def _pooled_kernel(
 
 
 def _axis(axis: Axis, side: int, left: int) -> Axis | None:
-    """The axis behind windows of one side, None if the convolution does not keep to them."""
+    """Return the axis behind windows of one side, None if the convolution does not keep to them."""
     aligned = all(value % side == 0 for value in (axis.kernel, axis.stride, axis.padding))
     if not aligned or axis.dilation != 1:
         return None
@@ -120,7 +122,9 @@ def _axis(axis: Axis, side: int, left: int) -> Axis | None:
 
 
 def _equal(weight: Weights, side: int) -> bool:
-    """Whether ``[..., H, W]`` is constant in windows, and not only because all of it is zero."""
+    """Return whether ``[..., H, W]`` is constant in windows, and not only because all of it is
+    zero.
+    """
     *leading, rows, columns = weight.shape
     windows = weight.reshape(*leading, rows // side, side, columns // side, side)
     return bool((windows == windows[..., :1, :, :1]).all()) and bool(np.any(weight))

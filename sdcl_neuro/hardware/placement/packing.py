@@ -31,12 +31,12 @@ class SynapseFormat:
     delay_bits: int = 0
 
     def index_bits(self, largest: int) -> float:
-        """The narrowest stored width for indices up to `largest`; infinite if none is."""
+        """Return the narrowest stored width for indices up to `largest`; infinite if none is."""
         needed = largest.bit_length()
         return min((width for width in self.index_widths if width >= needed), default=inf)
 
     def axon_bits(self, synapses: int, index_bits: float = 0) -> float:
-        """Memory of one axon with so many synapses."""
+        """Return memory of one axon with so many synapses."""
         each = self.weight_bits + self.delay_bits + index_bits
         if each == inf:
             return inf
@@ -55,7 +55,7 @@ class DenseFormat:
     synapse_bits: float
 
     def axon_bits(self, synapses: int, *, delayed: bool = False) -> int:
-        """Memory of one axon with so many synapses; a delay takes bits as on Loihi 1."""
+        """Return memory of one axon with so many synapses; a delay takes bits as on Loihi 1."""
         each = self.synapse_bits + (DELAY_BITS if delayed else 0)
         return _words(synapses * each)
 
@@ -65,7 +65,7 @@ def _words(bits: float) -> int:
 
 
 def population_slots(axons: int, atoms: int) -> int:
-    """Output slots of one population axon: 1 if 16 bits address it, else 2.
+    """Return output slots of one population axon: 1 if 16 bits address it, else 2.
 
     Args:
         axons: input axons of the core it goes to.
@@ -77,12 +77,12 @@ def population_slots(axons: int, atoms: int) -> int:
 
 
 def speck_kernel_entries(channels: int, filters: int, kernel: tuple[int, int]) -> int:
-    """``c 2^(ceil log2(kh kw) + ceil log2 f)`` (sinabs 3, DYNAP-CNN overview)."""
+    """Return ``c 2^(ceil log2(kh kw) + ceil log2 f)`` (sinabs 3, DYNAP-CNN overview)."""
     return int(channels << (_log2(kernel[0] * kernel[1]) + _log2(filters)))
 
 
 def speck_neuron_entries(filters: int, size: tuple[int, int]) -> int:
-    """``f 2^(ceil log2 H + ceil log2 W)`` (sinabs 3, DYNAP-CNN overview)."""
+    """Return ``f 2^(ceil log2 H + ceil log2 W)`` (sinabs 3, DYNAP-CNN overview)."""
     return int(filters << (_log2(size[0]) + _log2(size[1])))
 
 

@@ -44,7 +44,7 @@ class Load:
         return None if self.limit is None or not self.limit else self.most / self.limit
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {
             "most": self.most,
             "total": self.total,
@@ -80,7 +80,7 @@ class LayerFit:
     own_pooling: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -122,7 +122,7 @@ class Placement:
         return max(seat.chip for seat in self.seats) + 1
 
     def messages(self, rates: Sequence[float]) -> list[tuple[CoreLink, float]]:
-        """Expected messages of every link in a step.
+        """Return expected messages of every link in a step.
 
         Args:
             rates: spikes per neuron and step, one a layer; even over a layer's neurons.
@@ -130,7 +130,7 @@ class Placement:
         return [(link, link.neurons * rates[self.tiles[link.source].layer]) for link in self.links]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON; a link is ``[source core, target core, neurons that send]``."""
+        """Return plain JSON; a link is ``[source core, target core, neurons that send]``."""
         return {
             "cores": [
                 {
@@ -207,7 +207,7 @@ class Fit:
         return ""
 
     def require(self) -> Fit:
-        """Itself, unless a limit is broken.
+        """Return itself, unless a limit is broken.
 
         Raises:
             CheckFailed: with every broken limit in one line.
@@ -217,7 +217,7 @@ class Fit:
         return self
 
     def summary(self) -> dict[str, Any]:
-        """The verdict in plain JSON, without layers and placement."""
+        """Return the verdict in plain JSON, without layers and placement."""
         found: dict[str, Any] = {
             "fits": self.fits,
             "cores": self.cores,
@@ -230,7 +230,7 @@ class Fit:
         return found | ({"reason": self.reason} if self.reason else {})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {
             "schema": SCHEMA,
             "hw": self.hw,
@@ -244,7 +244,7 @@ class Fit:
         }
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """The fit as JSON text, also written to `path` if given."""
+        """Return the fit as JSON text, also written to `path` if given."""
         import json
 
         value = self.to_dict()
@@ -293,7 +293,7 @@ class Fit:
 
 
 def _fullest(layer: LayerFit) -> str:
-    """The resource of which a layer's fullest core uses most, with the share."""
+    """Return the resource of which a layer's fullest core uses most, with the share."""
     known = [(load.share, name) for name, load in layer.loads.items() if load.share is not None]
     if not known:
         return "no limit is known"

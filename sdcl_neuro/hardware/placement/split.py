@@ -66,7 +66,7 @@ def split_layer(population: LayerGeometry, core: Core, reader: ReceivingLayer | 
 
 
 def most_of(population: LayerGeometry, core: Core, cut: Cut, reader: ReceivingLayer | None) -> Use:
-    """The most that any tile of a cut takes, resource by resource."""
+    """Return the most that any tile of a cut takes, resource by resource."""
     kinds = _kinds(population, cut, reader)
     uses = [
         use(population, core, *ranges_, reader=reader, own_tiles=cut.count)
@@ -76,7 +76,7 @@ def most_of(population: LayerGeometry, core: Core, cut: Cut, reader: ReceivingLa
 
 
 def _kinds(population: LayerGeometry, cut: Cut, reader: ReceivingLayer | None) -> list[list[Range]]:
-    """One range for each kind of them along each axis: tiles of one kind take the same."""
+    """Return one range for each kind of them along each axis: tiles of one kind take the same."""
 
     def sent(axis: int, part: Range) -> int:
         return 0 if reader is None else int(reader.targets[axis][slice(*part)].sum())
@@ -103,7 +103,7 @@ def _kinds(population: LayerGeometry, cut: Cut, reader: ReceivingLayer | None) -
 
 
 def _candidates(population: LayerGeometry, core: Core) -> Iterator[Cut]:
-    """Every cut whose tiles hold few enough neurons, the most wanted first."""
+    """Yield every cut whose tiles hold few enough neurons, the most wanted first."""
     most = core.limits.get("neurons", float("inf"))
     channels = channel_cuts(population)
     bounds = [[population.input_channels(*part) for part in parts] for parts in channels]
@@ -123,5 +123,5 @@ def _candidates(population: LayerGeometry, core: Core) -> Iterator[Cut]:
 
 
 def _halo(axis: Axis, parts: tuple[Range, ...]) -> int:
-    """Input positions that all parts see together, one counted as often as it is seen."""
+    """Return input positions that all parts see together, one counted as often as it is seen."""
     return sum(len(touch(axis, *part).inputs) for part in parts)

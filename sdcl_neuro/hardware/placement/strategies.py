@@ -37,7 +37,7 @@ CORES_PLACED = 1 << 16
 def on_cores(
     hw: HardwareProfile, chip: Chip, layers: Sequence[LayerGeometry], message_bits: int
 ) -> Fit:
-    """Chips of equal cores, several to a layer, each core with neurons of one layer only."""
+    """Return chips of equal cores, several to a layer, each core with neurons of one layer only."""
     rule = chip.rule
     done = split(layers, chip.core) if rule is None else compile_layers(layers, chip.core, rule)
     cuts = [entry.cut for entry in done]
@@ -78,7 +78,7 @@ def on_cores(
 
 
 def _core_range(chip: Chip, layer: LayerGeometry, cut: Cut) -> tuple[int, int]:
-    """Fewest and most cores of a layer, where the width of its synapses is an interval."""
+    """Return fewest and most cores of a layer, where the width of its synapses is an interval."""
     if chip.rule is None or layer.kind == "conv":
         return cut.count, cut.count
     low, high = dense_cores(layer, chip.core, chip.rule.dense_bits)
@@ -93,7 +93,7 @@ def in_classes(
     *,
     own: Sequence[Unfolded] | None = None,
 ) -> Fit:
-    """Chips whose cores take one whole layer each.
+    """Return chips whose cores take one whole layer each.
 
     Args:
         hw, chip: the profile, and what it says about placing.
@@ -139,7 +139,7 @@ def in_classes(
 def by_totals(
     hw: HardwareProfile, chip: Chip, layers: Sequence[LayerGeometry], message_bits: int
 ) -> Fit:
-    """Chips of whose cores nothing is known: only the whole is held against the limits."""
+    """Return chips of whose cores nothing is known: only the whole is held against the limits."""
     found: list[Finding] = []
     capacities = {
         "neurons_per_core": ("neurons_per_chip", "hidden"),
@@ -226,7 +226,7 @@ def _placement(
 
 
 def _uses(chip: Chip, layers: Sequence[LayerGeometry], cuts: Sequence[Cut]) -> list[list[Use]]:
-    """What every tile of every layer takes."""
+    """Return what every tile of every layer takes."""
     found: list[list[Use]] = []
     reader: ReceivingLayer | None = None
     for index in reversed(range(len(layers))):
@@ -257,7 +257,9 @@ def _loads(chip: Chip, uses: Sequence[Use]) -> dict[str, Load]:
 
 
 def _most_loads(chip: Chip, entry: LayerSplit) -> dict[str, Load]:
-    """The fullest tile alone, where there are too many to look at each; totals are bounds."""
+    """Return the fullest tile alone, where there are too many to look at each; totals are
+    bounds.
+    """
     return {
         name: Load(value, value * entry.cut.count, chip.core.limits.get(name), RESOURCES[name])
         for name, value in entry.most.items()

@@ -17,7 +17,9 @@ BRANCHES: dict[str, tuple[BranchDescription, Pair]] = {
 
 
 def branches_table() -> str:
-    """One row a chip, one column a branch: the verdict, cores and chips, what is exceeded."""
+    """Return one row a chip, one column a branch: the verdict, cores and chips, what is
+    exceeded.
+    """
     lines = [
         f"| chip | {' | '.join(BRANCHES)} |",
         f"|---|{'---|' * len(BRANCHES)}",
@@ -40,7 +42,7 @@ def _cell(found: Fit) -> str:
 
 
 def _exceeded(found: Fit) -> list[str]:
-    """Every limit exceeded, layers that exceed the same one together."""
+    """Return every limit exceeded, layers that exceed the same one together."""
     by_limit: dict[str, list[str]] = {}
     for entry in found.broken:
         allowed = entry.allowed if isinstance(entry.allowed, str) else f"{entry.allowed:,.10g}"

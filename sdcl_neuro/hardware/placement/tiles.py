@@ -69,29 +69,31 @@ class Cut:
         return c, h, w
 
     def tiles(self, layer: int) -> Iterator[Tile]:
-        """The tiles, rows first, then columns, then channels."""
+        """Yield the tiles, rows first, then columns, then channels."""
         for rows, columns, channels in product(self.rows, self.columns, self.channels):
             yield Tile(layer, channels, rows, columns)
 
 
 def whole(population: LayerGeometry) -> Cut:
-    """One tile for all."""
+    """Return one tile for all."""
     channels, rows, columns = population.out_box
     return Cut(((0, channels),), ((0, rows),), ((0, columns),))
 
 
 def sizes(extent: int) -> list[int]:
-    """Extents of the parts that cut `extent` most evenly, from whole to single, each once."""
+    """Return extents of the parts that cut `extent` most evenly, from whole to single, each
+    once.
+    """
     return list(dict.fromkeys(-(-extent // parts) for parts in range(1, extent + 1)))
 
 
 def ranges(extent: int, size: int) -> tuple[Range, ...]:
-    """`extent` in parts of `size`, the last one with what is left."""
+    """Return `extent` in parts of `size`, the last one with what is left."""
     return tuple((start, min(start + size, extent)) for start in range(0, extent, size))
 
 
 def channel_cuts(population: LayerGeometry) -> list[tuple[Range, ...]]:
-    """Ways to cut the channels: a part is some whole groups, or lies within one."""
+    """Return ways to cut the channels: a part is some whole groups, or lies within one."""
     each, groups = population.outputs_per_group, population.groups
     found = [
         tuple((start * each, stop * each) for start, stop in ranges(groups, size))
@@ -109,17 +111,17 @@ def channel_cuts(population: LayerGeometry) -> list[tuple[Range, ...]]:
 
 
 def seen_rows(population: LayerGeometry, tile_range: Range) -> Touch:
-    """Input rows that a range of rows sees."""
+    """Return input rows that a range of rows sees."""
     return touch(population.rows, *tile_range)
 
 
 def seen_columns(population: LayerGeometry, tile_range: Range) -> Touch:
-    """Input columns that a range of columns sees."""
+    """Return input columns that a range of columns sees."""
     return touch(population.columns, *tile_range)
 
 
 def targets(population: LayerGeometry, cut: Cut) -> tuple[NDArray[np.int64], ...]:
-    """How many parts of `cut` each input reaches, along channels, rows and columns.
+    """Return how many parts of `cut` each input reaches, along channels, rows and columns.
 
     An input ``(c, h, w)`` reaches the product of the three in tiles.
     """

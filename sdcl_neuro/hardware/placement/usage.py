@@ -43,11 +43,11 @@ class Core:
     dense_format: DenseFormat | None = None
 
     def with_dense_bits(self, bits: float) -> Core:
-        """The same with another width of a dense layer's synapses."""
+        """Return the same with another width of a dense layer's synapses."""
         return replace(self, dense_format=DenseFormat(bits))
 
     def without(self, names: set[str]) -> Core:
-        """The same without some limits."""
+        """Return the same without some limits."""
         return replace(self, limits={k: v for k, v in self.limits.items() if k not in names})
 
 
@@ -77,7 +77,7 @@ def use(
     reader: ReceivingLayer | None,
     own_tiles: int = 1,
 ) -> Use:
-    """What one tile of a layer takes.
+    """Return what one tile of a layer takes.
 
     Args:
         population: the layer.
@@ -108,7 +108,7 @@ def use(
 
 
 def slots(population: LayerGeometry, core: Core, cut: Cut) -> int:
-    """Output slots that a message to this layer takes."""
+    """Return output slots that a message to this layer takes."""
     if not (core.shared and core.synapse_format is not None and population.kind == "conv"):
         return 1
     pixels = max(len(seen_rows(population, part).inputs) for part in cut.rows)
@@ -118,7 +118,7 @@ def slots(population: LayerGeometry, core: Core, cut: Cut) -> int:
 
 
 def reader_of(population: LayerGeometry, core: Core, cut: Cut) -> ReceivingLayer:
-    """How the layer before sees this one once it is cut."""
+    """Return how the layer before sees this one once it is cut."""
     return ReceivingLayer(targets(population, cut), slots(population, core, cut))
 
 
@@ -131,7 +131,9 @@ def _synapse_bits(
     *,
     own: int,
 ) -> float:
-    """Memory of a tile's synapses; without Loihi's packing the weights alone, a lower bound."""
+    """Return memory of a tile's synapses; without Loihi's packing the weights alone, a lower
+    bound.
+    """
     packing = core.synapse_format
     each = min(box[0], population.outputs_per_group)
     if core.dense_format is not None and population.kind != "conv":
@@ -163,7 +165,7 @@ def _shared_bits(
     seen: tuple[Touch, Touch],
     per_tap: int,
 ) -> float:
-    """Pixels that go through the same taps share their weights; the axon adds the place.
+    """Return count weights once for pixels that go through the same taps; the axon adds the place.
 
     A neuron's index is (row * columns + column) * channels + channel within the tile, counted
     from the first neuron that the pixel reaches.
@@ -189,7 +191,7 @@ def _weights(
     *,
     own: int,
 ) -> int:
-    """Weights that a tile stores."""
+    """Return weights that a tile stores."""
     if population.kind == "conv" and core.shared:
         taps = [len({tap for found in axis.taps for tap in found}) for axis in seen]
         return taps[0] * taps[1] * population.inputs_per_group * box[0]

@@ -39,7 +39,7 @@ def convolve_backward(
     to_maps: Array,
     to_weight: Array,
 ) -> None:
-    """Gradients of maps `first` to `last` - 1 from the result's.
+    """Compute the gradients of maps `first` to `last` - 1 from the result's.
 
     Args:
         maps: ``[maps * C * h * w]``.
@@ -183,7 +183,7 @@ def moved_weight(block: Array, count: Position, slopes: Array, to_weight: Array)
 
 @compiled
 def scatter(block: Array, index: Ints, moved: Ints, count: Position, to_maps: Array) -> None:
-    """The opposite of `kernels.gather`: add the lines to where they came from."""
+    """Undo `kernels.gather`: add the lines to where they came from."""
     taps, cells = uint64(index.shape[0]), uint64(index.shape[1])
     for c in range(uint64(to_maps.shape[0])):
         for tap in range(taps):

@@ -10,7 +10,7 @@ from .config import BridgeConfig
 
 
 def checked(value: Tensor | None, name: str, shape: tuple[int, int, int]) -> Tensor:
-    """`value` if it is ``[B, F, *shape]``; else InputError."""
+    """Return `value` if it is ``[B, F, *shape]``; else InputError."""
     if value is None or value.ndim != 5 or tuple(value.shape[2:]) != shape:
         raise InputError(
             f"{name} is {'absent' if value is None else tuple(value.shape)}",
@@ -21,7 +21,7 @@ def checked(value: Tensor | None, name: str, shape: tuple[int, int, int]) -> Ten
 
 
 def same_tracklets(frames: Tensor, events: Tensor) -> None:
-    """InputError unless both are of the same B tracklets and F frames."""
+    """Raise InputError unless both are of the same B tracklets and F frames."""
     if frames.shape[:2] != events.shape[:2]:
         raise InputError(
             f"frames are [B, F] = {tuple(frames.shape[:2])}, events {tuple(events.shape[:2])}",
@@ -33,7 +33,7 @@ def same_tracklets(frames: Tensor, events: Tensor) -> None:
 def bridge_inputs(
     config: BridgeConfig, maps: Tensor | None, features: Tensor | None, counts: Tensor | None
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Inputs that `config` uses, the others None.
+    """Return inputs that `config` uses, the others None.
 
     Args:
         config: of the bridge.

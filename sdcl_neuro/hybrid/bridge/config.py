@@ -138,13 +138,15 @@ class BridgeConfig:
         return self.inputs != "v"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; the pairs become lists."""
+        """Return plain JSON values; the pairs become lists."""
         values = asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BridgeConfig:
-        """The inverse of `to_dict`; absent keys take their defaults, unknown ones are an error."""
+        """Return the inverse of `to_dict`; absent keys take their defaults, unknown ones are an
+        error.
+        """
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -160,7 +162,7 @@ class BridgeConfig:
 
     @classmethod
     def paper(cls, *, identities: int = 0) -> BridgeConfig:
-        """The paper's size: ResNet-50, 8 event channels at 256x128, 8 frames, width 1024.
+        """Return the paper's size: ResNet-50, 8 event channels at 256x128, 8 frames, width 1024.
 
         Heads and points are not given in the paper; 8 and 4 are Deformable DETR's.
         """

@@ -65,7 +65,7 @@ def gathered_convolution(features: Tensor, weight: Tensor, index: Tensor) -> Ten
 
 
 def plain_convolution(features: Tensor, weight: Tensor, index: Tensor) -> Tensor:
-    """The same in operations of torch, all of which ONNX knows."""
+    """Return the same in operations of torch, all of which ONNX knows."""
     channels, height, width = features.shape[1:]
     planes = functional.pad(features.flatten(2), (0, 1))  # behind a plane, what is outside: zero
     places = index.flatten(1).long()[:, None].expand(-1, channels, -1)
@@ -75,7 +75,9 @@ def plain_convolution(features: Tensor, weight: Tensor, index: Tensor) -> Tensor
 
 
 def rows_of(maps: Tensor) -> Tensor:
-    """``[N, C, h, w]`` to ``[N, h * w, C]``, contiguous; a view where channels lie last already."""
+    """Return ``[N, C, h, w]`` to ``[N, h * w, C]``, contiguous; a view where channels lie last
+    already.
+    """
     return maps.flatten(2).transpose(1, 2).contiguous()
 
 

@@ -45,13 +45,13 @@ class Head(nn.Module):
             nn.init.zeros_(self.classifier.bias)
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The normalised feature ``[B, C]`` and the logits ``[B, identities]``, if any."""
+        """Return the normalised feature ``[B, C]`` and the logits ``[B, identities]``, if any."""
         normalised: Tensor = self.neck(feature)
         return normalised, None if self.classifier is None else self.classifier(normalised)
 
 
 def judge(heads: Iterable[nn.Module], features: tuple[Tensor, ...]) -> Output:
-    """Each level's feature ``[B, C]`` through its own head."""
+    """Return each level's feature ``[B, C]`` through its own head."""
     judged = [head(feature) for head, feature in zip(heads, features, strict=True)]
     logits = tuple(logit for _, logit in judged if logit is not None)
     necked = tuple(normalised for normalised, _ in judged)

@@ -43,7 +43,7 @@ def tiled(weight: Array) -> Array:
 def convolve(
     maps: Array, index: Ints, weight: Array, width: int, first: int, last: int, out: Array
 ) -> None:
-    """Stretches `first` to `last` - 1, counted through all maps, of a convolution.
+    """Compute stretches `first` to `last` - 1, counted through all maps, of a convolution.
 
     Args:
         maps: ``[maps * C * h * w]``.
@@ -100,7 +100,7 @@ def multiply(
     pitch: Position,
     outputs: int,
 ) -> None:
-    """Columns `begin` to `end` - 1, at least a tile of them, of weight times lines of `values`.
+    """Compute columns `begin` to `end` - 1, at least a tile, of weight times lines of `values`.
 
     Args:
         values: flat; what `lines` counts from is `start`.
@@ -128,7 +128,7 @@ def multiply(
 
 @compiled
 def regular_steps(taps: int, width: int) -> NDArray[np.int64]:
-    """Offsets from a cell to the taps of the plain kernel, in the flattened map."""
+    """Return offsets from a cell to the taps of the plain kernel, in the flattened map."""
     k = round(np.sqrt(taps))
     shift = np.empty(taps, np.int64)
     for tap in range(taps):
@@ -140,7 +140,7 @@ def regular_steps(taps: int, width: int) -> NDArray[np.int64]:
 def plain_range(
     low: int, high: int, cells: int, shift: NDArray[np.int64], itemsize: int
 ) -> tuple[int, int]:
-    """Those of a stretch from which no tap of the plain kernel leaves the map's memory.
+    """Return those of a stretch from which no tap of the plain kernel leaves the map's memory.
 
     None of them where they are fewer than a tile.
     """
@@ -198,7 +198,7 @@ def gather(
     places: Ints,
     gathered: Array,
 ) -> None:
-    """What the first `count` cells of `moved` read, a line of `LINE` for each channel and tap.
+    """Gather what the first `count` cells of `moved` read, a `LINE` for each channel and tap.
 
     Args:
         maps: flat; the cells' own map begins at `start`.

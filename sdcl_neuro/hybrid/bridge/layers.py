@@ -12,7 +12,8 @@ def conv_bn_relu(
     kernel: int | tuple[int, int] = 1,
     stride: tuple[int, int] = (1, 1),
 ) -> nn.Sequential:
-    """A convolution without bias, batch norm, ReLU: ``[N, inputs, h, w] -> [N, outputs, h', w']``.
+    """Return a convolution without bias, batch norm, ReLU: ``[N, inputs, h, w] -> [N, outputs, h',
+    w']``.
 
     An odd square `kernel` is padded to keep the size at stride 1; a pair is not padded.
     """

@@ -15,7 +15,7 @@ _CHUNK = 1 << 22
 
 @lru_cache(maxsize=32)
 def neighbourhood(radius: int, height: int, width: int) -> tuple[tuple[int, int], ...]:
-    """Displacements (dy, dx) within a Manhattan radius, nearest first.
+    """Return displacements (dy, dx) within a Manhattan radius, nearest first.
 
     Equal Manhattan distances are ordered by Euclidean distance, then by row, then by column.
     Displacements no map of ``height`` x ``width`` can hold are left out.
@@ -31,13 +31,13 @@ def neighbourhood(radius: int, height: int, width: int) -> tuple[tuple[int, int]
 
 
 def kernel_grid(k: int) -> Tensor:
-    """The regular kernel grid m_n: int64 ``[k*k, 2]``, (dy, dx), row by row."""
+    """Return the regular kernel grid m_n: int64 ``[k*k, 2]``, (dy, dx), row by row."""
     span = torch.arange(k) - k // 2
     return torch.cartesian_prod(span, span)
 
 
 def nearest_event_offsets(active: Tensor, k: int, *, window: int = 8) -> Tensor:
-    """Offsets of a k x k kernel from its regular grid to the N = k*k nearest events.
+    """Return offsets of a k x k kernel from its regular grid to the N = k*k nearest events.
 
     For a cell p0 with an event, the N nearest cells p_n that hold events (p0 itself is the first)
     become the sampling points: ``offset_n = p_n - p0 - m_n``, with m_n the regular grid (Eqs. 8 to
@@ -79,7 +79,7 @@ def nearest_event_offsets(active: Tensor, k: int, *, window: int = 8) -> Tensor:
 def _search(
     active: Tensor, pieces: Sequence[Tensor], ball: Tensor, *, window: int, points: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each piece ``[P, 3]``: displacements ``[P', points, 2]`` of the P' cells that see enough.
+    """Return, by piece ``[P, 3]``, displacements ``[P', points, 2]`` of P' cells that see enough.
 
     The second of each pair is bool ``[P]``, which those are.
     """
@@ -99,7 +99,9 @@ def _search(
 
 
 def active_cells(counts: Tensor, size: tuple[int, int]) -> Tensor:
-    """Which cells of a coarser map hold an event: ``[N, H, W]`` counts to bool ``[N, h, w]``."""
+    """Return which cells of a coarser map hold an event: ``[N, H, W]`` counts to bool ``[N, h,
+    w]``.
+    """
     held = (counts > 0).float()
     pixels = held.shape[-2:]
     if pixels == size:

@@ -27,7 +27,7 @@ _loose = partial(compiled, error_model="numpy", fastmath={"contract", "reassoc"}
 def corners(
     x: float, y: float, height: int, width: int, share: Array, row: NDArray[np.int64]
 ) -> None:
-    """The four cells around a point, and the share of each; -1 and zero outside the map."""
+    """Find the four cells around a point, and the share of each; -1 and zero outside the map."""
     share[:] = 0
     row[:] = -1
     # Also false for what is not a number: what follows must not become an address.
@@ -61,7 +61,7 @@ def mix(
     last: int,
     out: Array,
 ) -> None:
-    """Units `first` to `last` - 1 of the sum over points of score times sample.
+    """Compute units `first` to `last` - 1 of the sum over points of score times sample.
 
     Args:
         rows: ``[N * h * w * C]``.
@@ -100,7 +100,7 @@ def mix(
 
 @_loose
 def dot(rows: Array, at: Any, slope: Array, into: Any, depth: Any) -> Any:
-    """Sum over a head's channels of a sample times the slope of the result."""
+    """Return sum over a head's channels of a sample times the slope of the result."""
     total = rows.dtype.type(0)
     for c in range(depth):
         total += rows[at + c] * slope[into + c]
@@ -121,7 +121,7 @@ def mix_backward(
     to_offset: Array,
     to_score: Array,
 ) -> None:
-    """Gradients of `mix` from its result's.
+    """Compute the gradients of `mix` from its result's.
 
     Args:
         slope: ``[N * h * w * C]``.

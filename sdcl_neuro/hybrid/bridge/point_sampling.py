@@ -24,7 +24,7 @@ _Arrays = tuple[Any, Any, Any, Any]
 
 
 def mixed_samples(value: Tensor, offset: Tensor, score: Tensor, projection: Tensor) -> Tensor:
-    """The inner sum of Eq. 13: each head's channels at its points, times the points' scores.
+    """Return the inner sum of Eq. 13: each head's channels at its points, times the points' scores.
 
     Values between cells are bilinear; outside the map they are zero.
 
@@ -50,7 +50,7 @@ def mixed_samples(value: Tensor, offset: Tensor, score: Tensor, projection: Tens
 
 
 def plain_mixed_samples(value: Tensor, offset: Tensor, score: Tensor, projection: Tensor) -> Tensor:
-    """The same by torch's ``grid_sample``, which ONNX knows."""
+    """Return the same by torch's ``grid_sample``, which ONNX knows."""
     batch, channels, height, width = value.shape
     heads = score.shape[1]
     grid = _grid(offset, heads * batch, score.shape[2], projection)  # [N*M, hw, I, 2]
@@ -61,7 +61,7 @@ def plain_mixed_samples(value: Tensor, offset: Tensor, score: Tensor, projection
 
 
 def _grid(offset: Tensor, maps: int, points: int, projection: Tensor) -> Tensor:
-    """Offsets in cells to points for ``grid_sample``: ``[maps, h * w, I, 2]``."""
+    """Return offsets in cells to points for ``grid_sample``: ``[maps, h * w, I, 2]``."""
     height, width = offset.shape[2:]
     cell = _centres(height, width, projection)
     reference = cell @ projection[:, :2].T + projection[:, 2]
@@ -72,7 +72,7 @@ def _grid(offset: Tensor, maps: int, points: int, projection: Tensor) -> Tensor:
 
 
 def _centres(height: int, width: int, like: Tensor) -> Tensor:
-    """Centres (x, y) of a map's cells, ``[h * w, 2]``, from -1 to 1 over its edges."""
+    """Return centres (x, y) of a map's cells, ``[h * w, 2]``, from -1 to 1 over its edges."""
     if like.device.type == "cuda":
         return _kept_centres(height, width, like.dtype, like.device)
     y = (torch.arange(height).to(like) + 0.5) * (2 / height) - 1
@@ -82,7 +82,7 @@ def _centres(height: int, width: int, like: Tensor) -> Tensor:
 
 @cache
 def _kept_centres(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A GPU's, sent once: this thread would wait for every further copy."""
+    """Return a GPU's, sent once: this thread would wait for every further copy."""
     with torch.inference_mode(mode=False):
         return _centres(height, width, torch.empty(0, dtype=dtype)).to(device)
 

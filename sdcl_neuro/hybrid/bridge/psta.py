@@ -43,7 +43,9 @@ class SpatialFusion(nn.Module):
         )
 
     def forward(self, frames: Tensor, events: Tensor) -> Tensor:
-        """Frames ``[N, C, h, w]`` and event features ``[N, Ce, H, W]`` to ``[N, C, h, w]``."""
+        """Return frames ``[N, C, h, w]`` and event features ``[N, Ce, H, W]`` to ``[N, C, h,
+        w]``.
+        """
         seen = (events.flatten(1).abs().amax(1) > 0).to(frames.dtype)
         entered = self.entry(events) * seen[:, None, None, None]
         fused: Tensor = frames + self.weight(torch.cat([frames, entered], 1)) * entered
@@ -69,7 +71,7 @@ class PstaBridge(nn.Module):
     def forward(
         self, frame_maps: Tensor | None, event_features: Tensor | None, event_counts: Tensor | None
     ) -> Output:
-        """Arguments as `Bridge`'s; where events are does not matter.
+        """Return arguments as `Bridge`'s; where events are does not matter.
 
         Raises:
             InputError: an input that `config` needs is absent or of another shape.
@@ -95,7 +97,7 @@ class PstaBridge(nn.Module):
         return self.config.channels
 
     def _levels(self, steps: Tensor) -> tuple[Tensor, ...]:
-        """``[B, F, C, h, w]`` to one feature ``[B, C]`` for each level."""
+        """Return ``[B, F, C, h, w]`` to one feature ``[B, C]`` for each level."""
         batch = steps.shape[0]  # len would fix the batch of an exported graph
         pooled: list[Tensor] = []
         features = []

@@ -26,7 +26,7 @@ def _block(config: BridgeConfig) -> nn.Module:
 
 
 def _halve(block: nn.Module, steps: Tensor) -> Tensor:
-    """``[B, t, C, h, w] -> [B, t/2, C, h, w]``."""
+    """Return ``[B, t, C, h, w] -> [B, t/2, C, h, w]``."""
     pairs = steps.unflatten(1, (-1, 2)).flatten(0, 1)  # [B * t/2, 2, C, h, w]
     halved: Tensor = block(pairs) + pairs.sum(1)
     return halved.view(steps.shape[0], -1, *halved.shape[1:])
@@ -44,7 +44,9 @@ class PyramidLevel(nn.Module):
     def forward(
         self, frames: Tensor | None, events: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None, Tensor]:
-        """Both sides ``[B, t, C, h, w]`` (None where absent), halved, and what they yield."""
+        """Return both sides ``[B, t, C, h, w]`` (None where absent), halved, and what they
+        yield.
+        """
         if frames is not None and self.frames is not None:
             frames = _halve(self.frames, frames)
         if events is not None and self.events is not None:
@@ -56,7 +58,7 @@ class PyramidLevel(nn.Module):
 
 
 def one_side(frames: Tensor | None, events: Tensor | None) -> Tensor:
-    """The sum of the sides there are."""
+    """Return the sum of the sides there are."""
     if frames is not None and events is not None:
         return frames + events
     side = frames if frames is not None else events
@@ -77,7 +79,7 @@ class Aggregation(nn.Module):
         self.levels = nn.ModuleList(PyramidLevel(config) for _ in range(count))
 
     def forward(self, frames: Tensor | None, events: Tensor | None) -> tuple[Tensor, ...]:
-        """One tensor ``[B, C]`` for each level.
+        """Return one tensor ``[B, C]`` for each level.
 
         Raises:
             InputError: the number of frames is not a power of two, or too small for the levels.

@@ -78,7 +78,7 @@ class TwoProducts(nn.Module):
         self.second = Product(flat[:, first:], None)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Rows ``[..., C_first]`` and ``[..., C_second]`` to ``[..., C_out]``."""
+        """Return rows ``[..., C_first]`` and ``[..., C_second]`` to ``[..., C_out]``."""
         total: Tensor = self.first(first) + self.second(second)
         return total.relu_() if self.relu else total
 
@@ -103,11 +103,11 @@ class SquareConvolution(nn.Module):
 
 
 def as_maps(rows: Tensor, size: tuple[int, int]) -> Tensor:
-    """``[N, h * w, C]`` as ``[N, C, h, w]``, channels last in memory: a view."""
+    """Return ``[N, h * w, C]`` as ``[N, C, h, w]``, channels last in memory: a view."""
     maps: Tensor = rows.unflatten(1, size).permute(0, 3, 1, 2)
     return maps
 
 
 def as_rows(maps: Tensor) -> Tensor:
-    """``[N, C, h, w]`` as ``[N, h * w, C]``, contiguous; a view where channels lie last."""
+    """Return ``[N, C, h, w]`` as ``[N, h * w, C]``, contiguous; a view where channels lie last."""
     return maps.permute(0, 2, 3, 1).flatten(1, 2).contiguous()

@@ -72,7 +72,9 @@ class RowsBridge(nn.Module):
         return self._let_in(fused, frame_maps, event_features, event_counts)
 
     def _aggregated(self, frames: Tensor | None, events: Tensor | None) -> list[Tensor]:
-        """Both sides ``[B, F, hw, C]`` to the pooled feature ``[B, C]`` of each level, float32."""
+        """Return both sides ``[B, F, hw, C]`` to the pooled feature ``[B, C]`` of each level,
+        float32.
+        """
         if not self.levels:
             return [one_side(frames, events).mean((1, 2), dtype=torch.float32)]
         given = frames if frames is not None else events
@@ -109,7 +111,7 @@ class _LevelRows(nn.Module):
     def forward(
         self, frames: Tensor | None, events: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None, Tensor]:
-        """As `PyramidLevel`'s."""
+        """Compute as `PyramidLevel` does."""
         if frames is not None and self.frames is not None:
             frames = _halved(self.frames, frames)
         if events is not None and self.events is not None:
@@ -127,14 +129,14 @@ def _level(level: nn.Module, size: tuple[int, int]) -> _LevelRows:
 
 
 def _halved(block: nn.Module, steps: Tensor) -> Tensor:
-    """``[B, t, hw, C] -> [B, t/2, hw, C]``, the pair added to what the block says of it."""
+    """Return ``[B, t, hw, C] -> [B, t/2, hw, C]``, the pair added to what the block says of it."""
     pairs = steps.unflatten(1, (-1, 2)).flatten(0, 1)
     halved: Tensor = block(pairs).add_(pairs[:, 0]).add_(pairs[:, 1])
     return halved.view(steps.shape[0], -1, *halved.shape[1:])
 
 
 def _necks(heads: nn.ModuleList) -> nn.ModuleList:
-    """Copies of the heads' necks; there are no logits."""
+    """Return copies of the heads' necks; there are no logits."""
     found = nn.ModuleList()
     for head in heads:
         assert isinstance(head, Head)
@@ -143,7 +145,9 @@ def _necks(heads: nn.ModuleList) -> nn.ModuleList:
 
 
 def necked(necks: nn.ModuleList, pooled: list[Tensor]) -> Output:
-    """Embedding of pooled features: level k's is the mean of those up to k, after its BNNeck."""
+    """Return embedding of pooled features: level k's is the mean of those up to k, after its
+    BNNeck.
+    """
     sums = torch.stack(pooled).cumsum(0)
     features = tuple(total / count for count, total in enumerate(sums, 1))
     out = tuple(neck(feature) for neck, feature in zip(necks, features, strict=True))
@@ -174,7 +178,7 @@ class RowsPstaBridge(nn.Module):
     def forward(
         self, frame_maps: Tensor | None, event_features: Tensor | None, event_counts: Tensor | None
     ) -> Output:
-        """Arguments and errors as `PstaBridge`'s."""
+        """Return arguments and errors as `PstaBridge`'s."""
         config = self.config
         given, name = (
             (frame_maps, "frame_maps") if config.uses_frames else (event_features, "event_features")
@@ -208,7 +212,7 @@ class _SpatialRows(nn.Module):
         self.weight = TwoProducts(weight, bias, first=weight.shape[1] // 2, relu=False)
 
     def forward(self, frames: Tensor, events: Tensor) -> Tensor:
-        """As `SpatialFusion`'s."""
+        """Compute as `SpatialFusion` does."""
         seen = (events.flatten(1).abs().amax(1) > 0).to(frames.dtype)
         entered = self.entry(events) * seen[:, None, None]
         fused: Tensor = frames + self.weight(frames, entered).sigmoid_() * entered

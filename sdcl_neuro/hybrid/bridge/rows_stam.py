@@ -37,7 +37,7 @@ class Relation(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
-        """Queries and keys side by side, of the own step and of the one it is related to."""
+        """Return queries and keys side by side, of the own step and of the one it is related to."""
         width = own.shape[-1] // 2
         query, key = other[..., :width], other[..., width:]
         mixed = torch.cat([self.to_key @ key, self.to_query @ query], -1)  # [N, inner, 2c]
@@ -56,7 +56,7 @@ class Gating(nn.Module):
         self.last = Product(last.weight, last.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """``[..., inputs]`` to ``[..., C]``."""
+        """Return ``[..., inputs]`` to ``[..., C]``."""
         weight: Tensor = self.last(self.hidden(vectors))
         return weight.sigmoid_()
 
@@ -110,7 +110,7 @@ class SpatialRows(nn.Module):
         self.gate = Gating(attention.gate)
 
     def forward(self, crossed: Tensor, embedded: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """As `TemporalRows`."""
+        """Compute as `TemporalRows` does."""
         flat = crossed.flatten(0, 1)
         relation = self.relation(flat, flat).unflatten(0, crossed.shape[:2])
         where = self.where(self.joint(embedded, relation)).sigmoid_()
@@ -128,7 +128,7 @@ class BottleneckRows(nn.Module):
         self.middle = SquareConvolution(middle, size)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Condense rows."""
+        """Return condense rows."""
         condensed: Tensor = self.last(self.middle(self.first(rows)))
         return condensed
 
@@ -154,7 +154,7 @@ class StamRows(nn.Module):
         self.bottleneck = BottleneckRows(block.bottleneck, size)
 
     def forward(self, pair: Tensor) -> Tensor:
-        """Steps i and i + 1 to one."""
+        """Return steps i and i + 1 to one."""
         entered, in_time, in_space = self.entry(pair).split(self.widths, -1)
         embedded = self.embed(entered)
         pooled = pair.mean(2)  # [N, 2, C]
@@ -165,7 +165,7 @@ class StamRows(nn.Module):
 
 
 def _weighted(pair: Tensor, where: Tensor, what: Tensor) -> Tensor:
-    """``relu(c_0 a_0 x_0 + c_1 a_1 x_1)``, ``[N, hw, C]``."""
+    """Return ``relu(c_0 a_0 x_0 + c_1 a_1 x_1)``, ``[N, hw, C]``."""
     first = pair[:, 0] * where[:, 0]
     second = pair[:, 1] * where[:, 1]
     return (first.mul_(what[:, 0])).addcmul_(second, what[:, 1]).relu_()
@@ -179,13 +179,13 @@ class ResidualRows(nn.Module):
         self.bottleneck = BottleneckRows(block.bottleneck, size)
 
     def forward(self, pair: Tensor) -> Tensor:
-        """Steps i and i + 1 to one."""
+        """Return steps i and i + 1 to one."""
         condensed: Tensor = self.bottleneck(pair[:, 0] + pair[:, 1])
         return condensed
 
 
 def rows_block(block: nn.Module, size: Size) -> nn.Module:
-    """A block of the pyramid for rows."""
+    """Return a block of the pyramid for rows."""
     if isinstance(block, Stam):
         return StamRows(block, size)
     assert isinstance(block, ResidualPair)

@@ -23,7 +23,7 @@ _AT_ONCE = 1 << 25
 
 
 def sampling_index(offsets: Tensor, k: int) -> Tensor:
-    """The index that offsets mean.
+    """Return the index that offsets mean.
 
     Args:
         offsets: whole numbers ``[N, h, w, k*k, 2]``, (dy, dx), as of `nearest_event_offsets`.
@@ -41,7 +41,8 @@ def sampling_index(offsets: Tensor, k: int) -> Tensor:
 
 
 def nearest_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
-    """The index of `nearest_event_offsets`: on a CPU by a search ring by ring, which is compiled.
+    """Return the index of `nearest_event_offsets`: on a CPU by a search ring by ring, which is
+    compiled.
 
     On another device by operations of torch without a shape that depends on the events, for which
     this thread would wait (`ranked_event_index`); while torch traces on a CPU (see
@@ -59,7 +60,7 @@ def nearest_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
 
 
 def ranked_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
-    """The index of `nearest_event_offsets`, in some 15 operations whatever the events are.
+    """Return the index of `nearest_event_offsets`, in some 15 operations whatever the events are.
 
     Every cell looks at its whole neighbourhood, nearest first. A running count tells which
     displacements are among the first N that hold an event; a second one, row by row, tells the tap
@@ -95,7 +96,7 @@ class _Ranking:
 
 @lru_cache(maxsize=32)
 def _ranking(k: int, window: int, height: int, width: int, device: torch.device) -> _Ranking | None:
-    """Tables, sent to a device once; None where no cell can see enough."""
+    """Return tables, sent to a device once; None where no cell can see enough."""
     ball = neighbourhood(window, height, width)
     if len(ball) < k * k:
         return None
@@ -116,7 +117,7 @@ def _regular(k: int, height: int, width: int) -> Tensor:
 
 
 def _ranked(padded: Tensor, kept: _Ranking, taps: int) -> Tensor:
-    """bool ``[N, h' * w']``, the padded maps, to the index ``[N, k * k, h * w]``."""
+    """Return bool ``[N, h' * w']``, the padded maps, to the index ``[N, k * k, h * w]``."""
     held = padded.index_select(1, kept.read).view(len(padded), *kept.cells.shape)  # [N, K, hw]
     rank = held.cumsum(1, dtype=torch.int32)
     chosen = (held & (rank <= taps)).index_select(1, kept.order)
@@ -130,7 +131,7 @@ def _ranked(padded: Tensor, kept: _Ranking, taps: int) -> Tensor:
 
 
 def traceable_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
-    """The index of `nearest_event_offsets`, without a shape that depends on the events.
+    """Return the index of `nearest_event_offsets`, without a shape that depends on the events.
 
     For torch.export and torch.onnx, in a few operators that every runtime has: one TopK takes the N
     nearest events, a second puts them row by row. Every cell looks at its whole neighbourhood, so
@@ -156,7 +157,7 @@ def traceable_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
 
 
 def _neighbours(active: Tensor, ball: tuple[tuple[int, int], ...]) -> Tensor:
-    """``[N, h, w]`` to what each cell sees at each displacement: ``[N, K, h * w]``."""
+    """Return ``[N, h, w]`` to what each cell sees at each displacement: ``[N, K, h * w]``."""
     height, width = active.shape[1:]
     rows, columns = max(y for y, _ in ball), max(x for _, x in ball)
     padded = functional.pad(active, (columns, columns, rows, rows))
@@ -169,12 +170,12 @@ def _neighbours(active: Tensor, ball: tuple[tuple[int, int], ...]) -> Tensor:
 
 
 def _looked_up(table: Tensor, index: Tensor) -> Tensor:
-    """``table[index]``, which exported as it stands would become a GatherND."""
+    """Return ``table[index]``, which exported as it stands would become a GatherND."""
     return table.index_select(0, index.flatten()).view(index.shape)
 
 
 def _shifts(count: int, size: int) -> Tensor:
-    """Indices 0 to size - 1, then 1 to size, and so on, `count` times."""
+    """Return indices 0 to size - 1, then 1 to size, and so on, `count` times."""
     return (torch.arange(count)[:, None] + torch.arange(size)).flatten()
 
 
@@ -196,7 +197,9 @@ def _searched(active: Tensor, k: int, window: int) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _ball(window: int, height: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Displacements ``[K, 2]``, nearest first, and the place of each among all, row by row."""
+    """Return displacements ``[K, 2]``, nearest first, and the place of each among all, row by
+    row.
+    """
     ball = np.array(neighbourhood(window, height, width), np.int32)
     rank = np.empty(len(ball), np.int32)
     rank[np.lexsort((ball[:, 1], ball[:, 0]))] = np.arange(len(ball))

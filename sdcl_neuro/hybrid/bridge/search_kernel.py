@@ -72,7 +72,7 @@ def find_nearest(
 
 @compiled
 def regular_taps(height: int, width: int, grid: Ints, index: Ints) -> None:
-    """The plain kernel's taps of all cells of a map, ``[N, h * w]``."""
+    """Write the plain kernel's taps of all cells of a map, ``[N, h * w]``."""
     outside = int32(height * width)
     for tap in range(grid.shape[0]):
         down, right = grid[tap, 0], grid[tap, 1]

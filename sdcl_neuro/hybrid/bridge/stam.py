@@ -19,17 +19,19 @@ MIN_WIDTH = 16
 
 
 def reduced(channels: int, factor: int) -> int:
-    """`channels` over `factor`, at least 16."""
+    """Return `channels` over `factor`, at least 16."""
     return max(MIN_WIDTH, channels // factor)
 
 
 def affinity(left: Tensor, right: Tensor) -> Tensor:
-    """Every cell of one map times every cell of another: ``[N, c, h, w]`` to ``[N, hw, hw]``."""
+    """Return every cell of one map times every cell of another: ``[N, c, h, w]`` to ``[N, hw,
+    hw]``.
+    """
     return left.flatten(2).transpose(1, 2) @ right.flatten(2)
 
 
 def _gate(channels: int, *, inputs: int) -> nn.Sequential:
-    """A channel weight in (0, 1) from a vector: ``[N, inputs] -> [N, channels]``."""
+    """Return a channel weight in (0, 1) from a vector: ``[N, inputs] -> [N, channels]``."""
     hidden = reduced(channels, 8)
     return nn.Sequential(
         nn.Linear(inputs, hidden),
@@ -40,7 +42,7 @@ def _gate(channels: int, *, inputs: int) -> nn.Sequential:
 
 
 def _to_weight(inputs: int) -> nn.Sequential:
-    """A spatial weight in (0, 1) from a map: ``[N, inputs, h, w] -> [N, 1, h, w]``."""
+    """Return a spatial weight in (0, 1) from a map: ``[N, inputs, h, w] -> [N, 1, h, w]``."""
     return nn.Sequential(nn.Conv2d(inputs, 1, 1, bias=False), nn.BatchNorm2d(1), nn.Sigmoid())
 
 
@@ -91,7 +93,7 @@ class TemporalAttention(nn.Module):
 
 
 def _exchanged(steps: Tensor, first: int) -> Tensor:
-    """``[N, 2, c, ...]`` to ``[N, 2c, ...]``, step `first` in front of the other."""
+    """Return ``[N, 2, c, ...]`` to ``[N, 2c, ...]``, step `first` in front of the other."""
     return torch.cat([steps[:, first], steps[:, 1 - first]], 1)
 
 
@@ -109,7 +111,9 @@ class SpatialAttention(nn.Module):
         self.gate = _gate(channels, inputs=channels)
 
     def forward(self, pair: Tensor, embedded: Tensor, pooled: Tensor) -> Tensor:
-        """Arguments as `TemporalAttention`'s; ``relu(g_i s_i x_i + ...)``, ``[N, C, h, w]``."""
+        """Return arguments as `TemporalAttention`'s; ``relu(g_i s_i x_i + ...)``, ``[N, C, h,
+        w]``.
+        """
         flat = pair.flatten(0, 1)  # [2N, C, h, w]
         own = affinity(self.query(flat), self.key(flat))  # S [2N, hw, hw]
         both = torch.cat([own.transpose(1, 2), own], 1).unflatten(2, pair.shape[-2:])
@@ -144,7 +148,7 @@ class Stam(nn.Module):
         )
 
     def forward(self, pair: Tensor) -> Tensor:
-        """Steps i and i + 1 ``[N, 2, C, h, w]`` to one ``[N, C, h, w]``."""
+        """Return steps i and i + 1 ``[N, 2, C, h, w]`` to one ``[N, C, h, w]``."""
         embedded = self.embed(pair.flatten(0, 1)).unflatten(0, pair.shape[:2])
         pooled = pair.mean((3, 4))  # [N, 2, C]
         taken = self.temporal(pair, embedded, pooled) + self.spatial(pair, embedded, pooled)
@@ -165,6 +169,6 @@ class ResidualPair(nn.Module):
         )
 
     def forward(self, pair: Tensor) -> Tensor:
-        """Steps i and i + 1 ``[N, 2, C, h, w]`` to one ``[N, C, h, w]``."""
+        """Return steps i and i + 1 ``[N, 2, C, h, w]`` to one ``[N, C, h, w]``."""
         condensed: Tensor = self.bottleneck(pair.sum(1))
         return condensed

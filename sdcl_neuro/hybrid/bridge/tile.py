@@ -114,13 +114,13 @@ def dot_tile(typingctx, values, start, slopes, at, pitch, vectors, out, into):  
 
 
 def _vector(context: Value, array: Value) -> tuple[Value, int, Value]:
-    """The type of an array's elements, their bits, and the vector of them."""
+    """Return the type of an array's elements, their bits, and the vector of them."""
     element, bits = context.get_value_type(array.dtype), array.dtype.bitwidth
     return element, bits, ir.VectorType(element, VECTOR_BYTES * 8 // bits)
 
 
 def _zeros(builder: Value, vector: Value, count: int) -> list[Value]:
-    """So many vectors of zeros, which LLVM will keep in registers."""
+    """Return so many vectors of zeros, which LLVM will keep in registers."""
     made = [cgutils.alloca_once(builder, vector) for _ in range(count)]
     for place in made:
         builder.store(ir.Constant(vector, [0.0] * vector.count), place)
@@ -141,7 +141,7 @@ def _add_product(builder: Value, total: Value, one: Value, two: Value) -> None:
 
 
 def _over_lanes(builder: Value, value: Value) -> Value:
-    """The sum of a vector's lanes, by halves."""
+    """Return the sum of a vector's lanes, by halves."""
     count = value.type.count
     while count > 1:
         count //= 2
@@ -155,7 +155,7 @@ def _over_lanes(builder: Value, value: Value) -> Value:
 
 
 def _spread(builder: Value, value: Value, vector: Value) -> Value:
-    """A number in every lane."""
+    """Return a number in every lane."""
     empty = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(empty, value, ir.Constant(I32, 0))
     zeros = ir.Constant(ir.VectorType(I32, vector.count), [0] * vector.count)

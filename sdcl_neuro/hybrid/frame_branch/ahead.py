@@ -56,7 +56,7 @@ class AheadBranch(nn.Module):
         self.kind, self.device, self._run = kind, device, run
 
     def forward(self, frames: Tensor) -> Tensor:
-        """``[N, 3, 256, 128]``, normalised, to float32 ``[N, C, h, w]``; no gradients."""
+        """Return ``[N, 3, 256, 128]``, normalised, to float32 ``[N, C, h, w]``; no gradients."""
         with torch.no_grad():
             return self._run(frames)
 
@@ -108,7 +108,9 @@ def check_kind(kind: str, device: torch.device) -> None:
 
 
 def fold(branch: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose batch norms are parts of the convolutions before them."""
+    """Return a copy in evaluation mode whose batch norms are parts of the convolutions before
+    them.
+    """
     graph = fx.symbolic_trace(copy.deepcopy(branch).eval())
     modules = dict(graph.named_modules())
     for node in list(graph.graph.nodes):

@@ -50,7 +50,9 @@ def frame_bytes(frames: NDArray[np.uint8]) -> Tensor:
 
 
 def normalised(frames: Tensor) -> Tensor:
-    """uint8 ``[N, 256, 128, 3]`` to float32 ``[N, 3, 256, 128]`` by ImageNet's statistics."""
+    """Return uint8 ``[N, 256, 128, 3]`` to float32 ``[N, 3, 256, 128]`` by ImageNet's
+    statistics.
+    """
     if frames.device.type == "cpu":
         return _looked_up(frames.contiguous().numpy())
     pixels = frames.permute(0, 3, 1, 2).float() / 255
@@ -59,7 +61,7 @@ def normalised(frames: Tensor) -> Tensor:
 
 
 def _sized(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Frames that were checked, of the right size."""
+    """Return frames that were checked, of the right size."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
         raise InputError(
             f"frames are {frames.dtype} {frames.shape}",
@@ -70,7 +72,7 @@ def _sized(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _writable(frames: NDArray[np.uint8]) -> Tensor:
-    """As a tensor; np.require copies an array that may not be written: torch would warn of it."""
+    """Return a tensor; np.require copies an array that may not be written, of which torch warns."""
     return torch.from_numpy(np.require(frames, requirements=["C", "W"]))
 
 
@@ -84,7 +86,7 @@ def _looked_up(frames: NDArray[np.uint8]) -> Tensor:
 
 @cache
 def _table() -> NDArray[np.float32]:
-    """Normalised value of each grey value: ``[3, 256]``, a row a channel."""
+    """Return normalised value of each grey value: ``[3, 256]``, a row a channel."""
     mean, std = _statistics(torch.device("cpu"))
     grey = torch.arange(256).view(1, 1, 1, -1).float() / 255
     table: NDArray[np.float32] = ((grey - mean) / std).view(3, 256).numpy()
@@ -93,7 +95,9 @@ def _table() -> NDArray[np.float32]:
 
 @cache
 def _statistics(device: torch.device) -> tuple[Tensor, ...]:
-    """`MEAN` and `STD`, each ``[1, 3, 1, 1]``: sent once, since this thread waits for that."""
+    """Return `MEAN` and `STD`, each ``[1, 3, 1, 1]``: sent once, since this thread waits for
+    that.
+    """
     with torch.inference_mode(mode=False):
         return tuple(torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
 

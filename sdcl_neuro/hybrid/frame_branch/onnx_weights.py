@@ -94,7 +94,7 @@ def convert_onnx(source: Path | str, target: Path | str) -> Converted:
 
 
 def module_name(node: str) -> str:
-    """A node's path as torch exports it, to the module's dotted name.
+    """Return a node's path as torch exports it, to the module's dotted name.
 
     ``/conv2/conv2.0/conv2b/conv2b.1/conv2/Conv`` is ``conv2.0.conv2b.1.conv2``: a child of a
     sequential repeats its parent's name.
@@ -108,7 +108,7 @@ def module_name(node: str) -> str:
 
 
 def norm_behind(convolution: str) -> str:
-    """The batch norm that follows a convolution: ``x.conv`` or ``x.conv2`` to ``x.bn``."""
+    """Return the batch norm that follows a convolution: ``x.conv`` or ``x.conv2`` to ``x.bn``."""
     return convolution.rpartition(".")[0] + ".bn"
 
 
@@ -130,14 +130,16 @@ def _read(path: Path) -> Any:
 
 
 def _names(graph: Any) -> Iterator[object]:
-    """Every name that is looked at; bytes where it is damaged."""
+    """Yield every name that is looked at; bytes where it is damaged."""
     yield from (tensor.name for tensor in graph.initializer)
     for node in graph.node:
         yield from (node.name, node.op_type, *node.input, *node.output)
 
 
 def _tensors(graph: Any, *, where: str) -> tuple[dict[str, Tensor], int]:
-    """Named initialisers as they are; anonymous ones by the path of the node that reads them."""
+    """Return named initialisers as they are; anonymous ones by the path of the node that reads
+    them.
+    """
     numpy_helper = need("onnx.numpy_helper", "reading an ONNX file")
 
     with reading(where, "an ONNX file's initialiser", hint="export the network again"):
@@ -159,7 +161,7 @@ def _tensors(graph: Any, *, where: str) -> tuple[dict[str, Tensor], int]:
 
 
 def _neutral_norms(module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Statistics of the folded batch norms, those of which only the bias is known."""
+    """Return statistics of the folded batch norms, those of which only the bias is known."""
     neutral: dict[str, Tensor] = {}
     for name, norm in module.named_modules():
         if not isinstance(norm, nn.BatchNorm2d) or f"{name}.running_var" in tensors:

@@ -32,7 +32,7 @@ class ConvBn(nn.Module):
         self.linear = linear
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, h, w] -> [N, outputs, h', w']``."""
+        """Return ``[N, inputs, h, w] -> [N, outputs, h', w']``."""
         y: Tensor = self.bn(self.conv(x))
         return y if self.linear else torch.relu(y)
 
@@ -47,7 +47,7 @@ class LightConv(nn.Module):
         self.bn = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, h, w] -> [N, outputs, h, w]``."""
+        """Return ``[N, inputs, h, w] -> [N, outputs, h, w]``."""
         return torch.relu(self.bn(self.conv2(self.conv1(x))))
 
 
@@ -60,7 +60,7 @@ class Gate(nn.Module):
         self.fc2 = nn.Conv2d(channels // 16, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, h, w]``, weighted."""
+        """Return ``[N, C, h, w]``, weighted."""
         pooled = x.mean((2, 3), keepdim=True)
         weight = torch.sigmoid(self.fc2(torch.relu(self.fc1(pooled))))
         return x * weight
@@ -82,7 +82,7 @@ class Block(nn.Module):
         self.downsample = ConvBn(inputs, outputs, linear=True) if inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, h, w] -> [N, outputs, h, w]``."""
+        """Return ``[N, inputs, h, w] -> [N, outputs, h, w]``."""
         entry = self.conv1(x)
         branches = [self.gate(getattr(self, f"conv2{letter}")(entry)) for letter in _BRANCHES]
         joined = self.conv3(torch.stack(branches).sum(0))
@@ -120,7 +120,7 @@ class OSNet(nn.Module):
         self.fc = nn.Sequential(nn.Linear(last, EMBEDDING), nn.BatchNorm1d(EMBEDDING), nn.ReLU())
 
     def forward(self, frames: Tensor) -> Tensor:
-        """``[N, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[N, C, 16, 8]``."""
+        """Return ``[N, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[N, C, 16, 8]``."""
         x = self.maxpool(self.conv1(frames))  # [N, ., 64, 32]
         x = self.conv3(self.conv2(x))  # [N, ., 16, 8]
         features: Tensor = self.conv5(self.conv4(x))

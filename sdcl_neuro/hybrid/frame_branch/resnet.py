@@ -32,7 +32,7 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, h, w] -> [N, 4 * width, h / stride, w / stride]``."""
+        """Return ``[N, inputs, h, w] -> [N, 4 * width, h / stride, w / stride]``."""
         y = torch.relu(self.bn1(self.conv1(x)))
         y = torch.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -64,7 +64,7 @@ class ResNet50(nn.Module):
             self.add_module(f"layer{number}", stage)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """``[N, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[N, 2048, 16, 8]``."""
+        """Return ``[N, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[N, 2048, 16, 8]``."""
         x: Tensor = self.maxpool(torch.relu(self.bn1(self.conv1(frames))))  # [N, 64, 64, 32]
         for number in range(1, len(STAGES) + 1):
             x = self.get_submodule(f"layer{number}")(x)

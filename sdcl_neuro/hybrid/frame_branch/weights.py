@@ -53,7 +53,7 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file.
+    """Return all tensors of a safetensors file.
 
     Raises:
         InputError: it is none.
@@ -81,7 +81,9 @@ def save_weights(module: nn.Module, path: Path | str) -> None:
 
 
 def faults(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
-    """What is wrong with tensors `given` for a state dict `wanted`, one entry for each kind."""
+    """Return what is wrong with tensors `given` for a state dict `wanted`, one entry for each
+    kind.
+    """
     missing = [n for n in wanted if n not in given and not n.endswith(_COUNTER)]
     unexpected = [n for n in given if n not in wanted]
     common = [n for n in given if n in wanted]

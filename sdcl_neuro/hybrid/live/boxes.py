@@ -31,7 +31,7 @@ class BoxSource(Protocol):
         """Rows that are not of persons to be considered, in words."""
 
     def boxes(self, index: int) -> Mapping[int, Box]:
-        """Boxes of frame `index` (from 0) by track; left, top, width, height in pixels."""
+        """Return boxes of frame `index` (from 0) by track; left, top, width, height in pixels."""
 
 
 class RecordedBoxes:

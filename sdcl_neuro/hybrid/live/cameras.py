@@ -48,7 +48,9 @@ class EventCamera(AbstractContextManager["EventCamera"], Protocol):
     """Times that packets were lost on their way."""
 
     def packets(self, stop: threading.Event) -> Iterator[NDArray[Any]]:
-        """Arrays of `EVENT_DTYPE` in order of time, until the camera ends or `stop` is set."""
+        """Return arrays of `EVENT_DTYPE` in order of time, until the camera ends or `stop` is
+        set.
+        """
 
 
 class DriverCamera(Entered):
@@ -188,7 +190,7 @@ def is_event_camera(name: str) -> bool:
 
 
 def open_event_camera(name: str, reading: ReadingOptions, *, speed: float = 1.0) -> EventCamera:
-    """The camera that a name means: ``camera``, ``camera:SERIAL`` or ``play:FILE``.
+    """Return the camera that a name means: ``camera``, ``camera:SERIAL`` or ``play:FILE``.
 
     Raises:
         InputError: no such recording, or a camera without a serial number after its colon.
@@ -203,7 +205,7 @@ def open_event_camera(name: str, reading: ReadingOptions, *, speed: float = 1.0)
 
 
 def plain(events: NDArray[Any]) -> NDArray[Any]:
-    """A driver's events as `EVENT_DTYPE`; its polarity is called ``on`` or ``p``."""
+    """Return a driver's events as `EVENT_DTYPE`; its polarity is called ``on`` or ``p``."""
     names = events.dtype.names or ()
     array = np.empty(len(events), EVENT_DTYPE)
     for name in "txy":

@@ -66,7 +66,7 @@ class ClockWatch:
             )
 
     def _gap(self, time_us: int, seen: tuple[int, int]) -> int:
-        """Time between the frames so far and the events so far."""
+        """Return time between the frames so far and the events so far."""
         first = time_us if self._first_frame_us is None else self._first_frame_us
         return max(seen[0] - time_us, first - seen[1], 0)
 

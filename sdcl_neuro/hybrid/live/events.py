@@ -82,7 +82,7 @@ class StreamedEvents(Streamed):
         return events
 
     def _shift(self) -> int | None:
-        """Added to event times; None as long as it cannot be known."""
+        """Return added to event times; None as long as it cannot be known."""
         if self._shift_us is None:
             alignment = self._alignment
             match alignment.event_clock:
@@ -109,7 +109,7 @@ class StreamedEvents(Streamed):
             number += len(some)
 
     def _parsed(self, some: list[bytes], before: int) -> NDArray[Any]:
-        """Lines to events; the first bad one is named by its number."""
+        """Return lines to events; the first bad one is named by its number."""
         rows = [line.replace(b",", b" ").split() for line in some]
         kept = [row for row in rows if row and not row[0].startswith((b"#", b"%"))]
         try:
@@ -146,7 +146,7 @@ class StreamedEvents(Streamed):
 
 
 def unix_of_zero(alignment: Alignment, frames: FrameSource | None) -> int:
-    """Unix time in us at which the frames' clock shows 0; 0 where it shows Unix time itself.
+    """Return Unix time in us at which the frames' clock shows 0; 0 where it shows Unix time itself.
 
     Raises:
         InputError: nothing says it.

@@ -47,7 +47,7 @@ def follow(path: str, *, idle_s: float, stop: threading.Event) -> Iterator[bytes
 
 
 def lines(chunks: Iterator[bytes], *, where: str = "") -> Iterator[list[bytes]]:
-    """Complete lines of each chunk; a last line without an end is given at the end.
+    """Yield complete lines of each chunk; a last line without an end is given at the end.
 
     Raises:
         InputError: a line that does not end within `LINE_BYTES`.
@@ -68,7 +68,7 @@ def lines(chunks: Iterator[bytes], *, where: str = "") -> Iterator[list[bytes]]:
 
 
 def records(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Whole records of `size` bytes; an incomplete last one is left out."""
+    """Yield whole records of `size` bytes; an incomplete last one is left out."""
     rest = b""
     for chunk in chunks:
         rest += chunk

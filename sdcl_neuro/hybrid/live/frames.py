@@ -45,7 +45,7 @@ class FrameSource(Protocol):
         """When the first frame came, in us since 1970; None where nothing says it."""
 
     def frames(self, stop: threading.Event) -> Iterator[Timed]:
-        """Frames as they come, until the source ends or `stop` is set."""
+        """Return frames as they come, until the source ends or `stop` is set."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Seen:
         return f"{text}, most like track {self.nearest} ({self.similarity:.3f})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return dict(vars(self))
 
 
@@ -95,7 +95,7 @@ class LiveReport:
     notes: tuple[str, ...] = ()
 
     def latency_ms(self, percent: float) -> float | None:
-        """A percentile of the latency in milliseconds; None if nothing was embedded."""
+        """Return a percentile of the latency in milliseconds; None if nothing was embedded."""
         if not self.latencies_s:
             return None
         return 1e3 * float(np.percentile(np.asarray(self.latencies_s), percent))
@@ -122,7 +122,7 @@ class LiveReport:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, schema ``sdcl_neuro.hybrid.live``."""
+        """Return plain JSON values, schema ``sdcl_neuro.hybrid.live``."""
         plain = {k: v for k, v in vars(self).items() if k not in ("latencies_s", "ledger")}
         return {
             "schema": SCHEMA,

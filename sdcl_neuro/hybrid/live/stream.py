@@ -78,7 +78,9 @@ class Stream:
         return self._first, self._seen
 
     def first(self) -> int | None:
-        """Least mark of the first rows, waited for as `until` waits; None if nothing comes."""
+        """Return least mark of the first rows, waited for as `until` waits; None if nothing
+        comes.
+        """
         deadline = time.monotonic() + self._patience_s
         with self._condition:
             while not (self._first is not None or self._ended or self._error):

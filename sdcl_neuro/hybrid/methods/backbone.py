@@ -112,7 +112,7 @@ class ClipBackbone(nn.Module):
         return [list(stage) for stage in self.stages]  # type: ignore[call-overload]
 
     def forward(self, clips: Tensor) -> Tensor:
-        """``[B, T, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[B, T, C, h, w]``."""
+        """Return ``[B, T, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[B, T, C, h, w]``."""
         frames = clips.shape[1]
         maps: Tensor = self.stem(clips.flatten(0, 1))
         said: list[Tensor] = []
@@ -160,7 +160,7 @@ class ClipBackbone(nn.Module):
 
 
 def map_channels(name: str, plan: BackbonePlan, *, frames: int) -> int:
-    """Channels of what a backbone gives for clips of `frames`; takes no memory."""
+    """Return channels of what a backbone gives for clips of `frames`; takes no memory."""
     with torch.device("meta"):
         found = ClipBackbone(name, plan).eval()(torch.empty(1, frames, 3, 256, 128))
     return int(found.shape[2])
@@ -199,7 +199,7 @@ def _outputs(blocks: list[nn.Module]) -> int:
 
 
 def _width(block: nn.Module) -> int:
-    """Channels of a block's 3x3 convolution."""
+    """Return channels of a block's 3x3 convolution."""
     if isinstance(block, Bottleneck):
         return block.conv2.out_channels
     assert isinstance(block, ConvBn)
@@ -207,7 +207,7 @@ def _width(block: nn.Module) -> int:
 
 
 def _run(block: nn.Module, maps: Tensor, inner: nn.Module | None, frames: int) -> Tensor:
-    """A block on ``[B * T, C, h, w]``, with a module inside of it."""
+    """Return a block on ``[B * T, C, h, w]``, with a module inside of it."""
     if inner is None:
         plain: Tensor = block(maps)
         return plain

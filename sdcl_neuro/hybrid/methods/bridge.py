@@ -51,7 +51,7 @@ class MethodBridge(nn.Module):
     def forward(
         self, frame_maps: Tensor | None, event_features: Tensor | None, event_counts: Tensor | None
     ) -> Output:
-        """Arguments as `Bridge`'s; where events are does not matter.
+        """Return arguments as `Bridge`'s; where events are does not matter.
 
         Raises:
             InputError: an input that `config` needs is absent or of another shape.

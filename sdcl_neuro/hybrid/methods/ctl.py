@@ -103,7 +103,7 @@ class PosePrior(nn.Module):
 
 
 def _groups() -> list[list[list[int]]]:
-    """Joints of each node of each scale."""
+    """Return joints of each node of each scale."""
     names = list(JOINTS)
     single: dict[str, tuple[str, ...]] = {name: (name,) for name in names}
     scales: list[dict[str, tuple[str, ...]]] = [single, PARTS, THIRDS]
@@ -111,7 +111,7 @@ def _groups() -> list[list[list[int]]]:
 
 
 def _links(groups: list[list[int]]) -> Tensor:
-    """Nodes that share a joint or a link between joints, and oneself, each row of sum 1."""
+    """Return nodes that share a joint or a link between joints, and oneself, each row of sum 1."""
     names = list(JOINTS)
     linked = {frozenset((names.index(a), names.index(b))) for a, b in LINKS}
     count = len(groups)
@@ -142,7 +142,7 @@ class GraphStep(nn.Module):
         self.across_norm = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(SCALES))
 
     def forward(self, nodes: list[Tensor], links: list[Tensor]) -> list[Tensor]:
-        """Nodes ``[B, T, n, c]`` and adjacency ``[B, T, n, n]`` of each scale."""
+        """Return nodes ``[B, T, n, c]`` and adjacency ``[B, T, n, n]`` of each scale."""
         inside = [
             one + torch.relu(rows(norm, layer(link @ _around(one))))
             for one, link, layer, norm in zip(nodes, links, self.own, self.own_norm, strict=True)
@@ -216,7 +216,7 @@ class CtlHead(MethodHead):
         return Output(torch.cat(normed, 1), (whole, graph), logits, normed)
 
     def _nodes(self, maps: Tensor) -> list[Tensor]:
-        """Heat-weighted means of the map, ``[B, T, n, c]`` of each scale."""
+        """Return heat-weighted means of the map, ``[B, T, n, c]`` of each scale."""
         heat = self.keypoints(maps.flatten(0, 1)).flatten(2)  # [N, 13, hw]
         cells = maps.flatten(0, 1).flatten(2).transpose(1, 2)  # [N, hw, C]
         found = []
@@ -228,7 +228,7 @@ class CtlHead(MethodHead):
         return found
 
     def _topology(self, nodes: list[Tensor], maps: Tensor) -> list[Tensor]:
-        """Physical links, and as much of a context's topology as was learnt."""
+        """Return physical links, and as much of a context's topology as was learnt."""
         context = self.context(pooled(maps))[:, :, None]  # [B, T, 1, c]
         found = []
         for scale, own in enumerate(nodes):

@@ -41,7 +41,7 @@ class CorrelationSplit(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, T, C, h, w]`` to the correlated and the uncorrelated part, of that shape."""
+        """Return ``[B, T, C, h, w]`` to the correlated and the uncorrelated part, of that shape."""
         whole = self.whole(pooled(maps).mean(1))[:, None, :, None, None]
         spread = whole.expand(-1, maps.shape[1], -1, *maps.shape[3:])
         weight = self.weigh(torch.cat([maps, spread], 2).flatten(0, 1))
@@ -75,7 +75,9 @@ class MemoryPass(nn.Module):
         )
 
     def forward(self, correlated: Tensor, uncorrelated: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, T, C, h, w]`` twice to features of frames ``[B, T, C]`` and memory ``[B, C]``."""
+        """Return ``[B, T, C, h, w]`` twice to features of frames ``[B, T, C]`` and memory ``[B,
+        C]``.
+        """
         memory = uncorrelated.mean(1)
         said = []
         for frame in range(correlated.shape[1]):
@@ -102,7 +104,7 @@ class ClassTable(nn.Module):
         self.register_buffer("rows", torch.zeros(classes, channels))
 
     def logits(self, features: Tensor) -> Tensor:
-        """Of features ``[N, C]`` of length 1, by the table as it is now."""
+        """Return logits of features ``[N, C]`` of length 1, by the table as it is now."""
         return SCALE * features @ self.rows.clone().T
 
     @torch.no_grad()
@@ -173,7 +175,7 @@ class GrlHead(MethodHead):
         return unit((weight @ frame).sum(1))
 
     def extra_losses(self, extra: Mapping[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """OIM of every frame, of the clip and of what is uncorrelated; the pairs' loss."""
+        """Return OIM of every frame, of the clip and of what is uncorrelated; the pairs' loss."""
         if self.known is None or self.rest is None or self.pairs is None:
             return {}
         frame, clip, rest = extra["frame"], extra["clip"], extra["rest"]
@@ -192,7 +194,7 @@ class GrlHead(MethodHead):
         return losses
 
     def extra_logits(self, extra: Mapping[str, Tensor]) -> Tensor | None:
-        """By the table of classes."""
+        """Return logits by the table of classes."""
         return None if self.known is None else self.known.logits(extra["clip"].detach())
 
 

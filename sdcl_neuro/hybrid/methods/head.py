@@ -59,11 +59,11 @@ class MethodHead(nn.Module):
     size: int
 
     def forward(self, maps: Tensor) -> Output:
-        """``[B, T, C, h, w]`` to what the method says of B clips."""
+        """Return ``[B, T, C, h, w]`` to what the method says of B clips."""
         raise NotImplementedError
 
     def extra_losses(self, extra: Mapping[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Losses of the method's own, weighted, by name; none by default.
+        """Return losses of the method's own, weighted, by name; none by default.
 
         Args:
             extra: `Output.extra` of the joint batch of all processes.
@@ -73,13 +73,13 @@ class MethodHead(nn.Module):
         return {}
 
     def extra_logits(self, extra: Mapping[str, Tensor]) -> Tensor | None:
-        """Scores of the classes ``[B, identities]`` of a head without classifiers."""
+        """Return scores of the classes ``[B, identities]`` of a head without classifiers."""
         del extra
         return None
 
 
 def neck(channels: int, *, shift: bool = True, spread: float = 0.0) -> nn.BatchNorm1d:
-    """A BNNeck ``[B, C]``: without `shift` its bias stays zero; gamma is N(1, `spread`)."""
+    """Return a BNNeck ``[B, C]``: without `shift` its bias stays zero; gamma is N(1, `spread`)."""
     norm = nn.BatchNorm1d(channels)
     norm.bias.requires_grad_(shift)
     if spread:
@@ -88,7 +88,7 @@ def neck(channels: int, *, shift: bool = True, spread: float = 0.0) -> nn.BatchN
 
 
 def classifier(channels: int, identities: int, *, bias: bool = False) -> nn.Linear | None:
-    """Scores of the classes; None without classes."""
+    """Return scores of the classes; None without classes."""
     if not identities:
         return None
     layer = nn.Linear(channels, identities, bias=bias)
@@ -99,13 +99,13 @@ def classifier(channels: int, identities: int, *, bias: bool = False) -> nn.Line
 
 
 def classifiers(widths: Iterable[int], identities: int, *, bias: bool = False) -> nn.ModuleList:
-    """One of each width; an empty list without classes."""
+    """Return one of each width; an empty list without classes."""
     made = [classifier(width, identities, bias=bias) for width in widths]
     return nn.ModuleList(one for one in made if one is not None)
 
 
 def scored(layers: Iterable[tuple[nn.Module | None, Tensor]]) -> tuple[Tensor, ...]:
-    """What each classifier says of its feature, where there is one."""
+    """Return what each classifier says of its feature, where there is one."""
     return tuple(layer(feature) for layer, feature in layers if layer is not None)
 
 
@@ -115,23 +115,23 @@ def pooled(maps: Tensor) -> Tensor:
 
 
 def unit(vectors: Tensor, dim: int = -1) -> Tensor:
-    """Of length 1 along an axis."""
+    """Scale to length 1 along an axis."""
     return functional.normalize(vectors, dim=dim)
 
 
 def at_least(channels: int, factor: int, least: int = 4) -> int:
-    """A fraction of a width; small networks keep a few channels."""
+    """Return a fraction of a width; small networks keep a few channels."""
     return max(least, channels // factor)
 
 
 def rows(norm: nn.Module, vectors: Tensor) -> Tensor:
-    """A 1-d batch norm over all but the last axis: ``[..., C]`` to the same."""
+    """Return a 1-d batch norm over all but the last axis: ``[..., C]`` to the same."""
     flat: Tensor = norm(vectors.flatten(0, -2))
     return flat.view(vectors.shape)
 
 
 def closing_norm(channels: int, kind: type[nn.Module] = nn.BatchNorm2d) -> nn.Module:
-    """A batch norm with gamma and beta zero: what it closes adds nothing at first."""
+    """Return a batch norm with gamma and beta zero: what it closes adds nothing at first."""
     norm = kind(channels)
     nn.init.zeros_(norm.weight)  # type: ignore[arg-type]
     nn.init.zeros_(norm.bias)  # type: ignore[arg-type]

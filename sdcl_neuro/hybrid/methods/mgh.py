@@ -41,7 +41,7 @@ class NonLocal(nn.Module):
         self.leave = nn.Sequential(nn.Conv2d(inner, channels, 1), closing_norm(channels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``[B, T, C, h, w]`` to the same."""
+        """Return ``[B, T, C, h, w]`` to the same."""
         flat = maps.flatten(0, 1)
         weight = self.weight(flat)
         value = self.pool(self.value(flat)).flatten(2).transpose(1, 2)
@@ -50,7 +50,7 @@ class NonLocal(nn.Module):
         return made
 
     def weight(self, flat: Tensor) -> Tensor:
-        """Attention of each cell ``[N, hw, hw / 4]``; a row sums to 1."""
+        """Return attention of each cell ``[N, hw, hw / 4]``; a row sums to 1."""
         query = self.theta(flat).flatten(2).transpose(1, 2)
         key = self.pool(self.phi(flat)).flatten(2)
         made: Tensor = (query @ key).softmax(2)
@@ -63,7 +63,7 @@ BACKBONE = BackbonePlan(
 
 
 def nearest(nodes: Tensor) -> Tensor:
-    """The two nearest nodes of each, but itself, in frames t - 3 to t + 3, by cosine.
+    """Return the two nearest nodes of each, but itself, in frames t - 3 to t + 3, by cosine.
 
     Args:
         nodes: ``[B, T, P, C]``.
@@ -92,7 +92,7 @@ class GraphLayer(nn.Module):
         self.norm = nn.BatchNorm1d(outputs)
 
     def forward(self, nodes: Tensor) -> Tensor:
-        """``[B, T, P, inputs]`` to ``[B, T, P, outputs]``."""
+        """Return ``[B, T, P, inputs]`` to ``[B, T, P, outputs]``."""
         flat, chosen = nodes.flatten(1, 2), nearest(nodes.detach())
         wide = chosen.flatten(1)[..., None].expand(-1, -1, flat.shape[2])
         around = flat.gather(1, wide).unflatten(1, (-1, NEAREST)).mean(2)

@@ -19,7 +19,7 @@ GROUPS = 4
 
 
 def pooling(size: tuple[int, int], group: int) -> int:
-    """By how much a group's map is pooled: 2^group, as far as the map allows."""
+    """Return by how much a group's map is pooled: 2^group, as far as the map allows."""
     factor = 1 << group
     while size[0] % factor or size[1] % factor:
         factor //= 2
@@ -45,7 +45,7 @@ class ReferenceAttention(nn.Module):
         )
 
     def weight(self, maps: Tensor) -> Tensor:
-        """Attention over all nodes of the clip ``[B, T * h * w]``, of sum 1."""
+        """Return attention over all nodes of the clip ``[B, T * h * w]``, of sum 1."""
         flat = maps.flatten(0, 1)
         reference = self.phi(maps.mean(1)).flatten(2)  # [B, c, D]
         each = reference.repeat_interleave(maps.shape[1], 0)
@@ -56,7 +56,7 @@ class ReferenceAttention(nn.Module):
         return made
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``[B, T, C, h, w]`` to ``[B, C]``."""
+        """Return ``[B, T, C, h, w]`` to ``[B, C]``."""
         nodes = maps.transpose(1, 2).flatten(2)  # [B, C, T h w]
         return (nodes @ self.weight(maps)[..., None])[..., 0]
 

@@ -27,12 +27,12 @@ TEMPERATURE, CONTRAST = 0.07, 1e-3
 
 
 def segment(frames: int) -> int:
-    """Frames read together in a clip of `frames`."""
+    """Return frames read together in a clip of `frames`."""
     return min(frames, SEGMENT)
 
 
 def _segments(maps: Tensor, length: int) -> Tensor:
-    """``[B, T, ...]`` to ``[B * T / length, length, ...]``."""
+    """Return ``[B, T, ...]`` to ``[B * T / length, length, ...]``."""
     made: Tensor = maps.unflatten(1, (-1, length)).flatten(0, 1)
     return made
 
@@ -55,7 +55,7 @@ class Interaction(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``[B, T, C, h, w]`` to the same."""
+        """Return ``[B, T, C, h, w]`` to the same."""
         entered = self.enter(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
         parts = _segments(entered, self.length)  # [N, L, c, h, w]
         cells = parts.movedim(2, 4).flatten(1, 3)  # [N, L h w, c]
@@ -83,7 +83,7 @@ class SalientFirst(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``[B, T, C, h, w]`` to the same."""
+        """Return ``[B, T, C, h, w]`` to the same."""
         clip = _segments(maps, self.length)
         first, later = clip[:, : self.split], clip[:, self.split :]
         rest = self.weight(clip)[:, :, None]  # r [N, L - p, 1, h, w]
@@ -96,7 +96,7 @@ class SalientFirst(nn.Module):
         return changed.view(maps.shape)
 
     def weight(self, clip: Tensor) -> Tensor:
-        """r in (exp(-5), 1] of a segment's later frames ``[N, L - p, h, w]``."""
+        """Return r in (exp(-5), 1] of a segment's later frames ``[N, L - p, h, w]``."""
         first, later = clip[:, : self.split], clip[:, self.split :]
         channel = self._channels(clip)[:, None, :, None, None]
         first, later = torch.relu(channel * first), torch.relu(channel * later)
@@ -117,14 +117,16 @@ class SalientFirst(nn.Module):
         return weakened.view(count, -1, height, width)
 
     def _channels(self, clip: Tensor) -> Tensor:
-        """The gate of the clip's mean, of channels that are stronger inside than at the border."""
+        """Return the gate of the clip's mean, of channels that are stronger inside than at the
+        border.
+        """
         mean = clip.mean((1, 3, 4))
         inside = clip[..., 1:-1, 1:-1].mean((1, 3, 4))
         gate: Tensor = torch.sigmoid(self.gate(mean)) * (inside > mean).to(clip.dtype)
         return gate
 
     def _kernel(self, first: Tensor) -> Tensor:
-        """Nine weighted means of the first frames, as the taps of one kernel a clip."""
+        """Return nine weighted means of the first frames, as the taps of one kernel a clip."""
         taps = self.taps(first.flatten(0, 1)).unflatten(0, first.shape[:2])  # [N, p, 9, h, w]
         taps = functional.normalize(taps, p=1.0, dim=2)
         flat = taps.movedim(2, 1).flatten(2)  # [N, 9, p h w]
@@ -135,7 +137,7 @@ class SalientFirst(nn.Module):
 
 
 def backbone(frames: int) -> BackbonePlan:
-    """IDM after blocks 1 and 3 of stage 2, SBM after blocks 1, 3 and 5 of stage 3."""
+    """Return IDM after blocks 1 and 3 of stage 2, SBM after blocks 1, 3 and 5 of stage 3."""
     length = segment(frames)
 
     def mixed(channels: int, size: Pair) -> nn.Module:
@@ -180,14 +182,14 @@ class SinetHead(MethodHead):
         return Output(normed, (mean,), logits, (normed,), extra)
 
     def extra_losses(self, extra: Mapping[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """InfoNCE, see `contrast`."""
+        """Return InfoNCE, see `contrast`."""
         if "contrast" not in extra:
             return {}
         return {"contrast": CONTRAST * contrast(extra["contrast"], labels)}
 
 
 def contrast(features: Tensor, labels: Tensor) -> Tensor:
-    """Frames of one index in a person's clips against that person's frames of other indices.
+    """Return frames of one index in a person's clips against that person's frames of other indices.
 
     Args:
         features: ``[B, T, C]`` of length 1.

@@ -32,7 +32,9 @@ class PatchGraph(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(LAYERS))
 
     def links(self, nodes: Tensor) -> Tensor:
-        """``D^-1/2 (A + I) D^-1/2`` of A_ij = e_ij^2 / sum over j of e_ij^2, ``[N, P, P]``."""
+        """Return ``D^-1/2 (A + I) D^-1/2`` of A_ij = e_ij^2 / sum over j of e_ij^2, ``[N, P,
+        P]``.
+        """
         projected = self.project(nodes)
         square = (projected @ projected.transpose(1, 2)).square()
         own = torch.eye(nodes.shape[1], device=nodes.device, dtype=nodes.dtype)
@@ -42,7 +44,7 @@ class PatchGraph(nn.Module):
         return made
 
     def forward(self, nodes: Tensor) -> Tensor:
-        """``[N, P, C]`` to ``[N, C]``."""
+        """Return ``[N, P, C]`` to ``[N, C]``."""
         links = self.links(nodes)
         for layer, norm in zip(self.layers, self.norms, strict=True):
             nodes = functional.leaky_relu(norm(links @ layer(nodes)), SLOPE) + nodes

@@ -34,7 +34,7 @@ class AlignedTemporal(nn.Module):
         nn.init.zeros_(self.temporal.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``[B, T, C, h, w]`` to the same."""
+        """Return ``[B, T, C, h, w]`` to the same."""
         nothing = torch.zeros_like(maps[:, :1])
         own = maps.flatten(0, 1)
         before = self._rebuilt(maps[:, 1:], maps[:, :-1])
@@ -46,12 +46,12 @@ class AlignedTemporal(nn.Module):
         return made
 
     def weight(self, own: Tensor, other: Tensor) -> Tensor:
-        """How a cell is rebuilt of another map's ``[N, hw, hw]``; a row sums to 1."""
+        """Return how a cell is rebuilt of another map's ``[N, hw, hw]``; a row sums to 1."""
         query, key = (unit(self.alike(one).flatten(2), 1) for one in (own, other))
         return (SHARPNESS * query.transpose(1, 2) @ key).softmax(2)
 
     def _rebuilt(self, own: Tensor, other: Tensor) -> Tensor:
-        """Other frames on own grids ``[B, t, C, h, w]``, as far as they are trusted."""
+        """Return other frames on own grids ``[B, t, C, h, w]``, as far as they are trusted."""
         if not own.shape[1]:  # a clip of one frame
             return other
         mine, others = own.flatten(0, 1), other.flatten(0, 1)
@@ -79,7 +79,7 @@ class Factorised(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``[B, T, C, h, w]`` to the same."""
+        """Return ``[B, T, C, h, w]`` to the same."""
         batch, frames, _, height, width = maps.shape
         entered = self.enter(maps.flatten(0, 1))  # [B * T, c, h, w]
         clip = entered.unflatten(0, (batch, frames))

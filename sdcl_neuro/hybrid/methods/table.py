@@ -86,7 +86,7 @@ METHODS: dict[str, Method] = {
 
 @cache
 def backbone_channels(kind: str, name: str, frames: int) -> int:
-    """Channels of the maps that a method's head is given, by a frame network of `NAMES`.
+    """Return channels of the maps that a method's head is given, by a frame network of `NAMES`.
 
     Raises:
         InputError: a network or a number of frames that the method cannot take.
@@ -99,7 +99,7 @@ def backbone_channels(kind: str, name: str, frames: int) -> int:
 
 
 def notes_on(kind: str) -> tuple[str, ...]:
-    """What has to be said of a method wherever its figures stand, one line each."""
+    """Return what has to be said of a method wherever its figures stand, one line each."""
     stand_in = stands_for(kind)
     if stand_in is not None:
         return (

@@ -29,7 +29,7 @@ class Boost(nn.Module):
         self.leave = nn.Sequential(nn.Conv2d(channels, channels, 1), closing_norm(channels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``[B, T, C, h, w]`` to the same."""
+        """Return ``[B, T, C, h, w]`` to the same."""
         weight = self.weight(maps)  # [B, T, T h w]
         cells = maps.transpose(2, 3).transpose(3, 4).flatten(1, 3)  # [B, T h w, C]
         found = (weight @ cells).flatten(0, 1)[..., None, None]
@@ -37,7 +37,7 @@ class Boost(nn.Module):
         return made
 
     def weight(self, maps: Tensor) -> Tensor:
-        """How much each frame takes of each cell ``[B, T, T h w]``; nothing of its own."""
+        """Return how much each frame takes of each cell ``[B, T, T h w]``; nothing of its own."""
         batch, frames, _, height, width = maps.shape
         query = unit(pooled(maps))  # [B, T, C]
         smooth = self.smooth(maps.flatten(0, 1))[..., :height, :width]
@@ -57,7 +57,7 @@ class Erase(nn.Module):
         self.leave = nn.Sequential(nn.Conv2d(channels, channels, 1), closing_norm(channels))
 
     def forward(self, maps: Tensor, mask: Tensor, score: Tensor) -> Tensor:
-        """Maps ``[N, C, h, w]``, mask (1 stays) and scores ``[N, h, w]`` to maps."""
+        """Return maps ``[N, C, h, w]``, mask (1 stays) and scores ``[N, h, w]`` to maps."""
         weight = score.masked_fill(mask == 0, -torch.inf).flatten(1).softmax(1)
         found = (maps.flatten(2) @ weight[..., None])[..., None]
         kept: Tensor = maps * mask[:, None] + self.leave(found)
@@ -87,7 +87,7 @@ class TwoLearners(nn.Module):
         self.fresh_statistics = ("learners.",)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``[B, T, C3, h, w]``, T even, to ``[B, T, C, h, w]``, learners in turns."""
+        """Return ``[B, T, C3, h, w]``, T even, to ``[B, T, C, h, w]``, learners in turns."""
         pairs = maps.unflatten(1, (-1, 2)).flatten(0, 1)  # [N, 2, C3, h, w]
         first, second = pairs[:, 0], pairs[:, 1]
         ones = torch.ones_like(first[:, 0])
@@ -105,14 +105,18 @@ class TwoLearners(nn.Module):
         return learned
 
     def score(self, found: Tensor, second: Tensor) -> Tensor:
-        """How much each cell of the second frame is what the first learner found ``[N, h, w]``."""
+        """Return how much each cell of the second frame is what the first learner found ``[N, h,
+        w]``.
+        """
         query = self.ask(pooled(found)[..., None, None])  # [N, C3, 1, 1]
         made: Tensor = (query * second).sum(1) / self.inner**0.5
         return made
 
     @staticmethod
     def mask(score: Tensor) -> Tensor:
-        """0 on the three neighbouring rows with the highest scores, else 1, ``[N, h, w]``."""
+        """Return 0 on the three neighbouring rows with the highest scores, else 1, ``[N, h,
+        w]``.
+        """
         row = score.detach().mean(2)
         window = row.unfold(1, ERASED, 1).sum(2)  # [N, h - 2]
         best = window.argmax(1, keepdim=True)

@@ -47,7 +47,7 @@ class DenseSide:
         )
 
     def new_ledger(self, *, keep: int | None = None) -> Ledger:
-        """A ledger with this device's clock; `keep` as in `Ledger`."""
+        """Return a ledger with this device's clock; `keep` as in `Ledger`."""
         clock = DeviceClock(self.device) if self.device.type == "cuda" else None
         return Ledger(device_clock=clock, keep=keep)
 
@@ -91,7 +91,7 @@ class DenseSide:
             return embedded, record
 
     def _frame_maps(self, frames: Tensor) -> Tensor:
-        """uint8 ``[B, F, 256, 128, 3]`` to maps."""
+        """Return uint8 ``[B, F, 256, 128, 3]`` to maps."""
         pixels = normalised(frames.flatten(0, 1))
         return self.model.frame_maps(pixels.unflatten(0, frames.shape[:2]))
 
@@ -102,7 +102,7 @@ class DenseSide:
 
 
 def _event_side(tracklets: Sequence[Tracklet], record: Record) -> tuple[Tensor, Tensor]:
-    """Event features and event counts of a batch, in the host's memory."""
+    """Return event features and event counts of a batch, in the host's memory."""
     count = len(tracklets[0].frames)
     spikes = np.stack([tracklet.spikes for tracklet in tracklets], axis=1)
     features = event_features(record.spikes[max(record.spikes)], frames=count)
@@ -110,7 +110,7 @@ def _event_side(tracklets: Sequence[Tracklet], record: Record) -> tuple[Tensor, 
 
 
 def _device(model: Sdcl, name: str | None) -> torch.device:
-    """Where the dense side computes; one made ready ahead of time stays where it is."""
+    """Return where the dense side computes; one made ready ahead of time stays where it is."""
     ready = bound_to(model)
     if name is None and ready is not None:
         return ready[0]

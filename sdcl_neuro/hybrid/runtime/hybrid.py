@@ -121,7 +121,9 @@ def infer(
 
 @public
 def merge_records(records: Sequence[Record]) -> Record:
-    """One record of batches that ran one after another: counts side by side, times summed."""
+    """Return one record of batches that ran one after another: counts side by side, times
+    summed.
+    """
     if not records:
         raise InputError("no records", where="merge_records", hint="give at least one")
     first = records[0]
@@ -146,7 +148,7 @@ def _merge(layers: Sequence[LayerActivity]) -> LayerActivity:
 
 
 def _batches(tracklets: Iterable[Tracklet], size: int) -> Iterator[Sequence[Tracklet]]:
-    """So many at a time, all of the first one's shape."""
+    """Yield so many at a time, all of the first one's shape."""
     rest = iter(tracklets)
     first: Tracklet | None = None
     while chunk := list(islice(rest, size)):

@@ -17,7 +17,7 @@ PATIENCE_S = 0.1
 
 @contextmanager
 def prefetched(items: Iterable[Item], *, ahead: int) -> Iterator[Iterator[Item]]:
-    """Within this block, take items that a thread made while the last ones were worked on.
+    """Take, within this block, items that a thread made while the last ones were worked on.
 
     The thread uses one processor. It ends with the block, after the item it is making; what making
     an item raises is raised where that item would have come.

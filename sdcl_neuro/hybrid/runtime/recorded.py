@@ -76,7 +76,7 @@ class RecordedShapes:
         return self._frames is not None
 
     def find(self, shape: tuple[int, ...]) -> RecordedBatch | None:
-        """The recordings of a shape, if there are any."""
+        """Return the recordings of a shape, if there are any."""
         return self._ready.get(shape)
 
     def offer(self, shape: tuple[int, ...], embeddings: Tensor, *given: Tensor | None) -> None:

@@ -33,7 +33,7 @@ class Shares:
     events: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {"dense_side": self.dense.to_dict(), "event_branch": self.events}
 
     def __str__(self) -> str:

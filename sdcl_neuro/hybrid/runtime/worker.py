@@ -77,7 +77,7 @@ class EventWorker:
             self._thread = None
 
     def _interrupt(self, kind: type[BaseException]) -> None:
-        """Python delivers signals to the main thread only: hand this one on."""
+        """Hand this signal on, since Python delivers signals to the main thread only."""
         thread = self._thread
         if thread is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(

@@ -8,7 +8,7 @@ GLYPHS = {"measured": "●", "emulated": "◆", "modelled": "≈"}
 
 
 def badge(tag: str) -> Markup:
-    """Measured, emulated or modelled; a word and a sign, so that colour is not needed."""
+    """Return measured, emulated or modelled; a word and a sign, so that colour is not needed."""
     if tag not in GLYPHS:
         raise ValueError(f"no tag '{tag}' among {', '.join(GLYPHS)}")
     return Markup('<span class="badge {}">{} {}</span>').format(tag, GLYPHS[tag], tag)

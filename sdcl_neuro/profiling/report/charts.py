@@ -47,7 +47,7 @@ def bar_chart(
     tag: str = "",
     top: float | None = None,
 ) -> Markup:
-    """Horizontal bars from zero.
+    """Return horizontal bars from zero.
 
     Args:
         values: label to value, none negative.
@@ -79,7 +79,7 @@ def bar_chart(
 def stacked_bars(
     rows: Mapping[str, Mapping[str, float]], *, unit: str, caption: str = "", tag: str = ""
 ) -> Markup:
-    """Horizontal bars made of segments, with the sum at the end.
+    """Return horizontal bars made of segments, with the sum at the end.
 
     Args:
         rows: label to (segment name to value); segments keep one colour over all rows.
@@ -117,7 +117,7 @@ def stacked_bars(
 def interval_chart(
     rows: Sequence[IntervalRow], *, unit: str, caption: str = "", tag: str = ""
 ) -> Markup:
-    """Intervals from low to high on a logarithmic axis; an open end is an arrow."""
+    """Return intervals from low to high on a logarithmic axis; an open end is an arrow."""
     ends = [
         end
         for row in rows
@@ -188,12 +188,12 @@ def _interval(row: IntervalRow, scale: _Logarithmic, middle: float, shade: int) 
 
 
 def _room(shown: Sequence[str]) -> float:
-    """Space right of the longest bar for its figure, in drawing units."""
+    """Return space right of the longest bar for its figure, in drawing units."""
     return max(60.0, _CHARACTER * max((len(words) for words in shown), default=0) + 18)
 
 
 def _sparse(ticks: list[float], layout: ChartLayout) -> list[float]:
-    """Every tick, or on a narrow drawing every second one, the last among them."""
+    """Return every tick, or on a narrow drawing every second one, the last among them."""
     return ticks if not layout.label_height or len(ticks) < 5 else ticks[(len(ticks) + 1) % 2 :: 2]
 
 

@@ -18,7 +18,7 @@ from .tables import Cell, Number, Unknown, bullets, paragraph, table, verdict
 
 
 def fit_page(fit: Fit, *, graph: Sequence[PictureNode] = (), relays: str = "") -> str:
-    """One self-contained page.
+    """Return one self-contained page.
 
     Args:
         fit: of a network.
@@ -42,7 +42,7 @@ def fit_page(fit: Fit, *, graph: Sequence[PictureNode] = (), relays: str = "") -
 
 
 def fit_section(fit: Fit, *, rates: list[float] | None = None) -> Section:
-    """Layers on cores, and the picture."""
+    """Return layers on cores, and the picture."""
     lead = "Layers cut over cores, each tile within every known limit of a core."
     return Section("Placement", join(layers_table(fit), placement_chart(fit, rates=rates)), lead)
 
@@ -68,7 +68,7 @@ def limits_section(fit: Fit) -> Section:
 
 
 def layers_table(fit: Fit) -> Markup:
-    """One row a layer: cores, the largest tile, the fullest core's share of each limit."""
+    """Return one row a layer: cores, the largest tile, the fullest core's share of each limit."""
     names = [name for name in dict.fromkeys(n for layer in fit.layers for n in layer.loads)
              if name != "synapses"]  # fmt: skip
     head = ["layer", "kind", "neurons", "synapses", "cores", "largest tile"]
@@ -90,7 +90,7 @@ def layers_table(fit: Fit) -> Markup:
 
 
 def fit_verdict(fit: Fit) -> Markup:
-    """A badge where there is a verdict, a sentence where there is none."""
+    """Return a badge where there is a verdict, a sentence where there is none."""
     if fit.fits is None:
         return paragraph(f"Unknown whether it fits: {fit.reason}.")
     return paragraph(verdict(fit.fits, verdict_text(fit)))

@@ -13,7 +13,7 @@ from .tables import Cell, Unknown, table, verdict
 
 
 def fits_section(profile: Profile) -> Section:
-    """One row a target, and a picture of every placement at the rates that were counted."""
+    """Return one row a target, and a picture of every placement at the rates that were counted."""
     rates = [1 - layer.activation_sparsity for layer in profile.layers]
     blocks = [
         table(

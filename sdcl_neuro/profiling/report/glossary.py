@@ -39,7 +39,7 @@ REID = {
 
 
 def glossary_section(words: Iterable[dict[str, str]] = (WORDS,)) -> Section:
-    """Terms in alphabetical order."""
+    """Return terms in alphabetical order."""
     together = {word: said for part in words for word, said in part.items()}
     items = Markup("\n").join(
         Markup("<dt>{}</dt><dd>{}.</dd>").format(word, together[word])

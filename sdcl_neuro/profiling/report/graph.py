@@ -12,7 +12,7 @@ from .page import Section
 
 
 def graph_section(nodes: Sequence[PictureNode]) -> Section:
-    """The picture, below what it shows."""
+    """Return the picture, below what it shows."""
     lead = (
         "The network as it was described, a row for each node. What a node sends runs down as a "
         "line until its last reader; a line that passes other neurons is relayed on the chip."

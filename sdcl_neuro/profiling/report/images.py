@@ -68,7 +68,7 @@ def picture(
     photograph: bool = False,
     kind: str = "pixelated",
 ) -> Markup:
-    """An image with a caption.
+    """Return an image with a caption.
 
     Args:
         image: as for `data_uri`.
@@ -94,17 +94,18 @@ def picture(
 
 
 def pair(items: Iterable[Markup]) -> Markup:
-    """Pictures that belong together: they stay on one line."""
+    """Return pictures that belong together: they stay on one line."""
     return Markup('<div class="pair">{}</div>').format(Markup("\n").join(items))
 
 
 def pictures(items: Iterable[Markup]) -> Markup:
-    """Pictures side by side, wrapping."""
+    """Return pictures side by side, wrapping."""
     return Markup('<div class="pictures">{}</div>').format(Markup("\n").join(items))
 
 
 def event_image(counts: NDArray[np.generic], *, full: float = 1.0) -> Image:
-    """Events as colours: ON red, OFF blue, both purple; where there are none, nothing is drawn.
+    """Return events as colours: ON red, OFF blue, both purple; where there are none, nothing is
+    drawn.
 
     Args:
         counts: ``[2, H, W]``, channel 0 OFF, 1 ON; or ``[K, 2, H, W]``, summed over K.
@@ -131,7 +132,7 @@ def event_image(counts: NDArray[np.generic], *, full: float = 1.0) -> Image:
 
 
 def on_white(image: Image) -> Image:
-    """An image ``[H, W, 4]`` RGBA on white paper, ``[H, W, 3]`` RGB."""
+    """Return an image ``[H, W, 4]`` RGBA on white paper, ``[H, W, 3]`` RGB."""
     alpha = image[..., 3:].astype(np.float64) / 255
     mixed: Image = np.round(image[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
     return mixed

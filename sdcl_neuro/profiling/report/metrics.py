@@ -11,7 +11,7 @@ from .tables import Cell, Number, Unknown, bullets, table
 
 
 def neurobench_section(profile: Profile) -> Section:
-    """The harness's metrics under its names."""
+    """Return the harness's metrics under its names."""
     rows: list[list[Cell]] = [
         [
             name,

@@ -58,7 +58,7 @@ def page(
     tiles: Sequence[Headline] = (),
     footer: Iterable[str] = (),
 ) -> str:
-    """The whole page as HTML text.
+    """Return the whole page as HTML text.
 
     Args:
         title: heading and window title; escaped, like every other text.
@@ -84,7 +84,7 @@ def page(
 
 
 def join(*parts: Markup) -> Markup:
-    """Blocks one below the other."""
+    """Return blocks one below the other."""
     return Markup("\n").join(parts)
 
 

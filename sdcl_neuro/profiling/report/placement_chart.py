@@ -43,17 +43,17 @@ class _Plan:
         return self.rows * self.side + _HEAD + _GAP
 
     def chip(self, index: int) -> Point:
-        """Upper left corner of a chip's routers."""
+        """Return upper left corner of a chip's routers."""
         row, column = divmod(index, self.across)
         return column * (self.columns * self.side + _GAP), row * self._chip_height + _HEAD
 
     def router(self, chip: int, column: int, row: int) -> Point:
-        """Upper left corner of a router's square; row 0 is below, in the south."""
+        """Return upper left corner of a router's square; row 0 is below, in the south."""
         x, y = self.chip(chip)
         return x + column * self.side, y + (self.rows - 1 - row) * self.side
 
     def core(self, corner: Point, slot: int) -> tuple[float, float, float]:
-        """Corner and side of a core's square within its router's."""
+        """Return corner and side of a core's square within its router's."""
         edge = ceil(sqrt(self.per_router))
         size = (self.side - 6) / edge
         row, column = divmod(slot, edge)
@@ -61,7 +61,7 @@ class _Plan:
 
 
 def placement_chart(fit: Fit, *, rates: Sequence[float] | None = None, caption: str = "") -> Markup:
-    """Every core as a square in its layer's colour, and lines as wide as their traffic.
+    """Return every core as a square in its layer's colour, and lines as wide as their traffic.
 
     Args:
         fit: with a placement; without one a line says why there is no picture.
@@ -147,7 +147,7 @@ def _traffic(
     spots: Sequence[tuple[float, float, float]],
     rates: Sequence[float],
 ) -> tuple[list[Markup], int]:
-    """The strongest links as lines from core to core, wide where much is sent."""
+    """Return the strongest links as lines from core to core, wide where much is sent."""
     sent = [
         (messages, link)
         for link, messages in placement.messages(rates)

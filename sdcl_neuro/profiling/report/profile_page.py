@@ -22,7 +22,7 @@ from .tables import Cell, Number, Unknown, bullets, heading, note, paragraph, ta
 
 
 def profile_page(profile: Profile) -> str:
-    """One self-contained page with everything the profile knows."""
+    """Return one self-contained page with everything the profile knows."""
     sources = Sources()
     sections = [
         activity_section(profile),
@@ -61,7 +61,7 @@ def profile_page(profile: Profile) -> str:
 
 
 def tiles(profile: Profile) -> list[Headline]:
-    """Headline figures: activity, and the energy on each target that has one."""
+    """Return headline figures: activity, and the energy on each target that has one."""
     total = profile.totals
     found = [
         Headline(
@@ -88,7 +88,7 @@ def tiles(profile: Profile) -> list[Headline]:
 
 
 def activity_section(profile: Profile) -> Section:
-    """Counts of every layer with their sums, and the share of active neurons."""
+    """Return counts of every layer with their sums, and the share of active neurons."""
     head = ["layer", "kind", *(name.replace("_", " ") for name in COUNTS), "sparsity"]
     counted = table(
         head,
@@ -115,7 +115,7 @@ def activity_section(profile: Profile) -> Section:
 
 
 def energy_section(profile: Profile, sources: Sources) -> Section:
-    """All targets on one axis, then the parts of each."""
+    """Return all targets on one axis, then the parts of each."""
     rows = [
         IntervalRow(
             _bounded_name(name, target), target.energy.bounded_uj, "targets", target.energy.reason
@@ -152,7 +152,7 @@ def energy_section(profile: Profile, sources: Sources) -> Section:
 
 
 def latency_section(profile: Profile) -> Section:
-    """Section on latency, from the first input to the last output."""
+    """Return section on latency, from the first input to the last output."""
     rows = []
     for name, target in profile.targets.items():
         latency = target.latency
@@ -189,7 +189,7 @@ def _host(latency: Latency) -> str:
 
 
 def _bounded_name(name: str, target: TargetCost) -> str:
-    """A target's name, with what its figure leaves out."""
+    """Return a target's name, with what its figure leaves out."""
     return f"{name}{target.energy.left_out}"
 
 
@@ -198,7 +198,9 @@ def _energy_title(name: str, target: TargetCost) -> str:
 
 
 def dense_section(profile: Profile, sources: Sources) -> Section:
-    """The same topology as a dense int8 network, which is cheaper, and where the two cross."""
+    """Return the same topology as a dense int8 network, which is cheaper, and where the two
+    cross.
+    """
     ann = profile.ann
     said = bullets(ann.sentence(name, target.energy) for name, target in profile.targets.items())
     rows: list[list[Cell]] = [
@@ -230,7 +232,7 @@ def dense_section(profile: Profile, sources: Sources) -> Section:
 
 
 def constants_section(profile: Profile, sources: Sources) -> Section:
-    """Every constant that went in, and every source."""
+    """Return every constant that went in, and every source."""
     rows: list[list[Cell]] = [
         [name, *row] for name, target in profile.targets.items() for row in sources.rows(target)
     ]

@@ -38,7 +38,7 @@ class RankedRow:
 
 
 def ranked_lists(rows: Iterable[RankedRow]) -> Markup:
-    """Rows of thumbnails; right and wrong are told by border, sign and text."""
+    """Return rows of thumbnails; right and wrong are told by border, sign and text."""
     return Markup('<div class="ranked">{}</div>').format(
         Markup("\n").join(_row(row) for row in rows)
     )

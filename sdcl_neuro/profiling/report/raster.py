@@ -36,7 +36,7 @@ _ACCENT = (34, 120, 138)
 
 
 def raster(spikes: NDArray[np.generic], *, caption: str = "", tag: str = "emulated") -> Markup:
-    """Spikes of one sample of a layer, time to the right and neurons downwards.
+    """Return spikes of one sample of a layer, time to the right and neurons downwards.
 
     Few spikes are drawn one by one; many as shades, a row then being several neurons.
 
@@ -81,7 +81,7 @@ class _Frame:
 
 
 def timeline(spans: Sequence[Passage], *, caption: str = "", tag: str = "measured") -> Markup:
-    """Passages through stages as bars over time, one line a stage, so that overlap shows."""
+    """Return passages through stages as bars over time, one line a stage, so that overlap shows."""
     names = list(dict.fromkeys(span.name for span in spans))
     end = max((span.end_s for span in spans), default=0.0) * 1e3
     start = min((span.start_s for span in spans), default=0.0) * 1e3
@@ -115,7 +115,7 @@ def timeline(spans: Sequence[Passage], *, caption: str = "", tag: str = "measure
 
 
 def _strokes(flat: NDArray[np.bool_], frame: _Frame) -> Markup:
-    """Every spike as a short vertical stroke, all in one path."""
+    """Return every spike as a short vertical stroke, all in one path."""
     steps, neurons = flat.shape
     per_step, per_neuron = frame.width / steps, _HEIGHT / neurons
     length = max(2.0, min(9.0, 0.8 * per_neuron))

@@ -11,7 +11,7 @@ from .tables import bullets, table
 
 
 def simulated_section(side: SideBySide) -> Section:
-    """Latency and energy of a sample on both sides, then every step."""
+    """Return latency and energy of a sample on both sides, then every step."""
     name, whole = side.simulated.simulator, side.whole()
     charts = [
         interval_chart(

@@ -40,11 +40,11 @@ class ChartLayout:
         return 12.0 if self.label_height else label_width(labels)
 
     def middle(self, index: int) -> float:
-        """Middle of a row's bar."""
+        """Return middle of a row's bar."""
         return self.row * index + (self.row + self.label_height) / 2
 
     def label(self, left: float, index: int, content: str) -> Markup:
-        """A row's label: left of its bar, or above it."""
+        """Return a row's label: left of its bar, or above it."""
         if self.label_height:
             return text(left - 10, self.row * index + self.label_height / 2 + 2, content)
         return label(left - 12, self.middle(index), content)
@@ -55,14 +55,16 @@ SLIM = ChartLayout("slim", 360, 46, 20)
 
 
 def both(draw: Callable[[ChartLayout], Markup]) -> Markup:
-    """A drawing twice, for wide and for narrow screens."""
+    """Return a drawing twice, for wide and for narrow screens."""
     return draw(WIDE) + Markup("\n") + draw(SLIM)
 
 
 def drawing(
     height: float, label: str, marks: Iterable[Markup], *, layout: ChartLayout | None = None
 ) -> Markup:
-    """An SVG as wide as the text, with a label for who cannot see it; None fits every screen."""
+    """Return an SVG as wide as the text, with a label for who cannot see it; None fits every
+    screen.
+    """
     width, kind = (WIDTH, "whole") if layout is None else (layout.width, layout.name)
     return Markup(
         '<svg class="chart {}" viewBox="0 0 {} {}" role="img" aria-label="{}">\n{}\n</svg>'
@@ -70,7 +72,9 @@ def drawing(
 
 
 def chart(svg: Markup, *, caption: str = "", legend: Sequence[str] = (), tag: str = "") -> Markup:
-    """A drawing with caption and tag above and its legend below; legend entry n has colour n."""
+    """Return a drawing with caption and tag above and its legend below; legend entry n has colour
+    n.
+    """
     words = Markup(" ").join([escape(caption), badge(tag)] if tag else [escape(caption)])
     top = Markup("<figcaption>{}</figcaption>\n").format(words) if words else Markup("")
     items = Markup("").join(
@@ -85,19 +89,19 @@ def chart(svg: Markup, *, caption: str = "", legend: Sequence[str] = (), tag: st
 
 
 def colour(index: int) -> int:
-    """Number of the index-th colour; they come round again."""
+    """Return number of the index-th colour; they come round again."""
     return index % COLOURS + 1
 
 
 def text(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> Markup:
-    """A line of text; `y` is its middle."""
+    """Return a line of text; `y` is its middle."""
     return Markup(
         '<text x="{}" y="{}" text-anchor="{}" class="{}" dominant-baseline="central">{}</text>'
     ).format(number(x), number(y), anchor, kind, content)
 
 
 def label(x: float, y: float, content: str) -> Markup:
-    """A row's label, ending at `x`; a long one is shortened and told whole on hovering."""
+    """Return a row's label, ending at `x`; a long one is shortened and told whole on hovering."""
     if len(content) <= _LONGEST_LABEL:
         return text(x, y, content, anchor="end")
     short = f"{content[: _LONGEST_LABEL - 1]}…"
@@ -105,7 +109,7 @@ def label(x: float, y: float, content: str) -> Markup:
 
 
 def label_width(labels: Iterable[str]) -> float:
-    """Room for a column of labels, in drawing units."""
+    """Return room for a column of labels, in drawing units."""
     shown = [name[:_LONGEST_LABEL] for name in labels]
     widest = max((_CHARACTER * len(name) + _CAPITAL * _capitals(name) for name in shown), default=0)
     return max(60.0, widest + 14)
@@ -118,7 +122,7 @@ def _capitals(name: str) -> int:
 def rectangle(
     x: float, y: float, width: float, height: float, *, kind: str, tip: str = "", radius: float = 3
 ) -> Markup:
-    """A filled rectangle; `tip` shows on hovering."""
+    """Return a filled rectangle; `tip` shows on hovering."""
     title = Markup("<title>{}</title>").format(tip) if tip else Markup("")
     return Markup('<rect x="{}" y="{}" width="{}" height="{}" rx="{}" class="{}">{}</rect>').format(
         number(x), number(y), number(max(width, 0)), number(height), number(radius), kind, title
@@ -126,7 +130,7 @@ def rectangle(
 
 
 def line(x1: float, y1: float, x2: float, y2: float, *, kind: str) -> Markup:
-    """A straight line."""
+    """Return a straight line."""
     return Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/>').format(
         number(x1), number(y1), number(x2), number(y2), kind
     )
@@ -143,11 +147,11 @@ def linear_ticks(top: float, *, count: int = 5) -> list[float]:
 
 
 def decades(low: float, high: float) -> list[float]:
-    """Powers of ten that hold both values, at least one decade."""
+    """Return powers of ten that hold both values, at least one decade."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     return [10.0**power for power in range(first, max(last, first + 1) + 1)]
 
 
 def number(value: float) -> str:
-    """A coordinate with at most two decimals."""
+    """Return a coordinate with at most two decimals."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -56,7 +56,7 @@ class CertificateRow:
 
 
 def verdict(good: bool, text: str) -> Markup:
-    """A passed or failed check."""
+    """Return a passed or failed check."""
     kind, glyph = ("pass", "✓") if good else ("fail", "✗")
     return Markup('<span class="badge {}">{} {}</span>').format(kind, glyph, text)
 
@@ -114,7 +114,7 @@ def certificate_table(
     sha256: str = "",
     versions: Mapping[str, str] | None = None,
 ) -> Markup:
-    """A parity certificate: pair, layer, spikes compared, mismatches, verdict."""
+    """Return a parity certificate: pair, layer, spikes compared, mismatches, verdict."""
     listed = list(rows)
     markup = table(
         ["pair", "layer", "spikes compared", "mismatches", "verdict", "first difference"],
@@ -142,22 +142,22 @@ def certificate_table(
 
 
 def note(text: str | Markup) -> Markup:
-    """A remark set apart."""
+    """Return a remark set apart."""
     return Markup('<div class="note"><p>{}</p></div>').format(text)
 
 
 def paragraph(text: str | Markup) -> Markup:
-    """A paragraph."""
+    """Return a paragraph."""
     return Markup("<p>{}</p>").format(text)
 
 
 def heading(text: str) -> Markup:
-    """A heading within a section."""
+    """Return a heading within a section."""
     return Markup("<h3>{}</h3>").format(text)
 
 
 def bullets(lines: Iterable[str | Markup]) -> Markup:
-    """A plain list."""
+    """Return a plain list."""
     items = Markup("").join(Markup("<li>{}</li>").format(line) for line in lines)
     return Markup('<ul class="plain">{}</ul>').format(items)
 

@@ -19,7 +19,7 @@ from .tables import Configuration
 
 @public
 def build_model(configuration: Configuration, identities: int = 0) -> Sdcl:
-    """The model that a configuration describes, with random weights but those of its files.
+    """Return the model that a configuration describes, with random weights but those of its files.
 
     Torch's global generator draws them: seed it first.
 
@@ -54,7 +54,9 @@ def build_model(configuration: Configuration, identities: int = 0) -> Sdcl:
 
 
 def _frame_network(model: Sdcl) -> nn.Module | None:
-    """What sees frames, or event voxels in place of them; None if the model has no such network."""
+    """Return what sees frames, or event voxels in place of them; None if the model has no such
+    network.
+    """
     if isinstance(model.event_branch, VoxelBranch):
         return model.event_branch.network
     return model.frame_branch

@@ -15,7 +15,7 @@ from .tables import Configuration
 
 
 def bridge_config(configuration: Configuration, *, identities: int = 0) -> BridgeConfig:
-    """The bridge of a configuration.
+    """Return the bridge of a configuration.
 
     Raises:
         InputError: values that do not go together.
@@ -53,7 +53,7 @@ def bridge_config(configuration: Configuration, *, identities: int = 0) -> Bridg
 
 
 def _given_channels(configuration: Configuration, plain: int) -> int:
-    """Channels of what a method's backbone gives: its frame network's, or more.
+    """Return channels of what a method's backbone gives: its frame network's, or more.
 
     Raises:
         InputError: a frame branch or a number of frames that the method cannot take.
@@ -67,7 +67,7 @@ def _given_channels(configuration: Configuration, plain: int) -> int:
 
 
 def _gate(configuration: Configuration) -> bool:
-    """Whether the bridge begins as the frame branch's own feature."""
+    """Return whether the bridge begins as the frame branch's own feature."""
     table = configuration.bridge
     if configuration.model != "sdcl" or table.gate == "off":
         return False
@@ -76,7 +76,7 @@ def _gate(configuration: Configuration) -> bool:
 
 
 def frame_branch_name(configuration: Configuration) -> str | None:
-    """The network on frames, or on voxels in place of them; None if the model has none."""
+    """Return the network on frames, or on voxels in place of them; None if the model has none."""
     used = configuration.bridge.inputs != "e" or configuration.model != "sdcl"
     return configuration.frame_branch.name if used else None
 
@@ -101,7 +101,7 @@ def clip_format(configuration: Configuration) -> ClipFormat:
 
 
 def disagreements(configuration: Configuration) -> list[Fault]:
-    """Faults between tables that are each right by themselves."""
+    """Return faults between tables that are each right by themselves."""
     data, inputs = configuration.data, configuration.bridge.inputs
     kind = kind_named(data.kind)
     found = []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @public
 def build_data(configuration: Configuration, root: Path | str | None = None) -> DataSet:
-    """The data set that a configuration names.
+    """Return the data set that a configuration names.
 
     Args:
         configuration: its data and clip.
@@ -77,7 +77,7 @@ def fill_cache(
 
 
 def _choices(configuration: Configuration, root: Path) -> Choices:
-    """What the configuration says about the data set."""
+    """Return what the configuration says about the data set."""
     table = configuration.data
     kind = kind_named(table.kind)
     alone = bool(table.cache) and kind.events_of_frames
@@ -104,7 +104,9 @@ def _root(table: DataTable, root: Path | str | None) -> Path:
 
 
 def _with_cache(table: DataTable, data: DataSet, folder: Path, given: bool) -> DataSet:
-    """Events of a cache, or rendered tracklets that are kept: not in whichever folder one is in."""
+    """Return events of a cache, or rendered tracklets that are kept: not in whichever folder one is
+    in.
+    """
     from ..datasets import FolderData, Generated, RenderedOnDisk, with_cached_events
 
     if isinstance(data, Generated):

@@ -25,7 +25,7 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 def list_configurations() -> tuple[str, ...]:
-    """Names of the configurations that come with the package."""
+    """Return names of the configurations that come with the package."""
     folder = files(__package__)
     names = (entry.name for entry in folder.iterdir())
     return tuple(sorted(name[: -len(ENDING)] for name in names if name.endswith(ENDING)))
@@ -104,7 +104,7 @@ def _lay_on(raw: dict[str, Any], override: str, faults: list[Fault]) -> None:
 
 
 def parse_value(text: str) -> Any:
-    """A value as TOML writes it; what is not TOML is a text."""
+    """Return a value as TOML writes it; what is not TOML is a text."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):  # ValueError also for numbers without end

@@ -42,7 +42,7 @@ class Reader:
         self._known = dotted_keys(kind)
 
     def read(self, raw: Mapping[str, Any]) -> Any:
-        """An object of `kind` from the file's own table, as TOML gives it."""
+        """Return an object of `kind` from the file's own table, as TOML gives it."""
         return self._table(self.kind, raw, "")
 
     def _table(self, kind: type[Any], raw: Mapping[str, Any], path: str) -> Any:
@@ -69,7 +69,7 @@ class Reader:
         self.faults.append(Fault(dotted, f"is {_shown(value)}", hint))
 
     def _nearest(self, dotted: str, names: list[str]) -> str:
-        """The nearest name in the same table, else the key of another table named alike."""
+        """Return the nearest name in the same table, else the key of another table named alike."""
         table, _, name = dotted.rpartition(".")
         near = get_close_matches(name, names, n=1)
         if near:
@@ -91,7 +91,7 @@ class Reader:
 
 
 def _outcome(kind: type[Any], given: Mapping[str, Any], without: str) -> str:
-    """What the class says to all but one of the keys; empty if nothing."""
+    """Return what the class says to all but one of the keys; empty if nothing."""
     try:
         kind(**{k: v for k, v in given.items() if k != without})
     except InputError as error:
@@ -100,7 +100,7 @@ def _outcome(kind: type[Any], given: Mapping[str, Any], without: str) -> str:
 
 
 def dotted_keys(kind: type[Any], path: str = "") -> list[str]:
-    """Every key of a file, outer tables first, as an override names it."""
+    """Return every key of a file, outer tables first, as an override names it."""
     hints = get_type_hints(kind)
     own, inner = [], []
     for field in fields(kind):
@@ -113,7 +113,7 @@ def dotted_keys(kind: type[Any], path: str = "") -> list[str]:
 
 
 def _converted(hint: Any, value: Any) -> Any:
-    """The value as its annotation wants it; a whole number will do for a fractional one."""
+    """Return the value as its annotation wants it; a whole number will do for a fractional one."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):  # X | None: TOML has no None
         return _converted(next(one for one in inner if one is not type(None)), value)

@@ -48,7 +48,7 @@ class ReadingTable:
             raise InputError(f"sensor is {list(self.sensor)}", hint="give [width, height]")
 
     def options(self, root: Path) -> ReadingOptions:
-        """The same as an object that reads; files start at `root`.
+        """Return the same as an object that reads; files start at `root`.
 
         Raises:
             InputError: a unit or filter that cannot be read.
@@ -94,7 +94,7 @@ class AlignmentTable:
             raise InputError(f"crop is {list(self.crop)}", hint="give [left, top, width, height]")
 
     def build(self, root: Path) -> Alignment:
-        """The same as an object; files start at `root`.
+        """Return the same as an object; files start at `root`.
 
         Raises:
             InputError: a file or value that cannot be read, or keys that exclude each other.

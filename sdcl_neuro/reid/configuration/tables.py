@@ -60,7 +60,7 @@ class EventBranchTable:
         require(good, f"threshold is {self.threshold}", "give a positive number up to 1e6")
 
     def description(self) -> BranchDescription:
-        """What `EventBranch` is built of."""
+        """Return what `EventBranch` is built of."""
 
         def of(values: tuple[int, ...], layer: int) -> int:
             return values[min(layer, len(values) - 1)]
@@ -192,7 +192,9 @@ class Configuration:
         return self.model if self.variant == "published" else stand_in_kind(self.model)
 
     def to_toml(self) -> str:
-        """The whole file, every key written out; `load_configuration` reads the same back."""
+        """Return the whole file, every key written out; `load_configuration` reads the same
+        back.
+        """
         from .writing import to_toml
 
         return to_toml(self)

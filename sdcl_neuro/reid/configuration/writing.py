@@ -10,7 +10,7 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f
 
 
 def to_toml(table: Any) -> str:
-    """A dataclass of dataclasses as TOML: its own keys first, then a header for each table.
+    """Return a dataclass of dataclasses as TOML: its own keys first, then a header for each table.
 
     Absent values (None) are left out: TOML has none.
     """
@@ -31,7 +31,7 @@ def _write(table: Any, path: tuple[str, ...], lines: list[str]) -> None:
 
 
 def literal(value: Any) -> str:
-    """One value as TOML writes it."""
+    """Return one value as TOML writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

@@ -80,7 +80,7 @@ def cache_events(
 
 
 def with_cached_events(data: FolderData, folder: Path | str) -> FolderData:
-    """The data set with events from a cache instead of its own.
+    """Return the data set with events from a cache instead of its own.
 
     Raises:
         InputError: no cache there, one made at another frame rate, or tracklets missing in it.
@@ -140,7 +140,7 @@ def _description(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process fills a cache at a time; a killed one leaves no lock, only temporary files."""
+    """Let one process at a time fill a cache; a killed one leaves only temporary files."""
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)

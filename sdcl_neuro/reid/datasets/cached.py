@@ -34,7 +34,7 @@ class CachedEvents:
     def spikes(
         self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
-        """Spikes of the picked frames' intervals; the first frame of a tracklet has none."""
+        """Return spikes of the picked frames' intervals; the first frame of a tracklet has none."""
         with _opened(self.folder, entry) as file:
             bounds = file["bounds"][()]
             width, height = int(file.attrs["width"]), int(file.attrs["height"])
@@ -58,12 +58,12 @@ class CachedEvents:
 
 
 def frame_time_us(frame: int, fps: float) -> int:
-    """Time of a frame in microseconds; frame 0 is at 0."""
+    """Return time of a frame in microseconds; frame 0 is at 0."""
     return round(frame * 1e6 / fps)
 
 
 def is_cached(folder: Path, entry: FolderEntry) -> bool:
-    """Whether an entry's events are there, of the frames as they are now."""
+    """Return whether an entry's events are there, of the frames as they are now."""
     from sdcl_neuro.files.hdf5_guard import open_guarded
 
     path = cached_path(folder, entry)
@@ -106,12 +106,12 @@ def simulate_entry(entry: FolderEntry, folder: Path, config: SimulatorConfig, fp
 
 
 def cached_path(folder: Path, entry: FolderEntry) -> Path:
-    """The file of an entry in a cache."""
+    """Return the file of an entry in a cache."""
     return folder / f"{entry.name}.h5"
 
 
 def _fingerprint(entry: FolderEntry) -> str:
-    """Names and sizes of the frames: cheap, and different when others take their place."""
+    """Return names and sizes of the frames: cheap, and different when others take their place."""
     digest = hashlib.sha256()
     for path in entry.frame_paths():
         try:

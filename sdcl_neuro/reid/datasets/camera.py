@@ -43,7 +43,7 @@ class SceneCamera:
     light_left: bool
 
     def table(self) -> NDArray[np.uint8]:
-        """Its tone curve, uint8 ``[1, 256, 3]``."""
+        """Return its tone curve, uint8 ``[1, 256, 3]``."""
         ramp = (np.arange(256) / 255.0)[:, None]
         toned = np.minimum(ramp * np.asarray(self.gain), 1.0) ** self.gamma
         return np.asarray(np.rint(255.0 * toned)[None], dtype=np.uint8)
@@ -62,7 +62,7 @@ class BodyView:
     elevation: float
 
     def project(self, point: Point) -> tuple[float, float, float]:
-        """Right, up and towards the camera, in body heights."""
+        """Return right, up and towards the camera, in body heights."""
         x, y, z = float(point[0]), float(point[1]), float(point[2])
         near = z * float(np.cos(self.yaw)) * -1.0 - x * float(np.sin(self.yaw))
         right = x * float(np.cos(self.yaw)) - z * float(np.sin(self.yaw))
@@ -71,7 +71,7 @@ class BodyView:
 
 
 def make_camera(seed: int, number: int) -> SceneCamera:
-    """Camera `number` of the network that `seed` names."""
+    """Return camera `number` of the network that `seed` names."""
     generator = np.random.default_rng([seed, 2, number])
     exposure = generator.uniform(0.72, 1.12)
     warmth = generator.uniform(-0.10, 0.10)
@@ -91,7 +91,7 @@ def make_camera(seed: int, number: int) -> SceneCamera:
 
 @lru_cache(maxsize=16)
 def scene(seed: int, number: int) -> NDArray[np.uint8]:
-    """The static background, RGB ``[STRIP_ROWS, SCENE_COLUMNS, 3]``; read-only."""
+    """Return the static background, RGB ``[STRIP_ROWS, SCENE_COLUMNS, 3]``; read-only."""
     cv2 = need("cv2", "rendering a scene")
 
     generator = np.random.default_rng([seed, 3, number])

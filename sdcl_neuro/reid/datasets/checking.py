@@ -125,7 +125,7 @@ def check_data(
 
 
 def count(data: DataSet) -> dict[str, int]:
-    """Persons (distractors left out), cameras, tracklets and frames, of all and by part."""
+    """Return persons (distractors left out), cameras, tracklets and frames, of all and by part."""
     entries = data.entries
     found = {
         "persons": len({entry.person for entry in entries} - {0}),
@@ -143,7 +143,7 @@ def count(data: DataSet) -> dict[str, int]:
 
 
 def _read_all(data: DataSet, one_bin: bool, progress: Progress) -> tuple[list[str], int]:
-    """Faults of all tracklets that cannot be loaded, and how many were tried."""
+    """Return faults of all tracklets that cannot be loaded, and how many were tried."""
     faults = []
     with progress("reading", len(data.entries)) as advance:
         for position, entry in enumerate(data.entries):

@@ -41,7 +41,7 @@ Pick = Literal["middle", "first"]
 def pick_frames(
     count: int, frames: int, *, seed: int | None = None, pick: Pick = "middle"
 ) -> NDArray[np.int64]:
-    """One frame of each of `frames` evenly divided chunks of a tracklet of `count`.
+    """Return one frame of each of `frames` evenly divided chunks of a tracklet of `count`.
 
     As in the paper's training: at random within each chunk. Without a seed the middle of each
     chunk, or its first frame, so that evaluation is repeatable. Where there are as many frames as

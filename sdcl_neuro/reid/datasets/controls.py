@@ -24,20 +24,20 @@ Spikes = NDArray[np.uint8]
 
 
 def _late(spikes: Spikes, bins: int) -> Spikes:
-    """Every frame gets the events of the frame before it; the first one gets none."""
+    """Return every frame gets the events of the frame before it; the first one gets none."""
     moved = np.zeros_like(spikes)
     moved[bins:] = spikes[:-bins]
     return moved
 
 
 def _reversed(spikes: Spikes, bins: int) -> Spikes:
-    """The bins of the whole clip in the opposite order, polarities as they are."""
+    """Return the bins of the whole clip in the opposite order, polarities as they are."""
     del bins
     return np.ascontiguousarray(spikes[::-1])
 
 
 def _swapped(spikes: Spikes, bins: int) -> Spikes:
-    """OFF for ON and ON for OFF."""
+    """Exchange OFF and ON."""
     del bins
     return np.ascontiguousarray(spikes[:, ::-1])
 
@@ -107,7 +107,7 @@ class Controlled(Around):
         return found
 
     def partner(self, position: int) -> int:
-        """Whose events a tracklet gets: a position; its own unless the kind is ``others``.
+        """Return whose events a tracklet gets: a position; its own unless the kind is ``others``.
 
         Raises:
             InputError: there is no other person in its part.
@@ -126,7 +126,7 @@ class Controlled(Around):
         return self.training or position in self._test
 
     def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:
-        """The tracklet with its events changed; `seed` is the data set's own."""
+        """Return the tracklet with its events changed; `seed` is the data set's own."""
         tracklet = self.data.load(position, clip, seed=seed)
         if not self._changes(position):
             return tracklet

@@ -67,7 +67,7 @@ def degrade(frames: Frames, kind: str, severity: int, *, seed: int = 0) -> Frame
 
 
 def degrade_tracklet(tracklet: Tracklet, kind: str, severity: int, *, seed: int = 0) -> Tracklet:
-    """The tracklet with degraded frames and its own events; its name goes into the seed."""
+    """Return the tracklet with degraded frames and its own events; its name goes into the seed."""
     named = zlib.crc32(tracklet.name.encode(), seed & 0xFFFFFFFF)
     return replace(tracklet, frames=degrade(tracklet.frames, kind, severity, seed=named))
 
@@ -83,7 +83,9 @@ def motion_blur(frames: Frames, level: int, generator: Generator) -> Frames:
 
 
 def line_kernel(length: float, angle: float) -> NDArray[np.float32]:
-    """A kernel of odd side that sums to 1: points along a line, shared among the nearest cells."""
+    """Return a kernel of odd side that sums to 1: points along a line, shared among the nearest
+    cells.
+    """
     side = 2 * int(np.ceil(length / 2)) + 1
     kernel = np.zeros((side + 1, side + 1))
     along = np.linspace(-length / 2, length / 2, 8 * side)
@@ -98,7 +100,7 @@ def line_kernel(length: float, angle: float) -> NDArray[np.float32]:
 
 
 def occlusion(frames: Frames, level: int, generator: Generator) -> Frames:
-    """A blotchy patch of one colour before the person, at the same place in all frames."""
+    """Return a blotchy patch of one colour before the person, at the same place in all frames."""
     cv2 = need("cv2", "degrading frames")
 
     height, width = frames.shape[1:3]
@@ -120,7 +122,9 @@ def occlusion(frames: Frames, level: int, generator: Generator) -> Frames:
 
 
 def low_light(frames: Frames, level: int, generator: Generator) -> Frames:
-    """Less light on the sensor: darker, with shot noise of the electrons left, then read noise."""
+    """Return less light on the sensor: darker, with shot noise of the electrons left, then read
+    noise.
+    """
     linear = (np.arange(256) / 255.0) ** SRGB_GAMMA * LIGHT_LEFT[level] * WHITE_ELECTRONS
     electrons = linear[frames].astype(np.float32)
     # A normal distribution of the same variance: at these counts close to Poisson's, and faster.
@@ -131,7 +135,7 @@ def low_light(frames: Frames, level: int, generator: Generator) -> Frames:
 
 
 def sensor_noise(frames: Frames, level: int, generator: Generator) -> Frames:
-    """Gaussian noise, independent in pixels, channels and frames."""
+    """Return Gaussian noise, independent in pixels, channels and frames."""
     noise = generator.standard_normal(frames.shape, np.float32)
     return _bytes(frames + np.float32(NOISE_SIGMA[level]) * noise)
 

@@ -37,7 +37,7 @@ class Degraded(Around):
         return frozenset(self.data.train) - {*self.data.query, *self.data.gallery}
 
     def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:
-        """The tracklet, its frames degraded; `seed` is the data set's own."""
+        """Return the tracklet, its frames degraded; `seed` is the data set's own."""
         tracklet = self.data.load(position, clip, seed=seed)
         if position in self._spared:
             return tracklet

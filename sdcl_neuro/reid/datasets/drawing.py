@@ -44,7 +44,7 @@ class Brush:
     light: float
 
     def polygon(self, points: NDArray[np.float64], colour: Colour, shade: float = 1.0) -> None:
-        """A convex polygon ``[N, 2]``, right and up in body heights."""
+        """Draw a convex polygon ``[N, 2]``, right and up in body heights."""
         scaled = points * (self.scale, -self.scale) + (self.column, self.row)
         fixed = np.rint(scaled * (1 << FRACTION_BITS)).astype(np.int32)
         red, green, blue = (min(255.0, part * shade) for part in colour)
@@ -55,7 +55,7 @@ class Brush:
     def limb(
         self, start: Place, end: Place, radii: tuple[float, float], colour: Colour, shade: float
     ) -> None:
-        """A tapered part with round ends, its lit side brighter."""
+        """Draw a tapered part with round ends, its lit side brighter."""
         across, along = end[0] - start[0], end[1] - start[1]
         length = float(np.hypot(across, along))
         across, along = (across / length, along / length) if length > 1e-9 else (0.0, 1.0)

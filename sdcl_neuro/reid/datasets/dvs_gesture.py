@@ -27,12 +27,12 @@ MEND = "complete the folder as tonic distributes it"
 
 
 def recognise(root: Path) -> bool:
-    """Whether a folder looks like DVS128 Gesture's."""
+    """Return whether a folder looks like DVS128 Gesture's."""
     return any((root / half).is_dir() for half in HALVES)
 
 
 def open_data(root: Path, choices: Choices) -> RecordingData:
-    """DVS128 Gesture by person; see `table`.
+    """Return DVS128 Gesture by person; see `table`.
 
     Every recording of a test person asks and is searched; ranking leaves out those under the
     query's own light. A list ``event_reid.query`` (``user24_fluorescent/0``) chooses who asks.
@@ -92,7 +92,7 @@ def _recordings(folder: Path, faults: Faults) -> list[RecordingEntry]:
 
 
 def _listed(path: Path, entries: list[RecordingEntry], test: set[int], faults: Faults) -> list[int]:
-    """Positions of the recordings that a list names."""
+    """Return positions of the recordings that a list names."""
     try:
         names = read_text(path).split()
     except (OSError, InputError):

@@ -28,7 +28,7 @@ class EventPictureReader:
     def spikes(
         self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
-        """Spikes ``[F, 2, h, w]``; a frame without a picture has none.
+        """Return spikes ``[F, 2, h, w]``; a frame without a picture has none.
 
         Raises:
             InputError: more than one bin a frame, or a damaged picture.
@@ -48,7 +48,9 @@ class EventPictureReader:
 
 
 def polarity_planes(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """OFF and ON planes ``[2, h, w]`` of an RGB picture, on a grid of `size` rows and columns."""
+    """Return OFF and ON planes ``[2, h, w]`` of an RGB picture, on a grid of `size` rows and
+    columns.
+    """
     red, blue = picture[..., 0].astype(np.int16), picture[..., 2].astype(np.int16)
     planes = np.zeros((2, *size), np.uint8)
     for channel, mask in enumerate((blue - red > CONTRAST, red - blue > CONTRAST)):

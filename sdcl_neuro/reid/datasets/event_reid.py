@@ -118,12 +118,12 @@ class EventReidTable:
 
 
 def recognise(root: Path) -> bool:
-    """Whether a folder holds windows by their names."""
+    """Return whether a folder holds windows by their names."""
     return any(NAME.fullmatch(path.name) for path in root.rglob("*_c*_*.txt"))
 
 
 def open_data(root: Path, choices: Choices) -> EventReid:
-    """Event-ReId's windows; see `table`."""
+    """Return Event-ReId's windows; see `table`."""
     own = choices.own if isinstance(choices.own, EventReidTable) else EventReidTable()
     lists = [root / name if name else None for name in (own.train, own.query, own.gallery)]
     data = read_event_reid(root, train=lists[0], query=lists[1], gallery=lists[2])
@@ -146,7 +146,8 @@ def read_event_reid(
     query: Path | str | None = None,
     gallery: Path | str | None = None,
 ) -> EventReid:
-    """Event-ReId's windows, by lists of files or, without any list, all windows below `root`.
+    """Return Event-ReId's windows, by lists of files or, without any list, all windows below
+    `root`.
 
     Args:
         root: the folder that names in lists start from.
@@ -198,7 +199,7 @@ def _add(entries: dict[str, WindowEntry], root: Path, name: str, faults: Faults)
 
 
 def _read_list(path: Path, faults: Faults) -> list[str]:
-    """Names of a list; a person beside a name must be the name's own."""
+    """Return names of a list; a person beside a name must be the name's own."""
     try:
         lines = read_file(path).decode("utf-8", "replace").splitlines()
     except (OSError, InputError):
@@ -220,12 +221,14 @@ def _read_list(path: Path, faults: Faults) -> list[str]:
 
 
 def read_window(path: Path) -> Events:
-    """The events of one window, times in whole microseconds."""
+    """Return the events of one window, times in whole microseconds."""
     return read_events(path, sensor=SENSOR, time_unit_us=TIME_UNIT_US)
 
 
 def person_box(events: Events) -> tuple[float, float, float, float]:
-    """A box of a crop's proportions around the events: left, top, width, height in pixels."""
+    """Return a box of a crop's proportions around the events: left, top, width, height in
+    pixels.
+    """
     if not len(events):
         return 0.0, 0.0, float(events.width), float(events.height)
     cut = (OUTERMOST, 1.0 - OUTERMOST)
@@ -251,7 +254,7 @@ def _intervals(events: Events, frames: int) -> tuple[int, NDArray[np.int64]]:
 
 
 def leave_persons_out(data: EventReid, *, folds: int = 5, seed: int = 0) -> tuple[EventReid, ...]:
-    """Folds whose test persons are in no training: each person is tested once.
+    """Return folds whose test persons are in no training: each person is tested once.
 
     All windows of the test persons are both queries and gallery; ranking leaves out those of the
     query's own person and camera, so a person seen by one camera only never finds a match.

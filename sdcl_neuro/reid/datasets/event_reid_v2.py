@@ -48,12 +48,12 @@ class CameraRecording:
 
 
 def recognise(root: Path) -> bool:
-    """Whether a folder looks like Event-ReId v2's download."""
+    """Return whether a folder looks like Event-ReId v2's download."""
     return any(True for _ in root.glob("[0-9]*/cam*/events.txt"))
 
 
 def open_data(root: Path, choices: Choices) -> RecordingData:
-    """Event-ReId v2; see `table`.
+    """Return Event-ReId v2; see `table`.
 
     ``protocol = "recordings"`` (the first): a recording is one tracklet; all test recordings ask
     and are searched, and ranking leaves out those of the query's own person and camera.
@@ -134,7 +134,9 @@ def _tested(person: int) -> bool:
 
 
 def _listed(path: Path, entries: list[RecordingEntry], faults: Faults) -> list[int]:
-    """Positions of the windows that a list names; one that is not a fifth window is an error."""
+    """Return positions of the windows that a list names; one that is not a fifth window is an
+    error.
+    """
     try:
         names = read_text(path).split()
     except (OSError, InputError):
@@ -180,7 +182,7 @@ def _recording(folder: Path, faults: Faults) -> CameraRecording | None:
 
 
 def _labels(folder: Path, where: str, faults: Faults) -> dict[int, Box]:
-    """Boxes by frame number."""
+    """Return boxes by frame number."""
     found: dict[int, Box] = {}
     for path in sorted(folder.glob("*.json")):
         try:
@@ -199,7 +201,7 @@ def _labels(folder: Path, where: str, faults: Faults) -> dict[int, Box]:
 
 
 def _unit(path: Path, frames: tuple[int, ...]) -> float:
-    """Microseconds per unit of time: the one with which events last as long as labels.
+    """Return microseconds per unit of time: the one with which events last as long as labels.
 
     Raises:
         InputError: no events, or no usual unit that fits.
@@ -218,7 +220,7 @@ def _unit(path: Path, frames: tuple[int, ...]) -> float:
 
 
 def _ends(path: Path) -> tuple[float, float]:
-    """Times of the first and the last event of a text file."""
+    """Return times of the first and the last event of a text file."""
     size = regular_file(path, what="a text file of events").stat().st_size
     with path.open("rb") as stream:
         stream.readline()

@@ -43,7 +43,7 @@ class StoredTrack:
 
 
 def recognise(root: Path) -> bool:
-    """Whether a folder looks like EvReID's."""
+    """Return whether a folder looks like EvReID's."""
     return (_info(root) / "query_IDX.mat").is_file() and any(
         (root / name / "train").is_dir() for name in FRAMES
     )
@@ -55,7 +55,7 @@ def _info(root: Path) -> Path:
 
 
 def open_data(root: Path, choices: Choices) -> FolderData:
-    """EvReID, by its tables and lists; see `table`."""
+    """Return EvReID, by its tables and lists; see `table`."""
     faults = Faults(root)
     frames = next((root / name for name in FRAMES if (root / name).is_dir()), None)
     if frames is None:
@@ -105,7 +105,7 @@ def _event_tree(root: Path, choices: Choices, faults: Faults) -> Path | None:
 
 
 def _tracks(path: Path, faults: Faults) -> list[StoredTrack]:
-    """Rows of the four variables."""
+    """Return rows of the four variables."""
     columns: list[NDArray[np.int64]] = []
     for name in VARIABLES:
         try:
@@ -137,7 +137,7 @@ def _names(path: Path, faults: Faults) -> list[str]:
 
 
 def _queries(path: Path, count: int, faults: Faults) -> set[int]:
-    """Rows of the test half that ask, from 0."""
+    """Return rows of the test half that ask, from 0."""
     try:
         rows = np.asarray(load_table(path, "query_IDX")).reshape(-1).astype(np.int64)
     except InputError as error:
@@ -156,7 +156,7 @@ class _Half:
         self._listed: dict[Path, set[str]] = {}
 
     def entry(self, name: str, track: StoredTrack, faults: Faults) -> FolderEntry | None:
-        """The tracklet of a row; None, and a fault, if something is wrong with it."""
+        """Return the tracklet of a row; None, and a fault, if something is wrong with it."""
         if not self.names:
             return None
         chosen = self.names[track.first : track.last + 1]

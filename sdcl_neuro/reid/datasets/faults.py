@@ -28,20 +28,20 @@ class Faults:
         self.count = 0
 
     def add(self, what: str) -> None:
-        """One more; only the first thousands are kept as text."""
+        """Add one more; only the first thousands are kept as text."""
         self.count += 1
         if self.count <= KEPT:
             line = " ".join(what.split())
             self.found.append(line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}...")
 
     def missing(self, what: str, names: list[str]) -> None:
-        """Absent files of one kind, as one fault."""
+        """Add absent files of one kind, as one fault."""
         if names:
             more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
             self.add(f"{what}: {names[0]}{more} missing")
 
     def check(self, hint: str) -> None:
-        """InputError with all of them, if there are any."""
+        """Raise InputError with all of them, if there are any."""
         if not self.count:
             return
         more = f" | and {self.count - SHOWN:,} more" if self.count > SHOWN else ""

@@ -100,7 +100,7 @@ def _head(brush: Brush, person: Person, places: dict[str, Place], view: BodyView
 
 
 def _bag_depth(person: Person, view: BodyView) -> float:
-    """How far the bag is in front of the trunk's middle, towards the camera."""
+    """Return how far the bag is in front of the trunk's middle, towards the camera."""
     return view.project(_bag_offset(person))[2]
 
 

@@ -49,11 +49,11 @@ class FolderEntry:
     events: tuple[str | None, ...] = ()
 
     def frame_paths(self) -> Iterator[Path]:
-        """All frames, in order."""
+        """Return all frames, in order."""
         return (self.folder / name for name in self.frames)
 
     def event_path(self, frame: int) -> Path | None:
-        """The event file of a frame, if there is one."""
+        """Return the event file of a frame, if there is one."""
         name = self.events[frame] if self.events else None
         return None if name is None or self.event_folder is None else self.event_folder / name
 
@@ -64,7 +64,9 @@ class EntryEvents(Protocol):
     def spikes(
         self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
-        """Spikes ``[F*K, 2, h, w]`` of the picked frames; `size` is their width and height."""
+        """Return spikes ``[F*K, 2, h, w]`` of the picked frames; `size` is their width and
+        height.
+        """
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class NoEvents:
     def spikes(
         self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
-        """Zeros."""
+        """Return Zeros."""
         return np.zeros((len(picked) * clip.bins, 2, *clip.size), np.uint8)
 
 
@@ -142,7 +144,7 @@ class FolderData:
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """RGB uint8 ``[H, W, 3]`` of a picture file.
+    """Return RGB uint8 ``[H, W, 3]`` of a picture file.
 
     Raises:
         InputError: no such file, or none that OpenCV can decode.
@@ -160,7 +162,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def crop_sized(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture at 256 x 128."""
+    """Return the picture at 256 x 128."""
     cv2 = need("cv2", "reading pictures")
 
     if picture.shape[:2] == CROP_SIZE:

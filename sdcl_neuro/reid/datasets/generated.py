@@ -73,7 +73,7 @@ class GeneratedConfig:
         return self.persons // 2 if self.train_persons is None else self.train_persons
 
     def moment(self, seed: int | None) -> int | None:
-        """The moment that a seed chooses; None without one."""
+        """Return the moment that a seed chooses; None without one."""
         return seed if seed is None or not self.moments else seed % self.moments
 
 
@@ -159,6 +159,6 @@ class Generated:
 
 
 def open_data(root: Path, choices: Choices) -> Generated:
-    """Rendered persons, which lie nowhere; see `table`."""
+    """Return rendered persons, which lie nowhere; see `table`."""
     own = choices.own if isinstance(choices.own, GeneratedConfig) else GeneratedConfig()
     return Generated(own)

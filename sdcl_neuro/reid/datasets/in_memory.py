@@ -38,7 +38,7 @@ class TrackletsInMemory:
                 )
 
     def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:
-        """The tracklet as it was cut; a seed changes nothing.
+        """Return the tracklet as it was cut; a seed changes nothing.
 
         Raises:
             InputError: it was cut to another shape than `clip`.
@@ -107,7 +107,7 @@ class MotTable:
 
 
 def open_data(root: Path, choices: Choices) -> TrackletsInMemory:
-    """Tracklets of a video, all of them held; who leaves is asked of who arrived."""
+    """Return tracklets of a video, all of them held; who leaves is asked of who arrived."""
     from sdcl_neuro.events import holds_both
     from sdcl_neuro.events.alignment import Alignment
     from sdcl_neuro.events.tracklets import cut_tracklets, open_video, read_mot

@@ -57,7 +57,7 @@ class DataSet(Protocol):
         """Positions that are searched."""
 
     def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:
-        """The tracklet of an entry; with a seed, another random sample of its frames."""
+        """Return the tracklet of an entry; with a seed, another random sample of its frames."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Labels:
 
 @public
 def labels(data: DataSet, part: Part) -> Labels:
-    """Who is in a part, without loading it."""
+    """Return who is in a part, without loading it."""
     chosen = [data.entries[position] for position in getattr(data, part)]
     return Labels(
         np.array([entry.person for entry in chosen], dtype=np.int64),
@@ -87,7 +87,7 @@ def tracklets(
 
 
 def describe(data: DataSet) -> str:
-    """One line: how many tracklets, persons and cameras in each part."""
+    """Return one line: how many tracklets, persons and cameras in each part."""
     parts: list[str] = []
     names: tuple[Part, ...] = ("train", "query", "gallery")
     for part in names:

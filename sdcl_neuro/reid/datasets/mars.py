@@ -49,7 +49,7 @@ class MarsTables:
 
 
 def read_mars_tables(info: Path | str) -> MarsTables:
-    """``tracks_train_info.mat``, ``tracks_test_info.mat`` and ``query_IDX.mat`` of a folder.
+    """Return ``tracks_train_info.mat``, ``tracks_test_info.mat`` and ``query_IDX.mat`` of a folder.
 
     Raises:
         InputError: everything that is missing or malformed, in one list.
@@ -96,7 +96,7 @@ def read_mars(
     queries_in_gallery: bool = True,
     event_files: EventFiles | None = None,
 ) -> FolderData:
-    """MARS, by its published tables and lists.
+    """Return MARS, by its published tables and lists.
 
     Junk tracklets (person -1) are left out, as the published evaluation ignores them. Distractors
     (person 0) are in the gallery.
@@ -151,12 +151,12 @@ def read_mars(
 
 
 def recognise(root: Path) -> bool:
-    """Whether a folder looks like MARS's."""
+    """Return whether a folder looks like MARS's."""
     return (root / "bbox_train").is_dir() and (root / "info" / "query_IDX.mat").is_file()
 
 
 def open_data(root: Path, choices: Choices) -> FolderData:
-    """MARS; its events, which have no usual place, are below ``events``. See `table`."""
+    """Return MARS; its events, which have no usual place, are below ``events``. See `table`."""
     return read_mars(
         root,
         events=None if choices.events in ("none", "auto") else root / choices.events,
@@ -188,7 +188,7 @@ class _MarsReader:
     def entry(
         self, name: str, span: tuple[int, int], person: int, camera: int
     ) -> FolderEntry | None:
-        """The tracklet of a row; None, and a fault, if something is wrong with it."""
+        """Return the tracklet of a row; None, and a fault, if something is wrong with it."""
         first, last = span
         if not self.names:
             return None
@@ -216,7 +216,7 @@ class _MarsReader:
         return self.listed[folder]
 
     def _paired(self, entry: FolderEntry) -> FolderEntry | None:
-        """The entry with its event files: by its frames' names, else by its tracklet's."""
+        """Return the entry with its event files: by its frames' names, else by its tracklet's."""
         if self.events is None:
             return entry
         folder = self.events / entry.folder.name
@@ -234,7 +234,7 @@ class _MarsReader:
         return replace(entry, event_folder=folder, events=events)
 
     def _event_files(self, folder: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
-        """A person's event files by stem and by tracklet."""
+        """Return a person's event files by stem and by tracklet."""
         if folder.name not in self.event_files:
             by_tracklet: dict[str, list[str]] = {}
             names = names_in(folder, EVENT_FILES)

@@ -16,12 +16,12 @@ FRAMES, EVENTS = "rgb", "event"
 
 
 def recognise(root: Path) -> bool:
-    """Whether a folder looks like MARS*'s."""
+    """Return whether a folder looks like MARS*'s."""
     return (root / FRAMES / "bbox_train").is_dir() and (root / EVENTS).is_dir()
 
 
 def open_data(root: Path, choices: Choices) -> FolderData:
-    """MARS*, by MARS's tables, which count from 1; see `table`."""
+    """Return MARS*, by MARS's tables, which count from 1; see `table`."""
     info = next((p for p in (root / "info", root / FRAMES / "info") if p.is_dir()), root / "info")
     data = read_mars(root / FRAMES, info=info, queries_in_gallery=choices.queries_in_gallery)
     if choices.events == "none":

@@ -40,7 +40,7 @@ class TrackletRecordings:
     def spikes(
         self, entry: FolderEntry, picked: NDArray[np.int64], clip: Clip, size: Size
     ) -> NDArray[np.uint8]:
-        """Spikes ``[F*K, 2, h, w]``: frame f owns the events since frame f - 1.
+        """Return spikes ``[F*K, 2, h, w]``: frame f owns the events since frame f - 1.
 
         Raises:
             InputError: a damaged file, or events of another time than the frames.
@@ -60,7 +60,7 @@ class TrackletRecordings:
         return np.concatenate(parts)
 
     def _sensor(self, path: Path, size: Size) -> Size | None:
-        """What was said; else nothing if the file states its own size, or the frames'."""
+        """Return what was said; else nothing if the file states its own size, or the frames'."""
         if self.reading.sensor is not None:
             return self.reading.sensor
         try:
@@ -72,7 +72,7 @@ class TrackletRecordings:
         return None
 
     def _start(self, entry: FolderEntry, events: Events, path: Path) -> int:
-        """Time of the first frame on the events' clock."""
+        """Return time of the first frame on the events' clock."""
         if not len(events):
             return 0
         first, last = int(events.array["t"][0]), int(events.array["t"][-1])
@@ -152,7 +152,7 @@ def _paired(
 def source_of(
     form: str, choices: Choices, fps: float, clock: str
 ) -> TrackletRecordings | EventFiles | EventPictureReader:
-    """What reads events of one form."""
+    """Return what reads events of one form."""
     if form == "recordings":
         return TrackletRecordings(choices.reading, fps, clock)
     return choices.event_files if form == "files" else EventPictureReader()

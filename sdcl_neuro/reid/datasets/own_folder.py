@@ -50,7 +50,7 @@ class FolderTable:
 
 
 def recognise(root: Path) -> bool:
-    """Whether a folder has parts with pictures in them."""
+    """Return whether a folder has parts with pictures in them."""
     return any(
         path.suffix.lower() in PICTURES
         for folder in _parts(root).values()
@@ -59,7 +59,7 @@ def recognise(root: Path) -> bool:
 
 
 def _parts(root: Path) -> dict[str, Path]:
-    """The folder of each part that is there."""
+    """Return the folder of each part that is there."""
     found = {}
     for part, names in PARTS.items():
         place = next((root / name for name in names if (root / name).is_dir()), None)
@@ -69,7 +69,7 @@ def _parts(root: Path) -> dict[str, Path]:
 
 
 def open_data(root: Path, choices: Choices) -> FolderData:
-    """A folder of one's own; see `table`."""
+    """Return a folder of one's own; see `table`."""
     own = choices.own if isinstance(choices.own, FolderTable) else FolderTable()
     faults, notes = Faults(root), []
     folders = _parts(root)
@@ -116,7 +116,9 @@ def open_data(root: Path, choices: Choices) -> FolderData:
 def _entries(
     found: list[FoundTracklet], notes: list[str]
 ) -> list[tuple[FoundTracklet, FolderEntry]]:
-    """Entries with numbers for persons and cameras; junk (person -1) is left out and counted."""
+    """Return entries with numbers for persons and cameras; junk (person -1) is left out and
+    counted.
+    """
     persons = numbered(one.person for one in found)
     cameras = numbered(one.camera for one in found)
     junk = [one for one in found if persons[one.person] < 0]
@@ -137,7 +139,7 @@ def _entries(
 def _event_trees(
     root: Path, folders: dict[str, Path], choices: Choices, faults: Faults
 ) -> dict[str, Path] | None:
-    """The events' folder of each part; None for frames alone."""
+    """Return the events' folder of each part; None for frames alone."""
     if choices.events == "none":
         return None
     names = EVENTS if choices.events == "auto" else (choices.events,)

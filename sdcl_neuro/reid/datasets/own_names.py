@@ -51,7 +51,7 @@ class FoundTracklet:
 
 
 def collect(part: str, folder: Path, faults: Faults) -> list[FoundTracklet]:
-    """All tracklets below one part's folder, in the order of their labels."""
+    """Return all tracklets below one part's folder, in the order of their labels."""
     found: dict[tuple[str, str, str, Path], FoundTracklet] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in PICTURES or path.name.startswith("."):
@@ -71,7 +71,7 @@ def collect(part: str, folder: Path, faults: Faults) -> list[FoundTracklet]:
 
 
 def _labels(path: Path, folder: Path) -> tuple[str, str, str, tuple[int, str]] | None:
-    """Person, camera, tracklet and frame of a picture; None if its name says too little."""
+    """Return person, camera, tracklet and frame of a picture; None if its name says too little."""
     for pattern in FLAT:
         matched = pattern.fullmatch(path.stem)
         if matched:
@@ -89,7 +89,9 @@ def _labels(path: Path, folder: Path) -> tuple[str, str, str, tuple[int, str]] |
 
 
 def numbered(labels: Iterable[str]) -> dict[str, int]:
-    """A number for each label: its own where all are numbers, else its place in order, from 1."""
+    """Return a number for each label: its own where all are numbers, else its place in order, from
+    1.
+    """
     distinct = sorted(set(labels))
     if all(re.fullmatch(r"-?\d+", label) for label in distinct):
         return {label: int(label) for label in distinct}

@@ -60,7 +60,9 @@ class EventFiles:
 
 
 def names_in(folder: Path, endings: Sequence[str]) -> list[str]:
-    """Sorted names of a folder's files with one of `endings`; empty if there is no such folder."""
+    """Return sorted names of a folder's files with one of `endings`; empty if there is no such
+    folder.
+    """
     try:
         with os.scandir(folder) as listing:
             return sorted(

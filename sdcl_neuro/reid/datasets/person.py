@@ -119,7 +119,8 @@ class Person:
 
 
 def make_person(seed: int, number: int) -> Person:
-    """Identity `number` of the population that `seed` names; persons do not depend on each other.
+    """Return identity `number` of the population that `seed` names; persons do not depend on each
+    other.
 
     Lengths lie around usual human proportions (Winter, "Biomechanics and Motor Control of Human
     Movement", Fig. 4.1), cadences around 0.9 cycles a second.
@@ -130,7 +131,7 @@ def make_person(seed: int, number: int) -> Person:
 
 def _body(generator: np.random.Generator) -> Body:
     def around(mean: float, spread: float) -> float:
-        """Uniform, so that extremes are as common as the middle: persons differ visibly."""
+        """Return uniform, so that extremes are as common as the middle: persons differ visibly."""
         return float(mean * (1.0 + generator.uniform(-spread, spread)))
 
     legs = around(0.475, 0.07)
@@ -174,7 +175,9 @@ def _gait(generator: np.random.Generator) -> Gait:
 
 def _clothes(generator: np.random.Generator) -> Clothes:
     def pick(colours: tuple[Colour, ...]) -> Colour:
-        """One of the palette, a little worn: two persons never match to the last grey level."""
+        """Return one of the palette, a little worn: two persons never match to the last grey
+        level.
+        """
         chosen = np.asarray(colours[generator.integers(len(colours))])
         worn = np.clip(chosen * generator.uniform(0.92, 1.08) + generator.normal(0, 4, 3), 5, 250)
         return float(worn[0]), float(worn[1]), float(worn[2])

@@ -29,7 +29,7 @@ class Pose:
 
 
 def pose(person: Person, phase: float) -> Pose:
-    """Joints at `phase` cycles (any real number; whole ones are the same pose)."""
+    """Return joints at `phase` cycles (any real number; whole ones are the same pose)."""
     body, gait = person.body, person.gait
     turn = 2 * np.pi * phase
     joints: dict[str, Point] = {}
@@ -55,12 +55,14 @@ def pose(person: Person, phase: float) -> Pose:
 
 
 def _bump(cycle: float) -> float:
-    """Knee flexion over its leg's cycle, 0 to 1: greatest while the thigh swings forwards."""
+    """Return knee flexion over its leg's cycle, 0 to 1: greatest while the thigh swings
+    forwards.
+    """
     return float(np.exp(2.2 * (np.cos(cycle + 0.45) - 1.0)))
 
 
 def _along(angle: float, length: float) -> Point:
-    """A limb that hangs down, swung forwards by `angle`."""
+    """Return a limb that hangs down, swung forwards by `angle`."""
     return length * np.array([np.sin(angle), -np.cos(angle), 0.0])
 
 
@@ -95,7 +97,9 @@ def _trunk(joints: dict[str, Point], person: Person, turn: float, sway: float) -
 
 
 def walking_speed(person: Person) -> float:
-    """Body heights a second: what two steps of these legs cover, so that feet do not slide much."""
+    """Return body heights a second: what two steps of these legs cover, so that feet do not slide
+    much.
+    """
     body, gait = person.body, person.gait
     stride = 4.0 * (body.thigh + body.shank) * np.sin(gait.thigh * (1.0 - 0.5 * gait.uneven))
     return float(gait.cadence_hz * stride)

@@ -130,7 +130,7 @@ class RecordingData:
     def _intervals(
         self, entry: RecordingEntry, events: Events, start: int
     ) -> tuple[list[int], list[Box]]:
-        """Numbers of the intervals that may be shown, and their boxes, or one for all."""
+        """Return numbers of the intervals that may be shown, and their boxes, or one for all."""
         if entry.labels:
             chosen = list(zip(entry.labels, entry.boxes, strict=True))
             if entry.window is not None:
@@ -161,7 +161,7 @@ class _RecentRecordings:
         self.__init__()  # type: ignore[misc]
 
     def events(self, entry: RecordingEntry, reading: ReadingOptions) -> Events:
-        """The events of an entry's file."""
+        """Return the events of an entry's file."""
         with self._lock:
             if entry.path in self._found:
                 self._found.move_to_end(entry.path)
@@ -176,12 +176,12 @@ class _RecentRecordings:
 
 
 def fitted(left: float, top: float, right: float, bottom: float) -> Box:
-    """The smallest box of a crop's proportions around another: left, top, width, height."""
+    """Return the smallest box of a crop's proportions around another: left, top, width, height."""
     height = max(bottom - top, (right - left) / ASPECT, 2.0)
     width = height * ASPECT
     return (left + right - width) / 2, (top + bottom - height) / 2, width, height
 
 
 def numbered(values: NDArray[np.int64] | list[int]) -> tuple[int, ...]:
-    """Positions as a data set keeps them."""
+    """Return positions as a data set keeps them."""
     return tuple(int(value) for value in values)

@@ -38,7 +38,7 @@ class RenderedOnDisk(Around):
     folder: Path
 
     def load(self, position: int, clip: Clip, *, seed: int | None = None) -> Tracklet:
-        """A walk from its file, or rendered and kept."""
+        """Return a walk from its file, or rendered and kept."""
         moment = self.data.config.moment(seed)
         if moment is not None and not self.data.config.moments:
             return self.data.load(position, clip, seed=seed)

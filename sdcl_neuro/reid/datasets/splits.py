@@ -24,7 +24,7 @@ class Split:
 
 
 def read_prid_splits(path: Path) -> tuple[Split, ...]:
-    """The splits of ``splits_prid2011.json``.
+    """Return the splits of ``splits_prid2011.json``.
 
     Raises:
         InputError: it is not a list of ``train`` and ``test`` names, or the two overlap.
@@ -50,7 +50,7 @@ def read_prid_splits(path: Path) -> tuple[Split, ...]:
 
 
 def read_ilids_splits(path: Path, persons: Sequence[str]) -> tuple[Split, ...]:
-    """The splits of ``train_test_splits_ilidsvid.mat``, for these folders of persons.
+    """Return the splits of ``train_test_splits_ilidsvid.mat``, for these folders of persons.
 
     Raises:
         InputError: no ``ls_set``, or rows that are not an order of all the persons.
@@ -77,7 +77,7 @@ def read_ilids_splits(path: Path, persons: Sequence[str]) -> tuple[Split, ...]:
 
 
 def load_table(path: Path, name: str) -> Any:
-    """One variable of a MATLAB file; InputError if it cannot be read or is not there."""
+    """Return one variable of a MATLAB file; InputError if it cannot be read or is not there."""
     import scipy.io
 
     check_matlab(path)
@@ -89,7 +89,7 @@ def load_table(path: Path, name: str) -> Any:
 
 
 def chosen_split(splits: Sequence[Split], split: int, root: Path) -> Split:
-    """One of the splits; InputError if there is no such one."""
+    """Return one of the splits; InputError if there is no such one."""
     if not 0 <= split < len(splits):
         raise InputError(
             f"split {split} of {len(splits)}",
@@ -100,6 +100,6 @@ def chosen_split(splits: Sequence[Split], split: int, root: Path) -> Split:
 
 
 def person_number(name: str) -> int:
-    """The number in a person's folder name; 0 if there is none."""
+    """Return the number in a person's folder name; 0 if there is none."""
     found = re.fullmatch(r"person_?(\d{1,6})", name)
     return int(found.group(1)) if found else 0

@@ -107,7 +107,7 @@ class DataSetKind:
         return opener(root, choices)
 
     def recognise(self, root: Path) -> bool:
-        """Whether a folder looks like this data set."""
+        """Return whether a folder looks like this data set."""
         if not self.needs_root or not self.recogniser:
             return False
         return bool(self._member(self.recogniser)(root))
@@ -213,7 +213,7 @@ KINDS: dict[str, DataSetKind] = {
 
 
 def kind_named(name: str) -> DataSetKind:
-    """The row of a name.
+    """Return the row of a name.
 
     Raises:
         InputError: there is none.
@@ -226,7 +226,7 @@ def kind_named(name: str) -> DataSetKind:
 
 
 def recognise(root: Path | str) -> str:
-    """The name of the data set that a folder holds.
+    """Return the name of the data set that a folder holds.
 
     Raises:
         InputError: no such folder, or it looks like none.

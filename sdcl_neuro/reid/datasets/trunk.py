@@ -24,7 +24,8 @@ class Cloth:
     right: NDArray[np.float64]
 
     def patch(self, up: tuple[float, float], across: tuple[float, float]) -> NDArray[np.float64]:
-        """A patch, `up` from the hips (0) to the shoulders (1), `across` from left (0) to right.
+        """Return a patch, `up` from the hips (0) to the shoulders (1), `across` from left (0) to
+        right.
 
         It keeps the outline's corners where it reaches over them.
         """
@@ -38,7 +39,9 @@ class Cloth:
 
 
 def _cloth(person: Person, places: dict[str, Place], view: BodyView) -> Cloth:
-    """Cross-sections are ellipses: as wide as the body seen sideways, as deep seen lengthways."""
+    """Draw cross-sections as ellipses: as wide as the body seen sideways, as deep seen
+    lengthways.
+    """
     body = person.body
     turn = (np.cos(view.yaw), np.sin(view.yaw))
     thick = 0.5 * body.depth * np.array([1.05, 1.0 * body.girth**0.4, 1.0, 0.55])
@@ -56,7 +59,7 @@ def _cloth(person: Person, places: dict[str, Place], view: BodyView) -> Cloth:
 
 
 def draw_trunk(brush: Brush, person: Person, places: dict[str, Place], view: BodyView) -> None:
-    """Neck, garment, texture and, where worn, a skirt."""
+    """Draw neck, garment, texture and, where worn, a skirt."""
     clothes = person.clothes
     cloth = _cloth(person, places, view)
     if clothes.lower_kind == "skirt":
@@ -77,7 +80,7 @@ def draw_trunk(brush: Brush, person: Person, places: dict[str, Place], view: Bod
 
 
 def _stripes(brush: Brush, person: Person, cloth: Cloth, view: BodyView) -> None:
-    """Stripes down a round trunk: each a range of angles, seen where it faces the camera."""
+    """Draw stripes down a round trunk: each a range of angles, seen where it faces the camera."""
     clothes = person.clothes
     step = 2 * np.pi / max(4, round(1.6 / clothes.pitch))
     colour = clothes.second

@@ -36,7 +36,7 @@ def read_prid2011(
     events: Path | str | None = AUTO,
     event_files: EventFiles | None = None,
 ) -> FolderData:
-    """PRID-2011's multi-shot part; query camera a, gallery camera b.
+    """Return PRID-2011's multi-shot part; query camera a, gallery camera b.
 
     Args:
         root: holds ``prid_2011/multi_shot/cam_a/person_0001/*.png`` and so on.
@@ -65,7 +65,7 @@ def read_ilidsvid(
     events: Path | str | None = AUTO,
     event_files: EventFiles | None = None,
 ) -> FolderData:
-    """iLIDS-VID; query camera 1, gallery camera 2; arguments and errors as `read_prid2011`.
+    """Return iLIDS-VID; query camera 1, gallery camera 2; arguments and errors as `read_prid2011`.
 
     The split file's ``ls_set`` counts persons from 1 in sorted order; the first half of a row is
     for testing (Wang et al., ECCV 2014).
@@ -79,22 +79,22 @@ def read_ilidsvid(
 
 
 def is_prid2011(root: Path) -> bool:
-    """Whether a folder looks like PRID-2011's."""
+    """Return whether a folder looks like PRID-2011's."""
     return any((root / name / "cam_a").is_dir() for name in FRAMES_PRID)
 
 
 def is_ilidsvid(root: Path) -> bool:
-    """Whether a folder looks like iLIDS-VID's."""
+    """Return whether a folder looks like iLIDS-VID's."""
     return any((root / name / "cam1").is_dir() for name in FRAMES_ILIDS)
 
 
 def open_prid2011(root: Path, choices: Choices) -> FolderData:
-    """PRID-2011; see `table`."""
+    """Return PRID-2011; see `table`."""
     return read_prid2011(root, **_arguments(root, choices))
 
 
 def open_ilidsvid(root: Path, choices: Choices) -> FolderData:
-    """iLIDS-VID; see `table`."""
+    """Return iLIDS-VID; see `table`."""
     return read_ilidsvid(root, **_arguments(root, choices))
 
 
@@ -145,7 +145,7 @@ class _Tree:
         return self.root
 
     def file(self, given: Path | str | None, candidates: Sequence[str]) -> Path:
-        """The split file; InputError if it is not there."""
+        """Return the split file; InputError if it is not there."""
         paths = [Path(given)] if given is not None else [self.root / name for name in candidates]
         for path in paths:
             if path.is_file():
@@ -155,7 +155,7 @@ class _Tree:
         return paths[0]
 
     def persons(self) -> list[str]:
-        """Folders of the first camera, which must be those of the second."""
+        """Return folders of the first camera, which must be those of the second."""
         first, second = (
             {path.name for path in (self.frames / camera).glob("person*") if path.is_dir()}
             for camera in self.cameras
@@ -166,7 +166,7 @@ class _Tree:
         return sorted(first)
 
     def data(self, name: str, split: Split, source: EntryEvents) -> FolderData:
-        """Entries of one split's persons, both cameras."""
+        """Return entries of one split's persons, both cameras."""
         entries: list[FolderEntry] = []
         parts: dict[str, list[int]] = {"train": [], "query": [], "gallery": []}
         for part, persons in (("train", split.train), ("test", split.test)):

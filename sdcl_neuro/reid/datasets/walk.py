@@ -147,7 +147,7 @@ class _Stage:
 
     @classmethod
     def of(cls, walk: Walk, duration_s: float, seed: int) -> _Stage:
-        """Long enough for the whole clip."""
+        """Return a walk long enough for the whole clip."""
         along = float(np.cos(walk.view.yaw))
         speed = walking_speed(walk.person) * walk.pace * along * PERSON_ROWS
         travel = abs(speed) * duration_s
@@ -162,11 +162,11 @@ class _Stage:
         return cls(walk, backgrounds, start, speed, walk.camera.table())
 
     def place(self, time_s: float) -> float:
-        """Column of the body's middle."""
+        """Return column of the body's middle."""
         return self.start + self.speed * time_s
 
     def picture(self, time_s: float, scale: float) -> NDArray[np.uint8]:
-        """The whole strip as the camera tones it; `scale` is one of `backgrounds`."""
+        """Return the whole strip as the camera tones it; `scale` is one of `backgrounds`."""
         walk = self.walk
         brush = Brush(
             picture=self.backgrounds[scale].copy(),
@@ -186,7 +186,9 @@ def _shrunk(picture: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 
 def _boxes(walk: Walk, stage: _Stage, times_s: NDArray[np.float64]) -> NDArray[np.int64]:
-    """A detector's boxes ``[F, 4]``: around the person, a little off, steadily and by frame."""
+    """Return a detector's boxes ``[F, 4]``: around the person, a little off, steadily and by
+    frame.
+    """
     generator = np.random.default_rng([walk.jitter, 0])
     steady = generator.normal(0.0, (3.0, 3.0, 0.025))
     rows, columns = CROP_SIZE
@@ -202,7 +204,9 @@ def _boxes(walk: Walk, stage: _Stage, times_s: NDArray[np.float64]) -> NDArray[n
 
 
 def _crop(picture: NDArray[np.uint8], box: NDArray[np.int64], scale: float) -> NDArray[np.uint8]:
-    """The box out of a picture of `scale`, resized to a crop; pixel centres on pixel centres."""
+    """Return the box out of a picture of `scale`, resized to a crop; pixel centres on pixel
+    centres.
+    """
     rows, columns = CROP_SIZE
     left, top, width, height = (float(value) * scale for value in box)
     across, down = width / columns, height / rows
@@ -222,7 +226,7 @@ def _noisy(
 
 
 def _interval(pixels: Simulator, stage: _Stage, span_us: tuple[int, int], substeps: int) -> Events:
-    """What the fixed pixels saw in ``(start, end]``."""
+    """Return what the fixed pixels saw in ``(start, end]``."""
     start, end = span_us
     parts = []
     height, width = stage.backgrounds[SENSOR_SCALE].shape[:2]

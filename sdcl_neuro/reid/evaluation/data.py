@@ -31,11 +31,11 @@ class Chosen:
     root: Path | None
 
     def open(self, clip: Clip) -> DataSet:
-        """The data set for tracklets of one shape."""
+        """Return the data set for tracklets of one shape."""
         return build_data(replace(self.configuration, clip=clip), self.root)
 
     def undegraded(self) -> Callable[[Clip], DataSet]:
-        """`open` without the configuration's own degradation, for those of a command."""
+        """Return `open` without the configuration's own degradation, for those of a command."""
         clean = replace(self.configuration.data, degradation=Degradation())
         return Chosen(replace(self.configuration, data=clean), self.root).open
 
@@ -96,7 +96,9 @@ def _with_lists(table: DataTable, query: Path | None, gallery: Path | None) -> D
 
 
 def _as_trained(table: DataTable, trained: Trained, overrides: Sequence[str]) -> DataTable:
-    """A video cut and simulated as the model's training tracklets were, where no one says else."""
+    """Return a video cut and simulated as the model's training tracklets were, where no one says
+    else.
+    """
     said = {override.partition("=")[0].strip() for override in overrides}
     clip, mot = trained.checkpoint.clip, table.mot
     if "data.mot.stride" not in said:

@@ -47,7 +47,7 @@ class Condition:
     seed: int = 0
 
     def of(self, data: DataSet) -> DataSet:
-        """The data set under this condition."""
+        """Return the data set under this condition."""
         if self.kind == CLEAN:
             return data
         return Degraded(data, self.kind, self.severity, seed=self.seed)
@@ -197,7 +197,7 @@ def _embeddings(
     how: Extraction,
     progress: Progress,
 ) -> dict[str, Embeddings]:
-    """Embeddings of query and gallery by the arm's label, see `_places`."""
+    """Return embeddings of query and gallery by the arm's label, see `_places`."""
     found: dict[str, Embeddings] = {}
     by_bins: dict[int, list[FeatureSource]] = {}
     for arm in arms:
@@ -255,6 +255,6 @@ def _ranked(blocks: Iterator[NDArray[np.float64]], query: Labels, gallery: Label
 
 
 def _places(data: DataSet) -> tuple[tuple[int, ...], dict[int, int]]:
-    """Positions to embed, each once though it be query and gallery, and where each comes."""
+    """Return positions to embed, each once though it be query and gallery, and where each comes."""
     positions = tuple(dict.fromkeys((*data.query, *data.gallery)))
     return positions, {position: place for place, position in enumerate(positions)}

@@ -131,7 +131,7 @@ class _Work:
     def _begin(
         self, pool: ThreadPoolExecutor, shard: Sequence[int]
     ) -> tuple[dict[str, str], dict[str, Embeddings], Future[list[Tracklet]] | None]:
-        """Keys of what the store lacks, what it has, and the tracklets if any are needed."""
+        """Return keys of what the store lacks, what it has, and the tracklets if any are needed."""
         missing, known = {}, {}
         if self.common:
             entries = [entry_signature(self.data, position) for position in shard]
@@ -173,7 +173,9 @@ class _Work:
         return found
 
     def _common(self) -> str:
-        """What all keys share: data set, tracklets' shape, dense weights, device, versions."""
+        """Return what all keys share: data set, tracklets' shape, dense weights, device,
+        versions.
+        """
         model = self.model
         dense = (model.frame_branch, model.bridge)
         parts: list[Any] = [data_signature(self.data), asdict(self.clip), module_sha256(*dense)]
@@ -187,7 +189,7 @@ def _joined(
     shards: Sequence[Sequence[int]],
     group: Group,
 ) -> Embeddings:
-    """All batches of an arm, in order; of other processes, sent by whoever computed them."""
+    """Return all batches of an arm, in order; of other processes, sent by whoever computed them."""
     if group.size == 1:
         return np.concatenate([found[number][name] for number in range(len(shards))])
     device = "cuda" if distributed.get_backend() == "nccl" else "cpu"

@@ -57,7 +57,7 @@ class FeatureSource:
 
 
 def unspiking_arm(model: Sdcl) -> FeatureSource | None:
-    """The one arm of a model without a spiking event branch; None where there is one."""
+    """Return the one arm of a model without a spiking event branch; None where there is one."""
     branch = model.event_branch
     if not model.bridge.config.uses_events:
         return FeatureSource(FRAMES_ALONE, Setting(), FRAMES_ALONE, None)
@@ -73,7 +73,7 @@ def unspiking_arm(model: Sdcl) -> FeatureSource | None:
 
 
 def with_integers(model: Model, tracklets: Iterable[Tracklet]) -> tuple[Model, str]:
-    """The model in a chip's integers, and how it came to them where training fixed none.
+    """Return the model in a chip's integers, and how it came to them where training fixed none.
 
     Args:
         model: with a float description, at least.
@@ -94,7 +94,7 @@ def with_integers(model: Model, tracklets: Iterable[Tracklet]) -> tuple[Model, s
 def event_arm(
     model: Model, name: str, setting: Setting, *, folder: Path, device: str = "cpu"
 ) -> FeatureSource:
-    """The event branch on a backend, at a setting.
+    """Return the event branch on a backend, at a setting.
 
     Args:
         model: of the branch; with integers for every exact backend.

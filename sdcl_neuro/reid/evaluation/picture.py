@@ -70,7 +70,7 @@ def ranked_figure(
     queries: int = QUERIES,
     entries: int = ENTRIES,
 ) -> Any:
-    """The matplotlib figure that `draw_ranked_lists` writes."""
+    """Return the matplotlib figure that `draw_ranked_lists` writes."""
     figure_module = need("matplotlib.figure", "a picture of ranked lists")
 
     if len(query) != len(ranking.head) or min(queries, entries) < 1:
@@ -110,7 +110,7 @@ def _draw(
     colour: str,
     style: str,
 ) -> None:
-    """One tracklet at a corner, left and top, with words above and its person below."""
+    """Draw one tracklet at a corner, left and top, with words above and its person below."""
     patches = need("matplotlib.patches", "a picture of ranked lists")
 
     picture = tracklet_picture(tracklet)

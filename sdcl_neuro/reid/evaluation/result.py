@@ -43,7 +43,7 @@ class EvaluationRow:
     reranked: Metrics | None = None
 
     def cells(self) -> dict[str, str]:
-        """For a table on the terminal."""
+        """Return the cells of a table on the terminal."""
         found = {
             "frames": self.condition,
             "setting": str(self.setting),
@@ -61,7 +61,7 @@ class EvaluationRow:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "condition": self.condition,
             "setting": asdict(self.setting),
@@ -72,7 +72,7 @@ class EvaluationRow:
         }
 
     def flat(self) -> dict[str, Any]:
-        """For a CSV file; empty where there is no value."""
+        """Return the cells of a CSV file; empty where there is no value."""
         values: dict[str, Any] = {
             "condition": self.condition,
             "backend": self.backend,
@@ -121,7 +121,7 @@ class Evaluation:
         return "\n".join([*head, *table([row.cells() for row in self.rows]), *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "schema": SCHEMA,
             "model": str(self.model),
@@ -135,14 +135,14 @@ class Evaluation:
         }
 
     def to_json(self, path: Path | str | None = None) -> str:
-        """All of it as JSON text, also written to `path` if given."""
+        """Return all of it as JSON text, also written to `path` if given."""
         value = self.to_dict()
         if path is not None:
             write_json(path, value)
         return json.dumps(value, indent=2, allow_nan=False)
 
     def to_csv(self, path: Path | str | None = None) -> str:
-        """One line for each row, also written to `path` if given."""
+        """Return one line for each row, also written to `path` if given."""
         flat = [row.flat() for row in self.rows]
         names = list(dict.fromkeys(name for row in flat for name in row))
         text = io.StringIO()
@@ -156,7 +156,7 @@ class Evaluation:
 
 
 def table(rows: Sequence[dict[str, str]]) -> list[str]:
-    """Rows of named cells as lines; texts to the left, figures to the right.
+    """Return rows of named cells as lines; texts to the left, figures to the right.
 
     A column that says the same in every row and is a description, not a figure, is left out.
     """

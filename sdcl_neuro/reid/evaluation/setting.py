@@ -56,7 +56,8 @@ class Setting:
 
 @public
 def parse_sweep(texts: Sequence[str]) -> tuple[Setting, ...]:
-    """Settings of ``NAME=VALUE,VALUE,...``, one name varied at a time, the trained one first.
+    """Return settings of ``NAME=VALUE,VALUE,...``, one name varied at a time, the trained one
+    first.
 
     Raises:
         InputError: another name, or values that are not numbers in range.
@@ -84,12 +85,12 @@ def parse_sweep(texts: Sequence[str]) -> tuple[Setting, ...]:
 
 
 def apply_float(net: FloatNetwork, setting: Setting) -> FloatNetwork:
-    """The float branch with the setting's threshold."""
+    """Return the float branch with the setting's threshold."""
     return replace(net, layers=tuple(_float_layer(layer, setting) for layer in net.layers))
 
 
 def apply_integer(net: IntNetwork, floating: FloatNetwork | None, setting: Setting) -> IntNetwork:
-    """The integer branch at the setting's bits and threshold.
+    """Return the integer branch at the setting's bits and threshold.
 
     Args:
         net: as deployed, at 8 bits.
@@ -138,7 +139,7 @@ def _integer_layer(layer: IntLayer, before: FloatLayer | None, setting: Setting)
 
 
 def coarse(weight: NDArray[Any], bits: int) -> NDArray[np.int32]:
-    """The nearest of the 2^bits multiples of 2^(9 - bits) from -256 up; half to even."""
+    """Return the nearest of the 2^bits multiples of 2^(9 - bits) from -256 up; half to even."""
     step = 2 ** (FULL_BITS + 1 - bits)
     rounded: NDArray[np.float64] = step * np.rint(np.asarray(weight, np.float64) / step)
     return np.clip(rounded, WEIGHT_MIN, WEIGHT_MAX + 2 - step).astype(np.int32)

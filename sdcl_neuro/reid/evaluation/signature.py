@@ -28,17 +28,17 @@ CACHE_NOTE = "cache.json"
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 of plain values, in hexadecimal."""
+    """Return SHA-256 of plain values, in hexadecimal."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def data_signature(data: DataSet) -> Any:
-    """All of a data set that changes what it loads, but its entries, as plain values."""
+    """Return all of a data set that changes what it loads, but its entries, as plain values."""
     return _plain(data, without=_PARTS)
 
 
 def entry_signature(data: DataSet, position: int) -> Any:
-    """One entry with all the files it is made of, as plain values."""
+    """Return one entry with all the files it is made of, as plain values."""
     partner = _partner(data, position)
     if partner != position:
         return [_own_signature(data, position), _own_signature(data, partner)]
@@ -46,7 +46,7 @@ def entry_signature(data: DataSet, position: int) -> Any:
 
 
 def _partner(data: Any, position: int) -> int:
-    """Whose events an entry has: its own, unless a control gives it another's."""
+    """Return whose events an entry has: its own, unless a control gives it another's."""
     while data is not None:
         if isinstance(data, Controlled):
             return data.partner(position)
@@ -64,7 +64,7 @@ def _own_signature(data: DataSet, position: int) -> Any:
 
 
 def module_sha256(*modules: nn.Module | None) -> str:
-    """SHA-256 of all parameters and buffers, with their names."""
+    """Return SHA-256 of all parameters and buffers, with their names."""
     digest = hashlib.sha256()
     for module in modules:
         for name, value in module.state_dict().items() if module is not None else ():

@@ -20,7 +20,9 @@ class FeatureStore:
     folder: Path | None = None
 
     def get(self, key: str, count: int) -> NDArray[np.float32] | None:
-        """Embeddings ``[count, D]``; None where there are none, or where the file is damaged."""
+        """Return embeddings ``[count, D]``; None where there are none, or where the file is
+        damaged.
+        """
         path = self._path(key)
         if path is None or not path.is_file():
             return None

@@ -35,7 +35,7 @@ class CostPoint:
     mean_ap: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
 

@@ -54,7 +54,7 @@ class DepthCurve:
     pictures: dict[str, tuple[NDArray[np.float32], ...]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, without the pictures."""
+        """Return plain JSON values, without the pictures."""
         return {
             "trained_layers": self.trained,
             "tracklets": self.tracklets,
@@ -97,7 +97,7 @@ def spikes_by_depth(
 
 
 def _deepened(branch: EventBranch, depth: int, seed: int) -> EventBranch:
-    """The branch in float, cut or continued to `depth` layers."""
+    """Return the branch in float, cut or continued to `depth` layers."""
     own = branch.description
     last = own.layers[-1]
     more = (ConvolutionSpec(last.channels, KERNEL, 1, KERNEL // 2),) * depth
@@ -126,7 +126,7 @@ def _deepened(branch: EventBranch, depth: int, seed: int) -> EventBranch:
 def _layers(
     branch: EventBranch, spikes: Tensor, frames: int, deformable: bool
 ) -> tuple[Tensor, ...]:
-    """Spikes ``[T, B, C, h, w]`` of every layer."""
+    """Return spikes ``[T, B, C, h, w]`` of every layer."""
     found = []
     with torch.inference_mode():
         for layer in range(len(branch.synapses)):
@@ -142,7 +142,9 @@ def _layers(
 
 
 def _at_events(synapse: nn.Conv2d, spikes: Tensor, frames: int) -> Tensor:
-    """A convolution whose taps are the nearest spikes of each frame; strides skip cells of it."""
+    """Return a convolution whose taps are the nearest spikes of each frame; strides skip cells of
+    it.
+    """
     steps, batch = spikes.shape[:2]
     bins = steps // frames
     held = spikes.unflatten(0, (frames, bins)).amax((1, 3)) > 0  # [F, B, h, w]

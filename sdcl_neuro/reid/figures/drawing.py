@@ -18,7 +18,7 @@ ENDINGS = ("png", "svg")
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A matplotlib figure of that many inches, without a window."""
+    """Return a matplotlib figure of that many inches, without a window."""
     return need("matplotlib.figure", PURPOSE).Figure(figsize=(width, height), layout="constrained")
 
 

@@ -86,14 +86,14 @@ def feature_maps(model: Sdcl, tracklet: Tracklet) -> FeatureMaps:
 
 
 def _plain(model: Sdcl) -> int:
-    """Channels of the frame network's own map; some methods append others to it."""
+    """Return channels of the frame network's own map; some methods append others to it."""
     config = model.bridge.config
     return config.frame_channels if kind_of(model) in ("sdcl", "psta") else config.channels
 
 
 @contextmanager
 def _kept(module: Any) -> Iterator[list[Tensor]]:
-    """What a module says while this is open, map by map; nothing where there is none."""
+    """Yield what a module says while this is open, map by map; nothing where there is none."""
     said: list[Tensor] = []
     if not isinstance(module, nn.Module):
         yield said
@@ -111,7 +111,7 @@ def _kept(module: Any) -> Iterator[list[Tensor]]:
 
 
 def _heat(maps: Tensor) -> Heat:
-    """``[F, C, h, w]`` to ``[F, h, w]`` in units of the largest."""
+    """Return ``[F, C, h, w]`` to ``[F, h, w]`` in units of the largest."""
     lengths = maps.float().square().sum(1).sqrt()
     heat: Heat = (lengths / lengths.amax().clamp_min(1e-12)).cpu().numpy()
     return heat

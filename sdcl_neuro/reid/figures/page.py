@@ -35,7 +35,7 @@ CAPTIONS = {
 
 
 def svg_figure(svg: bytes, *, alt: str) -> Markup:
-    """An SVG as a picture of a page."""
+    """Return an SVG as a picture of a page."""
     coded = b64encode(svg).decode("ascii")
     return Markup(
         '<figure class="picture"><img src="data:image/svg+xml;base64,{}" alt="{}" '
@@ -44,7 +44,7 @@ def svg_figure(svg: bytes, *, alt: str) -> Markup:
 
 
 def figure_sections(folder: Path, files: Sequence[str]) -> Iterator[Section]:
-    """A section for each kind of figure among the files of a folder."""
+    """Yield a section for each kind of figure among the files of a folder."""
     for kind, (title, lead) in CAPTIONS.items():
         own = [name for name in files if name.startswith(kind) and name.endswith(".svg")]
         if own:
@@ -55,7 +55,7 @@ def figure_sections(folder: Path, files: Sequence[str]) -> Iterator[Section]:
 
 
 def drawn_section(kind: str, figure: Any) -> Section:
-    """A figure of one of `CAPTIONS` as a section of any report."""
+    """Return a figure of one of `CAPTIONS` as a section of any report."""
     title, lead = CAPTIONS[kind]
     return Section(
         title.partition(": ")[2].capitalize(),
@@ -65,7 +65,7 @@ def drawn_section(kind: str, figure: Any) -> Section:
 
 
 def figures_page(folder: Path, files: Sequence[str], numbers: dict[str, Any]) -> str:
-    """The page of a folder of figures."""
+    """Return the page of a folder of figures."""
     sections = list(figure_sections(folder, files))
     if numbers["cost"]:
         rows = [

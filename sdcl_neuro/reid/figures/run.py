@@ -36,7 +36,7 @@ COUNTED = 16
 
 @contextmanager
 def unseen(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar that no one sees."""
+    """Return a progress bar that no one sees."""
     del title, total
     yield lambda count: None
 
@@ -168,7 +168,7 @@ def check_out(out: Path) -> None:
 
 
 def _opened(folders: Sequence[Path]) -> dict[str, Trained]:
-    """Models by the name of their folder; a run's folder, not its ``model``."""
+    """Return models by the name of their folder; a run's folder, not its ``model``."""
     found: dict[str, Trained] = {}
     for path in folders:
         trained = open_trained(path)
@@ -202,7 +202,7 @@ def _of_one(
     wanted: FigureRequest,
     own: dict[str, Any],
 ) -> list[str]:
-    """Figures 2 and 4 of one model; what it cannot show is said in `own`."""
+    """Return figures 2 and 4 of one model; what it cannot show is said in `own`."""
     model = trained.checkpoint.model
     files: list[str] = []
     if "2" in wanted.figures:
@@ -229,7 +229,7 @@ def _some(data: DataSet, clip: Clip) -> list[Tracklet]:
 
 
 def _position(data: DataSet, name: str) -> int:
-    """Position of a tracklet by name; without one the first query's, or the first of all."""
+    """Return position of a tracklet by name; without one the first query's, or the first of all."""
     if not name:
         return next(iter((*data.query, *data.gallery, 0)))
     names = [entry.name for entry in data.entries]

@@ -209,7 +209,7 @@ def user_name() -> str:
 
 
 def _plain(text: str) -> bool:
-    """Whether a text can be stored: no half of a surrogate pair, no NUL."""
+    """Return whether a text can be stored: no half of a surrogate pair, no NUL."""
     return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 

@@ -32,17 +32,18 @@ class Engine(Protocol):
     roundings: int
 
     def __len__(self) -> int:
-        """How many vectors it holds."""
+        """Return how many vectors it holds."""
 
     def nearest(self, queries: Vectors, count: int, allowed: NDArray[np.bool_] | None) -> Found:
-        """The best of ``[N]``, or of those allowed, for queries ``[Q, D]``, in no fixed order.
+        """Return the best of ``[N]``, or of those allowed, for queries ``[Q, D]``, in no fixed
+        order.
 
         Returns:
             Scores and positions ``[Q, count]``; position -1 where there are too few.
         """
 
     def vectors(self, positions: NDArray[np.int64]) -> Vectors:
-        """The vectors at positions ``[n]``, ``[n, D]``."""
+        """Return the vectors at positions ``[n]``, ``[n, D]``."""
 
 
 class MemoryEngine(Engine, Protocol):
@@ -121,7 +122,7 @@ class FaissEngine:
 
     @classmethod
     def empty(cls, dimension: int, metric: Metric) -> FaissEngine:
-        """An index without vectors."""
+        """Return an index without vectors."""
         faiss = faiss_module()
         kind = faiss.IndexFlatIP if metric == "cosine" else faiss.IndexFlatL2
         return cls(kind(dimension), metric)
@@ -150,12 +151,12 @@ class FaissEngine:
 
 
 def faiss_module() -> Any:
-    """FAISS, imported where it is needed; its type stubs do not know its Python side."""
+    """Return FAISS, imported where it is needed; its type stubs do not know its Python side."""
     return need("faiss", "the gallery engine faiss")
 
 
 def engine_name(asked: str | None) -> str:
-    """Which engine to take: the one asked for, or FAISS where it is installed.
+    """Return which engine to take: the one asked for, or FAISS where it is installed.
 
     Raises:
         InputError: an unknown name.
@@ -169,7 +170,7 @@ def engine_name(asked: str | None) -> str:
 
 
 def empty_engine(name: str, dimension: int, metric: Metric) -> MemoryEngine:
-    """An engine of a name that `engine_name` gave."""
+    """Return an engine of a name that `engine_name` gave."""
     return (FaissEngine.empty if name == "faiss" else NumpyEngine)(dimension, metric)
 
 

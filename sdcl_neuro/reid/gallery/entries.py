@@ -69,7 +69,7 @@ class Entry:
         return f"entry {self.id}" if self.label is None else self.label
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:

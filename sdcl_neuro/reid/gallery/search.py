@@ -30,7 +30,7 @@ def search(
     allowed: NDArray[np.bool_] | None = None,
     settle: bool = True,
 ) -> list[Answer]:
-    """The k nearest of each query, nearest first, equally near ones by position.
+    """Return the k nearest of each query, nearest first, equally near ones by position.
 
     Args:
         engine: holds the vectors, as `engines.prepared` makes them.
@@ -72,7 +72,7 @@ def search(
 def _measured(
     engine: Engine, query: Vectors, places: NDArray[np.int64], k: int, metric: Metric
 ) -> Answer:
-    """Distances of candidates in float64, and the first k."""
+    """Return distances of candidates in float64, and the first k."""
     places = places[places >= 0]
     held, exact = engine.vectors(places).astype(np.float64), query.astype(np.float64)
     if metric == "cosine":
@@ -91,7 +91,7 @@ def _settled(
     metric: Metric,
     roundings: int,
 ) -> bool:
-    """Whether whatever was not proposed is farther than the k-th, rounding allowed for."""
+    """Return whether whatever was not proposed is farther than the k-th, rounding allowed for."""
     distances = answer[0]
     if len(distances) < k:
         return False

@@ -58,7 +58,7 @@ class Points:
         return Points(self.values[chosen], self.factors[chosen], self.squares[chosen])
 
     def scaled(self) -> Block:
-        """The vectors in float64, of unit length for ``cosine``."""
+        """Return the vectors in float64, of unit length for ``cosine``."""
         wide: Block = self.values.astype(np.float64)
         wide *= self.factors[:, None]
         return wide
@@ -88,7 +88,7 @@ def distance_blocks(
 
 
 def squared_distances(queries: Points, gallery: Points) -> Block:
-    """Squared Euclidean distances ``[q, G]``, for ``cosine`` between vectors of unit length.
+    """Return squared Euclidean distances ``[q, G]``, for ``cosine`` between vectors of unit length.
 
     There they are 2 (1 - cosine); a vector of zeros is 2 from all, itself too.
     """
@@ -109,7 +109,7 @@ def _pieces(values: Embeddings) -> Iterator[slice]:
 
 
 def checked_pair(queries: ArrayLike, gallery: ArrayLike, metric: Metric) -> tuple[Points, Points]:
-    """Both sides, checked; see `distance_blocks` for errors."""
+    """Return both sides, checked; see `distance_blocks` for errors."""
     if metric not in ("cosine", "euclidean"):
         raise InputError(f"metric {metric!r}", hint="choose cosine or euclidean")
     first, second = (_floating(value) for value in (queries, gallery))

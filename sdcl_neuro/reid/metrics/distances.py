@@ -17,7 +17,7 @@ Metric = Literal["cosine", "euclidean"]
 def distance_matrix(
     queries: ArrayLike, gallery: ArrayLike, *, metric: Metric = "cosine"
 ) -> NDArray[np.float64]:
-    """Distances ``[Q, G]`` between embeddings ``[Q, D]`` and ``[G, D]``, in float64.
+    """Return distances ``[Q, G]`` between embeddings ``[Q, D]`` and ``[G, D]``, in float64.
 
     Args:
         queries, gallery: finite embeddings.

@@ -18,7 +18,7 @@ def bootstrap_interval(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """A percentile interval of the mean when whole groups are drawn again, with replacement.
+    """Return a percentile interval of the mean when whole groups are drawn again, with replacement.
 
     Queries of one person stand and fall together, so persons are drawn and not queries (Efron and
     Tibshirani, "An Introduction to the Bootstrap", 1993). With few groups it is rather too narrow.

@@ -28,7 +28,8 @@ def batch_hard_triplet(
     margin: float | None = MARGIN,
     metric: Metric = "euclidean",
 ) -> Tensor:
-    """Batch-hard triplet loss (Hermans et al., "In Defense of the Triplet Loss", 2017, Eq. 5).
+    """Return batch-hard triplet loss (Hermans et al., "In Defense of the Triplet Loss", 2017, Eq.
+    5).
 
     ``mean over anchors of max(0, margin + farthest same - nearest other)``.
     An anchor without another of its own label counts with distance 0 to itself, as published.
@@ -70,12 +71,14 @@ def batch_hard_triplet(
 
 
 def _angles(embeddings: Tensor) -> Tensor:
-    """One minus the cosine of every pair, ``[B, D] -> [B, B]``."""
+    """Return one minus the cosine of every pair, ``[B, D] -> [B, B]``."""
     unit = functional.normalize(embeddings)
     return 1 - unit @ unit.T
 
 
 def _distances(embeddings: Tensor) -> Tensor:
-    """``[B, D] -> [B, B]``; the floor under the root keeps the gradient of equal pairs finite."""
+    """Return ``[B, D] -> [B, B]``; the floor under the root keeps the gradient of equal pairs
+    finite.
+    """
     squares = (embeddings[:, None] - embeddings[None, :]).square().sum(-1)  # [B, B]
     return squares.clamp_min(1e-12).sqrt()

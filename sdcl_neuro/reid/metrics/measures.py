@@ -45,7 +45,7 @@ class Metrics:
         return f"mAP {self.mean_ap:.1%}  {ranks}  mINP {self.mean_inp:.1%}  {counted}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values under the usual names."""
+        """Return plain values under the usual names."""
         return {
             "mAP": self.mean_ap,
             "cmc": {str(rank): value for rank, value in self.cmc.items()},
@@ -65,7 +65,7 @@ class QueryMeasures:
 
 
 def measure_query(flags: NDArray[np.bool_]) -> QueryMeasures | None:
-    """Measures of one ranking, given as match flags in order; None without a match."""
+    """Return measures of one ranking, given as match flags in order; None without a match."""
     hits = np.flatnonzero(flags) + 1
     if not hits.size:
         return None
@@ -74,14 +74,14 @@ def measure_query(flags: NDArray[np.bool_]) -> QueryMeasures | None:
 
 
 def measure(matches: Iterable[NDArray[np.bool_]]) -> Metrics:
-    """Measures of rankings, given as match flags in order, one array a query."""
+    """Return measures of rankings, given as match flags in order, one array a query."""
     return summarise(measure_query(flags) for flags in matches)
 
 
 def summarise(
     queries: Iterable[QueryMeasures | None], *, ranks: Sequence[int] = CMC_RANKS
 ) -> Metrics:
-    """Means over the queries that have a match, CMC at `ranks`; InputError if none has."""
+    """Return means over the queries that have a match, CMC at `ranks`; InputError if none has."""
     every = list(queries)
     found = [one for one in every if one is not None]
     skipped = len(every) - len(found)

@@ -128,7 +128,7 @@ class RankedLists:
         return "\n".join([head, legend, *map(str, self.lists)])
 
     def to_dict(self, *, top: int | None = None) -> dict[str, Any]:
-        """Plain values; `top` shortens the lists."""
+        """Return plain values; `top` shortens the lists."""
         return {
             "schema": {"name": "sdcl_neuro.ranked_lists", "version": 1},
             "metrics": self.metrics.to_dict() if self.has_matches else None,
@@ -146,7 +146,7 @@ class RankedLists:
         }
 
     def to_json(self, path: Path | str | None = None) -> str:
-        """All of it as JSON text, also written to `path` if given."""
+        """Return all of it as JSON text, also written to `path` if given."""
         value = self.to_dict()
         if path is not None:
             write_json(path, value)
@@ -161,7 +161,7 @@ def evaluate_ranking(
     q_cams: ArrayLike | None = None,
     g_cams: ArrayLike | None = None,
 ) -> Metrics:
-    """Measures of the ranking by distance; ties go to the lower gallery index.
+    """Return measures of the ranking by distance; ties go to the lower gallery index.
 
     Args:
         distances: ``[Q, G]``, smaller is more alike.
@@ -190,7 +190,7 @@ def rank(
 
 
 def ranked_queries(labels: LabelledDistances) -> Iterator[RankedList]:
-    """One query's list after another; equal distances stay in the gallery's order."""
+    """Yield one query's list after another; equal distances stay in the gallery's order."""
     for query, row in enumerate(labels.distances):
         same = labels.g_ids == labels.q_ids[query]
         order = np.argsort(row, kind="stable")

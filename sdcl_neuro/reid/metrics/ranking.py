@@ -46,7 +46,7 @@ class Ranking:
         return summarise(self.measures)
 
     def metrics_at(self, ranks: Sequence[int]) -> Metrics:
-        """The same with the CMC at other ranks."""
+        """Return the same with the CMC at other ranks."""
         return summarise(self.measures, ranks=ranks)
 
     @property
@@ -79,7 +79,7 @@ class Changed:
         )
 
     def to_dict(self) -> dict[str, int]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
 

@@ -103,7 +103,8 @@ def _joined(first: Points, second: Points) -> Points:
 
 
 def _neighbours(everyone: Points, count: int) -> tuple[Ints, NDArray[np.float64]]:
-    """The nearest of each ``[N, count]``, itself among them, and its largest squared distance.
+    """Return the nearest of each ``[N, count]``, itself among them, and its largest squared
+    distance.
 
     Equal distances go to the lower index.
     """
@@ -124,7 +125,9 @@ def _neighbours(everyone: Points, count: int) -> tuple[Ints, NDArray[np.float64]
 
 
 def _reciprocal(neighbours: Ints, k: int) -> Mask:
-    """Which of the first k + 1 neighbours have the feature among their own: ``[N, k + 1]``."""
+    """Return which of the first k + 1 neighbours have the feature among their own: ``[N, k +
+    1]``.
+    """
     near = neighbours[:, : k + 1]
     found = np.empty(near.shape, np.bool_)
     for start in range(0, len(near), _ROWS):
@@ -135,7 +138,7 @@ def _reciprocal(neighbours: Ints, k: int) -> Mask:
 
 
 def _expanded_sets(neighbours: Ints, k1: int) -> csr_array:
-    """R* of every feature, as a matrix ``[N, N]`` of ones."""
+    """Return R* of every feature, as a matrix ``[N, N]`` of ones."""
     half = int(np.around(k1 / 2))
     full, halved = _reciprocal(neighbours, k1), _reciprocal(neighbours, half)
     rows, columns = [], []
@@ -161,7 +164,7 @@ def _expanded_sets(neighbours: Ints, k1: int) -> csr_array:
 
 
 def _encode(everyone: Points, sets: csr_array, farthest: NDArray[np.float64]) -> csr_array:
-    """V before its average: ``[N, N]``, each row's sum 1."""
+    """Return v before its average: ``[N, N]``, each row's sum 1."""
     rows = np.repeat(np.arange(len(everyone)), np.diff(sets.indptr))
     weights = np.empty(len(rows))
     step = max(1, _PAIR_BYTES // (8 * max(1, everyone.values.shape[1])))
@@ -175,7 +178,7 @@ def _encode(everyone: Points, sets: csr_array, farthest: NDArray[np.float64]) ->
 
 
 def _averaged(encoded: csr_array, neighbours: Ints) -> csr_array:
-    """Each row of V the mean over those of the feature's nearest ``[N, k2]``."""
+    """Return each row of V the mean over those of the feature's nearest ``[N, k2]``."""
     total, count = neighbours.shape
     bounds = np.arange(total + 1) * count
     share = np.full(neighbours.size, 1.0 / count)
@@ -184,7 +187,7 @@ def _averaged(encoded: csr_array, neighbours: Ints) -> csr_array:
 
 
 def _jaccard(encoded: csr_array, of_gallery: csr_array, row: int) -> NDArray[np.float64]:
-    """Jaccard distance ``[G]`` of one feature to the gallery."""
+    """Return Jaccard distance ``[G]`` of one feature to the gallery."""
     span = slice(encoded.indptr[row], encoded.indptr[row + 1])
     own = encoded.data[span]
     shared = of_gallery[encoded.indices[span]]  # [n, G], one row for each j that the query has

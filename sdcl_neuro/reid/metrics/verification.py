@@ -43,7 +43,7 @@ class Verification:
     false_non_match: NDArray[np.float64]
 
     def threshold(self, rate: float) -> float:
-        """The lowest threshold whose false match rate is at most `rate`.
+        """Return the lowest threshold whose false match rate is at most `rate`.
 
         Raises:
             InputError: a rate out of range, or lower than so many wrong pairs can tell.
@@ -62,11 +62,11 @@ class Verification:
         return float(self.cosines[np.argmax(self.false_match <= rate)])
 
     def missed(self, threshold: float) -> float:
-        """The false non-match rate at a threshold."""
+        """Return the false non-match rate at a threshold."""
         return float(np.interp(threshold, self.cosines, self.false_non_match))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "schema": SCHEMA,
             "measure": "cosine",
@@ -80,7 +80,7 @@ class Verification:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Verification:
-        """The inverse of `to_dict`.
+        """Return the inverse of `to_dict`.
 
         Raises:
             InputError: it is not what `to_dict` gives.
@@ -115,7 +115,7 @@ class Verification:
 def verification(
     embeddings: NDArray[np.float32], persons: NDArray[np.int64], cameras: NDArray[np.int64]
 ) -> Verification | None:
-    """The error curve of tracklets; None where they give no right or no wrong pair.
+    """Return the error curve of tracklets; None where they give no right or no wrong pair.
 
     Args:
         embeddings: ``[N, D]``.

@@ -87,7 +87,7 @@ class Comparison:
         return self.ranked_for(np.arange(len(self.session.tracklets)))
 
     def ranked_for(self, queries: NDArray[np.int64]) -> RankedLists:
-        """All other tracklets for each of `queries`, indices into the tracklets."""
+        """Return all other tracklets for each of `queries`, indices into the tracklets."""
         embeddings, persons = self.session.result.embeddings, self.persons
         # Each tracklet is a camera of its own: the rule that leaves out the query's camera then
         # leaves out the query, and nothing else.
@@ -110,11 +110,11 @@ class Comparison:
         return (*assumed, rate)
 
     def is_unknown(self, cosine: float) -> bool:
-        """Whether so little likeness is known to be another person's."""
+        """Return whether so little likeness is known to be another person's."""
         return self.recognition is not None and cosine < self.recognition.threshold
 
     def nearest_tracks(self) -> Iterator[tuple[int, list[tuple[int, float]]]]:
-        """Each track with all others, most alike first, and their cosine."""
+        """Yield each track with all others, most alike first, and their cosine."""
         for row, track in enumerate(self.tracks.tolist()):
             order = np.argsort(-self.similarity[row], kind="stable")
             yield (
@@ -127,7 +127,7 @@ class Comparison:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; frames count from 1, as in the tracks file."""
+        """Return plain JSON values; frames count from 1, as in the tracks file."""
         footage, session = self.footage, self.session
         source, video = footage.source, footage.video
         events = None if source.events is None else _file(source.events)

@@ -18,7 +18,7 @@ def configuration_of(
     out: Path,
     say: Callable[[str], None] = lambda line: None,
 ) -> Configuration:
-    """The packaged configuration for the data set that a folder holds.
+    """Return the packaged configuration for the data set that a folder holds.
 
     Events are simulated into `out` where the folder has frames and no events, and no override says
     otherwise.

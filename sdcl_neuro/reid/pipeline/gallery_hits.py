@@ -100,7 +100,9 @@ class GalleryHits:
     crops: Mapping[int, bytes] = field(default_factory=dict)
 
     def by_track(self) -> dict[int, list[tuple[Hit, float]]]:
-        """Each track's best hit of each name over all its tracklets, and its cosine, best first."""
+        """Return each track's best hit of each name over all its tracklets, and its cosine, best
+        first.
+        """
         found: dict[int, list[tuple[Hit, float]]] = {}
         for track in np.unique(self.persons).tolist():
             best: dict[str, Hit] = {}
@@ -114,7 +116,7 @@ class GalleryHits:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; row n of `hits` is tracklet n."""
+        """Return plain JSON values; row n of `hits` is tracklet n."""
         enrolled = self.enrolled
         return {
             "file": self.use.address,
@@ -132,7 +134,7 @@ class GalleryHits:
         }
 
     def lines(self, threshold: float | None = None) -> list[str]:
-        """For the terminal; below `threshold` no one of the gallery is meant."""
+        """Return lines for the terminal; below `threshold` no one of the gallery is meant."""
         done = "" if self.enrolled is None else f"; {self.enrolled}"
         lines = [f"gallery {self.use.address}: {self.entries:,} entries{done}"]
         tracks = self.by_track()
@@ -206,7 +208,7 @@ def _enrolments(
 
 
 def _stated(source: Source) -> list[str]:
-    """Options given for clocks, views and reading, if any: they change the spikes."""
+    """Return options given for clocks, views and reading, if any: they change the spikes."""
     alignment = source.alignment
     if alignment.event_clock != "unix":  # the time of day alone changes nothing
         alignment = replace(alignment, start_us=None)

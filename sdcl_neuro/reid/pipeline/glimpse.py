@@ -76,7 +76,7 @@ class Glimpse:
 
 
 def _coded(frame: NDArray[np.uint8], quality: int | None = None) -> bytes:
-    """An RGB picture as a JPEG file."""
+    """Return an RGB picture as a JPEG file."""
     cv2 = need("cv2", "pictures in a report")
     options = [] if quality is None else [int(cv2.IMWRITE_JPEG_QUALITY), quality]
     good, coded = cv2.imencode(".jpg", np.ascontiguousarray(frame[..., ::-1]), options)

@@ -30,7 +30,7 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 @contextmanager
 def no_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar that no one sees."""
+    """Return a progress bar that no one sees."""
     yield lambda count: None
 
 

@@ -121,7 +121,7 @@ class OpenedStream:
     said: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
-        """What was said before the session, and of the events' clock in its course."""
+        """Return what was said before the session, and of the events' clock in its course."""
         events = self.events
         clock = tuple(events.clock.notes) if isinstance(events, StreamedEvents) else ()
         if isinstance(events, CameraEvents):
@@ -302,7 +302,7 @@ def _frames(source: LiveSource) -> FrameSource:
 
 
 def _refuse_frame_times(source: LiveSource) -> None:
-    """InputError where frames have the times of their arrival, and others are stated."""
+    """Raise InputError where frames have the times of their arrival, and others are stated."""
     alignment = source.alignment
     for name in ("frame_times", "fps", "stamp", "exposure_us"):
         if getattr(alignment, name) is not None:

@@ -35,7 +35,7 @@ class TrackletFigures:
     latency_ms: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
 
@@ -61,7 +61,7 @@ def per_tracklet(session: Session) -> tuple[TrackletFigures, ...]:
 
 
 def _latency_ms(spans: Sequence[Passage], n: int) -> float:
-    """Time of the n-th tracklet, to which the n-th passage of each stage belongs."""
+    """Return time of the n-th tracklet, to which the n-th passage of each stage belongs."""
     passages = [
         found[n]
         for stage in STAGES
@@ -71,7 +71,7 @@ def _latency_ms(spans: Sequence[Passage], n: int) -> float:
 
 
 def table_text(rows: Sequence[TrackletFigures]) -> str:
-    """The figures as aligned columns, with their tags."""
+    """Return the figures as aligned columns, with their tags."""
     width = max([8, *(len(row.name) for row in rows)])
     lines = [
         f"{'tracklet':<{width}}  input spikes  spikes  synaptic operations  sparsity  latency",

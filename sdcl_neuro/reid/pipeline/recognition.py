@@ -35,7 +35,7 @@ class Recognition:
     assumed: bool
 
     def line(self) -> str:
-        """For the terminal and the report."""
+        """Return a line for the terminal and the report."""
         curve = self.verification
         return (
             f"the same person from a cosine of {self.threshold:.3f}: false match rate "
@@ -44,7 +44,7 @@ class Recognition:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "false_match_rate": self.rate,
             "threshold": self.threshold,
@@ -54,7 +54,7 @@ class Recognition:
 
 
 def recognition_of(checkpoint: SdclCheckpoint, rate: float | None) -> Recognition | None:
-    """The threshold of a checkpoint; None if it holds no error curve and none was asked for.
+    """Return the threshold of a checkpoint; None if it holds no error curve and none was asked for.
 
     Args:
         checkpoint: as loaded.

@@ -40,7 +40,7 @@ SHOWN_IN_GALLERY = 3
 
 
 def pictures_section(tracklets: Sequence[Glimpse], *, lead: str) -> Section:
-    """Frames of tracklets, each next to its own events."""
+    """Return frames of tracklets, each next to its own events."""
     shown = []
     for tracklet in tracklets:
         spikes = tracklet.events
@@ -73,7 +73,7 @@ def ranked_section(
     most: int = 12,
     accuracy: bool = False,
 ) -> Section:
-    """Ranked lists as pictures; at most `most` queries, evenly chosen.
+    """Return ranked lists as pictures; at most `most` queries, evenly chosen.
 
     Args:
         session: whose tracklets are shown.
@@ -103,12 +103,12 @@ def ranked_section(
 
 
 def sentence(line: str) -> str:
-    """A line for the terminal as a sentence of a page."""
+    """Return a line for the terminal as a sentence of a page."""
     return f"{line[:1].upper()}{line[1:]}."
 
 
 def _accuracy(ranked: RankedLists) -> Markup:
-    """mAP and CMC over all queries, in a row."""
+    """Return mAP and CMC over all queries, in a row."""
     measured = ranked.metrics
     head = ["queries", "mAP (%)", *(f"rank-{rank} (%)" for rank in measured.cmc)]
     row: list[Cell] = [
@@ -122,7 +122,9 @@ def _accuracy(ranked: RankedLists) -> Markup:
 def gallery_section(
     gallery: GalleryHits, session: Session, recognition: Recognition | None
 ) -> Section:
-    """Whom of a gallery each track is like, or that it is a person whom the gallery lacks."""
+    """Return whom of a gallery each track is like, or that it is a person whom the gallery
+    lacks.
+    """
     persons = gallery.persons
     rows = []
     for track, found in gallery.by_track().items():
@@ -155,7 +157,7 @@ def gallery_section(
 
 
 def _kept(gallery: GalleryHits, hit: Hit) -> NDArray[np.uint8]:
-    """An entry's picture, grey where it has none that can be read."""
+    """Return an entry's picture, grey where it has none that can be read."""
     found = decoded(gallery.crops.get(hit.entry.id, b""))
     return np.full((*THUMBNAIL, 3), 160, np.uint8) if found is None else found
 
@@ -166,7 +168,7 @@ def _named(hit: Hit) -> str:
 
 
 def ledger_section(session: Session) -> Section:
-    """Latency by stage, overlap of the branches, and what the energy counters saw."""
+    """Return latency by stage, overlap of the branches, and what the energy counters saw."""
     ledger = session.result.ledger
     samples = len(session.tracklets)
     stages = [stage for stage in ledger.stages if not stage.parent]

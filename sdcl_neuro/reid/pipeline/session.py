@@ -132,7 +132,9 @@ def _looked_at(
 
 
 def _arranged(result: HybridResult, passage: Sequence[int]) -> HybridResult:
-    """The same result with tracklet ``passage[n]`` at place n; the ledger stays as it was."""
+    """Return the same result with tracklet ``passage[n]`` at place n; the ledger stays as it
+    was.
+    """
     index = np.asarray(passage)
 
     def arranged(layer: LayerActivity) -> LayerActivity:

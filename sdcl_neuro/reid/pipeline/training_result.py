@@ -89,7 +89,7 @@ class TrainingPlan:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         values = asdict(self)
         del values["table"]
         return {
@@ -155,7 +155,7 @@ class TrainingResult:
         return "\n".join([*lines, f"model: {self.folder / 'model'}"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "schema": SCHEMA,
             "folder": str(self.folder),
@@ -172,7 +172,7 @@ class TrainingResult:
 
 
 def read_result(folder: Path, *, done_now: int) -> TrainingResult:
-    """What the log of a finished training says."""
+    """Return what the log of a finished training says."""
     rows = read_log(folder / LOG)
     modes = list(dict.fromkeys(row["stage"] for row in rows))
     stages = tuple(_stage(mode, [row for row in rows if row["stage"] == mode]) for mode in modes)

@@ -52,7 +52,7 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 def plan_training(
     configuration: Configuration, root: Path | None = None, *, folder: Path | None = None
 ) -> TrainingPlan:
-    """What `run_training` would do; reads the data set's index, and writes nothing.
+    """Return what `run_training` would do; reads the data set's index, and writes nothing.
 
     Args:
         configuration: of everything.
@@ -132,7 +132,7 @@ def run_training(
 def _error_curve(
     model: Sdcl, data: DataSet, configuration: Configuration, schedule: TrainingSchedule
 ) -> Verification | None:
-    """How alike right and wrong pairs of the validation persons are; None without any."""
+    """Return how alike right and wrong pairs of the validation persons are; None without any."""
     if not schedule.held_out:
         return None
     objective = Objective(model, configuration.training)
@@ -211,7 +211,9 @@ def _model(configuration: Configuration, schedule: TrainingSchedule) -> Sdcl:
 def _data(
     configuration: Configuration, root: Path | None, group: Group, progress: Progress
 ) -> DataSet:
-    """The data set, its events simulated first where the configuration names a cache of them."""
+    """Return the data set, its events simulated first where the configuration names a cache of
+    them.
+    """
     if group.leads and root is not None:
         workers = configuration.training.workers
         fill_cache(configuration, root, workers=workers, progress=progress)
@@ -250,7 +252,7 @@ def _check_folder(folder: Path, configuration: Configuration) -> None:
 
 
 def _remove(folder: Path, pattern: str) -> None:
-    """What a killed process left half written."""
+    """Remove what a killed process left half written."""
     import shutil
 
     for path in folder.glob(pattern):
@@ -261,13 +263,13 @@ def _remove(folder: Path, pattern: str) -> None:
 
 
 def _decisive(configuration: Configuration) -> Configuration:
-    """Without what changes the speed only."""
+    """Leave out what changes the speed only."""
     same = replace(configuration.training, workers=0, cache_mib=0, checkpoint_every=1)
     return replace(configuration, training=same)
 
 
 def _differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
-    """Each value of `one` that is not that of `other`, as ``key = value, not value``."""
+    """Yield each value of `one` that is not that of `other`, as ``key = value, not value``."""
     for field in fields(one):
         first, second = getattr(one, field.name), getattr(other, field.name)
         if is_dataclass(first) and not isinstance(first, type):
@@ -282,4 +284,4 @@ def _wait(group: Group) -> None:
 
 
 def _silent(line: str) -> None:
-    """Says nothing."""
+    """Say nothing."""

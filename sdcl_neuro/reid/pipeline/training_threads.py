@@ -55,7 +55,7 @@ def training_threads(folder: Path, group: Group, say: Callable[[str], None]) -> 
 
 
 def kept_threads(folder: Path) -> int | None:
-    """The number in a training's folder; None where none was written down."""
+    """Return the number in a training's folder; None where none was written down."""
     path = folder / FILE
     return _read(path) if path.is_file() else None
 

@@ -83,11 +83,11 @@ class Detection:
     agreement: TrackScore | None = None
 
     def lines(self) -> tuple[str, ...]:
-        """For the terminal."""
+        """Return lines for the terminal."""
         return (str(self.found), *(() if self.agreement is None else (str(self.agreement),)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         agreement = None if self.agreement is None else self.agreement.to_dict()
         return {**self.found.to_dict(), "agreement": agreement}
 
@@ -219,7 +219,7 @@ def open_footage(
 def _events(
     source: Source, video: Video, clip: ClipFormat
 ) -> tuple[Events | SimulatorConfig, Fitted | None]:
-    """Recorded events and how they lie to the frames, or how events are to be simulated.
+    """Return recorded events and how they lie to the frames, or how events are to be simulated.
 
     Before anybody looks for persons: a clock or view that nothing states is told at once.
     """
@@ -232,7 +232,7 @@ def _events(
 def _tracks(
     source: Source, video: Video, on_detecting: Detecting
 ) -> tuple[TrackFile, Detection | None]:
-    """Tracks of the file, or found in the video and then compared with the file's."""
+    """Return tracks of the file, or found in the video and then compared with the file's."""
     given = None if source.tracks is None else _file_tracks(source, source.tracks, video)
     if source.detection is None:
         if given is None:
@@ -247,7 +247,7 @@ def _tracks(
 
 
 def _file_tracks(source: Source, path: Path, video: Video) -> TrackFile:
-    """All tracks; the frames are counted where the container's claim does not cover them."""
+    """Return all tracks; the frames are counted where the container's claim does not cover them."""
     found = read_tracks(path, frame_size=video.size, clip_boxes=source.clip_boxes)
     last = max(int(track.indices[-1]) for track in found.tracks)
     if (video.count is None or last >= video.count) and last >= video.length:

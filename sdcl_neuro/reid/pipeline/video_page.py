@@ -48,7 +48,7 @@ _LEFT = 90.0
 
 
 def comparison_page(comparison: Comparison) -> str:
-    """The page's text."""
+    """Return the page's text."""
     footage = comparison.footage
     session, shown, sources = comparison.session, shown_tracklets(comparison), Sources()
     sections = [
@@ -94,7 +94,7 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def shown_tracklets(comparison: Comparison) -> NDArray[np.int64]:
-    """The middle tracklet of each of the first tracks, as indices, int64."""
+    """Return the middle tracklet of each of the first tracks, as indices, int64."""
     persons = comparison.persons
     members = [np.flatnonzero(persons == track) for track in comparison.tracks[:TRACKS_SHOWN]]
     return np.array([member[len(member) // 2] for member in members], dtype=np.int64)
@@ -170,7 +170,7 @@ def _rows(comparison: Comparison) -> Markup:
 
 
 def similarity_map(tracks: list[int], cosine: NDArray[np.float64]) -> Markup:
-    """A square of shaded cells, one for each pair of at most `TRACKS_SHOWN` tracks."""
+    """Return a square of shaded cells, one for each pair of at most `TRACKS_SHOWN` tracks."""
     tracks, cosine = tracks[:TRACKS_SHOWN], cosine[:TRACKS_SHOWN, :TRACKS_SHOWN]
     cell = min(_CELL_MAX, (WIDTH - _LEFT) / len(tracks))
     low = float(cosine.min())
@@ -201,7 +201,9 @@ def similarity_map(tracks: list[int], cosine: NDArray[np.float64]) -> Markup:
 
 
 def _cell(row: int, column: int, side: float, strength: float, *, said: str) -> Markup:
-    """One shaded square; `strength` from 0 to 1. Never so dark that its figure cannot be read."""
+    """Return one shaded square; `strength` from 0 to 1. Never so dark that its figure cannot be
+    read.
+    """
     return Markup(
         '<rect x="{}" y="{}" width="{}" height="{}" rx="3" class="f1" fill-opacity="{:.2f}">'
         "<title>{}</title></rect>"
@@ -220,7 +222,7 @@ _CURVE_MARGIN = 60.0
 
 
 def recognition_section(recognition: Recognition) -> Section:
-    """Both error rates by threshold, and the threshold that was taken."""
+    """Return both error rates by threshold, and the threshold that was taken."""
     curve = recognition.verification
     width, height = WIDTH - 2 * _CURVE_MARGIN, _CURVE_HEIGHT - 40
 

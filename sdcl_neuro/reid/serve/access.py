@@ -138,7 +138,7 @@ class Access:
         return self._digest is not None and hmac.compare_digest(_digest(token), self._digest)
 
     def _fault(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
-        """Status and reason of a refusal; None for what is let in."""
+        """Return status and reason of a refusal; None for what is let in."""
         if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS:
             return 431, "headers too large"
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_PATH:
@@ -163,7 +163,7 @@ class Access:
         return None
 
     def _known_host(self, host: str) -> bool:
-        """Whether a Host header names this server: an address, or a name that was stated.
+        """Return whether a Host header names this server: an address, or a name that was stated.
 
         Names that resolve here may be a stranger's, whose page would then count as this server's
         own (DNS rebinding); addresses are no one's.
@@ -185,7 +185,9 @@ class Access:
         return True
 
     def _same_origin(self, scope: Scope, headers: dict[str, str]) -> bool:
-        """Whether a request comes from this server's page, or from a program that is no browser."""
+        """Return whether a request comes from this server's page, or from a program that is no
+        browser.
+        """
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             # A link from elsewhere may open the page; nothing else.
             return (
@@ -232,7 +234,7 @@ def _digest(token: str) -> bytes:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """Headers by name; of one that stands twice, host and the like, none is believed."""
+    """Return headers by name; of one that stands twice, host and the like, none is believed."""
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
         key = name.decode("latin-1").lower()

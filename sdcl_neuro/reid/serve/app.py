@@ -120,7 +120,7 @@ class _Refused(Exception):
 
 
 async def _given(row: ApiRoute, request: Request) -> dict[str, Any] | _Refused:
-    """Parameters of a request, checked against its row."""
+    """Return parameters of a request, checked against its row."""
     given: dict[str, Any] = {**request.path_params}
     kinds = {name: of for name, (of, _) in row.query.items()} | (
         {"number": "integer"} if "{number}" in row.path else {}

@@ -100,16 +100,18 @@ class WatchedCamera:
         return self.state in ("ended", "failed")
 
     def visit(self, track: int, run: int | None = None) -> str:
-        """Name of the visit of a track; the run it belongs to is the present one if left out."""
+        """Return name of the visit of a track; the run it belongs to is the present one if left
+        out.
+        """
         return f"{self.spec.name}/{self._begun}-{self.run if run is None else run}/{track}"
 
     def boxes(self) -> Mapping[int, Box]:
-        """Boxes of the last frame, by track."""
+        """Return boxes of the last frame, by track."""
         look = self.look
         return {} if look is None else look.boxes
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         reader, look = self._reader, self.look
         return {
             "name": self.spec.name,
@@ -199,7 +201,7 @@ class WatchedCamera:
         self._lookout.say(f"camera {self.spec.name}: {line}")
 
     def _returns(self) -> bool:
-        """Whether it is a camera that may come back, not a recording."""
+        """Return whether it is a camera that may come back, not a recording."""
         source = self.spec.source
         camera = source.raw_size is None and is_camera(source.frames)
         events = source.events is not None and is_event_camera(source.events)

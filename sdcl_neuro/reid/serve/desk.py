@@ -95,7 +95,7 @@ class VisitState:
     latency_s: float = 0.0
 
     def to_dict(self, visit: str) -> dict[str, Any]:
-        """Plain JSON values, without picture and embedding."""
+        """Return plain JSON values, without picture and embedding."""
         return {
             "visit": visit,
             "camera": self.camera,
@@ -334,7 +334,9 @@ class Desk:
     def _scores(
         self, visit: str, state: VisitState, others: set[str | None]
     ) -> tuple[dict[str, tuple[int, float]], dict[str, float]]:
-        """Each person's most similar entry, and each person's score; `others` are left out."""
+        """Return each person's most similar entry, and each person's score; `others` are left
+        out.
+        """
         rows: list[tuple[dict[str, float], float]] = []
         best: dict[str, tuple[int, float]] = {}
         for found in state.found:

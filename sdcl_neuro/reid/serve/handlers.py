@@ -301,7 +301,7 @@ def _person(name: str, visits: Sequence[Visit], *, named: bool) -> Values:
 def _ranked(
     service: Service, hits: Sequence[Sequence[Hit]], top: int, *, without: str | None = None
 ) -> list[Values]:
-    """The best entry of each person over all queries, best first."""
+    """Return the best entry of each person over all queries, best first."""
     best: dict[str, Hit] = {}
     people = service.desk.people
     for hit in (one for row in hits for one in row):

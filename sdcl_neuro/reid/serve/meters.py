@@ -97,7 +97,7 @@ class Meters:
         return point
 
     def _energy(self, records: list[Record]) -> dict[str, Any]:
-        """Modelled energy of one tracklet on each chip; empty where nothing was embedded."""
+        """Return modelled energy of one tracklet on each chip; empty where nothing was embedded."""
         if not records:
             return {}
         priced = profile(
@@ -107,7 +107,9 @@ class Meters:
 
 
 def _interval(energy: dict[str, Any]) -> dict[str, Any]:
-    """Bounds of an energy in microjoules; what has no published bound is left out and named."""
+    """Return bounds of an energy in microjoules; what has no published bound is left out and
+    named.
+    """
     if energy.get("high_uj") is None and "bounded" in energy:
         inner = energy["bounded"]
         return {

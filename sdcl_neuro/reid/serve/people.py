@@ -64,7 +64,7 @@ class Visit:
     cosine: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {**vars(self), "entries": list(self.entries)}
 
 

@@ -19,7 +19,7 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
 def frame_jpeg(frame: NDArray[np.uint8]) -> bytes:
-    """A frame uint8 RGB ``[H, W, 3]`` as the page shows it."""
+    """Return a frame uint8 RGB ``[H, W, 3]`` as the page shows it."""
     cv2 = need("cv2", "pictures of a camera")
     height, width = frame.shape[:2]
     if width > WIDTH:
@@ -29,7 +29,7 @@ def frame_jpeg(frame: NDArray[np.uint8]) -> bytes:
 
 
 def jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """A picture uint8 RGB ``[H, W, 3]`` as a JPEG file."""
+    """Return a picture uint8 RGB ``[H, W, 3]`` as a JPEG file."""
     cv2 = need("cv2", "pictures of a camera")
     bgr = np.ascontiguousarray(picture[..., ::-1])
     good, data = cv2.imencode(".jpg", bgr, [int(cv2.IMWRITE_JPEG_QUALITY), _QUALITY])
@@ -39,7 +39,7 @@ def jpeg(picture: NDArray[np.uint8]) -> bytes:
 
 
 def event_png(events: Events, view: View) -> tuple[bytes, bool]:
-    """The events of an interval as a picture on a transparent ground: ON blue, OFF orange.
+    """Return the events of an interval as a picture on a transparent ground: ON blue, OFF orange.
 
     Returns:
         A PNG file, and whether it covers the frame; else it is the sensor's own view.
@@ -65,7 +65,7 @@ def event_png(events: Events, view: View) -> tuple[bytes, bool]:
 
 
 def person_picture(data: bytes) -> NDArray[np.uint8]:
-    """A picture of a person from a JPEG or PNG file, uint8 RGB ``[256, 128, 3]``.
+    """Return a picture of a person from a JPEG or PNG file, uint8 RGB ``[256, 128, 3]``.
 
     Raises:
         InputError: another kind of file, a damaged one, or one past `LARGEST_SIDE`.
@@ -90,14 +90,14 @@ def person_picture(data: bytes) -> NDArray[np.uint8]:
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that a PNG file claims; None where it is not one."""
+    """Return width and height that a PNG file claims; None where it is not one."""
     if not data.startswith(_PNG) or data[12:16] != b"IHDR" or len(data) < 24:
         return None
     return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that a JPEG file claims; None where no frame header is found."""
+    """Return width and height that a JPEG file claims; None where no frame header is found."""
     place = 2
     while place + 9 < len(data):
         if data[place] != 0xFF:

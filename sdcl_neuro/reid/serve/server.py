@@ -162,7 +162,7 @@ class PageServer:
             self.service.hub.publish("second", {"point": point, **self.service.state()})
 
     def _reading(self) -> bool:
-        """Whether only cameras are left, whose reads may never return and hold nothing."""
+        """Return whether only cameras are left, whose reads may never return and hold nothing."""
         return self.service.desk.closed
 
 
@@ -175,7 +175,7 @@ def _warnings(door: Door) -> list[str]:
 
 @contextmanager
 def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM end the server in good order; a second SIGINT interrupts."""
+    """Let SIGINT and SIGTERM end the server in good order; a second SIGINT interrupts."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -133,7 +133,7 @@ class Service:
             wait([done], timeout=0.1)
 
     def notes(self) -> list[str]:
-        """What a user should know before it begins."""
+        """Return what a user should know before it begins."""
         known = NO_CURVE if self.recognition is None else self.recognition.line()
         if self.settings.threshold is not None:
             known = f"the same person from a cosine of {self.threshold:.3f}, as stated"
@@ -189,7 +189,7 @@ class Service:
         return answer
 
     def state(self) -> dict[str, Any]:
-        """Counts and cameras, as plain JSON values."""
+        """Return counts and cameras, as plain JSON values."""
         return {
             "cameras": [camera.to_dict() for camera in self.cameras.values()],
             "waiting": len(self.queue),
@@ -202,7 +202,7 @@ class Service:
         }
 
     def shown_boxes(self, camera: WatchedCamera, look: SeenFrame) -> list[dict[str, Any]]:
-        """Boxes of a frame with whom they show, in parts of its width and height."""
+        """Return boxes of a frame with whom they show, in parts of its width and height."""
         height, width = look.frame.shape[:2]
         shown = []
         for track, (left, top, wide, high) in look.boxes.items():
@@ -240,7 +240,7 @@ class Service:
                 self.on_failure()
 
     def _embedded(self, done: Embedded) -> None:
-        """On the embedder's thread: hand sightings on, answer searches."""
+        """Work on the embedder's thread: hand sightings on, answer searches."""
         if any(one.camera != SEARCH for one in done.batch):
             self.meters.embedded(done)
         sightings = []

@@ -32,7 +32,8 @@ _ATTEMPTS = 100
 def augment(
     tracklet: Tracklet, settings: Augmentation, generator: np.random.Generator
 ) -> tuple[Frames, Spikes]:
-    """Frames ``[F, H, W, 3]`` and spikes ``[F*K, 2, h, w]`` of a changed tracklet, contiguous.
+    """Return frames ``[F, H, W, 3]`` and spikes ``[F*K, 2, h, w]`` of a changed tracklet,
+    contiguous.
 
     Args:
         tracklet: stays as it is.
@@ -70,7 +71,9 @@ def augment(
 
 
 def moved(images: NDArray[np.uint8], down: int, right: int, *, mirrored: bool) -> NDArray[np.uint8]:
-    """A contiguous copy of ``[N, H, W, C]``, mirrored first, moved then; zero where it was not."""
+    """Return a contiguous copy of ``[N, H, W, C]``, mirrored first, moved then; zero where it was
+    not.
+    """
     source = images[:, :, ::-1] if mirrored else images
     height, width = images.shape[1:3]
     if abs(down) >= height or abs(right) >= width:
@@ -84,12 +87,12 @@ def moved(images: NDArray[np.uint8], down: int, right: int, *, mirrored: bool) -
 
 
 def _overlap(by: int, side: int) -> tuple[slice, slice]:
-    """Where a side moved by `by` lands, and where that comes from."""
+    """Return where a side moved by `by` lands, and where that comes from."""
     return slice(max(by, 0), side + min(by, 0)), slice(max(-by, 0), side - max(by, 0))
 
 
 def _rectangle(generator: np.random.Generator, size: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a rectangle inside `size`."""
+    """Return top, left, height and width of a rectangle inside `size`."""
     height, width = size
     for _ in range(_ATTEMPTS):
         area = generator.uniform(*ERASED_AREA) * height * width

@@ -14,7 +14,7 @@ from .settings import Settings
 
 
 def choose_device(settings: Settings, group: Group) -> torch.device:
-    """The device of this process.
+    """Return the device of this process.
 
     Raises:
         InputError: a name that torch does not know.

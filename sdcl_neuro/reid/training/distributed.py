@@ -36,7 +36,7 @@ class Group:
         return self.rank == 0
 
     def share(self, batch: int) -> slice:
-        """This process' part of a joint batch.
+        """Return this process' part of a joint batch.
 
         Raises:
             InputError: a batch that cannot be shared evenly.
@@ -61,7 +61,7 @@ one ends."""
 
 @contextmanager
 def process_group(device: str = "auto") -> Iterator[Group]:
-    """The group that `torchrun` made, if it did; gloo for CPUs, and NCCL for GPUs.
+    """Join the group that `torchrun` made, if it did; gloo for CPUs, and NCCL for GPUs.
 
     Args:
         device: on which it trains, as the settings name it: tensors of a CPU go through gloo even
@@ -106,7 +106,7 @@ def _take_gpu() -> None:
 
 
 def gathered(part: Tensor, group: Group) -> Tensor:
-    """All processes' parts ``[b, ...]`` in the order of their ranks ``[size * b, ...]``."""
+    """Return all processes' parts ``[b, ...]`` in the order of their ranks ``[size * b, ...]``."""
     if group.size == 1:
         return part
     joint: Tensor = _Gather.apply(part, group)
@@ -114,7 +114,7 @@ def gathered(part: Tensor, group: Group) -> Tensor:
 
 
 def summed(value: Tensor, group: Group) -> Tensor:
-    """The sum of all processes' values, in each of them."""
+    """Return the sum of all processes' values, in each of them."""
     if group.size == 1:
         return value
     total: Tensor = _SharedSum.apply(value)
@@ -168,7 +168,7 @@ class JointBatchNorm(_BatchNorm):
         return joint
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions is right."""
+        """Accept any number of dimensions."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise ``[B, C, ...]``."""
@@ -203,7 +203,7 @@ class JointBatchNorm(_BatchNorm):
 
 @contextmanager
 def joint_batch_norms(module: nn.Module, group: Group) -> Iterator[None]:
-    """While open, every batch norm inside `module` sees the joint batch."""
+    """Let every batch norm inside `module` see the joint batch while open."""
     exchanged: list[tuple[nn.Module, str, nn.Module]] = []
     if group.size > 1:
         # What is given the joint batch already must not be joined again.

@@ -151,14 +151,16 @@ def _shapes(batch: Batch) -> tuple[tuple[int, ...] | None, ...]:
 
 
 def _laid_out(gradient: Tensor | None, like: Tensor) -> Tensor | None:
-    """A gradient in its parameter's layout, which a fused optimiser expects."""
+    """Return a gradient in its parameter's layout, which a fused optimiser expects."""
     if gradient is None or gradient.stride() == like.stride():
         return gradient
     return torch.empty_like(like).copy_(gradient)
 
 
 def _statistics(model: Sdcl) -> list[Tensor]:
-    """What a step may write besides parameters: all buffers but a spiking branch's numbers."""
+    """Return what a step may write besides parameters: all buffers but a spiking branch's
+    numbers.
+    """
     branch = model.event_branch
     numbers = branch.buffers() if isinstance(branch, EventBranch) else ()
     known = {id(one) for one in numbers}

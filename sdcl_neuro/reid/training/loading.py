@@ -69,7 +69,7 @@ class Loader:
             )
 
     def batches(self, plan: Iterable[list[Request]]) -> Iterator[Batch]:
-        """Each batch of `plan` with its samples, in order.
+        """Yield each batch of `plan` with its samples, in order.
 
         Raises:
             EnvironmentFault: a worker died.

@@ -42,7 +42,7 @@ class TrainingStep:
     validation: tuple[float, float] | None = None
 
     def values(self) -> dict[str, float]:
-        """Figures by name, as they stand in the log."""
+        """Return figures by name, as they stand in the log."""
         found = {
             "learning_rate": self.learning_rate,
             "loss": self.loss,
@@ -88,13 +88,13 @@ class CsvLog:
             self._line(self.columns)
 
     def write(self, step: TrainingStep) -> None:
-        """One line, at once."""
+        """Write one line, at once."""
         values = {name: f"{value:.9g}" for name, value in step.values().items()}
         values |= {"step": str(step.step), "stage": step.mode, "epoch": str(step.epoch)}
         self._line([values.get(name, "") for name in self.columns])
 
     def length(self) -> int:
-        """Bytes, all of them on disk."""
+        """Return bytes, all of them on disk."""
         os.fsync(self.stream.fileno())
         return self.stream.tell()
 
@@ -131,7 +131,7 @@ class Board:
         return self.writer is None
 
     def write(self, step: TrainingStep) -> None:
-        """Every figure of a step."""
+        """Write every figure of a step."""
         if self.writer is not None:
             for name, value in step.values().items():
                 self.writer.add_scalar(name, value, step.step)
@@ -143,6 +143,6 @@ class Board:
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
-    """The lines of a ``log.csv``, by column."""
+    """Return the lines of a ``log.csv``, by column."""
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))

@@ -77,7 +77,7 @@ class EventSide:
 
 
 def stack(samples: Sequence[Sample], labels: Sequence[int], *, device: torch.device) -> Batch:
-    """A batch of samples; frames are left out where every sample has maps."""
+    """Return a batch of samples; frames are left out where every sample has maps."""
     frames = [sample.frames for sample in samples if sample.frames is not None]
     maps = [sample.maps for sample in samples if sample.maps is not None]
     spikes = [sample.spikes for sample in samples if sample.spikes is not None]
@@ -90,7 +90,8 @@ def stack(samples: Sequence[Sample], labels: Sequence[int], *, device: torch.dev
 
 
 def pixels(frames: Tensor) -> Tensor:
-    """uint8 ``[..., H, W, 3]`` to normalised float32 ``[..., 3, H, W]``, as `normalise` has it.
+    """Return uint8 ``[..., H, W, 3]`` to normalised float32 ``[..., 3, H, W]``, as `normalise` has
+    it.
 
     In memory the channels stay last, as `fast_layout` wants them.
     """
@@ -101,7 +102,7 @@ def pixels(frames: Tensor) -> Tensor:
 
 @contextmanager
 def fast_layout(model: Sdcl) -> Iterator[None]:
-    """While open, the frame branch computes with channels last, a third faster on a CPU.
+    """Compute the frame branch with channels last while open, a third faster on a CPU.
 
     Values and names stay the same; only the order in memory changes.
     """
@@ -138,7 +139,7 @@ class Objective(nn.Module):
         self._stream: torch.cuda.Stream | None = None
 
     def forward(self, batch: Batch) -> Judged:
-        """The loss of the joint batch, the same in every process."""
+        """Return the loss of the joint batch, the same in every process."""
         with self.beside(batch) as event_stream:
             with event_stream:
                 side = self.event_side(batch)
@@ -184,7 +185,7 @@ class Objective(nn.Module):
         return summed(rates, self.group) / self.group.size
 
     def frozen_maps(self, frames: Tensor) -> Tensor:
-        """Maps ``[F, C, 16, 8]`` of one tracklet's frames, uint8 ``[F, 256, 128, 3]``.
+        """Return maps ``[F, C, 16, 8]`` of one tracklet's frames, uint8 ``[F, 256, 128, 3]``.
 
         One by one, so that they do not depend on what else is in a batch.
         """
@@ -231,7 +232,8 @@ class Objective(nn.Module):
         here.wait_stream(self._stream)
 
     def _loss(self, output: Output, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Cross-entropy, triplet loss and the model's own losses; the first two and the accuracy.
+        """Return cross-entropy, triplet loss and the model's own losses; the first two and the
+        accuracy.
 
         Of several classifiers and features the mean (Eq. 14 averaged over the pyramid's levels), or
         the sum where the model's plan says so.
@@ -257,7 +259,7 @@ class Objective(nn.Module):
         return loss, [entropy.detach(), triplet.detach(), accuracy]
 
     def _triplet(self, output: Output, labels: Tensor, kind: str) -> Tensor:
-        """Batch-hard, of every feature that the model has compared."""
+        """Return batch-hard, of every feature that the model has compared."""
         bridge = self.model.bridge
         plan = bridge.plan if isinstance(bridge, MethodBridge) else LossPlan()
         compared = output.necked if kind == "cosine" else output.level_features

@@ -21,7 +21,7 @@ NO_BOARD = f"no TensorBoard files: tensorboard is not installed; {install_comman
 
 
 def find_state(folder: Path, about: Mapping[str, Any]) -> SavedState | None:
-    """What a training in `folder` has reached; None if nothing.
+    """Return what a training in `folder` has reached; None if nothing.
 
     Args:
         folder: of the training.
@@ -88,14 +88,14 @@ class Records:
         self.opened.close()
 
     def write(self, step: TrainingStep) -> None:
-        """A line in the log, and on the board."""
+        """Write a line in the log, and on the board."""
         self.log.write(step)
         self.board.write(step)
 
     def save(
         self, model: Sdcl, optimiser: torch.optim.Optimizer, learning: Learning, *, step: int
     ) -> None:
-        """The state after `step` steps, in place of the one before."""
+        """Save the state after `step` steps, in place of the one before."""
         write_state(
             self.folder / STATE,
             model,

@@ -54,7 +54,9 @@ class _Rounds:
         self.rest: list[int] = []
 
     def draw(self, count: int) -> NDArray[np.int64]:
-        """`count` items, as different as can be: none m times before all are there m - 1 times."""
+        """Return `count` items, as different as can be: none m times before all are there m - 1
+        times.
+        """
         drawn: list[int] = []
         passed: list[int] = []
         while len(drawn) < count:

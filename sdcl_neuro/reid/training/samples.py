@@ -36,7 +36,7 @@ class Request:
 def requests(
     positions: Sequence[int], *, step: int, settings: Settings, first: int = 0
 ) -> list[Request]:
-    """What to load for a batch.
+    """Return what to load for a batch.
 
     Args:
         positions: of its tracklets, or of this process' part of it.

@@ -30,7 +30,7 @@ class Span:
     steps_per_unit: int
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step: warm-up, then times `decay` each `decay_every`."""
+        """Return learning rate of a step: warm-up, then times `decay` each `decay_every`."""
         stage, done = self.stage, step - self.first
         warm_up = stage.warm_up * self.steps_per_unit
         rate = stage.learning_rate
@@ -72,7 +72,7 @@ class TrainingSchedule:
         return self.spans[-1].last if self.spans else 0
 
     def batches(self, settings: Settings, *, first: int, last: int) -> Iterator[NDArray[np.int64]]:
-        """Indices into `positions` of the batches from step `first` up to `last`, ``[P*K]``.
+        """Yield indices into `positions` of the batches from step `first` up to `last`, ``[P*K]``.
 
         The steps before are drawn and passed over: a training that goes on sees what it would
         have seen.
@@ -87,7 +87,7 @@ class TrainingSchedule:
 
 @public
 def training_persons(data: DataSet, settings: Settings) -> tuple[int, ...]:
-    """The identities that are learnt, in the order of their classes.
+    """Return the identities that are learnt, in the order of their classes.
 
     Raises:
         InputError: fewer than a batch needs.

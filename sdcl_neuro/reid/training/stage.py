@@ -87,7 +87,7 @@ class StageRun:
                 parameter.requires_grad_(True)
 
     def _set_mode(self) -> None:
-        """Float or integers; the first integer stage chooses the scales where it begins."""
+        """Choose float or integers; the first integer stage chooses the scales where it begins."""
         branch = self.model.event_branch
         if isinstance(branch, EventBranch):
             if self.span.mode == "int" and branch.mode == "float":
@@ -116,7 +116,7 @@ class StageRun:
     def _with_maps(
         self, asked: list[Request], samples: list[Sample], loader: Loader
     ) -> list[Sample]:
-        """Samples whose frames became maps, where the frame branch does not learn."""
+        """Return samples whose frames became maps, where the frame branch does not learn."""
         if not self.frozen:
             return samples
         made = [

@@ -104,7 +104,7 @@ def clean(folder: Path, *, keep: str = "") -> None:
 
 
 def read_state(folder: Path) -> SavedState | None:
-    """The state in `folder`; None if there is none.
+    """Return the state in `folder`; None if there is none.
 
     Raises:
         InputError: it is damaged.

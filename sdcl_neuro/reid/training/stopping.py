@@ -24,7 +24,7 @@ class Stop:
         self._say, self._saved_s = say, time.monotonic()
 
     def due(self) -> bool:
-        """Whether the state is to be saved after this step."""
+        """Return whether the state is to be saved after this step."""
         return self.asked is not None or time.monotonic() - self._saved_s >= SAVE_EVERY_S
 
     def saved(self) -> None:

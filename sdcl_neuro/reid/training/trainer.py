@@ -126,7 +126,7 @@ def _steps(
     group: Group,
     records: Records | None,
 ) -> Iterator[TrainingStep]:
-    """All steps that are left, recorded; the state is saved whenever `stop` says so, too."""
+    """Yield all steps that are left, recorded; the state is saved whenever `stop` says so, too."""
     settings, data, clip = loader.drawing.settings, loader.drawing.data, loader.drawing.clip
     for span in schedule.spans:
         if state is not None and state.step >= span.last:
@@ -203,7 +203,7 @@ def _calibrate(
 
 
 def _strength(branch: EventBranch) -> float:
-    """Largest weight over its layer's threshold."""
+    """Return largest weight over its layer's threshold."""
     weights = (cast(Tensor, synapse.weight) for synapse in branch.synapses)
     return max(
         float(weight.detach().abs().amax()) / branch.description.threshold for weight in weights
@@ -211,13 +211,13 @@ def _strength(branch: EventBranch) -> float:
 
 
 def _silent(line: str) -> None:
-    """Says nothing."""
+    """Say nothing."""
 
 
 def _about(
     model: Sdcl, data: DataSet, clip: Clip, settings: Settings, schedule: TrainingSchedule
 ) -> dict[str, Any]:
-    """What decides the result, as plain JSON values; how fast it comes is left out."""
+    """Return what decides the result, as plain JSON values; how fast it comes is left out."""
     decisive = replace(settings, workers=0, cache_mib=0, checkpoint_every=1)
     named = [[data.entries[p].name, data.entries[p].person] for p in schedule.positions]
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}

@@ -24,7 +24,7 @@ def validate(
     *,
     group: Group = ALONE,
 ) -> tuple[float, float]:
-    """mAP and rank-1 of `positions`, of which each person's first one in each camera asks.
+    """Return mAP and rank-1 of `positions`, of which each person's first one in each camera asks.
 
     Without random changes; the model's own state and mode stay as they are. All processes of a
     group call it together and share the work: none of them waits for longer than a batch.
@@ -55,7 +55,7 @@ def embed(
     *,
     group: Group = ALONE,
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Embeddings ``[N, C]`` in evaluation mode, in float32.
+    """Return embeddings ``[N, C]`` in evaluation mode, in float32.
 
     The processes of a `group` take batches in turn; each returns all of them.
     """

@@ -81,12 +81,14 @@ class _Way:
         return max(1, min(self.stretch, CALL_ELEMENTS // largest))
 
     def stretches(self) -> list[slice]:
-        """All steps, a stretch at a time."""
+        """Return all steps, a stretch at a time."""
         starts = range(0, self.steps, self.stretch)
         return [slice(first, min(first + self.stretch, self.steps)) for first in starts]
 
     def calls(self, stretch: slice) -> list[slice]:
-        """A stretch, a few steps at a time: powers of two, so that `exact` has few to look at."""
+        """Return a stretch, a few steps at a time: powers of two, so that `exact` has few to look
+        at.
+        """
         found, first = [], stretch.start
         while first < stretch.stop:
             few = min(self.together, stretch.stop - first)
@@ -95,7 +97,7 @@ class _Way:
         return found
 
     def rooms(self, steps: int) -> list[Tensor]:
-        """Memory for that many steps of every population."""
+        """Return memory for that many steps of every population."""
         return [each.room(steps) for each in self.populations]
 
     def forward(self, *, keep: bool) -> tuple[list[Tensor], list[list[Tensor]]]:
@@ -186,7 +188,9 @@ class _Back:
         self.to_spikes = torch.empty_like(way.populations[0].synapses.spikes) if wanted[0] else None
 
     def through(self, kept: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-        """All steps, from the last; `kept` as saved. Returns a gradient for each argument."""
+        """Return all steps, from the last; `kept` as saved. Returns a gradient for each
+        argument.
+        """
         way = self.way
         again = way.chain.stretch is not None
         room = way.rooms(way.stretch) if again else kept
@@ -203,7 +207,7 @@ class _Back:
         return tuple(found)
 
     def _call(self, call: slice, membranes: Sequence[Tensor]) -> None:
-        """A few steps through all layers."""
+        """Compute a few steps through all layers."""
         passed: Tensor | None = None
         for index, layer in self.layers.items():
             gradient = self._gradient(index, call, passed)
@@ -214,7 +218,7 @@ class _Back:
             self.to_spikes[call] = passed.view_as(self.to_spikes[call])
 
     def _gradient(self, index: int, call: slice, passed: Tensor | None) -> Tensor:
-        """Gradient of a layer's spikes: from the next layer and from outside the chain."""
+        """Return gradient of a layer's spikes: from the next layer and from outside the chain."""
         given, population = self.given[index], self.way.populations[index]
         parts = []
         if passed is not None:
@@ -229,7 +233,8 @@ class _Back:
 def spiking_chain(
     spikes: Tensor, parameters: Sequence[Parameters], chain: LayerChain
 ) -> tuple[Tensor, ...]:
-    """Spikes ``[T, B, Ci, H, W]`` to those of every layer ``[T, B, Co, h, w]``, from a clean state.
+    """Return spikes ``[T, B, Ci, H, W]`` to those of every layer ``[T, B, Co, h, w]``, from a clean
+    state.
 
     Args:
         spikes: float32.

@@ -47,7 +47,7 @@ class ConvolutionCall:
     biased: bool
 
     def convolve(self, spikes: Tensor, weight: Tensor, bias: Tensor | None, way: Way) -> Tensor:
-        """Sums ``[steps B, Co, h, w]`` of float32 ``[steps B, Ci, H, W]``, in any layout."""
+        """Return sums ``[steps B, Co, h, w]`` of float32 ``[steps B, Ci, H, W]``, in any layout."""
         if way is Way.CHANNELS_LAST:
             weight = weight.contiguous(memory_format=torch.channels_last)
             return functional.conv2d(spikes, weight, bias, self.stride, self.padding)
@@ -57,7 +57,7 @@ class ConvolutionCall:
         return found[0] if len(found) == 1 else torch.cat(found)
 
     def way(self) -> Way:
-        """The fastest that is exact with the present number of threads."""
+        """Return the fastest that is exact with the present number of threads."""
         return _probed(self, torch.get_num_threads())
 
 

@@ -31,7 +31,7 @@ undivided = partial(compiled, error_model="numpy")
 
 @undivided
 def leak_float(first, last, drive, membranes, spikes, state, beta, threshold, one, zero):  # type: ignore[no-untyped-def]
-    """snnTorch's ``Leaky`` with reset to zero, operation by operation.
+    """Compute snnTorch's ``Leaky`` with reset to zero, operation by operation.
 
     Args:
         drive: input.
@@ -60,7 +60,7 @@ def leak_float(first, last, drive, membranes, spikes, state, beta, threshold, on
 
 @undivided
 def leak_int(first, last, drive, membranes, offset, spikes, state, keep, limit, unit, largest):  # type: ignore[no-untyped-def]
-    """Loihi's neuron with an instantaneous current; see `chip_neuron`. All float32.
+    """Compute Loihi's neuron with an instantaneous current; see `chip_neuron`. All float32.
 
     Args:
         drive: the synaptic sums.
@@ -110,7 +110,9 @@ def leak_int(first, last, drive, membranes, offset, spikes, state, keep, limit, 
 
 @undivided
 def _slope(far, kind, one, half, inner, sharpness):  # type: ignore[no-untyped-def]
-    """A surrogate's at the distance `far` from the threshold; `one` where it is given."""
+    """Return a surrogate's slope at the distance `far` from the threshold; `one` where it is
+    given.
+    """
     if kind == ATAN:
         x = inner * far
         return half / (one + x * x)
@@ -125,7 +127,7 @@ def leak_backward(  # type: ignore[no-untyped-def]
     first, last, membranes, gradient, result, carry, beta, threshold, norm, largest, gain,
     kind, sharpness, sums,
 ):  # fmt: skip
-    """Gradients of `leak_float` and `leak_int`, whose resets are detached.
+    """Compute the gradients of `leak_float` and `leak_int`, whose resets are detached.
 
     Args:
         membranes: as the forward pass left them.

@@ -18,7 +18,9 @@ _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 @intrinsic
 def add_lanes(typingctx, target, start, source, begin, factor):  # type: ignore[no-untyped-def]
-    """``target[start : start + LANES] += factor * source[begin : begin + LANES]``, flat float32."""
+    """Compute ``target[start:start + LANES] += factor * source[begin:begin + LANES]``, in
+    float32.
+    """
     del typingctx
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
@@ -33,7 +35,7 @@ def add_lanes(typingctx, target, start, source, begin, factor):  # type: ignore[
 
 @intrinsic
 def spiking_lanes(typingctx, source, begin):  # type: ignore[no-untyped-def]
-    """A bit for each of ``source[begin : begin + LANES]``, flat float32: set if not zero."""
+    """Return a bit for each of ``source[begin : begin + LANES]``, flat float32: set if not zero."""
     del typingctx
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]

@@ -49,7 +49,7 @@ class Leak:
     largest: float = float("inf")
 
     def run(self, sums: Tensor, membranes: Tensor, spikes: Tensor, offset: Tensor | None) -> None:
-        """Steps ``[T, N]`` from rest: `membranes` and `spikes` are written."""
+        """Compute steps ``[T, N]`` from rest: `membranes` and `spikes` are written."""
 
         def kernel() -> None:
             from . import scan_kernels
@@ -92,7 +92,7 @@ class Leak:
     def forward(
         self, sums: Tensor, membranes: Tensor, spikes: Tensor, state: Tensor, offset: Tensor | None
     ) -> None:
-        """Steps ``[T, N]`` from `sums`; the others are written. `membranes` may be `sums`."""
+        """Compute steps ``[T, N]`` from `sums`; others are written. `membranes` may be `sums`."""
         if sums.device.type != "cpu":
             self._forward_steps(sums, membranes, spikes, state, offset)
             return
@@ -115,11 +115,11 @@ class Leak:
     def backward(
         self, membranes: Tensor, gradient: Tensor, result: Tensor, carry: Tensor, sums: Tensor
     ) -> None:
-        """Steps ``[T, N]``: `result` becomes the gradient of the input; see `leak_backward`."""
+        """Turn `result` ``[T, N]`` into the gradient of the input; see `leak_backward`."""
         self._backward(membranes, self._slope(membranes, gradient), result, carry, sums)
 
     def _slope(self, membranes: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient, times the surrogate's slope where that has no formula."""
+        """Return the gradient, times the surrogate's slope where that has no formula."""
         if self.surrogate.kind != kernels.GIVEN:
             return gradient
         far = (membranes.clamp(-self.largest, self.largest) - self.threshold) / self.norm
@@ -188,7 +188,9 @@ class Wanted:
 def float_leak(
     beta: Tensor, threshold: Tensor, spike_grad: Callable[[Tensor], Tensor], sums: Tensor
 ) -> tuple[Leak, Wanted] | None:
-    """A ``snn.Leaky`` with reset to zero; None where torch would compute otherwise than here."""
+    """Return a ``snn.Leaky`` with reset to zero; None where torch would compute otherwise than
+    here.
+    """
     surrogate = recognise(spike_grad)
     if surrogate is None or not _computes(sums, (torch.float32, torch.float64)):
         return None
@@ -204,7 +206,9 @@ def float_leak(
 def int_leak(
     neuron: IntNeuron, scale: float, spike_grad: Callable[[Tensor], Tensor], sums: Tensor
 ) -> tuple[Leak, Wanted] | None:
-    """Loihi's neuron with an instantaneous current, trained straight through its rounding."""
+    """Return Loihi's neuron with an instantaneous current, trained straight through its
+    rounding.
+    """
     surrogate = recognise(spike_grad)
     instantaneous = neuron.current_decay == DECAY_UNITY
     if surrogate is None or not instantaneous or not _computes(sums, (torch.float32,)):

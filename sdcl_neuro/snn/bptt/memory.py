@@ -44,7 +44,7 @@ class BlockPool:
         self._lock = threading.Lock()
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A contiguous CPU tensor (float32 or float64) of whatever the memory holds.
+        """Return a contiguous CPU tensor (float32 or float64) of whatever the memory holds.
 
         Its memory comes back when the last tensor that shares it is gone.
         """
@@ -97,7 +97,7 @@ _POOL = BlockPool()
 
 
 def empty(shape: Sequence[int], like: Tensor) -> Tensor:
-    """An uninitialised contiguous tensor of `like`'s type and device."""
+    """Return an uninitialised contiguous tensor of `like`'s type and device."""
     if like.device.type != "cpu" or like.dtype not in _TYPES:
         return torch.empty(tuple(shape), dtype=like.dtype, device=like.device)
     return _POOL.empty(shape, like.dtype)

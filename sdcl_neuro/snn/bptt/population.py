@@ -74,7 +74,7 @@ class RunningLayer:
             self.offset = spread(by_channel, torch.Size(self.shape))
 
     def room(self, steps: int) -> Tensor:
-        """Memory for membranes, spikes or their gradients; all are float32."""
+        """Return memory for membranes, spikes or their gradients; all are float32."""
         return empty((steps, *self.shape), spike_like(self.state))
 
     def outward(self, values: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class RunningLayer:
         return (values.movedim(-3, -1) if self.channels_last else values).contiguous()
 
     def fire(self, call: slice, membranes: Tensor, fired: Tensor) -> None:
-        """A few steps on from `state`; their `membranes` and spikes are written."""
+        """Advance a few steps from `state`; their `membranes` and spikes are written."""
         steps = call.stop - call.start
         sums = self.inward(self.synapses.sums(call))
         self.layer.leak.forward(
@@ -133,7 +133,7 @@ class Returning:
         return drive
 
     def found(self) -> tuple[Tensor | None, ...]:
-        """Gradients of weight, bias, beta and threshold."""
+        """Return gradients of weight, bias, beta and threshold."""
         own, layer = self.population.own, self.population.layer
         weight = self.population.synapses.weight_gradient() if self.wanted[0] else None
         others = parameter_gradients(self.sums, own.beta, own.threshold, layer.leak, layer.wanted)

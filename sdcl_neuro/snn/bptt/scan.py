@@ -55,7 +55,7 @@ class _Scan(torch.autograd.Function):
 def scan(
     sums: Tensor, beta: Tensor, threshold: Tensor, offset: Tensor | None, leak: Leak, wanted: Wanted
 ) -> Tensor:
-    """Spikes ``[T, ...]`` of a population that starts clean.
+    """Return spikes ``[T, ...]`` of a population that starts clean.
 
     Args:
         sums: input ``[T, ...]``, float32, or float64 for a float population.
@@ -68,19 +68,21 @@ def scan(
 
 
 def spike_like(sums: Tensor) -> Tensor:
-    """A tensor of the type and device of a population's spikes: snnTorch's are float32."""
+    """Return a tensor of the type and device of a population's spikes: snnTorch's are float32."""
     return torch.empty(0, dtype=torch.float32, device=sums.device)
 
 
 def spread(offset: Tensor, shape: torch.Size) -> Tensor:
-    """A bias at every neuron of a step, flat."""
+    """Return a bias at every neuron of a step, flat."""
     return offset.expand(shape).contiguous().view(-1)
 
 
 def parameter_gradients(
     sums: Tensor, beta: Tensor, threshold: Tensor, leak: Leak, wanted: Wanted
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of beta and threshold from `collected` sums; None for both if there are none."""
+    """Return gradients of beta and threshold from `collected` sums; None for both if there are
+    none.
+    """
     if not sums.shape[1]:
         return None, None
     to_beta, to_threshold = sums.sum(1)  # left on the device

@@ -48,7 +48,7 @@ def _leak_float(  # type: ignore[no-untyped-def]
     drive, membranes, spikes, beta, threshold, steps, count,
     LEARNED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``m' = beta (m - m s) + x``, ``s' = m' > threshold``: snnTorch's ``Leaky``, reset to zero."""
+    """Compute ``m' = beta (m - m s) + x``, ``s' = m' > threshold``: snnTorch's ``Leaky``."""
     n = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     valid = n < count
     kind = drive.dtype.element_ty
@@ -68,7 +68,7 @@ def _leak_int(  # type: ignore[no-untyped-def]
     drive, membranes, spikes, offset, keep, limit, unit, largest, steps, count,
     BIASED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Loihi's neuron with an instantaneous current; see `kernels.leak_int`. All float32."""
+    """Compute Loihi's neuron without a lasting current; see `kernels.leak_int`. All float32."""
     n = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     valid = n < count
     edge = largest + 1.0
@@ -97,7 +97,7 @@ def _leak_backward(  # type: ignore[no-untyped-def]
     KIND: tl.constexpr, SHARPNESS: tl.constexpr, LEARNED: tl.constexpr, LEARNS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of both, whose resets are detached; see `kernels.leak_backward`.
+    """Compute the gradients of both, whose resets are detached; see `kernels.leak_backward`.
 
     ``g[t] = slope(far[t]) given[t] / norm + (0 where s[t], else beta g[t + 1])``, zero where the
     membrane was clipped, with ``far = (m - threshold) / norm``.
@@ -145,7 +145,7 @@ def _leak_backward(  # type: ignore[no-untyped-def]
 def forward(
     leak: Leak, sums: Tensor, membranes: Tensor, spikes: Tensor, offset: Tensor | None
 ) -> None:
-    """Steps ``[T, N]`` from rest; `membranes` and `spikes` are written."""
+    """Compute steps ``[T, N]`` from rest; `membranes` and `spikes` are written."""
     steps, count = sums.shape
     programs = -(-count // BLOCK)
     if leak.keep is None:

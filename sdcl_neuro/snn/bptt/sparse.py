@@ -80,7 +80,7 @@ def follow(first, last, spikes, outputs, kernel, reach, strides, shape, channels
 def runs(
     size: int, outputs: int, kernel: int, stride: int, padding: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Along one axis: which outputs an input reaches, and through which taps.
+    """Return along one axis: which outputs an input reaches, and through which taps.
 
     Returns:
         ``[size, 3]``: how many outputs, the first of them, and the place of its tap. The next
@@ -124,7 +124,8 @@ def reached(
 
 
 def pays(spikes: Tensor, weight: Tensor, stride: tuple[int, int]) -> bool:
-    """Whether a `SparseConvolution` can take ``[n, Ci, H, W]`` like these, faster than torch.
+    """Return whether a `SparseConvolution` can take ``[n, Ci, H, W]`` like these, faster than
+    torch.
 
     The constants are nanoseconds on one core with AVX-512: to look at a pixel, to begin with a
     spike, to add `LANES` floats, and a dense tap of torch's.
@@ -167,19 +168,19 @@ class SparseConvolution:
         return rows, columns
 
     def sums(self, spikes: Tensor, stored: Tensor) -> Tensor:
-        """``[n, Co, h, w]``; exact where all sums are integers below 2^24."""
+        """Return ``[n, Co, h, w]``; exact where all sums are integers below 2^24."""
         found = torch.zeros(len(spikes), *self.outputs, self.shape[0])
         self._follow(spikes, found, stored, forward=True)
         return found.permute(0, 3, 1, 2)
 
     def weight_gradient(self, spikes: Tensor, drive: Tensor) -> Tensor:
-        """As `stored` has weights, from the gradient of the sums, ``[n, Co, h, w]``."""
+        """Return the gradient as `stored` has weights, from that of the sums, ``[n, Co, h, w]``."""
         last = drive.permute(0, 2, 3, 1)
         parts = self._follow(spikes, last, torch.zeros(0), forward=False)
         return torch.from_numpy(sum(parts[1:], parts[0]))
 
     def restored(self, stored: Tensor) -> Tensor:
-        """``[Co, Ci, kh, kw]`` of what is `stored`."""
+        """Return ``[Co, Ci, kh, kw]`` of what is `stored`."""
         channels, inputs, *kernel = self.shape
         _, rows, columns = self._reached()
         found = torch.empty(inputs, *kernel, channels)
@@ -187,7 +188,7 @@ class SparseConvolution:
         return found.permute(3, 0, 1, 2)
 
     def stored(self, weight: Tensor) -> Tensor:
-        """A weight as `sums` wants it."""
+        """Return a weight as `sums` wants it."""
         _, rows, columns = self._reached()
         last = weight.detach().permute(1, 2, 3, 0)
         return last[:, rows[:, None], columns[None, :]].reshape(-1)
@@ -212,7 +213,7 @@ class SparseConvolution:
 
 
 def _row(spikes: Tensor) -> int:
-    """Elements of ``[n, Ci, H, W]`` that lie together in memory; 1 in a strange layout."""
+    """Return elements of ``[n, Ci, H, W]`` that lie together in memory; 1 in a strange layout."""
     if spikes.is_contiguous():
         return spikes.shape[2:].numel()
     return spikes.shape[1] if spikes.is_contiguous(memory_format=torch.channels_last) else 1

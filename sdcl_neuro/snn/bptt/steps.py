@@ -29,7 +29,7 @@ GRAPHS = 64
 def leak_float(
     drive: Tensor, state: Tensor, beta: float, threshold: float
 ) -> tuple[Tensor, Tensor]:
-    """Membranes and spikes ``[T, N]``; see `kernels.leak_float`."""
+    """Return membranes and spikes ``[T, N]``; see `kernels.leak_float`."""
     membranes = []
     for now in drive.unbind(0):
         state = beta * state.masked_fill(state > threshold, 0.0) + now
@@ -62,7 +62,9 @@ def leak_backward(
     membranes: Tensor, gradient: Tensor, carry: Tensor, beta: float, threshold: float,
     norm: float, largest: float, gain: float, kind: int, sharpness: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of the input ``[T, N]`` and, by neuron, of beta and -threshold; the new carry."""
+    """Return gradients of the input ``[T, N]`` and, by neuron, of beta and -threshold; the new
+    carry.
+    """
     held = membranes.clamp(-largest, largest)
     far = (held - threshold) / norm
     slope = gradient
@@ -83,7 +85,7 @@ def leak_backward(
 
 
 def run(function: Callable[..., Any], *arguments: Any) -> Any:
-    """`function` of this module, compiled for the device if it can be."""
+    """Return `function` of this module, compiled for the device if it can be."""
     device = arguments[0].device
     if device.type != "cuda" or function in _refused:
         return function(*arguments)
@@ -100,7 +102,7 @@ def run(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def variable(value: Any, device: torch.device) -> Any:
-    """A float as a tensor without dimensions, of which results take no type.
+    """Return a float as a tensor without dimensions, of which results take no type.
 
     As a float it would be a constant of the graph, compiled again for every value that a learned
     beta or threshold takes. Filling waits for no GPU, as copying would.
@@ -120,7 +122,9 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _more_graphs() -> AbstractContextManager[None]:
-    """Room for a graph of each layer's size; beyond the limit torch stops compiling, silently."""
+    """Return room for a graph of each layer's size; beyond the limit torch stops compiling,
+    silently.
+    """
     from torch._dynamo import config
 
     name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"

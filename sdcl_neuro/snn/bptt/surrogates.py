@@ -36,7 +36,7 @@ class Surrogate:
     sharpness: float = 1.0
 
     def through(self, far: Tensor, gradient: Tensor) -> Tensor:
-        """`gradient` times the slope at the distances `far`, by torch."""
+        """Return `gradient` times the slope at the distances `far`, by torch."""
         with torch.enable_grad():
             leaf = far.detach().requires_grad_()
             (found,) = torch.autograd.grad(self.function(leaf), leaf, gradient.float())

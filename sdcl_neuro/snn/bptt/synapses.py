@@ -57,7 +57,7 @@ class TrainedSynapses:
         return spikes.shape[1], weight.shape[0], rows, columns
 
     def sums(self, call: slice) -> Tensor:
-        """``[n, Co, h, w]`` for the n images of a few steps, contiguous or channels last."""
+        """Return ``[n, Co, h, w]`` for the n images of a few steps, contiguous or channels last."""
         images = self.spikes[call].flatten(0, 1)
         if not self.integers:
             return self._float_sums(images, call.stop - call.start)
@@ -78,7 +78,7 @@ class TrainedSynapses:
         self._gradient = found if self._gradient is None else self._gradient.add_(found)
 
     def weight_gradient(self) -> Tensor:
-        """The sum of what was added."""
+        """Return the sum of what was added."""
         if self._gradient is None:
             return torch.zeros_like(self.weight)
         if self._sparse is not None:
@@ -86,7 +86,7 @@ class TrainedSynapses:
         return self._gradient
 
     def input_gradient(self, call: slice, drive: Tensor) -> Tensor:
-        """``[n, Ci, H, W]``, channels last; the caller's to change. `drive`: see above."""
+        """Return ``[n, Ci, H, W]``, channels last; the caller's to change. `drive`: see above."""
         images = self.spikes[call].flatten(0, 1)
         if not images.is_contiguous(memory_format=LAST):
             # Only the shape of what came in matters here.
@@ -102,7 +102,7 @@ class TrainedSynapses:
         return call.convolve(images, self.weight, self.bias, call.way())
 
     def _torch(self, drive: Tensor, images: Tensor, wanted: tuple[bool, ...]) -> Tensor:
-        """The one gradient that is `wanted`. Torch is faster with channels last."""
+        """Return the one gradient that is `wanted`. Torch is faster with channels last."""
         geometry = self.geometry
         found = torch.ops.aten.convolution_backward(
             drive, images, self._last_weight, None, geometry.stride, geometry.padding, (1, 1),

@@ -62,7 +62,7 @@ def share(kernel: Callable[..., Any], count: int, *arguments: Any, work: int) ->
 
 
 def _on_team(openmp: ctypes.CDLL, run: Callable[[int], None], count: int) -> None:
-    """``run(0)`` to ``run(count - 1)`` on the team of the calling thread.
+    """Call ``run(0)`` to ``run(count - 1)`` on the team of the calling thread.
 
     A team may come out smaller than asked for, so each member takes every so manieth.
     """
@@ -77,7 +77,7 @@ def _on_team(openmp: ctypes.CDLL, run: Callable[[int], None], count: int) -> Non
 
 @cache
 def _openmp() -> ctypes.CDLL | None:
-    """The GNU OpenMP library in this process, if torch works with it; only Linux tells."""
+    """Return the GNU OpenMP library in this process, if torch works with it; only Linux tells."""
     if not torch.backends.openmp.is_available():
         return None
     try:

@@ -117,7 +117,9 @@ class ByteTrack:
             self._done.append(track)
 
     def finish(self) -> list[tuple[NDArray[np.int64], Floats, Floats]]:
-        """Frames ``[N]``, boxes ``[N, 4]`` (corners) and scores ``[N]`` of each confirmed track."""
+        """Return frames ``[N]``, boxes ``[N, 4]`` (corners) and scores ``[N]`` of each confirmed
+        track.
+        """
         tracks = [*self._done, *(track for track in self._tracks if track.confirmed)]
         tracks.sort(key=lambda track: (track.frames[0], track.identity))
         return [
@@ -153,7 +155,8 @@ class ByteTrack:
         return [track for k, track in enumerate(tracks) if k not in matched], found.pick(free)
 
     def _fused(self, scores: Floats) -> Floats:
-        """Scores on the scale of the paper's detector, so that one that is just sure counts as its.
+        """Return scores on the scale of the paper's detector, so that one that is just sure counts
+        as its.
 
         Weak detectors are sure from a lower score on; multiplied by it as it is, no overlap would
         be enough for a match.

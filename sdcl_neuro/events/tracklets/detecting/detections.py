@@ -29,7 +29,7 @@ class Detections:
         return len(self.scores)
 
     def pick(self, which: NDArray[Any]) -> Detections:
-        """Some of them, by index or mask."""
+        """Return some of them, by index or mask."""
         return Detections(self.boxes[which], self.scores[which])
 
 
@@ -37,14 +37,14 @@ class Detector(Protocol):
     """Finds persons in a frame."""
 
     def detect(self, frame: Frame) -> Detections:
-        """Persons in an RGB frame ``[H, W, 3]``, those it is hardly sure of included."""
+        """Return persons in an RGB frame ``[H, W, 3]``, those it is hardly sure of included."""
 
     def describe(self) -> dict[str, Any]:
         """Return where it comes from, as plain JSON values; ``name`` among them."""
 
 
 def overlaps(one: Floats, other: Floats) -> Floats:
-    """Intersection over union of boxes ``[N, 4]`` and ``[M, 4]``, ``[N, M]``."""
+    """Return intersection over union of boxes ``[N, 4]`` and ``[M, 4]``, ``[N, M]``."""
     low = np.maximum(one[:, None, :2], other[None, :, :2])
     high = np.minimum(one[:, None, 2:], other[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(2)
@@ -57,7 +57,7 @@ def overlaps(one: Floats, other: Floats) -> Floats:
 def without_doubles(
     found: Detections, *, most_overlap: float, most_inside: float = 1.01
 ) -> Detections:
-    """Non-maximum suppression: of boxes that overlap, the one with the highest score.
+    """Return non-maximum suppression: of boxes that overlap, the one with the highest score.
 
     Args:
         found: of one frame.
@@ -82,7 +82,7 @@ def without_doubles(
 
 
 def inside_frame(found: Detections, width: int, height: int) -> Detections:
-    """Boxes cut to the picture; what is left with less than two pixels a side goes."""
+    """Return boxes cut to the picture; what is left with less than two pixels a side goes."""
     boxes = found.boxes.copy()
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
     boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)

@@ -138,7 +138,7 @@ class OnnxDetector:
         return without_doubles(kept, most_overlap=MOST_OVERLAP, most_inside=inside)
 
     def _parts(self, frame: Frame) -> Iterator[tuple[int, int, int, int]]:
-        """Left, top, right, bottom of the whole and of each tile."""
+        """Yield left, top, right, bottom of the whole and of each tile."""
         height, width = frame.shape[:2]
         yield 0, 0, width, height
         if self.tiles is None:
@@ -155,7 +155,9 @@ class OnnxDetector:
                 yield round(x), round(y), min(width, round(x + wide)), min(height, round(y + high))
 
     def _own_proportions(self, width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
-        """Parts that the network does not squeeze; none where the whole frame is nearly so."""
+        """Yield parts that the network does not squeeze; none where the whole frame is nearly
+        so.
+        """
         rows, columns = self._input.size
         squeezed = width / height / (columns / rows)
         if self.layout.letterbox or 1 / MOST_SQUEEZED <= squeezed <= MOST_SQUEEZED:
@@ -188,7 +190,9 @@ class OnnxDetector:
     def _prepared(
         self, part: NDArray[np.uint8]
     ) -> tuple[NDArray[Any], tuple[float, float], tuple[float, float]]:
-        """The network's input, pixels of it per pixel of the part, and where the part begins."""
+        """Return the network's input, pixels of it per pixel of the part, and where the part
+        begins.
+        """
         cv2 = need("cv2", "detecting persons")
 
         (rows, columns), (height, width) = self._input.size, part.shape[:2]
@@ -219,7 +223,7 @@ class OnnxDetector:
 def _not_cut(
     boxes: NDArray[np.float64], part: tuple[int, int, int, int], whole: tuple[int, ...]
 ) -> NDArray[np.bool_]:
-    """Boxes that do not touch an inner edge of their tile: those of cut persons."""
+    """Return boxes that do not touch an inner edge of their tile: those of cut persons."""
     left, top, right, bottom = part
     near = 0.01 * max(right - left, bottom - top)
     cut = (boxes[:, 0] < left + near) & (left > 0)
@@ -263,7 +267,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 
 def _person_class(names: str) -> int | None:
-    """The class called person in Ultralytics' ``names``; None if there are no names."""
+    """Return the class called person in Ultralytics' ``names``; None if there are no names."""
     try:
         table = ast.literal_eval(names)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

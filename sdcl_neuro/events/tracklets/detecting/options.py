@@ -44,7 +44,7 @@ class DetectionOptions:
             )
 
     def open(self, video: Video) -> tuple[Detector, tuple[str, ...]]:
-        """The detector, made ready for a video, and what it assumes.
+        """Return the detector, made ready for a video, and what it assumes.
 
         Raises:
             InputError: not a detector.
@@ -60,7 +60,7 @@ class DetectionOptions:
         return network, network.assumed
 
     def settings(self) -> ByteTrackSettings:
-        """Thresholds of the tracker."""
+        """Return thresholds of the tracker."""
         usual = BACKGROUND_SCORE if self.detector is None else NETWORK_SCORE
         sure = usual if self.score is None else self.score
         return ByteTrackSettings(

@@ -34,7 +34,7 @@ class TrackScore:
     found: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ def score_tracks(
 
 
 def _by_frame(tracks: Sequence[Track]) -> dict[int, tuple[list[int], Floats]]:
-    """Numbers and boxes (corners) by frame."""
+    """Return numbers and boxes (corners) by frame."""
     rows: dict[int, list[tuple[int, Floats]]] = {}
     for track in tracks:
         for index, box in zip(track.indices.tolist(), track.boxes, strict=True):

@@ -82,7 +82,7 @@ class BackgroundDetector:
 
 
 def _most_frequent(stack: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each pixel's value with most others alike it, averaged with them: ``[N, H, W, 3]``."""
+    """Return each pixel's value with most others alike it, averaged with them: ``[N, H, W, 3]``."""
     best = np.zeros(stack.shape[1:3], np.int64)
     scene: NDArray[np.float32] = stack[0].copy()
     for one in stack:
@@ -98,7 +98,7 @@ def _most_frequent(stack: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _joined(parts: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """Parts one above the other, put together: rows of left, top, width, height, area."""
+    """Return parts one above the other, put together: rows of left, top, width, height, area."""
     parts = sorted(parts, key=lambda row: -row[4])
     joined: list[NDArray[np.float64]] = []
     for part in parts:

@@ -47,7 +47,7 @@ class Detected:
     detector: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "detector": self.detector,
             "tracker": "ByteTrack",
@@ -127,7 +127,7 @@ def detect_tracks(
 def _filled(
     indices: NDArray[np.int64], boxes: Floats, longest: int
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Frames and boxes with gaps of at most `longest` frames filled by straight lines."""
+    """Return frames and boxes with gaps of at most `longest` frames filled by straight lines."""
     whole = [indices[:1]]
     for before, after in zip(indices[:-1].tolist(), indices[1:].tolist(), strict=True):
         whole.append(np.arange(before + 1, after + 1) if after - before <= longest + 1 else
@@ -138,7 +138,7 @@ def _filled(
 
 
 def _picture_boxes(corners: Floats, size: tuple[int, int]) -> Floats:
-    """Left, top, width, height, inside the picture and at least a pixel large."""
+    """Return left, top, width, height, inside the picture and at least a pixel large."""
     width, height = size
     low = np.clip(corners[:, :2], 0, [width - 1, height - 1])
     high = np.clip(corners[:, 2:], low + 1, [width, height])

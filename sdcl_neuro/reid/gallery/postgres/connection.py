@@ -126,7 +126,7 @@ class Server:
         return self._connection
 
     def _passing(self, error: psycopg.Error) -> bool:
-        """Whether the same work may succeed later."""
+        """Return whether the same work may succeed later."""
         errors = self._psycopg.errors
         conflicts = (errors.SerializationFailure, errors.DeadlockDetected)
         stopped = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)

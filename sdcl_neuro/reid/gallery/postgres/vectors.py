@@ -58,7 +58,7 @@ class TableEngine:
         self._known: dict[int, Vectors] = {}
 
     def __len__(self) -> int:
-        """How many rows meet the condition."""
+        """Return how many rows meet the condition."""
         query = f"SELECT count(*) FROM {self._table} WHERE {self._condition}"
         self._cursor.execute(query, self._values)
         (count,) = self._cursor.fetchone() or (0,)

@@ -126,7 +126,7 @@ class Database:
             self.base.execute(f"PRAGMA user_version = {VERSION}")
 
     def _version(self) -> int:
-        """The version of the file's tables.
+        """Return the version of the file's tables.
 
         Raises:
             InputError: not a gallery, or one of a later version.
@@ -183,13 +183,13 @@ class Database:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """A transaction: all of the block on disk, or nothing of it."""
+        """Open a transaction: all of the block on disk, or nothing of it."""
         with self._transaction("BEGIN IMMEDIATE"):
             yield
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Several readings of one and the same state."""
+        """Read several times from one and the same state."""
         with self._transaction("BEGIN"):
             yield
 
@@ -231,7 +231,7 @@ class Database:
             self.base.execute(f"PRAGMA busy_timeout = {int(1000 * PATIENCE_S)}")
 
     def copy(self, target: Path) -> None:
-        """A copy of one state of the file, whole or not at all."""
+        """Write a copy of one state of the file, whole or not at all."""
         with _told(target), atomic_path(target) as temporary:
             copy = sqlite3.connect(temporary)
             try:
@@ -245,13 +245,13 @@ class Database:
             self.base.execute("VACUUM")
 
     def value(self, query: str, *values: Any) -> Any:
-        """The one value a query gives."""
+        """Return the one value a query gives."""
         (value,) = self.base.execute(query, values).fetchone()
         return value
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Statements one by one: ``executescript`` would commit before it begins."""
+    """Yield statements one by one: ``executescript`` would commit before it begins."""
     held = ""
     for line in script.splitlines():
         held += f"{line}\n"
@@ -262,7 +262,7 @@ def _statements(script: str) -> Iterator[str]:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """SQLite's faults in one line."""
+    """Tell SQLite's faults in one line."""
     try:
         yield
     except (sqlite3.Error, OverflowError, ValueError, RecursionError) as error:

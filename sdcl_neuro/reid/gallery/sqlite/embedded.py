@@ -135,7 +135,9 @@ class EmbeddedStore(Rows):
         self.set_cache(metric, cache)
 
     def _up_to_date(self, metric: Metric) -> _Embeddings:
-        """The index in memory, grown by the rows that are new, or made again; in a snapshot."""
+        """Return the index in memory, grown by the rows that are new, or made again; in a
+        snapshot.
+        """
         revision, count, last = self.state()
         held = self._held.pop(metric, None)  # put back whole, or not at all
         if held is None or held.revision != revision:
@@ -165,7 +167,7 @@ class EmbeddedStore(Rows):
         return None if engine is None else _Embeddings(engine, ids, revision, kept=cache.count)
 
     def _allowed(self, held: _Embeddings, where: Where) -> NDArray[np.bool_]:
-        """Which positions meet a condition, bool ``[N]``."""
+        """Return which positions meet a condition, bool ``[N]``."""
         allowed = np.zeros(len(held.ids), dtype=np.bool_)
         allowed[np.searchsorted(held.ids, self.ids(where))] = True
         return allowed

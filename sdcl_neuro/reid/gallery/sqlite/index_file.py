@@ -22,7 +22,7 @@ def index_path(gallery: Path, metric: Metric) -> Path:
 
 
 def read_index(gallery: Path, metric: Metric, cache: Cache, dimension: int) -> FaissEngine | None:
-    """The index, or None if it is not there or not the very one that the rows describe.
+    """Return the index, or None if it is not there or not the very one that the rows describe.
 
     FAISS itself reads nothing of which the hash is not known; what it cannot read all the same,
     or what is of another kind or size, is made again from the rows.

@@ -50,7 +50,7 @@ class Rows(Database):
         return Enrolled(tuple(ids), added)
 
     def _insert(self, row: StoredRow) -> int | None:
-        """The new row's id; None where its key was there already."""
+        """Return the new row's id; None where its key was there already."""
         done = self.base.execute(
             f"INSERT INTO entry ({_STORED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (key) DO NOTHING",
@@ -174,7 +174,7 @@ class Rows(Database):
         return np.frombuffer(blob, "<f4")
 
     def state(self) -> tuple[int, int, int]:
-        """The revision, the number of rows, and the last id (0 without rows)."""
+        """Return the revision, the number of rows, and the last id (0 without rows)."""
         return (
             self.value("SELECT revision FROM gallery"),
             self.value("SELECT count(*) FROM entry"),
@@ -182,7 +182,7 @@ class Rows(Database):
         )
 
     def ids(self, where: Where, *, last: int | None = None) -> NDArray[np.int64]:
-        """Ids of rows in order, up to `last`."""
+        """Return ids of rows in order, up to `last`."""
         condition, values = where.sql()
         if last is not None:
             condition, values = f"({condition}) AND id <= ?", [*values, last]
@@ -190,7 +190,9 @@ class Rows(Database):
         return np.array([row[0] for row in rows], dtype=np.int64)
 
     def vectors(self, after: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Ids ``[n]`` and embeddings ``[n, D]`` of the rows past an id, in order, in pieces."""
+        """Yield ids ``[n]`` and embeddings ``[n, D]`` of the rows past an id, in order, in
+        pieces.
+        """
         rows = self.base.execute(
             "SELECT id, embedding FROM entry WHERE id > ? ORDER BY id", (after,)
         )
@@ -201,7 +203,7 @@ class Rows(Database):
             )
 
     def by_id(self, ids: Sequence[int]) -> dict[int, Entry]:
-        """Rows by id; those that are not there are left out."""
+        """Return rows by id; those that are not there are left out."""
         found = {}
         for number in dict.fromkeys(ids):
             row = self.base.execute(
@@ -212,7 +214,7 @@ class Rows(Database):
         return found
 
     def all_entries(self, where: Where) -> list[Entry]:
-        """Rows in the order of their ids."""
+        """Return rows in the order of their ids."""
         condition, values = where.sql()
         rows = self.base.execute(
             f"SELECT {_COLUMNS} FROM entry WHERE {condition} ORDER BY id", values
@@ -220,7 +222,7 @@ class Rows(Database):
         return [_entry(row) for row in rows]
 
     def cache(self, metric: str) -> Cache | None:
-        """What the index of a metric on disk must be."""
+        """Return what the index of a metric on disk must be."""
         row = self.base.execute(
             "SELECT sha256, count, last, revision FROM cache WHERE metric = ?", (metric,)
         ).fetchone()
@@ -239,7 +241,7 @@ class Rows(Database):
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    """A row as an entry; another program may have written it.
+    """Return a row as an entry; another program may have written it.
 
     Raises:
         ValueError: a column of another type, which `Database` reports with the file's name.
