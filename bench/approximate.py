@@ -198,7 +198,8 @@ file, `sdcl-neuro convert --approximate --calibrate SPIKES` prints it and stores
 
 ## Graphs
 
-In a graph ([deploy a residual network](how-to/deploy-a-resnet.md)) two things are approximated:
+In a graph ([deploy a residual network](how-to/deploy-a-resnet.md)), from snnTorch and from NIR, the
+same neurons and biases are approximated as in a chain, and two things more:
 
 - **Max pooling of currents** (convolution, MaxPool2d, neuron, snnTorch's own order) moves behind
   the neurons, which then number one a pixel; the pooled neuron is taken to fire where one in its
@@ -213,7 +214,10 @@ of its original's spikes, 52.6 % of those that either sent were the same; the cl
 it 100.0 % and 23.1 %. What that costs in accuracy depends on the network; a network that pools
 behind its neurons and has few decays from the start is exact, and can be trained in integers.
 
-Neurons of a graph that reset by subtraction are refused: call `make_deployable`.
+An untrained residual network of snnTorch's default neurons (two blocks with batch norm and a decay
+a channel, 8 steps, rate 0.2): each population sent as many spikes as its original's, to one; of
+those that either sent, 68 % were the same in the first and 37 to 49 % in the later ones, since what
+differs adds up from block to block. In integers the rates moved by less than 2 % more.
 
 ## Measured
 By `python bench/approximate.py --seeds {seeds} --write docs/approximate.md`: two convolutions,

@@ -24,7 +24,7 @@ from .spec import FloatNetwork, IntNetwork
 LIBRARIES = (
     *("torch", "snntorch", "numpy", "numba", "llvmlite", "scipy", "h5py", "nir", "nirtorch"),
     *("norse", "lava-nc", "lava-dl", "scikit-learn", "asteval", "networkx", "safetensors"),
-    *("onnx", "onnxruntime", "sanafe"),
+    *("onnx", "onnxruntime", "sanafe", "triton"),
 )
 """Distributions whose code may take part in reading, converting or running a network."""
 PACKAGE = Path(__file__).parents[1]

@@ -51,7 +51,7 @@ def test_other_number_types_are_taken(tmp_path, dtype):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (SPIKES[0], "got shape"),
+        (SPIKES[0, 0, 0], "got shape"),
         (SPIKES[:0], "empty"),
         (SPIKES.astype(np.int8) - 1, "from -1"),
         (SPIKES.astype(np.float64) + 0.5, "whole"),

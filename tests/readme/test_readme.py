@@ -86,7 +86,7 @@ def test_the_commands_of_sdcl_itself(
     assert main([*shlex.split(train)[1:], "--quiet", *QUICK.split()]) == 0
     assert main([*shlex.split(evaluate)[1:], "--quiet"]) == 0
     table = capsys.readouterr().out
-    assert all(name in table for name in ("snntorch-int", "loihi", "mAP"))
+    assert all(name in table for name in ("snntorch-int", "Loihi engine (software)", "mAP"))
     assert main([*shlex.split(infer)[1:], "--quiet", "--limit", "1"]) == 0
     assert (tmp_path / "persons.db").stat().st_size > 0
     assert main([*shlex.split(live)[1:], "--quiet", "--speed", "0", "--drop", "none"]) == 0

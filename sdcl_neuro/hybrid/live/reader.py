@@ -31,12 +31,14 @@ class Waiting:
         arrived: when its last frame came, on `time.perf_counter`.
         camera: name of the camera it comes from; empty where there is one only.
         run: number of the reader's run, where a camera is opened again and again.
+        beside: other tracks in the picture of its last frame.
     """
 
     tracklet: Tracklet
     arrived: float
     camera: str = ""
     run: int = 0
+    beside: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +126,11 @@ class CameraReader:
         for index, time_us, frame in self._frames.frames(self._stop):
             arrived = time.perf_counter()
             self.begun = arrived if self.begun is None else self.begun
-            for tracklet in self._take(index, after_us, time_us, frame):
+            done, tracks = self._take(index, after_us, time_us, frame)
+            for tracklet in done:
                 self.cut += 1
-                self._queue.put(Waiting(tracklet, arrived, self.camera, self.run))
+                beside = tracks - {tracklet.person}
+                self._queue.put(Waiting(tracklet, arrived, self.camera, self.run, beside))
             after_us, self.count = time_us, index + 1
 
     def _read_and_tell(self) -> None:
@@ -137,11 +141,14 @@ class CameraReader:
         else:
             self._on_end(None)
 
-    def _take(self, index: int, after_us: int, time_us: int, frame: Frame) -> list[Tracklet]:
+    def _take(
+        self, index: int, after_us: int, time_us: int, frame: Frame
+    ) -> tuple[list[Tracklet], frozenset[int]]:
+        """Take a frame in; return the tracklets that it completes, and the tracks it shows."""
         with self._ledger.stage("cutting", synchronise=False):
             seen = self.events.interval(after_us, time_us, frame)
             boxes = self.boxes.boxes(index)
             view = self.events.view
             done = self.cutter.add(index, after_us, time_us, frame, seen, boxes, view)
         self._on_look(SeenFrame(index, time_us, frame, seen, boxes, view))
-        return done
+        return done, frozenset(boxes)

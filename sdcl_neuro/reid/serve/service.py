@@ -257,8 +257,6 @@ class Service:
     def _sighting(self, one: Waiting, row: NDArray[np.float32], latency_s: float) -> Sighting:
         camera, tracklet = self.cameras[one.camera], one.tracklet
         visit = camera.visit(tracklet.person, one.run)
-        present = camera.boxes() if camera.run == one.run else {}
-        together = {camera.visit(track, one.run) for track in present} - {visit}
         return Sighting(
             visit=visit,
             camera=one.camera,
@@ -268,7 +266,7 @@ class Service:
             last_frame=int(tracklet.indices[-1]) + 1,
             embedding=row,
             picture=jpeg(tracklet.frames[len(tracklet.frames) // 2]),
-            together=frozenset(together),
+            together=frozenset(camera.visit(track, one.run) for track in one.beside),
             latency_s=latency_s,
         )
 
