@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.model_table import describe_model
 from sdcl_neuro.network.spec import Pair
 
 from .drawing import SMALL, new_figure
+from .labels import place_labels
 
 MARKERS = {"v": ("o", "frames"), "e": ("s", "events"), "v+e": ("^", "both")}
 
@@ -58,23 +61,16 @@ def cost_figure(points: Sequence[CostPoint], *, data: str = "") -> Any:
     """Draw mAP over parameters and over operations, each point with its name."""
     figure = new_figure(7.4, 3.4)
     axes = figure.subplots(1, 2, sharey=True)
-    for ax, title, unit, value in (
+    columns: tuple[tuple[Any, str, str, Callable[[CostPoint], float]], ...] = (
         (axes[0], "parameters", "M", lambda one: one.parameters / 1e6),
         (axes[1], "operations a frame", "G", lambda one: one.operations / 1e9),
-    ):
+    )
+    for ax, title, unit, value in columns:
         for inputs, (marker, words) in MARKERS.items():
             own = [one for one in points if one.inputs == inputs]
             if own:
                 places = [value(one) for one in own], [100 * one.mean_ap for one in own]
                 ax.scatter(*places, marker=marker, s=22, label=words)
-        for one in points:
-            ax.annotate(
-                one.name,
-                (value(one), 100 * one.mean_ap),
-                xytext=(3, 3),
-                textcoords="offset points",
-                fontsize=SMALL - 1,
-            )
         ax.set_xlabel(f"{title}, {unit}", fontsize=SMALL)
         ax.tick_params(labelsize=SMALL)
         ax.margins(0.15)
@@ -82,4 +78,8 @@ def cost_figure(points: Sequence[CostPoint], *, data: str = "") -> Any:
     axes[0].legend(fontsize=SMALL, loc="lower right")
     if data:
         figure.suptitle(data, fontsize=SMALL + 1)
+    figure.draw_without_rendering()  # the layout is final: names go where there is room
+    for ax, _, _, value in columns:
+        places = np.array([(value(one), 100 * one.mean_ap) for one in points])
+        place_labels(ax, places, [one.name for one in points], size=SMALL - 1)
     return figure

@@ -18,6 +18,7 @@ from sdcl_neuro.hybrid.model import event_counts, event_features
 from sdcl_neuro.reid.datasets import Clip
 from sdcl_neuro.reid.evaluation import open_trained
 from sdcl_neuro.reid.figures import depth_figure, feature_maps, maps_figure, spikes_by_depth
+from sdcl_neuro.reid.figures.cost import CostPoint, cost_figure
 from sdcl_neuro.reid.figures.drawing import figure_bytes, new_figure
 from sdcl_neuro.snn.event_branch import BranchDescription, ConvolutionSpec, EventBranch
 
@@ -221,3 +222,21 @@ def test_a_folder_with_other_files_is_kept(checkpoint, tmp_path, capsys) -> None
     assert main([*command, "--out", str(tmp_path)]) == 2
     assert "thesis.tex" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_names_cover_neither_each_other_nor_points() -> None:
+    rng = np.random.default_rng(0)
+    points = [
+        CostPoint(f"Net {n}", "v", int(3e5 + 2e4 * x), 6e7 + 4e6 * y, 0.2 + 0.03 * z)
+        for n, (x, y, z) in enumerate(rng.standard_normal((14, 3)))
+    ]
+    figure = cost_figure(points)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert [text.get_text() for text in ax.texts] != []
+        for k, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[:k])
+        places = ax.collections[0].get_offsets()
+        for x, y in ax.transData.transform(places):
+            assert not any(box.contains(x, y) for box in boxes)
