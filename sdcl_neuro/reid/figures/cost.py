@@ -80,6 +80,6 @@ def cost_figure(points: Sequence[CostPoint], *, data: str = "") -> Any:
         figure.suptitle(data, fontsize=SMALL + 1)
     figure.draw_without_rendering()  # the layout is final: names go where there is room
     for ax, _, _, value in columns:
-        places = np.array([(value(one), 100 * one.mean_ap) for one in points])
-        place_labels(ax, places, [one.name for one in points], size=SMALL - 1)
+        pairs = np.array([(value(one), 100 * one.mean_ap) for one in points])
+        place_labels(ax, pairs, [one.name for one in points], size=SMALL - 1)
     return figure
