@@ -43,6 +43,8 @@ LIBRARIES = (
     "sdcl-neuro", "numpy", "numba", "torch", "snntorch", "norse", "spikingjelly", "sinabs",
     "lava-nc", "lava-dl", "tonic", "onnxruntime", "h5py", "triton", "cupy-cuda12x", "cupy-cuda13x",
 )  # fmt: skip
+CORES = len(os.sched_getaffinity(0))
+"""At the start: some benches bind themselves to one."""
 MARK = re.compile(r"(<!-- bench:(\w+)( memory|) -->\n).*?(<!-- /bench:\2\3 -->)", re.DOTALL)
 
 
@@ -56,7 +58,7 @@ def machine() -> dict[str, Any]:
             continue
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": CORES,
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         **_gpu(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",

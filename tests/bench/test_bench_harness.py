@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 
 import numpy as np
@@ -127,6 +128,14 @@ def test_a_table_names_its_peers(bench, monkeypatch):
     assert second.endswith("| 6 | 6 (other) | - | - |")
     assert bench.columns.peers_of("t", rounds) == ["floor", "peer", "other"]
     assert bench.columns.peers_of("u", rounds) == ["variant", "floor", "peer", "other"]
+
+
+def test_rows_stay_though_a_bench_bound_itself_to_one_core(bench, tmp_path, monkeypatch):
+    path = tmp_path / "latest.json"
+    bench.results.Book([row({"a": 0}, ours=[1.0])]).save(path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+    bench.results.Book([row({"a": 1}, ours=[2.0])]).save(path)
+    assert len(bench.results.load(path)["rows"]) == 2
 
 
 def test_results_are_merged_by_table_and_case(bench, tmp_path):
