@@ -79,6 +79,17 @@ def common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
+def checkpoint_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the model of the verbs that take the packaged one where none is named."""
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        type=Path,
+        nargs="?",
+        help="the folder of a whole SDCL; left out, the packaged model (sdcl-neuro models list)",
+    )
+
+
 def threads_argument(parser: argparse._ActionsContainer) -> None:
     """Add the argument of every verb that computes in threads."""
     parser.add_argument(

@@ -13,7 +13,7 @@ from sdcl_neuro.events.alignment.written_times import unix_microseconds
 from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import check_place, write_json
 
-from . import threads_argument
+from . import checkpoint_argument, threads_argument
 from .alignment_options import add_alignment_arguments, alignment_of
 from .event_options import add_reading_arguments, reading_of
 from .event_values import pair
@@ -31,13 +31,7 @@ FIRST = "loading libraries and the model"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument(
-        "checkpoint",
-        metavar="CHECKPOINT",
-        type=Path,
-        nargs="?",
-        help="the folder of a whole SDCL; left out, the packaged model (sdcl-neuro models list)",
-    )
+    checkpoint_argument(parser)
     parser.add_argument(
         "--video",
         metavar="FILE",

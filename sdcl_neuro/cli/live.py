@@ -17,7 +17,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import write_json
 
-from . import threads_argument
+from . import checkpoint_argument, threads_argument
 from .alignment_options import add_alignment_arguments, alignment_of
 from .event_options import add_reading_arguments, reading_of
 from .event_values import pair
@@ -37,13 +37,7 @@ FIRST = "loading libraries and the model"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument(
-        "checkpoint",
-        metavar="CHECKPOINT",
-        type=Path,
-        nargs="?",
-        help="the folder of a whole SDCL; left out, the packaged model (sdcl-neuro models list)",
-    )
+    checkpoint_argument(parser)
     add_source_arguments(parser)
     how = parser.add_argument_group("how")
     how.add_argument(

@@ -16,7 +16,7 @@ from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import LABORATORY, require_extra
 
-from . import threads_argument
+from . import checkpoint_argument, threads_argument
 from .gallery import age
 from .live import add_source_arguments, source_of
 
@@ -35,13 +35,7 @@ same pose reach a cosine of 0.98, the same footage 1.00."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument(
-        "checkpoint",
-        metavar="CHECKPOINT",
-        type=Path,
-        nargs="?",
-        help="the folder of a whole SDCL; left out, the packaged model (sdcl-neuro models list)",
-    )
+    checkpoint_argument(parser)
     _add_cameras(parser)
     _add_gallery(parser)
     _add_door(parser)

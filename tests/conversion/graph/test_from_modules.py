@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from helpers import graph_oracle
+from helpers.two_inputs import LoopedInputs, TwoInputs
 from sdcl_neuro import conversion, run, verify
 from sdcl_neuro.conversion.lowering.graph.nodes import FloatGraph, PopulationNode, ReadoutNode
 from sdcl_neuro.errors import InputError, NetworkRefused
@@ -252,32 +253,10 @@ def test_layers_along_a_line():
     assert certificate.holds
 
 
-class TwoInputs(nn.Module):
-    """An image and a vector meet behind a neuron each."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.lif1 = nn.Conv2d(2, 3, 3, padding=1), lif(threshold=0.3)
-        self.fc, self.lif2 = nn.Linear(6, 48), lif(threshold=0.3)
-        self.out, self.lif3 = nn.Linear(96, 5), lif(threshold=0.3)
-
-    def forward(self, image, vector):
-        one = self.lif1(self.conv(image)).flatten(1)
-        return self.lif3(self.out(torch.cat([one, self.lif2(self.fc(vector))], 1)))
-
-
-class LoopedInputs(TwoInputs):
-    """The same, looping over all steps by itself."""
-
-    def forward(self, image, vector):
-        steps = zip(image, vector, strict=True)
-        return torch.stack([TwoInputs.forward(self, *step) for step in steps])
-
-
 @pytest.mark.parametrize("kind", [TwoInputs, LoopedInputs])
 def test_a_forward_of_two_inputs(kind):
     torch.manual_seed(2)
-    module = kind()
+    module = kind(0.5, 0.5, 0.5, reset_delay=False)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     sample = {"image": spikes(2, 4, 4), "vector": spikes(6)}
     graph = conversion.from_snntorch(module, sample)
@@ -310,13 +289,13 @@ def test_a_forward_of_two_inputs(kind):
 def test_inputs_by_name_have_to_be_those_of_the_forward():
     sample = {"image": spikes(2, 4, 4), "vector": spikes(6)}
     with pytest.raises(InputError, match="its forward takes image, vector"):
-        conversion.from_snntorch(TwoInputs(), {"x": sample["image"]})
+        conversion.from_snntorch(TwoInputs(0.5, 0.5, 0.5), {"x": sample["image"]})
     with pytest.raises(InputError, match="same steps and samples"):
-        conversion.from_snntorch(TwoInputs(), {**sample, "vector": sample["vector"][1:]})
+        conversion.from_snntorch(TwoInputs(0.5, 0.5, 0.5), {**sample, "vector": sample["vector"][1:]})
     with pytest.raises(InputError, match="vector"):
-        conversion.from_snntorch(TwoInputs(), {"image": sample["image"]})
+        conversion.from_snntorch(TwoInputs(0.5, 0.5, 0.5), {"image": sample["image"]})
     with pytest.raises(InputError, match="its forward takes image, vector"):
-        conversion.prepare_quantization(TwoInputs(), {"x": sample["image"]})
+        conversion.prepare_quantization(TwoInputs(0.5, 0.5, 0.5), {"x": sample["image"]})
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3])

@@ -11,6 +11,7 @@ import torch
 from snntorch import utils
 from torch import nn
 
+from helpers.two_inputs import LoopedInputs, TwoInputs
 from sdcl_neuro import conversion, run
 from sdcl_neuro.conversion.sources.snntorch.quantisation_aware import set_mode
 from sdcl_neuro.errors import InputError, NetworkRefused
@@ -172,32 +173,10 @@ def test_what_trains_in_integers_is_what_the_chip_computes(name):
     assert copied == chip
 
 
-class TwoInputs(nn.Module):
-    """An image and a vector, which meet behind a neuron each."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.lif1 = nn.Conv2d(2, 3, 3, padding=1), snn.Leaky(0.8, threshold=0.3, **ZERO)
-        self.fc, self.lif2 = nn.Linear(6, 48), snn.Leaky(0.7, threshold=0.3, **ZERO)
-        self.out, self.lif3 = nn.Linear(96, 5), snn.Leaky(0.9, threshold=0.3, **ZERO)
-
-    def forward(self, image, vector):
-        one = self.lif1(self.conv(image)).flatten(1)
-        return self.lif3(self.out(torch.cat([one, self.lif2(self.fc(vector))], 1)))
-
-
-class LoopedInputs(TwoInputs):
-    """The same, looping over all steps by itself."""
-
-    def forward(self, image, vector):
-        steps = zip(image, vector, strict=True)
-        return torch.stack([TwoInputs.forward(self, *step) for step in steps])
-
-
 @pytest.mark.parametrize("kind", [TwoInputs, LoopedInputs])
 def test_several_inputs_train_in_integers(kind):
     torch.manual_seed(0)
-    module = kind()
+    module = kind(0.8, 0.7, 0.9)
     sample = {"image": spikes(2, 4, 4), "vector": spikes(6)}
     conversion.make_deployable(module, sample)
     assert conversion.prepare_quantization(module, sample) is module
