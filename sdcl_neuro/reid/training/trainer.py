@@ -140,13 +140,16 @@ def _steps(
             if settings.validate_every and done % settings.validate_every == 0:
                 judged = validate(run.objective, data, clip, schedule.held_out, group=group)
                 step = replace(step, validation=judged)
+            saved = False
             if records is not None:
                 records.write(step)
                 if done == span.last or done % settings.checkpoint_every == 0 or stop.due():
                     records.save(model, run.optimiser, run.learning, step=done)
                     stop.saved()
+                    saved = True
             yield step
-            stop.leave_if_asked()
+            if saved:  # one who asks after that waits for the next step
+                stop.leave_if_asked()
 
 
 def _check(model: Sdcl, schedule: TrainingSchedule) -> None:

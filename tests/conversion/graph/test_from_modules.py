@@ -291,7 +291,9 @@ def test_inputs_by_name_have_to_be_those_of_the_forward():
     with pytest.raises(InputError, match="its forward takes image, vector"):
         conversion.from_snntorch(TwoInputs(0.5, 0.5, 0.5), {"x": sample["image"]})
     with pytest.raises(InputError, match="same steps and samples"):
-        conversion.from_snntorch(TwoInputs(0.5, 0.5, 0.5), {**sample, "vector": sample["vector"][1:]})
+        conversion.from_snntorch(
+            TwoInputs(0.5, 0.5, 0.5), {**sample, "vector": sample["vector"][1:]}
+        )
     with pytest.raises(InputError, match="vector"):
         conversion.from_snntorch(TwoInputs(0.5, 0.5, 0.5), {"image": sample["image"]})
     with pytest.raises(InputError, match="its forward takes image, vector"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from sdcl_neuro.hybrid.bridge import Bridge
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.reid.datasets import TrackletsInMemory
 from sdcl_neuro.reid.training import Augmentation, Settings, Stage, train
+from sdcl_neuro.reid.training.logs import TrainingStep
+from sdcl_neuro.reid.training.state import read_state
 
 
 def run(tiny, lessons, settings=None, model=None):
@@ -260,3 +264,25 @@ def test_a_wrong_setting_is_named_in_one_line(wrong, said: str) -> None:
         wrong()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("asked_at", [0, 3])
+def test_one_who_asks_behind_a_step_gets_the_next_one_saved(
+    tiny, lessons: TrackletsInMemory, tmp_path: Path, asked_at: int
+) -> None:
+    """Step 0 is not saved by itself, so the next one is; step 3 is, as every second one."""
+    said: list[str] = []
+
+    def on_step(step: TrainingStep) -> None:
+        if step.step == asked_at:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            tiny.model(), lessons, tiny.clip, tiny.settings,
+            folder=tmp_path, on_step=on_step, say=said.append,
+        )  # fmt: skip
+    state = read_state(tmp_path / "state")
+    assert state is not None
+    assert state.step == (2 if asked_at == 0 else 4)
+    assert "the state is saved" in said[-1]
