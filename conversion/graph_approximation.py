@@ -86,7 +86,7 @@ def approximate_graph(
 
 
 def _sent(graph: FloatGraph, inputs: Mapping[str, Tensor], loose: Loosened) -> dict[str, Tensor]:
-    """Return population to the spikes that stand for it."""
+    """Map a population to the spikes that stand for it."""
     gave = {node.name: out for node, _, out in run_nodes(graph, inputs)}
     names = [node.name for node in graph.populations]
     return {name: gave[loose.stands.get(name, name)] for name in names}

@@ -100,7 +100,7 @@ class FloatLayerModule(nn.Module):
         self.register_buffer("recurrent", None if recurrent is None else _tensor(recurrent))
 
     def forward(self, spikes: Tensor) -> Tensor:
-        """Return spikes ``[T, B, *in_shape]`` to spikes."""
+        """Map spikes ``[T, B, *in_shape]`` to spikes."""
         return self.fire(self.currents(spikes))
 
     def currents(self, spikes: Tensor) -> Tensor:

@@ -185,7 +185,7 @@ def _input(net: IntNetwork, given: SpikesLike | Mapping[str, SpikesLike] | Rando
 def _readouts(
     net: IntNetwork, values: Spikes, record: Record
 ) -> dict[int, tuple[list[str], NDArray[np.int32]]]:
-    """Return layer that holds read-outs to their names, and to all its membranes ``[T, B,
+    """Map the layer that holds read-outs to their names, and to all its membranes ``[T, B,
     ...]``.
     """
     account = graph_of(net)

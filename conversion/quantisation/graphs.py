@@ -104,7 +104,7 @@ def graph_of(net: IntNetwork) -> Account | None:
 def graph_peaks(
     graph: FloatGraph, units: Units, calibration: object, *, message_bits: int = 0
 ) -> dict[str, float]:
-    """Return unit to the largest current or depth of its membrane, in units of its own weights.
+    """Map a unit to the largest current or depth of its membrane, in units of its own weights.
 
     The membrane of a read-out counts in both directions, since nothing resets it.
     """

@@ -34,7 +34,7 @@ class DenseLayer:
         self._fresh = True
 
     def advance(self, received: Tensor) -> Tensor:
-        """Return uint8 ``[T, B, *in_shape]`` to uint8 ``[T, B, *out_shape]``."""
+        """Map uint8 ``[T, B, *in_shape]`` to uint8 ``[T, B, *out_shape]``."""
         steps, samples = received.shape[:2]
         layer = self.constants.layer
         received = received.reshape(steps, samples, *layer.in_shape).contiguous()
@@ -64,7 +64,7 @@ class DenseLayer:
         )
 
     def _neurons(self, sums: Tensor) -> Tensor:
-        """Return sums ``[T, B, planes, N / planes]`` to spikes ``[T, B, N]``."""
+        """Map sums ``[T, B, planes, N / planes]`` to spikes ``[T, B, N]``."""
         given = (self._states, self._totals, self.constants)
 
         def kernels() -> Tensor:
@@ -87,7 +87,7 @@ class DenseLayer:
         return sums.view(len(weight), steps, samples, -1)
 
     def _delayed(self, sums: Tensor) -> Tensor:
-        """Return sums by delay to those that arrive in each step, ``[T, B, N]``."""
+        """Map sums by delay to those that arrive in each step, ``[T, B, N]``."""
         steps = sums.shape[1]
         total = functional.pad(self._pending, (0, 0, 0, 0, 0, steps))
         arrival = np.add.outer(self.constants.delays, np.arange(steps)).reshape(-1)

@@ -79,7 +79,7 @@ def launch(kernel: Any, programs: int, *arguments: Any, warps: int = 4, **consta
 
 
 def _on(device: torch.device) -> AbstractContextManager[Any]:
-    """Return triton launches on the current GPU, wherever the tensors are."""
+    """Make the tensors' GPU the current one, on which Triton launches."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 

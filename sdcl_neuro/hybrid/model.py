@@ -108,7 +108,7 @@ class Sdcl(nn.Module):
         self.bridge = bridge
 
     def forward(self, frames: Tensor | None, spikes: Tensor | None) -> Output:
-        """Return tracklets to embeddings.
+        """Map tracklets to embeddings.
 
         Args:
             frames: ``[B, F, 3, 256, 128]``, ImageNet-normalised RGB; None for ``inputs="e"``.
@@ -132,7 +132,7 @@ class Sdcl(nn.Module):
         )
 
     def frame_maps(self, frames: Tensor) -> Tensor:
-        """Return frames ``[B, F, 3, 256, 128]`` to maps ``[B, F, C, 16, 8]``."""
+        """Map frames ``[B, F, 3, 256, 128]`` to maps ``[B, F, C, 16, 8]``."""
         if self.frame_branch is None:
             raise InputError(
                 "there is no frame branch to run",

@@ -49,7 +49,7 @@ class VoxelBranch(nn.Module):
         self.bins = bins
 
     def forward(self, spikes: Tensor) -> list[Tensor]:
-        """Return ``[F*K, B, 2, H, W]`` to one "layer" ``[F, B, C, 16, 8]``: one step for each
+        """Map ``[F*K, B, 2, H, W]`` to one "layer" ``[F, B, C, 16, 8]``: one step for each
         frame.
         """
         if spikes.ndim != 5 or spikes.shape[2] != 2 or not len(spikes) or len(spikes) % self.bins:

@@ -95,7 +95,7 @@ _NO_HOST = "no energy of moving spikes to and from the host is published"
 def _reasons(
     variants: Mapping[str, VariantEnergy], *, but: Mapping[str, EnergyPart] | None = None
 ) -> dict[str, str]:
-    """Return part to every reason why it is missing; a part that some variant does price is left
+    """Map a part to every reason why it is missing; a part that some variant does price is left
     out.
     """
     found: dict[str, dict[str, None]] = {}
@@ -142,9 +142,7 @@ def _synops(variant: Variant, work: Workload, *_: object) -> EnergyPart | str:
 
 
 def _updates(variant: Variant, work: Workload, *_: object) -> EnergyPart | str:
-    """Return a spiking update is active; whether the others are is not counted, hence the
-    interval.
-    """
+    """Return updates: a spiking one is active; of others it is not counted, hence the interval."""
     updates = sum(layer.updates for layer in work.layers)
     spiking = sum(layer.spikes_out for layer in work.layers)
     one = find(variant.energy, variant.name, "neuron_update")

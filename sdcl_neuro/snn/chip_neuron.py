@@ -212,7 +212,7 @@ class ChipNeuron:
     def sequence(
         self, sums: Tensor, bias: Tensor | None = None, *, recurrent: Tensor | None = None
     ) -> Tensor:
-        """Return all steps from a clean state: ``[T, B, ...]`` to spikes of the same shape.
+        """Run all steps from a clean state: ``[T, B, ...]`` to spikes of the same shape.
 
         Args:
             sums: what the synapse delivers; in ``int`` mode integer sums of integer weights.

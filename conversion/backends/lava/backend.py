@@ -222,7 +222,7 @@ class _Job:
 
 
 def needs_fresh_network(net: IntNetwork) -> bool:
-    """Return True if a sample's late spikes would reach the next: by recurrence or by a delay."""
+    """Return whether a sample's late spikes would reach the next: by recurrence or by a delay."""
     return any(
         layer.kind == "dense_rec" or (layer.delay is not None and bool(layer.delay.any()))
         for layer in net.layers

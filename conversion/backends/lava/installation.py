@@ -113,7 +113,7 @@ def _name(pin: str) -> str:
 
 
 def _exists(module: str) -> bool:
-    """Return True if a module is there; its packages above are namespaces, importing them runs
+    """Return whether a module is there; its packages above are namespaces, importing them runs
     nothing.
     """
     parts = module.split(".")

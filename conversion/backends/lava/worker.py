@@ -115,7 +115,7 @@ def _watch(folder: Path, parent: int) -> None:
 
 
 def _in_trouble(folder: Path) -> bool:
-    """Return True if a fork has failed, or is gone although no one stopped it."""
+    """Return whether a fork has failed, or is gone although no one stopped it."""
     return any(folder.glob("fault_*.txt")) or not all(_alive(pid) for pid in tuple(_FORKS))
 
 

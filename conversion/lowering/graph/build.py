@@ -183,7 +183,7 @@ def _wanted(building: _Building, index: int) -> tuple[list[Wanted], int]:
 
 
 def _copied_by(level: Level) -> dict[str, set[int]]:
-    """Return node to channels that a layer relays or pools."""
+    """Map a node to the channels that a layer relays or pools."""
     found = {node: set(channels) for node, channels in level.relays.items()}
     for unit in level.units:
         if unit.kind == "or":

@@ -97,7 +97,7 @@ def _try(tables: Sequence[Array], phases: int, stride: int, inputs: int) -> Latt
 
 
 def _kernel(table: Array, phases: int, stride: int) -> dict[tuple[int, int], Array] | None:
-    """Return (phase, offset) to what each tap gives there, where it is not zero; None if it
+    """Map (phase, offset) to what each tap gives there, where it is not zero; None if it
     differs.
     """
     outputs, _, inputs = table.shape

@@ -175,7 +175,7 @@ def _watched(module: nn.Module) -> Iterator[Calls]:
 
 
 def _handed_on(calls: Calls, markers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return argument's name to the state that the neuron which received its marker gave back."""
+    """Map an argument's name to the state that the neuron which received its marker gave back."""
     ids = {id(tensor): name for name, tensor in markers.items()}
     return {
         ids[id(value)]: states[position]

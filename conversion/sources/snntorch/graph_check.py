@@ -222,7 +222,7 @@ def _difference(layer: LayerParity) -> Refusal:
 def _own_membranes(
     held: Deployed, form: ForwardForm, values: Tensor, graph: FloatGraph
 ) -> dict[str, Tensor]:
-    """Return Read-out's name to what the module itself computes there, ``[T, B, ...]``."""
+    """Map a read-out's name to what the module itself computes there, ``[T, B, ...]``."""
     places = dict(held.module.named_modules())
     heard: dict[str, list[Tensor]] = {}
     hooks = []

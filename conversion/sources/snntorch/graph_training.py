@@ -76,7 +76,7 @@ def by_input(graph: FloatGraph, values: Tensor) -> dict[str, NDArray[np.uint8]]:
 
 
 def _neurons(traced: Traced) -> dict[str, nn.Module]:
-    """Return population or read-out to the module that it is."""
+    """Map a population or read-out to the module that it is."""
     modules, graph = traced.origins.modules, traced.graph
     return {
         node.name: modules[node.name if node.name in modules else node.inputs[0]]

@@ -97,7 +97,7 @@ def lost_weights(weight: Integers, recurrent: Integers | None = None) -> tuple[s
 
 
 def _clipped(weight: Integers, *, low: int, high: int) -> Integers:
-    """Return clip as netx does where both signs occur and one is out of range."""
+    """Clip as netx does where both signs occur and one is out of range."""
     if (high > 254 and low < 0) or (low < -256 and high > 0):
         return np.clip(weight, -256, 254)
     return weight

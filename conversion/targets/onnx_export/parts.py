@@ -87,7 +87,7 @@ class UnitLength(nn.Module):
         self.bridge, self.names = bridge, names
 
     def forward(self, *given: Tensor) -> Tensor:
-        """Return inputs in the order of their names, to ``[B, C]``."""
+        """Map inputs in the order of their names, to ``[B, C]``."""
         named = dict(zip(self.names, given, strict=True))
         order = ("frame_maps", "event_features", "event_counts")
         said = self.bridge(*(named.get(name) for name in order))
@@ -102,7 +102,7 @@ class OnVoxels(nn.Module):
         self.branch = branch
 
     def forward(self, spikes: Tensor) -> Tensor:
-        """Return spikes as counts to maps ``[B, F, C, h, w]``."""
+        """Map spikes as counts to maps ``[B, F, C, h, w]``."""
         maps: Tensor = self.branch(spikes.transpose(0, 1))[0]
         return maps.transpose(0, 1)
 
@@ -122,7 +122,7 @@ def _voxel_branch(loaded: SdclCheckpoint, branch: VoxelBranch) -> ExportedPart:
 
 
 def frame_branch(loaded: SdclCheckpoint) -> ExportedPart:
-    """Return frames to maps, one by one; of a network on event voxels, spikes to maps."""
+    """Map frames to maps, one by one; of a network on event voxels, spikes to maps."""
     branch = loaded.model.frame_branch
     if isinstance(loaded.model.event_branch, VoxelBranch):
         return _voxel_branch(loaded, loaded.model.event_branch)
@@ -147,7 +147,7 @@ def frame_branch(loaded: SdclCheckpoint) -> ExportedPart:
 
 
 def bridge(loaded: SdclCheckpoint) -> ExportedPart:
-    """Return maps and event features to the embedding of a tracklet."""
+    """Turn maps and event features to the embedding of a tracklet."""
     module, clip = loaded.model.bridge, loaded.clip
     config = module.config
     inputs = _bridge_inputs(config, clip.size, mapped=isinstance(module, Bridge))

@@ -112,7 +112,7 @@ def channels_last(shape: Shape) -> Int64:
 
 
 def _by_source(weight: Int32, groups: int) -> Int32:
-    """Return ``[C_out, C_in / groups, kH, kW]`` to ``[C_in, kH, kW mirrored, C_out / groups]``."""
+    """Map ``[C_out, C_in / groups, kH, kW]`` to ``[C_in, kH, kW mirrored, C_out / groups]``."""
     outputs, inputs, *kernel = weight.shape
     split = weight.reshape(groups, outputs // groups, inputs, *kernel)
     return split.transpose(0, 2, 3, 4, 1)[..., ::-1, :].reshape(groups * inputs, *kernel, -1)

@@ -143,9 +143,7 @@ def _wide(fan: NDArray[np.int64], population: RowLayout) -> NDArray[np.int64]:
 def _row_classes(
     layer: IntLayer, source: RowLayout
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return input rows that the same kernel rows serve are alike: a class each, and one row of
-    each.
-    """
+    """Return the class of each input row, by the kernel rows that serve it, and a row of each."""
     if layer.convolution is None:
         rows = np.arange(source.height)
         return rows.astype(np.uint64), rows

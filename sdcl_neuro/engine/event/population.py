@@ -59,7 +59,7 @@ class RowLayout:
         return 64 * self.words
 
     def spread(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return ``[..., C, H, W]`` to ``[..., H, lanes]``, zeros between."""
+        """Map ``[..., C, H, W]`` to ``[..., H, lanes]``, zeros between."""
         *leading, channels, height, width = values.shape
         wide = np.zeros((*leading, height, self.width, self.octets * 8), values.dtype)
         wide[..., :width, :channels] = np.moveaxis(values, -3, -1)

@@ -91,7 +91,7 @@ class Mapping:
             raise InputError("a homography that has no inverse", hint="check its numbers")
 
     def points(self, xy: Floats) -> Floats:
-        """Return event pixels ``[N, 2]`` to frame pixels ``[N, 2]``; NaN behind the camera."""
+        """Map event pixels ``[N, 2]`` to frame pixels ``[N, 2]``; NaN behind the camera."""
         if self.event_camera is not None and self.event_camera.distortion:
             xy = _undistorted(xy, self.event_camera)
         raised = np.column_stack([xy, np.ones(len(xy))]) @ np.array(self.matrix).T

@@ -165,7 +165,7 @@ def _shared_bits(
     seen: tuple[Touch, Touch],
     per_tap: int,
 ) -> float:
-    """Return count weights once for pixels that go through the same taps; the axon adds the place.
+    """Count weights once for pixels that go through the same taps; the axon adds the place.
 
     A neuron's index is (row * columns + column) * channels + channel within the tile, counted
     from the first neuron that the pixel reaches.

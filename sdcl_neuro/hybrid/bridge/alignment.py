@@ -58,7 +58,7 @@ class CrossFeatureAlignment(nn.Module):
             self.offset.bias = nn.Parameter((direction[:, None] * steps).flatten())
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
-        """Return own and other map, both ``[N, C, h, w]``, to the new own map ``[N, C, h, w]``."""
+        """Map own and other map, both ``[N, C, h, w]``, to the new own map ``[N, C, h, w]``."""
         batch, _, height, width = own.shape
         query = own * other
         score = self.score(query).reshape(batch, self.heads, self.points, height * width).softmax(2)

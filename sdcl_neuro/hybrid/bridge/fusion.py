@@ -19,7 +19,7 @@ class Addition(nn.Module):
     """The sum of the two maps."""
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
-        """Return ``[N, C, h, w]`` twice, to the same."""
+        """Map ``[N, C, h, w]`` twice, to the same."""
         return own + other
 
 
@@ -31,7 +31,7 @@ class Concatenation(nn.Module):
         self.mix = conv_bn_relu(2 * channels, channels)
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
-        """Return ``[N, C, h, w]`` twice, to the same."""
+        """Map ``[N, C, h, w]`` twice, to the same."""
         mixed: Tensor = self.mix(torch.cat([own, other], 1))
         return mixed
 
@@ -49,7 +49,7 @@ class CrossAttention(nn.Module):
         self.output = nn.Conv2d(channels, channels, 1)
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
-        """Return ``[N, C, h, w]`` twice, to the same."""
+        """Map ``[N, C, h, w]`` twice, to the same."""
         mixed = functional.scaled_dot_product_attention(
             self._split(self.query(own)),
             self._split(self.key(other)),
@@ -90,7 +90,7 @@ class Fusion(nn.Module):
         self.f2e = exchange(config) if into_events else None
 
     def forward(self, frames: Tensor, events: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``[N, C, h, w]`` frames and events, to the same."""
+        """Map ``[N, C, h, w]`` frames and events, to the same."""
         return (
             frames if self.e2f is None else self.e2f(frames, events),
             events if self.f2e is None else self.f2e(events, frames),

@@ -27,7 +27,7 @@ class Gated(nn.Module):
         self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, frame_maps: Tensor, fused: Output, events: Tensor | None = None) -> Output:
-        """Return frame maps ``[B, F, C, h, w]`` and what the bridge says, to what both say.
+        """Map frame maps ``[B, F, C, h, w]`` and what the bridge says, to what both say.
 
         Args:
             frame_maps: see above.

@@ -75,7 +75,7 @@ def plain_convolution(features: Tensor, weight: Tensor, index: Tensor) -> Tensor
 
 
 def rows_of(maps: Tensor) -> Tensor:
-    """Return ``[N, C, h, w]`` to ``[N, h * w, C]``, contiguous; a view where channels lie last
+    """Map ``[N, C, h, w]`` to ``[N, h * w, C]``, contiguous; a view where channels lie last
     already.
     """
     return maps.flatten(2).transpose(1, 2).contiguous()

@@ -61,7 +61,7 @@ def plain_mixed_samples(value: Tensor, offset: Tensor, score: Tensor, projection
 
 
 def _grid(offset: Tensor, maps: int, points: int, projection: Tensor) -> Tensor:
-    """Return offsets in cells to points for ``grid_sample``: ``[maps, h * w, I, 2]``."""
+    """Map offsets in cells to points for ``grid_sample``: ``[maps, h * w, I, 2]``."""
     height, width = offset.shape[2:]
     cell = _centres(height, width, projection)
     reference = cell @ projection[:, :2].T + projection[:, 2]

@@ -43,7 +43,7 @@ class SpatialFusion(nn.Module):
         )
 
     def forward(self, frames: Tensor, events: Tensor) -> Tensor:
-        """Return frames ``[N, C, h, w]`` and event features ``[N, Ce, H, W]`` to ``[N, C, h,
+        """Map frames ``[N, C, h, w]`` and event features ``[N, Ce, H, W]`` to ``[N, C, h,
         w]``.
         """
         seen = (events.flatten(1).abs().amax(1) > 0).to(frames.dtype)
@@ -97,7 +97,7 @@ class PstaBridge(nn.Module):
         return self.config.channels
 
     def _levels(self, steps: Tensor) -> tuple[Tensor, ...]:
-        """Return ``[B, F, C, h, w]`` to one feature ``[B, C]`` for each level."""
+        """Map ``[B, F, C, h, w]`` to one feature ``[B, C]`` for each level."""
         batch = steps.shape[0]  # len would fix the batch of an exported graph
         pooled: list[Tensor] = []
         features = []

@@ -78,7 +78,7 @@ class TwoProducts(nn.Module):
         self.second = Product(flat[:, first:], None)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return rows ``[..., C_first]`` and ``[..., C_second]`` to ``[..., C_out]``."""
+        """Map rows ``[..., C_first]`` and ``[..., C_second]`` to ``[..., C_out]``."""
         total: Tensor = self.first(first) + self.second(second)
         return total.relu_() if self.relu else total
 

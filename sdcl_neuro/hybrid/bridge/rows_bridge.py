@@ -72,7 +72,7 @@ class RowsBridge(nn.Module):
         return self._let_in(fused, frame_maps, event_features, event_counts)
 
     def _aggregated(self, frames: Tensor | None, events: Tensor | None) -> list[Tensor]:
-        """Return both sides ``[B, F, hw, C]`` to the pooled feature ``[B, C]`` of each level,
+        """Map both sides ``[B, F, hw, C]`` to the pooled feature ``[B, C]`` of each level,
         float32.
         """
         if not self.levels:

@@ -35,7 +35,7 @@ class AlignmentRows(nn.Module):
         self.projection = module.projection.detach().clone()
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
-        """Return rows ``[N, hw, C]`` twice, to the same."""
+        """Map rows ``[N, hw, C]`` twice, to the same."""
         batch, cells = own.shape[:2]
         query = own * other
         score = self.score(self.hidden(query)).float().transpose(1, 2).contiguous()
@@ -57,7 +57,7 @@ class AttentionRows(nn.Module):
         self.query, self.key, self.value, self.output = (Product.of(part) for part in parts)
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
-        """Return rows ``[N, hw, C]`` twice, to the same."""
+        """Map rows ``[N, hw, C]`` twice, to the same."""
         given = (self.query(own), self.key(other), self.value(other))
         query, key, value = (x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in given)
         mixed = functional.scaled_dot_product_attention(query, key, value)
@@ -85,7 +85,7 @@ class FusionRows(nn.Module):
         self.e2f, self.f2e = _exchange(fusion.e2f, size), _exchange(fusion.f2e, size)
 
     def forward(self, frames: Tensor, events: Tensor) -> tuple[Tensor, Tensor]:
-        """Return rows ``[N, hw, C]`` of frames and events, to the same."""
+        """Map rows ``[N, hw, C]`` of frames and events, to the same."""
         return (
             frames if self.e2f is None else self.e2f(frames, events),
             events if self.f2e is None else self.f2e(events, frames),
@@ -106,7 +106,7 @@ class PatchProduct(nn.Module):
         self.product = Product(weight, bias, relu=True)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[N, C_in, H, W]`` to rows ``[N, h * w, C_out]``."""
+        """Map ``[N, C_in, H, W]`` to rows ``[N, h * w, C_out]``."""
         down, right = self.kernel
         parts = maps.to(self.product.weight.dtype)
         parts = parts.unflatten(3, (-1, right)).unflatten(2, (-1, down))
@@ -125,7 +125,7 @@ class MappingRows(nn.Module):
         self.entry = PatchProduct(mapping.entry)
 
     def forward(self, features: Tensor, counts: Tensor) -> Tensor:
-        """Return features ``[N, Ce, h, w]`` and counts ``[N, H, W]`` to rows ``[N, cells, C]``."""
+        """Map features ``[N, Ce, h, w]`` and counts ``[N, H, W]`` to rows ``[N, cells, C]``."""
         if self.weights:
             size = (features.shape[2], features.shape[3])
             index = nearest_event_index(active_cells(counts, size), self.kernel, window=self.window)

@@ -56,7 +56,7 @@ class Gating(nn.Module):
         self.last = Product(last.weight, last.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Return ``[..., inputs]`` to ``[..., C]``."""
+        """Map ``[..., inputs]`` to ``[..., C]``."""
         weight: Tensor = self.last(self.hidden(vectors))
         return weight.sigmoid_()
 
@@ -154,7 +154,7 @@ class StamRows(nn.Module):
         self.bottleneck = BottleneckRows(block.bottleneck, size)
 
     def forward(self, pair: Tensor) -> Tensor:
-        """Return steps i and i + 1 to one."""
+        """Map steps i and i + 1 to one."""
         entered, in_time, in_space = self.entry(pair).split(self.widths, -1)
         embedded = self.embed(entered)
         pooled = pair.mean(2)  # [N, 2, C]
@@ -179,7 +179,7 @@ class ResidualRows(nn.Module):
         self.bottleneck = BottleneckRows(block.bottleneck, size)
 
     def forward(self, pair: Tensor) -> Tensor:
-        """Return steps i and i + 1 to one."""
+        """Map steps i and i + 1 to one."""
         condensed: Tensor = self.bottleneck(pair[:, 0] + pair[:, 1])
         return condensed
 

@@ -117,7 +117,7 @@ def _regular(k: int, height: int, width: int) -> Tensor:
 
 
 def _ranked(padded: Tensor, kept: _Ranking, taps: int) -> Tensor:
-    """Return bool ``[N, h' * w']``, the padded maps, to the index ``[N, k * k, h * w]``."""
+    """Map bool ``[N, h' * w']``, the padded maps, to the index ``[N, k * k, h * w]``."""
     held = padded.index_select(1, kept.read).view(len(padded), *kept.cells.shape)  # [N, K, hw]
     rank = held.cumsum(1, dtype=torch.int32)
     chosen = (held & (rank <= taps)).index_select(1, kept.order)
@@ -157,7 +157,7 @@ def traceable_event_index(active: Tensor, k: int, *, window: int = 8) -> Tensor:
 
 
 def _neighbours(active: Tensor, ball: tuple[tuple[int, int], ...]) -> Tensor:
-    """Return ``[N, h, w]`` to what each cell sees at each displacement: ``[N, K, h * w]``."""
+    """Map ``[N, h, w]`` to what each cell sees at each displacement: ``[N, K, h * w]``."""
     height, width = active.shape[1:]
     rows, columns = max(y for y, _ in ball), max(x for _, x in ball)
     padded = functional.pad(active, (columns, columns, rows, rows))

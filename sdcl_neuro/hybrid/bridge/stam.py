@@ -93,7 +93,7 @@ class TemporalAttention(nn.Module):
 
 
 def _exchanged(steps: Tensor, first: int) -> Tensor:
-    """Return ``[N, 2, c, ...]`` to ``[N, 2c, ...]``, step `first` in front of the other."""
+    """Map ``[N, 2, c, ...]`` to ``[N, 2c, ...]``, step `first` in front of the other."""
     return torch.cat([steps[:, first], steps[:, 1 - first]], 1)
 
 
@@ -148,7 +148,7 @@ class Stam(nn.Module):
         )
 
     def forward(self, pair: Tensor) -> Tensor:
-        """Return steps i and i + 1 ``[N, 2, C, h, w]`` to one ``[N, C, h, w]``."""
+        """Map steps i and i + 1 ``[N, 2, C, h, w]`` to one ``[N, C, h, w]``."""
         embedded = self.embed(pair.flatten(0, 1)).unflatten(0, pair.shape[:2])
         pooled = pair.mean((3, 4))  # [N, 2, C]
         taken = self.temporal(pair, embedded, pooled) + self.spatial(pair, embedded, pooled)
@@ -169,6 +169,6 @@ class ResidualPair(nn.Module):
         )
 
     def forward(self, pair: Tensor) -> Tensor:
-        """Return steps i and i + 1 ``[N, 2, C, h, w]`` to one ``[N, C, h, w]``."""
+        """Map steps i and i + 1 ``[N, 2, C, h, w]`` to one ``[N, C, h, w]``."""
         condensed: Tensor = self.bottleneck(pair.sum(1))
         return condensed

@@ -56,7 +56,7 @@ class AheadBranch(nn.Module):
         self.kind, self.device, self._run = kind, device, run
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return ``[N, 3, 256, 128]``, normalised, to float32 ``[N, C, h, w]``; no gradients."""
+        """Map ``[N, 3, 256, 128]``, normalised, to float32 ``[N, C, h, w]``; no gradients."""
         with torch.no_grad():
             return self._run(frames)
 

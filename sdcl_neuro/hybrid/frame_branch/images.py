@@ -50,7 +50,7 @@ def frame_bytes(frames: NDArray[np.uint8]) -> Tensor:
 
 
 def normalised(frames: Tensor) -> Tensor:
-    """Return uint8 ``[N, 256, 128, 3]`` to float32 ``[N, 3, 256, 128]`` by ImageNet's
+    """Map uint8 ``[N, 256, 128, 3]`` to float32 ``[N, 3, 256, 128]`` by ImageNet's
     statistics.
     """
     if frames.device.type == "cpu":

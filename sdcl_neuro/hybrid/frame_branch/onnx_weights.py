@@ -94,7 +94,7 @@ def convert_onnx(source: Path | str, target: Path | str) -> Converted:
 
 
 def module_name(node: str) -> str:
-    """Return a node's path as torch exports it, to the module's dotted name.
+    """Map a node's path as torch exports it, to the module's dotted name.
 
     ``/conv2/conv2.0/conv2b/conv2b.1/conv2/Conv`` is ``conv2.0.conv2b.1.conv2``: a child of a
     sequential repeats its parent's name.

@@ -120,7 +120,7 @@ class OSNet(nn.Module):
         self.fc = nn.Sequential(nn.Linear(last, EMBEDDING), nn.BatchNorm1d(EMBEDDING), nn.ReLU())
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return ``[N, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[N, C, 16, 8]``."""
+        """Map ``[N, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[N, C, 16, 8]``."""
         x = self.maxpool(self.conv1(frames))  # [N, ., 64, 32]
         x = self.conv3(self.conv2(x))  # [N, ., 16, 8]
         features: Tensor = self.conv5(self.conv4(x))

@@ -64,7 +64,7 @@ class ResNet50(nn.Module):
             self.add_module(f"layer{number}", stage)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return ``[N, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[N, 2048, 16, 8]``."""
+        """Map ``[N, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[N, 2048, 16, 8]``."""
         x: Tensor = self.maxpool(torch.relu(self.bn1(self.conv1(frames))))  # [N, 64, 64, 32]
         for number in range(1, len(STAGES) + 1):
             x = self.get_submodule(f"layer{number}")(x)

@@ -32,6 +32,6 @@ class SmallNet(nn.Module):
         self.channels = inputs
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return ``[N, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[N, 128, 8, 4]``."""
+        """Map ``[N, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[N, 128, 8, 4]``."""
         maps: Tensor = self.layers(frames)
         return maps

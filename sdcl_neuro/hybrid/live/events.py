@@ -82,7 +82,7 @@ class StreamedEvents(Streamed):
         return events
 
     def _shift(self) -> int | None:
-        """Return added to event times; None as long as it cannot be known."""
+        """Return what is added to event times; None as long as it cannot be known."""
         if self._shift_us is None:
             alignment = self._alignment
             match alignment.event_clock:
@@ -109,7 +109,7 @@ class StreamedEvents(Streamed):
             number += len(some)
 
     def _parsed(self, some: list[bytes], before: int) -> NDArray[Any]:
-        """Return lines to events; the first bad one is named by its number."""
+        """Map lines to events; the first bad one is named by its number."""
         rows = [line.replace(b",", b" ").split() for line in some]
         kept = [row for row in rows if row and not row[0].startswith((b"#", b"%"))]
         try:

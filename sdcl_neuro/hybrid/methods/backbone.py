@@ -112,7 +112,7 @@ class ClipBackbone(nn.Module):
         return [list(stage) for stage in self.stages]  # type: ignore[call-overload]
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Return ``[B, T, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[B, T, C, h, w]``."""
+        """Map ``[B, T, 3, 256, 128]``, ImageNet-normalised RGB, to maps ``[B, T, C, h, w]``."""
         frames = clips.shape[1]
         maps: Tensor = self.stem(clips.flatten(0, 1))
         said: list[Tensor] = []

@@ -41,7 +41,7 @@ class CorrelationSplit(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``[B, T, C, h, w]`` to the correlated and the uncorrelated part, of that shape."""
+        """Map ``[B, T, C, h, w]`` to the correlated and the uncorrelated part, of that shape."""
         whole = self.whole(pooled(maps).mean(1))[:, None, :, None, None]
         spread = whole.expand(-1, maps.shape[1], -1, *maps.shape[3:])
         weight = self.weigh(torch.cat([maps, spread], 2).flatten(0, 1))
@@ -75,7 +75,7 @@ class MemoryPass(nn.Module):
         )
 
     def forward(self, correlated: Tensor, uncorrelated: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``[B, T, C, h, w]`` twice to features of frames ``[B, T, C]`` and memory ``[B,
+        """Map ``[B, T, C, h, w]`` twice to features of frames ``[B, T, C]`` and memory ``[B,
         C]``.
         """
         memory = uncorrelated.mean(1)

@@ -59,7 +59,7 @@ class MethodHead(nn.Module):
     size: int
 
     def forward(self, maps: Tensor) -> Output:
-        """Return ``[B, T, C, h, w]`` to what the method says of B clips."""
+        """Map ``[B, T, C, h, w]`` to what the method says of B clips."""
         raise NotImplementedError
 
     def extra_losses(self, extra: Mapping[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
@@ -125,7 +125,7 @@ def at_least(channels: int, factor: int, least: int = 4) -> int:
 
 
 def rows(norm: nn.Module, vectors: Tensor) -> Tensor:
-    """Return a 1-d batch norm over all but the last axis: ``[..., C]`` to the same."""
+    """Normalise over all but the last axis by a 1-d batch norm: ``[..., C]`` to the same."""
     flat: Tensor = norm(vectors.flatten(0, -2))
     return flat.view(vectors.shape)
 

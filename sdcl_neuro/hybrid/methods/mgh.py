@@ -41,7 +41,7 @@ class NonLocal(nn.Module):
         self.leave = nn.Sequential(nn.Conv2d(inner, channels, 1), closing_norm(channels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to the same."""
+        """Map ``[B, T, C, h, w]`` to the same."""
         flat = maps.flatten(0, 1)
         weight = self.weight(flat)
         value = self.pool(self.value(flat)).flatten(2).transpose(1, 2)
@@ -92,7 +92,7 @@ class GraphLayer(nn.Module):
         self.norm = nn.BatchNorm1d(outputs)
 
     def forward(self, nodes: Tensor) -> Tensor:
-        """Return ``[B, T, P, inputs]`` to ``[B, T, P, outputs]``."""
+        """Map ``[B, T, P, inputs]`` to ``[B, T, P, outputs]``."""
         flat, chosen = nodes.flatten(1, 2), nearest(nodes.detach())
         wide = chosen.flatten(1)[..., None].expand(-1, -1, flat.shape[2])
         around = flat.gather(1, wide).unflatten(1, (-1, NEAREST)).mean(2)

@@ -56,7 +56,7 @@ class ReferenceAttention(nn.Module):
         return made
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to ``[B, C]``."""
+        """Map ``[B, T, C, h, w]`` to ``[B, C]``."""
         nodes = maps.transpose(1, 2).flatten(2)  # [B, C, T h w]
         return (nodes @ self.weight(maps)[..., None])[..., 0]
 

@@ -32,7 +32,7 @@ def segment(frames: int) -> int:
 
 
 def _segments(maps: Tensor, length: int) -> Tensor:
-    """Return ``[B, T, ...]`` to ``[B * T / length, length, ...]``."""
+    """Map ``[B, T, ...]`` to ``[B * T / length, length, ...]``."""
     made: Tensor = maps.unflatten(1, (-1, length)).flatten(0, 1)
     return made
 
@@ -55,7 +55,7 @@ class Interaction(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to the same."""
+        """Map ``[B, T, C, h, w]`` to the same."""
         entered = self.enter(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
         parts = _segments(entered, self.length)  # [N, L, c, h, w]
         cells = parts.movedim(2, 4).flatten(1, 3)  # [N, L h w, c]
@@ -83,7 +83,7 @@ class SalientFirst(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to the same."""
+        """Map ``[B, T, C, h, w]`` to the same."""
         clip = _segments(maps, self.length)
         first, later = clip[:, : self.split], clip[:, self.split :]
         rest = self.weight(clip)[:, :, None]  # r [N, L - p, 1, h, w]

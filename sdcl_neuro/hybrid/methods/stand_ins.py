@@ -48,7 +48,7 @@ class RescaledBlock(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to the same."""
+        """Map ``[B, T, C, h, w]`` to the same."""
         x = maps.flatten(0, 1)
         mean = x.mean(1, keepdim=True)
         share = mean / (mean.sum((2, 3), keepdim=True) + TINY)
@@ -70,7 +70,7 @@ class GateBlock(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to the same."""
+        """Map ``[B, T, C, h, w]`` to the same."""
         x = functional.relu(self.enter(maps.flatten(0, 1)))
         cell = torch.tanh(self.given(x) + self.state(torch.zeros_like(x)))
         made: Tensor = functional.relu(self.leave(cell)).view(maps.shape)
@@ -93,7 +93,7 @@ class MixedNonLocal(nn.Module):
         self.norm = closing_norm(channels, nn.BatchNorm3d)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to the same."""
+        """Map ``[B, T, C, h, w]`` to the same."""
         batch, frames, channels, *cells = maps.shape
         x = maps.contiguous().view(batch, channels, frames, *cells)
         query = self.theta(x).flatten(2).transpose(1, 2)  # [B, thw, C]
@@ -130,7 +130,7 @@ class HalvedNonLocal(nn.Module):
         self.leave = nn.Conv2d(half, channels, 1, bias=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to the same."""
+        """Map ``[B, T, C, h, w]`` to the same."""
         x = maps.flatten(0, 1)
         count, channels = x.shape[:2]
         query, key, value = (

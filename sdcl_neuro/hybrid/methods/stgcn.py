@@ -44,7 +44,7 @@ class PatchGraph(nn.Module):
         return made
 
     def forward(self, nodes: Tensor) -> Tensor:
-        """Return ``[N, P, C]`` to ``[N, C]``."""
+        """Map ``[N, P, C]`` to ``[N, C]``."""
         links = self.links(nodes)
         for layer, norm in zip(self.layers, self.norms, strict=True):
             nodes = functional.leaky_relu(norm(links @ layer(nodes)), SLOPE) + nodes

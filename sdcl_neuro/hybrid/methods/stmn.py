@@ -42,7 +42,7 @@ class ThreeCopies(nn.Module):
         }
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C3, h, w]`` to ``[B, T, 3 C, h, w]``."""
+        """Map ``[B, T, C3, h, w]`` to ``[B, T, 3 C, h, w]``."""
         flat = maps.flatten(0, 1)
         value = flat
         for block in self.value:
@@ -113,7 +113,7 @@ class StmnHead(MethodHead):
         return Output(normed, (mean, clip), logits, (of_frames.mean(1), normed), extra)
 
     def extra_losses(self, extra: Mapping[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Return every slot is to be asked for by some cells or clips and not by others."""
+        """Ask that every slot is asked for by some cells or clips and not by others."""
         del labels
         low, high = extra["space_low"].amin(0), extra["space_high"].amax(0)
         asked = extra["time"]

@@ -34,7 +34,7 @@ class AlignedTemporal(nn.Module):
         nn.init.zeros_(self.temporal.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to the same."""
+        """Map ``[B, T, C, h, w]`` to the same."""
         nothing = torch.zeros_like(maps[:, :1])
         own = maps.flatten(0, 1)
         before = self._rebuilt(maps[:, 1:], maps[:, :-1])
@@ -79,7 +79,7 @@ class Factorised(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to the same."""
+        """Map ``[B, T, C, h, w]`` to the same."""
         batch, frames, _, height, width = maps.shape
         entered = self.enter(maps.flatten(0, 1))  # [B * T, c, h, w]
         clip = entered.unflatten(0, (batch, frames))

@@ -29,7 +29,7 @@ class Boost(nn.Module):
         self.leave = nn.Sequential(nn.Conv2d(channels, channels, 1), closing_norm(channels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C, h, w]`` to the same."""
+        """Map ``[B, T, C, h, w]`` to the same."""
         weight = self.weight(maps)  # [B, T, T h w]
         cells = maps.transpose(2, 3).transpose(3, 4).flatten(1, 3)  # [B, T h w, C]
         found = (weight @ cells).flatten(0, 1)[..., None, None]
@@ -57,7 +57,7 @@ class Erase(nn.Module):
         self.leave = nn.Sequential(nn.Conv2d(channels, channels, 1), closing_norm(channels))
 
     def forward(self, maps: Tensor, mask: Tensor, score: Tensor) -> Tensor:
-        """Return maps ``[N, C, h, w]``, mask (1 stays) and scores ``[N, h, w]`` to maps."""
+        """Turn maps ``[N, C, h, w]``, mask (1 stays) and scores ``[N, h, w]`` to maps."""
         weight = score.masked_fill(mask == 0, -torch.inf).flatten(1).softmax(1)
         found = (maps.flatten(2) @ weight[..., None])[..., None]
         kept: Tensor = maps * mask[:, None] + self.leave(found)
@@ -87,7 +87,7 @@ class TwoLearners(nn.Module):
         self.fresh_statistics = ("learners.",)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``[B, T, C3, h, w]``, T even, to ``[B, T, C, h, w]``, learners in turns."""
+        """Map ``[B, T, C3, h, w]``, T even, to ``[B, T, C, h, w]``, learners in turns."""
         pairs = maps.unflatten(1, (-1, 2)).flatten(0, 1)  # [N, 2, C3, h, w]
         first, second = pairs[:, 0], pairs[:, 1]
         ones = torch.ones_like(first[:, 0])

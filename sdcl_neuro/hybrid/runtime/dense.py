@@ -91,7 +91,7 @@ class DenseSide:
             return embedded, record
 
     def _frame_maps(self, frames: Tensor) -> Tensor:
-        """Return uint8 ``[B, F, 256, 128, 3]`` to maps."""
+        """Map uint8 ``[B, F, 256, 128, 3]`` to maps."""
         pixels = normalised(frames.flatten(0, 1))
         return self.model.frame_maps(pixels.unflatten(0, frames.shape[:2]))
 

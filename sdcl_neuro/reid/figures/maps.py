@@ -111,7 +111,7 @@ def _kept(module: Any) -> Iterator[list[Tensor]]:
 
 
 def _heat(maps: Tensor) -> Heat:
-    """Return ``[F, C, h, w]`` to ``[F, h, w]`` in units of the largest."""
+    """Map ``[F, C, h, w]`` to ``[F, h, w]`` in units of the largest."""
     lengths = maps.float().square().sum(1).sqrt()
     heat: Heat = (lengths / lengths.amax().clamp_min(1e-12)).cpu().numpy()
     return heat

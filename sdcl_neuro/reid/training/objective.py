@@ -90,7 +90,7 @@ def stack(samples: Sequence[Sample], labels: Sequence[int], *, device: torch.dev
 
 
 def pixels(frames: Tensor) -> Tensor:
-    """Return uint8 ``[..., H, W, 3]`` to normalised float32 ``[..., 3, H, W]``, as `normalise` has
+    """Map uint8 ``[..., H, W, 3]`` to normalised float32 ``[..., 3, H, W]``, as `normalise` has
     it.
 
     In memory the channels stay last, as `fast_layout` wants them.

@@ -233,7 +233,7 @@ class _Back:
 def spiking_chain(
     spikes: Tensor, parameters: Sequence[Parameters], chain: LayerChain
 ) -> tuple[Tensor, ...]:
-    """Return spikes ``[T, B, Ci, H, W]`` to those of every layer ``[T, B, Co, h, w]``, from a clean
+    """Map spikes ``[T, B, Ci, H, W]`` to those of every layer ``[T, B, Co, h, w]``, from a clean
     state.
 
     Args:

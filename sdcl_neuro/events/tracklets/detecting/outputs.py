@@ -51,7 +51,7 @@ def _only(outputs: Mapping[str, Shape]) -> Shape:
 
 
 def _corners(centred: NDArray[Any]) -> NDArray[np.float64]:
-    """Return centre x, centre y, width, height to left, top, right, bottom."""
+    """Map centre x, centre y, width, height to left, top, right, bottom."""
     centred = centred.astype(np.float64)
     half = centred[:, 2:] / 2
     return np.hstack([centred[:, :2] - half, centred[:, :2] + half])
