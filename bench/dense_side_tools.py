@@ -77,11 +77,8 @@ def made(
     *, network: str, kind: str, weights: str | None = None, every: bool = False
 ) -> Callable[[], NDArray[np.float32]]:
     """One tracklet from bytes to its embedding; with `every`, all of the clip's, one by one."""
-    torch.set_num_threads(1)
-    sdcl = model(network, weights)
     config, pixels = SIZES[network]
-    given = clips(config.frames)
-    ready = made_ready(sdcl, kind, tracklets=_calibration(given))
+    given, ready = _ready(network, kind, weights)
     torch.manual_seed(1)
     seen = [events(config, pixels, 1) for _ in given]
 
@@ -95,6 +92,14 @@ def made(
             return torch.cat([one(given[n], seen[n]) for n in range(number)]).numpy()
 
     return call
+
+
+def _ready(network: str, kind: str, weights: str | None) -> tuple[NDArray[np.uint8], Sdcl]:
+    """The clip's tracklets and the dense side in one form, on one thread."""
+    torch.set_num_threads(1)
+    sdcl = model(network, weights)
+    given = clips(SIZES[network][0].frames)
+    return given, made_ready(sdcl, kind, tracklets=_calibration(given))
 
 
 def _calibration(given: NDArray[np.uint8]) -> list[Tracklet]:
@@ -112,11 +117,8 @@ def _tracklet(frames: NDArray[np.uint8]) -> Tracklet:
 
 def parts(*, network: str, kind: str, part: str) -> Callable[[], NDArray[np.float32]]:
     """Frame branch or bridge alone, in one form."""
-    torch.set_num_threads(1)
-    sdcl = model(network, None)
     config, pixels = SIZES[network]
-    given = clips(config.frames)
-    ready = made_ready(sdcl, kind, tracklets=_calibration(given))
+    given, ready = _ready(network, kind, None)
     torch.manual_seed(1)
     what = events(config, pixels, 1)
     with torch.inference_mode():

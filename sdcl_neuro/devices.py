@@ -114,6 +114,15 @@ def named_device(name: str) -> torch.device:
     return device
 
 
+def device_or_default(name: str | None) -> torch.device:
+    """Return the device of a name; without one, a GPU if there is one, else the CPU.
+
+    Raises:
+        InputError, EnvironmentFault: as `named_device`.
+    """
+    return named_device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Let torch's operations, called from this thread in this block, use so many threads."""

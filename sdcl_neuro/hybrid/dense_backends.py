@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sdcl_neuro.devices import named_device
+from sdcl_neuro.devices import device_or_default, named_device
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 
-from .bridge.rows_bridge import RowsBridge, RowsPstaBridge, rows_bridge
+from .bridge.rows_bridge import AnyRowsBridge, rows_bridge
 from .frame_branch import normalise
 from .frame_branch.ahead import FRAME_BACKENDS, AheadBranch, ahead_of_time, check_kind
 from .model import Sdcl, takes_clips
@@ -45,7 +45,7 @@ def decided(kind: str | None, sdcl: Sdcl, device: str | None) -> str:
     if kind is not None:
         check_kind(kind, named_device(device or "cpu"))
         return kind
-    on_gpu = torch.cuda.is_available() if device is None else named_device(device).type != "cpu"
+    on_gpu = device_or_default(device).type != "cpu"
     return "eager" if on_gpu or takes_clips(sdcl.frame_branch) else "folded"
 
 
@@ -95,6 +95,6 @@ def bound_to(sdcl: Sdcl) -> tuple[torch.device, str] | None:
     """Return the device that a model was made ready for, and how; None if it can be moved."""
     if isinstance(sdcl.frame_branch, AheadBranch):
         return sdcl.frame_branch.device, sdcl.frame_branch.kind
-    if isinstance(sdcl.bridge, RowsBridge | RowsPstaBridge):
+    if isinstance(sdcl.bridge, AnyRowsBridge):
         return torch.device("cpu"), "rows"
     return None

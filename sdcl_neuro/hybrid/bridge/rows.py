@@ -14,17 +14,21 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 def folded_weights(layers: nn.Sequential) -> tuple[Tensor, Tensor]:
-    """Weight ``[C_out, C_in, k, k]`` and bias of a convolution and the batch norm after it."""
+    """Return weight ``[C_out, C_in, k, k]`` and bias of a convolution and the norm after it."""
     conv, norm = layers[0], layers[1]
     assert isinstance(conv, nn.Conv2d)
+    return folded(conv.weight, conv.bias, norm)
+
+
+def folded(weight: Tensor, bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return a weight and a bias with the batch norm after them, both copies."""
     assert isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    weight, bias = fuse_conv_bn_weights(
-        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight,
-        norm.bias,
-    )  # fmt: skip
-    return weight.detach().clone(), bias.detach().clone()
+    fused = fuse_conv_bn_weights(
+        weight, bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    return fused[0].detach().clone(), fused[1].detach().clone()
 
 
 class Product(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -12,7 +11,7 @@ from .gathering import gathered_convolution
 from .mapping import DeformableLayer, EventMapping
 from .offsets import active_cells
 from .point_sampling import mixed_samples
-from .rows import Product, TwoProducts, as_maps, as_rows, folded_weights
+from .rows import Product, TwoProducts, as_maps, as_rows, folded, folded_weights
 from .sampling import nearest_event_index
 
 Size = tuple[int, int]
@@ -139,9 +138,5 @@ class MappingRows(nn.Module):
 def _deformable(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight and bias ``[C, 1, 1]`` of a deformable convolution and its batch norm, float32."""
     assert isinstance(layer, DeformableLayer)
-    norm = layer.bn
-    assert norm.running_var is not None
-    assert norm.running_mean is not None
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    weight = layer.conv.weight * scale[:, None, None, None]
-    return weight.detach(), (norm.bias - norm.running_mean * scale).detach()[:, None, None]
+    weight, bias = folded(layer.conv.weight, None, layer.bn)
+    return weight, bias[:, None, None]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sdcl_neuro.devices import moved, named_device
+from sdcl_neuro.devices import device_or_default, moved
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.network.record import Record
@@ -114,7 +114,7 @@ def _device(model: Sdcl, name: str | None) -> torch.device:
     ready = bound_to(model)
     if name is None and ready is not None:
         return ready[0]
-    device = named_device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_or_default(name)
     if ready is not None and device.type != ready[0].type:
         raise InputError(
             f"a dense side made ready for {ready[0]} ({ready[1]}) on {device}",

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from sdcl_neuro.devices import moved, named_device
+from sdcl_neuro.devices import device_or_default, moved
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.composition import kind_of
@@ -110,7 +110,7 @@ class _Work:
         arms: tuple[FeatureSource, ...],
         how: Extraction,
     ) -> None:
-        self.device = named_device(how.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = device_or_default(how.device)
         self.model, self.data, self.clip = model.to(self.device).eval(), data, clip
         self.arms, self.how = arms, how
         self.common = "" if how.store.folder is None else self._common()
