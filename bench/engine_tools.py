@@ -30,7 +30,7 @@ AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
 }
-"""What makes numba, oneDNN, torch and MKL leave all instructions beyond AVX2 alone."""
+"""Variables by which numba, oneDNN, torch and MKL use no instruction beyond AVX2."""
 
 
 def _case(

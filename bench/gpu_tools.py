@@ -1,4 +1,4 @@
-"""What races on a GPU: the engine's dense path, training steps and the hybrid, each with its peers.
+"""Tools that race on a GPU: the dense path, training steps and the hybrid, each with its peers.
 
 Every call ends with ``torch.cuda.synchronize``: a clock read before that would see launches alone.
 """
@@ -28,7 +28,7 @@ Call = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Backend:
-    """What computes SpikingJelly's neurons: an argument of its neurons, or a variable."""
+    """A way in which SpikingJelly computes its neurons: set by an argument, or by a variable."""
 
     name: str
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -111,7 +111,7 @@ def spikingjelly(network: str, rate: float, backend: str = "torch", device: str 
 
 
 def _told(spikes: torch.Tensor) -> dict[str, Any]:
-    """What the engine returns, too: the spikes on the host."""
+    """The spikes on the host, as the engine returns them."""
     return {"fired": spikes.to(torch.uint8).cpu().numpy().sum(dtype=np.int64)}
 
 

@@ -30,8 +30,8 @@ STEP_S = 1e-3
 SLOWEST_S = 1.5e-3
 """A step of the paper's network at 640x480; within `STEP_S`, the aim, it would be followed live."""
 REFERENCE_STEPS = 3
-"""Of a large picture so many steps are compared with the reference, too, which takes seconds each;
-all are compared with the dense path."""
+"""Steps of a large picture that are compared with the reference, which takes seconds for each; all
+steps are compared with the dense path."""
 PEERS = {"SpikingJelly": "spikingjelly", "Sinabs": "sinabs", "Norse": "norse"}
 
 

@@ -156,7 +156,7 @@ def _cut(calls: Sequence[Call], start: nn.Module) -> list[list[Call]]:
 
 
 def _slice(whole: Tensor, step: int, steps: int, samples: int) -> Tensor | None:
-    """Return step `step` of a tensor that holds all steps, first or folded into the batch; or None."""
+    """Return one step of a tensor that holds all steps, first or folded into the batch, or None."""
     if whole.shape[:2] == (steps, samples):
         return whole[step]
     if len(whole) == steps * samples and steps > 1:

@@ -201,8 +201,7 @@ class Desk:
 
     def changed(self) -> None:
         """Take in what this desk or another program changed in the gallery."""
-        self.people = People(self.gallery.entries())
-        self._last_audit = self.gallery.audit(1)
+        self._read_people()
         for visit, state in self.visits.items():
             self._name(visit, state)
         self._on_people()
@@ -220,11 +219,14 @@ class Desk:
             self.visits[visit] = VisitState(state.camera, state.track, silent=True)
             self._on_seen(visit, self.visits[visit])
 
+    def _read_people(self) -> None:
+        self.people = People(self.gallery.entries())
+        self._last_audit = self.gallery.audit(1)
+
     def _work(self) -> None:
         try:
             with self._opened() as self.gallery:
-                self.people = People(self.gallery.entries())
-                self._last_audit = self.gallery.audit(1)
+                self._read_people()
                 self._ready.set_result(None)
                 self._serve()
         except BaseException as error:
