@@ -1,8 +1,16 @@
-"""Whether a gallery holds the embeddings that are asked for."""
+"""Checks of what a gallery is given: its model, queries, ages."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from sdcl_neuro.errors import InputError
+
+from .entries import LARGEST, METRICS
 
 
 def check_model(address: str, found: tuple[str, int], asked: tuple[str | None, int | None]) -> None:
@@ -24,3 +32,47 @@ def check_model(address: str, found: tuple[str, int], asked: tuple[str | None, i
             where=address,
             hint="use the model that made the gallery, or another gallery",
         )
+
+
+def checked_queries(
+    queries: ArrayLike, k: int, metric: str, *, dimension: int
+) -> NDArray[np.float32]:
+    """Return queries as float32 ``[Q, D]``.
+
+    Args:
+        queries: as the user gave them.
+        k: how many hits are wanted of each.
+        metric: one of `METRICS`.
+        dimension: D of the gallery.
+
+    Raises:
+        InputError: queries of another size or not finite, k below 1, another metric.
+    """
+    vectors = np.asarray(queries)
+    if vectors.ndim != 2 or vectors.shape[1] != dimension or vectors.dtype.kind != "f":
+        raise InputError(
+            f"queries {vectors.dtype} {vectors.shape}",
+            where="Gallery.search",
+            hint=f"give floats [Q, {dimension}]",
+        )
+    with np.errstate(over="ignore"):
+        single: NDArray[Any] = vectors.astype(np.float32)
+    if not (np.abs(single) <= LARGEST).all():
+        raise InputError("queries that are not finite, or past 1e15", where="Gallery.search")
+    if not isinstance(k, int) or k < 1:
+        raise InputError(f"k is {k!r}", where="Gallery.search", hint="give 1 or more")
+    if metric not in METRICS:
+        raise InputError(f"metric {metric!r}", hint=f"choose {' or '.join(METRICS)}")
+    return single
+
+
+def microseconds(span: timedelta | None) -> int:
+    """Return a time span in microseconds; None is 0.
+
+    Raises:
+        InputError: a negative one.
+    """
+    value = 0 if span is None else span // timedelta(microseconds=1)
+    if value < 0:
+        raise InputError(f"an age of {span}", hint="give 0 or more")
+    return value

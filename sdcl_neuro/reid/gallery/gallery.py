@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,27 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import public, public_class
 
+from .checks import checked_queries, microseconds
 from .contract import AuditEntry, checked_row, now_us
-from .entries import LARGEST, METRICS, Enrolled, Enrolment, Entry, Hit, Metric, Where
+from .entries import Enrolled, Enrolment, Entry, Hit, Metric, Where
+from .recall import Recall, index_recall
 from .stores import open_store
 
 _EVERYTHING = Where()
 _UNNAMED = "entry "  # how `Entry.name` begins where there is no label
-
-_TIE = 1e-12  # of a distance in float64
-
-
-@dataclass(frozen=True)
-class Recall:
-    """How good an approximate index is.
-
-    Attributes:
-        queries: how many searches were compared.
-        recall: share of the exact answers' entries that the index finds too.
-    """
-
-    queries: int
-    recall: float
 
 
 @public_class
@@ -167,7 +152,7 @@ class Gallery:
         if person is not None:
             ids = self.ids_of(person)
         else:
-            limit = now_us() - _microseconds(older_than)
+            limit = now_us() - microseconds(older_than)
             ids = [entry.id for entry in self._store.entries(Where(enrolled_before_us=limit))]
         gone = self._store.remove(ids, action="forget")
         self._store.vacuum()
@@ -222,7 +207,7 @@ class Gallery:
 
     @retention.setter
     def retention(self, kept: timedelta | None) -> None:
-        self._store.set_retention(None if kept is None else _microseconds(kept))
+        self._store.set_retention(None if kept is None else microseconds(kept))
         self.expire()
 
     def expire(self) -> int:
@@ -278,7 +263,7 @@ class Gallery:
         Raises:
             InputError: queries of another size or not finite, k below 1, another metric.
         """
-        vectors = self._checked(queries, k, metric)
+        vectors = checked_queries(queries, k, metric, dimension=self.dimension)
         self.expire()
         hits = self._store.nearest(vectors, k, metric=metric, where=where, approximate=approximate)
         self._store.note("search", len(vectors), {"k": k})
@@ -296,48 +281,10 @@ class Gallery:
         """
         self._store.build_index()
         ids = [entry.id for entry in self._store.entries(_EVERYTHING)]
-        picked = ids[:: max(1, len(ids) // queries)][:queries]
-        vectors = self._store.embeddings(picked)
-        exact, found = (
-            self._store.nearest(
-                vectors, k, metric="cosine", where=_EVERYTHING, approximate=approximate
-            )
-            for approximate in (False, True)
-        )
-        right = total = 0
-        for near, proposed in zip(exact, found, strict=True):
-            # An equally near entry is as good an answer.
-            limit = near[-1].distance if near else 0.0
-            right += sum(hit.distance <= limit + _TIE for hit in proposed)
-            total += len(near)
+        found = index_recall(self._store, ids[:: max(1, len(ids) // queries)][:queries], k=k)
         self._store.note("index", len(ids), {})
-        return Recall(len(picked), right / total if total else 1.0)
+        return found
 
     def close(self) -> None:
         """Release the store."""
         self._store.close()
-
-    def _checked(self, queries: ArrayLike, k: int, metric: str) -> NDArray[np.float32]:
-        vectors = np.asarray(queries)
-        if vectors.ndim != 2 or vectors.shape[1] != self.dimension or vectors.dtype.kind != "f":
-            raise InputError(
-                f"queries {vectors.dtype} {vectors.shape}",
-                where="Gallery.search",
-                hint=f"give floats [Q, {self.dimension}]",
-            )
-        with np.errstate(over="ignore"):
-            single: NDArray[Any] = vectors.astype(np.float32)
-        if not (np.abs(single) <= LARGEST).all():
-            raise InputError("queries that are not finite, or past 1e15", where="Gallery.search")
-        if not isinstance(k, int) or k < 1:
-            raise InputError(f"k is {k!r}", where="Gallery.search", hint="give 1 or more")
-        if metric not in METRICS:
-            raise InputError(f"metric {metric!r}", hint=f"choose {' or '.join(METRICS)}")
-        return single
-
-
-def _microseconds(span: timedelta | None) -> int:
-    value = 0 if span is None else span // timedelta(microseconds=1)
-    if value < 0:
-        raise InputError(f"an age of {span}", hint="give 0 or more")
-    return value

@@ -27,11 +27,12 @@ from ..pipeline.loading import check_means
 from ..pipeline.origin import trained_on
 from ..pipeline.recognition import NO_CURVE, recognition_of
 from .cameras import Lookout, WatchedCamera, unix_us
-from .desk import Busy, Desk, Sighting, VisitState
+from .desk import Busy, Desk
 from .hub import Hub
 from .meters import Meters
 from .pictures import event_png, frame_jpeg, jpeg
 from .settings import ServeSettings
+from .visits import Sighting, VisitState
 
 SEARCH = ""
 """Owner of tracklets made from pictures, in the queue; no camera has this name."""

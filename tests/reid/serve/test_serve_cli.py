@@ -14,7 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 from sdcl_neuro.cli import main
-from sdcl_neuro.cli.serve import add_arguments, cameras_of
+from sdcl_neuro.cli.serve import add_arguments
+from sdcl_neuro.cli.serve_cameras import cameras_of
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.reid.gallery import Gallery
 from sdcl_neuro.reid.serve.settings import Door, ServeSettings
