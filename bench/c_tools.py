@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine_tools import _case
+from engine_case import prepared
 
 from sdcl_neuro.network.record import Record
 
@@ -23,7 +23,7 @@ def engine(**case: Any) -> Call:
     """The engine, by its own choice of path."""
     from sdcl_neuro.engine import run_network
 
-    net, spikes = _case(**case)
+    net, spikes = prepared(**case)
     return lambda: _timed(run_network(net, spikes))
 
 
@@ -31,7 +31,7 @@ def compiled(compiler: str, options: Iterable[str] = ("-O2",), **case: Any) -> C
     """Compile what `convert OUT.c` writes by one compiler, and run it."""
     from sdcl_neuro.conversion.backends.c import build, run_program
 
-    net, spikes = _case(**case)
+    net, spikes = prepared(**case)
     folder = tempfile.TemporaryDirectory(prefix="bench_c")
     program = build(net, Path(folder.name), options=tuple(options), compiler=compiler)
 

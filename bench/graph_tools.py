@@ -15,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 from engine_networks import DECAY, spikes_at
-from engine_tools import _scan
+from engine_peers import scan
 
 from sdcl_neuro.conversion.graph_modules import run_nodes
 from sdcl_neuro.conversion.lowering.graph.nodes import (
@@ -194,7 +194,7 @@ def dense(**case: Any) -> Call:
             read = sent[reads[0]] if len(reads) == 1 else sent[reads[0]] + sent[reads[1]]
             sums = functional.conv2d(read, weight, None, where.stride, where.padding)
             flat = sums.permute(0, 2, 3, 1).contiguous().numpy().reshape(steps, -1)
-            _scan(flat, np.int32(4096 - DECAY), threshold)
+            scan(flat, np.int32(4096 - DECAY), threshold)
             fired = torch.from_numpy(flat.reshape(len(sums), *sums.shape[2:], CHANNELS))
             sent[f"lif{index + 1}"] = fired.permute(0, 3, 1, 2)
         last = sent[LAST].to(torch.uint8).contiguous().numpy()

@@ -15,7 +15,7 @@ fetched and must be equal. A bench is a test:
         race = Race(
             "engine", {"batch": 1, "spikes": "2 %"}, unit="ms a step", per=1e3 / 16,
             tools=[Tool("sdcl_neuro", "engine_tools:ours", {"rate": 0.02}),
-                   Tool("snnTorch", "engine_tools:snntorch", {"rate": 0.02}, env=HUGE_PAGES)],
+                   Tool("snnTorch", "engine_peers:snntorch_loop", {"rate": 0.02}, env=HUGE_PAGES)],
         )
         outcome = race.run(benchmark)         # pytest-benchmark drives the rounds
         outcome.assert_equal()                # dictionaries of arrays, compared with the first tool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from engine_tools import AVX2
+from engine_case import AVX2
 from harness import Race
 from results import Book
 from test_engine import ALLOCATOR, STEPS, THREADS, check, tool
@@ -18,8 +18,8 @@ def test_not_slower_than_dense(benchmark: Any, book: Book, name: str, rate: floa
         "avx2",
         {"network": name, "spikes": f"{100 * rate:g} %"},
         [
-            tool("sdcl_neuro", "ours", name, rate),
-            tool("dense", "dense", name, rate),
+            tool("sdcl_neuro", "engine_tools:ours", name, rate),
+            tool("dense", "engine_peers:dense", name, rate),
         ],
         "ms a step",
         1e3 / STEPS,

@@ -23,11 +23,11 @@ STEPS = 16
 LINEAR = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2)
 """Shares of inputs and neurons that spike."""
 FLOATS = {
-    "snnTorch": ("snntorch_loop", {}),
-    "Norse": ("norse_loop", {}),
-    "SpikingJelly multi": ("spikingjelly", {}),
-    "SpikingJelly single": ("spikingjelly", {"multi_step": False}),
-    "Sinabs": ("sinabs_layers", {}),
+    "snnTorch": ("engine_peers:snntorch_loop", {}),
+    "Norse": ("engine_peers:norse_loop", {}),
+    "SpikingJelly multi": ("engine_peers:spikingjelly", {}),
+    "SpikingJelly single": ("engine_peers:spikingjelly", {"multi_step": False}),
+    "Sinabs": ("engine_peers:sinabs_layers", {}),
 }
 AGREEMENT = {"paper": 0.02, "deep": 0.5}
 """Spikes of the last layer that may differ from a float library's, as a share of all. One neuron
@@ -43,13 +43,13 @@ def tool(label, function, name, rate, *, size=(128, 64), **more):
     calls = more.pop("calls", 3)
     arguments = {"name": name, "rate": rate, "size": list(size), "cores": CORES, **more}
     arguments["thresholds"] = list(thresholds_at(name, rate, size))
-    return Tool(label, f"engine_tools:{function}", arguments, calls=calls)
+    return Tool(label, function, arguments, calls=calls)
 
 
 def contest(table, name, rate, *, samples=1, floats=True, rounds=9, **more):
     case = {"network": name, "samples": samples, "spikes": f"{100 * rate:g} %"}
-    tools = [tool("sdcl_neuro", "ours", name, rate, samples=samples, **more)]
-    tools += [tool("dense", "dense", name, rate, samples=samples, **more)]
+    tools = [tool("sdcl_neuro", "engine_tools:ours", name, rate, samples=samples, **more)]
+    tools += [tool("dense", "engine_peers:dense", name, rate, samples=samples, **more)]
     if floats:
         for label, (function, own) in FLOATS.items():
             tools.append(tool(label, function, name, rate, samples=samples, **own, **more))
@@ -108,7 +108,11 @@ def test_time_is_linear_in_synaptic_operations(benchmark, book):
     """One thread, steps alone; the floor is the update of the neurons in the first cache."""
     tools, synops = [], []
     for rate in LINEAR:
-        tools.append(tool(f"{100 * rate:g} %", "ours_stepping", "paper", rate, cores=1, calls=15))
+        tools.append(
+            tool(
+                f"{100 * rate:g} %", "engine_tools:ours_stepping", "paper", rate, cores=1, calls=15
+            )
+        )
         net = network("paper", rate, thresholds=thresholds_at("paper", rate))
         record = run_network(net, spikes_at(rate, steps=STEPS), layers=())
         synops.append(sum(int(layer.synops.sum()) for layer in record.activity) / STEPS)
@@ -143,8 +147,8 @@ def scaling(key, value, **more):
     size = more.get("size", (128, 64))
     case = {"what": key, "value": value}
     per = 1e3 / more.get("steps", STEPS) / more.get("samples", 1)
-    tools = [tool("sdcl_neuro", "ours", "paper", 0.02, **more)]
-    tools.append(tool("dense", "dense", "paper", 0.02, **more))
+    tools = [tool("sdcl_neuro", "engine_tools:ours", "paper", 0.02, **more)]
+    tools.append(tool("dense", "engine_peers:dense", "paper", 0.02, **more))
     tools = [Tool(t.name, t.setup, {**t.arguments, "size": list(size)}) for t in tools]
     return Race("scaling", case, tools, "ms a step and sample", per, 5, {**THREADS, **ALLOCATOR})
 
@@ -177,8 +181,8 @@ def test_engine_beside_lava(benchmark, book, rate):
     except EnvironmentFault as fault:
         pytest.skip(str(fault))
     tools = [
-        tool("sdcl_neuro", "ours_stepping", "paper", rate, calls=21),
-        tool("Lava netx", "lava_stepping", "paper", rate, calls=1),
+        tool("sdcl_neuro", "engine_tools:ours_stepping", "paper", rate, calls=21),
+        tool("Lava netx", "engine_peers:lava_stepping", "paper", rate, calls=1),
     ]
     cold = Tool(**{**tools[1].__dict__, "cold": True})
     race = Race(

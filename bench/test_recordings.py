@@ -61,9 +61,9 @@ def test_recordings(benchmark, book, recording, name):
         "steps": steps, "cores": 1,
     }  # fmt: skip
     tools = [
-        Tool(label, f"engine_tools:{function}", {**arguments, **own}, calls=1)
+        Tool(label, function, {**arguments, **own}, calls=1)
         for label, (function, own) in {
-            "sdcl_neuro": ("ours", {}), "dense": ("dense", {}), **peers,
+            "sdcl_neuro": ("engine_tools:ours", {}), "dense": ("engine_peers:dense", {}), **peers,
         }.items()
         if find_spec(PEERS.get(label.split()[0], "numpy")) is not None
     ]  # fmt: skip

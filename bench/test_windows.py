@@ -16,8 +16,8 @@ from test_engine import ALLOCATOR, STEPS, THREADS, tool
 @pytest.mark.parametrize("name", ["paper", "deep"])
 def test_window_look_up(benchmark, book, name, rate):
     tools = [
-        tool("sdcl_neuro", "ours", name, rate),
-        tool("delivering only", "delivering", name, rate),
+        tool("sdcl_neuro", "engine_tools:ours", name, rate),
+        tool("delivering only", "engine_tools:delivering", name, rate),
     ]
     outcome = Race(
         "windows", {"network": name, "spikes": f"{100 * rate:g} %"}, tools, "ms a step",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sdcl_neuro.hybrid.live import Seen
-    from sdcl_neuro.reid.pipeline.live_stream import LiveSource
+    from sdcl_neuro.reid.pipeline.live_source import LiveSource
 
 
 EXTRA = LABORATORY
@@ -187,7 +187,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def source_of(args: argparse.Namespace) -> LiveSource:
     """Return the stream that the options of `add_source_arguments` describe."""
-    from sdcl_neuro.reid.pipeline.live_stream import LiveSource
+    from sdcl_neuro.reid.pipeline.live_source import LiveSource
 
     return LiveSource(
         frames=args.frames,

@@ -49,7 +49,7 @@ def demo_cameras(args: argparse.Namespace) -> tuple[CameraSpec, ...]:
         InputError: other cameras were given, too.
     """
     from sdcl_neuro.demo import clip_path, tracks_path
-    from sdcl_neuro.reid.pipeline.live_stream import LiveSource
+    from sdcl_neuro.reid.pipeline.live_source import LiveSource
     from sdcl_neuro.reid.serve.settings import CameraSpec
 
     if args.camera or args.cameras is not None:

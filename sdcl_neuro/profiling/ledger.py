@@ -6,123 +6,29 @@ entered beside them. What could not be had is entered too, with its reason.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro.files import write_json
 from sdcl_neuro.network.record import LayerActivity
 
 from .counters import Reading
 from .interval import figure, finite
+from .ledger_rows import LedgerFigure, LedgerStage, Passage, Tag
 from .profile_text import columns
 from .result import Profile
+from .stage_clock import StageClock
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .device_clock import DeviceClock
 
-Tag = Literal["measured", "emulated", "modelled"]
 SCHEMA = {"name": "sdcl_neuro.ledger", "version": 1}
-
-
-@dataclass(frozen=True)
-class Passage:
-    """One passage through a stage, in seconds since the ledger was made.
-
-    Attributes:
-        name: of the stage.
-        start_s, end_s: by the ledger's clock.
-        parent: the stage around it on the same thread; empty at the top.
-        thread: which thread, counted from 0 in order of appearance.
-    """
-
-    name: str
-    start_s: float
-    end_s: float
-    parent: str
-    thread: int
-
-    @property
-    def seconds(self) -> float:
-        """Return how long it took."""
-        return self.end_s - self.start_s
-
-
-class _Pending(NamedTuple):
-    """A passage whose moments may be a GPU's, and still to come."""
-
-    name: str
-    start: Any
-    end: Any
-    parent: str
-    thread: int
-
-
-@dataclass(frozen=True)
-class LedgerStage:
-    """All passages through one stage under one parent."""
-
-    name: str
-    parent: str
-    calls: int
-    total_s: float
-    least_s: float
-    most_s: float
-
-    @property
-    def mean_s(self) -> float:
-        """Mean over the passages."""
-        return self.total_s / self.calls
-
-
-@dataclass
-class _StageSum:
-    """The running sum behind a `LedgerStage`; `first` orders stages by first appearance."""
-
-    calls: int = 0
-    total_s: float = 0.0
-    least_s: float = math.inf
-    most_s: float = 0.0
-    first: tuple[float, float] = (math.inf, 0.0)
-
-    def add(self, span: Passage) -> None:
-        self.calls += 1
-        self.total_s += span.seconds
-        self.least_s = min(self.least_s, span.seconds)
-        self.most_s = max(self.most_s, span.seconds)
-        self.first = min(self.first, (span.start_s, -span.end_s))
-
-
-@dataclass(frozen=True)
-class LedgerFigure:
-    """One figure: `low` equals `high` for a single value; None is an end that no one knows."""
-
-    group: str
-    name: str
-    tag: Tag
-    low: float | None
-    high: float | None
-    unit: str
-    source: str = ""
-    reason: str = ""
-
-    def __str__(self) -> str:
-        if self.low is None:
-            missing = "not measured" if self.tag == "measured" else "unknown"
-            return f"{missing} ({self.reason})"
-        if self.high is None:
-            return f"at least {figure(self.low)} {self.unit}"
-        # A count is whole and shown whole; anything else to three digits.
-        ends = [f"{e:,}" if isinstance(e, int) else figure(e) for e in (self.low, self.high)]
-        return f"{' to '.join(dict.fromkeys(ends))} {self.unit}"
 
 
 class Ledger:
@@ -149,33 +55,16 @@ class Ledger:
         device_clock: DeviceClock | None = None,
         keep: int | None = None,
     ) -> None:
-        self._clock, self._synchronise = clock, synchronise
-        self._device_clock = device_clock
-        self._pending: deque[_Pending] = deque()
-        self._lock, self._local = threading.Lock(), threading.local()
-        self._threads: dict[int, int] = {}
-        self._spans: deque[Passage] = deque(maxlen=keep)
-        self._stages: dict[tuple[str, str], _StageSum] = {}
+        self._stage_clock = StageClock(
+            clock, synchronise=synchronise, device_clock=device_clock, keep=keep
+        )
+        self._lock = threading.Lock()
         self._entries: list[LedgerFigure] = []
-        self._origin = clock()
         self.threads: dict[str, Any] | None = None
 
-    @contextmanager
-    def stage(self, name: str, *, synchronise: bool = True) -> Iterator[None]:
+    def stage(self, name: str, *, synchronise: bool = True) -> AbstractContextManager[None]:
         """Time the block; a stage inside another is its child. Failed blocks are entered too."""
-        stack: list[str] = self._local.__dict__.setdefault("stack", [])
-        parent = stack[-1] if stack else ""
-        stack.append(name)
-        start = self._moment(synchronise)
-        try:
-            yield
-        finally:
-            end = self._moment(synchronise)
-            stack.pop()
-            with self._lock:
-                thread = self._threads.setdefault(threading.get_ident(), len(self._threads))
-                self._pending.append(_Pending(name, start, end, parent, thread))
-                self._settle(wait=False)
+        return self._stage_clock.stage(name, synchronise=synchronise)
 
     def enter(
         self,
@@ -258,26 +147,18 @@ class Ledger:
     @property
     def spans(self) -> tuple[Passage, ...]:
         """Every passage through a stage that is kept, by start."""
-        with self._lock:
-            self._settle(wait=True)
-            return tuple(sorted(self._spans, key=lambda span: (span.start_s, -span.end_s)))
+        return self._stage_clock.spans
+
+    @property
+    def stages(self) -> tuple[LedgerStage, ...]:
+        """Stages in order of first appearance, passages summed."""
+        return self._stage_clock.stages
 
     @property
     def entries(self) -> tuple[LedgerFigure, ...]:
         """Every figure, in the order entered."""
         with self._lock:
             return tuple(self._entries)
-
-    @property
-    def stages(self) -> tuple[LedgerStage, ...]:
-        """Stages in order of first appearance, passages summed."""
-        with self._lock:
-            self._settle(wait=True)
-            ordered = sorted(self._stages.items(), key=lambda item: item[1].first)
-            return tuple(
-                LedgerStage(name, parent, one.calls, one.total_s, one.least_s, one.most_s)
-                for (parent, name), one in ordered
-            )
 
     def __str__(self) -> str:
         lines: list[str] = []
@@ -332,35 +213,6 @@ class Ledger:
     def to_json(self, path: str | Path) -> None:
         """Write the ledger as JSON."""
         write_json(path, self.to_dict())
-
-    def _moment(self, synchronise: bool) -> Any:
-        """Return now, in seconds; on a GPU an event, unless there is nothing to wait for."""
-        if synchronise and self._device_clock is not None:
-            return self._device_clock.mark()
-        if synchronise and self._synchronise is not None:
-            self._synchronise()
-        return self._clock() - self._origin
-
-    def _settle(self, *, wait: bool) -> None:
-        """Enter the passages whose moments are known; with `wait`, all. The lock is held."""
-        while self._pending:
-            one = self._pending[0]
-            if not wait and not self._passed(one.end):
-                return
-            self._pending.popleft()
-            start, end = self._seconds(one.start), self._seconds(one.end)
-            span = Passage(one.name, start, end, one.parent, one.thread)
-            self._spans.append(span)
-            self._stages.setdefault((one.parent, one.name), _StageSum()).add(span)
-
-    def _passed(self, moment: Any) -> bool:
-        clock = self._device_clock
-        return clock is None or isinstance(moment, float) or clock.passed(moment)
-
-    def _seconds(self, moment: Any) -> float:
-        if self._device_clock is None or isinstance(moment, float):
-            return float(moment)
-        return self._device_clock.seconds(moment)
 
 
 def _nonzero(layer: LayerActivity) -> dict[str, tuple[int, str]]:

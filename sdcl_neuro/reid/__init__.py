@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .pipeline.gallery_hits import GalleryUse as GalleryUse
     from .pipeline.infer_video import compare_tracks as compare_tracks
     from .pipeline.infer_video import write_comparison as write_comparison
-    from .pipeline.live_stream import LiveSource as LiveSource
+    from .pipeline.live_source import LiveSource as LiveSource
     from .pipeline.live_stream import watch as watch
     from .pipeline.video import Source as Source
     from .training import Augmentation as Augmentation

@@ -21,7 +21,7 @@ from sdcl_neuro.network.record import Record
 from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.profiling import Profile, profile
 from sdcl_neuro.profiling.interval import Interval
-from sdcl_neuro.profiling.ledger import Passage
+from sdcl_neuro.profiling.ledger_rows import Passage
 from sdcl_neuro.profiling.report import (
     CertificateRow,
     Headline,

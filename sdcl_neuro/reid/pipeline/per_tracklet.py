@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sdcl_neuro.profiling.ledger import Passage
+from sdcl_neuro.profiling.ledger_rows import Passage
 
 from .session import Session
 

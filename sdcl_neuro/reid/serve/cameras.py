@@ -19,7 +19,7 @@ from sdcl_neuro.hybrid.live.reader import CameraReader, SeenFrame, Waiting
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat
 from sdcl_neuro.profiling.ledger import Ledger
 
-from ..pipeline.live_stream import open_stream
+from ..pipeline.stream_opening import open_stream
 from .settings import CameraSpec
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0

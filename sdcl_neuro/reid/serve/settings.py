@@ -10,7 +10,7 @@ from pathlib import Path
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.live import LiveSettings
 
-from ..pipeline.live_stream import LiveSource
+from ..pipeline.live_source import LiveSource
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SHORTEST_TOKEN = 16

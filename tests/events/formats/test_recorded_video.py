@@ -14,7 +14,7 @@ from sdcl_neuro.events.alignment import Alignment
 from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.events.tracklets import Video, open_video
 from sdcl_neuro.events.tracklets.event_source import RecordedEvents
-from sdcl_neuro.reid.pipeline.live_stream import LiveSource
+from sdcl_neuro.reid.pipeline.live_source import LiveSource
 from sdcl_neuro.reid.pipeline.video import Source
 
 BASE = 1_700_000_000_000_000

@@ -20,7 +20,8 @@ from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.runtime import DenseSide
 from sdcl_neuro.reid.datasets import Clip
 from sdcl_neuro.reid.evaluation import Extraction, Setting, event_arm, extract, open_trained
-from sdcl_neuro.reid.pipeline.live_stream import LiveSource, watch
+from sdcl_neuro.reid.pipeline.live_source import LiveSource
+from sdcl_neuro.reid.pipeline.live_stream import watch
 
 pipeline = other_conftest("reid/pipeline")
 evaluation = other_conftest("reid/evaluation")

@@ -20,7 +20,8 @@ from sdcl_neuro.hybrid.live import LiveSettings
 from sdcl_neuro.hybrid.runtime import infer
 from sdcl_neuro.hybrid.sdcl_checkpoint import ClipFormat, save_sdcl
 from sdcl_neuro.reid.configuration import build_model, load_configuration
-from sdcl_neuro.reid.pipeline.live_stream import LiveSource, watch
+from sdcl_neuro.reid.pipeline.live_source import LiveSource
+from sdcl_neuro.reid.pipeline.live_stream import watch
 from sdcl_neuro.snn.event_branch import EventBranch
 
 CLIP = ClipFormat(frames=2, bins=2, size=(64, 32), simulator=SimulatorConfig())

@@ -25,7 +25,8 @@ from sdcl_neuro.events.tracklets import Video, plan_chunks, read_mot, simulate_v
 from sdcl_neuro.events.tracklets.cut import cut_plan
 from sdcl_neuro.hybrid.live import LiveSettings, run_live
 from sdcl_neuro.hybrid.runtime import infer
-from sdcl_neuro.reid.pipeline.live_stream import LiveSource, watch
+from sdcl_neuro.reid.pipeline.live_source import LiveSource
+from sdcl_neuro.reid.pipeline.live_stream import watch
 
 WHOLE = LiveSettings(mode="throughput", policy="block", batch=3)
 # Windows of two frames without an overlap: nine frames give four.

@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from sdcl_neuro.hybrid.live import LiveSettings
-from sdcl_neuro.reid.pipeline.live_stream import LiveSource
+from sdcl_neuro.reid.pipeline.live_source import LiveSource
 from sdcl_neuro.reid.serve.settings import CameraSpec, Door, GalleryPlan, ServeSettings
 
 from ..pipeline.conftest import Material, make_checkpoint, make_material, make_model

@@ -1,0 +1,55 @@
+"""What the engine and its peers race on: a network, its input, and the cores they may use.
+
+Every tool takes the same arguments: ``name``, ``rate`` and ``thresholds`` of the network
+(`engine_networks`), ``steps``, ``samples``, ``size``, and the ``cores`` it may use.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import recording_tools
+from engine_networks import network, spikes_at
+
+Call = Callable[[], Any]
+AVX2 = {
+    "NUMBA_CPU_NAME": "haswell",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
+"""Variables by which numba, oneDNN, torch and MKL use no instruction beyond AVX2."""
+
+
+def prepared(
+    name: str,
+    rate: float,
+    *,
+    thresholds: Any = None,
+    steps: int = 16,
+    samples: int = 1,
+    size: Any = (128, 64),
+    cores: int = 2,
+    recording: str | None = None,
+) -> tuple[Any, Any]:
+    """The network and its input, random or recorded, once this process has been given its cores."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    import torch
+
+    torch.set_num_threads(cores)
+    numba.set_num_threads(min(cores, numba.config.NUMBA_NUM_THREADS))
+    torch.set_grad_enabled(False)
+    if recording is not None:
+        return recording_tools.case(recording, name, thresholds, steps)
+    size = tuple(size)
+    net = network(name, rate, size=size, thresholds=thresholds)
+    return net, spikes_at(rate, size=size, steps=steps, samples=samples)
+
+
+def last_layer(net: Any) -> str:
+    """Name of a network's last layer in results."""
+    return f"layer_{len(net.layers) - 1}"
