@@ -34,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "CSV list with columns video, tracks, events, name",
     )
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="DIR/NAME/infer.json"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder for the results, DIR/NAME/infer.json for each clip",
     )
     parser.add_argument(
         "--workers", metavar="N", type=int, default=1, help="processes on this machine (1)"

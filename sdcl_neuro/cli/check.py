@@ -18,11 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", nargs="?", type=Path, help="JSON that a verb wrote with --json"
     )
-    parser.add_argument("--list", action="store_true", help="name the schemas and their versions")
+    parser.add_argument("--list", action="store_true", help="list the schemas and their versions")
     parser.add_argument(
         "--schema",
         metavar="NAME",
-        help="print a schema, as profile, or certificate-2 for one version of it",
+        help="print a schema: profile, for example, or certificate-2 for one version of it",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="what was found, as JSON")
 

@@ -17,11 +17,13 @@ EXTRA = LABORATORY
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    text = "all faults of a data set's folder at once, and its counts against the published"
+    text = "report all faults of a folder at once, and compare its counts with the published ones"
     check = actions.add_parser("check", help=text, description=text)
     common_arguments(check)
     check.add_argument("root", metavar="ROOT", type=Path, help="the folder of the data set")
-    check.add_argument("--kind", metavar="NAME", help="which data set; recognised if left out")
+    check.add_argument(
+        "--kind", metavar="NAME", help="which data set (default: recognised from the folder)"
+    )
     check.add_argument(
         "--protocol", metavar="NAME", default="", help="protocol of the data set, if it has several"
     )

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="backend that runs the event branch in inference",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of weights and batches (0)"
+        "--seed", metavar="N", type=int, default=0, help="seed of the weights and batches (0)"
     )
     parser.add_argument(
         "--retrain", action="store_true", help="train again even if DIR holds a finished training"

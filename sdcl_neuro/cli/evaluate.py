@@ -88,8 +88,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="keep embeddings here; an interrupted evaluation resumes",
     )
-    parser.add_argument("--batch", metavar="N", type=int, help="tracklets at a time")
-    parser.add_argument("--device", help="as torch names it; a GPU where there is one")
+    parser.add_argument("--batch", metavar="N", type=int, help="tracklets per batch")
+    parser.add_argument(
+        "--device", help="device, as torch names it (default: a GPU if there is one)"
+    )
     parser.add_argument(
         "overrides",
         metavar="KEY=VALUE",

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-events",
         metavar="N",
         type=int,
-        help="most events in an .html; of more, every n-th is kept (2000000)",
+        help="largest number of events in an .html; beyond it, every n-th is kept (2000000)",
     )
     add_reading_arguments(parser)
     add_alignment_arguments(parser)

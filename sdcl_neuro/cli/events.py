@@ -36,12 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text, declare in (
-        ("info", "what an event file holds", _info_arguments),
-        ("encode", "an event file to a tensor of spikes", _encode_arguments),
-        ("simulate", "a video or a folder of pictures to events", _simulate_arguments),
+        ("info", "show what an event file holds", _info_arguments),
+        ("encode", "encode an event file as a tensor of spikes", _encode_arguments),
+        ("simulate", "simulate events from a video or a folder of pictures", _simulate_arguments),
         (
             "view",
-            "see a recording: HTML, MP4, GIF or PNG",
+            "show a recording as HTML, MP4, GIF or PNG",
             event_viewing.add_arguments,
         ),
         ("align", "find the offset and view of events from a video", event_aligning.add_arguments),
@@ -87,9 +87,13 @@ def _encode_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="SPIKES.npz, or SPIKES.h5 for a recording of any length",
     )
-    parser.add_argument("--fps", metavar="N", help="steady frames over all events, as 25 or 30/1")
+    parser.add_argument(
+        "--fps", metavar="N", help="evenly spaced frames over all events, as 25 or 30/1"
+    )
     parser.add_argument("--bins", metavar="K", type=int, required=True, help="steps per frame")
-    parser.add_argument("--start-us", metavar="T", type=int, help="where frame 0's interval begins")
+    parser.add_argument(
+        "--start-us", metavar="T", type=int, help="start of frame 0's interval, in microseconds"
+    )
     parser.add_argument("--box", metavar="X,Y,W,H", help="part of the sensor, in pixels")
     parser.add_argument("--size", metavar="HxW", help="rows x columns of the spikes, as 128x64")
     parser.add_argument(
@@ -108,8 +112,8 @@ def _encode_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 _PIXELS = {
-    "threshold-on": "of ON events alone, log intensity",
-    "threshold-off": "of OFF events alone, log intensity",
+    "threshold-on": "contrast threshold of ON events only",
+    "threshold-off": "contrast threshold of OFF events only",
     "mismatch": "standard deviation of the thresholds over the pixels, as a share",
     "leak-hz": "rate of ON events that a pixel sends without any change",
     "shot-noise-hz": "rate of noise events of a pixel in the dark",
@@ -123,7 +127,7 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
         "source", metavar="VIDEO_OR_FOLDER", type=Path, help="a video, or a folder of pictures"
     )
     parser.add_argument(
-        "--out", metavar="EVENTS.npz", type=Path, required=True, help="where the events go"
+        "--out", metavar="EVENTS.npz", type=Path, required=True, help="file for the events"
     )
     add_alignment_arguments(parser, events=False)
     add_renamed(

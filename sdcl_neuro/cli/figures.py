@@ -33,21 +33,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", type=Path, required=True, help="PNG and SVG files, and a report"
     )
     parser.add_argument(
-        "--only", metavar="NUMBERS", default="2,4,5", help="figures, with commas: 2, 4, 5"
+        "--only",
+        metavar="NUMBERS",
+        default="2,4,5",
+        help="figures to draw, separated by commas: 2, 4, 5",
     )
     parser.add_argument(
         "--data",
         metavar="NAME",
         help="a data set or a configuration, as evaluate takes it; each run's own if left out",
     )
-    parser.add_argument("--root", metavar="DIR", type=Path, help="where the data set lies")
-    parser.add_argument("--tracklet", metavar="NAME", default="", help="that figure 2 shows")
+    parser.add_argument("--root", metavar="DIR", type=Path, help="folder of the data set")
+    parser.add_argument(
+        "--tracklet", metavar="NAME", default="", help="tracklet that figure 2 shows"
+    )
     parser.add_argument("--depth", metavar="N", type=int, default=6, help="layers of figure 4 (6)")
     threads_argument(parser)
     parser.add_argument(
         "--cache", metavar="DIR", type=Path, help="keep embeddings of figure 5 for the next call"
     )
-    parser.add_argument("--device", help="as torch names it; a GPU where there is one")
+    parser.add_argument(
+        "--device", help="device, as torch names it (default: a GPU if there is one)"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="the numbers in the figures")
 
 

@@ -38,14 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--top", metavar="K", type=int, default=10, help="entries returned per query (10)"
     )
-    search.add_argument("--camera", metavar="NAME", action="append", help="only of this camera")
+    search.add_argument(
+        "--camera", metavar="NAME", action="append", help="only entries of this camera"
+    )
     search.add_argument(
         "--approximate",
         action="store_true",
         help="search with the index that `gallery index` built (PostgreSQL)",
     )
     relabel = declared["relabel"]
-    relabel.add_argument("ids", metavar="ID", type=int, nargs="+", help="of an entry")
+    relabel.add_argument("ids", metavar="ID", type=int, nargs="+", help="number of an entry")
     relabel.add_argument("--to", metavar="NAME", help="label to set (default: remove the label)")
     merge = declared["merge"]
     merge.add_argument("person", metavar="PERSON", help="a label, or 'entry N'")
@@ -223,7 +225,7 @@ def _index(gallery: Gallery, args: argparse.Namespace) -> Answer:
 
 
 ACTIONS: dict[str, tuple[str, Callable[[Gallery, argparse.Namespace], Answer]]] = {
-    "info": ("say who is in a gallery, and how long entries are kept", _info),
+    "info": ("show who is in a gallery, and how long entries are kept", _info),
     "search": ("find the entries most like a person or given embeddings", _search),
     "relabel": ("say who entries are", _relabel),
     "merge": ("make two persons one", _merge),

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     summaries = {
-        "list": "name every profile that comes with the package",
+        "list": "list every profile that comes with the package",
         "show": "print one profile with the source of every figure",
         "fit": "place a network, trained or not, on a chip under every limit",
         "template": "print a profile to fill in, for a chip of your own",

@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         default=Path("infer-out"),
-        help="of the report, the figures and the embeddings (default: infer-out)",
+        help="folder for the report, the figures and the embeddings (default: infer-out)",
     )
     threads_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")

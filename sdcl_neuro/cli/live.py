@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=("latency", "throughput"),
         default="latency",
-        help="embed waiting tracklets at once (default), or wait until a batch is full",
+        help="latency: embed waiting tracklets immediately (default); throughput: wait until a "
+        "batch is full",
     )
     how.add_argument("--batch", metavar="N", type=int, default=4, help="tracklets per batch (4)")
     how.add_argument(
@@ -114,7 +115,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     sources.add_argument(
         "--growing", action="store_true", help="--tracks is a pipe or is still being written"
     )
-    add_renamed(sources, "--frame-size", "--size", metavar="WxH", help="of raw pictures")
+    add_renamed(sources, "--frame-size", "--size", metavar="WxH", help="size of the raw pictures")
     sources.add_argument(
         "--fps",
         type=float,

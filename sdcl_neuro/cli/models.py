@@ -13,7 +13,7 @@ from . import common_arguments
 
 SCHEMA = {"name": "sdcl_neuro.models", "version": 1}
 _ACTIONS = {
-    "list": "name every model, what it is and where it lies",
+    "list": "list every model, what it is and where it is stored",
     "card": "print a model's card: data, seeds, figures, limits",
     "path": "print the folder of a packaged model's checkpoint",
     "get": "copy a packaged model to a folder; fetch a public one from its address and check it",
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=summary, description=summary)
         common_arguments(action)
         if name != "list":
-            action.add_argument("name", metavar="NAME", help="of the model, see models list")
+            action.add_argument("name", metavar="NAME", help="name of the model, see models list")
         if name == "get":
             action.add_argument(
                 "--out", metavar="DIR", type=Path, default=Path(), help="(default: this folder)"

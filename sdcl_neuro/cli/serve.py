@@ -71,9 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     threads_argument(how)
     how.add_argument(
-        "--device", help="of the dense side, as torch names it (a GPU if there is one)"
+        "--device",
+        help="device of the dense side, as torch names it (default: a GPU if there is one)",
     )
-    how.add_argument("--log", metavar="FILE", type=Path, help="structured log, one JSON a line")
+    how.add_argument(
+        "--log", metavar="FILE", type=Path, help="structured log, one JSON object per line"
+    )
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ def add_cameras(parser: argparse.ArgumentParser) -> None:
         "--cameras",
         metavar="FILE",
         type=Path,
-        help="a text file with such a line for each camera; # begins a remark",
+        help="a text file with such a line for each camera; # begins a comment",
     )
     group.add_argument(
         "--demo",
@@ -70,7 +70,7 @@ def add_door(parser: argparse.ArgumentParser) -> None:
         "--token-file",
         metavar="FILE",
         type=Path,
-        help=f"its first line is the token that is asked for (or set {TOKEN})",
+        help=f"its first line is the token that visitors must give (or set {TOKEN})",
     )
     group.add_argument(
         "--name",

@@ -17,12 +17,15 @@ SUMMARY = "weights of the frame branch: convert"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    summary = "an ONNX OSNet to a safetensors file (needs the extra onnx)"
+    summary = "convert an ONNX OSNet to a safetensors file (needs the extra onnx)"
     convert = actions.add_parser("convert", help=summary, description=summary)
     common_arguments(convert)
     convert.add_argument("source", metavar="IN.onnx", type=Path, help="OSNet, as ONNX")
     convert.add_argument(
-        "target", metavar="OUT.safetensors", type=Path, help="for frame_branch.weights and demo"
+        "target",
+        metavar="OUT.safetensors",
+        type=Path,
+        help="file to write, for frame_branch.weights and demo",
     )
     convert.add_argument("--json", metavar="FILE", type=Path, help="what was converted, as JSON")
 
