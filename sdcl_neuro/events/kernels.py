@@ -217,16 +217,3 @@ def unpack(keys: Keys, start_us: int, events: Any) -> None:
         events[i].x = key >> uint64(PIXEL_SHIFT) & uint64(SIDE_MASK)
         events[i].y = key >> uint64(ROW_SHIFT) & uint64(SIDE_MASK)
         events[i].p = key & uint64(1)
-
-
-@compiled
-def es_dvs_rest(body: NDArray[np.uint8]) -> int:
-    """Return bytes missing at the end of an Event Stream's DVS events (format of Marcireau, version
-    2).
-
-    An event has five bytes; a first byte of 0xfe or more is a step of time on its own.
-    """
-    place = 0
-    while place < body.size:
-        place += 1 if body[place] >= 0xFE else 5
-    return place - body.size

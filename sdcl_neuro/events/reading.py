@@ -12,7 +12,7 @@ from sdcl_neuro.errors import EnvironmentFault, InputError, SdclNeuroError
 from sdcl_neuro.files.reading import reading
 from sdcl_neuro.network.arguments import need_path, public
 
-from .array import Events, with_sums
+from .array import Events
 from .checks import Checker, joined, sensor_size
 from .columns import Columns, Options, Size
 from .formats.table import KINDS, Kind, find_kind
@@ -118,11 +118,6 @@ def list_streams(path: Path | str) -> tuple[StreamInfo, ...]:
     with _placed(path):
         kind = KINDS[find_kind(path)]
         return kind.lister()(path) if kind.streams else ()
-
-
-def join_parts(parts: Iterator[Events]) -> Events:
-    """Return all parts of a recording as one, their counts added up."""
-    return with_sums(list(parts))
 
 
 def _options(

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,10 +104,3 @@ def lay_out(
             base += len(channels) * step
     shape: Shape = (base,) if grid is None else (base, *grid)
     return Layout(shape, tuple(places))
-
-
-def read_place(spikes: NDArray[Any], place: Place, layout: Layout) -> NDArray[Any]:
-    """Return a place's spikes ``[T, B, C, H, W]`` from its layer's ``[T, B, *shape]``."""
-    flat = spikes.reshape(*spikes.shape[:2], -1)
-    found: NDArray[Any] = flat[:, :, layout.neurons(place)]
-    return found

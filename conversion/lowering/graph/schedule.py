@@ -42,11 +42,6 @@ class Schedule:
     depth: int
     relays: tuple[dict[str, tuple[int, ...]], ...]
 
-    @property
-    def relay_layers(self) -> tuple[int, ...]:
-        """Layers that relay something, from 1."""
-        return tuple(k + 1 for k, relayed in enumerate(self.relays) if relayed)
-
 
 def key_of(unit: Unit) -> Key:
     """Return what the units of one layer have to share."""

@@ -80,13 +80,8 @@ class IntegerGraph:
         tensors = self.origins.tensors()
         scales = [scale_of(module) for module in self.neurons.values()]
         now = [*tensors, *(s for s in scales if s is not None)]
-        if self._units is not None and len(now) == len(self._seen):
-            same = all(
-                a is b and torch.equal(a.detach(), c)
-                for a, (b, c) in zip(now, self._seen, strict=True)
-            )
-            if same:
-                return
+        if self._units is not None and self._unchanged(now):
+            return
         graph = with_scales(refresh(self.graph, self.origins), self.neurons)
         units = reduce_graph(graph)
         self._units = units

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from .frames import FrameSource
 from .stream import Stream, Streamed
 
 EventFormat = Literal["text", "records"]
-EVENT_FORMATS: tuple[str, ...] = get_args(EventFormat)
 
 
 class StreamedEvents(Streamed):

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -136,8 +135,3 @@ def closing_norm(channels: int, kind: type[nn.Module] = nn.BatchNorm2d) -> nn.Mo
     nn.init.zeros_(norm.weight)  # type: ignore[arg-type]
     nn.init.zeros_(norm.bias)  # type: ignore[arg-type]
     return norm
-
-
-def as_mean(values: list[Tensor]) -> Tensor:
-    """Mean of several losses."""
-    return torch.stack(values).mean()
