@@ -156,7 +156,7 @@ def _verdict(kind: PairKind, rows: Sequence[LayerParity], clipped: int) -> tuple
     extent = f"{mismatches:,} of {sum(row.compared for row in rows):,} neuron steps"
     if kind != "exact":
         spikes = sum(max(row.spikes) for row in rows)
-        return None, f"agreement only, no verdict: {extent} differ, beside {spikes:,} spikes"
+        return None, f"agreement only, no verdict: {extent} differ, against {spikes:,} spikes"
     if mismatches:
         return False, f"DIFFERENT, {extent} differ"
     if clipped:

@@ -75,7 +75,7 @@ def verdict_of(
     extent = f"{mismatches:,} of {sum(layer.compared for layer in layers):,} neuron steps"
     if kind == "agreement":
         spikes = sum(max(layer.spikes) for layer in layers)
-        return None, f"agreement only, no verdict: {extent} differ, beside {spikes:,} spikes"
+        return None, f"agreement only, no verdict: {extent} differ, against {spikes:,} spikes"
     if not mismatches:
         return True, f"equal, {extent} differ"
     if rounding is None:

@@ -193,7 +193,7 @@ def execute(args: argparse.Namespace) -> int:
     gallery = _gallery(args)
     if args.json is not None and args.out.resolve() in args.json.resolve().parents:
         raise InputError(
-            f"{args.json} lies in the folder of the results, which is replaced as a whole",
+            f"{args.json} is inside the folder of results, which is replaced as a whole",
             where="--json",
             hint="give another place, or take infer.json in it",
         )
@@ -251,7 +251,7 @@ def _gallery(args: argparse.Namespace) -> GalleryUse | None:
         raise InputError("--keep-crops without --enrol", hint="give --enrol, too")
     if is_file(args.gallery) and args.out.resolve() in Path(args.gallery).resolve().parents:
         raise InputError(
-            f"{args.gallery} lies in the folder of the results, which is replaced as a whole",
+            f"{args.gallery} is inside the folder of results, which is replaced as a whole",
             where="--gallery",
             hint="give another place",
         )

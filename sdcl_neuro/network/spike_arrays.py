@@ -61,7 +61,7 @@ def _read_npz(
             size = dtype.itemsize * prod(int(extent) for extent in shape)
             there = archive.getinfo(f"{name}.npy").file_size
             if size > there:
-                what = f"{name!r} declares {size:,} bytes, of which {there:,} are there"
+                what = f"{name!r} declares {size:,} bytes, the file holds {there:,}"
                 raise InputError(what, where=str(path), hint="write it again")
             declared += size
             check_claim(path, declared, f"spikes, {name!r} of shape {list(shape)}")

@@ -151,7 +151,7 @@ def _notes(
             f"{common:g}, the weights before it multiplied accordingly"
         )
     if len(groups) > 1:
-        notes.append(f"{node.name}: {len(groups)} pairs of decays became so many layers")
+        notes.append(f"{node.name}: {len(groups)} pairs of decays became a layer each")
     return notes
 
 

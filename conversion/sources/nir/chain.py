@@ -129,7 +129,7 @@ class _Walk:
         left = [name for name in left if not self.problems or name not in outputs]
         if left:
             more = "" if len(left) <= 5 else f" and {len(left) - 5} more"
-            what = f"not on the way from input to output: {', '.join(left[:5])}{more}"
+            what = f"not on the path from input to output: {', '.join(left[:5])}{more}"
             self.problems.append(Refusal("graph", what, "remove or connect them"))
 
     def _only(self, kind: str) -> StoredNode | None:

@@ -53,7 +53,7 @@ _ONLY_OF_CHAINS = (
     "without neurons between",
     "it stands between",
     "no neurons stand",
-    "not on the way",
+    "not on the path",
     "pools neither",
     "its shape is",
     "follows the synapse",

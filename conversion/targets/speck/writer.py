@@ -54,7 +54,7 @@ class Measured:
         share = 100 * self.differ / max(1, self.compared)
         return (
             f"{WAYS[self.way]}: {self.differ:,} of {self.compared:,} neuron steps differ from the "
-            f"engine ({share:.2g} %), {self.theirs:,} spikes beside {self.ours:,}"
+            f"engine ({share:.2g} %), {self.theirs:,} spikes against {self.ours:,}"
         )
 
 

@@ -87,7 +87,7 @@ def load_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
         raise InputError(f"an array of shape {shape} is too large", hint="cut the file")
     if stated != size - stream.tell():
         raise InputError(
-            f"the header promises {stated} bytes, {size - stream.tell()} are there",
+            f"the header promises {stated} bytes, the file holds {size - stream.tell()}",
             hint="the file is truncated: copy it again",
         )
     stream.seek(0)

@@ -116,7 +116,7 @@ class LiveReport:
         lines += [*(f"assumed: {line}" for line in self.assumed), *self.notes]
         lines.append(
             f"queue: at most {self.deepest} of {self.queue} waiting; {self.interrupted} windows "
-            f"interrupted, {self.mended} boxes mended, {self.late_events} late events, "
+            f"interrupted, {self.mended} boxes repaired, {self.late_events} late events, "
             f"{self.late_boxes} late boxes"
         )
         return "\n".join(lines)

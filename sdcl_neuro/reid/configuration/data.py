@@ -99,7 +99,7 @@ def _choices(configuration: Configuration, root: Path) -> Choices:
 
 def _root(table: DataTable, root: Path | str | None) -> Path:
     if root is None and kind_named(table.kind).needs_root:
-        raise InputError(f"{table.kind} lies in a folder", hint="give it with --root DIR")
+        raise InputError(f"{table.kind} is read from a folder", hint="give it with --root DIR")
     return Path(root or ".")
 
 

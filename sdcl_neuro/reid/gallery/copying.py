@@ -23,7 +23,7 @@ def copy_gallery(source: GalleryStore, target: str) -> int:
         return _copied(source, target)
     if Path(target).exists():
         # A journal beside it would be taken for the copy's.
-        raise InputError("is there already", where=target, hint="name a new file")
+        raise InputError("already exists", where=target, hint="name a new file")
     cloned = source.clone(target)
     if cloned is not None:
         return cloned

@@ -107,7 +107,7 @@ def _of_row(row: dict[str, str], path: Path, number: int) -> ComparedVideo:
         text = row.get(column)
         files[column] = (path.parent / text).resolve() if text else None
         if text and not (path.parent / text).exists():
-            raise InputError(f"{column} {text!r} is not there", where=where)
+            raise InputError(f"{column} {text!r} does not exist", where=where)
     video = files["video"]
     assert video is not None  # checked above
     name = row.get("name") or video.stem

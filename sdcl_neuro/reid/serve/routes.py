@@ -64,7 +64,7 @@ ROWS = (
         "GET",
         "recent",
         "visits seen last, the latest first",
-        query={"limit": ("integer", "at most so many (50)")},
+        query={"limit": ("integer", "largest number returned (50)")},
     ),
     ApiRoute(
         "/api/persons",
@@ -73,8 +73,8 @@ ROWS = (
         "persons of the gallery, the last seen first",
         query={
             "text": ("string", "part of the name"),
-            "limit": ("integer", "at most so many (100)"),
-            "offset": ("integer", "so many are left out first (0)"),
+            "limit": ("integer", "largest number returned (100)"),
+            "offset": ("integer", "how many to skip (0)"),
         },
     ),
     ApiRoute(
@@ -111,7 +111,7 @@ ROWS = (
         "POST",
         "search_picture",
         "entries most like the person in a picture; without events, so only a ranking",
-        query={"top": ("integer", "at most so many (10)")},
+        query={"top": ("integer", "largest number returned (10)")},
         picture=True,
     ),
     ApiRoute(
@@ -147,7 +147,7 @@ ROWS = (
         "GET",
         "audit",
         "what was done to the gallery, the latest last",
-        query={"limit": ("integer", "at most so many (50)")},
+        query={"limit": ("integer", "largest number returned (50)")},
     ),
     ApiRoute("/metrics", "GET", "metrics", "Prometheus metrics", answer="text/plain"),
     ApiRoute("/openapi.json", "GET", "openapi_document", "this description"),

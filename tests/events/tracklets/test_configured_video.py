@@ -50,7 +50,7 @@ def test_a_video(film, tracks):
     assert {data.entries[k].segment for k in data.gallery} == {"leaving"}
     loaded = data.load(data.query[0], configuration.clip)
     assert np.array_equal(loaded.spikes, expected[data.query[0]].spikes)
-    with pytest.raises(InputError, match="lies in a folder"):
+    with pytest.raises(InputError, match="is read from a folder"):
         build_data(configuration)
 
 

@@ -189,7 +189,7 @@ def test_a_copy_is_a_gallery(tmp_path: Path) -> None:
         gallery.enrol(people(np.eye(6)))
         gallery.copy(tmp_path / "copy")
         for target in ("g", "copy"):
-            with pytest.raises(InputError, match="is there already"):
+            with pytest.raises(InputError, match="already exists"):
                 gallery.copy(tmp_path / target)
     with opened(tmp_path / "copy", create=False) as copy:
         assert len(copy.search(np.eye(6)[:1])[0]) == 6
