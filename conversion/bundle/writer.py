@@ -20,6 +20,7 @@ from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
 from sdcl_neuro.files.reading import read_json
 from sdcl_neuro.network.arguments import need_path, public
+from sdcl_neuro.network.content import Result
 from sdcl_neuro.network.identity import array_sha256, network_sha256, versions
 from sdcl_neuro.network.notes import ASSUMED, NOT_CHECKED, notes_of
 from sdcl_neuro.network.record import Record
@@ -42,8 +43,8 @@ MANIFEST = "manifest.json"
 INPUT, EXPECTED = "input.npz", "expected.npz"
 
 
-@dataclass(frozen=True)
-class Bundle:
+@dataclass(frozen=True, eq=False)
+class Bundle(Result):
     """A bundle as it was written.
 
     Attributes:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.backend_names import labels
+from sdcl_neuro.network.content import Result
 from sdcl_neuro.network.display import table_html
 from sdcl_neuro.network.notes import Note
 
@@ -89,8 +90,8 @@ class PairParity:
     spikes: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, eq=False)
+class Certificate(Result):
     """What `verify` returns.
 
     Attributes:
@@ -106,6 +107,8 @@ class Certificate:
         assumed: what the source did not state and a default stands for, likewise.
         cached: whether it was read from the cache instead of computed.
     """
+
+    LABELS = frozenset({"cached"})
 
     model: Mapping[str, Any]
     spikes: Mapping[str, Any]

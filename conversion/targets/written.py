@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sdcl_neuro.network.content import Result
 
-@dataclass(frozen=True)
-class Written:
+
+@dataclass(frozen=True, eq=False)
+class Written(Result):
     """Files of one network for one target.
 
     Attributes:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sdcl_neuro.network.content import Result
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -74,8 +76,8 @@ class Quantity:
 Quantities = Mapping[str, Quantity]
 
 
-@dataclass(frozen=True)
-class Variant:
+@dataclass(frozen=True, eq=False)
+class Variant(Result):
     """One consistent set of constants: `energy` in pJ, `time` in ns."""
 
     name: str
@@ -84,16 +86,16 @@ class Variant:
     time: Quantities = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class CoreGroup:
+@dataclass(frozen=True, eq=False)
+class CoreGroup(Result):
     """Cores of one kind, where a chip has several kinds."""
 
     cores: tuple[int, ...]
     quantities: Quantities
 
 
-@dataclass(frozen=True)
-class HardwareProfile:
+@dataclass(frozen=True, eq=False)
+class HardwareProfile(Result):
     """One chip or system.
 
     Attributes:

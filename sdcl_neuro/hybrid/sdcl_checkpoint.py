@@ -19,6 +19,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
 from sdcl_neuro.network.arguments import public
+from sdcl_neuro.network.content import Result
 from sdcl_neuro.network.spec import Pair
 from sdcl_neuro.snn.checkpoint import broken, load_checkpoint, read_document, save_checkpoint
 from sdcl_neuro.snn.event_branch import EventBranch
@@ -66,8 +67,8 @@ class ClipFormat:
         return width, height
 
 
-@dataclass(frozen=True)
-class SdclCheckpoint:
+@dataclass(frozen=True, eq=False)
+class SdclCheckpoint(Result):
     """A loaded model, in evaluation mode, with what its tracklets look like."""
 
     model: Sdcl

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
-
-import numpy as np
+from typing import Any, ClassVar
 
 
 class ByContent:
-    """A dataclass that compares by its fields, arrays included.
+    """A dataclass that compares by its fields, arrays included, also those within mappings.
 
-    Fields named in `LABELS` say where something came from and never change arithmetic; they are
-    left out, so that a network read back from a file equals the one that was written.
+    Declare it with ``eq=False``, or the dataclass's own comparison, which arrays refuse, replaces
+    this one. Fields named in `LABELS` say where something came from and never change arithmetic;
+    they are left out, so that a network read back from a file equals the one that was written.
     """
 
-    LABELS: frozenset[str] = frozenset({"name", "meta"})
+    LABELS: ClassVar[frozenset[str]] = frozenset({"name", "meta"})
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -25,7 +25,7 @@ class ByContent:
         )
 
     def __hash__(self) -> int:
-        """Hash what is small: shapes and constants, not weights."""
+        """Hash what is small: shapes and constants, not the values of arrays."""
         return hash(tuple(_hashable(getattr(self, name)) for name in _compared(self)))
 
 
@@ -33,13 +33,35 @@ def _compared(described: Any) -> list[str]:
     return [item.name for item in fields(described) if item.name not in described.LABELS]
 
 
+class Result(ByContent):
+    """What a verb returns: every field counts, but for times that a clock saw."""
+
+    LABELS: ClassVar[frozenset[str]] = frozenset({"elapsed_s"})
+
+
+def _is_array(value: Any) -> bool:
+    # Told without numpy, which verbs that only read tables need not load; a scalar is a number.
+    return hasattr(value, "__array__") and getattr(value, "shape", ()) != ()
+
+
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return one.dtype == other.dtype and np.array_equal(one, other)
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+    if _is_array(one) and _is_array(other):
+        alike = one.dtype == other.dtype and one.shape == other.shape
+        return alike and bool((one == other).all())
+    if _is_array(one) or _is_array(other):
         return False
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, tuple | list) and type(one) is type(other):
+        return len(one) == len(other) and all(map(_same, one, other))
     return bool(one == other)
 
 
 def _hashable(value: Any) -> Any:
-    return (value.shape, str(value.dtype)) if isinstance(value, np.ndarray) else value
+    if _is_array(value):
+        return tuple(value.shape), str(value.dtype)
+    if isinstance(value, Mapping):
+        return frozenset((key, _hashable(each)) for key, each in value.items())
+    if isinstance(value, tuple | list):
+        return tuple(map(_hashable, value))
+    return value.item() if hasattr(value, "__array__") and hasattr(value, "item") else value

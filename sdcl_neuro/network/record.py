@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 
 from .backend_names import label
+from .content import Result
 from .display import table_html
 from .spec import Kind, Shape
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 Counts = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class LayerActivity:
+@dataclass(frozen=True, eq=False)
+class LayerActivity(Result):
     """Counts of one layer, each an int64 array ``[B]``, one entry per sample.
 
     Attributes:
@@ -67,8 +68,8 @@ class LayerActivity:
         return {one.name: getattr(self, one.name) for one in fields(self)[4:]}
 
 
-@dataclass(frozen=True)
-class Record:
+@dataclass(frozen=True, eq=False)
+class Record(Result):
     """The result of `run`.
 
     Attributes:

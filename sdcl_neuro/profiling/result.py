@@ -10,6 +10,7 @@ from typing import Any
 from sdcl_neuro.files import atomic_path, write_json
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit
+from sdcl_neuro.network.content import Result
 from sdcl_neuro.network.display import table_html
 from sdcl_neuro.network.graph_picture import PictureNode
 from sdcl_neuro.network.notes import Note
@@ -111,8 +112,8 @@ class TargetCost:
         return {"fits": None, "reason": NO_FIT} if self.fit is None else self.fit.summary()
 
 
-@dataclass(frozen=True)
-class Profile(ProfilePlots):
+@dataclass(frozen=True, eq=False)
+class Profile(ProfilePlots, Result):
     """Activity of a network over a file of spikes, and its modelled cost per sample.
 
     Attributes:

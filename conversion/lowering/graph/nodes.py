@@ -15,14 +15,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.network.content import ByContent, Result
 from sdcl_neuro.network.spec import Convolution, Pair, Shape
 
 Array = NDArray[np.float64]
 PoolKind = Literal["sum", "average", "max"]
 
 
-@dataclass(frozen=True)
-class Node:
+@dataclass(frozen=True, eq=False)
+class Node(Result):
     """What all nodes have.
 
     Attributes:
@@ -34,14 +35,14 @@ class Node:
     inputs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Input(Node):
     """Spikes from outside, binary; it reads nothing."""
 
     shape: Shape = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConvolutionNode(Node):
     """``y = W * x + b``, as torch's Conv2d, or as its ConvTranspose2d.
 
@@ -60,7 +61,7 @@ class ConvolutionNode(Node):
     output_padding: Pair = (0, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseNode(Node):
     """``y = W x + b`` over a flat input; weight ``[N_out, N_in]``, bias ``[N_out]`` or None."""
 
@@ -68,14 +69,14 @@ class DenseNode(Node):
     bias: Array | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UpsampleNode(Node):
     """Nearest neighbours: every row and column ``factor`` times."""
 
     factor: Pair = (2, 2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PoolNode(Node):
     """Pooling channel by channel, as torch places its windows.
 
@@ -100,7 +101,7 @@ class PoolNode(Node):
     divisor: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NormNode(Node):
     """``y[c] = gain[c] x[c] + shift[c]``: batch norm with its running statistics, or a scale."""
 
@@ -108,29 +109,29 @@ class NormNode(Node):
     shift: Array = field(default_factory=lambda: np.zeros(1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FlattenNode(Node):
     """``(C, H, W)`` to ``(N,)``, in torch's order."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AddNode(Node):
     """The sum of all it reads, which have one shape; a node read twice counts twice."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConcatNode(Node):
     """Channels of all it reads, one after another."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SliceNode(Node):
     """Some channels of what it reads, in the order given."""
 
     channels: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PopulationNode(Node):
     """Leaky integrate-and-fire neurons that reset to zero (`spec.FloatNeuron`).
 
@@ -154,7 +155,7 @@ class PopulationNode(Node):
     hidden: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReadoutNode(Node):
     """Neurons that never fire and whose membranes are read: ``i = alpha i + x; v = beta v + i``.
 
@@ -169,8 +170,8 @@ class ReadoutNode(Node):
     clips: bool = False
 
 
-@dataclass(frozen=True)
-class FloatGraph:
+@dataclass(frozen=True, eq=False)
+class FloatGraph(ByContent):
     """A network as a graph.
 
     Attributes:

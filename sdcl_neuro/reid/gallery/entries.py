@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import public_class
+from sdcl_neuro.network.content import Result
 
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
@@ -44,8 +45,8 @@ class Enrolment:
     crop: bytes | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry(Result):
     """One tracklet in a gallery, without its embedding; fields as `Enrolment`'s.
 
     Attributes:

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.content import Result
 
 CMC_RANKS = (1, 5, 10, 20)
 
 
-@dataclass(frozen=True)
-class Metrics:
+@dataclass(frozen=True, eq=False)
+class Metrics(Result):
     """How good a ranking is; every figure from 0 to 1.
 
     Attributes:
