@@ -46,6 +46,14 @@ def wrong_argument(
     return None
 
 
+def means_tuple(function: Callable[..., object], name: str) -> bool:
+    """Tell whether an argument's annotation is a tuple, or one of several that it may be."""
+    hint = _stated(function)[1].get(name)
+    union = get_origin(hint) in (Union, types.UnionType)
+    kinds = get_args(hint) if union else (hint,)
+    return any((get_origin(kind) or kind) is tuple for kind in kinds)
+
+
 @cache
 def _stated(function: Callable[..., object]) -> tuple[inspect.Signature, dict[str, Any]]:
     """Return a function's signature and the types it states, None for those it does not."""

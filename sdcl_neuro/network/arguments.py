@@ -16,7 +16,7 @@ import numpy as np
 
 from sdcl_neuro.errors import InputError, SdclNeuroError
 
-from .argument_types import wrong_argument
+from .argument_types import means_tuple, wrong_argument
 from .spec import IntNetwork
 
 Parameters = ParamSpec("Parameters")
@@ -26,9 +26,10 @@ Result = TypeVar("Result")
 def public(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Answer a call with unknown, missing, too many or wrong arguments by an `InputError`.
 
-    The decorated function is called as it is. Only where Python refuses the call itself, or where
-    the function fails over an argument that is not what its annotation says, is the signature
-    looked at. Errors of ours, and those of calls with good arguments, are left as they are.
+    The decorated function is called as it is, with numbers of numpy's as Python's. Only where
+    Python refuses the call itself, or where the function fails over an argument that is not what
+    its annotation says, is the signature looked at. Errors of ours, and those of calls with good
+    arguments, are left as they are.
     """
     return _answering(function, compare=False)
 
@@ -39,9 +40,11 @@ def _answering(
     """Return `public`'s form of a function; `compare` looks at the arguments of good calls, too."""
 
     @wraps(function)
-    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    def call(*given: Parameters.args, **named: Parameters.kwargs) -> Result:
+        args = tuple(map(_plain, given))
+        kwargs = {name: _plain(value) for name, value in named.items()}
         try:
-            result = function(*args, **kwargs)
+            result = function(*args, **kwargs)  # type: ignore[arg-type]
         except SdclNeuroError:
             raise
         except Exception as error:
@@ -58,6 +61,14 @@ def _answering(
         return result
 
     return call
+
+
+def _plain(value: object) -> object:
+    """Return a number of numpy's as Python's, also within a tuple; everything else as it is."""
+    if isinstance(value, np.number | np.bool_ | np.str_):
+        plain: object = value.item()
+        return plain
+    return tuple(map(_plain, value)) if type(value) is tuple else value
 
 
 def _wrong(
@@ -77,31 +88,37 @@ def _wrong(
 def public_class(cls: type[Result]) -> type[Result]:
     """Answer a construction with wrong arguments as `public` answers a call; a decorator.
 
-    Arguments of a dataclass, which only keeps them, are compared with its annotations always, and
-    a text where it wants a path becomes one.
+    Arguments of a dataclass, which only keeps them, are compared with its annotations always; a
+    text where it wants a path becomes one, and a list where it wants a tuple.
     """
     described = is_dataclass(cls)
     construct = _answering(cls.__init__, compare=described)
     if described:
-        construct = _with_paths(construct)
+        construct = _with_kinds(construct)
     setattr(cls, "__init__", construct)  # noqa: B010 (mypy refuses the assignment)
     return cls
 
 
-def _with_paths(construct: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Return a constructor that takes a text for every argument annotated as a path."""
+def _with_kinds(
+    construct: Callable[Parameters, Result],
+) -> Callable[Parameters, Result]:
+    """Return a constructor that takes a text where its annotation says path, and a list where it
+    says tuple, so that what is kept compares and hashes.
+    """
     parameters = inspect.signature(construct).parameters
     paths = {name for name, each in parameters.items() if each.annotation in _PATHS}
-    if not paths:
-        return construct
 
-    def as_path(name: str, value: object) -> object:
-        return Path(value) if name in paths and isinstance(value, str) else value
+    def meant(name: str, value: object) -> object:
+        if name in paths and isinstance(value, str):
+            return Path(value)
+        if isinstance(value, list | np.ndarray) and means_tuple(construct, name):
+            return tuple(value.tolist() if isinstance(value, np.ndarray) else value)
+        return value
 
     @wraps(construct)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        placed = map(as_path, parameters, args)
-        named = {name: as_path(name, value) for name, value in kwargs.items()}
+        placed = map(meant, parameters, args)
+        named = {name: meant(name, value) for name, value in kwargs.items()}
         return construct(*placed, *args[len(parameters) :], **named)  # type: ignore[arg-type]
 
     return call

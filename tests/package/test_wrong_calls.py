@@ -113,3 +113,18 @@ class Nothing:
 def test_what_a_function_fails_over_is_named(call: Callable[[], object], expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         call()
+
+
+def test_numbers_of_numpy_and_lists_are_kept_as_pythons() -> None:
+    clip = reid.Clip(np.int64(8), bins=np.int32(4), size=[np.int64(64), 32])  # type: ignore[arg-type]
+    assert clip == reid.Clip(8, 4, (64, 32))
+    assert hash(clip) == hash(reid.Clip(8, 4, (64, 32)))
+    assert [type(value) for value in (clip.frames, clip.bins, *clip.size)] == [int] * 4
+    assert reid.Clip(size=np.array([64, 32])) == reid.Clip()  # type: ignore[arg-type]
+    bridge = hybrid.BridgeConfig(channels=np.int64(8), event_size=[16, 8])  # type: ignore[arg-type]
+    assert bridge == hybrid.BridgeConfig(channels=8)
+    layers = [snn.ConvolutionSpec(np.int64(4), 3)]
+    assert snn.BranchDescription(layers) == snn.BranchDescription((snn.ConvolutionSpec(4, 3),))  # type: ignore[arg-type]
+    assert reid.Stage(learning_rate=np.float32(0.5)) == reid.Stage(learning_rate=0.5)
+    recorded = run(CHIP, SPIKES)
+    assert verify(CHIP, SPIKES, recorded=recorded, recorded_shift=np.int64(0), cache=False).holds  # type: ignore[arg-type]
