@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdcl_neuro.errors import InputError
 
 from ..interval import figure
-from ..ledger import Passage
+from ..ledger_rows import Passage
 from .images import data_uri
 from .svg import (
     WIDE,
