@@ -164,6 +164,7 @@ def _executed(arguments: list[str]) -> int:
     # And a checkpoint that may be left out it does not take behind an option (Python 3.11).
     if rest and getattr(args, "checkpoint", "") is None and not rest[0].startswith("-"):
         args.checkpoint, rest = Path(rest[0]), rest[1:]
+    args.given = arguments
     if hasattr(args, "passed_on"):
         args.passed_on, rest = rest, []
     if rest:

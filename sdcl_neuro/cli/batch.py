@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,13 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import write_json
 
+from .job_options import STATE, add_job_arguments, executor_of, teller
+
 if TYPE_CHECKING:
-    from sdcl_neuro.jobs import Job, JobResult
+    from sdcl_neuro.jobs import Job
     from sdcl_neuro.reid.pipeline.clips import ComparedVideo
 
 EXTRA = LABORATORY
-STATE = ".jobs.json"
-"""In the folder of the results: which jobs are done. Remove it to do all of them again."""
 _OWN = ("--video", "--tracks", "--events", "--out", "--json", "--quiet")
 
 
@@ -40,14 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder for the results, DIR/NAME/infer.json for each clip",
     )
-    parser.add_argument(
-        "--workers", metavar="N", type=int, default=1, help="processes on this machine (1)"
-    )
-    parser.add_argument(
-        "--ray",
-        metavar="ADDRESS",
-        help="address of a running Ray cluster that sees the same files, or auto",
-    )
+    add_job_arguments(parser, workers=1)
     parser.add_argument("--json", metavar="FILE", type=Path, help="outcome of each clip, as JSON")
     parser.epilog = "All other options are those of `infer`, for every clip."
     parser.set_defaults(passed_on=[])
@@ -56,24 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Do all clips that are not done yet; return 1 where some have no result."""
     from sdcl_neuro.jobs import run_jobs
-    from sdcl_neuro.jobs.executors import local_executor, ray_executor
     from sdcl_neuro.reid.pipeline.clips import find_clips
 
     clips = find_clips(args.clips)
     jobs = jobs_of(args, clips)
     args.out.mkdir(parents=True, exist_ok=True)
-    ended = 0
-
-    def say(result: JobResult) -> None:
-        nonlocal ended
-        ended += 1
-        if not args.quiet:
-            how = f"{result.seconds:.1f} s on {result.host}" if result.done else "failed"
-            print(f"{ended} of {len(jobs)}: {result.name}: {how}", file=sys.stderr, flush=True)
-
-    place = local_executor(args.workers) if args.ray is None else ray_executor(args.ray)
-    with place as executor:
-        summary = run_jobs(jobs, executor, state=args.out / STATE, on_end=say)
+    tell = teller(len(jobs), quiet=args.quiet)
+    with executor_of(args) as executor:
+        summary = run_jobs(jobs, executor, state=args.out / STATE, on_end=tell)
     print(summary)
     print(f"results: {args.out}/NAME/infer.json and report.html")
     if args.json is not None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from sdcl_neuro.conversion.backends.table import help_line
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.extras import LABORATORY
-from sdcl_neuro.files import write_json
-from sdcl_neuro.processors import settle
+from sdcl_neuro.processors import telling
 
 from . import threads_argument
 from .alignment_options import add_alignment_arguments, alignment_overrides
+from .evaluation_jobs import cache_of, in_jobs, threads_of
+from .evaluation_task import EvaluationTask
 from .event_options import add_reading_arguments, reading_overrides
-from .progress import progress_bars
+from .job_options import add_job_arguments
 from .renamed import add_renamed
 
 if TYPE_CHECKING:
@@ -88,6 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="keep embeddings here; an interrupted evaluation resumes",
     )
+    add_job_arguments(parser, workers=None)
+    parser.add_argument(
+        "--part",
+        metavar="I/N",
+        help="embed every N-th batch from the I-th on into --cache, and rank nothing: what each "
+        "of --workers does",
+    )
     parser.add_argument("--batch", metavar="N", type=int, help="tracklets per batch")
     parser.add_argument(
         "--device", help="device, as torch names it (default: a GPU if there is one)"
@@ -102,22 +110,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Evaluate, print the table, and write what was asked for."""
-    from sdcl_neuro.devices import torch_threads
-    from sdcl_neuro.reid.evaluation import (
-        Extraction,
-        FeatureStore,
-        evaluate,
-        open_trained,
-        parse_sweep,
-    )
+    from sdcl_neuro.reid.evaluation import Extraction, FeatureStore, open_trained, parse_sweep
     from sdcl_neuro.reid.evaluation.data import choose_data
-    from sdcl_neuro.reid.training.distributed import process_group
 
     if args.picture is not None and args.picture.suffix != ".png":
         raise InputError(
             f"{args.picture} does not end in .png", where="--picture", hint="name it so"
         )
     settings = parse_sweep(args.sweep)
+    conditions = _conditions(args.degrade)
+    threads = threads_of(args) if in_jobs(args) else None
     trained = open_trained(args.checkpoint)
     chosen = choose_data(
         trained,
@@ -127,51 +129,14 @@ def execute(args: argparse.Namespace) -> int:
         gallery=args.gallery_list,
         overrides=[*reading_overrides(args), *alignment_overrides(args), *args.overrides],
     )
-    conditions = _conditions(args.degrade)
     # A video is cut when it is opened: once for figures and picture.
     opened = cache(chosen.open if args.degrade is None else chosen.undegraded())
-    threads = settle()
-    with process_group() as group, torch_threads(threads.count):
-        result = evaluate(
-            trained,
-            opened,
-            backends=args.backend.split(",") if args.backend else (),
-            settings=settings,
-            conditions=conditions,
-            judging=_judging(args, chosen),
-            how=Extraction(
-                device=args.device,
-                batch=_batch(args.batch, chosen),
-                store=FeatureStore(args.cache),
-                group=group,
-            ),
-            progress=progress_bars(quiet=args.quiet or not group.leads),
-        )
-    if result is None:
-        return 0
-    print(result)
-    if args.json is not None:
-        write_json(args.json, {**result.to_dict(), "threads": threads.to_dict()})
-    if args.csv is not None:
-        result.to_csv(args.csv)
-    if args.picture is not None:
-        from sdcl_neuro.reid.evaluation.picture import draw_ranked_lists
-
-        data = conditions[0].of(opened(trained.clip))
-        draw_ranked_lists(
-            args.picture,
-            data,
-            result.rows[0].ranking,
-            trained.clip,
-            query=result.query,
-            gallery=result.gallery,
-        )
-        print(f"picture: {args.picture}")
-    return 0
-
-
-def _batch(given: int | None, chosen: Chosen) -> int:
-    return chosen.configuration.evaluation.batch if given is None else given
+    with cache_of(args) as folder, telling(threads):
+        batch = chosen.configuration.evaluation.batch if args.batch is None else args.batch
+        how = Extraction(device=args.device, batch=batch, store=FeatureStore(folder))
+        judging = _judging(args, chosen)
+        task = EvaluationTask(args, trained, opened, settings, conditions, judging, how)
+        return task.embed_part() if args.part is not None else task.evaluate()
 
 
 def _judging(args: argparse.Namespace, chosen: Chosen) -> EvaluationSettings:

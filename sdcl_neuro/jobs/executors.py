@@ -18,7 +18,13 @@ RETRIES = 2
 
 
 class Executor(Protocol):
-    """Runs jobs, each in a process of its own; a lost process costs only its job."""
+    """Runs jobs, each in a process of its own; a lost process costs only its job.
+
+    Attributes:
+        workers: jobs that it runs at a time.
+    """
+
+    workers: int
 
     def submit(self, job: Job) -> Future[JobResult]:
         """Begin a job when there is room for it."""
@@ -27,12 +33,12 @@ class Executor(Protocol):
 class LocalExecutor:
     """Processes of this machine, at most `workers` at a time."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
+    def __init__(self, pool: ThreadPoolExecutor, workers: int) -> None:
+        self._pool, self.workers = pool, workers
 
     def submit(self, job: Job) -> Future[JobResult]:
         """See `Executor`."""
-        return self._pool.submit(run_command, job.name, job.arguments)
+        return self._pool.submit(run_command, job.name, job.arguments, job.program, job.folder)
 
 
 class RayExecutor:
@@ -41,10 +47,12 @@ class RayExecutor:
     def __init__(self, ray: Any) -> None:
         # Jobs are idempotent, so Ray may repeat them; see "Task Fault Tolerance" in Ray's manual.
         self._run = ray.remote(num_cpus=1, max_retries=RETRIES)(run_command)
+        self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def submit(self, job: Job) -> Future[JobResult]:
         """See `Executor`."""
-        future: Future[JobResult] = self._run.remote(job.name, job.arguments).future()
+        task = self._run.remote(job.name, job.arguments, job.program, job.folder)
+        future: Future[JobResult] = task.future()
         return future
 
 
@@ -58,7 +66,7 @@ def local_executor(workers: int) -> Iterator[LocalExecutor]:
     if workers < 1:
         raise InputError(f"{workers} workers", where="--workers", hint="give 1 or more")
     with ThreadPoolExecutor(workers, thread_name_prefix="job") as pool:
-        yield LocalExecutor(pool)
+        yield LocalExecutor(pool, workers)
 
 
 @contextmanager

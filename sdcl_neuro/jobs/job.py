@@ -1,4 +1,4 @@
-"""`Job`: one command of ``sdcl-neuro`` that writes one result, whole or not at all."""
+"""`Job`: one command, as a rule of ``sdcl-neuro``, that writes one result, whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _TAIL = 2000  # characters of a failed command's last words
+SDCL_NEURO = ("-m", "sdcl_neuro")
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,22 @@ class Job:
             shares the files can run it.
         output: the file that is there, whole, when the command has succeeded.
         inputs: files that it reads; where one changes, the job is done again.
+        program: what Python runs: this package, or a script by its absolute path.
+        folder: absolute, in which it runs; None for whichever the executor is in.
     """
 
     name: str
     arguments: tuple[str, ...]
     output: Path
     inputs: tuple[Path, ...] = ()
+    program: tuple[str, ...] = SDCL_NEURO
+    folder: Path | None = None
 
     def stamp(self) -> str:
         """Return a hash of the command and of its inputs' sizes and times of change."""
         seen: list[Any] = [list(self.arguments)]
+        if self.program != SDCL_NEURO or self.folder is not None:
+            seen.append([*self.program, str(self.folder)])
         for path in self.inputs:
             try:
                 status = path.stat()
@@ -82,17 +89,23 @@ class JobResult:
         return asdict(self)
 
 
-def run_command(name: str, arguments: Sequence[str]) -> JobResult:
-    """Run a command of this package in a process of its own."""
+def run_command(
+    name: str,
+    arguments: Sequence[str],
+    program: Sequence[str] = SDCL_NEURO,
+    folder: Path | None = None,
+) -> JobResult:
+    """Run a command in a process of its own, with this process's Python."""
     begun = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "sdcl_neuro", *arguments],
+        [sys.executable, *program, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         check=False,
+        cwd=folder,
     )
     return JobResult(
         name=name,

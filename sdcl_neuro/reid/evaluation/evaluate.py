@@ -5,55 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.conversion.backends.table import find_backend
-from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.hybrid.composition import kind_of
 from sdcl_neuro.hybrid.methods import notes_on
 from sdcl_neuro.network.arguments import public, public_class
 
-from ..datasets import Clip, DataSet, labels, tracklets
-from ..datasets.degraded import Degraded
-from ..datasets.index import Labels, Part
+from ..datasets import DataSet, labels
+from ..datasets.index import Labels
 from ..metrics import Ranking, ReRanking, changed_lists, distance_blocks, rank_blocks, rerank_blocks
 from ..metrics.distances import Metric
 from ..metrics.measures import CMC_RANKS
 from .extraction import Embeddings, Extraction, extract
-from .feature_sources import FeatureSource, check_backends, event_arm, unspiking_arm, with_integers
+from .feature_sources import FeatureSource, check_backends
+from .planning import Condition, DataSource, OpenedData, arms_to_run, by_bins, places
 from .result import Evaluation, EvaluationRow
 from .setting import Setting
 from .trained import Trained
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a progress bar, given a title and a total; the function it yields advances it."""
-DataSource = DataSet | Callable[[Clip], DataSet]
-CLEAN = "clean"
-CALIBRATION = 32
-"""Tracklets on which a float branch's integers are calibrated."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """How the frames of query and gallery are: clean, or degraded as `datasets.degrade` does."""
-
-    kind: str = CLEAN
-    severity: int = 0
-    seed: int = 0
-
-    def of(self, data: DataSet) -> DataSet:
-        """Return the data set under this condition."""
-        if self.kind == CLEAN:
-            return data
-        return Degraded(data, self.kind, self.severity, seed=self.seed)
-
-    def __str__(self) -> str:
-        return self.kind if self.kind == CLEAN else f"{self.kind}:{self.severity}"
 
 
 @public_class
@@ -116,25 +90,14 @@ def evaluate(
     """
     judging, how = judging or EvaluationSettings(), how or Extraction()
     check_backends(backends)
-    # Data sets by number of bins: a data set may be built for one shape of tracklets.
-    opened: dict[int, DataSet] = {}
-
-    def of(bins: int) -> DataSet:
-        if bins not in opened:
-            clip = replace(trained.clip, bins=bins)
-            opened[bins] = data(clip) if callable(data) else data
-        return opened[bins]
-
-    base = of(trained.clip.bins)
-    for part in ("query", "gallery"):
-        if not getattr(base, part):
-            raise InputError(f"no tracklets in the {part}", where=str(base), hint="give some")
+    opened = OpenedData(trained, data)
+    base = opened.base
     with scratch_folder("sdcl_neuro") as folder:
-        arms, notes = _arms(trained, base, backends, settings, folder, how)
+        arms, notes = arms_to_run(trained, base, backends, settings, folder, how.device or "cpu")
         notes = [*notes_on(kind_of(trained.checkpoint.model)), *notes]
         rows: list[EvaluationRow] = []
         for condition in conditions:
-            embeddings = _embeddings(trained, of, arms, condition, how, progress)
+            embeddings = _embeddings(trained, opened, arms, condition, how, progress)
             if how.group.leads:
                 rows += _rows(base, arms, embeddings, condition, judging)
     if not how.group.leads:
@@ -151,61 +114,21 @@ def evaluate(
     )
 
 
-def _arms(
-    trained: Trained,
-    data: DataSet,
-    backends: Sequence[str],
-    settings: Sequence[Setting],
-    folder: Path,
-    how: Extraction,
-) -> tuple[list[FeatureSource], list[str]]:
-    """Return all sources of event features, the reference first, and notes on them."""
-    alone = unspiking_arm(trained.checkpoint.model)
-    if alone is not None:
-        if backends or any(not setting.trained for setting in settings):
-            raise InputError(
-                "a model without spikes has no event branch to run or vary",
-                where=str(trained.folder),
-                hint="leave out --backend and --sweep",
-            )
-        return [alone], []
-    model = trained.events
-    assert model is not None  # only models without spikes have none
-    chosen = tuple(backends) or (("snntorch",) if model.integer is None else ("loihi",))
-    notes = []
-    if any(find_backend(name).arithmetic == "exact" for name in chosen):
-        part: Part = "train" if data.train else "gallery"
-        shown = islice(tracklets(data, part, trained.clip), CALIBRATION)
-        model, note = with_integers(model, shown)
-        notes += [f"{note} of {part}"] if note else []
-    device = how.device or "cpu"
-    arms = []
-    for setting in settings:
-        for name in chosen:
-            floats = find_backend(name).arithmetic == "float"
-            if floats and replace(setting, bits=Setting().bits) != setting:
-                continue  # float weights have no bits
-            arms.append(event_arm(model, name, setting, folder=folder, device=device))
-    return arms, notes + [arm.note for arm in arms if arm.note and arm.setting.trained]
-
-
 def _embeddings(
     trained: Trained,
-    data: Callable[[int], DataSet],
+    data: OpenedData,
     arms: Sequence[FeatureSource],
     condition: Condition,
     how: Extraction,
     progress: Progress,
 ) -> dict[str, Embeddings]:
-    """Return embeddings of query and gallery by the arm's label, see `_places`."""
+    """Return embeddings of query and gallery by the arm's label, see `places`."""
     found: dict[str, Embeddings] = {}
-    by_bins: dict[int, list[FeatureSource]] = {}
-    for arm in arms:
-        by_bins.setdefault(arm.setting.bins or trained.clip.bins, []).append(arm)
-    for bins, group in by_bins.items():
+    groups = by_bins(trained, arms)
+    for bins, group in groups.items():
         own = data(bins)
-        positions, _ = _places(own)
-        title = f"{condition}, {bins} bins" if len(by_bins) > 1 else str(condition)
+        positions, _ = places(own)
+        title = f"{condition}, {bins} bins" if len(groups) > 1 else str(condition)
         with progress(title, -(-len(positions) // how.group.size)) as advance:
             found |= extract(
                 trained.checkpoint.model,
@@ -225,7 +148,7 @@ def _rows(
     condition: Condition,
     judging: EvaluationSettings,
 ) -> Iterator[EvaluationRow]:
-    _, place = _places(data)
+    _, place = places(data)
     chosen = [np.array([place[k] for k in part]) for part in (data.query, data.gallery)]
     names = labels(data, "query"), labels(data, "gallery")
     reference: Ranking | None = None
@@ -252,9 +175,3 @@ def _rows(
 
 def _ranked(blocks: Iterator[NDArray[np.float64]], query: Labels, gallery: Labels) -> Ranking:
     return rank_blocks(blocks, query.persons, gallery.persons, query.cameras, gallery.cameras)
-
-
-def _places(data: DataSet) -> tuple[tuple[int, ...], dict[int, int]]:
-    """Return positions to embed, each once though it be query and gallery, and where each comes."""
-    positions = tuple(dict.fromkeys((*data.query, *data.gallery)))
-    return positions, {position: place for place, position in enumerate(positions)}

@@ -93,10 +93,37 @@ def extract(
             "no tracklets to embed", where=str(data), hint="give a query and a gallery"
         )
     work = _Work(model, data, clip, tuple(arms), how)
-    shards = [tuple(positions[k : k + how.batch]) for k in range(0, len(positions), how.batch)]
+    shards = _shards(positions, how)
     mine = range(how.group.rank, len(shards), how.group.size)
     found = dict(zip(mine, work.run([shards[k] for k in mine]), strict=True))
     return {arm.label: _joined(found, arm.label, shards, how.group) for arm in arms}
+
+
+def fill_store(
+    model: Sdcl,
+    data: DataSet,
+    positions: Sequence[int],
+    *,
+    clip: Clip,
+    arms: Sequence[FeatureSource],
+    how: Extraction,
+) -> None:
+    """Embed this process's share of the batches of `extract` into the store, and return nothing.
+
+    Args:
+        model, data, positions, clip, arms: as for `extract`, whose batches these are.
+        how: with a store that keeps something; its group says which share, and need not be one
+            whose processes know of each other.
+    """
+    shards = _shards(positions, how)
+    mine = shards[how.group.rank :: how.group.size]
+    for _ in _Work(model, data, clip, tuple(arms), how).run(mine):
+        pass
+
+
+def _shards(positions: Sequence[int], how: Extraction) -> list[tuple[int, ...]]:
+    """Return the batches, cut alike however many processes there are."""
+    return [tuple(positions[k : k + how.batch]) for k in range(0, len(positions), how.batch)]
 
 
 class _Work:

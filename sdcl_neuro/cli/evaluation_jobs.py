@@ -1,0 +1,85 @@
+"""`evaluate` by several processes: their embeddings in one cache, then one evaluation over it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import scratch_folder
+from sdcl_neuro.processors import told, usable
+
+from .job_options import STATE, executor_of, need_all, part_jobs, teller
+
+PARTS = 2
+"""Jobs for each process, so that those that end early have more to do."""
+
+
+def in_jobs(args: argparse.Namespace) -> bool:
+    """Return whether the command asks for several processes; a part is one process's work.
+
+    Raises:
+        InputError: together with what excludes it.
+    """
+    if args.part is not None or (args.workers is None and args.ray is None):
+        return False
+    where = "--workers" if args.ray is None else "--ray"
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("torchrun has begun several processes", where=where, hint="leave it out")
+    if args.ray is not None and args.cache is None:
+        raise InputError(
+            "a cluster's nodes need a common folder", where=where, hint="give --cache DIR"
+        )
+    return True
+
+
+def threads_of(args: argparse.Namespace) -> int:
+    """Return the threads of every process: as told, else the processors shared among the workers.
+
+    One for each process of a cluster, which gives a job one processor.
+    """
+    given = told()
+    if given is not None:
+        return given
+    return 1 if args.ray is not None else max(1, usable() // max(1, args.workers))
+
+
+@contextmanager
+def cache_of(args: argparse.Namespace) -> Iterator[Path | None]:
+    """Yield the folder of embeddings: the user's; for processes of this machine a passing one."""
+    if args.cache is not None or not in_jobs(args):
+        yield args.cache
+        return
+    with scratch_folder("sdcl_neuro") as folder:
+        yield folder
+
+
+def embed_in_jobs(args: argparse.Namespace, *, batches: int, cache: Path, threads: int) -> None:
+    """Have all embeddings computed into the cache.
+
+    Args:
+        args: of `evaluate`.
+        batches: in all; there are no more parts than these.
+        cache: where embeddings are kept.
+        threads: of each process.
+
+    Raises:
+        InputError, EnvironmentFault: a part that failed.
+    """
+    from sdcl_neuro.jobs import run_jobs
+
+    cache = cache.resolve()
+    files = [path for path in sorted(args.checkpoint.resolve().rglob("*")) if path.is_file()]
+    with executor_of(args) as executor:
+        jobs = part_jobs(
+            args.given,
+            min(batches, PARTS * executor.workers),
+            outputs=cache / "parts",
+            extra=("--cache", str(cache), "--threads", str(threads)),
+            inputs=tuple(files),
+        )
+        tell = teller(len(jobs), quiet=args.quiet)
+        need_all(run_jobs(jobs, executor, state=cache / STATE, on_end=tell))

@@ -1,0 +1,123 @@
+"""Parts of an evaluation that processes do apart: embeddings of some batches, into a common store.
+
+Whoever evaluates afterwards with the same store finds the embeddings there, the same bits as its
+own. What is there is not computed again, so that a part may be done twice, or stopped and resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import scratch_folder
+
+from ..training.distributed import Group
+from .extraction import Extraction, fill_store
+from .feature_sources import check_backends
+from .planning import Condition, DataSource, OpenedData, arms_to_run, by_bins, places
+from .setting import Setting
+from .trained import Trained
+
+SCHEMA = {"name": "sdcl_neuro.evaluation_part", "version": 1}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Every `count`-th batch, from number `index` on, which counts from 1."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read ``I/N``.
+
+        Raises:
+            InputError: other text, or an I that is not 1 to N.
+        """
+        first, slash, second = text.partition("/")
+        if slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
+            return cls(int(first), int(second))
+        raise InputError(f"part {text!r}", where="--part", hint="give I/N, I from 1 to N")
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+@dataclass(frozen=True)
+class EmbeddedPart:
+    """What a part embedded, or found in the store.
+
+    Attributes:
+        part: which.
+        tracklets: each counted once for each condition and number of bins.
+    """
+
+    part: Part
+    tracklets: int
+
+    def __str__(self) -> str:
+        return f"part {self.part}: {self.tracklets:,} tracklets embedded"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "schema": SCHEMA,
+            "part": self.part.index,
+            "parts": self.part.count,
+            "tracklets": self.tracklets,
+        }
+
+
+def count_batches(trained: Trained, data: DataSource, *, batch: int) -> int:
+    """Return into how many batches an evaluation cuts query and gallery."""
+    positions, _ = places(OpenedData(trained, data).base)
+    return -(-len(positions) // batch)
+
+
+def embed_part(
+    trained: Trained,
+    data: DataSource,
+    part: Part,
+    *,
+    how: Extraction,
+    backends: Sequence[str] = (),
+    settings: Sequence[Setting] = (Setting(),),
+    conditions: Sequence[Condition] = (Condition(),),
+) -> EmbeddedPart:
+    """Embed a part of what `evaluate` with the same arguments would.
+
+    Args:
+        trained, data, backends, settings, conditions: as for `evaluate`.
+        part: which batches.
+        how: with a store; its group is not looked at.
+
+    Raises:
+        InputError: no store, or what `evaluate` raises.
+    """
+    if how.store.folder is None:
+        raise InputError("nowhere to keep a part", where="--part", hint="give --cache DIR")
+    check_backends(backends)
+    opened, done = OpenedData(trained, data), 0
+
+    def count(tracklets: int) -> None:
+        nonlocal done
+        done += tracklets
+        how.on_batch(tracklets)
+
+    own = replace(how, group=Group(part.index - 1, part.count), on_batch=count)
+    with scratch_folder("sdcl_neuro") as folder:
+        arms, _ = arms_to_run(trained, opened.base, backends, settings, folder, how.device or "cpu")
+        for condition in conditions:
+            for bins, group in by_bins(trained, arms).items():
+                fill_store(
+                    trained.checkpoint.model,
+                    condition.of(opened(bins)),
+                    places(opened(bins))[0],
+                    clip=replace(trained.clip, bins=bins),
+                    arms=group,
+                    how=own,
+                )
+    return EmbeddedPart(part, done)
