@@ -9,7 +9,11 @@ another process has begun is left to it.
     python bench/table1.py --out DIR [--results DIR] [--data generated-table] [--root DIR]
         [--methods sdcl,grl] [--inputs v,e,v+e] [--seeds 0,1,2] [--jobs N] [--until HH:MM]
         [--ablations | --only-ablations] [--write docs/table1.md] [--figure docs/figure5]
-        [KEY=VALUE ...]
+        [--workers N | --ray ADDRESS] [KEY=VALUE ...]
+
+``--workers N`` does N jobs at a time, each in a process of its own; ``--ray ADDRESS`` on a cluster
+whose nodes see the same files. A process or node that is killed costs only its job, which is begun
+again where it stood.
 """
 
 from __future__ import annotations
@@ -31,6 +35,10 @@ from table1_job import CONFIGURATION, Job, run_job, write_result
 from table1_page import INPUTS, page, points
 
 from sdcl_neuro.hybrid.composition import MODEL_KINDS
+from sdcl_neuro.jobs import Job as ApartJob
+from sdcl_neuro.jobs import JobResult, run_jobs
+from sdcl_neuro.jobs.executors import local_executor, ray_executor
+from sdcl_neuro.processors import told, usable
 from sdcl_neuro.reid.figures import cost_figure, save_figure
 
 BEGIN, END = "<!-- table1.py: begin -->", "<!-- table1.py: end -->"
@@ -97,7 +105,9 @@ def plan(args: argparse.Namespace) -> list[Job]:
             for seed in args.seeds
             for variant, overrides in ABLATIONS.items()
         ]
-    return jobs
+    if args.only is not None and args.only not in {job.name for job in jobs}:
+        raise SystemExit(f"no job is named {args.only!r}: the first of these is {jobs[0].name!r}")
+    return [job for job in jobs if args.only in (None, job.name)]
 
 
 def listed(text: str) -> list[str]:
@@ -119,6 +129,9 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--ablations", action="store_true", help="those of SDCL, too")
     parser.add_argument("--only-ablations", action="store_true", help="nothing but those")
     parser.add_argument("--jobs", type=int, help="do so many that are not done, then stop")
+    parser.add_argument("--only", metavar="NAME", help="the job of this name; no page")
+    parser.add_argument("--workers", type=int, help="do so many jobs at a time")
+    parser.add_argument("--ray", metavar="ADDRESS", help="do them on this Ray cluster")
     parser.add_argument("--until", metavar="HH:MM", help="begin no job after this time of day")
     parser.add_argument("--write", type=Path, help="a page with the script's two marks")
     parser.add_argument("--figure", type=Path, help="figure 5 of these jobs, without an ending")
@@ -127,6 +140,9 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     unknown += [one for one in args.inputs if one not in INPUTS]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)} (methods: {', '.join(MODEL_KINDS)})")
+    if args.until is not None and (args.workers is not None or args.ray is not None):
+        parser.error("--until is for one job after the other: give --jobs")
+    args.given = sys.argv[1:] if arguments is None else arguments
     return args
 
 
@@ -135,25 +151,74 @@ def late(until: str | None) -> bool:
     return until is not None and datetime.datetime.now().strftime("%H:%M") >= until
 
 
+def do_apart(jobs: list[Job], args: argparse.Namespace) -> None:
+    """Do jobs as processes of this machine or tasks of a cluster, and say how each ended.
+
+    Raises:
+        SystemExit: one has no result; all others are done before that.
+    """
+    # One processor's thread each, as on a cluster: the workers share the machine.
+    threads = told() or (1 if args.ray is not None else max(1, usable() // max(1, args.workers)))
+    script = str(Path(__file__).resolve())
+    common = [*args.given, "--jobs", "1", "--out", str(args.out.resolve())]
+    common += ["--results", str(args.results.resolve())]
+    apart = [
+        ApartJob(
+            job.name,
+            (*common, "--only", job.name),
+            args.results.resolve() / f"{job.name}.json",
+            program=(script,),
+            folder=Path.cwd(),
+            threads=threads,
+        )
+        for job in jobs
+    ]
+
+    def tell(result: JobResult) -> None:
+        how = f"{result.seconds:.0f} s on {result.host}" if result.done else "failed"
+        print(f"{result.name}: {how}", flush=True)
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    place = ray_executor(args.ray) if args.ray is not None else local_executor(args.workers)
+    with place as executor:
+        summary = run_jobs(apart, executor, state=args.out / ".jobs.json", on_end=tell)
+    if summary.failed:
+        raise SystemExit(str(summary))
+
+
+def do_here(job: Job, args: argparse.Namespace) -> bool:
+    """Do a job in this process; return whether it was ours to do."""
+    with claimed(args.out / job.name) as ours:
+        if not ours:
+            print(f"{job.name}: another process has it", flush=True)
+            if args.only is not None:
+                raise SystemExit(f"{job.name}: another process has it")
+            return False
+        print(job.name, flush=True)
+        write_result(args.results / f"{job.name}.json", run_job(job, args))
+        return True
+
+
 def main() -> None:
     """Do the next jobs, print the tables of all that are done."""
-    args, done = parsed(), []
-    left, jobs = args.jobs, plan(args)
-    for job in jobs:
-        found = read(job, args)
-        if found is None and left != 0 and not late(args.until):
-            with claimed(args.out / job.name) as ours:
-                if ours:
-                    print(job.name, flush=True)
-                    found = run_job(job, args)
-                    write_result(args.results / f"{job.name}.json", found)
-                    left = None if left is None else left - 1
-                else:
-                    print(f"{job.name}: another process has it", flush=True)
-        if found is not None:
-            done.append(found)
+    args = parsed()
+    jobs = plan(args)
+    apart = args.only is None and (args.workers is not None or args.ray is not None)
+    todo = [job for job in jobs if read(job, args) is None]
+    if apart:
+        do_apart(todo[: args.jobs], args)
+    else:
+        left = args.jobs
+        for job in todo:
+            if left == 0 or late(args.until):
+                break
+            if do_here(job, args) and left is not None:
+                left -= 1
+    done = [found for job in jobs if (found := read(job, args)) is not None]
     text = page(done, jobs)
     print(text)
+    if args.only is not None:
+        return
     if args.write is not None:
         write_between(args.write, text, marks=(BEGIN, END))
     if args.figure is not None:

@@ -78,8 +78,9 @@ def embed_in_jobs(args: argparse.Namespace, *, batches: int, cache: Path, thread
             args.given,
             min(batches, PARTS * executor.workers),
             outputs=cache / "parts",
-            extra=("--cache", str(cache), "--threads", str(threads)),
+            extra=("--cache", str(cache)),
             inputs=tuple(files),
+            threads=threads,
         )
         tell = teller(len(jobs), quiet=args.quiet)
         need_all(run_jobs(jobs, executor, state=cache / STATE, on_end=tell))

@@ -67,7 +67,13 @@ def teller(total: int, *, quiet: bool) -> Callable[[JobResult], None]:
 
 
 def part_jobs(
-    given: list[str], count: int, *, outputs: Path, extra: tuple[str, ...], inputs: tuple[Path, ...]
+    given: list[str],
+    count: int,
+    *,
+    outputs: Path,
+    extra: tuple[str, ...] = (),
+    inputs: tuple[Path, ...] = (),
+    threads: int | None = None,
 ) -> list[Job]:
     """Make a verb's parts of its own command line, which knows ``--part I/N`` and ``--json FILE``.
 
@@ -78,6 +84,7 @@ def part_jobs(
         outputs: folder of the parts' JSON.
         extra: options that every part has.
         inputs: files that every part reads.
+        threads: of every part; None leaves that to it.
     """
     from sdcl_neuro.jobs import Job
 
@@ -87,7 +94,8 @@ def part_jobs(
         output = outputs.resolve() / f"{number}-of-{count}.json"
         own = ("--part", f"{number}/{count}", "--json", str(output), "--quiet", *extra)
         arguments = (*given[:at], *own, *given[at:])
-        jobs.append(Job(f"part {number} of {count}", arguments, output, inputs, folder=Path.cwd()))
+        name, here = f"part {number} of {count}", Path.cwd()
+        jobs.append(Job(name, arguments, output, inputs, folder=here, threads=threads))
     return jobs
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.extras import need
 
-from .job import Job, JobResult, run_command
+from .job import Job, JobResult, run_job
 
 RETRIES = 2
 """How often a job is begun again after a signal or a lost machine ended it."""
@@ -38,7 +38,7 @@ class LocalExecutor:
 
     def submit(self, job: Job) -> Future[JobResult]:
         """See `Executor`."""
-        return self._pool.submit(run_command, job.name, job.arguments, job.program, job.folder)
+        return self._pool.submit(run_job, job.name, job.arguments, job.program, job.folder)
 
 
 class RayExecutor:
@@ -46,13 +46,12 @@ class RayExecutor:
 
     def __init__(self, ray: Any) -> None:
         # Jobs are idempotent, so Ray may repeat them; see "Task Fault Tolerance" in Ray's manual.
-        self._run = ray.remote(num_cpus=1, max_retries=RETRIES)(run_command)
+        self._run = ray.remote(num_cpus=1, max_retries=RETRIES)(run_job)
         self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def submit(self, job: Job) -> Future[JobResult]:
         """See `Executor`."""
-        task = self._run.remote(job.name, job.arguments, job.program, job.folder)
-        future: Future[JobResult] = task.future()
+        future: Future[JobResult] = self._run.remote(job).future()
         return future
 
 

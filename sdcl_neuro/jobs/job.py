@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from sdcl_neuro.processors import TOLD
 
 _TAIL = 2000  # characters of a failed command's last words
 SDCL_NEURO = ("-m", "sdcl_neuro")
@@ -29,6 +31,7 @@ class Job:
         inputs: files that it reads; where one changes, the job is done again.
         program: what Python runs: this package, or a script by its absolute path.
         folder: absolute, in which it runs; None for whichever the executor is in.
+        threads: told to it, for the bits of a process with as many; None tells it nothing.
     """
 
     name: str
@@ -37,12 +40,14 @@ class Job:
     inputs: tuple[Path, ...] = ()
     program: tuple[str, ...] = SDCL_NEURO
     folder: Path | None = None
+    threads: int | None = None
 
     def stamp(self) -> str:
         """Return a hash of the command and of its inputs' sizes and times of change."""
         seen: list[Any] = [list(self.arguments)]
-        if self.program != SDCL_NEURO or self.folder is not None:
-            seen.append([*self.program, str(self.folder)])
+        place = [self.program, self.folder, self.threads]
+        if place != [SDCL_NEURO, None, None]:
+            seen.append([*self.program, str(self.folder), self.threads])
         for path in self.inputs:
             try:
                 status = path.stat()
@@ -89,26 +94,25 @@ class JobResult:
         return asdict(self)
 
 
-def run_command(
-    name: str,
-    arguments: Sequence[str],
-    program: Sequence[str] = SDCL_NEURO,
-    folder: Path | None = None,
-) -> JobResult:
-    """Run a command in a process of its own, with this process's Python."""
+def run_job(job: Job) -> JobResult:
+    """Run a job's command in a process of its own, with this process's Python."""
     begun = time.monotonic()
+    environment = dict(os.environ)
+    if job.threads is not None:
+        environment[TOLD] = str(job.threads)
     done = subprocess.run(
-        [sys.executable, *program, *arguments],
+        [sys.executable, *job.program, *job.arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         check=False,
-        cwd=folder,
+        cwd=job.folder,
+        env=environment,
     )
     return JobResult(
-        name=name,
+        name=job.name,
         code=done.returncode,
         said="" if done.returncode == 0 else done.stderr.strip()[-_TAIL:],
         seconds=time.monotonic() - begun,

@@ -5,11 +5,12 @@ Nothing heavy is imported: `wait_asleep` must run before torch is loaded.
 
 from __future__ import annotations
 
-from .threads import Threads, at_most, decide, processors, settle, settled, telling, told
+from .threads import TOLD, Threads, at_most, decide, processors, settle, settled, telling, told
 from .usable import usable
 from .waiting import policy, wait_asleep
 
 __all__ = [
+    "TOLD",
     "Threads",
     "at_most",
     "decide",

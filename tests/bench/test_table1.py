@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -143,6 +147,65 @@ def test_a_job_is_done_once_and_the_controls_take_its_training(
     # A result of other settings is not taken for one of these.
     with pytest.raises(SystemExit, match="another configuration"):
         run(scripts, "table1", *options, "training.margin=0.4")
+
+
+TIMED = ("date", "training_cpu_s", "all_cpu_s", "tracklet_cpu_ms", "load_average")
+"""Of a result: what a clock or the machine's load decides."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_workers_one_of_which_is_killed(
+    scripts: dict[str, ModuleType],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    chosen = ["--methods", "sdcl,psta", "--inputs", "v"]
+    names = ("sdcl-v-0", "psta-v-0")
+    killed: list[int] = []
+
+    def kill_second() -> None:
+        deadline = time.monotonic() + 300
+        while not killed and time.monotonic() < deadline:
+            for child in psutil.Process().children():
+                with suppress(psutil.NoSuchProcess):
+                    if child.cmdline()[-1] == names[1] and (tmp_path / "a" / names[1]).exists():
+                        child.kill()
+                        killed.append(child.pid)
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_second)
+    killer.start()
+    folders = ["--out", str(tmp_path / "a"), "--results", str(tmp_path / "apart")]
+    run(scripts, "table1", *folders, *chosen, "--workers", "2")
+    killer.join()
+    told = capsys.readouterr().out
+    assert killed
+    assert all(f"{name}: " in told for name in names)
+    assert "2 of 2 jobs are finished" in told
+    stamps = [(tmp_path / "apart" / f"{name}.json").stat().st_mtime_ns for name in names]
+    run(scripts, "table1", *folders, *chosen, "--workers", "2")
+    assert stamps == [(tmp_path / "apart" / f"{name}.json").stat().st_mtime_ns for name in names]
+    folders = ["--out", str(tmp_path / "h"), "--results", str(tmp_path / "here")]
+    run(scripts, "table1", *folders, *chosen)
+    for name in names:
+        both = [
+            json.loads((tmp_path / place / f"{name}.json").read_text("utf-8"))
+            for place in ("apart", "here")
+        ]
+        for one in both:
+            for key in TIMED:
+                del one[key]
+        assert both[0] == both[1], name
+
+
+def test_jobs_that_are_not_there(scripts: dict[str, ModuleType], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no job is named 'grl'"):
+        run(scripts, "table1", "--out", str(tmp_path), "--only", "grl")
+    with pytest.raises(SystemExit):
+        scripts["table1"].parsed(["--out", "x", "--until", "12:00", "--ray", "auto"])
 
 
 def test_what_another_process_does_is_left_to_it(
