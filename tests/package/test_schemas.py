@@ -90,6 +90,7 @@ def _training(folder: Path) -> dict[str, list[str]]:
         "training_plan": [*train, "--dry-run"],
         "training": train,
         "evaluation": ["evaluate", run, "--backend", "snntorch,loihi", "--sweep", "bits=8,4"],
+        "evaluation_part": ["evaluate", run, "--part", "1/2", "--cache", str(folder / "features")],
     }
 
 
