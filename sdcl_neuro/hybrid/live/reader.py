@@ -103,7 +103,9 @@ class CameraReader:
         self.cutter = LiveCutter(clip)
         self.count = self.cut = 0
         self.begun: float | None = None
-        self._thread = threading.Thread(target=self._read_and_tell, name="live-frames", daemon=True)
+        # A thread made here would hold its reader, and the reader it: neither would go before
+        # the next collection of everything, with all that the reader holds.
+        self._thread: threading.Thread | None = None
 
     @property
     def late_events(self) -> int:
@@ -112,12 +114,14 @@ class CameraReader:
 
     def begin(self) -> None:
         """Start reading on a thread of its own."""
+        self._thread = threading.Thread(target=self._read_and_tell, name="live-frames", daemon=True)
         self._thread.start()
 
     def join(self, timeout: float) -> bool:
         """Wait for the end; it may sit in a read indefinitely. Return whether it came."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout=timeout)
+        if self._thread is None:
+            return True
+        self._thread.join(timeout=timeout)
         return not self._thread.is_alive()
 
     def read(self) -> None:

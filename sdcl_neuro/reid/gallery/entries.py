@@ -116,12 +116,13 @@ class Where:
     never left out by one that excludes some.
 
     Attributes:
-        labels, cameras, sources: only these.
+        ids, labels, cameras, sources: only these.
         not_cameras, not_sources: all but these.
         since_us, until_us: from this time on, up to and including that one.
         enrolled_before_us: enrolled before this moment, microseconds since 1970 (UTC).
     """
 
+    ids: Collection[int] | None = None
     labels: Collection[str] | None = None
     cameras: Collection[str] | None = None
     sources: Collection[str] | None = None
@@ -146,7 +147,12 @@ class Where:
         """
         terms: list[str] = []
         values: list[Any] = []
-        only = {"label": self.labels, "camera": self.cameras, "source": self.sources}
+        only: dict[str, Collection[Any] | None] = {
+            "id": self.ids,
+            "label": self.labels,
+            "camera": self.cameras,
+            "source": self.sources,
+        }
         for column, wanted in only.items():
             if wanted is not None:
                 terms.append(f"{column} IN ({_marks(wanted, mark)})" if wanted else "1 = 0")
@@ -165,5 +171,5 @@ class Where:
         return " AND ".join(terms) or "1 = 1", values
 
 
-def _marks(values: Collection[str], mark: str) -> str:
+def _marks(values: Collection[Any], mark: str) -> str:
     return ", ".join([mark] * len(values))

@@ -166,9 +166,9 @@ class Gallery:
         """
         ids = [entry.id for entry in self._store.entries(Where(labels=[person]))]
         number = person.removeprefix(_UNNAMED)
-        if not ids and person.startswith(_UNNAMED) and number.isdecimal():
-            entries = self._store.entries(_EVERYTHING)
-            ids = [one.id for one in entries if one.label is None and one.name == person]
+        if not ids and person.startswith(_UNNAMED) and number.isdecimal() and len(number) < 19:
+            found = self._store.entries(Where(ids=[int(number)]))
+            ids = [one.id for one in found if one.label is None and one.name == person]
         if not ids:
             raise InputError(
                 f"no person {person!r}",

@@ -161,9 +161,9 @@ class WatchedCamera:
                 reader = self._reader = self._opened(opened.frames, opened.events, opened.boxes)
                 reader.read()
         except SdclNeuroError as error:
-            return error, self._closed(reader)
+            return error.with_traceback(None), self._closed(reader)
         except Exception as error:  # a decoder's own; the other cameras go on
-            return error, self._closed(reader)
+            return error.with_traceback(None), self._closed(reader)
         return None, self._closed(reader)
 
     def _opened(self, frames: Any, events: Any, boxes: Any) -> CameraReader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.reid.gallery import Enrolment, Gallery, Where
+from sdcl_neuro.reid.gallery import Enrolment, Entry, Gallery, Where
 from sdcl_neuro.reid.gallery import gallery as front
 from sdcl_neuro.reid.metrics import distance_matrix
 
@@ -95,6 +96,7 @@ def test_every_store_finds_what_an_oracle_finds(data, meets, place: Place) -> No
     query = np.array(data.draw(values), dtype=np.float64)
     k = data.draw(st.integers(1, 50))
     gone = data.draw(st.sets(st.integers(0, len(vectors) - 1)))
+    chosen = data.draw(st.none() | st.sets(st.integers(0, len(vectors) - 1)))
     where = Where(
         cameras=data.draw(st.none() | st.just(["door 0"]) | st.just([])),
         not_cameras=data.draw(st.sampled_from([(), ("door 1",)])),
@@ -104,9 +106,14 @@ def test_every_store_finds_what_an_oracle_finds(data, meets, place: Place) -> No
         since_us=data.draw(st.none() | st.just(20)),
         until_us=data.draw(st.none() | st.just(130)),
     )
-    kept = [n for n, one in enumerate(people(vectors)) if n not in gone and meets(one, where)]
+    kept = [
+        n
+        for n, one in enumerate(people(vectors))
+        if n not in gone and meets(one, where) and (chosen is None or n in chosen)
+    ]
     with opened(place(), dimension) as gallery:
         ids = gallery.enrol(people(vectors)).ids
+        where = where if chosen is None else replace(where, ids=[ids[n] for n in chosen])
         gallery.remove([ids[n] for n in gone])
         assert [ids.index(entry.id) for entry in gallery.entries(where)] == kept
         for metric in ("cosine", "euclidean"):
@@ -175,6 +182,31 @@ def test_two_persons_become_one(place: Place) -> None:
             with pytest.raises(InputError):
                 gallery.merge(*wrong)
         assert gallery.persons() == {"person 1": [1, 2, 3, 6], "entry 5": [4, 5]}
+
+
+def test_a_person_without_a_label_is_found_by_one_row(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(place()) as gallery:
+        gallery.enrol(people(np.eye(6)))  # 1 and 5 have no label
+        gallery.relabel([6], "entry 1")
+        read: list[int] = []
+        entries = gallery._store.entries
+
+        def counted(where: Where) -> list[Entry]:
+            found = entries(where)
+            read.append(len(found))
+            return found
+
+        monkeypatch.setattr(gallery._store, "entries", counted)
+        assert gallery.ids_of("entry 5") == [5]
+        assert gallery.ids_of("entry 1") == [6]  # a label that someone gave goes first
+        assert read == [0, 1, 1]
+        wrong = ("entry 2", "entry 05", "entry 9", "entry 99999999999999999999", "entry -1")
+        for person in wrong:
+            with pytest.raises(InputError, match="no person"):
+                gallery.ids_of(person)
+        assert max(read) == 1
 
 
 def test_forgetting_erases(place: Place, tmp_path: Path) -> None:

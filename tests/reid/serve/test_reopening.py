@@ -1,0 +1,92 @@
+"""A camera that is read again and again keeps nothing of the times before."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdcl_neuro.hybrid.live.queue import DropQueue
+from sdcl_neuro.hybrid.live.reader import CameraReader, Waiting
+from sdcl_neuro.profiling.ledger import Ledger
+from sdcl_neuro.reid.pipeline.live_stream import LiveSource, open_stream
+from sdcl_neuro.reid.serve.cameras import Lookout, WatchedCamera
+from sdcl_neuro.reid.serve.settings import CameraSpec
+
+from ..pipeline.conftest import CLIP, make_material
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A video, and tracks of those in it."""
+    material = make_material(tmp_path_factory.mktemp("film"))
+    return material.video, material.tracks
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """No collection of cycles: what goes, goes because no one holds it."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def nothing(*_: object) -> None:
+    """Take what is told, and do nothing."""
+
+
+def test_a_reader_goes_with_all_that_it_holds(film: tuple[Path, Path], uncollected: None) -> None:
+    queue: DropQueue[Waiting] = DropQueue(4, "oldest", threading.Event())
+    video, tracks = film
+    opened = open_stream(LiveSource(str(video), str(tracks), speed=0), CLIP, nothing)
+    reader = CameraReader(
+        CLIP,
+        frames=opened.frames,
+        events=opened.events,
+        boxes=opened.boxes,
+        queue=queue,
+        ledger=Ledger(),
+        stop=threading.Event(),
+    )
+    reader.read()
+    assert reader.cut > 0
+    held = [weakref.ref(one) for one in (reader, reader.cutter, opened.events, opened.boxes)]
+    del reader, opened
+    assert [one() for one in held] == [None] * 4
+
+
+def test_a_looped_recording_keeps_one_reader(
+    film: tuple[Path, Path], uncollected: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video, tracks = film
+    readers: list[weakref.ref[CameraReader]] = []
+    made = WatchedCamera._opened
+
+    def remembered(camera: WatchedCamera, *sources: object) -> CameraReader:
+        reader = made(camera, *sources)
+        readers.append(weakref.ref(reader))
+        return reader
+
+    monkeypatch.setattr(WatchedCamera, "_opened", remembered)
+    source = LiveSource(str(video), str(tracks), speed=0)
+    camera = WatchedCamera(
+        CameraSpec("door", source, loop=True),
+        CLIP,
+        queue=DropQueue(4, "oldest", threading.Event()),
+        ledger=Ledger(),
+        lookout=Lookout(nothing, nothing, nothing),
+    )
+    camera.begin()
+    deadline = time.monotonic() + 60
+    while camera.run < 6 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    camera.stop()
+    assert camera.join(30)
+    assert camera.reason == ""
+    assert len(readers) >= 6
+    assert [one() for one in readers[:-1]] == [None] * (len(readers) - 1)
