@@ -7,7 +7,6 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,14 +17,7 @@ from sdcl_neuro.reid.pipeline.live_stream import LiveSource, open_stream
 from sdcl_neuro.reid.serve.cameras import Lookout, WatchedCamera
 from sdcl_neuro.reid.serve.settings import CameraSpec
 
-from ..pipeline.conftest import CLIP, make_material
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A video, and tracks of those in it."""
-    material = make_material(tmp_path_factory.mktemp("film"))
-    return material.video, material.tracks
+from ..pipeline.conftest import CLIP, Material
 
 
 @pytest.fixture
@@ -40,10 +32,9 @@ def nothing(*_: object) -> None:
     """Take what is told, and do nothing."""
 
 
-def test_a_reader_goes_with_all_that_it_holds(film: tuple[Path, Path], uncollected: None) -> None:
+def test_a_reader_goes_with_all_that_it_holds(film: Material, uncollected: None) -> None:
     queue: DropQueue[Waiting] = DropQueue(4, "oldest", threading.Event())
-    video, tracks = film
-    opened = open_stream(LiveSource(str(video), str(tracks), speed=0), CLIP, nothing)
+    opened = open_stream(LiveSource(str(film.video), str(film.tracks), speed=0), CLIP, nothing)
     reader = CameraReader(
         CLIP,
         frames=opened.frames,
@@ -61,9 +52,8 @@ def test_a_reader_goes_with_all_that_it_holds(film: tuple[Path, Path], uncollect
 
 
 def test_a_looped_recording_keeps_one_reader(
-    film: tuple[Path, Path], uncollected: None, monkeypatch: pytest.MonkeyPatch
+    film: Material, uncollected: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    video, tracks = film
     readers: list[weakref.ref[CameraReader]] = []
     made = WatchedCamera._opened
 
@@ -73,7 +63,7 @@ def test_a_looped_recording_keeps_one_reader(
         return reader
 
     monkeypatch.setattr(WatchedCamera, "_opened", remembered)
-    source = LiveSource(str(video), str(tracks), speed=0)
+    source = LiveSource(str(film.video), str(film.tracks), speed=0)
     camera = WatchedCamera(
         CameraSpec("door", source, loop=True),
         CLIP,
