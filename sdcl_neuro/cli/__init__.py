@@ -46,7 +46,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "watch many cameras with one gallery, on one page in the browser"),
     "gallery": ("gallery", "enrolled persons: info, search, relabel, merge, forget, copy, audit"),
     "events": ("events", "event files: info, encode, simulate, view, align"),
-    "data": ("data", "data sets: check a folder"),
+    "data": ("data", "data sets: check a folder, simulate its events"),
     "models": ("models", "models that come with the package, and public ones: list, card, get"),
     "weights": ("weights", "weights of the frame branch: convert"),
     "check": ("check", "check a JSON file that a verb wrote against its schema"),

@@ -1,4 +1,4 @@
-"""Data sets: look a folder over before anything is trained on it."""
+"""Data sets: look a folder over, and simulate its events, before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sdcl_neuro.extras import LABORATORY
 from sdcl_neuro.files import write_json
 
 from . import common_arguments
+from .data_cache import add_cache, execute_cache
 from .progress import progress_bars
 
 EXTRA = LABORATORY
@@ -38,10 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     check.add_argument("--read", action="store_true", help="also open every file")
     check.add_argument("--json", metavar="FILE", type=Path, help="the result as JSON")
+    add_cache(actions)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print what was found; return 1 if there is a fault, or a count that is not as published."""
+    """Do the action; return 1 if `check` found a fault, or a count that is not as published."""
+    if args.action == "cache":
+        return execute_cache(args)
     from sdcl_neuro.reid.datasets.checking import check_data
     from sdcl_neuro.reid.datasets.table import Choices
 

@@ -46,7 +46,8 @@ class EvaluationTask:
     def embed_part(self) -> int:
         """Embed this process's part into the cache, and write how much that was."""
         from sdcl_neuro.devices import torch_threads
-        from sdcl_neuro.reid.evaluation.parts import Part, embed_part
+        from sdcl_neuro.jobs import Part
+        from sdcl_neuro.reid.evaluation.parts import embed_part
 
         part, threads = Part.parse(self.args.part), settle()
         with torch_threads(threads.count):

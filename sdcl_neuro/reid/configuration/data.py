@@ -16,6 +16,8 @@ from .data_tables import DataTable
 from .tables import Configuration
 
 if TYPE_CHECKING:
+    from sdcl_neuro.jobs import Part
+
     from ..datasets.cache import CacheReport, Progress
 
 
@@ -51,13 +53,14 @@ def fill_cache(
     *,
     workers: int = 0,
     progress: Progress | None = None,
+    part: Part | None = None,
 ) -> CacheReport | None:
     """Simulate the events that `data.cache` still lacks; None if the configuration names none.
 
     Args:
         configuration: its data.
         root: where the data set lies.
-        workers, progress: see `datasets.cache_events`.
+        workers, progress, part: see `datasets.cache_events`.
 
     Raises:
         InputError: see `build_data` and `datasets.cache_events`.
@@ -72,7 +75,12 @@ def fill_cache(
     if not isinstance(data, FolderData):
         raise TypeError(f"{table.kind} has no frames to simulate events from")
     return cache_events(
-        data, folder / table.cache, config=table.simulator, workers=workers, progress=progress
+        data,
+        folder / table.cache,
+        config=table.simulator,
+        workers=workers,
+        progress=progress,
+        part=part,
     )
 
 

@@ -16,6 +16,7 @@ from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.files import write_json
 from sdcl_neuro.files.reading import read_json
+from sdcl_neuro.jobs import Part
 from sdcl_neuro.network.arguments import public
 
 from .cached import CachedEvents, cached_path, is_cached, simulate_entry
@@ -49,6 +50,7 @@ def cache_events(
     config: SimulatorConfig | None = None,
     workers: int = 0,
     progress: Progress | None = None,
+    part: Part | None = None,
 ) -> CacheReport:
     """Simulate the events of all entries that are not in the cache yet.
 
@@ -58,6 +60,8 @@ def cache_events(
         config: the simulated pixels, the same for every tracklet.
         workers: processes beside this one; 0 simulates here.
         progress: makes a progress bar.
+        part: of the entries; several processes may fill the cache at once, each with a part of
+            its own. None does all, alone.
 
     Raises:
         InputError: a folder that holds something else or events of another simulator, one that
@@ -65,15 +69,16 @@ def cache_events(
         EnvironmentFault: a worker that died.
     """
     folder, config = Path(folder), config or SimulatorConfig()
-    with _locked(folder):
+    entries = data.entries if part is None else part.of(data.entries)
+    with _locked(folder, shared=part is not None):
         _describe(folder, config, data)
-        todo = [entry for entry in data.entries if not is_cached(folder, entry)]
+        todo = [entry for entry in entries if not is_cached(folder, entry)]
         tasks = [(entry, folder, config, data.fps) for entry in todo]
-        found = len(data.entries) - len(todo)
+        found = len(entries) - len(todo)
         if progress is None:
             _run(tasks, workers, lambda count: None)
         else:
-            with progress("simulating events", len(data.entries)) as advance:
+            with progress("simulating events", len(entries)) as advance:
                 advance(found)
                 _run(tasks, workers, advance)
     return CacheReport(len(todo), found)
@@ -108,12 +113,15 @@ def _describe(folder: Path, config: SimulatorConfig, data: FolderData) -> None:
     }  # fmt: skip
     if not (folder / DESCRIPTION).exists():
         others = [path.name for path in folder.iterdir() if path.name != LOCK]
-        if any(not name.startswith(".") for name in others):
+        # Another part may have begun in between; it describes first.
+        new = not (folder / DESCRIPTION).exists()
+        if new and any(not name.startswith(".") for name in others):
             raise InputError(
                 "holds other things than a cache", where=str(folder), hint="give a new folder"
             )
-        write_json(folder / DESCRIPTION, wanted)
-        return
+        if new:
+            write_json(folder / DESCRIPTION, wanted)
+            return
     made = _description(folder)
     for key, value in wanted.items():
         if made.get(key) != value:
@@ -139,20 +147,25 @@ def _description(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time fill a cache; a killed one leaves only temporary files."""
+def _locked(folder: Path, *, shared: bool) -> Iterator[None]:
+    """Let one process at a time fill a cache, or several that share the work.
+
+    A killed one leaves only temporary files; the next that is alone removes them.
+    """
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(stream, kind | fcntl.LOCK_NB)
         except OSError:
             raise InputError(
                 "another process is filling this cache", where=str(folder), hint="wait for it"
             ) from None
-        for path in folder.glob(".*.h5.*"):
-            path.unlink(missing_ok=True)
+        if not shared:
+            for path in folder.glob(".*.h5.*"):
+                path.unlink(missing_ok=True)
         yield
 
 

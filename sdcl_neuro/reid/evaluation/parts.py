@@ -12,6 +12,7 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import scratch_folder
+from sdcl_neuro.jobs import Part
 
 from ..training.distributed import Group
 from .extraction import Extraction, fill_store
@@ -21,29 +22,6 @@ from .setting import Setting
 from .trained import Trained
 
 SCHEMA = {"name": "sdcl_neuro.evaluation_part", "version": 1}
-
-
-@dataclass(frozen=True)
-class Part:
-    """Every `count`-th batch, from number `index` on, which counts from 1."""
-
-    index: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> Part:
-        """Read ``I/N``.
-
-        Raises:
-            InputError: other text, or an I that is not 1 to N.
-        """
-        first, slash, second = text.partition("/")
-        if slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
-            return cls(int(first), int(second))
-        raise InputError(f"part {text!r}", where="--part", hint="give I/N, I from 1 to N")
-
-    def __str__(self) -> str:
-        return f"{self.index}/{self.count}"
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import h5py
@@ -15,8 +17,10 @@ import numpy as np
 import psutil
 import pytest
 
+from sdcl_neuro.cli import main
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig, encode, simulate
+from sdcl_neuro.jobs import Part
 from sdcl_neuro.reid.datasets import (
     Clip,
     cache_events,
@@ -24,6 +28,7 @@ from sdcl_neuro.reid.datasets import (
     read_prid2011,
     with_cached_events,
 )
+from sdcl_neuro.reid.datasets.cache import _locked
 from sdcl_neuro.reid.datasets.cached import simulate_entry
 
 CLIP = Clip(frames=3, bins=2, size=(32, 16))
@@ -84,6 +89,66 @@ def test_workers_give_the_same_files(data, prid):
     with pytest.raises(InputError, match=r"0003.png: is not a picture, or damaged; copy it again"):
         cache_events(few, prid / "there", workers=1)
     assert len(content(prid / "there")) == 3
+
+
+def test_parts_make_what_one_process_makes(data, prid):
+    cache_events(data, prid / "here")
+    for number in (1, 2, 3):
+        report = cache_events(data, prid / "there", part=Part(number, 3))
+        assert (report.simulated, report.found) == ((3, 3, 2)[number - 1], 0)
+    assert content(prid / "here") == content(prid / "there")
+    assert cache_events(data, prid / "there").simulated == 0
+    # Parts share the folder; one that does all is alone in it.
+    with _locked(prid / "there", shared=True):
+        assert cache_events(data, prid / "there", part=Part(1, 3)).found == 3
+        with pytest.raises(InputError, match="another process"):
+            cache_events(data, prid / "there")
+    with (
+        _locked(prid / "there", shared=False),
+        pytest.raises(InputError, match="another process"),
+    ):
+        cache_events(data, prid / "there", part=Part(1, 3))
+
+
+@pytest.mark.slow
+def test_workers_of_the_verb_one_of_which_is_killed(data, prid, capsys):
+    killed = []
+
+    def kill_part():
+        deadline = time.monotonic() + 120
+        while not killed and time.monotonic() < deadline:
+            for child in psutil.Process().children():
+                with suppress(psutil.NoSuchProcess):
+                    if "2/8" in child.cmdline() and time.time() - child.create_time() > 1:
+                        child.kill()
+                        killed.append(child.pid)
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_part)
+    killer.start()
+    command = ["data", "cache", "prid2011", "--root", str(prid), "data.cache=simulated"]
+    assert main([*command, "--workers", "2", "--json", str(prid / "told.json")]) == 0
+    killer.join()
+    assert killed
+    told = capsys.readouterr()
+    assert "8 of 8: part " in told.err
+    assert told.out == "0 tracklets simulated, 8 were there\n"
+    assert json.loads((prid / "told.json").read_text()) == {
+        "schema": {"name": "sdcl_neuro.data-cache", "version": 1}, "simulated": 0, "found": 8,
+    }  # fmt: skip
+    assert main(["check", str(prid / "told.json")]) == 0
+    cache_events(data, prid / "here")
+    assert content(prid / "here") == content(prid / "simulated")
+
+
+def test_the_verb_without_a_cache_to_fill(prid, capsys):
+    command = ["data", "cache", "prid2011", "--root", str(prid)]
+    assert main(command) == 2
+    assert "keeps no simulated events; give data.cache=FOLDER" in capsys.readouterr().err
+    assert main([*command, "data.cache=simulated", "--part", "2/1"]) == 2
+    assert "give I/N, I from 1 to N" in capsys.readouterr().err
+    assert main([*command, "data.cache=simulated", "--part", "1/2"]) == 0
+    assert capsys.readouterr().out == "4 tracklets simulated, 0 were there\n"
 
 
 def test_frames_that_changed_are_simulated_again(data, prid, make):

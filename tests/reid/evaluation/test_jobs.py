@@ -15,7 +15,7 @@ import pytest
 from helpers.ray_cluster import Cluster
 from sdcl_neuro.cli import main
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.reid.evaluation.parts import Part
+from sdcl_neuro.jobs import Part
 
 SMALL = (
     *("--data", "generated-small", "--batch", "1", "--threads", "1"),

@@ -1,0 +1,38 @@
+"""`Part`: every N-th piece of some work, so that N processes share it without asking each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sdcl_neuro.errors import InputError
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Every `count`-th piece, from number `index` on, which counts from 1."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read ``I/N``.
+
+        Raises:
+            InputError: other text, or an I that is not 1 to N.
+        """
+        first, slash, second = text.partition("/")
+        if slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
+            return cls(int(first), int(second))
+        raise InputError(f"part {text!r}", where="--part", hint="give I/N, I from 1 to N")
+
+    def of(self, pieces: Sequence[_T]) -> Sequence[_T]:
+        """Return the pieces that belong to this part."""
+        return pieces[self.index - 1 :: self.count]
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
