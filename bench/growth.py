@@ -38,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import numpy as np
 import psutil
 from generated import write_between
+from growth_page import page
 from numpy.typing import NDArray
 from results import machine
 
@@ -54,8 +55,6 @@ DIMENSION, A_PERSON, CAMERAS = 128, 10, 20
 CALL, QUERIES, RANKED = 1_000, 50, 1_000
 SPREAD = 0.35
 """Length of the noise around a person's direction, which has length 1."""
-BUSY = 0.34
-"""Processors' worth of other work from which a measurement counts as taken on a busy machine."""
 
 
 def persons(count: int, seed: int) -> NDArray[np.float32]:
@@ -223,64 +222,6 @@ def apart(kind: str, size: int, *, index: bool) -> dict[str, Any]:
     return {**measured, "others": round(busy, 2), "when": time.strftime("%Y-%m-%d", time.gmtime())}
 
 
-def table(book: dict[str, Any]) -> str:
-    """The results as Markdown."""
-    here, lines = book["machine"], []
-    head = [
-        *("entries", "enrolled a second", "search, recall 1", "one camera of 20"),
-        *("search by index", "its recall", "index built", "memory", "disk", "one person forgotten"),
-    ]
-    busy = False
-    for kind, title in (("sqlite", "SQLite and FAISS"), ("postgres", "PostgreSQL and pgvector")):
-        rows = book["results"].get(kind, {})
-        if not rows:
-            continue
-        lines += [f"{title}:", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-        for size in sorted(rows, key=int):
-            one = rows[size]
-            noisy = one["others"] > BUSY
-            busy = busy or noisy
-            lines.append("| " + " | ".join(_cells(size, one, noisy=noisy)) + " |")
-        lines.append("")
-    rows = book["results"].get("ranking", {})
-    if rows:
-        lines += [
-            f"Ranking of {RANKED:,} queries in blocks, mAP and CMC included:", "",
-            "| entries | seconds | memory beyond the embeddings |", "|---|---|---|",
-        ]  # fmt: skip
-        for size in sorted(rows, key=int):
-            one = rows[size]
-            noisy = one["others"] > BUSY
-            busy = busy or noisy
-            mark = " (busy)" if noisy else ""
-            lines.append(f"| {int(size):,}{mark} | {one['s']:.1f} | {one['grown_mib']:.0f} MiB |")
-        lines.append("")
-    told = f"{here['processor']}, {here['cores']} cores, {here['memory_gib']} GiB."
-    if busy:
-        told += " Rows marked busy were taken while other work ran: times there are upper bounds."
-    return "\n".join([*lines, told]) + "\n"
-
-
-def _cells(size: str, one: dict[str, Any], *, noisy: bool) -> list[str]:
-    memory = f"{one['memory_mib']:.0f} MiB"
-    if one["server_mib"] is not None:
-        memory = f"server {one['server_mib']:.0f} MiB"
-    indexed = "approximate" in one
-    kept = one["disk_indexed_mib"] if indexed else one["disk_mib"]
-    return [
-        f"{int(size):,}" + (" (busy)" if noisy else ""),
-        f"{one['enrolled_per_s']:,.0f}",
-        f"{one['exact']['median_ms']:.1f} ms",
-        f"{one['one_camera']['median_ms']:.1f} ms",
-        f"{one['approximate']['median_ms']:.1f} ms" if indexed else "-",
-        f"{one['recall']:.3f}" if indexed else "-",
-        f"{one['index_s']:.0f} s" if indexed else "-",
-        memory,
-        f"{kept:.0f} MiB",
-        f"{one['forget_s']:.1f} s",
-    ]
-
-
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -319,7 +260,7 @@ def main() -> int:
                 known[str(size)] = apart(kind, size, index=size <= args.index_to)
                 write_json(args.json, book)
                 print(f"{kind}, {size:,}: {json.dumps(known[str(size)])}", flush=True)
-    text = table(book)
+    text = page(book)
     print(text)
     if args.write is not None:
         write_between(args.write, text, marks=(BEGIN, END))
