@@ -38,7 +38,7 @@ class LocalExecutor:
 
     def submit(self, job: Job) -> Future[JobResult]:
         """See `Executor`."""
-        return self._pool.submit(run_job, job.name, job.arguments, job.program, job.folder)
+        return self._pool.submit(run_job, job)
 
 
 class RayExecutor:
