@@ -13,7 +13,8 @@ import pytest
 from sdcl_neuro.hybrid.live.queue import DropQueue
 from sdcl_neuro.hybrid.live.reader import CameraReader, Waiting
 from sdcl_neuro.profiling.ledger import Ledger
-from sdcl_neuro.reid.pipeline.live_stream import LiveSource, open_stream
+from sdcl_neuro.reid.pipeline.live_source import LiveSource
+from sdcl_neuro.reid.pipeline.stream_opening import open_stream
 from sdcl_neuro.reid.serve.cameras import Lookout, WatchedCamera
 from sdcl_neuro.reid.serve.settings import CameraSpec
 
