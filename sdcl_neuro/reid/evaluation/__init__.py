@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sdcl_neuro.extras import attach
 
-from .evaluate import Condition, EvaluationSettings, evaluate
+from .evaluate import EvaluationSettings, evaluate
 from .extraction import Extraction, extract
 from .feature_sources import FeatureSource, event_arm, unspiking_arm, with_integers
+from .planning import Condition
 from .result import Evaluation, EvaluationRow
 from .setting import Setting, parse_sweep
 from .store import FeatureStore
