@@ -27,6 +27,7 @@ from sdcl_neuro.files.reading import reason_of
 from sdcl_neuro.notices import listening
 from sdcl_neuro.processors import telling, wait_asleep
 
+from .examples import show_examples
 from .printable import harmless, harmless_output, shortened
 
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
@@ -44,10 +45,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "batch": ("batch", "infer over many clips, on this machine or a Ray cluster; resumes"),
     "live": ("live", "hybrid re-identification on a live stream"),
     "serve": ("serve", "watch many cameras with one gallery, on one page in the browser"),
-    "gallery": ("gallery", "enrolled persons: info, search, relabel, merge, forget, copy, audit"),
+    "gallery": ("gallery", "enrolled persons: info, search, relabel, merge, forget, and more"),
     "events": ("events", "event files: info, encode, simulate, view, align"),
     "data": ("data", "data sets: check a folder, simulate its events"),
-    "models": ("models", "models that come with the package, and public ones: list, card, get"),
+    "models": ("models", "models of the package, and public ones: list, card, path, get"),
     "weights": ("weights", "weights of the frame branch: convert"),
     "check": ("check", "check a JSON file that a verb wrote against its schema"),
     "doctor": ("doctor", "show what is installed, and what each feature still needs"),
@@ -152,6 +153,7 @@ def _executed(arguments: list[str]) -> int:
             verb = cast(Verb, import_module(f".{module_name}", __name__))
             common_arguments(verb_parser)
             verb.add_arguments(verb_parser)
+            show_examples(verb_parser, name)
             verb_parser.set_defaults(
                 execute=verb.execute,
                 extra=getattr(verb, "EXTRA", None),

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.errors import CheckFailed, InputError
-from sdcl_neuro.extras import LABORATORY
+from sdcl_neuro.extras import LABORATORY, require_extra
 from sdcl_neuro.files import check_place
 
 from .progress import progress_bars
 
-EXTRA = LABORATORY
 FIRST = "loading libraries"
 
 
@@ -52,10 +51,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="steps of training in float and in chip integers (default 50,30)",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="all figures, as JSON")
+    parser.add_argument(
+        "--clip",
+        metavar="DIR",
+        type=Path,
+        help="only copy the packaged clip and its tracks to DIR, as walk.mp4 and walk.txt, to try "
+        "other verbs on",
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
     """Run the demonstration; print the summary and where the report is."""
+    if args.clip is not None:
+        return _copy_clip(args.clip)
+    require_extra(LABORATORY, "demo")
     from sdcl_neuro.demo.demonstration import tell
     from sdcl_neuro.demo.report import write_report
     from sdcl_neuro.demo.settings import STEPS, DemoSettings
@@ -93,6 +102,14 @@ def execute(args: argparse.Namespace) -> int:
         )
     if not args.quiet:
         print(next_commands(story))
+    return 0
+
+
+def _copy_clip(folder: Path) -> int:
+    from sdcl_neuro.demo import copy_clip
+
+    for path in copy_clip(folder):
+        print(path)
     return 0
 
 

@@ -154,11 +154,23 @@ def read_document(folder: Path, name: str, *, mend: str) -> Any:
     """
     path = folder / name
     if not path.is_file():
-        raise InputError(f"no {name} in it", where=str(folder), hint=mend)
+        inner = inner_checkpoint(folder)
+        hint = mend if inner is None else f"its checkpoint is {inner}: give that"
+        raise InputError(f"no {name} in it", where=str(folder), hint=hint)
     try:
         return read_json(path, largest=_DOCUMENT_BYTES_MAX)
     except InputError as error:
         raise broken(folder, f"{name} is not JSON ({error.what})") from None
+
+
+def inner_checkpoint(folder: Path) -> Path | None:
+    """Return the checkpoint in the folder of a training run, a packaged model or the
+    demonstration.
+    """
+    for name in ("model", "checkpoint"):
+        if any((folder / name / document).is_file() for document in (DOCUMENT, "sdcl.json")):
+            return folder / name
+    return None
 
 
 def _description(folder: Path, document: Any) -> BranchDescription:

@@ -43,6 +43,7 @@ def test_there_is_one_for_each_task() -> None:
         "hybrid-on-a-clip",
         "look-at-events",
         "nir-in-and-out",
+        "reproduce-figure-4",
         "what-each-branch-sees",
     ]
 

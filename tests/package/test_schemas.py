@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -41,6 +42,31 @@ def test_a_schema_is_one_and_names_itself(name: str) -> None:
         assert stated["version"] == {"const": version}
         for part in _parts(schema):
             assert set(part.get("required", ())) <= set(part.get("properties", ()))
+
+
+INNER = {
+    "alignment": "TOML, read by --alignment",
+    "checkpoint": "a checkpoint's own file, checked when it is read",
+    "event_cache": "a data set's cache, checked when it is read",
+    "model_table": "from Python alone",
+    "onnx": "metadata in an ONNX file",
+    "quantisation_report": "from Python alone",
+    "sdcl": "a checkpoint's own file, checked when it is read",
+    "source_check": "part of what a file remembers of its source",
+    "training_state": "a training's own file, checked when it resumes",
+    "training_threads": "a training's own file, checked when it resumes",
+    "verification": "part of a checkpoint",
+}
+"""Documents that no one is expected to check by hand, and why."""
+
+
+def test_whatever_names_a_schema_has_one(root: Path) -> None:
+    named: set[str] = set()
+    for folder in ("sdcl_neuro", "conversion"):
+        for path in (root / folder).rglob("*.py"):
+            named |= set(re.findall(r'"name": "sdcl_neuro\.([a-z_-]+)"', path.read_text("utf-8")))
+    assert named - set(INNER) <= set(SCHEMAS)
+    assert set(INNER) <= named - set(SCHEMAS)
 
 
 @pytest.mark.generated
@@ -112,6 +138,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "doctor": ["doctor"],
         "convert": ["convert", model, str(folder / "again.nir")],
         "difference": ["convert", model, model, "--diff"],
+        "lava": ["lava", "status"],
+        "models": ["models", "list"],
+        "model_card": ["models", "card", "sdcl-small-walkers"],
         **_events(folder),
         **_training(folder),
     }

@@ -60,7 +60,7 @@ def test_the_python_block_and_the_commands(
     assert "lava" in printed
     assert "proves little" not in printed  # every layer spikes
     commands, _ = _commands(root)
-    assert len(commands) == 9
+    assert len(commands) == 10
     for command in commands:
         assert main([*shlex.split(command)[1:], "--quiet"]) == 0, command
     for written in (
@@ -71,6 +71,7 @@ def test_the_python_block_and_the_commands(
         "profile.json",
         "profile.html",
         "mychip.toml",
+        "walk.mp4",
     ):
         assert (tmp_path / written).stat().st_size > 0
 
@@ -79,9 +80,7 @@ def test_the_commands_of_sdcl_itself(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    clip = Path(demo.__file__).parent / "clip"
-    (tmp_path / "walk.mp4").write_bytes((clip / "clip.mp4").read_bytes())
-    (tmp_path / "walk.txt").write_bytes((clip / "tracks.txt").read_bytes())
+    demo.copy_clip(tmp_path)
     _, (train, evaluate, infer, live) = _commands(root)
     assert main([*shlex.split(train)[1:], "--quiet", *QUICK.split()]) == 0
     assert main([*shlex.split(evaluate)[1:], "--quiet"]) == 0

@@ -18,6 +18,7 @@ from sdcl_neuro.extras import need, require
 from sdcl_neuro.files import atomic_path, file_sha256, write_json
 from sdcl_neuro.hybrid.sdcl_checkpoint import is_sdcl_checkpoint, load_sdcl
 from sdcl_neuro.network.identity import path_sha256, versions, versions_of
+from sdcl_neuro.snn.checkpoint import inner_checkpoint
 
 from .parts import BATCH, PARTS, ExportedPart, Port
 
@@ -158,10 +159,13 @@ def _chosen(checkpoint: Path, out: Path, part: str) -> ExportedPart:
         raise InputError("not the name of an ONNX file", where=str(out), hint="name it OUT.onnx")
     require(_NEEDED, "writing ONNX")
     if checkpoint.exists() and not is_sdcl_checkpoint(checkpoint):
+        inner = inner_checkpoint(checkpoint)
         raise InputError(
             "not the folder of a whole SDCL, which alone has a dense side",
             where=str(checkpoint),
-            hint="give a checkpoint folder that holds sdcl.json",
+            hint="give a checkpoint folder that holds sdcl.json"
+            if inner is None
+            else f"its checkpoint is {inner}: give that",
         )
     return PARTS[part](load_sdcl(checkpoint))
 

@@ -15,6 +15,7 @@ from sdcl_neuro.hybrid.sdcl_checkpoint import (
     load_sdcl,
 )
 from sdcl_neuro.network.arguments import public
+from sdcl_neuro.snn.checkpoint import inner_checkpoint
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from ..datasets import Clip
@@ -58,12 +59,15 @@ def open_trained(folder: Path | str) -> Trained:
     model = folder if is_sdcl_checkpoint(folder) else folder / MODEL
     if not is_sdcl_checkpoint(model):
         unfinished = (folder / CONFIGURATION).is_file()
+        inner = inner_checkpoint(folder)
         raise InputError(
             "a training that is not finished" if unfinished else f"neither {DOCUMENT} nor {MODEL}/",
             where=str(folder),
             hint="continue with the same command"
             if unfinished
-            else "give the folder of a whole SDCL, or of a training run",
+            else "give the folder of a whole SDCL, or of a training run"
+            if inner is None
+            else f"its checkpoint is {inner}: give that",
         )
     checkpoint = load_sdcl(model)
     spiking = isinstance(checkpoint.model.event_branch, EventBranch)

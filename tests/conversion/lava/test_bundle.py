@@ -60,6 +60,7 @@ def test_what_is_in_it(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     assert manifest == made.manifest
     assert manifest["schema"] == {"name": "sdcl_neuro.bundle", "version": 3}
+    assert main(["check", str(tmp_path / "b" / "manifest.json")]) == 0
     assert manifest["files"].keys() == FILES - {"manifest.json"}
     for name, digest in manifest["files"].items():
         assert file_sha256(tmp_path / "b" / name) == digest

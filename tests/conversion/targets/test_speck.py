@@ -18,6 +18,7 @@ from sdcl_neuro.conversion.targets.speck.layers import SpeckLayer, speck_layers
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import EnvironmentFault, NetworkRefused
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
+from sdcl_neuro.schemas import check_document
 from sdcl_neuro.testing import random_spikes
 
 needs_sinabs = pytest.mark.skipif(
@@ -151,6 +152,7 @@ def test_sinabs_runs_them_and_measures_what_the_chip_does_otherwise(tmp_path: Pa
     spikes = random_spikes(net, 1, steps=10, samples=2, rate=0.3)
     written = to_speck(net, tmp_path / "m.speck", spikes=spikes)
     value = json.loads((tmp_path / "m.speck").read_text())
+    assert check_document(value) == ("sdcl_neuro.speck 1", ())
     leak, none, events = value["differences"]
     assert [one["way"] for one in (leak, none, events)] == ["leak", "no leak", "events"]
     assert leak["differ"] <= none["differ"]  # the leak is what is lost

@@ -168,6 +168,7 @@ def test_command_line(onnx_file: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "osnet_x0_25" in capsys.readouterr().out
     said = json.loads(result.read_text())
     assert said["schema"] == {"name": "sdcl_neuro.weights", "version": 1}
+    assert main(["check", str(result)]) == 0
     assert said["folded"] == 79
     assert said["tensors"] == len(load(target.read_bytes())) == len(OSNet().state_dict())
 

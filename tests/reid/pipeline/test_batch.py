@@ -45,6 +45,7 @@ def test_a_batch_is_infer_on_every_clip(folder, checkpoint, tmp_path: Path, caps
     assert "2 of 2 jobs done, 0 of them before" in captured.out
     assert "1 of 2: " in captured.err
     assert [job["code"] for job in json.loads(told.read_text())["jobs"]] == [0, 0]
+    assert main(["check", str(told), "--quiet"]) == 0
     alone = tmp_path / "alone"
     clip = [*("--video", str(folder / "monday.avi"), "--tracks", str(folder / "monday.txt"))]
     assert (
