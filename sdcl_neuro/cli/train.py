@@ -53,7 +53,7 @@ def execute(args: argparse.Namespace) -> int:
     """Train, print the result."""
     from sdcl_neuro.reid.configuration import load_configuration
     from sdcl_neuro.reid.pipeline.found_data import configuration_of
-    from sdcl_neuro.reid.pipeline.training_run import plan_training, run_training
+    from sdcl_neuro.reid.pipeline.training_run import plan_training, run_training, what_is_there
 
     def say(line: str) -> None:
         if not args.quiet:
@@ -66,10 +66,13 @@ def execute(args: argparse.Namespace) -> int:
     else:
         configuration = load_configuration(args.configuration, overrides)
     if args.dry_run:
+        _check_later_place(args.out)
         plan = plan_training(configuration, args.root, folder=args.out)
         if args.json is not None:
             write_json(args.json, plan.to_dict())
         print(plan)
+        if found := what_is_there(args.out):
+            print(found)
         return 0
     check_place(args.out)
     result = run_training(
@@ -85,6 +88,12 @@ def execute(args: argparse.Namespace) -> int:
         write_json(args.json, result.to_dict())
     print(result)
     return 0
+
+
+def _check_later_place(out: Path) -> None:
+    """See, without writing anything, that a training could write there."""
+    there = next(one for one in (out, *out.absolute().parents) if one.exists())
+    check_place(there if there.is_dir() else out)
 
 
 def _is_folder(name: str) -> bool:

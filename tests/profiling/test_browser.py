@@ -50,8 +50,12 @@ function look(frame) {
   const unnamed = pictures.filter(one => !(one.getAttribute("aria-label") || one.getAttribute("alt")
     || one.querySelector && one.querySelector("title") || one.closest("figure")
     || one.getAttribute("aria-hidden"))).length;
-  return {width: width, overflow: page.documentElement.scrollWidth - width, texts: texts.length,
-    cut: cut, faint: faint, pictures: pictures.length, unnamed: unnamed,
+  const small = [...page.querySelectorAll("svg.chart text")].filter(one => {
+    const height = one.getBoundingClientRect().height; return height > 0 && height < 9; })
+    .map(one => one.textContent.trim().slice(0, 60));
+  return {small: small, width: width, texts: texts.length,
+    overflow: page.documentElement.scrollWidth - width, cut: cut, faint: faint,
+    pictures: pictures.length, unnamed: unnamed,
     background: light(view.getComputedStyle(page.body).backgroundColor)};
 }
 window.addEventListener("load", () => { document.getElementById("seen").textContent =
@@ -96,6 +100,7 @@ def _check(report: Path, folder: Path) -> None:
             assert seen["texts"] > 20, where
             assert seen["cut"] == [], where
             assert seen["faint"] == [], where
+            assert seen["small"] == [], where
             assert seen["pictures"] > 0, where
             assert seen["unnamed"] == 0, where
             assert (seen["background"] < 0.2) is dark, where

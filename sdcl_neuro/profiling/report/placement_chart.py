@@ -12,11 +12,15 @@ from markupsafe import Markup
 from sdcl_neuro.hardware.placement import Fit, Placement
 
 from ..interval import figure
-from .svg import WIDTH, chart, colour, drawing, number, rectangle, text
+from .svg import ChartLayout, both, chart, colour, drawing, number, rectangle, text
 
 _GAP, _HEAD = 26.0, 22.0
 _CHIPS_DRAWN, _LINKS_DRAWN = 8, 400
+_HEAD_WIDTH = 160.0
+"""Room for a chip's heading, in pixels."""
 Point = tuple[float, float]
+_Sent = tuple[float, int, int]
+"""Messages a step, from core, to core."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,18 @@ class _Plan:
     columns: int
     rows: int
     per_router: int
+    room: float
 
     @property
     def side(self) -> float:
         """Side of a router's square in pixels."""
-        return min(74.0, (WIDTH - _GAP * (self.across - 1)) / self.across / self.columns)
+        return min(74.0, (self.room - _GAP * (self.across - 1)) / self.across / self.columns)
+
+    @property
+    def width(self) -> float:
+        """What the chips take of the room."""
+        chips = self.across * self.columns * self.side + _GAP * (self.across - 1)
+        return min(self.room, max(chips, _HEAD_WIDTH))
 
     @property
     def height(self) -> float:
@@ -71,14 +82,32 @@ def placement_chart(fit: Fit, *, rates: Sequence[float] | None = None, caption: 
     placement = fit.placement
     if placement is None:
         why = fit.reason or "the profile does not know its cores"
+        words = [text(0, 15, "No picture: no core is known to take it.")]
         return chart(
-            drawing(30, "no placement", [text(0, 15, "No picture: no core is known to take it.")]),
+            both(lambda layout: drawing(30, "no placement", words, layout=layout)),
             caption=f"{caption}: {why}" if caption else why,
         )
-    plan = _plan(placement)
+    links = _strongest(placement, rates or [1.0] * len(fit.layers))
+    said = _said(fit, placement, len(links), measured=rates is not None)
+    whole = f"{caption}: {said}" if caption else said
+
+    def draw(layout: ChartLayout) -> Markup:
+        plan = _plan(placement, layout)
+        marks = _marks(fit, placement, plan, links)
+        return drawing(plan.height, whole, marks, layout=layout, width=plan.width)
+
+    return chart(
+        both(draw),
+        caption=whole,
+        legend=[layer.name for layer in fit.layers],
+        tag="modelled",
+    )
+
+
+def _marks(fit: Fit, placement: Placement, plan: _Plan, links: Sequence[_Sent]) -> list[Markup]:
+    """Return chips, cores, and the traffic over them."""
     spots = [_spot(plan, placement, index) for index in range(len(placement.tiles))]
     marks = [_ground(plan, placement, chip) for chip in range(plan.chips)]
-    lines, drawn = _traffic(plan, placement, spots, rates or [1.0] * len(fit.layers))
     for index, (tile, seat) in enumerate(zip(placement.tiles, placement.seats, strict=True)):
         if seat.chip < plan.chips:
             x, y, size = spots[index]
@@ -91,19 +120,12 @@ def placement_chart(fit: Fit, *, rates: Sequence[float] | None = None, caption: 
             )
             kind = f"f{colour(tile.layer)}"
             marks.append(rectangle(x, y, size, size, kind=kind, tip=tip, radius=2))
-    said = _said(fit, placement, plan, drawn, measured=rates is not None)
-    whole = f"{caption}: {said}" if caption else said
-    return chart(
-        drawing(plan.height, whole, [*marks, *lines]),
-        caption=whole,
-        legend=[layer.name for layer in fit.layers],
-        tag="modelled",
-    )
+    return [*marks, *_traffic(links, spots)]
 
 
-def _plan(placement: Placement) -> _Plan:
-    chips = min(placement.chips, _CHIPS_DRAWN)
-    across = 1 if chips == 1 else 2
+def _plan(placement: Placement, layout: ChartLayout) -> _Plan:
+    chips, room = min(placement.chips, _CHIPS_DRAWN), layout.width
+    across = 1 if chips == 1 or layout.label_height else 2
     cores = max(seat.core for seat in placement.seats) + 1
     if placement.mesh_known:
         columns = max(seat.column or 0 for seat in placement.seats) + 1
@@ -111,9 +133,9 @@ def _plan(placement: Placement) -> _Plan:
         routers: dict[tuple[int, int | None, int | None], int] = defaultdict(int)
         for seat in placement.seats:
             routers[seat.chip, seat.column, seat.row] += 1
-        return _Plan(chips, across, columns, rows, max(routers.values()))
+        return _Plan(chips, across, columns, rows, max(routers.values()), room)
     columns = max(1, ceil(sqrt(2 * cores)))
-    return _Plan(chips, across, columns, ceil(cores / columns), 1)
+    return _Plan(chips, across, columns, ceil(cores / columns), 1, room)
 
 
 def _spot(plan: _Plan, placement: Placement, index: int) -> tuple[float, float, float]:
@@ -141,26 +163,24 @@ def _inset(plan: _Plan, chip: int, column: int, row: int) -> tuple[float, float,
     return x + 1, y + 1, plan.side - 2, plan.side - 2
 
 
-def _traffic(
-    plan: _Plan,
-    placement: Placement,
-    spots: Sequence[tuple[float, float, float]],
-    rates: Sequence[float],
-) -> tuple[list[Markup], int]:
-    """Return the strongest links as lines from core to core, wide where much is sent."""
+def _strongest(placement: Placement, rates: Sequence[float]) -> list[_Sent]:
+    """Return the links between cores of the chips drawn that send most, the strongest first."""
     sent = [
-        (messages, link)
+        (messages, link.source, link.target)
         for link, messages in placement.messages(rates)
         if link.source != link.target
         and messages > 0
-        and max(placement.seats[end].chip for end in (link.source, link.target)) < plan.chips
+        and max(placement.seats[end].chip for end in (link.source, link.target)) < _CHIPS_DRAWN
     ]
-    strongest = sorted(sent, key=lambda entry: (-entry[0], entry[1].source, entry[1].target))
-    strongest = strongest[:_LINKS_DRAWN]
-    most = strongest[0][0] if strongest else 1.0
+    return sorted(sent, key=lambda one: (-one[0], *one[1:]))[:_LINKS_DRAWN]
+
+
+def _traffic(links: Sequence[_Sent], spots: Sequence[tuple[float, float, float]]) -> list[Markup]:
+    """Return links as lines from core to core, wide where much is sent."""
+    most = links[0][0] if links else 1.0
     marks = []
-    for messages, link in strongest:
-        (x1, y1, size), (x2, y2, _) = spots[link.source], spots[link.target]
+    for messages, source, target in links:
+        (x1, y1, size), (x2, y2, _) = spots[source], spots[target]
         half = size / 2
         marks.append(
             Markup(
@@ -172,17 +192,18 @@ def _traffic(
                 number(x2 + half),
                 number(y2 + half),
                 number(max(0.3, 3.5 * messages / most)),
-                f"core {link.source} to core {link.target}: {figure(messages)} messages a step",
+                f"core {source} to core {target}: {figure(messages)} messages a step",
             )
         )
-    return marks, len(strongest)
+    return marks
 
 
-def _said(fit: Fit, placement: Placement, plan: _Plan, drawn: int, *, measured: bool) -> str:
+def _said(fit: Fit, placement: Placement, drawn: int, *, measured: bool) -> str:
     total = sum(link.source != link.target for link in placement.links)
-    parts = [f"{len(placement.tiles):,} cores on {placement.chips:,} chip(s) of {fit.hw}"]
-    if placement.chips > plan.chips:
-        parts.append(f"the first {plan.chips} are drawn")
+    cores, chips = _counted(len(placement.tiles), "core"), _counted(placement.chips, "chip")
+    parts = [f"{cores} on {chips} of {fit.hw}"]
+    if placement.chips > _CHIPS_DRAWN:
+        parts.append(f"the first {_CHIPS_DRAWN} are drawn")
     how = "at the rates that were counted" if measured else "if every neuron spikes once"
     if total:
         few = f"the {drawn:,} strongest of {total:,} links" if drawn < total else "lines"
@@ -190,3 +211,7 @@ def _said(fit: Fit, placement: Placement, plan: _Plan, drawn: int, *, measured: 
     if not placement.mesh_known:
         parts.append("where cores lie on the chip is not known")
     return ", ".join(parts)
+
+
+def _counted(number_: int, thing: str) -> str:
+    return f"{number_:,} {thing}{'' if number_ == 1 else 's'}"

@@ -54,7 +54,7 @@ def raster(spikes: NDArray[np.generic], *, caption: str = "", tag: str = "emulat
     said = f"{count:,} spikes of {neurons:,} neurons in {steps} steps"
     if shades is not None:
         rows = f"; a row of the picture is {shades.grouped} neurons" if shades.grouped > 1 else ""
-        said += f"{rows}; the darkest are {shades.most:.2g} spikes per neuron and step"
+        said += f"{rows}; the strongest are {shades.most:.2g} spikes per neuron and step"
     whole = f"{caption}: {said}" if caption else said
 
     def draw(layout: ChartLayout) -> Markup:
@@ -131,7 +131,7 @@ def _strokes(flat: NDArray[np.bool_], frame: _Frame) -> Markup:
 
 @dataclass(frozen=True)
 class _Shades:
-    """Rates of groups of neurons as an image; the darkest pixel is the highest rate, `most`."""
+    """Rates of groups of neurons as an image; the strongest pixel is the highest rate, `most`."""
 
     href: str
     grouped: int

@@ -60,15 +60,27 @@ def both(draw: Callable[[ChartLayout], Markup]) -> Markup:
 
 
 def drawing(
-    height: float, label: str, marks: Iterable[Markup], *, layout: ChartLayout | None = None
+    height: float,
+    label: str,
+    marks: Iterable[Markup],
+    *,
+    layout: ChartLayout,
+    width: float | None = None,
 ) -> Markup:
-    """Return an SVG as wide as the text, with a label for who cannot see it; None fits every
-    screen.
+    """Return an SVG for one kind of screen, with a label for who cannot see it.
+
+    Args:
+        height: in the layout's units.
+        label: what is shown.
+        marks: all of it.
+        layout: of the screen.
+        width: what the marks take, shown no larger than that; None: as wide as the text.
     """
-    width, kind = (WIDTH, "whole") if layout is None else (layout.width, layout.name)
+    taken = layout.width if width is None else width
+    most = Markup("") if width is None else Markup(' style="max-width:{}px"').format(number(taken))
     return Markup(
-        '<svg class="chart {}" viewBox="0 0 {} {}" role="img" aria-label="{}">\n{}\n</svg>'
-    ).format(kind, number(width), number(height), label, Markup("\n").join(marks))
+        '<svg class="chart {}"{} viewBox="0 0 {} {}" role="img" aria-label="{}">\n{}\n</svg>'
+    ).format(layout.name, most, number(taken), number(height), label, Markup("\n").join(marks))
 
 
 def chart(svg: Markup, *, caption: str = "", legend: Sequence[str] = (), tag: str = "") -> Markup:

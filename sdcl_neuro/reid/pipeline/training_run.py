@@ -35,7 +35,7 @@ from ..datasets import DataSet
 from ..metrics.verification import Verification, verification
 from ..training import TrainingStep, train
 from ..training.devices import choose_device
-from ..training.distributed import Group, process_group
+from ..training.distributed import ALONE, Group, process_group
 from ..training.objective import Objective
 from ..training.schedule import TrainingSchedule, make_schedule
 from ..training.validation import embed
@@ -63,6 +63,7 @@ def plan_training(
         InputError: what `run_training` raises before its first step: data, model and settings that
             do not go together, a folder that holds another training or other things.
     """
+    choose_device(configuration.training, ALONE)
     if folder is not None:
         _check_folder(folder, configuration)
     table = configuration.data
@@ -107,7 +108,7 @@ def run_training(
         choose_device(configuration.training, group)  # a refusal leaves no folder behind
         _claim(folder, configuration, group)
         if is_sdcl_checkpoint(folder / MODEL):
-            say(f"{folder} holds the finished training of this configuration")
+            say(what_is_there(folder))
             return read_result(folder, done_now=0) if group.leads else None
         data = _data(configuration, root, group, progress)
         schedule = make_schedule(data, configuration.training)
@@ -229,6 +230,15 @@ def _claim(folder: Path, configuration: Configuration, group: Group) -> None:
     if group.leads:
         with atomic_path(folder / CONFIGURATION) as temporary:
             temporary.write_text(configuration.to_toml(), encoding="utf-8")
+
+
+def what_is_there(folder: Path) -> str:
+    """Return what a folder holds of this training, in a line; empty if nothing."""
+    if is_sdcl_checkpoint(folder / MODEL):
+        return f"{folder} holds the finished training of this configuration"
+    if (folder / CONFIGURATION).is_file():
+        return f"{folder} holds this training, unfinished: the same command resumes it"
+    return ""
 
 
 def _check_folder(folder: Path, configuration: Configuration) -> None:

@@ -28,7 +28,15 @@ from sdcl_neuro.profiling.report import (
     ranked_lists,
 )
 from sdcl_neuro.profiling.report.glossary import REID, WORDS
-from sdcl_neuro.profiling.report.svg import WIDTH, chart, drawing, line, number, text
+from sdcl_neuro.profiling.report.svg import (
+    ChartLayout,
+    both,
+    chart,
+    drawing,
+    line,
+    number,
+    text,
+)
 
 from .comparison import Comparison
 from .recognition import UNKNOWN, Recognition
@@ -44,6 +52,7 @@ TRACKS_SHOWN = 24
 MATCHES_SHOWN = 8
 _CELL_MAX = 56.0
 _CELL_NUMBERED = 38.0  # smaller cells leave no room for a figure
+_CELL_NAMED = 20.0  # below smaller cells every second number is left out
 _LEFT = 90.0
 
 
@@ -172,16 +181,28 @@ def _rows(comparison: Comparison) -> Markup:
 def similarity_map(tracks: list[int], cosine: NDArray[np.float64]) -> Markup:
     """Return a square of shaded cells, one for each pair of at most `TRACKS_SHOWN` tracks."""
     tracks, cosine = tracks[:TRACKS_SHOWN], cosine[:TRACKS_SHOWN, :TRACKS_SHOWN]
-    cell = min(_CELL_MAX, (WIDTH - _LEFT) / len(tracks))
     low = float(cosine.min())
+    said = f"cosine similarity of {len(tracks)} tracks, from {low:.2f} (faint) to 1 (strong)"
+
+    def draw(layout: ChartLayout) -> Markup:
+        cell = min(_CELL_MAX, (layout.width - _LEFT) / len(tracks))
+        marks = _cells(tracks, cosine, low, cell)
+        width = _LEFT + cell * len(tracks)
+        return drawing(cell * len(tracks) + 26, said, marks, layout=layout, width=width)
+
+    return chart(both(draw), caption=said.capitalize())
+
+
+def _cells(tracks: list[int], cosine: NDArray[np.float64], low: float, cell: float) -> list[Markup]:
+    """Return the shaded cells with their tracks' numbers left and below."""
     reach = max(1.0 - low, 1e-9)
     marks = []
     for row, track in enumerate(tracks):
         middle = (row + 0.5) * cell
         marks.append(text(_LEFT - 10, middle, f"track {track}", anchor="end"))
-        marks.append(
-            text(_LEFT + middle, cell * len(tracks) + 13, str(track), anchor="middle", kind="tick")
-        )
+        if cell >= _CELL_NAMED or row % 2 == 0:
+            below = cell * len(tracks) + 13
+            marks.append(text(_LEFT + middle, below, str(track), anchor="middle", kind="tick"))
         for column, other in enumerate(tracks):
             value = float(cosine[row, column])
             marks.append(
@@ -196,8 +217,7 @@ def similarity_map(tracks: list[int], cosine: NDArray[np.float64]) -> Markup:
             if cell >= _CELL_NUMBERED:
                 at = _LEFT + (column + 0.5) * cell
                 marks.append(text(at, middle, f"{value:.2f}", anchor="middle"))
-    said = f"cosine similarity of {len(tracks)} tracks, from {low:.2f} (light) to 1 (dark)"
-    return chart(drawing(cell * len(tracks) + 26, said, marks), caption=said.capitalize())
+    return marks
 
 
 def _cell(row: int, column: int, side: float, strength: float, *, said: str) -> Markup:
@@ -218,13 +238,28 @@ def _cell(row: int, column: int, side: float, strength: float, *, said: str) -> 
 
 
 _CURVE_HEIGHT = 260.0
-_CURVE_MARGIN = 60.0
+_CURVE_MARGIN = 40.0
 
 
 def recognition_section(recognition: Recognition) -> Section:
     """Return both error rates by threshold, and the threshold that was taken."""
+    said = f"error rates by cosine; the threshold taken is {recognition.threshold:.3f}"
+    figure_ = chart(
+        both(
+            lambda layout: drawing(_CURVE_HEIGHT, said, _curves(recognition, layout), layout=layout)
+        ),
+        caption=said.capitalize(),
+        legend=("false match rate", "false non-match rate"),
+        tag="measured",
+    )
+    lead = f"On persons not seen in training: {recognition.line()}."
+    return Section("When is it the same person?", figure_, lead)
+
+
+def _curves(recognition: Recognition, layout: ChartLayout) -> list[Markup]:
+    """Return both curves on their axes, and the threshold as a line."""
     curve = recognition.verification
-    width, height = WIDTH - 2 * _CURVE_MARGIN, _CURVE_HEIGHT - 40
+    width, height = layout.width - 2 * _CURVE_MARGIN, _CURVE_HEIGHT - 40
 
     def place(cosine: float, rate: float) -> tuple[float, float]:
         return _CURVE_MARGIN + (cosine + 1) / 2 * width, 10 + (1 - rate) * height
@@ -247,12 +282,4 @@ def recognition_section(recognition: Recognition) -> Section:
             )  # fmt: skip
     x, top = place(recognition.threshold, 1)
     marks.append(line(x, top, x, top + height, kind="axis"))
-    said = f"error rates by cosine; the threshold taken is {recognition.threshold:.3f}"
-    figure_ = chart(
-        drawing(_CURVE_HEIGHT, said, marks),
-        caption=said.capitalize(),
-        legend=("false match rate", "false non-match rate"),
-        tag="measured",
-    )
-    lead = f"On persons not seen in training: {recognition.line()}."
-    return Section("When is it the same person?", figure_, lead)
+    return marks

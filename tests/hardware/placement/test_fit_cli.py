@@ -114,7 +114,8 @@ def test_convert_checks_the_target_first(
 
 def test_the_picture_shows_every_core() -> None:
     found = fit(COMPACT, "loihi1", size=(64, 32))
-    markup = placement_chart(found, rates=[0.1, 0.2])
+    markup, slim = placement_chart(found, rates=[0.1, 0.2]).split('<svg class="chart slim"')
+    assert slim.count("<line") == markup.count("<line")
     assert len(re.findall(r'class="f1"><title>', markup)) == 4
     assert len(re.findall(r'class="f2"><title>', markup)) == 2
     assert found.placement is not None

@@ -187,6 +187,37 @@ def test_a_dry_run_refuses_what_the_real_run_refuses(
     assert "holds files that no training wrote" in said[0]
 
 
+@pytest.mark.parametrize("fault", ["no GPU", "a file above", "a file"])
+def test_a_dry_run_refuses_places_and_devices_as_the_real_run_does(
+    fault: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (tmp_path / "letter").touch()
+    out = {"no GPU": "run", "a file above": "letter/run", "a file": "letter"}[fault]
+    device = "cuda" if fault == "no GPU" else "cpu"
+    said = []
+    for more in ((), ("--dry-run",)):
+        words = ["train", str(TINY), "--out", str(tmp_path / out), "--quiet", *more]
+        code = main([*words, *SHORT, f"training.device={device}"])
+        said.append((code, capsys.readouterr().err))
+    assert said[0] == said[1]
+    assert said[0][0] == (3 if fault == "no GPU" else 2)
+    assert [one.name for one in tmp_path.iterdir()] == ["letter"]
+
+
+def test_a_dry_run_says_that_a_training_is_finished(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(run, "--dry-run", "--quiet")
+    assert f"{run} holds the finished training" in capsys.readouterr().out
+    shutil.rmtree(run / "model")
+    train(run, "--dry-run", "--quiet")
+    assert f"{run} holds this training, unfinished" in capsys.readouterr().out
+
+
 def test_the_board_shows_every_step_once(finished: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
