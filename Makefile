@@ -16,7 +16,7 @@ PEERS := tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/p
 FAST := tests/package tests/network tests/engine tests/events tests/profiling tests/hardware
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-triton test-dist test-dist-all site fast fuzz kill soak check format docs bench gpu clean
+.PHONY: help demo test test-full test-triton dist test-dist test-dist-all site fast fuzz kill soak check format docs bench gpu clean
 # How many damaged files, how many kills, how many spikes; each has more in docs/tests.md.
 N ?= 20000
 SEED ?= 1
@@ -29,6 +29,7 @@ help:
 	@echo "make fast       tests without Lava, compilers and training: while you work"
 	@echo "make test-full  the tests of make test, and those that take minutes"
 	@echo "make test-triton  the kernels for GPUs in Triton's interpreter, and as machine code; no GPU needed"
+	@echo "make dist       build wheel and sdist of the last commit into dist"
 	@echo "make test-dist  build wheel and sdist, install them elsewhere, use them; writes docs/tests.md"
 	@echo "make test-dist-all  the same with Python 3.12 and 3.13, too, where they are found"
 	@echo "make fuzz       N damaged files against every reader (N=$(N), SEED=$(SEED))"
@@ -77,6 +78,9 @@ test-full: check $(SITE)/installed .venv/notebooks-$(VERSION)
 
 test-triton: .venv/triton-$(VERSION)/triton
 	PYTHONPATH=$(<D) $(BIN)/python -m pytest -q -s -m "slow or not slow" tests/kernels
+
+dist:
+	$(PYTHON) tests/distribution/check_distribution.py --build dist
 
 test-dist: $(STAMP)
 	$(BIN)/python tests/distribution/check_distribution.py --page docs/tests.md

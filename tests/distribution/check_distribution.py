@@ -56,6 +56,17 @@ def build(folder: Path) -> tuple[Path, Path, str]:
     return folder / name, wheel, commit
 
 
+def build_into(target: Path) -> None:
+    """Build sdist and wheel of the last commit, see that the wheel is whole, and keep both."""
+    with tempfile.TemporaryDirectory(prefix="sdcl-neuro-dist-") as name:
+        sdist, wheel, commit = build(Path(name))
+        check_wheel(wheel)
+        target.mkdir(parents=True, exist_ok=True)
+        print(f"of commit {commit}, without what is not committed:")
+        for path in (sdist, wheel):
+            print(shutil.copy(path, target / path.name))
+
+
 def check_wheel(wheel: Path) -> int:
     """See that the wheel has one top level and its data files; return the number of files."""
     with zipfile.ZipFile(wheel) as archive:
@@ -127,7 +138,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--page", type=Path, help="page whose section to write")
     parser.add_argument("--also", default="", help="other Pythons to try, as 3.12,3.13")
+    parser.add_argument("--build", metavar="DIR", type=Path, help="only build both, into DIR")
     args = parser.parse_args()
+    if args.build is not None:
+        build_into(args.build)
+        return
     begun = time.perf_counter()
     others = interpreters([version for version in args.also.split(",") if version])
     environments = 1 + len(others)

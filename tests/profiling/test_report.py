@@ -267,10 +267,10 @@ def test_a_narrow_screen_gets_a_drawing_of_its_own_with_labels_above() -> None:
             assert label is not None
 
 
-def test_a_raster_says_what_its_darkest_shade_is() -> None:
+def test_a_raster_says_what_its_strongest_shade_is() -> None:
     spikes = np.zeros((10, 1000), dtype=np.uint8)
     spikes[:5] = 1
-    assert "the darkest are 1 spikes per neuron and step" in raster(spikes)
+    assert "the strongest are 1 spikes per neuron and step" in raster(spikes)
 
 
 def test_tables_name_each_cell_for_narrow_screens() -> None:
