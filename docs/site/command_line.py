@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from sdcl_neuro.cli import VERBS, common_arguments
-from sdcl_neuro.cli.examples import EXAMPLES
+from sdcl_neuro.cli.examples import EXAMPLES, begins
 
 HEAD = """\
 # Command line
@@ -35,7 +35,7 @@ def page() -> str:
     for name, parser in parsers():
         parts.append(f"\n## {name}\n\n{_sentence(parser.description)}\n\n")
         lines = "\n".join(EXAMPLES[name])
-        parts.append(f"From an empty folder:\n\n```text\n{lines}\n```\n\n")
+        parts.append(f"{begins(name).capitalize()}:\n\n```text\n{lines}\n```\n\n")
         actions = _actions(parser)
         if not actions:
             parts.append(_arguments(f"sdcl-neuro {name}", parser))

@@ -85,6 +85,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 
 
+EMPTY = "from an empty folder"
+_GIVEN = {"data": "with a data set of yours"}
+
+
+def begins(verb: str) -> str:
+    """Return what a verb's examples take for granted."""
+    return _GIVEN.get(verb, EMPTY)
+
+
 class ExamplesLast(argparse.HelpFormatter):
     """Leaves the lines of the examples as they are."""
 
@@ -99,7 +108,7 @@ def show_examples(parser: argparse.ArgumentParser, verb: str) -> None:
     lines = "".join(f"\n  {line}" for line in EXAMPLES[verb])
     own = parser.epilog
     for one in (parser, *_actions(parser)):
-        one.epilog = f"examples, from an empty folder:{lines}"
+        one.epilog = f"examples, {begins(verb)}:{lines}"
         if own:
             one.epilog += f"\n\n{own}"
         one.formatter_class = ExamplesLast
