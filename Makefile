@@ -15,6 +15,10 @@ PEERS := tests/conversion/nir/peers.txt tests/events/peers.txt tests/profiling/p
 # Rooms whose tests take seconds each, for `make fast`.
 FAST := tests/package tests/network tests/engine tests/events tests/profiling tests/hardware
 
+# One clear line where Python is too old.
+CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || { \
+	echo "make: expected Python 3.11 or later, got $(VERSION) from $(PYTHON); name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-full test-triton dist test-dist test-dist-all site fast fuzz kill soak check format docs bench gpu clean
 # How many damaged files, how many kills, how many spikes; each has more in docs/tests.md.
@@ -43,8 +47,7 @@ help:
 	@echo "make clean      remove the environment, the demo's output and all compiled code"
 
 $(STAMP): constraints.txt pyproject.toml $(PEERS)
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || { \
-		echo "make: expected Python 3.11 or later, got $(VERSION) from $(PYTHON); name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(CHECK_PYTHON)
 	@if [ -e .venv ] && [ "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" != "$(VERSION)" ]; then \
 		echo "removing .venv, which belongs to another Python or no longer starts"; rm -rf .venv; fi
 	@echo "installing into .venv for Python $(VERSION), this once: the package with [$(EXTRAS)], Lava, and what tests compare with"
@@ -80,6 +83,7 @@ test-triton: .venv/triton-$(VERSION)/triton
 	PYTHONPATH=$(<D) $(BIN)/python -m pytest -q -s -m "slow or not slow" tests/kernels
 
 dist:
+	@$(CHECK_PYTHON)
 	$(PYTHON) tests/distribution/check_distribution.py --build dist
 
 test-dist: $(STAMP)

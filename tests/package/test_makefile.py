@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 
 def test_clean_removes_compiled_code_and_nothing_else(root: Path, tmp_path: Path) -> None:
     shutil.copy(root / "Makefile", tmp_path)
@@ -53,11 +55,12 @@ def _old_python(folder: Path, version: tuple[int, int]) -> Path:
     return program
 
 
-def test_a_python_that_is_too_old_is_one_clear_line(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("goal", ["demo", "dist"])
+def test_a_python_that_is_too_old_is_one_clear_line(root: Path, tmp_path: Path, goal: str) -> None:
     _copy(root, tmp_path)
     python = _old_python(tmp_path, (3, 10))
     done = subprocess.run(
-        ["make", "demo", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True
+        ["make", goal, f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 2
     first = done.stderr.splitlines()[0]
