@@ -19,6 +19,9 @@ TAGS_LINE = (
     "as an interval."
 )
 
+_ASCII_UNIT = re.compile(r"(?<=\d) u(?=[sJ]\b)")
+"""As notes and sources write microseconds and microjoules, for terminals."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -68,7 +71,7 @@ def page(
         tiles: headline figures.
         footer: lines at the end; the meaning of the tags is added.
     """
-    return (
+    rendered = (
         _environment()
         .get_template("page.html")
         .render(
@@ -81,6 +84,7 @@ def page(
             style=Markup(_template("style.css")),
         )
     )
+    return _ASCII_UNIT.sub(" µ", rendered)
 
 
 def join(*parts: Markup) -> Markup:
