@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import wraps
 from os import PathLike
 from pathlib import Path
+from types import FunctionType
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -86,17 +87,25 @@ def _wrong(
 
 
 def public_class(cls: type[Result]) -> type[Result]:
-    """Answer a construction with wrong arguments as `public` answers a call; a decorator.
+    """Answer wrong arguments to a class and to its methods as `public` does; a decorator.
 
     Arguments of a dataclass, which only keeps them, are compared with its annotations always; a
     text where it wants a path becomes one, and a list where it wants a tuple.
     """
     described = is_dataclass(cls)
+    for name, method in vars(cls).copy().items():
+        # A torch module's methods are left to torch, which traces and compiles them.
+        if isinstance(method, FunctionType) and name[0] != "_" and not _is_module(cls):
+            setattr(cls, name, public(method))
     construct = _answering(cls.__init__, compare=described)
     if described:
         construct = _with_kinds(construct)
     setattr(cls, "__init__", construct)  # noqa: B010 (mypy refuses the assignment)
     return cls
+
+
+def _is_module(cls: type) -> bool:
+    return any(base.__module__ == "torch.nn.modules.module" for base in cls.__mro__)
 
 
 def _with_kinds(
@@ -128,9 +137,9 @@ _PATHS = ("Path", "Path | None", Path, Path | None)
 
 
 def _called(function: Callable[..., object]) -> str:
-    """Return the name that a user calls: for a constructor, its class's."""
-    own = function.__qualname__.rpartition(".")[0].rpartition(".")[2]
-    return own if function.__name__ == "__init__" else function.__name__
+    """Return the name that a user calls: for a constructor, its class's; for a method, both."""
+    name = function.__qualname__.rpartition("<locals>.")[2]
+    return name.removesuffix(".__init__")
 
 
 def _answer(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import kind_of
 
 from .entries import LARGEST, METRICS
 
@@ -70,8 +71,12 @@ def microseconds(span: timedelta | None) -> int:
     """Return a time span in microseconds; None is 0.
 
     Raises:
-        InputError: a negative one.
+        InputError: a negative one, or something else.
     """
+    if span is not None and not isinstance(span, timedelta):
+        raise InputError(
+            f"expected a time span, got {kind_of(span)}", hint="give a datetime.timedelta(days=30)"
+        )
     value = 0 if span is None else span // timedelta(microseconds=1)
     if value < 0:
         raise InputError(f"an age of {span}", hint="give 0 or more")

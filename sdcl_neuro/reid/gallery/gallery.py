@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network.arguments import public, public_class
+from sdcl_neuro.network.arguments import need_path, public_class
 
 from .checks import checked_queries, microseconds
-from .contract import AuditEntry, checked_row, now_us
+from .contract import AuditEntry, GalleryStore, checked_row, now_us
 from .entries import Enrolled, Enrolment, Entry, Hit, Metric, Where
 from .recall import Recall, index_recall
 from .stores import open_store
@@ -56,7 +56,8 @@ class Gallery:
         create: bool = True,
         engine: str | None = None,
     ) -> None:
-        self._store = open_store(
+        need_path(address, "Gallery", "give a file, or the address of a database")
+        self._opened: GalleryStore | None = open_store(
             str(address), model=model, dimension=dimension, create=create, engine=engine
         )
         self.address, self.model = self._store.address, self._store.model
@@ -66,6 +67,14 @@ class Gallery:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def _store(self) -> GalleryStore:
+        if self._opened is None:
+            raise InputError(
+                "the gallery is closed", where=self.address, hint="open it again with Gallery(...)"
+            )
+        return self._opened
 
     def __enter__(self) -> Gallery:
         return self
@@ -82,9 +91,9 @@ class Gallery:
         return self._store.count()
 
     def __str__(self) -> str:
-        return f"{self.address}: {len(self):,} entries, {self.dimension} dimensions"
+        count = "closed" if self._opened is None else f"{len(self):,} entries"
+        return f"{self.address}: {count}, {self.dimension} dimensions"
 
-    @public
     def enrol(self, tracklets: Sequence[Enrolment]) -> Enrolled:
         """Add tracklets, all or none of them; those whose key is there already are left out.
 
@@ -95,12 +104,10 @@ class Gallery:
         rows = [checked_row(number, one, self.dimension) for number, one in enumerate(tracklets)]
         return self._store.add(rows)
 
-    @public
     def remove(self, ids: Sequence[int]) -> int:
         """Remove entries; return how many there were. See `forget` for erasing them."""
         return self._store.remove(ids)
 
-    @public
     def relabel(self, ids: Sequence[int], label: str | None) -> int:
         """Say who entries are, once it is known; return how many there were."""
         return self._store.relabel(ids, label)
@@ -112,7 +119,6 @@ class Gallery:
             found.setdefault(entry.name, []).append(entry.id)
         return found
 
-    @public
     def merge(self, person: str, into: str) -> int:
         """Make two persons one: the entries of `person` become those of `into`.
 
@@ -133,7 +139,6 @@ class Gallery:
             self._store.relabel(kept, into, action="merge")
         return self._store.relabel(moved, into, action="merge")
 
-    @public
     def forget(self, *, person: str | None = None, older_than: timedelta | None = None) -> int:
         """Erase a person, or all that was enrolled too long ago, from rows, index and free pages.
 
@@ -237,7 +242,6 @@ class Gallery:
         copied = copy_gallery(self._store, str(target))
         self._store.note("copy", copied, {})
 
-    @public
     def search(
         self,
         queries: ArrayLike,
@@ -286,5 +290,7 @@ class Gallery:
         return found
 
     def close(self) -> None:
-        """Release the store."""
-        self._store.close()
+        """Release the store; once is enough, twice does no harm."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
