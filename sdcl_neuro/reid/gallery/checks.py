@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -65,6 +66,33 @@ def checked_queries(
     if metric not in METRICS:
         raise InputError(f"metric {metric!r}", hint=f"choose {' or '.join(METRICS)}")
     return single
+
+
+def checked_ids(ids: Iterable[int]) -> list[int]:
+    """Return ids of entries as Python's numbers.
+
+    Raises:
+        InputError: something else.
+    """
+    hint = "give a list of ids, such as [3, 7]"
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
+        raise InputError(f"expected ids of entries, got {kind_of(ids)}", hint=hint)
+    found = list(ids)
+    for one in found:
+        if isinstance(one, bool) or not isinstance(one, int | np.integer):
+            raise InputError(f"expected ids of entries, got {one!r} among them", hint=hint)
+    return [int(one) for one in found]
+
+
+def checked_label(label: str | None) -> str | None:
+    """Return a label.
+
+    Raises:
+        InputError: something else than a text.
+    """
+    if label is not None and not isinstance(label, str):
+        raise InputError(f"expected a label, got {kind_of(label)}", hint="give a text")
+    return label
 
 
 def microseconds(span: timedelta | None) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import kind_of
 
 from .entries import LARGEST, Enrolled, Enrolment, Entry, Hit, Metric, Where
 
@@ -161,6 +162,9 @@ def checked_row(number: int, tracklet: Enrolment, dimension: int) -> StoredRow:
             field of another type, a crop that is not a JPEG or PNG file or past `LARGEST_CROP`.
     """
     where = f"tracklet {number} to enrol"
+    if not isinstance(tracklet, Enrolment):
+        hint = "give Enrolment(embedding=..., label=...)"
+        raise InputError(f"expected an Enrolment, got {kind_of(tracklet)}", where=where, hint=hint)
     vector = np.asarray(tracklet.embedding)
     if vector.shape != (dimension,) or not np.issubdtype(vector.dtype, np.floating):
         raise InputError(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import need_path, public_class
 
-from .checks import checked_queries, microseconds
+from .checks import checked_ids, checked_label, checked_queries, microseconds
 from .contract import AuditEntry, GalleryStore, checked_row, now_us
 from .entries import Enrolled, Enrolment, Entry, Hit, Metric, Where
 from .recall import Recall, index_recall
@@ -106,11 +106,11 @@ class Gallery:
 
     def remove(self, ids: Sequence[int]) -> int:
         """Remove entries; return how many there were. See `forget` for erasing them."""
-        return self._store.remove(ids)
+        return self._store.remove(checked_ids(ids))
 
     def relabel(self, ids: Sequence[int], label: str | None) -> int:
         """Say who entries are, once it is known; return how many there were."""
-        return self._store.relabel(ids, label)
+        return self._store.relabel(checked_ids(ids), checked_label(label))
 
     def persons(self) -> dict[str, list[int]]:
         """Return the ids of each person's entries; an entry without a label is its own person."""
@@ -199,9 +199,10 @@ class Gallery:
             InputError: an entry that is not there.
         """
         self.expire()
-        found = self._store.embeddings(ids)
-        if len(found) != len(ids):
-            raise InputError(f"an entry of {list(ids)} is not there", where=self.address)
+        wanted = checked_ids(ids)
+        found = self._store.embeddings(wanted)
+        if len(found) != len(wanted):
+            raise InputError(f"an entry of {wanted} is not there", where=self.address)
         return found
 
     @property

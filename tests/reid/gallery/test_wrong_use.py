@@ -14,11 +14,16 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.reid import Enrolment, Gallery
 
 WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
-    "embeddings, not tracklets": (lambda g: g.enrol(np.eye(4)), "Gallery.enrol: "),
+    "embeddings, not tracklets": (
+        lambda g: g.enrol(np.eye(4)),
+        "tracklet 0 to enrol: expected an Enrolment, got a ndarray",
+    ),
     "one tracklet": (lambda g: g.enrol(Enrolment(embedding=np.eye(4)[0])), "Gallery.enrol: "),
     "a number of hits as text": (lambda g: g.search(np.eye(4), k="3"), "k is '3'"),
     "a condition as text": (lambda g: g.entries("a"), "Gallery.entries: expected a Where as where"),
-    "one id": (lambda g: g.embeddings(1), "Gallery.embeddings: .* as ids, got an int"),
+    "one id": (lambda g: g.embeddings(1), "expected ids of entries, got an int; give a list"),
+    "ids as texts": (lambda g: g.remove(["a"]), "expected ids of entries, got 'a' among them"),
+    "a label as a number": (lambda g: g.relabel([1], 3), "expected a label, got an int"),
     "a person as a number": (lambda g: g.ids_of(3), "Gallery.ids_of: expected a text as person"),
     "an age as a number": (lambda g: g.forget(older_than=3), "expected a time span, got an int"),
     "unknown keyword": (lambda g: g.forget(persons="a"), "did you mean person?"),
