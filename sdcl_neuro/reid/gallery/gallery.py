@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network.arguments import need_path, public_class
+from sdcl_neuro.network.arguments import kind_of, need_path, public_class
 
 from .checks import checked_ids, checked_label, checked_queries, microseconds
 from .contract import AuditEntry, GalleryStore, checked_row, now_us
@@ -169,6 +169,9 @@ class Gallery:
         Raises:
             InputError: no such person.
         """
+        if not isinstance(person, str):
+            what = f"expected a person, got {kind_of(person)}"
+            raise InputError(what, where=self.address, hint="give a label or 'entry N'")
         ids = [entry.id for entry in self._store.entries(Where(labels=[person]))]
         number = person.removeprefix(_UNNAMED)
         if not ids and person.startswith(_UNNAMED) and number.isdecimal() and len(number) < 19:

@@ -24,7 +24,7 @@ WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
     "one id": (lambda g: g.embeddings(1), "expected ids of entries, got an int; give a list"),
     "ids as texts": (lambda g: g.remove(["a"]), "expected ids of entries, got 'a' among them"),
     "a label as a number": (lambda g: g.relabel([1], 3), "expected a label, got an int"),
-    "a person as a number": (lambda g: g.ids_of(3), "Gallery.ids_of: expected a text as person"),
+    "a person as a number": (lambda g: g.ids_of(3), "expected a person, got an int; give a label"),
     "an age as a number": (lambda g: g.forget(older_than=3), "expected a time span, got an int"),
     "unknown keyword": (lambda g: g.forget(persons="a"), "did you mean person?"),
     "k by position": (lambda g: g.search(np.eye(4), 3), "Gallery.search: takes one argument"),
