@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network.arguments import public
+from sdcl_neuro.network.arguments import check_arguments, public
 
 from .array import EVENT_DTYPE, SENSOR_MAX, Events, unchecked
 from .columns import MAX_EVENTS, MENDS, Columns, Options, Size, check_lengths
@@ -243,6 +243,7 @@ def events_from(
     Raises:
         InputError: a field missing or of another type, or an event that breaks the contract.
     """
+    check_arguments(events_from, {"width": width, "height": height, "mend": mend})
     names = getattr(getattr(fields, "dtype", None), "names", None) or fields
     missing = sorted(set("txyp") - set(names))
     if missing:

@@ -10,7 +10,7 @@ import numpy as np
 
 from sdcl_neuro.errors import EnvironmentFault, InputError, SdclNeuroError
 from sdcl_neuro.files.reading import reading
-from sdcl_neuro.network.arguments import need_path, public
+from sdcl_neuro.network.arguments import check_arguments, need_path, public
 
 from .array import Events
 from .checks import Checker, joined, sensor_size
@@ -131,6 +131,17 @@ def _options(
     denoise: Denoise | None,
     rectify: Path | str | None,
 ) -> Options:
+    given = {
+        "sensor": sensor,
+        "mend": mend,
+        "columns": columns,
+        "time_unit_us": time_unit_us,
+        "stream": stream,
+        "between_us": between_us,
+        "denoise": denoise,
+        "rectify": rectify,
+    }
+    check_arguments(read_events, {"path": path, **given})
     with _placed(path):
         return Options(
             sensor,

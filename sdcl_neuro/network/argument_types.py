@@ -33,7 +33,7 @@ def wrong_argument(
     """
     signature, hints = _stated(function)
     try:
-        given = signature.bind(*args, **kwargs).arguments
+        given = signature.bind_partial(*args, **kwargs).arguments
     except TypeError:
         return None
     for name, value in given.items():

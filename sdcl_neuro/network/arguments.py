@@ -79,11 +79,24 @@ def _wrong(
     if found is None:
         return None
     name, expected, value = found
-    return InputError(
-        f"expected {expected} as {name}, got {kind_of(value)}",
-        where=_called(function),
-        hint=f"help({_called(function)}) says what each argument is",
-    )
+    hint = f"help({_called(function)}) says what each argument is"
+    if isinstance(value, str) and "[str]" in expected:
+        hint = f"give a list: {name}=[{value!r}]"
+    what = f"expected {expected} as {name}, got {kind_of(value)}"
+    return InputError(what, where=_called(function), hint=hint)
+
+
+def check_arguments(function: Callable[..., object], values: Mapping[str, object]) -> None:
+    """See that arguments fit a function's annotations before they are used.
+
+    For a function that would take its own failure over them for a fault of a file.
+
+    Raises:
+        InputError: one that does not.
+    """
+    wrong = _wrong(function, (), values)
+    if wrong is not None:
+        raise wrong
 
 
 def public_class(cls: type[Result]) -> type[Result]:
@@ -160,7 +173,9 @@ def _answer(
     ]
     if len(args) > len(positional):
         named = [name for name in known if name not in positional]
-        what = f"takes {_count(len(positional))} by position ({', '.join(positional)})"
+        what = f"takes {_count(len(positional))} by position"
+        if positional:
+            what += f" ({', '.join(positional)})"
         hint = f"name the others: {', '.join(f'{name}=' for name in named)}" if named else ""
         return InputError(f"{what}, got {len(args)}", where=where, hint=hint)
     twice = [name for name in positional[: len(args)] if name in kwargs]
@@ -179,7 +194,7 @@ def _answer(
 
 
 def _count(number: int) -> str:
-    return "one argument" if number == 1 else f"{number} arguments"
+    return {0: "no argument", 1: "one argument"}.get(number, f"{number} arguments")
 
 
 def _sample(parameter: inspect.Parameter) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,6 +114,35 @@ class Nothing:
 def test_what_a_function_fails_over_is_named(call: Callable[[], object], expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         call()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            {"sensor": "8x8"},
+            r"read_events: expected a tuple\[int, int\] or None as sensor, got a str",
+        ),
+        ({"between_us": 10}, "read_events: expected .* as between_us, got an int"),
+        ({"denoise": "hot"}, "read_events: expected a Denoise or None as denoise, got a str"),
+        ({"mend": "sort"}, r"as mend, got a str; give a list: mend=\['sort'\]"),
+    ],
+)
+def test_a_wrong_argument_is_not_taken_for_a_fault_of_the_file(
+    given: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "e.npz"
+    events.write_events(path, events.Events(np.zeros(0, events.EVENT_DTYPE), 8, 8))
+    for read in (events.read_events, lambda *a, **k: list(events.read_parts(*a, **k))):
+        with pytest.raises(InputError, match=expected):
+            read(path, **given)
+    assert len(events.read_events(path, sensor=[8, 8], mend=["sort"])) == 0  # type: ignore[arg-type]
+
+
+def test_one_repair_as_text_is_answered() -> None:
+    fields = {name: np.array([0, 1]) for name in "txyp"}
+    with pytest.raises(InputError, match=r"give a list: mend=\['sort'\]"):
+        events.events_from(fields, width=4, height=4, mend="sort")
 
 
 def test_numbers_of_numpy_and_lists_are_kept_as_pythons() -> None:

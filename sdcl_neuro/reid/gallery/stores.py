@@ -98,7 +98,11 @@ def open_store(
     kind = store_kind(address)
     require(kind.needs, f"a gallery in {kind.name}")
     if create and (model is None or dimension is None):
-        raise InputError("a new gallery needs the model and dimension of its embeddings")
+        raise InputError(
+            "a new gallery needs the model and dimension of its embeddings",
+            where=address,
+            hint="give model= and dimension=, or create=False for a gallery that exists",
+        )
     module = import_module(f".{kind.module}", __package__)
     store: GalleryStore = module.open_store(
         address, model=model, dimension=dimension, create=create, engine=engine
