@@ -10,7 +10,7 @@ import numpy as np
 
 from sdcl_neuro.errors import EnvironmentFault, InputError, SdclNeuroError
 from sdcl_neuro.files.reading import reading
-from sdcl_neuro.network.arguments import check_arguments, need_path, public
+from sdcl_neuro.network.arguments import check_arguments, kind_of, need_path, public
 
 from .array import Events
 from .checks import Checker, joined, sensor_size
@@ -142,14 +142,18 @@ def _options(
         "rectify": rectify,
     }
     check_arguments(read_events, {"path": path, **given})
+    # Its class is not loaded for a file that is read as it is.
+    if denoise is not None and not hasattr(denoise, "needs_whole"):
+        what = f"expected a Denoise as denoise, got {kind_of(denoise)}"
+        raise InputError(what, where="read_events", hint="give events.Denoise(hot_factor=10)")
     with _placed(path):
         return Options(
-            sensor,
+            None if sensor is None else (sensor[0], sensor[1]),  # a list does, too
             tuple(mend),
             columns,
             time_unit_us,
             stream,
-            between_us,
+            None if between_us is None else (between_us[0], between_us[1]),
             None if rectify is None else Path(rectify),
             denoise,
         )

@@ -124,7 +124,7 @@ def test_what_a_function_fails_over_is_named(call: Callable[[], object], expecte
             r"read_events: expected a tuple\[int, int\] or None as sensor, got a str",
         ),
         ({"between_us": 10}, "read_events: expected .* as between_us, got an int"),
-        ({"denoise": "hot"}, "read_events: expected a Denoise or None as denoise, got a str"),
+        ({"denoise": "hot"}, "read_events: expected a Denoise as denoise, got a str; give"),
         ({"mend": "sort"}, r"as mend, got a str; give a list: mend=\['sort'\]"),
     ],
 )
