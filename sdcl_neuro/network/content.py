@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
 
@@ -54,7 +54,13 @@ def _same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, tuple | list) and type(one) is type(other):
         return len(one) == len(other) and all(map(_same, one, other))
+    if _is_plain_dataclass(one) and type(one) is type(other):
+        return all(_same(getattr(one, n.name), getattr(other, n.name)) for n in fields(one))
     return bool(one == other)
+
+
+def _is_plain_dataclass(value: Any) -> bool:
+    return is_dataclass(value) and not isinstance(value, type | ByContent)
 
 
 def _hashable(value: Any) -> Any:
@@ -64,4 +70,6 @@ def _hashable(value: Any) -> Any:
         return frozenset((key, _hashable(each)) for key, each in value.items())
     if isinstance(value, tuple | list):
         return tuple(map(_hashable, value))
+    if _is_plain_dataclass(value):
+        return tuple(_hashable(getattr(value, each.name)) for each in fields(value))
     return value.item() if hasattr(value, "__array__") and hasattr(value, "item") else value

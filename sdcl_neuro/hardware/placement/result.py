@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro.errors import CheckFailed
 from sdcl_neuro.files import write_json
+from sdcl_neuro.network.content import Result
 from sdcl_neuro.network.display import table_html
 
 from .findings import Broken, Unchecked
@@ -154,8 +155,8 @@ class Placement:
         }
 
 
-@dataclass(frozen=True)
-class Fit:
+@dataclass(frozen=True, eq=False)
+class Fit(Result):
     """Whether a network fits on a chip, how it is placed, and what prevents it.
 
     Attributes:
