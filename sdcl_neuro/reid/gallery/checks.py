@@ -68,7 +68,7 @@ def checked_queries(
     return single
 
 
-def checked_ids(ids: Iterable[int]) -> list[int]:
+def checked_ids(ids: object) -> list[int]:
     """Return ids of entries as Python's numbers.
 
     Raises:
@@ -84,7 +84,7 @@ def checked_ids(ids: Iterable[int]) -> list[int]:
     return [int(one) for one in found]
 
 
-def checked_label(label: str | None) -> str | None:
+def checked_label(label: object) -> str | None:
     """Return a label.
 
     Raises:

@@ -162,9 +162,10 @@ def checked_row(number: int, tracklet: Enrolment, dimension: int) -> StoredRow:
             field of another type, a crop that is not a JPEG or PNG file or past `LARGEST_CROP`.
     """
     where = f"tracklet {number} to enrol"
-    if not isinstance(tracklet, Enrolment):
+    given: object = tracklet
+    if not isinstance(given, Enrolment):
         hint = "give Enrolment(embedding=..., label=...)"
-        raise InputError(f"expected an Enrolment, got {kind_of(tracklet)}", where=where, hint=hint)
+        raise InputError(f"expected an Enrolment, got {kind_of(given)}", where=where, hint=hint)
     vector = np.asarray(tracklet.embedding)
     if vector.shape != (dimension,) or not np.issubdtype(vector.dtype, np.floating):
         raise InputError(
