@@ -169,8 +169,9 @@ class Gallery:
         Raises:
             InputError: no such person.
         """
-        if not isinstance(person, str):
-            what = f"expected a person, got {kind_of(person)}"
+        given: object = person
+        if not isinstance(given, str):
+            what = f"expected a person, got {kind_of(given)}"
             raise InputError(what, where=self.address, hint="give a label or 'entry N'")
         ids = [entry.id for entry in self._store.entries(Where(labels=[person]))]
         number = person.removeprefix(_UNNAMED)
