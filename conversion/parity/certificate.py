@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.files import write_json
 from sdcl_neuro.network.backend_names import labels
 from sdcl_neuro.network.content import Result
 from sdcl_neuro.network.display import table_html
@@ -134,9 +136,9 @@ class Certificate(Result):
         """0 if every verdict holds, else 1; what was not checked does not count."""
         return 0 if self.holds else 1
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values, for `atomic.write_json`."""
-        return {
+    def to_json(self, path: Path | str | None = None) -> dict[str, Any]:
+        """Return plain values, and write them to a file if one is named."""
+        values = {
             "schema": dict(SCHEMA),
             "holds": self.holds,
             "model": dict(self.model),
@@ -147,6 +149,9 @@ class Certificate(Result):
             "not_checked": [note.to_json() for note in self.not_checked],
             "assumed": [note.to_json() for note in self.assumed],
         }
+        if path is not None:
+            write_json(path, values)
+        return values
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Certificate:

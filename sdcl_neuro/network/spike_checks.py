@@ -39,8 +39,7 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
     if isinstance(values, str | Path):
         values, where = check_given(values), str(values)
     if hasattr(values, "detach"):  # a tensor, wherever it lies
-        tensor: Any = values.detach().cpu()
-        values = tensor.to_dense() if "sparse" in str(tensor.layout) else tensor
+        values = _on_the_cpu(values, where)
     array = _as_array(values, where)
     if array.ndim not in (3, 5):
         raise InputError(
@@ -70,6 +69,17 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
             hint="encode the values as spikes (snntorch.spikegen.rate, or events encode)",
         )
     return spikes
+
+
+def _on_the_cpu(tensor: Any, where: str) -> Any:
+    """Return a tensor as one that numpy can hold: dense, on the CPU, of a type it knows."""
+    if tensor.device.type == "meta":
+        what = "expected spikes, got a tensor on the device 'meta', which holds no values"
+        raise InputError(what, where=where, hint="make it on 'cpu'")
+    tensor = tensor.detach().cpu()
+    if "sparse" in str(tensor.layout):
+        tensor = tensor.to_dense()
+    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
 
 
 def _as_array(values: object, where: str) -> NDArray[Any]:

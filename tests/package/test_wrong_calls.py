@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,19 @@ def test_a_sparse_tensor_is_taken() -> None:
     record = run(CHIP, torch.from_numpy(SPIKES).to_sparse())
     dense = run(CHIP, SPIKES)
     assert all(np.array_equal(record.spikes[k], dense.spikes[k]) for k in dense.spikes)
+
+
+def test_a_tensor_that_numpy_does_not_know_is_taken_or_answered() -> None:
+    spikes = torch.from_numpy(SPIKES).bfloat16()
+    assert run(CHIP, spikes) == run(CHIP, SPIKES)
+    with pytest.raises(InputError, match="on the device 'meta', which holds no values"):
+        run(CHIP, spikes.to("meta"))
+
+
+def test_a_certificate_is_written_where_a_file_is_named(tmp_path: Path) -> None:
+    certificate = verify(CHIP, SPIKES, against=["snntorch-int"], cache=False)
+    values = certificate.to_json(tmp_path / "c.json")
+    assert json.loads((tmp_path / "c.json").read_text("utf-8")) == values == certificate.to_json()
 
 
 class Nothing:
