@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .job import Job, JobResult
-from .part import Part
+from .share import Share
 from .run import JobSummary, run_jobs
 
-__all__ = ["Job", "JobResult", "JobSummary", "Part", "run_jobs"]
+__all__ = ["Job", "JobResult", "JobSummary", "Share", "run_jobs"]

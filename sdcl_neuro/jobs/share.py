@@ -1,4 +1,4 @@
-"""`Part`: every N-th piece of some work, so that N processes share it without asking each other."""
+"""`Share`: every N-th piece of some work, so that N processes share it without asking each other."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Part:
+class Share:
     """Every `count`-th piece, from number `index` on, which counts from 1."""
 
     index: int
     count: int
 
     @classmethod
-    def parse(cls, text: str) -> Part:
+    def parse(cls, text: str) -> Share:
         """Read ``I/N``.
 
         Raises:
