@@ -90,9 +90,9 @@ def checked_label(label: object) -> str | None:
     Raises:
         InputError: something else than a text.
     """
-    if label is not None and not isinstance(label, str):
-        raise InputError(f"expected a label, got {kind_of(label)}", hint="give a text")
-    return label
+    if label is None or isinstance(label, str):
+        return label
+    raise InputError(f"expected a label, got {kind_of(label)}", hint="give a text")
 
 
 def microseconds(span: timedelta | None) -> int:
