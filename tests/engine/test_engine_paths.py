@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdcl_neuro.engine import known_networks, run_network
-from sdcl_neuro.engine.event import machine, population, row_block, synapses, windows
+from sdcl_neuro.engine.event import bits, machine, population, row_block, synapses, windows
+from sdcl_neuro.engine.event import layer as event_layer
 from sdcl_neuro.engine.totals import COUNTED
 from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.testing import random_network, random_spikes
@@ -183,3 +184,42 @@ def test_a_description_may_be_written_to_between_runs():
     net.layers[0].weight[...] = -net.layers[0].weight
     after = assert_equals_reference(net, spikes)
     assert not np.array_equal(before.spikes[0], after.spikes[0])
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("size", [(16, 12), (64, 5), (13, 9)])
+def test_outputs_written_past_the_caches(monkeypatch, bands, size):
+    monkeypatch.setattr(event_layer, "STREAMED_BYTES", 0)
+    monkeypatch.setattr(machine, "WORTH_SPLITTING", 0)
+    monkeypatch.setattr(machine, "processors", lambda: bands)
+    leads, lead_of = [], event_layer.lead_of
+    monkeypatch.setattr(
+        event_layer, "lead_of", lambda spikes: leads.append(lead_of(spikes)) or leads[-1]
+    )
+    net = chain(3, size=size)
+    for rate in (0.05, 0.6):
+        assert_equals_reference(net, random_spikes(net, 1, steps=5, samples=2, rate=rate))
+    assert any(lead >= 0 for lead in leads) == (size[0] * size[1] % 64 == 0)
+
+
+def test_bits_are_unpacked_alike_wherever_cache_lines_begin():
+    rng, height, width, channels = np.random.default_rng(0), 8, 24, 13
+    layout = population.RowLayout(channels, height, width)
+    spikes = (rng.random((3, 2, channels, height * width)) < 0.2).astype(np.uint8)
+    words = np.zeros((3, height, layout.words), np.uint64)
+    plane = np.zeros(layout.octets * height * width, np.uint8)
+    sizes = np.uint64(layout.octets), np.uint64(width)
+    everything = np.array([0, height], np.uint64)
+    bits.pack(spikes, 1, *sizes, everything, plane, words.view(np.uint8), words)
+    for offset in (0, 1, 37, 63):
+        room = np.full(spikes.size + 64, 7, np.uint8)
+        written = room[offset : offset + spikes.size].reshape(spikes.shape)
+        for rows in ([0, 3], [3, 4], [4, height]):
+            bits.unpack(
+                *(words.view(np.uint8), words, *sizes, np.array(rows, np.uint64), plane),
+                *(written, 1, -int(written.ctypes.data) % 64),
+            )
+        np.testing.assert_array_equal(written[:, 1], spikes[:, 1])
+        assert (written[:, 0] == 7).all()
+        assert (room[:offset] == 7).all()
+        assert (room[offset + spikes.size :] == 7).all()

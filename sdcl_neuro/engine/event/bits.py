@@ -7,7 +7,15 @@ from numpy import int64, uint8, uint64
 from sdcl_neuro.compiling import inlined, lean
 from sdcl_neuro.compiling.bit_words import count_ones
 
-from .vectors import add_flags, gather_flags, mark_bytes, read_bytes, spread_flags
+from .vectors import (
+    add_flags,
+    flush,
+    gather_flags,
+    mark_bytes,
+    read_bytes,
+    spread_flags,
+    stream_bytes,
+)
 
 
 @lean
@@ -63,8 +71,16 @@ def pack(spikes, sample, octets, width, rows, plane, flags, words):  # type: ign
 
 
 @lean
-def unpack(flags, words, octets, width, rows, plane, spikes, sample):  # type: ignore[no-untyped-def]
-    """Write bits as spikes, uint8 ``[T, B, C, H W]``; the other way of `pack`."""
+def unpack(  # type: ignore[no-untyped-def]
+    flags, words, octets, width, rows, plane, spikes, sample, lead
+):
+    """Write bits as spikes, uint8 ``[T, B, C, H W]``; the other way of `pack`.
+
+    Args:
+        flags, words, octets, width, rows, plane, spikes, sample: as of `pack`.
+        lead: -1; or to write past the caches, where H W is a multiple of a cache line: bytes of
+            `spikes` before its first whole one.
+    """
     channels, start = uint64(spikes.shape[2]), rows[0] * width
     size = (rows[1] - rows[0]) * width
     whole = size & ~uint64(63)
@@ -90,10 +106,21 @@ def unpack(flags, words, octets, width, rows, plane, spikes, sample):  # type: i
         for c in range(channels):
             line, shift = spikes[t, sample, c], c & uint64(7)
             bit, first = uint8(uint64(1) << shift), (c >> uint64(3)) * size
-            for n in range(uint64(0), whole, uint64(64)):
-                read_bytes(line, start + n, plane, first + n, bit)
+            begin = uint64(0)
+            if lead >= 0:
+                begin = min((uint64(lead) - start) & uint64(63), size)
+                for n in range(begin):
+                    line[start + n] = (plane[first + n] >> uint8(shift)) & uint8(1)
+                whole = begin + ((size - begin) & ~uint64(63))
+                for n in range(begin, whole, uint64(64)):
+                    stream_bytes(line, start + n, plane, first + n, bit)
+            else:
+                for n in range(begin, whole, uint64(64)):
+                    read_bytes(line, start + n, plane, first + n, bit)
             for n in range(whole, size):
                 line[start + n] = (plane[first + n] >> uint8(shift)) & uint8(1)
+    if lead >= 0:
+        flush()
 
 
 @lean

@@ -15,12 +15,14 @@ from . import bits, kernels
 from .delivery import AT_ONCE
 from .neuron_step import CELL
 from .plan import LayerPlan
-from .population import RowLayout, aligned
+from .population import LINE_BYTES, RowLayout, aligned
 from .vectors import RUN_BYTES
 
 Words = NDArray[np.uint64]
 Rows = tuple[int, int]
 NOT_KEPT = np.zeros((0, 1, 1, 1), np.uint8)
+STREAMED_BYTES = 8 << 20
+"""From so many bytes on spikes are written past the caches."""
 STEPS_MAX = 1 << 32
 """Steps that a visit's 32 bits tell apart."""
 
@@ -140,7 +142,10 @@ class Layer:
             self._before[0, 0] = sent[-1, 0] if len(sent) else self._before[0, 0]
         if len(kept):
             size = self._size
-            bits.unpack(sent.view(np.uint8), sent, *size, own, scratch.plane, kept, sample)
+            bits.unpack(
+                *(sent.view(np.uint8), sent, *size, own, scratch.plane, kept, sample),
+                lead_of(kept),
+            )
         return (int(self.totals[0]) - before) / max(1, len(sent) * self._neurons)
 
     @property
@@ -187,6 +192,17 @@ class Layer:
             )
             self._visited[:] = 1
             self._steps = 1
+
+
+def lead_of(spikes: Spikes) -> int:
+    """Return where to begin to write spikes ``[T, B, C, H W]`` past the caches, -1 for not at all.
+
+    A large picture's spikes leave the caches before anyone reads them; written past those they need
+    not be read from memory first.
+    """
+    if spikes.shape[3] % LINE_BYTES or spikes.nbytes < STREAMED_BYTES:
+        return -1
+    return -int(spikes.ctypes.data) % LINE_BYTES
 
 
 class Scratch:

@@ -48,7 +48,7 @@ class ListedLayer:
         del rate
         received = np.empty((len(words), 1, *_flat(self.source)), np.uint8)
         bits.unpack(
-            *(words.view(np.uint8), words, *_sizes(self.source), scratch.plane, received, 0)
+            *(words.view(np.uint8), words, *_sizes(self.source), scratch.plane, received, 0, -1)
         )
         return self.run_counts(received, 0, sent, scratch, kept=kept, sample_kept=sample)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.np.arrayobj import make_array
 
 from sdcl_neuro.compiling.llvm import (
+    I32,
     I64,
     Value,
     constant,
@@ -106,21 +109,48 @@ def mark_bytes(typingctx, flags, position, spikes, start, bit):  # type: ignore[
     return types.void(flags, types.uint64, spikes, types.uint64, types.uint8), generate
 
 
+def _read(*, streaming: bool) -> Any:
+    """Return the intrinsic; see `read_bytes` and `stream_bytes`."""
+
+    @intrinsic
+    def read(typingctx, spikes, position, flags, start, bit):  # type: ignore[no-untyped-def]
+        del typingctx
+
+        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            vector = ir.VectorType(ir.IntType(8), 64)
+            into = pointer_at(context, builder, signature.args[0], args[0], args[1], vector)
+            what = pointer_at(context, builder, signature.args[2], args[2], args[3], vector)
+            marked = builder.and_(load(builder, what, 8), splat(builder, args[4], vector))
+            spiking = builder.icmp_unsigned("!=", marked, constant(8, 64, 0))
+            written = builder.store(builder.zext(spiking, vector), into)
+            written.align = RUN_BYTES if streaming else 1
+            if streaming:
+                once = builder.module.add_metadata([ir.Constant(I32, 1)])
+                written.set_metadata("nontemporal", once)
+            return context.get_dummy_value()
+
+        return types.void(spikes, types.uint64, flags, types.uint64, types.uint8), generate
+
+    return read
+
+
+read_bytes = _read(streaming=False)
+"""Write for each of 64 uint8 `flags` whether it has a bit, as 64 uint8 `spikes`, 0 or 1."""
+stream_bytes = _read(streaming=True)
+"""The same past the caches, where the address of the spikes is a multiple of 64; see `flush`."""
+
+
 @intrinsic
-def read_bytes(typingctx, spikes, position, flags, start, bit):  # type: ignore[no-untyped-def]
-    """Write for each of 64 uint8 `flags` whether it has a bit, as 64 uint8 `spikes`, 0 or 1."""
+def flush(typingctx):  # type: ignore[no-untyped-def]
+    """Let other threads see what `stream_bytes` wrote."""
     del typingctx
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        vector = ir.VectorType(ir.IntType(8), 64)
-        into = pointer_at(context, builder, signature.args[0], args[0], args[1], vector)
-        what = pointer_at(context, builder, signature.args[2], args[2], args[3], vector)
-        marked = builder.and_(load(builder, what, 8), splat(builder, args[4], vector))
-        spiking = builder.icmp_unsigned("!=", marked, constant(8, 64, 0))
-        store(builder, builder.zext(spiking, vector), into, 8)
+        del signature, args
+        builder.fence("seq_cst")
         return context.get_dummy_value()
 
-    return types.void(spikes, types.uint64, flags, types.uint64, types.uint8), generate
+    return types.void(), generate
 
 
 PIECES = (256, 128, 64, 32, 16)
