@@ -74,6 +74,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("times dense", ("dense",)),
     ),
     "rates": (Column("times dense", ("dense",)),),
+    "active_area": (Column("times dense", ("dense",)),),
     "avx2": (Column("times dense", ("dense",)),),
     "persons": (Column("times eager", ("eager",)),),
     "windows": (Column("times delivering only", ("delivering only",)),),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numba
 import recording_tools
-from engine_networks import network, spikes_at
+from engine_networks import moving_square, network, spikes_at
 
 Call = Callable[[], Any]
 AVX2 = {
@@ -34,8 +34,9 @@ def prepared(
     size: Any = (128, 64),
     cores: int = 2,
     recording: str | None = None,
+    active: float | None = None,
 ) -> tuple[Any, Any]:
-    """The network and its input, random or recorded, once this process has been given its cores."""
+    """The network and its input, random, recorded or in a moving square, on the cores given."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import torch
@@ -47,6 +48,8 @@ def prepared(
         return recording_tools.case(recording, name, thresholds, steps)
     size = tuple(size)
     net = network(name, rate, size=size, thresholds=thresholds)
+    if active is not None:
+        return net, moving_square(rate, active, size=size, steps=steps)
     return net, spikes_at(rate, size=size, steps=steps, samples=samples)
 
 

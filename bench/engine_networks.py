@@ -24,12 +24,39 @@ NETWORKS = {
 """Channels, kernel and stride of each layer."""
 DECAY = 410  # of 4096: beta 0.9
 STEPS_TO_CALIBRATE = 12
+PIXELS_A_STEP = 2
+"""How far `moving_square` moves, down and to the right."""
 
 
 def spikes_at(rate: float, *, size: tuple[int, int] = (128, 64), steps: int = 16, samples: int = 1):
     """Random input, uint8 ``[steps, samples, 2, *size]``."""
     rng = np.random.default_rng(7)
     return (rng.random((steps, samples, 2, *size), dtype=np.float32) < rate).astype(np.uint8)
+
+
+def moving_square(
+    rate: float, active: float, *, size: tuple[int, int] = (128, 64), steps: int = 16
+):
+    """Random input in a part of the picture alone, uint8 ``[steps, 1, 2, *size]``.
+
+    Args:
+        rate: share of the inputs there that spike.
+        active: the part's share of the picture, whose proportions it has; it moves a little in
+            each step, from the middle towards a corner.
+        size: height and width of the picture.
+        steps: how many.
+    """
+    rng = np.random.default_rng(7)
+    high, wide = (max(1, round(active**0.5 * side)) for side in size)
+    spikes = np.zeros((steps, 1, 2, *size), np.uint8)
+    for step, now in enumerate(spikes[:, 0]):
+        top, left = (
+            min((side - own) // 2 + step * PIXELS_A_STEP, side - own)
+            for side, own in zip(size, (high, wide), strict=True)
+        )
+        inside = now[:, top : top + high, left : left + wide]
+        inside[...] = rng.random(inside.shape, dtype=np.float32) < rate
+    return spikes
 
 
 def network(
