@@ -49,11 +49,11 @@ def add_cache(actions: Any) -> None:
 
 def execute_cache(args: argparse.Namespace) -> int:
     """Fill the cache, and say how many tracklets were simulated."""
-    from sdcl_neuro.jobs import Share
+    from sdcl_neuro.jobs import Shard
     from sdcl_neuro.reid.configuration import fill_cache, load_configuration
 
     configuration = load_configuration(args.configuration, args.overrides)
-    part = None if args.part is None else Share.parse(args.part)
+    part = None if args.part is None else Shard.parse(args.part)
     if part is None and (args.workers is not None or args.ray is not None):
         _by_jobs(args, configuration)
     bars = progress_bars(quiet=args.quiet)

@@ -46,10 +46,10 @@ class EvaluationTask:
     def embed_part(self) -> int:
         """Embed this process's part into the cache, and write how much that was."""
         from sdcl_neuro.devices import torch_threads
-        from sdcl_neuro.jobs import Share
+        from sdcl_neuro.jobs import Shard
         from sdcl_neuro.reid.evaluation.parts import embed_part
 
-        part, threads = Share.parse(self.args.part), settle()
+        part, threads = Shard.parse(self.args.part), settle()
         with torch_threads(threads.count):
             done = embed_part(
                 self.trained,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .job import Job, JobResult
-from .share import Share
 from .run import JobSummary, run_jobs
+from .shard import Shard
 
-__all__ = ["Job", "JobResult", "JobSummary", "Share", "run_jobs"]
+__all__ = ["Job", "JobResult", "JobSummary", "Shard", "run_jobs"]

@@ -16,7 +16,7 @@ from .data_tables import DataTable
 from .tables import Configuration
 
 if TYPE_CHECKING:
-    from sdcl_neuro.jobs import Share
+    from sdcl_neuro.jobs import Shard
 
     from ..datasets.cache import CacheReport, Progress
 
@@ -53,7 +53,7 @@ def fill_cache(
     *,
     workers: int = 0,
     progress: Progress | None = None,
-    part: Share | None = None,
+    part: Shard | None = None,
 ) -> CacheReport | None:
     """Simulate the events that `data.cache` still lacks; None if the configuration names none.
 

@@ -16,7 +16,7 @@ from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.events import SimulatorConfig
 from sdcl_neuro.files import write_json
 from sdcl_neuro.files.reading import read_json
-from sdcl_neuro.jobs import Share
+from sdcl_neuro.jobs import Shard
 from sdcl_neuro.network.arguments import public
 
 from .cached import CachedEvents, cached_path, is_cached, simulate_entry
@@ -50,7 +50,7 @@ def cache_events(
     config: SimulatorConfig | None = None,
     workers: int = 0,
     progress: Progress | None = None,
-    part: Share | None = None,
+    part: Shard | None = None,
 ) -> CacheReport:
     """Simulate the events of all entries that are not in the cache yet.
 

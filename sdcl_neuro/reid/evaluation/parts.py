@@ -12,7 +12,7 @@ from typing import Any
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import scratch_folder
-from sdcl_neuro.jobs import Share
+from sdcl_neuro.jobs import Shard
 
 from ..training.distributed import Group
 from .extraction import Extraction, fill_store
@@ -33,7 +33,7 @@ class EmbeddedPart:
         tracklets: each counted once for each condition and number of bins.
     """
 
-    part: Share
+    part: Shard
     tracklets: int
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ def count_batches(trained: Trained, data: DataSource, *, batch: int) -> int:
 def embed_part(
     trained: Trained,
     data: DataSource,
-    part: Share,
+    part: Shard,
     *,
     how: Extraction,
     backends: Sequence[str] = (),

@@ -20,7 +20,7 @@ import pytest
 from sdcl_neuro.cli import main
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.events import SimulatorConfig, encode, simulate
-from sdcl_neuro.jobs import Share
+from sdcl_neuro.jobs import Shard
 from sdcl_neuro.reid.datasets import (
     Clip,
     cache_events,
@@ -94,20 +94,20 @@ def test_workers_give_the_same_files(data, prid):
 def test_parts_make_what_one_process_makes(data, prid):
     cache_events(data, prid / "here")
     for number in (1, 2, 3):
-        report = cache_events(data, prid / "there", part=Share(number, 3))
+        report = cache_events(data, prid / "there", part=Shard(number, 3))
         assert (report.simulated, report.found) == ((3, 3, 2)[number - 1], 0)
     assert content(prid / "here") == content(prid / "there")
     assert cache_events(data, prid / "there").simulated == 0
     # Parts share the folder; one that does all is alone in it.
     with _locked(prid / "there", shared=True):
-        assert cache_events(data, prid / "there", part=Share(1, 3)).found == 3
+        assert cache_events(data, prid / "there", part=Shard(1, 3)).found == 3
         with pytest.raises(InputError, match="another process"):
             cache_events(data, prid / "there")
     with (
         _locked(prid / "there", shared=False),
         pytest.raises(InputError, match="another process"),
     ):
-        cache_events(data, prid / "there", part=Share(1, 3))
+        cache_events(data, prid / "there", part=Shard(1, 3))
 
 
 @pytest.mark.slow

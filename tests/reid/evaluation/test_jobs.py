@@ -15,7 +15,7 @@ import pytest
 from helpers.ray_cluster import Cluster
 from sdcl_neuro.cli import main
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.jobs import Share
+from sdcl_neuro.jobs import Shard
 
 SMALL = (
     *("--data", "generated-small", "--batch", "1", "--threads", "1"),
@@ -70,7 +70,7 @@ def test_parts_make_what_one_process_makes(
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/", "-1/2"])
 def test_parts_that_are_not(text: str) -> None:
     with pytest.raises(InputError, match="give I/N"):
-        Share.parse(text)
+        Shard.parse(text)
 
 
 BAD = {

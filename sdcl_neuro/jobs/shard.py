@@ -1,4 +1,4 @@
-"""`Share`: every N-th piece of some work, so that N processes share it without asking each other."""
+"""`Shard`: every N-th piece of some work, so that N processes divide it between them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """Every `count`-th piece, from number `index` on, which counts from 1."""
 
     index: int
     count: int
 
     @classmethod
-    def parse(cls, text: str) -> Share:
+    def parse(cls, text: str) -> Shard:
         """Read ``I/N``.
 
         Raises:
