@@ -100,7 +100,7 @@ BAD = {
     "pictures of no one": (["--gallery", "GALLERY", "--keep-crops"], "give --enrol, too"),
     "an age without a unit": (["--gallery", "GALLERY", "--enrol", "--retain", "30"], "age '30'"),
     "no time": (["--gallery", "GALLERY", "--enrol", "--start", "noon"], "'noon' is not a time"),
-    "in the results": (["--gallery", "GALLERY/../out/g", "--enrol"], "folder of the results"),
+    "in the results": (["--gallery", "GALLERY/../out/g", "--enrol"], "folder of results"),
     "no tracks": (["--gallery", "GALLERY", "--enrol", "--tracks", "nowhere"], "no such file"),
 }
 
