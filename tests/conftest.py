@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from helpers.ray_cluster import Cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -63,3 +68,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "golden" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.generated)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A Ray cluster of two nodes on this machine."""
+    pytest.importorskip("ray", reason="ray is not installed")
+    from helpers.ray_cluster import Cluster
+
+    made = Cluster(Path(tempfile.mkdtemp(prefix="ray-")))  # its sockets need a short path
+    yield made
+    made.close()

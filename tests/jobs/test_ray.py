@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,14 +28,6 @@ with ray_executor(address) as executor:
     )
 print(summary)
 """
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    pytest.importorskip("ray", reason="ray is not installed")
-    made = Cluster(Path(tempfile.mkdtemp(prefix="ray-")))  # its sockets need a short path
-    yield made
-    made.close()
 
 
 def test_a_client_without_the_token_is_kept_out(cluster: Cluster, tmp_path: Path) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -138,14 +137,6 @@ def test_a_part_that_fails_is_told(
     (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("sdcl-neuro")]
     assert "2 of 2 jobs failed; part 1 of 2: " in line
     assert "the same command again does only what is missing" in line
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    pytest.importorskip("ray", reason="ray is not installed")
-    made = Cluster(Path(tempfile.mkdtemp(prefix="ray-")))  # its sockets need a short path
-    yield made
-    made.close()
 
 
 @pytest.mark.slow

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +15,6 @@ from .test_batch import plain
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CLIPS = 12
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    pytest.importorskip("ray", reason="ray is not installed")
-    made = Cluster(Path(tempfile.mkdtemp(prefix="ray-")))  # its sockets need a short path
-    yield made
-    made.close()
 
 
 def _clips(material, folder: Path) -> list[str]:
