@@ -31,7 +31,7 @@ path."""
 OFF_THE_LINE = 0.35
 """By how much a time may differ from floor + slope x active tiles: one in many tiles finds its
 states in memory, one in few in a cache."""
-FLOOR = 0.25
+FLOOR = 0.35
 """Most that a quiet picture may cost, as a share of one that is active everywhere."""
 
 
