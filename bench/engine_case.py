@@ -1,4 +1,4 @@
-"""What the engine and its peers race on: a network, its input, and the cores they may use.
+"""The network, input and cores on which the engine and its peers race.
 
 Every tool takes the same arguments: ``name``, ``rate`` and ``thresholds`` of the network
 (`engine_networks`), ``steps``, ``samples``, ``size``, and the ``cores`` it may use.
@@ -24,6 +24,17 @@ AVX2 = {
 """Variables by which numba, oneDNN, torch and MKL use no instruction beyond AVX2."""
 
 
+def use_cores(count: int) -> None:
+    """Bind this process to so many of its cores and let torch and numba use them, no gradients."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    import torch
+
+    torch.set_num_threads(count)
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    torch.set_grad_enabled(False)
+
+
 def prepared(
     name: str,
     rate: float,
@@ -37,13 +48,7 @@ def prepared(
     active: float | None = None,
 ) -> tuple[Any, Any]:
     """The network and its input, random, recorded or in a moving square, on the cores given."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    import torch
-
-    torch.set_num_threads(cores)
-    numba.set_num_threads(min(cores, numba.config.NUMBA_NUM_THREADS))
-    torch.set_grad_enabled(False)
+    use_cores(cores)
     if recording is not None:
         return recording_tools.case(recording, name, thresholds, steps)
     size = tuple(size)

@@ -7,13 +7,12 @@ every population is calibrated to fire at the input's rate, so that all tools co
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
+from engine_case import use_cores
 from engine_networks import DECAY, spikes_at
 from engine_peers import scan
 
@@ -90,13 +89,7 @@ def thresholds_at(rate: float) -> tuple[int, ...]:
 def _case(
     rate: float, thresholds: Sequence[int], samples: int, cores: int, steps: int = 16
 ) -> tuple[FloatGraph, Any]:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    import torch
-
-    torch.set_num_threads(cores)
-    numba.set_num_threads(min(cores, numba.config.NUMBA_NUM_THREADS))
-    torch.set_grad_enabled(False)
+    use_cores(cores)
     return graph(thresholds), spikes_at(rate, size=SIZE, steps=steps, samples=samples)
 
 

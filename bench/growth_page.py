@@ -19,7 +19,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Site:
-    """What is assumed of a site; every figure of the extrapolation is proportional to these.
+    """Assumptions about a site; every figure of the extrapolation is proportional to them.
 
     Attributes:
         cameras: how many.
@@ -118,7 +118,7 @@ def _cells(size: str, one: dict[str, Any]) -> list[str]:
 
 
 def extrapolated(book: Book, site: Site) -> str:
-    """What a site needs, by the largest size that was measured of each store."""
+    """The needs of a site, by the largest measured size of each store."""
     rows = []
     for kind, title in STORES.items():
         known = book["results"].get(kind, {})
@@ -155,7 +155,7 @@ def _needs(title: str, known: dict[int, dict[str, Any]], site: Site) -> list[lis
 
 
 def _times(title: str, known: dict[int, dict[str, Any]], site: Site) -> list[list[str]]:
-    """What follows from times: shards, cores that search, writers."""
+    """The needs that follow from times: shards, cores that search, writers."""
     size, each_ms = max(known), _slope_ms(known)
     one = known[size]
     fits = int(site.wait_ms / each_ms)

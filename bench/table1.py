@@ -34,11 +34,10 @@ from generated import same_configuration, write_between
 from table1_job import CONFIGURATION, Job, run_job, write_result
 from table1_page import INPUTS, page, points
 
+from sdcl_neuro.cli.job_options import executor_of, threads_of
 from sdcl_neuro.hybrid.composition import MODEL_KINDS
 from sdcl_neuro.jobs import Job as ApartJob
 from sdcl_neuro.jobs import JobResult, run_jobs
-from sdcl_neuro.jobs.executors import local_executor, ray_executor
-from sdcl_neuro.processors import told, usable
 from sdcl_neuro.reid.figures import cost_figure, save_figure
 
 BEGIN, END = "<!-- table1.py: begin -->", "<!-- table1.py: end -->"
@@ -157,8 +156,6 @@ def do_apart(jobs: list[Job], args: argparse.Namespace) -> None:
     Raises:
         SystemExit: one has no result; all others are done before that.
     """
-    # One processor's thread each, as on a cluster: the workers share the machine.
-    threads = told() or (1 if args.ray is not None else max(1, usable() // max(1, args.workers)))
     script = str(Path(__file__).resolve())
     common = [*args.given, "--jobs", "1", "--out", str(args.out.resolve())]
     common += ["--results", str(args.results.resolve())]
@@ -169,7 +166,7 @@ def do_apart(jobs: list[Job], args: argparse.Namespace) -> None:
             args.results.resolve() / f"{job.name}.json",
             program=(script,),
             folder=Path.cwd(),
-            threads=threads,
+            threads=threads_of(args),
         )
         for job in jobs
     ]
@@ -179,8 +176,7 @@ def do_apart(jobs: list[Job], args: argparse.Namespace) -> None:
         print(f"{result.name}: {how}", flush=True)
 
     args.out.mkdir(parents=True, exist_ok=True)
-    place = ray_executor(args.ray) if args.ray is not None else local_executor(args.workers)
-    with place as executor:
+    with executor_of(args) as executor:
         summary = run_jobs(apart, executor, state=args.out / ".jobs.json", on_end=tell)
     if summary.failed:
         raise SystemExit(str(summary))

@@ -14,10 +14,10 @@ from sdcl_neuro.processors import telling
 
 from . import threads_argument
 from .alignment_options import add_alignment_arguments, alignment_overrides
-from .evaluation_jobs import cache_of, in_jobs, threads_of
+from .evaluation_jobs import cache_of, in_jobs
 from .evaluation_task import EvaluationTask
 from .event_options import add_reading_arguments, reading_overrides
-from .job_options import add_job_arguments
+from .job_options import add_job_arguments, threads_of
 from .renamed import add_renamed
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import scratch_folder
-from sdcl_neuro.processors import told, usable
 
 from .job_options import STATE, executor_of, need_all, part_jobs, teller
 
@@ -36,17 +35,6 @@ def in_jobs(args: argparse.Namespace) -> bool:
     return True
 
 
-def threads_of(args: argparse.Namespace) -> int:
-    """Return the threads of every process: as told, else the processors shared among the workers.
-
-    One for each process of a cluster, which gives a job one processor.
-    """
-    given = told()
-    if given is not None:
-        return given
-    return 1 if args.ray is not None else max(1, usable() // max(1, args.workers))
-
-
 @contextmanager
 def cache_of(args: argparse.Namespace) -> Iterator[Path | None]:
     """Yield the folder of embeddings: the user's; for processes of this machine a passing one."""
@@ -62,7 +50,7 @@ def embed_in_jobs(args: argparse.Namespace, *, batches: int, cache: Path, thread
 
     Args:
         args: of `evaluate`.
-        batches: in all; there are no more parts than these.
+        batches: how many there are, and the most parts that are made.
         cache: where embeddings are kept.
         threads: of each process.
 

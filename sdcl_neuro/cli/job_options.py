@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.processors import told, usable
 
 if TYPE_CHECKING:
     from sdcl_neuro.jobs import Job, JobResult, JobSummary
@@ -50,6 +51,17 @@ def executor_of(args: argparse.Namespace) -> AbstractContextManager[Executor]:
         if args.ray is None
         else ray_executor(args.ray)
     )
+
+
+def threads_of(args: argparse.Namespace) -> int:
+    """Return the threads of every process: as told, else the processors shared among the workers.
+
+    One for each process of a cluster, which gives a job one processor.
+    """
+    given = told()
+    if given is not None:
+        return given
+    return 1 if args.ray is not None else max(1, usable() // max(1, args.workers))
 
 
 def teller(total: int, *, quiet: bool) -> Callable[[JobResult], None]:

@@ -111,17 +111,15 @@ def _describe(folder: Path, config: SimulatorConfig, data: FolderData) -> None:
     wanted = {
         "schema": SCHEMA, "data": data.name, "fps": data.fps, "simulator": asdict(config)
     }  # fmt: skip
+    # Listed before it is looked for: another part that begins in between describes first.
+    found = [path.name for path in folder.iterdir() if path.name != LOCK]
     if not (folder / DESCRIPTION).exists():
-        others = [path.name for path in folder.iterdir() if path.name != LOCK]
-        # Another part may have begun in between; it describes first.
-        new = not (folder / DESCRIPTION).exists()
-        if new and any(not name.startswith(".") for name in others):
+        if any(not name.startswith(".") for name in found):
             raise InputError(
                 "holds other things than a cache", where=str(folder), hint="give a new folder"
             )
-        if new:
-            write_json(folder / DESCRIPTION, wanted)
-            return
+        write_json(folder / DESCRIPTION, wanted)
+        return
     made = _description(folder)
     for key, value in wanted.items():
         if made.get(key) != value:
