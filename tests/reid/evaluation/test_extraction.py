@@ -16,8 +16,10 @@ import pytest
 import torch
 
 from sdcl_neuro.conversion.backends.run import run
+from sdcl_neuro.devices import torch_threads
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hybrid.runtime import infer
+from sdcl_neuro.processors import telling
 from sdcl_neuro.reid.datasets import Clip
 from sdcl_neuro.reid.datasets.degraded import Degraded
 from sdcl_neuro.reid.datasets.folder import FolderEntry as FolderEntry
@@ -61,6 +63,14 @@ def counted(arm):
     return FeatureSource(arm.name, arm.setting, arm.digest, features), batches
 
 
+@pytest.fixture
+def one_thread():
+    """Sums in float depend on the threads; what `infer` decides depends on the machine's load."""
+    with telling(1), torch_threads(1):
+        yield
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_embeddings_are_those_of_hybrid_inference(trained, noise_data, tmp_path):
     data = noise_data()
     found = everything(trained, data, arms_of(trained, tmp_path), Extraction(batch=5))
