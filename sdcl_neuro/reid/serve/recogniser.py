@@ -78,6 +78,8 @@ class Recogniser:
         found: list[list[Hit]] = [[] for _ in taken]
         if len(self.people):
             found = self.gallery.search(np.stack([one.embedding for one in taken]), k=_NEIGHBOURS)
+        for one in taken:
+            self._meet(one)
         for one, hits in zip(taken, found, strict=True):
             self._recognise(one, self._state(one), hits)
         self.counts["searched"] += len(taken)
@@ -93,11 +95,19 @@ class Recogniser:
     def _state(self, one: Sighting) -> VisitState:
         state = self.visits.get(one.visit)
         if state is None:
-            state = self.visits[one.visit] = VisitState(one.camera, one.track)
+            met = {name for name, other in self.visits.items() if one.visit in other.together}
+            state = VisitState(one.camera, one.track, together=met)
+            self.visits[one.visit] = state
         self.visits.move_to_end(one.visit)
         while len(self.visits) > VISITS_KEPT:
             self.visits.popitem(last=False)
         return state
+
+    def _meet(self, one: Sighting) -> None:
+        """Remember who shared a picture with whom, in both visits: it holds after one has left."""
+        self.visits[one.visit].together |= one.together
+        for other in one.together & self.visits.keys():
+            self.visits[other].together.add(one.visit)
 
     def _recognise(self, one: Sighting, state: VisitState, hits: Sequence[Hit]) -> None:
         """Enter the tracklet into its visit, and decide whom the visit counts to so far.
@@ -112,7 +122,7 @@ class Recogniser:
             return  # decided, and stored so
         state.found.append([(hit.entry.id, 1.0 - hit.distance) for hit in hits])
         state.like = state.cosine = None
-        others = {self.people.person_of_visit(visit) for visit in one.together}
+        others = {self.people.person_of_visit(visit) for visit in state.together}
         best, scores = self._scores(one.visit, state, others)
         if scores and self.threshold is not None:
             person = max(scores, key=lambda name: scores[name])

@@ -53,6 +53,7 @@ class VisitState:
         found: of the last tracklets, entries that were near and their cosines, nearest first.
         stored: entries in the gallery.
         silent: forgotten by request: nothing more of it is stored.
+        together: visits that shared a picture with it at any time, so other persons.
         picture: JPEG file of the latest tracklet.
         embedding: of the latest tracklet.
         time_us: of the latest tracklet.
@@ -68,6 +69,7 @@ class VisitState:
     found: deque[list[tuple[int, float]]] = field(default_factory=lambda: deque(maxlen=TRACKLETS))
     stored: int = 0
     silent: bool = False
+    together: set[str] = field(default_factory=set)
     picture: bytes = b""
     embedding: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     time_us: int = 0
