@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.network.arguments import public
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
-from sdcl_neuro.network.spike_checks import check_given
+from sdcl_neuro.network.spike_checks import check_given, check_message_bits
 from sdcl_neuro.network.spike_file import SpikesLike
 
 from ..lowering.graph.nodes import FloatGraph
@@ -47,7 +47,7 @@ def quantize(
 
     Raises:
         NetworkRefused: with every reason why the network does not fit.
-        InputError: for calibration data of another shape.
+        InputError: for calibration data of another shape, or message bits past 24.
 
     Warns:
         QuantizationWarning: with the layer, its spikes before and after, and what they were run on.
@@ -63,6 +63,7 @@ def quantize(
         >>> str(chip.layers[0].weight.dtype), chip.layers[0].weight.shape
         ('int32', (4, 6))
     """
+    check_message_bits(message_bits, where="quantize")
     checked: Any = calibration
     if calibration is not None and not isinstance(calibration, Mapping):
         checked = calibration_spikes(calibration)

@@ -11,6 +11,7 @@ import numpy as np
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import kind_of, need_integers, public
+from sdcl_neuro.network.display import table_html
 from sdcl_neuro.network.spec import FloatNetwork, IntNetwork
 from sdcl_neuro.network.spike_file import SpikesLike
 
@@ -83,6 +84,10 @@ class QuantizationReport:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, with the schema."""
         return {"schema": SCHEMA, "layers": [layer.to_dict() for layer in self.layers]}
+
+    def _repr_html_(self) -> str:
+        head = ("layer", "scale", "weight rms", "beta", "threshold", "same spikes", "rate")
+        return table_html("What rounding did, by layer", head, [_cells(one) for one in self.layers])
 
     def __str__(self) -> str:
         head = (
@@ -159,11 +164,16 @@ def quantization_report(
 
 
 def _row(layer: LayerReport) -> str:
+    name, scale, weight, beta, threshold, same, rate = _cells(layer)
+    return f"{name:<14}{scale:>10}{weight:>12}{beta:>10}{threshold:>11}{same:>13}{rate:>11}"
+
+
+def _cells(layer: LayerReport) -> tuple[str, ...]:
     note = layer.rounding
     return (
-        f"{note['name']:<14}{note['scale']:>10.4g}{note['weight_error_rms']:>12.2e}"
-        f"{note['beta_error']:>+10.1e}{note['threshold_error']:>+11.1e}"
-        f"{_percent(layer.spike_agreement):>13}{_percent(layer.rate_change, signed=True):>11}"
+        *(note["name"], f"{note['scale']:.4g}", f"{note['weight_error_rms']:.2e}"),
+        *(f"{note['beta_error']:+.1e}", f"{note['threshold_error']:+.1e}"),
+        *(_percent(layer.spike_agreement), _percent(layer.rate_change, signed=True)),
     )
 
 

@@ -43,8 +43,7 @@ def check_network(net: IntNetwork) -> Known:
 def _check_network(net: IntNetwork) -> None:
     if not net.layers:
         raise InputError("the network has no layers", hint="give at least one")
-    if not 0 <= net.message_bits <= 24:
-        raise InputError(f"message_bits is {net.message_bits}, not in 0 to 24")
+    spike_checks.check_message_bits(net.message_bits)
     _check_shape(net.input_shape, where="network input")
     shape = net.input_shape
     for index, layer in enumerate(net.layers):

@@ -11,7 +11,7 @@ from functools import wraps
 from os import PathLike
 from pathlib import Path
 from types import FunctionType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -210,6 +210,18 @@ def kind_of(value: object) -> str:
         return f"the class {value.__name__}"
     name = type(value).__name__
     return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
+
+
+def on_host(value: Any) -> Any:
+    """Return a tensor as one that numpy takes: on the CPU, without gradient, dense, bfloat16 as
+    float32; anything else as it is.
+    """
+    if not hasattr(value, "detach"):
+        return value
+    value = value.detach().cpu()
+    if "sparse" in str(value.layout):
+        value = value.to_dense()
+    return value.float() if str(value.dtype) == "torch.bfloat16" else value
 
 
 def need_number(value: object, where: str, hint: str) -> float:

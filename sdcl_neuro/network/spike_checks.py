@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
 
+from .arguments import on_host
 from .record import Record
 from .spec import Shape
 
 if TYPE_CHECKING:
     from .spike_file import Spikes
+
+MAX_MESSAGE_BITS = 24
+"""What Lava's ports carry of a graded spike; one step's counts are uint8 all the same."""
 
 
 def check_given(values: object, *, where: str = "spikes") -> Spikes:
@@ -38,8 +42,10 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
     """
     if isinstance(values, str | Path):
         values, where = check_given(values), str(values)
-    if hasattr(values, "detach"):  # a tensor, wherever it lies
-        values = _on_the_cpu(values, where)
+    if getattr(values, "is_meta", False):
+        what = "expected spikes, got a tensor on the device 'meta', which holds no values"
+        raise InputError(what, where=where, hint="make it on 'cpu'")
+    values = on_host(values)
     array = _as_array(values, where)
     if array.ndim not in (3, 5):
         raise InputError(
@@ -69,17 +75,6 @@ def check_spikes(values: object, *, where: str = "spikes") -> Spikes:
             hint="encode the values as spikes (snntorch.spikegen.rate, or events encode)",
         )
     return spikes
-
-
-def _on_the_cpu(tensor: Any, where: str) -> Any:
-    """Return a tensor as one that numpy can hold: dense, on the CPU, of a type it knows."""
-    if tensor.device.type == "meta":
-        what = "expected spikes, got a tensor on the device 'meta', which holds no values"
-        raise InputError(what, where=where, hint="make it on 'cpu'")
-    tensor = tensor.detach().cpu()
-    if "sparse" in str(tensor.layout):
-        tensor = tensor.to_dense()
-    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
 
 
 def _as_array(values: object, where: str) -> NDArray[Any]:
@@ -149,6 +144,13 @@ def check_input_shape(shape: Shape, input_shape: Shape, *, where: str = "spikes"
         where=where,
         hint=hint,
     )
+
+
+def check_message_bits(message_bits: int, *, where: str = "") -> None:
+    """Raise InputError if no chip's input counts have so many bits."""
+    if not 0 <= message_bits <= MAX_MESSAGE_BITS:
+        hint = f"give 0 for binary spikes, else 1 to {MAX_MESSAGE_BITS}"
+        raise InputError(f"message_bits is {message_bits}", where=where, hint=hint)
 
 
 def largest_count(message_bits: int) -> int:

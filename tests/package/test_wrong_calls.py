@@ -13,10 +13,12 @@ import torch
 
 from sdcl_neuro import conversion, events, hybrid, profile, reid, run, snn, verify
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.spec_convert import dequantize
 from sdcl_neuro.testing import random_network, random_spikes
 
 CHIP = random_network(3, kind="dense")
 SPIKES = random_spikes(CHIP, 0)
+FLOATING = dequantize(CHIP)
 
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "a list of backends": (
@@ -67,6 +69,10 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         lambda: random_spikes(0, CHIP),  # type: ignore[arg-type]
         "random_spikes: expected an IntNetwork, got an int",
     ),
+    "more message bits than a port has": (
+        lambda: conversion.quantize(FLOATING, SPIKES, message_bits=99),
+        "quantize: message_bits is 99; give 0 for binary spikes, else 1 to 24",
+    ),
 }
 
 
@@ -96,6 +102,37 @@ def test_a_tensor_that_numpy_does_not_know_is_taken_or_answered() -> None:
     assert run(CHIP, spikes) == run(CHIP, SPIKES)
     with pytest.raises(InputError, match="on the device 'meta', which holds no values"):
         run(CHIP, spikes.to("meta"))
+
+
+def test_embeddings_that_take_part_in_training_are_taken() -> None:
+    rows = torch.eye(4, requires_grad=True)
+    distances = reid.distance_matrix(rows, rows.bfloat16())
+    assert np.array_equal(distances, 1 - np.eye(4))
+    labels = torch.arange(4)
+    tensor = torch.from_numpy(distances).requires_grad_()
+    ranked = [reid.rank(each, labels, labels).to_dict() for each in (tensor, distances)]
+    assert ranked[0] == ranked[1]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_scripted_module_is_answered() -> None:
+    module = torch.jit.script(torch.nn.Linear(3, 3))
+    with pytest.raises(InputError, match=r"a scripted module shows no layers; give the nn\.Module"):
+        conversion.from_snntorch(module, np.ones((4, 1, 3)))
+
+
+def test_a_report_of_rounding_shows_itself_in_a_notebook() -> None:
+    made = conversion.quantize(FLOATING, SPIKES, check=False)
+    page = conversion.quantization_report(FLOATING, made, SPIKES)._repr_html_()
+    assert page.startswith("<table")
+    assert page.count("<tr") == 1 + len(CHIP.layers)
+
+
+def test_verilog_is_not_written_over_a_file(tmp_path: Path) -> None:
+    (tmp_path / "m.net").write_bytes(b"kept")
+    with pytest.raises(InputError, match=r"m\.net: is a file, where a folder is to be written"):
+        conversion.to_verilog(CHIP, tmp_path / "m.net")
+    assert (tmp_path / "m.net").read_bytes() == b"kept"
 
 
 def test_a_certificate_is_written_where_a_file_is_named(tmp_path: Path) -> None:

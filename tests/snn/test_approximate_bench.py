@@ -22,6 +22,7 @@ def bench():
     del sys.modules["approximate"]
 
 
+@pytest.mark.slow
 def test_both_ways_in(bench):
     found = bench.measure(epochs=4, tuning=2)
     assert found["before"] > 0.6

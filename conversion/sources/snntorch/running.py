@@ -42,8 +42,11 @@ def need_module(module: object, where: str) -> nn.Module:
     """Return `module` if it is a torch module.
 
     Raises:
-        InputError: it is anything else.
+        InputError: it is scripted, or anything else.
     """
+    if isinstance(module, torch.jit.ScriptModule):
+        hint = "give the nn.Module that it was scripted from"
+        raise InputError("a scripted module shows no layers", where=where, hint=hint)
     if isinstance(module, nn.Module):
         return module
     hint = "give the network as an nn.Module"

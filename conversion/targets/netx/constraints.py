@@ -24,13 +24,13 @@ from sdcl_neuro.network.fixed_point import (
     WEIGHT_MIN,
 )
 from sdcl_neuro.network.spec import IntLayer, IntNetwork, Shape
+from sdcl_neuro.network.spike_checks import MAX_MESSAGE_BITS
 
 from . import input_neurons
 from .weight_exponent import lost_weights
 
 KINDS = ("conv", "dense", "dense_rec")
 MAX_DELAY = 62  # lava-dl netx/hdf5.py: larger ones are clamped there, with a warning
-MAX_MESSAGE_BITS = 24  # as the engine; input counts are uint8 all the same
 MAX_GEOMETRY = 127  # lava-nc proc/conv/models.py holds kernel, stride, padding... in int8
 MAX_LAYERS = 256
 MAX_ELEMENTS = 1 << 26  # of one array or population: far beyond any chip, bounds memory

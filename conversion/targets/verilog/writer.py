@@ -44,7 +44,7 @@ def to_verilog(net: IntNetwork, out: Path | str, *, spikes: SpikesLike | None = 
         The files that were written, SHA-256 and sizes; prints itself.
 
     Raises:
-        InputError: more weights than a hex file and a simulator take.
+        InputError: `out` is a file; more weights than a hex file and a simulator take.
         CheckFailed: a spike differs in the simulation.
 
     Examples:
@@ -57,6 +57,9 @@ def to_verilog(net: IntNetwork, out: Path | str, *, spikes: SpikesLike | None = 
     """
     net = need_integers(net, "to_verilog")
     out = need_path(out, "to_verilog", "name a folder")
+    if out.exists() and not out.is_dir():
+        what = "is a file, where a folder is to be written"
+        raise InputError(what, where=str(out), hint="name a folder")
     check_network(net)
     refuse_size(net)
     values = sample_spikes(net, spikes)

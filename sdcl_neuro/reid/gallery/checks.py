@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network.arguments import kind_of
+from sdcl_neuro.network.arguments import kind_of, on_host
 
 from .entries import LARGEST, METRICS
 
@@ -50,7 +50,7 @@ def checked_queries(
     Raises:
         InputError: queries of another size or not finite, k below 1, another metric.
     """
-    vectors = np.asarray(queries)
+    vectors = np.asarray(on_host(queries))
     if vectors.ndim != 2 or vectors.shape[1] != dimension or vectors.dtype.kind != "f":
         raise InputError(
             f"queries {vectors.dtype} {vectors.shape}",

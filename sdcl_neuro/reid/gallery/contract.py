@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network.arguments import kind_of
+from sdcl_neuro.network.arguments import kind_of, on_host
 
 from .entries import LARGEST, Enrolled, Enrolment, Entry, Hit, Metric, Where
 
@@ -166,7 +166,7 @@ def checked_row(number: int, tracklet: Enrolment, dimension: int) -> StoredRow:
     if not isinstance(given, Enrolment):
         hint = "give Enrolment(embedding=..., label=...)"
         raise InputError(f"expected an Enrolment, got {kind_of(given)}", where=where, hint=hint)
-    vector = np.asarray(tracklet.embedding)
+    vector = np.asarray(on_host(tracklet.embedding))
     if vector.shape != (dimension,) or not np.issubdtype(vector.dtype, np.floating):
         raise InputError(
             f"an embedding {vector.dtype} {vector.shape}",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.network.arguments import on_host
 
 from .distances import Metric
 
@@ -126,5 +127,5 @@ def checked_pair(queries: ArrayLike, gallery: ArrayLike, metric: Metric) -> tupl
 
 
 def _floating(value: ArrayLike) -> Embeddings:
-    array = np.asarray(value)
+    array = np.asarray(on_host(value))
     return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)

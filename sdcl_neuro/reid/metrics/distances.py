@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.network.arguments import public
+from sdcl_neuro.network.arguments import on_host, public
 
 Metric = Literal["cosine", "euclidean"]
 
@@ -26,7 +26,7 @@ def distance_matrix(
     Raises:
         InputError: other shapes, values that are not finite, or another metric.
     """
-    first, second = (np.asarray(value, dtype=np.float64) for value in (queries, gallery))
+    first, second = (np.asarray(on_host(value), dtype=np.float64) for value in (queries, gallery))
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise InputError(
             f"embeddings of shapes {first.shape} and {second.shape}",

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
-from sdcl_neuro.network.arguments import kind_of, public
+from sdcl_neuro.network.arguments import kind_of, on_host, public
 
 from .measures import Metrics, measure
 
@@ -43,7 +43,7 @@ class LabelledDistances:
     ) -> LabelledDistances:
         """Check and convert; InputError for shapes that do not fit, NaN, or labels not whole."""
         try:
-            matrix = np.asarray(distances, dtype=np.float64)
+            matrix = np.asarray(on_host(distances), dtype=np.float64)
         except (TypeError, ValueError):
             what = f"expected distances, got {kind_of(distances)}"
             raise InputError(what, hint="give numbers [Q, G]") from None
@@ -208,7 +208,7 @@ def ranked_queries(labels: LabelledDistances) -> Iterator[RankedList]:
 
 
 def _labels(name: str, values: ArrayLike, count: int) -> Ints:
-    array = np.asarray(values)
+    array = np.asarray(on_host(values))
     if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer):
         raise InputError(
             f"{name} is {array.dtype} of shape {array.shape}", hint=f"give {count} whole numbers"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.reid import Enrolment, Gallery
@@ -44,6 +45,13 @@ def test_wrong_arguments_are_answered(gallery: Gallery, name: str) -> None:
     with pytest.raises(InputError, match=expected) as caught:
         call(gallery)
     assert "\n" not in str(caught.value)
+
+
+def test_embeddings_that_take_part_in_training_are_taken(gallery: Gallery) -> None:
+    row = torch.eye(4, requires_grad=True)[2]
+    gallery.enrol([Enrolment(embedding=row, label="b")])
+    (hits,) = gallery.search(row[None], k=1)
+    assert hits[0].distance == pytest.approx(0, abs=1e-6)
 
 
 def test_an_address_is_a_text_or_a_path() -> None:
