@@ -67,7 +67,7 @@ test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-full: check $(SITE)/installed .venv/notebooks-$(VERSION)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "slow or not slow"
+	OMP_NUM_THREADS=1 SDCL_NEURO_TESTS=full $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "slow or not slow"
 
 # What runs the notebooks, some 60 MB that make test does without.
 .venv/notebooks-$(VERSION): $(STAMP)

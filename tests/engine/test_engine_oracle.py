@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import engine_oracle as oracle
+from helpers.depth import examples
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.event.machine import Machine
 from sdcl_neuro.engine.event.plan import LayerPlan
@@ -32,7 +33,7 @@ def check(net, spikes, *, chunk=None):
     return expected
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=examples(150), deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**32 - 1),
     kind=st.sampled_from(KINDS),

@@ -12,6 +12,7 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from helpers.depth import examples
 from sdcl_neuro.conversion import from_snntorch, quantize
 from sdcl_neuro.conversion.backends.lava import backend as lava
 from sdcl_neuro.conversion.backends.run import run
@@ -133,7 +134,7 @@ def _sequence(segments):
     return nn.Sequential(*(step for before, neuron, *_ in segments for step in (before, neuron)))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=examples(300), deadline=None, derandomize=True)
 @given(chains())
 def test_currents_of_random_chains(case):
     input_shape, segments = case
@@ -156,7 +157,7 @@ def test_currents_of_random_chains(case):
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=2e-5)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=examples(80), deadline=None, derandomize=True)
 @given(chains(), st.integers(0, 1000))
 def test_random_chains_in_integers(case, seed):
     """Converted, quantised: the engine and snnTorch's integer modules agree on every spike."""
@@ -177,7 +178,7 @@ def test_random_chains_in_lava():
     """Whatever the engine takes of them Lava takes too, and agrees on every spike."""
     pairs = []
 
-    @settings(max_examples=24, deadline=None, derandomize=True, phases=[Phase.generate])
+    @settings(max_examples=examples(36), deadline=None, derandomize=True, phases=[Phase.generate])
     @given(chains(), st.integers(0, 1000))
     def collect(case, seed):
         input_shape, segments = case
@@ -188,7 +189,7 @@ def test_random_chains_in_lava():
         pairs.append((chip, (rng.random((12, 1, *input_shape)) < 0.5).astype(np.uint8)))
 
     collect()
-    assert len(pairs) >= 24
+    assert len(pairs) >= examples(36)
     fired = 0
     for (chip, spikes), theirs in zip(pairs, lava.run_many(pairs), strict=True):
         ours = run_network(chip, spikes)

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.depth import examples
 from sdcl_neuro.conversion import QuantizationWarning, from_snntorch, quantize
 from sdcl_neuro.conversion.quantisation.report import quantization_report
 from sdcl_neuro.engine import run_network
@@ -42,7 +43,7 @@ def spikes_for(net, *, steps=20, samples=3, rate=0.3, seed=0):
     return (rng.random((steps, samples, *net.input_shape)) < rate).astype(np.uint8)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=examples(150), deadline=None, derandomize=True)
 @given(
     st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=8).filter(any),
     st.floats(0.001, 100),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.depth import examples
 from sdcl_neuro.conversion.backends.snntorch_run import run_float, run_integer
 from sdcl_neuro.conversion.model import Model
 from sdcl_neuro.engine import run_network
@@ -81,7 +82,7 @@ def networks(draw):
     return IntNetwork(input_shape, tuple(layers), message_bits=bits), spikes
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=examples(150), deadline=None, derandomize=True)
 @given(networks())
 def test_equals_engine(case):
     net, spikes = case

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.depth import examples
 from sdcl_neuro.conversion import from_nir, to_nir
 from sdcl_neuro.conversion.targets.nir.weights import spread
 from sdcl_neuro.errors import InputError, NetworkRefused
@@ -22,7 +23,7 @@ SEEDS = st.integers(0, 10**6)
 MANY = settings(
     deadline=None,
     derandomize=True,
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 

@@ -18,7 +18,6 @@ from sdcl_neuro.reid.configuration import build_data, build_model, load_configur
 from sdcl_neuro.reid.pipeline.training_run import run_training
 
 CONFIGURATION = Path(__file__).parent / "tiny.toml"
-KILLS = 6
 
 
 def child(folder: Path) -> int:
@@ -36,7 +35,7 @@ def child(folder: Path) -> int:
     return 0
 
 
-def main(out: Path, seed: int) -> None:
+def main(out: Path, seed: int, kills: int) -> None:
     """Train once whole, and once with kills; tell how often and after how long."""
     generator = random.Random(seed)
     # Compiled loops are loaded here, once.
@@ -47,7 +46,7 @@ def main(out: Path, seed: int) -> None:
     _, status = os.waitpid(child(out / "whole"), 0)
     lasted = time.monotonic() - began
     waits, codes = [], [os.waitstatus_to_exitcode(status)]
-    for _ in range(KILLS):
+    for _ in range(kills):
         number = child(out / "killed")
         waits.append(generator.uniform(0.05, 0.5) * lasted)
         time.sleep(waits[-1])
@@ -60,4 +59,4 @@ def main(out: Path, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -43,10 +43,13 @@ def steps(out: Path) -> list[int]:
     return [int(row["step"]) for row in csv.DictReader(io.StringIO((out / "log.csv").read_text()))]
 
 
-def test_killed_at_any_moment_it_comes_to_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kills", "in_time"), [(3, 2), pytest.param(9, 3, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_it_comes_to_the_same(
+    tmp_path: Path, kills: int, in_time: int
+) -> None:
     """Weights, state and log are those of a training that was never killed, to the bit."""
     ran = subprocess.run(
-        [sys.executable, str(HERE / "killed_training.py"), str(tmp_path), "1"],
+        [sys.executable, str(HERE / "killed_training.py"), str(tmp_path), "1", str(kills)],
         capture_output=True,
         text=True,
         check=False,
@@ -54,7 +57,7 @@ def test_killed_at_any_moment_it_comes_to_the_same(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     codes = json.loads(ran.stdout)["codes"]
     assert codes[0] == codes[-1] == 0, ran.stderr
-    assert codes.count(-9) >= 3
+    assert codes.count(-9) >= in_time
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert steps(killed) == list(range(12))
     files = {path.relative_to(whole) for path in whole.rglob("*") if path.is_file()}
