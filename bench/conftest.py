@@ -1,4 +1,4 @@
-"""Benches may import the plain modules of this folder; results go into one file at the end."""
+"""Benches may import the plain modules of this folder; results go into one file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ from results import LATEST, Book
 
 
 @pytest.fixture(scope="session")
-def book() -> Iterator[Book]:
-    """Where races are entered; merged into bench/results/latest.json when the session ends."""
-    found = Book()
-    yield found
-    found.save(Path(os.environ.get("SDCL_NEURO_BENCH_RESULTS", LATEST)))
+def session_book() -> Book:
+    """Every race of this call."""
+    return Book()
+
+
+@pytest.fixture
+def book(session_book: Book) -> Iterator[Book]:
+    """Where races are entered; on disk after each bench, so that a call cut short loses one."""
+    yield session_book
+    session_book.save(Path(os.environ.get("SDCL_NEURO_BENCH_RESULTS", LATEST)))

@@ -82,7 +82,7 @@ def _gpu() -> dict[str, Any]:
 
 @dataclass
 class Book:
-    """Rows gathered in a session, merged into a results file at its end."""
+    """Rows gathered in a session; `save` merges them into a results file, as often as called."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
 

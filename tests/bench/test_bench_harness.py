@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -136,6 +138,25 @@ def test_rows_stay_though_a_bench_bound_itself_to_one_core(bench, tmp_path, monk
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
     bench.results.Book([row({"a": 1}, ours=[2.0])]).save(path)
     assert len(bench.results.load(path)["rows"]) == 2
+
+
+def test_a_call_that_is_killed_keeps_the_benches_before(bench, root, tmp_path):
+    script = tmp_path / "test_two.py"
+    script.write_text(
+        "import os, signal\n"
+        "def test_one(book):\n    book.note('n', [{'ms': 1}])\n"
+        "def test_two(book):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    results = tmp_path / "latest.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "conftest", str(script)],
+        env={**os.environ, "PYTHONPATH": f"{root / 'bench'}:{root}",
+             "SDCL_NEURO_BENCH_RESULTS": str(results)},
+        cwd=tmp_path, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL
+    (kept,) = bench.results.load(results)["rows"]
+    assert kept["case"] == {"ms": 1}
 
 
 def test_results_are_merged_by_table_and_case(bench, tmp_path):
