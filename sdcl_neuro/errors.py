@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _ON_COMMAND_LINE: ContextVar[bool] = ContextVar("on_command_line", default=False)
 
@@ -94,11 +94,13 @@ class Refusal:
         where: the layer, by name and index, for example ``layer 2 (conv)``.
         what: what the target cannot do, with value and limit.
         hint: what to change in the network.
+        of_chains: whether only a chain of layers is refused for it; a graph may hold it.
     """
 
     where: str
     what: str
     hint: str
+    of_chains: bool = field(default=False, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}; {self.hint}"

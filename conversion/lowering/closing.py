@@ -19,7 +19,7 @@ from sdcl_neuro.network.spec import Convolution, FloatLayer, FloatNeuron, Shape
 from .approximate import Approximation
 from .folding import expand, pool_before, pool_into_dense
 from .pooling import Pool
-from .populations import Population, Recurrence, Unsupported
+from .populations import Population, Reason, Recurrence, Unsupported
 from .synapses import Synapse
 
 Array = NDArray[np.float64]
@@ -225,7 +225,8 @@ def _per_row(values: Array, shape: Shape, rows: int, *, what: str = "threshold")
     each = padded.reshape(len(padded), -1)
     if (each != each[:, :1]).any():
         said = f"{what} differs between neurons of one channel"
-        raise Unsupported([(said, f"give one per channel, of shape [{rows}, 1, 1], or one in all")])
+        hint = f"give one per channel, of shape [{rows}, 1, 1], or one in all"
+        raise Unsupported([Reason(said, hint, of_chains=True)])
     return np.broadcast_to(each[:, 0], (rows,))
 
 

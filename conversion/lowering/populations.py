@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,30 @@ from .approximate import Approximation
 
 Array = NDArray[np.float64]
 
-Reason = tuple[str, str]
+
+class Reason(NamedTuple):
+    """Why one module cannot be lowered.
+
+    Attributes:
+        what: what the target cannot do, with value and limit.
+        hint: what to change in the network.
+        of_chains: whether only a chain of layers is refused for it; a graph may hold it.
+    """
+
+    what: str
+    hint: str
+    of_chains: bool = False
+
+
+ReasonLike: TypeAlias = Reason | tuple[str, str]
+"""Or what and hint alone."""
 
 
 class Unsupported(Exception):
-    """Why one module cannot be lowered; (what, hint) pairs."""
+    """Why one module cannot be lowered: every reason at once."""
 
-    def __init__(self, reasons: Sequence[Reason]) -> None:
-        self.reasons = tuple(reasons)
+    def __init__(self, reasons: Sequence[ReasonLike]) -> None:
+        self.reasons = tuple(Reason(*each) for each in reasons)
         super().__init__(str(self.reasons))
 
 

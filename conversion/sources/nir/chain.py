@@ -75,7 +75,8 @@ def read_chain(
     for node in nodes.values():
         if node.type not in _KNOWN:
             hint = _MENDS.get(node.type, _MEND_OTHER)
-            problems.append(Refusal(node.where, f"{node.type} is not supported", hint))
+            what = f"{node.type} is not supported"
+            problems.append(Refusal(node.where, what, hint, of_chains=True))
     walk = _Walk(nodes, edges)
     chain = walk.run()
     return NirChain(chain.source, chain.stages, (*problems, *(() if broken else chain.problems)))
@@ -130,17 +131,17 @@ class _Walk:
         if left:
             more = "" if len(left) <= 5 else f" and {len(left) - 5} more"
             what = f"not on the path from input to output: {', '.join(left[:5])}{more}"
-            self.problems.append(Refusal("graph", what, "remove or connect them"))
+            self.problems.append(Refusal("graph", what, "remove or connect them", of_chains=True))
 
     def _only(self, kind: str) -> StoredNode | None:
         found = [node for node in self.nodes.values() if node.type == kind]
         if len(found) != 1:
             what = f"it has {len(found)} nodes of type {kind}"
-            self.problems.append(Refusal("graph", what, "give it exactly one"))
+            self.problems.append(Refusal("graph", what, "give it exactly one", of_chains=True))
         return found[0] if found else None
 
-    def _refuse(self, node: StoredNode, what: str, hint: str) -> None:
-        self.problems.append(Refusal(node.where, what, hint))
+    def _refuse(self, node: StoredNode, what: str, hint: str, *, of_chains: bool = False) -> None:
+        self.problems.append(Refusal(node.where, what, hint, of_chains=of_chains))
 
     def _recurrent(self, name: str) -> list[str]:
         """Return synapses, or what is refused anyway, from a population to itself and nowhere
@@ -161,7 +162,7 @@ class _Walk:
         if len(targets) != 1:
             reached = ", ".join(targets) or "nothing"
             what = f"it leads to {len(targets)} nodes ({reached}), not one"
-            self._refuse(node, what, _MEND_CHAIN)
+            self._refuse(node, what, _MEND_CHAIN, of_chains=True)
         fresh = [name for name in targets if name not in self.visited]
         if targets and not fresh:
             what = f"a cycle leads back to it from {node.name}"
@@ -173,7 +174,8 @@ class _Walk:
         sources = [name for name in self.before[target.name] if name not in loops]
         if len(sources) != 1 or len(loops) > 1:
             names = ", ".join(self.before[target.name])
-            self._refuse(target, f"it has several inputs ({names})", _MEND_CHAIN)
+            what = f"it has several inputs ({names})"
+            self._refuse(target, what, _MEND_CHAIN, of_chains=True)
         return self._take(target, [self.nodes[name] for name in loops])
 
     def _take(self, node: StoredNode, loops: list[StoredNode]) -> StoredNode | None:
@@ -187,17 +189,20 @@ class _Walk:
             return None
         if node.type == "Flatten":
             if self.synapse is not None:
-                self._refuse(node, "it stands between a synapse and its neurons", "put it after")
+                what = "it stands between a synapse and its neurons"
+                self._refuse(node, what, "put it after", of_chains=True)
             self.flattened = True
         elif node.type in POOLS:
             if self.synapse is not None or self.flattened:
                 hint = "put it after the neurons and before the Flatten"
-                self._refuse(node, "it pools neither neurons nor the input", hint)
+                what = "it pools neither neurons nor the input"
+                self._refuse(node, what, hint, of_chains=True)
             self.pools.append(node)
         elif node.type in SYNAPSES:
             if self.synapse is not None:
                 what = f"it follows the synapse {self.synapse.name} without neurons between"
-                self._refuse(node, what, "put neurons between them or multiply them into one")
+                hint = "put neurons between them or multiply them into one"
+                self._refuse(node, what, hint, of_chains=True)
             self.synapse = node
         elif node.type in NEURONS:
             self._close(node, loops)
@@ -208,7 +213,8 @@ class _Walk:
         self.visited.update(loop.name for loop in loops)
         if self.synapse is None:
             if self.certain:
-                self._refuse(node, "neurons without a synapse before them", "put a synapse first")
+                what = "neurons without a synapse before them"
+                self._refuse(node, what, "put a synapse first", of_chains=True)
         else:
             recurrent = next((loop for loop in loops if loop.type in SYNAPSES), None)
             pools = tuple(self.pools)
@@ -219,7 +225,7 @@ class _Walk:
         """Refuse what stands before the output without being a layer."""
         self.visited.add(node.name)
         if self.synapse is not None:
-            self._refuse(self.synapse, "no neurons stand after it", _READOUT)
+            self._refuse(self.synapse, "no neurons stand after it", _READOUT, of_chains=True)
         elif self.pools:
             hint = "leave it out and pool the spikes that are read"
             self._refuse(self.pools[-1], "no synapse stands after it", hint)

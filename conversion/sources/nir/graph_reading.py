@@ -42,24 +42,6 @@ from .synapse_nodes import MAKERS
 from .writers import Writer
 
 _CYCLE = "only a population's own recurrence (Linear or Affine, from it and to it) may lead back"
-_ONLY_OF_CHAINS = (
-    "it leads to",
-    "it has several inputs",
-    "nodes of type",
-    "is not supported",
-    "differs between neurons",
-    "of one channel",
-    "neurons without a synapse",
-    "without neurons between",
-    "it stands between",
-    "no neurons stand",
-    "not on the path",
-    "pools neither",
-    "its shape is",
-    "follows the synapse",
-    "a constant has the shape",
-)
-"""What a chain refuses and a graph may hold."""
 
 
 def graph_instead(
@@ -84,8 +66,8 @@ def graph_instead(
             graph = approximate_graph(graph, calibration, reading.populations.departures)
         reduce_graph(graph)
     except NetworkRefused as error:
-        left = [r for r in refused.refusals if not any(word in r.what for word in _ONLY_OF_CHAINS)]
-        raise (refused if left else NetworkRefused(error.refusals, where=where)) from None
+        alike = any(not each.of_chains for each in refused.refusals)
+        raise (refused if alike else NetworkRefused(error.refusals, where=where)) from None
     return graph
 
 

@@ -66,7 +66,9 @@ def inline(
                 ]
                 if len(borders) != 1:
                     what = f"the subgraph has {len(borders)} nodes of type {wanted}"
-                    problems.append(Refusal(f"node {full}", what, "give it exactly one"))
+                    # Read as a graph it is refused again, without what follows for a chain.
+                    where, hint = f"node {full}", "give it exactly one"
+                    problems.append(Refusal(where, what, hint, of_chains=True))
                 else:
                     ends[full] = borders[0]
         for twice in nodes.keys() & found.keys():

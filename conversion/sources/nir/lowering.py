@@ -66,7 +66,7 @@ def plain_network(raw: RawNetwork, *, where: str, calibration: object = None) ->
                 approximate=calibration is not None,
             )
         except Unsupported as unfit:
-            problems += [Refusal(layer.where, what, hint) for what, hint in unfit.reasons]
+            problems += [Refusal(layer.where, *reason) for reason in unfit.reasons]
             sent = layer.out_shape
             continue
         layers.append(closed.layer)
@@ -89,8 +89,8 @@ def _loose_refusals(raw: RawNetwork, *, approximate: bool) -> Iterator[Refusal]:
         try:
             departure_of(neurons, raw.row, approximate=approximate)
         except Unsupported as unfit:
-            for what, hint in unfit.reasons:
-                yield Refusal(where, what, hint)
+            for reason in unfit.reasons:
+                yield Refusal(where, *reason)
 
 
 def _remarks(layer: RawLayer) -> list[str]:

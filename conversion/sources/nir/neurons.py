@@ -106,10 +106,10 @@ class _Uniform:
         self._known: dict[str, float] = {}
         self._refuse = refuse
 
-    def refuse(self, what: str, hint: str) -> None:
+    def refuse(self, what: str, hint: str, *, of_chains: bool = False) -> None:
         """Refuse the node and go on to the next fault."""
         self.failed = True
-        self._refuse(Refusal(self.node.where, what, hint))
+        self._refuse(Refusal(self.node.where, what, hint, of_chains=of_chains))
 
     def value(self, key: str, *, infinite: bool = False) -> float:
         """Read one constant; not-a-number after a refusal, and reading goes on."""
@@ -124,7 +124,7 @@ class _Uniform:
             return nan
         if array.min() != array.max():
             what = f"{key} differs between neurons, from {array.min():g} to {array.max():g}"
-            self.refuse(what, f"give the whole population one {key}")
+            self.refuse(what, f"give the whole population one {key}", of_chains=True)
             return nan
         self.shapes.append(array.shape)
         return float(array.reshape(-1)[0])

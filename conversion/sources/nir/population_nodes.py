@@ -171,5 +171,5 @@ class Populations:
 
 
 def _joined(unsupported: Unsupported) -> tuple[str, str]:
-    whats = dict.fromkeys(what for what, _ in unsupported.reasons)
-    return "; ".join(whats), "; ".join(dict.fromkeys(hint for _, hint in unsupported.reasons))
+    whats = dict.fromkeys(what for what, *_ in unsupported.reasons)
+    return "; ".join(whats), "; ".join(dict.fromkeys(hint for _, hint, _ in unsupported.reasons))

@@ -152,7 +152,8 @@ def input_shape(node: StoredNode, refuse: Refuse) -> Shape | None:
     if len(shape) in (2, 4) and shape[0] == 1:
         shape = shape[1:]
     if len(shape) not in (1, 3) or min(shape) < 1 or prod(shape) > MAX_NEURONS:
-        refuse(Refusal(node.where, f"its shape is {list(shape)}", "give (C, H, W) or (N,)"))
+        what = f"its shape is {list(shape)}"
+        refuse(Refusal(node.where, what, "give (C, H, W) or (N,)", of_chains=True))
         return None
     return shape
 

@@ -59,7 +59,7 @@ def fits(
         if prod(stored) != 1 and not _broadcasts(stored, shape):
             what = f"a constant has the shape {list(stored)}, the population {list(shape)}"
             hint = "give one value, or one for each neuron"
-            refuse(Refusal(stage.neurons.where, what, hint))
+            refuse(Refusal(stage.neurons.where, what, hint, of_chains=True))
             whole = False
     if recurrent is None or stage.recurrent is None:
         return whole and stage.recurrent is None

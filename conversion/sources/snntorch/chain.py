@@ -21,7 +21,7 @@ from ...lowering.approximate import Approximation
 from ...lowering.closing import close_layer
 from ...lowering.folding import pool_behind
 from ...lowering.pooling import Pool, compose
-from ...lowering.populations import Unsupported
+from ...lowering.populations import Reason, Unsupported
 from ...lowering.synapses import Norm, Synapse, fold_norm, read_convolution, read_dense
 from .effective import effective_module
 from .inventory import DROPOUTS, NORMS, POOLS, SYNAPSES, read_pool
@@ -106,7 +106,7 @@ def lower_chain(
                 )
             _add(chain, name, module)
         except Unsupported as unfit:
-            chain.refusals += [Refusal(where, what, hint) for what, hint in unfit.reasons]
+            chain.refusals += [Refusal(where, *reason) for reason in unfit.reasons]
             if not isinstance(module, (*NEURONS, *NORMS)):
                 # What it would have handed on is unknown: later shapes cannot be judged.
                 chain.known, chain.waiting, chain.pool = False, None, None
@@ -156,7 +156,8 @@ def _add(chain: _Chain, name: str, module: nn.Module) -> None:
 def _open(chain: _Chain, name: str, module: nn.Conv2d | nn.Linear) -> None:
     if chain.waiting is not None:
         what = f"follows the synapse {chain.waiting.name!r} without a neuron between"
-        raise Unsupported([(what, "put a Leaky between them, or merge them")])
+        hint = "put a Leaky between them, or merge them"
+        raise Unsupported([Reason(what, hint, of_chains=True)])
     if not chain.known:
         return
     if isinstance(module, nn.Conv2d):
@@ -183,7 +184,8 @@ def _pool(chain: _Chain, name: str, module: nn.Module) -> None:
     merged = pool_behind(synapse, pool)
     if merged is None:
         what = f"pools the sums of {synapse.name!r} with windows that differ at the border"
-        raise Unsupported([(what, "use no padding and no ceil_mode, or put it after the neuron")])
+        hint = "use no padding and no ceil_mode, or put it after the neuron"
+        raise Unsupported([Reason(what, hint, of_chains=True)])
     chain.notes.append(
         f"{pool.text} folded into {synapse.name} before it, {synapse.weight.size:,} weights to "
         f"{merged.weight.size:,}"

@@ -16,7 +16,7 @@ from sdcl_neuro.snn.chip_neuron import ChipNeuron
 from sdcl_neuro.snn.loihi_leaky import LoihiLeaky, LoihiRLeaky, LoihiSynaptic
 from sdcl_neuro.snn.loihi_readout import LoihiReadout, LoihiSynapticReadout
 
-from ...lowering.populations import Unsupported
+from ...lowering.populations import ReasonLike, Unsupported
 from .neurons import NEURONS, dense_recurrence, refusal_of_kind, single_number
 from .resets import named_reset
 from .running import need_module
@@ -67,7 +67,7 @@ def make_deployable(
             replacements[id(child)] = _replacement(child)
         except Unsupported as unfit:
             where = f"{name or 'the module'} ({type(child).__name__})"
-            refusals += [Refusal(where, what, hint) for what, hint in unfit.reasons]
+            refusals += [Refusal(where, *reason) for reason in unfit.reasons]
     if refusals:
         raise NetworkRefused(refusals)
     swapped = _swap(module, replacements)
@@ -102,7 +102,7 @@ def _replacement(old: Any) -> nn.Module:
     if kind not in (snn.Leaky, snn.Synaptic, snn.RLeaky):
         raise Unsupported([refusal_of_kind(old)])
     silent = kind is not snn.RLeaky and named_reset(old).kind == "none"
-    reasons = []
+    reasons: list[ReasonLike] = []
     if old.inhibition:
         reasons.append(("inhibition between neurons", "use inhibition=False"))
     if old.state_quant:

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from sdcl_neuro.network.spec import Shape
 
-from ...lowering.populations import Unsupported
+from ...lowering.populations import Reason, Unsupported
 from ..layers.table import AddedLayer, layer_of
 from .inventory import PLAIN, QUANTISED, REFUSED, SYNAPSES
 
@@ -102,7 +102,7 @@ def _hooked(module: nn.Module) -> bool:
 
 def _identity(module: nn.Module, shape: Shape | None) -> tuple[nn.Module, str | None]:
     """Return an identity, for a module of an unknown class that hands on what it receives."""
-    default = ("is not among the modules that can be lowered", "replace it")
+    default = Reason("is not among the modules that can be lowered", "replace it")
     reason = REFUSED.get(type(module).__name__, default)
     known = type(module).__name__ in REFUSED
     if ".quantized" in type(module).__module__:

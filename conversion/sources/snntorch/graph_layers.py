@@ -158,7 +158,8 @@ def _maker(module: Any, kind: type, shape: tuple[int, ...], alone: tuple[int, ..
             module, _ = effective_module(module, alone, spikes=False)
             kind = type(module) if added else kind
         except Unsupported as unsupported:
-            raise Misfit(*unsupported.reasons[0]) from None
+            what, hint, _ = unsupported.reasons[0]
+            raise Misfit(what, hint) from None
     if kind in CONVOLUTIONS:
         return _convolution(module)
     if kind in TRANSPOSED:
@@ -170,8 +171,10 @@ def _maker(module: Any, kind: type, shape: tuple[int, ...], alone: tuple[int, ..
         return _norm(module)
     if kind in _POOLS:
         return _pool(module, _POOLS[kind], shape)
-    default = ("is not among the modules that can be lowered", CHAIN_MEND)
-    raise Misfit(*REFUSED.get(kind.__name__, default))
+    if kind.__name__ not in REFUSED:
+        raise Misfit("is not among the modules that can be lowered", CHAIN_MEND)
+    what, hint, _ = REFUSED[kind.__name__]
+    raise Misfit(what, hint)
 
 
 def _convolution(module: Any) -> Maker:

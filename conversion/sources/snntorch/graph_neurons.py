@@ -48,8 +48,8 @@ def population_maker(
         matrix, drive = recurrent_matrix(read.recurrence, shape)
     except Unsupported as unsupported:
         raise Misfit(
-            "; ".join(what for what, _ in unsupported.reasons),
-            "; ".join(dict.fromkeys(hint for _, hint in unsupported.reasons)),
+            "; ".join(what for what, *_ in unsupported.reasons),
+            "; ".join(dict.fromkeys(hint for _, hint, _ in unsupported.reasons)),
         ) from None
     beta = decays.get("beta", np.asarray(read.beta))
     alpha = decays.get("alpha", np.asarray(read.alpha))

@@ -83,24 +83,9 @@ def graph_instead(
         raise refused from None
 
 
-_ONLY_OF_CHAINS = (
-    "a branch or skip",
-    "an operation outside the modules",
-    "max pooling",
-    "differs between neurons",
-    "differs between the neurons",
-    "along a line",
-    "transposed convolution",
-    "cannot enlarge",
-    "differ at the border",
-    "follows the synapse",
-)
-"""What a chain refuses and a graph may hold."""
-
-
 def _better(chain: NetworkRefused, graph: NetworkRefused) -> NetworkRefused:
     """Return what a graph is refused for too; or, where nothing of that is known, the graph's
     reasons.
     """
-    left = [r for r in chain.refusals if not any(word in r.what for word in _ONLY_OF_CHAINS)]
+    left = [refusal for refusal in chain.refusals if not refusal.of_chains]
     return NetworkRefused(left) if left else graph

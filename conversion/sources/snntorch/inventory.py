@@ -9,17 +9,25 @@ from torch import nn
 from sdcl_neuro.network.spec import Shape
 
 from ...lowering.pooling import Divide, Pool, adaptive_axis, window_axis
-from ...lowering.populations import Unsupported
+from ...lowering.populations import Reason, Unsupported
 
 _POOL_MEND = "use nn.AvgPool2d, which is folded into the next layer, or a strided convolution"
-_MAX_POOL = ("max pooling has no spiking equivalent on the chip", _POOL_MEND)
-_LINE_POOL = ("pooling along a line is not folded", "give it a height of one and use AvgPool2d")
-_ACTIVATION = ("the neuron is the only non-linearity", "remove it")
-_NORM = ("it normalises by the data at hand", "use BatchNorm, which folds")
-_TRANSPOSED = ("netx has no transposed convolution", "use a convolution, or a Linear")
-_LINE = ("convolutions along a line are not in netx", "use Conv2d with a height of one")
-# Type's name: why not, and what instead.
-REFUSED: dict[str, tuple[str, str]] = {
+_MAX_POOL = Reason("max pooling has no spiking equivalent on the chip", _POOL_MEND, of_chains=True)
+_LINE_POOL = Reason(
+    "pooling along a line is not folded",
+    "give it a height of one and use AvgPool2d",
+    of_chains=True,
+)
+_ACTIVATION = Reason("the neuron is the only non-linearity", "remove it")
+_NORM = Reason("it normalises by the data at hand", "use BatchNorm, which folds")
+_TRANSPOSED = Reason(
+    "netx has no transposed convolution", "use a convolution, or a Linear", of_chains=True
+)
+_LINE = Reason(
+    "convolutions along a line are not in netx", "use Conv2d with a height of one", of_chains=True
+)
+# By the type's name.
+REFUSED: dict[str, Reason] = {
     **dict.fromkeys(
         ("MaxPool1d", "MaxPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "FractionalMaxPool2d"),
         _MAX_POOL,
@@ -29,15 +37,17 @@ REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("LayerNorm", "GroupNorm", "InstanceNorm2d"), _NORM),
     **dict.fromkeys(
         ("BatchNormTT1d", "BatchNormTT2d"),
-        ("its statistics differ from step to step, which no weight can hold", "use BatchNorm"),
+        Reason(
+            "its statistics differ from step to step, which no weight can hold", "use BatchNorm"
+        ),
     ),
     **dict.fromkeys(("ConvTranspose1d", "ConvTranspose2d"), _TRANSPOSED),
     "Conv1d": _LINE,
     **dict.fromkeys(
         ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "LeakyParallel"),
-        ("it keeps states that no neuron of the chip has", "use Leaky, or RLeaky"),
+        Reason("it keeps states that no neuron of the chip has", "use Leaky, or RLeaky"),
     ),
-    "Upsample": ("netx cannot enlarge", "use a Linear"),
+    "Upsample": Reason("netx cannot enlarge", "use a Linear", of_chains=True),
 }
 QUANTISED = (
     "is quantised by torch, whose arithmetic is another than the chip's",

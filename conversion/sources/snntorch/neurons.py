@@ -18,7 +18,7 @@ from sdcl_neuro.snn.loihi_leaky import LoihiLeaky, LoihiRLeaky, LoihiSynaptic
 from sdcl_neuro.snn.loihi_readout import LoihiReadout, LoihiSynapticReadout
 
 from ...lowering.approximate import Approximation
-from ...lowering.populations import Population, Reason, Recurrence, Unsupported
+from ...lowering.populations import Population, Reason, ReasonLike, Recurrence, Unsupported
 from .resets import Reset, find_reset, named_reset, named_resets
 
 Array = NDArray[np.float64]
@@ -50,7 +50,7 @@ def read_neuron(
     """
     if not isinstance(module, (*_LEAKY, *_SYNAPTIC, *_RLEAKY)) or _another_kind(module):
         raise Unsupported([refusal_of_kind(module)])
-    reasons = [*_common_reasons(module)]
+    reasons: list[ReasonLike] = [*_common_reasons(module)]
     departure, refused = _reset(running or module, shape, tried=not reasons)
     if departure is None or not approximate:
         reasons = [*refused, *reasons]
@@ -82,7 +82,7 @@ def read_neuron(
     )
 
 
-def refusal_of_kind(module: nn.Module) -> Reason:
+def refusal_of_kind(module: nn.Module) -> ReasonLike:
     """Return why a kind of neuron has no counterpart, and what to use."""
     if isinstance(module, snn.RSynaptic):
         what = "RSynaptic never equals the chip: its immediate reset uses the previous spike"
@@ -92,7 +92,7 @@ def refusal_of_kind(module: nn.Module) -> Reason:
     return "this neuron has no equivalent on the chip", "use Leaky, Synaptic or RLeaky"
 
 
-def _refusal_of_lapicque(module: Any) -> Reason:
+def _refusal_of_lapicque(module: Any) -> ReasonLike:
     """Take the constants of the Leaky that differs only in its reset."""
     step, capacity = float(module.time_step), float(module.C)
     beta, gain = 1 - step / (float(module.R) * capacity), step / capacity
@@ -120,7 +120,7 @@ def _fires_at_threshold(module: Any) -> bool:
 
 def _reset(
     module: Any, shape: Shape | None, *, tried: bool
-) -> tuple[Approximation | None, list[Reason]]:
+) -> tuple[Approximation | None, list[ReasonLike]]:
     """Return how the reset differs from the chip's, if an approximation of that is known; and
     reasons.
 
@@ -162,7 +162,7 @@ def _construct(function: str) -> str:
     return "give reset_mechanism='zero' to the constructor; set later, it changes the name only"
 
 
-def _unknown_reset(module: Any) -> Reason:
+def _unknown_reset(module: Any) -> ReasonLike:
     function, stored, said = named_resets(module)
     if {function, stored} != {said}:
         what = (
@@ -180,7 +180,7 @@ def _in_integers(module: nn.Module) -> bool:
     return isinstance(module, ChipNeuron) and module.mode == "int"
 
 
-def _common_reasons(module: Any) -> Iterator[Reason]:
+def _common_reasons(module: Any) -> Iterator[ReasonLike]:
     if module.inhibition:
         yield "inhibition between neurons", "use inhibition=False"
     if module.state_quant:
@@ -213,7 +213,7 @@ def single_number(module: nn.Module, name: str) -> float:
             f"{float(value.max()):g}; the chip has one per population"
         )
         hint = f"use one {name} for the layer, its mean for example, and train a little more"
-        raise Unsupported([(what, hint)])
+        raise Unsupported([Reason(what, hint, of_chains=True)])
     return float(value.flatten()[0])
 
 

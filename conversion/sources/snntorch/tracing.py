@@ -68,7 +68,7 @@ def _links(calls: Sequence[Call]) -> Iterator[Refusal]:
         what = f"an operation outside the modules changes what it receives from {before.name!r}"
         if other is not None:
             what = f"receives {other!r}, not {before.name!r} before it: a branch or skip"
-        yield Refusal(call.name, what, CHAIN_MEND)
+        yield Refusal(call.name, what, CHAIN_MEND, of_chains=True)
 
 
 def _same_memory(before: Call, call: Call) -> bool:
