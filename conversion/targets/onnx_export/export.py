@@ -193,9 +193,11 @@ def _traced(part: ExportedPart) -> Any:
     given = part.sample(2, seed=SEED)
     free = _free(part, torch.export.Dim(BATCH))
     with warnings.catch_warnings(), torch.no_grad():
-        # torch's own use of its own deprecated name, and that all inputs' batches are one
+        # torch's own use of its own deprecated name, that all inputs' batches are one, and that its
+        # LSTM puts its list of weights back
         warnings.filterwarnings("ignore", message=r".*LeafSpec", category=FutureWarning)
         warnings.filterwarnings("ignore", message="# The axis name: batch", category=UserWarning)
+        warnings.filterwarnings("ignore", message=r".*\._flat_weights\[", category=UserWarning)
         # Traced here: torch.onnx.export would fall back on ways that fix the batch.
         graph = torch.export.export(part.module, given, dynamic_shapes=free, strict=False)
         program = torch.onnx.export(
