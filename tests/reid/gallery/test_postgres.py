@@ -18,7 +18,7 @@ import pytest
 from sdcl_neuro.cli import main
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.reid.gallery import Enrolment, Gallery, Where
-from sdcl_neuro.reid.gallery.postgres import opening, schema
+from sdcl_neuro.reid.gallery.postgres import memory, opening, schema
 from sdcl_neuro.reid.gallery.postgres.address import parse_address
 from sdcl_neuro.reid.gallery.stores import is_file, store_kind
 
@@ -33,6 +33,8 @@ def test_addresses() -> None:
     assert found.conninfo == "postgresql://ann@db.example:5433/people?sslmode=require"
     assert (found.name, "sslmode" in found.shown) == ("doors", True)
     assert parse_address("postgresql:///people").name == "sdcl_neuro"
+    chosen = "postgresql:///people?options=-c%20maintenance_work_mem%3D4GB"
+    assert parse_address(chosen).conninfo == chosen
     for text, message in {
         "postgresql://ann:secret@db/people": "a password in the address",
         "postgresql://db/people?password=secret": "a password in the address",
@@ -95,6 +97,83 @@ def test_the_index_finds_what_the_exact_search_finds(fresh: str) -> None:
             assert len({hit.entry.id for hit in near} & {hit.entry.id for hit in found}) >= 19
         with pytest.raises(InputError, match="use cosine"):
             gallery.search(vectors[:1], metric="euclidean", approximate=True)
+
+
+def test_memory_asked_for_an_index() -> None:
+    held = 64 << 20
+    assert memory.settings_to_try(("default", held), 10_000, 128) == ({},)  # it fits
+    for source in ("client", "user", "database", "session"):  # someone chose it
+        assert memory.settings_to_try((source, held), 1_000_000, 128) == ({},)
+    found = memory.settings_to_try(("configuration file", held), 1_000_000, 128)
+    size = memory.graph_bytes(1_000_000, 128)
+    assert 1_200_000_000 < size < 1_600_000_000
+    assert found[0] == {memory.NAME: f"{-(-size // 1024)}kB"}
+    assert found[1:] == ({**found[0], "max_parallel_maintenance_workers": "0"}, {})
+    most = memory.settings_to_try(("default", held), 10_000_000, 128)[0]
+    assert most == {memory.NAME: f"{2047 * 1024}kB"}
+    assert memory.settings_to_try(("default", 3 << 30), 10_000_000, 128) == ({},)  # never less
+
+
+OUTGROWN = "no longer fits into maintenance_work_mem"
+"""Of the notice that pgvector gives where it goes on on disk."""
+
+
+def told_by_builds(address: str) -> list[str]:
+    """Notices of a server that builds the index of 3,000 entries, and builds it again."""
+    rows = np.random.default_rng(5).normal(size=(3000, 32))
+    notices: list[str] = []
+    with Gallery(address, model="m", dimension=32) as gallery:
+        gallery.enrol([Enrolment(embedding=row) for row in rows])
+        connection = gallery._store._server._connected()
+        connection.add_notice_handler(lambda one: notices.append(one.message_primary))
+        assert gallery.build_index(queries=20).recall >= 0.95
+        built = len(notices)
+        gallery.vacuum()
+        assert gallery._store._select("SHOW maintenance_work_mem") == [("1MB",)]  # as before
+        assert gallery.build_index(queries=20).recall >= 0.95
+    return [*notices[:built], "vacuum", *notices[built:]]
+
+
+@pytest.mark.slow
+def test_an_index_is_built_in_memory_unless_a_size_was_chosen(fresh: str, server: str) -> None:
+    if "SDCL_NEURO_POSTGRES" in os.environ:
+        pytest.skip("changes settings of the whole server")
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET maintenance_work_mem = '1MB'")
+        connection.execute("SELECT pg_reload_conf()")
+        try:
+            asked = told_by_builds(fresh)
+            own = told_by_builds(f"{fresh}own&options=-c%20maintenance_work_mem%3D1MB")
+        finally:
+            connection.execute("ALTER SYSTEM RESET maintenance_work_mem")
+            connection.execute("SELECT pg_reload_conf()")
+    assert not any(OUTGROWN in one for one in asked), asked
+    at = own.index("vacuum")
+    assert any(OUTGROWN in one for one in own[:at]), own
+    assert any(OUTGROWN in one for one in own[at:]), own
+
+
+@pytest.mark.slow
+def test_settings_that_a_server_refuses_are_left(fresh: str) -> None:
+    with Gallery(fresh, model="m", dimension=3) as gallery:
+        server, schema_name = gallery._store._server, gallery._store._schema
+        names = (memory.NAME, "max_parallel_maintenance_workers")
+        shown = ", ".join(f"current_setting('{name}')" for name in names)
+        ((before,),) = gallery._store._select(f"SELECT ARRAY[{shown}]")
+        server.alone(f"CREATE TABLE {schema_name}.seen (memory text, workers text)")
+        statement = f"INSERT INTO {schema_name}.seen SELECT {shown}"
+        refused = {memory.NAME: "1kB"}  # less than any version takes
+        server.alone(statement, ({**refused, names[1]: "0"}, {names[1]: "0"}, {}))
+        server.alone(statement, (refused, {"no_such_setting": "1"}, {}))
+        rows = gallery._store._select(f"SELECT memory, workers FROM {schema_name}.seen")
+        assert rows == [(before[0], "0"), tuple(before)]
+        assert gallery._store._select(f"SELECT ARRAY[{shown}]") == [(before,)]
+        with pytest.raises(InputError, match="refuses it"):
+            server.alone(statement, (refused,))
+        with pytest.raises(InputError, match="refuses it"):  # the statement itself is wrong
+            server.alone(f"INSERT INTO {schema_name}.seen VALUES (1, 2, 3)", (refused, {}))
 
 
 def test_a_file_has_no_such_index(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from sdcl_neuro.errors import InputError
 
@@ -58,6 +58,8 @@ def parse_address(text: str) -> Address:
             where=text,
             hint="give one name of lower-case letters, digits and _, at most 48",
         )
-    kept = urlencode([(key, value) for key, value in options if key != "gallery"])
+    # libpq reads "+" as itself.
+    others = [(key, value) for key, value in options if key != "gallery"]
+    kept = urlencode(others, quote_via=quote)
     conninfo = f"{parts.scheme}://{parts.netloc}{parts.path}{'?' if kept else ''}{kept}"
     return Address(conninfo, names[0], text)

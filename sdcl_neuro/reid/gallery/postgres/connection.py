@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from sdcl_neuro.extras import need
 
 from ..contract import now_us
 from .address import Address
+from .memory import refused
 
 if TYPE_CHECKING:
     import psycopg
@@ -89,9 +90,43 @@ class Server:
 
         return self._repeated(within, repeat=repeat)
 
-    def alone(self, statement: str) -> None:
-        """Run a statement that cannot be part of a transaction."""
-        self._repeated(lambda connection: connection.execute(statement))
+    def alone(self, statement: str, tries: Sequence[Mapping[str, str]] = ({},)) -> None:
+        """Run a statement that cannot be part of a transaction.
+
+        Args:
+            statement: done twice, it leaves the same as done once.
+            tries: settings of the server for this statement alone, the next ones where it refuses
+                the first or lacks the memory for them.
+        """
+
+        def work(connection: psycopg.Connection[Any]) -> None:
+            for left, settings in zip(reversed(range(len(tries))), tries, strict=True):
+                try:
+                    with self._set(connection, settings):
+                        connection.execute(statement)
+                except self._psycopg.Error as error:
+                    if not (left and refused(error, self._psycopg.errors)):
+                        raise
+                else:
+                    return
+
+        self._repeated(work)
+
+    @contextmanager
+    def _set(
+        self, connection: psycopg.Connection[Any], settings: Mapping[str, str]
+    ) -> Iterator[None]:
+        """Change settings of the session, and put them back; a lost session takes them along."""
+        changed: list[str] = []
+        try:
+            for name, value in settings.items():
+                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+                changed.append(name)
+            yield
+        finally:
+            with suppress(self._psycopg.OperationalError):
+                for name in changed:
+                    connection.execute(f"RESET {name}")
 
     def close(self) -> None:
         """Close the connection."""

@@ -27,10 +27,12 @@ CREATE TABLE {schema}.audit (
 MIGRATIONS = (_FIRST, _SECOND)
 """What brings a gallery from each version to the next. ``done`` holds the answers of changes that
 were committed, so that a change whose connection was lost is known to have happened or not."""
-HNSW = """
-CREATE INDEX IF NOT EXISTS entry_hnsw ON {schema}.entry
-    USING hnsw (embedding vector_cosine_ops) WITH (m = 16, ef_construction = 128)
+HNSW_M = 16
+"""Neighbours of an entry on each layer of the index; pgvector's default (its README, "HNSW")."""
+HNSW = f"""
+CREATE INDEX IF NOT EXISTS entry_hnsw ON {{schema}}.entry
+    USING hnsw (embedding vector_cosine_ops) WITH (m = {HNSW_M}, ef_construction = 128)
 """
-"""m is pgvector's default, ef_construction twice its default (pgvector README, "HNSW")."""
+"""ef_construction is twice pgvector's default (its README, "HNSW")."""
 LARGEST_HNSW = 2000
 """Dimensions of a ``vector`` that pgvector can index (pgvector README, "HNSW")."""

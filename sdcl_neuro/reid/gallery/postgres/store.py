@@ -17,6 +17,7 @@ from ..engines import prepared
 from ..entries import Enrolled, Entry, Hit, Metric, Where
 from ..search import search
 from .address import parse_address
+from .memory import ASK, Settings, settings_to_try
 from .opening import opened
 from .rows import ENTRY, STORED, entry_of, insert, row_of
 from .schema import HNSW, LARGEST_HNSW
@@ -153,6 +154,8 @@ class PostgresStore:
     def build_index(self) -> None:
         """Build the HNSW index for approximate searches by cosine; it follows later changes.
 
+        The server is asked to hold it in memory while it is built, see `memory`.
+
         Raises:
             InputError: more dimensions than pgvector can index.
         """
@@ -162,7 +165,19 @@ class PostgresStore:
                 where=self.address,
                 hint="search exactly",
             )
-        self._server.alone(HNSW.format(schema=self._schema))
+        self._server.alone(HNSW.format(schema=self._schema), self._memory())
+
+    def _memory(self) -> tuple[Settings, ...]:
+        """Return settings for a build of the index, see `settings_to_try`."""
+
+        def work(cursor: psycopg.Cursor[Any]) -> tuple[Settings, ...]:
+            asked = cursor.execute(ASK).fetchone() or ("unknown", 0)
+            cursor.execute(f"SELECT count(*) FROM {self._schema}.entry")
+            (entries,) = cursor.fetchone() or (0,)
+            return settings_to_try((str(asked[0]), int(asked[1])), entries, self.dimension)
+
+        tries: tuple[Settings, ...] = self._server.read(work)
+        return tries
 
     def retention(self) -> int | None:
         """See `GalleryStore`."""
@@ -219,9 +234,14 @@ class PostgresStore:
         return [AuditEntry(*row) for row in reversed(rows)]
 
     def vacuum(self) -> None:
-        """See `GalleryStore`; the server's log of changes (WAL) is recycled in its own time."""
-        for name in ("entry", "done"):
-            self._server.alone(f"VACUUM (FULL) {self._schema}.{name}")
+        """See `GalleryStore`; the server's log of changes (WAL) is recycled in its own time.
+
+        It builds the indexes again, the HNSW index as `build_index` does.
+        """
+        ((indexed,),) = self._select("SELECT to_regclass(%s)", [f"{self._schema}.entry_hnsw"])
+        tries = self._memory() if indexed is not None else ({},)
+        self._server.alone(f"VACUUM (FULL) {self._schema}.entry", tries)
+        self._server.alone(f"VACUUM (FULL) {self._schema}.done")
 
     def clone(self, target: str) -> int | None:
         """See `GalleryStore`: a database makes no file."""
