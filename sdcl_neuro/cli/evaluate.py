@@ -78,6 +78,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="vary one thing at a time: bits=8,6,5,4, bins=2,4,8 or threshold=0.8,1,1.25",
     )
     parser.add_argument(
+        "--combine",
+        action="store_true",
+        help="for --sweep: every combination of the values, instead of one thing at a time",
+    )
+    parser.add_argument(
+        "--hw",
+        metavar="NAMES",
+        help="also price the event branch of every row in integers on these hardware profiles, "
+        "names or .toml paths, separated by commas (hw list names them)",
+    )
+    parser.add_argument(
         "--picture", metavar="FILE.png", type=Path, help="picture of the first row's ranked lists"
     )
     threads_argument(parser)
@@ -117,7 +128,9 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError(
             f"{args.picture} does not end in .png", where="--picture", hint="name it so"
         )
-    settings = parse_sweep(args.sweep)
+    if args.combine and not args.sweep:
+        raise InputError("--combine without --sweep", where="--combine", hint="add --sweep")
+    settings, hardware = parse_sweep(args.sweep, combined=args.combine), _hardware(args.hw)
     conditions = _conditions(args.degrade)
     threads = threads_of(args) if in_jobs(args) else None
     trained = open_trained(args.checkpoint)
@@ -135,7 +148,7 @@ def execute(args: argparse.Namespace) -> int:
         batch = chosen.configuration.evaluation.batch if args.batch is None else args.batch
         how = Extraction(device=args.device, batch=batch, store=FeatureStore(folder))
         judging = _judging(args, chosen)
-        task = EvaluationTask(args, trained, opened, settings, conditions, judging, how)
+        task = EvaluationTask(args, trained, opened, settings, conditions, judging, how, hardware)
         return task.embed_part() if args.part is not None else task.evaluate()
 
 
@@ -151,6 +164,18 @@ def _judging(args: argparse.Namespace, chosen: Chosen) -> EvaluationSettings:
         table.ranks,
         ReRanking(table.k1, table.k2, table.lambda_value) if wanted else None,
     )
+
+
+def _hardware(text: str | None) -> tuple[str, ...]:
+    """Return the names of `--hw`, each of which is a profile; none where nothing is priced."""
+    from sdcl_neuro.hardware import load_profile
+
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not names:
+        raise InputError("no hardware named", where="--hw", hint="see sdcl-neuro hw list")
+    for name in names:
+        load_profile(name)
+    return names
 
 
 def _conditions(text: str | None) -> tuple[Condition, ...]:

@@ -37,6 +37,7 @@ class EvaluationTask:
     conditions: tuple[Condition, ...]
     judging: EvaluationSettings
     how: Extraction
+    hardware: tuple[str, ...] = ()
 
     @property
     def backends(self) -> list[str]:
@@ -59,6 +60,7 @@ class EvaluationTask:
                 backends=self.backends,
                 settings=self.settings,
                 conditions=self.conditions,
+                hardware=self.hardware,
             )
         print(done)
         if self.args.json is not None:
@@ -84,6 +86,7 @@ class EvaluationTask:
                 backends=self.backends,
                 settings=self.settings,
                 conditions=self.conditions,
+                hardware=self.hardware,
                 judging=self.judging,
                 how=replace(self.how, group=group),
                 progress=progress_bars(quiet=args.quiet or not group.leads),

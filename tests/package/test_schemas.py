@@ -110,12 +110,12 @@ def _training(folder: Path) -> dict[str, list[str]]:
         *("training.persons=2", "training.tracklets=2", "training.float_stage.steps=1"),
         *("training.float_stage.warm_up=0", "training.int_stage.steps=1"),
     )
-    run = str(folder / "run")
+    run, sweep = str(folder / "run"), ("--sweep", "bits=8,4", "--hw", "loihi1,loihi2")
     train = ["train", "generated-small", *settings, "bridge.fusion=add", "--out", run]
     return {
         "training_plan": [*train, "--dry-run"],
         "training": train,
-        "evaluation": ["evaluate", run, "--backend", "snntorch,loihi", "--sweep", "bits=8,4"],
+        "evaluation": ["evaluate", run, "--backend", "snntorch,loihi", *sweep],
         "evaluation_part": ["evaluate", run, "--part", "1/2", "--cache", str(folder / "features")],
     }
 

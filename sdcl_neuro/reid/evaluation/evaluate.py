@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdcl_neuro.files import scratch_folder
+from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hybrid.composition import kind_of
 from sdcl_neuro.hybrid.methods import notes_on
 from sdcl_neuro.network.arguments import public, public_class
@@ -19,6 +21,7 @@ from ..datasets.index import Labels
 from ..metrics import Ranking, ReRanking, changed_lists, distance_blocks, rank_blocks, rerank_blocks
 from ..metrics.distances import Metric
 from ..metrics.measures import CMC_RANKS
+from .deployment import Deployment, check_priced, cost_notes, deployments, profiles_of
 from .extraction import Embeddings, Extraction, extract
 from .feature_sources import FeatureSource, check_backends
 from .planning import Condition, DataSource, OpenedData, arms_to_run, by_bins, places
@@ -59,6 +62,7 @@ def evaluate(
     backends: Sequence[str] = (),
     settings: Sequence[Setting] = (Setting(),),
     conditions: Sequence[Condition] = (Condition(),),
+    hardware: Sequence[str | Path | HardwareProfile] = (),
     judging: EvaluationSettings | None = None,
     how: Extraction | None = None,
     progress: Progress = _silent,
@@ -76,6 +80,8 @@ def evaluate(
             ``snntorch``. `arms.FROM_FILE` run a ``.net`` file that was written and read back.
         settings: ways to deploy.
         conditions: of the frames.
+        hardware: chips by name, TOML file or profile, on which event branches in integers are
+            priced.
         judging: see `EvaluationSettings`.
         how: see `Extraction`.
         progress: makes progress bars.
@@ -84,24 +90,29 @@ def evaluate(
         The evaluation; None in all processes of a group but the first.
 
     Raises:
-        InputError: no query or no gallery, backends for a model without spikes, a setting that
-            the model cannot take, or tracklets that do not fit it.
+        InputError: no query or no gallery, backends or chips for a model without spikes, a setting
+            that the model cannot take, tracklets that do not fit it, or an unknown chip.
         EnvironmentFault: a backend or a GPU that is not there.
     """
     judging, how = judging or EvaluationSettings(), how or Extraction()
     check_backends(backends)
+    chips = profiles_of(hardware)
     opened = OpenedData(trained, data)
     base = opened.base
     with scratch_folder("sdcl_neuro") as folder:
         arms, notes = arms_to_run(trained, base, backends, settings, folder, how.device or "cpu")
+        check_priced(arms, chips)
         notes = [*notes_on(kind_of(trained.checkpoint.model)), *notes]
         rows: list[EvaluationRow] = []
+        costs: dict[str, Deployment] = {}
         for condition in conditions:
             embeddings = _embeddings(trained, opened, arms, condition, how, progress)
             if how.group.leads:
-                rows += _rows(base, arms, embeddings, condition, judging)
+                costs = costs or deployments(trained, opened, arms, chips, how)
+                rows += _rows(base, arms, embeddings, condition, judging, costs)
     if not how.group.leads:
         return None
+    notes += cost_notes(costs)
     return Evaluation(
         trained.folder,
         str(base),
@@ -147,6 +158,7 @@ def _rows(
     embeddings: dict[str, Embeddings],
     condition: Condition,
     judging: EvaluationSettings,
+    costs: dict[str, Deployment],
 ) -> Iterator[EvaluationRow]:
     _, place = places(data)
     chosen = [np.array([place[k] for k in part]) for part in (data.query, data.gallery)]
@@ -169,6 +181,7 @@ def _rows(
             ranking,
             None if reference is None else changed_lists(reference, ranking),
             reranked,
+            costs.get(arm.label),
         )
         reference = reference or ranking
 

@@ -20,6 +20,7 @@ from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.model import Sdcl, event_features
 from sdcl_neuro.network.backend_names import label as backend_label
 from sdcl_neuro.network.identity import network_sha256
+from sdcl_neuro.network.spec import IntNetwork
 from sdcl_neuro.snn.event_branch import EventBranch
 
 from .setting import Setting, apply_float, apply_integer
@@ -42,6 +43,7 @@ class FeatureSource:
         digest: of all that changes its result.
         features: None for a model that takes no events.
         note: what is to be said of it, one line; empty for nothing.
+        network: in a chip's integers, which it runs; None for an arm in floats.
     """
 
     name: str
@@ -49,6 +51,7 @@ class FeatureSource:
     digest: str
     features: Features | None
     note: str = ""
+    network: IntNetwork | None = None
 
     @property
     def label(self) -> str:
@@ -131,7 +134,9 @@ def event_arm(
         record = run_model(changed, spikes, backend=name, layers=[count - 1], device=device)
         return event_features(record.spikes[count - 1], frames=frames)
 
-    return FeatureSource(name, setting, f"{name} {digest} {device}", features, note)
+    return FeatureSource(
+        name, setting, f"{name} {digest} {device}", features, note, changed.integer
+    )
 
 
 def check_backends(names: Sequence[str]) -> None:

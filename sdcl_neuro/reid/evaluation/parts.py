@@ -1,20 +1,25 @@
-"""Parts of an evaluation that processes do apart: embeddings of some batches, into a common store.
+"""Parts of an evaluation that processes do apart, into a common store: embeddings of some batches,
+and counts of some settings.
 
-Whoever evaluates afterwards with the same store finds the embeddings there, the same bits as its
-own. What is there is not computed again, so that a part may be done twice, or stopped and resumed.
+Whoever evaluates afterwards with the same store finds them there, the same bits as its own. What is
+there is not computed again, so that a part may be done twice, or stopped and resumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import scratch_folder
+from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.jobs import Shard
 
 from ..training.distributed import Group
+from .counting import fill_counts
+from .deployment import check_priced, profiles_of
 from .extraction import Extraction, fill_store
 from .feature_sources import check_backends
 from .planning import Condition, DataSource, OpenedData, arms_to_run, by_bins, places
@@ -64,11 +69,12 @@ def embed_part(
     backends: Sequence[str] = (),
     settings: Sequence[Setting] = (Setting(),),
     conditions: Sequence[Condition] = (Condition(),),
+    hardware: Sequence[str | Path | HardwareProfile] = (),
 ) -> EmbeddedPart:
     """Embed a part of what `evaluate` with the same arguments would.
 
     Args:
-        trained, data, backends, settings, conditions: as for `evaluate`.
+        trained, data, backends, settings, conditions, hardware: as for `evaluate`.
         part: which batches.
         how: with a store; its group is not looked at.
 
@@ -78,6 +84,7 @@ def embed_part(
     if how.store.folder is None:
         raise InputError("nowhere to keep a part", where="--part", hint="give --cache DIR")
     check_backends(backends)
+    chips = profiles_of(hardware)
     opened, done = OpenedData(trained, data), 0
 
     def count(tracklets: int) -> None:
@@ -88,6 +95,7 @@ def embed_part(
     own = replace(how, group=Group(part.index - 1, part.count), on_batch=count)
     with scratch_folder("sdcl_neuro") as folder:
         arms, _ = arms_to_run(trained, opened.base, backends, settings, folder, how.device or "cpu")
+        check_priced(arms, chips)
         for condition in conditions:
             for bins, group in by_bins(trained, arms).items():
                 fill_store(
@@ -98,4 +106,6 @@ def embed_part(
                     arms=group,
                     how=own,
                 )
+        if chips:
+            fill_counts(trained, opened, arms, how, part)
     return EmbeddedPart(part, done)

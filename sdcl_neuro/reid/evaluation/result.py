@@ -15,6 +15,7 @@ from sdcl_neuro.network.backend_names import label
 
 from ..metrics import Changed, Metrics, Ranking, ReRanking
 from ..metrics.distances import Metric
+from .deployment import Deployment
 from .setting import Setting
 
 SCHEMA = {"name": "sdcl_neuro.evaluation", "version": 1}
@@ -32,6 +33,7 @@ class EvaluationRow:
         ranking: the lists themselves.
         changed: lists that differ from those of the first row of the same condition; None there.
         reranked: after re-ranking, if it was asked for.
+        deployment: what the event branch costs on chips, if any were named; None for floats.
     """
 
     condition: str
@@ -41,6 +43,7 @@ class EvaluationRow:
     ranking: Ranking
     changed: Changed | None = None
     reranked: Metrics | None = None
+    deployment: Deployment | None = None
 
     def cells(self) -> dict[str, str]:
         """Return the cells of a table on the terminal."""
@@ -58,7 +61,7 @@ class EvaluationRow:
             found["lists changed"] = f"{changed.whole:,}"
             found["in the first 10"] = f"{changed.near:,}"
             found["in the first"] = f"{changed.first:,}"
-        return found
+        return found if self.deployment is None else {**found, **self.deployment.cells()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -69,6 +72,7 @@ class EvaluationRow:
             "metrics": self.metrics.to_dict(),
             "reranked": None if self.reranked is None else self.reranked.to_dict(),
             "changed_lists": None if self.changed is None else self.changed.to_dict(),
+            "deployment": None if self.deployment is None else self.deployment.to_dict(),
         }
 
     def flat(self) -> dict[str, Any]:
@@ -85,7 +89,7 @@ class EvaluationRow:
                 values |= {f"{prefix}{name}": value for name, value in {**plain, **ranks}.items()}
         if self.changed is not None:
             values |= {f"changed_{name}": n for name, n in self.changed.to_dict().items()}
-        return values
+        return values if self.deployment is None else {**values, **self.deployment.flat()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -55,14 +56,17 @@ class Setting:
 
 
 @public
-def parse_sweep(texts: Sequence[str]) -> tuple[Setting, ...]:
-    """Return settings of ``NAME=VALUE,VALUE,...``, one name varied at a time, the trained one
-    first.
+def parse_sweep(texts: Sequence[str], *, combined: bool = False) -> tuple[Setting, ...]:
+    """Return settings of ``NAME=VALUE,VALUE,...``, the trained one first.
+
+    Args:
+        texts: one for each name, or several.
+        combined: every combination of the values given, instead of one name varied at a time.
 
     Raises:
         InputError: another name, or values that are not numbers in range.
     """
-    settings = [Setting()]
+    varied: dict[str, list[Any]] = {}
     if isinstance(texts, str):
         texts = (texts,)
     for text in texts:
@@ -77,11 +81,12 @@ def parse_sweep(texts: Sequence[str]) -> tuple[Setting, ...]:
                 number = kinds[name](value)
             except ValueError:
                 raise InputError(f"{name} {value!r} in a sweep", hint="give a number") from None
-            chosen: dict[str, Any] = {name: number}
-            setting = Setting(**chosen)
-            if setting not in settings:
-                settings.append(setting)
-    return tuple(settings)
+            varied.setdefault(name, []).append(number)
+    if combined:
+        chosen = [dict(zip(varied, values, strict=True)) for values in product(*varied.values())]
+    else:
+        chosen = [{name: value} for name, values in varied.items() for value in values]
+    return tuple(dict.fromkeys([Setting(), *(Setting(**one) for one in chosen)]))
 
 
 def apply_float(net: FloatNetwork, setting: Setting) -> FloatNetwork:

@@ -9,16 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import from_netx
+from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
+from sdcl_neuro.hardware import load_profile
 from sdcl_neuro.network.identity import network_sha256
+from sdcl_neuro.profiling import profile
 from sdcl_neuro.reid.datasets import Clip, labels, leave_persons_out, read_event_reid
 from sdcl_neuro.reid.evaluation import (
     Condition,
     EvaluationSettings,
     Extraction,
+    FeatureStore,
     Setting,
     evaluate,
     event_arm,
@@ -154,6 +159,78 @@ def test_a_sweep_varies_one_thing_at_a_time(checkpoint, noise_data):
     np.testing.assert_array_equal(rows["2 bins", "loihi"].ranking.distances, first.distances)
     for name in ("4 bits", "4 bins", "threshold x 1.5"):
         assert not np.array_equal(rows[name, "loihi"].ranking.distances, first.distances)
+
+
+def test_combined_sweeps_take_every_combination():
+    chosen = parse_sweep(["bits=8,4", "threshold=1,1.5", "bits=6"], combined=True)
+    assert [(one.bits, one.threshold) for one in chosen] == [
+        *((8, 1.0), (8, 1.5), (4, 1.0), (4, 1.5), (6, 1.0), (6, 1.5))
+    ]
+    assert parse_sweep([], combined=True) == (Setting(),)
+    # The trained one comes first, named or not.
+    assert [str(one) for one in parse_sweep(["bits=4", "bins=2"], combined=True)] == [
+        "as trained", "4 bits, 2 bins"
+    ]  # fmt: skip
+
+
+def test_rows_in_integers_are_priced_on_chips(checkpoint, noise_data, tmp_path):
+    trained, data = open_trained(checkpoint("e")), noise_data(persons=2)
+    options = {
+        "backends": ("snntorch", "loihi"),
+        "settings": parse_sweep(["bits=8,4", "bins=2,4"], combined=True),
+        "conditions": (Condition(), Condition("noise", 3)),
+        "hardware": ["loihi1", load_profile("loihi2")],
+    }
+    kept = Extraction(store=FeatureStore(tmp_path / "store"), batch=4)
+    found = evaluate(trained, data, how=kept, **options)
+    assert all((row.deployment is None) == (row.backend == "snntorch") for row in found.rows)
+    for row in found.rows:
+        if row.deployment is None:
+            continue
+        # The same as `profile` says of these tracklets, all at once.
+        clip = Clip(2, row.setting.bins or 2, CLIP.size)
+        spikes = np.stack([data.load(k, clip).spikes for k in data.gallery], axis=1)
+        network = apply_integer(trained.events.integer, trained.events.floating, row.setting)
+        record = run_network(network, spikes, layers=())
+        expected = profile(network, record=record, hw=["loihi1", "loihi2"]).to_dict()
+        told = row.to_dict()["deployment"]
+        assert told["tracklets"] == len(data.gallery) == 6
+        assert told["synops"] == expected["per_sample"]["synops"]
+        assert told["spikes"] == expected["per_sample"]["spikes_out"]
+        for name, one in told["targets"].items():
+            assert one["energy"]["low_uj"] == expected["energy"][name]["bounded"]["low_uj"]
+            assert one["energy"]["high_uj"] == expected["energy"][name]["bounded"]["high_uj"]
+            assert one["latency"]["low_us"] == expected["latency"][name]["low_us"]
+            assert one["fits"] == expected["fit"][name]["fits"]
+            flat = row.flat()
+            assert flat[f"{name}_low_uj"] == one["energy"]["low_uj"]
+            assert flat[f"{name}_fits"] == one["fits"]
+    priced = {str(row.setting): row.to_dict()["deployment"] for row in found.rows if row.deployment}
+    assert len({one["synops"] for one in priced.values()}) == 4  # "2 bins" are as trained
+    assert "µJ, loihi2" in str(found)
+    assert "modelled from counts of 6 tracklets" in found.notes[-1]
+    # From the store: the same, and no tracklet is loaded; a damaged file is counted again.
+    before = len(data.loaded)
+    again = evaluate(trained, data, how=kept, **options)
+    assert len(data.loaded) == before
+    assert again.to_json() == found.to_json()
+    for path in (tmp_path / "store").rglob("*.safetensors"):
+        arrays = load_file(path)
+        if "steps" in arrays:
+            save_file({**arrays, "0.spikes_in": arrays["0.spikes_in"][:-1]}, path)
+    assert evaluate(trained, data, how=kept, **options).to_json() == found.to_json()
+    assert len(data.loaded) > before
+
+
+def test_what_has_no_price_is_refused(trained, checkpoint, noise_data):
+    with pytest.raises(InputError, match="no event branch in integers, which loihi2 would run"):
+        evaluate(trained, noise_data(), backends=["snntorch"], hardware=["loihi2"])
+    with pytest.raises(InputError, match="no event branch in integers"):
+        evaluate(open_trained(checkpoint("v")), noise_data(), hardware=["loihi2"])
+    with pytest.raises(InputError, match="name each once"):
+        evaluate(trained, noise_data(), hardware=["loihi2", "loihi2"])
+    with pytest.raises(InputError, match="loihi9"):
+        evaluate(trained, noise_data(), hardware="loihi9")
 
 
 @pytest.mark.parametrize(
@@ -321,6 +398,9 @@ def test_the_verb_on_lists_of_windows(checkpoint, windows, tmp_path, capsys, mon
         (["--data", "generated", "--batch", "-1"], "batches of -1"),
         (["--data", "generated", "data.nothing=1"], "data.nothing"),
         (["--data", "prid2011"], "give it with --root"),
+        (["--data", "generated", "--combine"], "--combine without --sweep"),
+        (["--data", "generated", "--hw", ","], "no hardware named"),
+        (["--data", "generated", "--hw", "loihi9"], "loihi9"),
     ],
 )
 def test_bad_commands_are_refused_in_one_line(checkpoint, capsys, extra, message):

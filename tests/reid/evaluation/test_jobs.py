@@ -21,7 +21,10 @@ SMALL = (
     *("data.generated.persons=4", "data.generated.train_persons=2"),
     *("data.generated.walks=1", "data.generated.cameras=2"),
 )
-WIDE = ("--sweep", "bits=4", "--degrade", "blur:3", "--rerank")
+WIDE = (
+    *("--sweep", "bits=4", "--sweep", "threshold=1,1.25", "--combine", "--hw", "loihi1,loihi2"),
+    *("--degrade", "blur:3", "--rerank"),
+)
 
 
 def kept(cache: Path) -> dict[str, bytes]:
@@ -52,9 +55,11 @@ def test_parts_make_what_one_process_makes(
         *(str(checkpoint("e")), "--data", "event-reid", "--root", str(windows)),
         *("--query-list", lists[0], "--gallery-list", lists[1]),
         *("--batch", "2", "--threads", "1", "--sweep", "bits=4", "--sweep", "bins=1"),
+        *("--hw", "loihi2"),
     ]
     alone = evaluated(tmp_path, "alone", *command)
-    assert len(alone) == 5 * 3  # nine windows in five batches, at three settings
+    # Nine windows in five batches, at three settings, and the counts of each.
+    assert len(alone) == 5 * 3 + 3
     for number in (1, 2, 3):
         parts = evaluated(tmp_path, "parts", *command, "--part", f"{number}/3")
     told = json.loads((tmp_path / "parts.json").read_text())
