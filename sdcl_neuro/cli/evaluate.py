@@ -107,6 +107,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="embed every N-th batch from the I-th on into --cache, and rank nothing: what each "
         "of --workers does",
     )
+    parser.add_argument(
+        "--stage",
+        choices=("embeddings", "neighbours", "lists"),
+        help="for --part: what to compute of it, in this order, each when all parts of the one "
+        "before are done (default: embeddings); neighbours are for --rerank",
+    )
     parser.add_argument("--batch", metavar="N", type=int, help="tracklets per batch")
     parser.add_argument(
         "--device", help="device, as torch names it (default: a GPU if there is one)"
@@ -128,6 +134,8 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError(
             f"{args.picture} does not end in .png", where="--picture", hint="name it so"
         )
+    if args.stage is not None and args.part is None:
+        raise InputError("--stage without --part", where="--stage", hint="add --part I/N")
     if args.combine and not args.sweep:
         raise InputError("--combine without --sweep", where="--combine", hint="add --sweep")
     settings, hardware = parse_sweep(args.sweep, combined=args.combine), _hardware(args.hw)
@@ -149,7 +157,7 @@ def execute(args: argparse.Namespace) -> int:
         how = Extraction(device=args.device, batch=batch, store=FeatureStore(folder))
         judging = _judging(args, chosen)
         task = EvaluationTask(args, trained, opened, settings, conditions, judging, how, hardware)
-        return task.embed_part() if args.part is not None else task.evaluate()
+        return task.do_part() if args.part is not None else task.evaluate()
 
 
 def _judging(args: argparse.Namespace, chosen: Chosen) -> EvaluationSettings:

@@ -1,10 +1,10 @@
-"""`evaluate` by several processes: their embeddings in one cache, then one evaluation over it."""
+"""`evaluate` by several processes: what they compute in one cache, then one evaluation over it."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from .job_options import STATE, executor_of, need_all, part_jobs, teller
 
 PARTS = 2
 """Jobs for each process, so that those that end early have more to do."""
+LARGE = 4_000
+"""Tracklets of query and gallery from which rankings are jobs, too: below it, re-ranking a row
+takes some seconds, as a process does to begin."""
 
 
 def in_jobs(args: argparse.Namespace) -> bool:
@@ -45,13 +48,20 @@ def cache_of(args: argparse.Namespace) -> Iterator[Path | None]:
         yield folder
 
 
-def embed_in_jobs(args: argparse.Namespace, *, batches: int, cache: Path, threads: int) -> None:
-    """Have all embeddings computed into the cache.
+def ranked_apart(entries: int) -> bool:
+    """Return whether so many tracklets are ranked in jobs, too, not by the process that asks."""
+    return entries >= LARGE
+
+
+def compute_in_jobs(
+    args: argparse.Namespace, stages: Mapping[str, int], *, cache: Path, threads: int
+) -> None:
+    """Have the stages of an evaluation computed into the cache, one after another.
 
     Args:
         args: of `evaluate`.
-        batches: how many there are, and the most parts that are made.
-        cache: where embeddings are kept.
+        stages: name to the number of its pieces, and so the most parts that are made.
+        cache: where embeddings and rankings are kept.
         threads: of each process.
 
     Raises:
@@ -62,13 +72,16 @@ def embed_in_jobs(args: argparse.Namespace, *, batches: int, cache: Path, thread
     cache = cache.resolve()
     files = [path for path in sorted(args.checkpoint.resolve().rglob("*")) if path.is_file()]
     with executor_of(args) as executor:
-        jobs = part_jobs(
-            args.given,
-            min(batches, PARTS * executor.workers),
-            outputs=cache / "parts",
-            extra=("--cache", str(cache)),
-            inputs=tuple(files),
-            threads=threads,
-        )
-        tell = teller(len(jobs), quiet=args.quiet)
-        need_all(run_jobs(jobs, executor, state=cache / STATE, on_end=tell))
+        for number, (stage, pieces) in enumerate(stages.items()):
+            own = ("--stage", stage) if number else ()
+            jobs = part_jobs(
+                args.given,
+                min(pieces, PARTS * executor.workers),
+                outputs=cache / "parts" / stage if number else cache / "parts",
+                extra=("--cache", str(cache), *own),
+                inputs=tuple(files),
+                threads=threads,
+                name=f"{stage}, part" if number else "part",
+            )
+            tell = teller(len(jobs), quiet=args.quiet)
+            need_all(run_jobs(jobs, executor, state=cache / STATE, on_end=tell))

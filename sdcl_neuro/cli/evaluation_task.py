@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdcl_neuro.files import write_json
 from sdcl_neuro.processors import settle
 
-from .evaluation_jobs import embed_in_jobs, in_jobs
+from .evaluation_jobs import compute_in_jobs, in_jobs, ranked_apart
 from .progress import progress_bars
 
 if TYPE_CHECKING:
@@ -44,24 +44,25 @@ class EvaluationTask:
         """Names of `--backend`; empty for the model's own."""
         return self.args.backend.split(",") if self.args.backend else []
 
-    def embed_part(self) -> int:
-        """Embed this process's part into the cache, and write how much that was."""
+    def do_part(self) -> int:
+        """Compute this process's part of a stage into the cache, and write how much that was."""
         from sdcl_neuro.devices import torch_threads
         from sdcl_neuro.jobs import Shard
-        from sdcl_neuro.reid.evaluation.parts import embed_part
+        from sdcl_neuro.reid.evaluation.parts import EMBEDDINGS, embed_part, rank_part
 
         part, threads = Shard.parse(self.args.part), settle()
+        common: dict[str, Any] = {
+            "how": self.how,
+            "backends": self.backends,
+            "settings": self.settings,
+            "conditions": self.conditions,
+        }
+        stage, model = self.args.stage or EMBEDDINGS, (self.trained, self.opened, part)
         with torch_threads(threads.count):
-            done = embed_part(
-                self.trained,
-                self.opened,
-                part,
-                how=self.how,
-                backends=self.backends,
-                settings=self.settings,
-                conditions=self.conditions,
-                hardware=self.hardware,
-            )
+            if stage == EMBEDDINGS:
+                done = embed_part(*model, hardware=self.hardware, **common)
+            else:
+                done = rank_part(*model, stage=stage, judging=self.judging, **common)
         print(done)
         if self.args.json is not None:
             write_json(self.args.json, {**done.to_dict(), "threads": threads.to_dict()})
@@ -71,14 +72,11 @@ class EvaluationTask:
         """Have embeddings computed where jobs are asked for; rank, print and write."""
         from sdcl_neuro.devices import torch_threads
         from sdcl_neuro.reid.evaluation import evaluate
-        from sdcl_neuro.reid.evaluation.parts import count_batches
         from sdcl_neuro.reid.training.distributed import process_group
 
         args, threads = self.args, settle()
         if in_jobs(args):
-            assert self.how.store.folder is not None  # made by `cache_of`
-            batches = count_batches(self.trained, self.opened, batch=self.how.batch)
-            embed_in_jobs(args, batches=batches, cache=self.how.store.folder, threads=threads.count)
+            self._in_jobs(threads.count)
         with process_group() as group, torch_threads(threads.count):
             result = evaluate(
                 self.trained,
@@ -95,6 +93,20 @@ class EvaluationTask:
             print(result)
             self._write(result, threads)
         return 0
+
+    def _in_jobs(self, threads: int) -> None:
+        """Have embeddings, and rankings of large galleries, computed into the cache."""
+        from sdcl_neuro.reid.evaluation.parts import EMBEDDINGS, count_batches, count_blocks
+
+        folder, data = self.how.store.folder, self.opened(self.trained.clip)
+        assert folder is not None  # made by `cache_of`
+        stages: dict[str, int] = {
+            EMBEDDINGS: count_batches(self.trained, self.opened, batch=self.how.batch)
+        }
+        if ranked_apart(len(data.query) + len(data.gallery)):
+            rows = len(self.conditions) * len(self.settings) * max(1, len(self.backends))
+            stages |= count_blocks(data, rows=rows, judging=self.judging)
+        compute_in_jobs(self.args, stages, cache=folder, threads=threads)
 
     def _write(self, result: Evaluation, threads: Threads) -> None:
         args = self.args

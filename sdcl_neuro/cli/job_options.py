@@ -86,6 +86,7 @@ def part_jobs(
     extra: tuple[str, ...] = (),
     inputs: tuple[Path, ...] = (),
     threads: int | None = None,
+    name: str = "part",
 ) -> list[Job]:
     """Make a verb's parts of its own command line, which knows ``--part I/N`` and ``--json FILE``.
 
@@ -97,6 +98,7 @@ def part_jobs(
         extra: options that every part has.
         inputs: files that every part reads.
         threads: of every part; None leaves that to it.
+        name: what a part is called, unique among all that share a state.
     """
     from sdcl_neuro.jobs import Job
 
@@ -106,8 +108,8 @@ def part_jobs(
         output = outputs.resolve() / f"{number}-of-{count}.json"
         own = ("--part", f"{number}/{count}", "--json", str(output), "--quiet", *extra)
         arguments = (*given[:at], *own, *given[at:])
-        name, here = f"part {number} of {count}", Path.cwd()
-        jobs.append(Job(name, arguments, output, inputs, folder=here, threads=threads))
+        called, here = f"{name} {number} of {count}", Path.cwd()
+        jobs.append(Job(called, arguments, output, inputs, folder=here, threads=threads))
     return jobs
 
 

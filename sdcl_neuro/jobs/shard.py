@@ -1,4 +1,4 @@
-"""`Shard`: every N-th piece of some work, so that N processes divide it between them."""
+"""`Shard`: one of N parts of some work, so that N processes divide it between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Shard:
-    """Every `count`-th piece, from number `index` on, which counts from 1."""
+    """One of `count` parts, number `index`, which counts from 1."""
 
     index: int
     count: int
@@ -31,8 +31,13 @@ class Shard:
         raise InputError(f"part {text!r}", where="--part", hint="give I/N, I from 1 to N")
 
     def of(self, pieces: Sequence[_T]) -> Sequence[_T]:
-        """Return the pieces that belong to this part."""
+        """Return every `count`-th piece, from number `index` on."""
         return pieces[self.index - 1 :: self.count]
+
+    def run_of(self, pieces: Sequence[_T]) -> Sequence[_T]:
+        """Return the pieces of this part where neighbours share what they need: one run of them."""
+        ends = [len(pieces) * index // self.count for index in (self.index - 1, self.index)]
+        return pieces[slice(*ends)]
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"

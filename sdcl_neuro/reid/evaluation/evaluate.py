@@ -7,26 +7,24 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hybrid.composition import kind_of
 from sdcl_neuro.hybrid.methods import notes_on
 from sdcl_neuro.network.arguments import public, public_class
 
-from ..datasets import DataSet, labels
-from ..datasets.index import Labels
-from ..metrics import Ranking, ReRanking, changed_lists, distance_blocks, rank_blocks, rerank_blocks
+from ..datasets import DataSet
+from ..metrics import Ranking, ReRanking, changed_lists
 from ..metrics.distances import Metric
 from ..metrics.measures import CMC_RANKS
 from .deployment import Deployment, check_priced, cost_notes, deployments, profiles_of
 from .extraction import Embeddings, Extraction, extract
 from .feature_sources import FeatureSource, check_backends
 from .planning import Condition, DataSource, OpenedData, arms_to_run, by_bins, places
+from .rankings import Rankings
 from .result import Evaluation, EvaluationRow
 from .setting import Setting
+from .store import FeatureStore
 from .trained import Trained
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -47,6 +45,12 @@ class EvaluationSettings:
     distance: Metric = "cosine"
     ranks: tuple[int, ...] = CMC_RANKS
     reranking: ReRanking | None = None
+
+    def rankings(self, data: DataSet, embeddings: Embeddings, store: FeatureStore) -> Rankings:
+        """Return the rankings of embeddings in the order of `places`."""
+        return Rankings.of(
+            data, embeddings, metric=self.distance, reranking=self.reranking, store=store
+        )
 
 
 @contextmanager
@@ -106,10 +110,10 @@ def evaluate(
         rows: list[EvaluationRow] = []
         costs: dict[str, Deployment] = {}
         for condition in conditions:
-            embeddings = _embeddings(trained, opened, arms, condition, how, progress)
+            embeddings = embeddings_of(trained, opened, arms, condition, how, progress)
             if how.group.leads:
                 costs = costs or deployments(trained, opened, arms, chips, how)
-                rows += _rows(base, arms, embeddings, condition, judging, costs)
+                rows += _rows(base, arms, embeddings, condition, judging, costs, how.store)
     if not how.group.leads:
         return None
     notes += cost_notes(costs)
@@ -125,13 +129,13 @@ def evaluate(
     )
 
 
-def _embeddings(
+def embeddings_of(
     trained: Trained,
     data: OpenedData,
     arms: Sequence[FeatureSource],
     condition: Condition,
     how: Extraction,
-    progress: Progress,
+    progress: Progress = _silent,
 ) -> dict[str, Embeddings]:
     """Return embeddings of query and gallery by the arm's label, see `places`."""
     found: dict[str, Embeddings] = {}
@@ -159,20 +163,12 @@ def _rows(
     condition: Condition,
     judging: EvaluationSettings,
     costs: dict[str, Deployment],
+    store: FeatureStore,
 ) -> Iterator[EvaluationRow]:
-    _, place = places(data)
-    chosen = [np.array([place[k] for k in part]) for part in (data.query, data.gallery)]
-    names = labels(data, "query"), labels(data, "gallery")
     reference: Ranking | None = None
     for arm in arms:
-        query, gallery = (embeddings[arm.label][index] for index in chosen)
-        ranking = _ranked(distance_blocks(query, gallery, metric=judging.distance), *names)
-        reranked = None
-        if judging.reranking is not None:
-            blocks = rerank_blocks(
-                query, gallery, metric=judging.distance, settings=judging.reranking
-            )
-            reranked = _ranked(blocks, *names).metrics_at(judging.ranks)
+        found = judging.rankings(data, embeddings[arm.label], store)
+        ranking, reranked = found.plain(), found.reranked()
         yield EvaluationRow(
             str(condition),
             arm.setting,
@@ -180,11 +176,7 @@ def _rows(
             ranking.metrics_at(judging.ranks),
             ranking,
             None if reference is None else changed_lists(reference, ranking),
-            reranked,
+            None if reranked is None else reranked.metrics_at(judging.ranks),
             costs.get(arm.label),
         )
         reference = reference or ranking
-
-
-def _ranked(blocks: Iterator[NDArray[np.float64]], query: Labels, gallery: Labels) -> Ranking:
-    return rank_blocks(blocks, query.persons, gallery.persons, query.cameras, gallery.cameras)

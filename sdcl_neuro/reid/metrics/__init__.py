@@ -7,8 +7,8 @@ from .distances import distance_matrix
 from .intervals import bootstrap_interval
 from .measures import Metrics, QueryMeasures
 from .ranked import RankedList, RankedLists, evaluate_ranking, rank
-from .ranking import Changed, Ranking, changed_lists, rank_blocks
-from .reranking import ReRanking, rerank_blocks
+from .ranking import Changed, Ranking, changed_lists, join_rankings, rank_blocks
+from .reranking import ReRanking, neighbour_blocks, rerank_blocks
 
 __all__ = [
     "Changed",
@@ -23,6 +23,8 @@ __all__ = [
     "distance_blocks",
     "distance_matrix",
     "evaluate_ranking",
+    "join_rankings",
+    "neighbour_blocks",
     "rank",
     "rank_blocks",
     "rerank_blocks",

@@ -6,7 +6,7 @@ number of queries: MARS's 1,980 queries against 12,180 tracklets of 2,048 number
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,8 +65,24 @@ class Points:
         return wide
 
 
+def block_slices(queries: int, entries: int, rows: int | None = None) -> list[slice]:
+    """Return how queries are cut where each is compared with so many entries.
+
+    Args:
+        queries, entries: how many.
+        rows: queries a block; as many as fit in `BLOCK_BYTES` if left out.
+    """
+    rows = rows or max(1, BLOCK_BYTES // (8 * max(1, entries)))
+    return [slice(start, min(start + rows, queries)) for start in range(0, queries, rows)]
+
+
 def distance_blocks(
-    queries: ArrayLike, gallery: ArrayLike, *, metric: Metric = "cosine", rows: int | None = None
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    *,
+    metric: Metric = "cosine",
+    rows: int | None = None,
+    only: Sequence[int] | None = None,
 ) -> Iterator[Block]:
     """Yield `distance_matrix` from top to bottom, some rows at a time.
 
@@ -74,6 +90,7 @@ def distance_blocks(
         queries, gallery: finite embeddings, ``[Q, D]`` and ``[G, D]``; kept in their own type.
         metric: as for `distance_matrix`.
         rows: queries a block; as many as fit in `BLOCK_BYTES` if left out.
+        only: numbers of the blocks that are wanted, see `block_slices`; None is all.
 
     Yields:
         float64 ``[rows, G]``, the last one shorter.
@@ -82,9 +99,9 @@ def distance_blocks(
         InputError: other shapes, values that are not finite, or another metric.
     """
     first, second = checked_pair(queries, gallery, metric)
-    rows = rows or max(1, BLOCK_BYTES // (8 * len(second)))
-    for start in range(0, len(first), rows):
-        block = squared_distances(first[start : start + rows], second)
+    slices = block_slices(len(first), len(second), rows)
+    for part in slices if only is None else [slices[number] for number in only]:
+        block = squared_distances(first[part], second)
         yield block / 2.0 if metric == "cosine" else np.sqrt(block)
 
 

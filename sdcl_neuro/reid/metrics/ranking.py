@@ -136,6 +136,17 @@ def rank_blocks(
     )
 
 
+def join_rankings(parts: Sequence[Ranking]) -> Ranking:
+    """Put rankings of one gallery for some queries each one after another; at least one."""
+    return Ranking(
+        tuple(one for part in parts for one in part.measures),
+        np.concatenate([part.head for part in parts]),
+        np.concatenate([part.distances for part in parts]),
+        np.concatenate([part.matches for part in parts]),
+        tuple(one for part in parts for one in part.digests),
+    )
+
+
 def changed_lists(first: Ranking, second: Ranking) -> Changed:
     """Compare two rankings of the same queries and gallery.
 

@@ -15,7 +15,7 @@ times their neighbours. The squares, the scaling of V, k + 1 and "more than" are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +25,11 @@ from scipy.sparse import csr_array
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.network.arguments import public_class
 
-from .blocks import BLOCK_BYTES, Block, Points, checked_pair, squared_distances
+from .blocks import Block, Points, block_slices, checked_pair, squared_distances
 from .distances import Metric
 
 Ints = NDArray[np.int64]
+Neighbours = tuple[Ints, NDArray[np.float64]]
 Mask = NDArray[np.bool_]
 _ROWS = 256
 """Features looked at together while sets are compared."""
@@ -58,12 +59,40 @@ class ReRanking:
             )
 
 
+def neighbour_blocks(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    *,
+    metric: Metric = "cosine",
+    settings: ReRanking | None = None,
+    only: Sequence[int] | None = None,
+) -> Iterator[Neighbours]:
+    """Yield what `rerank_blocks` has to know of all features first, some rows at a time.
+
+    Args:
+        queries, gallery, metric, settings: as for `rerank_blocks`.
+        only: numbers of the blocks that are wanted, of queries and gallery together against
+            themselves, see `block_slices`; None is all.
+
+    Yields:
+        The nearest of each, itself among them, int64 ``[rows, K]``; its largest squared distance,
+        float64 ``[rows]``.
+
+    Raises:
+        InputError: as for `distance_blocks`.
+    """
+    everyone = _joined(*checked_pair(queries, gallery, metric))
+    yield from _neighbours(everyone, settings or ReRanking(), only)
+
+
 def rerank_blocks(
     queries: ArrayLike,
     gallery: ArrayLike,
     *,
     metric: Metric = "cosine",
     settings: ReRanking | None = None,
+    neighbours: Neighbours | None = None,
+    only: Sequence[int] | None = None,
 ) -> Iterator[Block]:
     """Yield re-ranked distances from the first query to the last, some rows at a time.
 
@@ -71,6 +100,8 @@ def rerank_blocks(
         queries, gallery: finite embeddings, ``[Q, D]`` and ``[G, D]``.
         metric: ``euclidean``, or ``cosine``: Euclidean between features of unit length.
         settings: see `ReRanking`.
+        neighbours: all of `neighbour_blocks`, joined; None computes them.
+        only: numbers of the blocks that are wanted, see `block_slices`; None is all.
 
     Yields:
         float64 ``[rows, G]``, as `rank_blocks` takes them.
@@ -81,19 +112,22 @@ def rerank_blocks(
     settings = settings or ReRanking()
     first, second = checked_pair(queries, gallery, metric)
     everyone = _joined(first, second)
-    neighbours, farthest = _neighbours(everyone, max(settings.k1 + 1, settings.k2))
-    sets = _expanded_sets(neighbours, settings.k1)
+    if neighbours is None:
+        pieces = zip(*_neighbours(everyone, settings), strict=True)
+        nearest, farthest = (np.concatenate(piece) for piece in pieces)
+    else:
+        nearest, farthest = neighbours
+    sets = _expanded_sets(nearest, settings.k1)
     encoded = _encode(everyone, sets, farthest)
     if settings.k2 > 1:
-        encoded = _averaged(encoded, neighbours[:, : settings.k2])
+        encoded = _averaged(encoded, nearest[:, : settings.k2])
     of_gallery = encoded[len(first) :].T.tocsr()  # [N, G]: who of the gallery has j
-    rows = max(1, BLOCK_BYTES // (8 * len(second)))
-    for start in range(0, len(first), rows):
-        block = squared_distances(first[start : start + rows], second)
-        stop = start + len(block)
-        block *= settings.weight / farthest[start:stop, None]
-        for row in range(start, stop):
-            block[row - start] += (1.0 - settings.weight) * _jaccard(encoded, of_gallery, row)
+    slices = block_slices(len(first), len(second))
+    for part in slices if only is None else [slices[number] for number in only]:
+        block = squared_distances(first[part], second)
+        block *= settings.weight / farthest[part, None]
+        for row in range(part.start, part.stop):
+            block[row - part.start] += (1.0 - settings.weight) * _jaccard(encoded, of_gallery, row)
         yield block
 
 
@@ -102,26 +136,22 @@ def _joined(first: Points, second: Points) -> Points:
     return Points(*(np.concatenate(pair) for pair in parts))
 
 
-def _neighbours(everyone: Points, count: int) -> tuple[Ints, NDArray[np.float64]]:
-    """Return the nearest of each ``[N, count]``, itself among them, and its largest squared
-    distance.
-
-    Equal distances go to the lower index.
-    """
-    total = len(everyone)
-    count = min(count, total)
-    nearest = np.empty((total, count), np.int64)
-    farthest = np.empty(total)
-    rows = max(1, BLOCK_BYTES // (8 * total))
-    for start in range(0, total, rows):
-        block = squared_distances(everyone[start : start + rows], everyone)
-        farthest[start : start + len(block)] = block.max(1)
+def _neighbours(
+    everyone: Points, settings: ReRanking, only: Sequence[int] | None = None
+) -> Iterator[Neighbours]:
+    """Yield what `neighbour_blocks` does; equal distances go to the lower index."""
+    count = min(max(settings.k1 + 1, settings.k2), len(everyone))
+    slices = block_slices(len(everyone), len(everyone))
+    for part in slices if only is None else [slices[number] for number in only]:
+        block = squared_distances(everyone[part], everyone)
+        nearest = np.empty((len(block), count), np.int64)
+        farthest = block.max(1)
         limits = np.partition(block, count - 1, axis=1)[:, count - 1]
         for row, values in enumerate(block):
             within = np.flatnonzero(values <= limits[row])
             order = np.argsort(values[within], kind="stable")[:count]
-            nearest[start + row] = within[order]
-    return nearest, np.where(farthest > 0, farthest, 1.0)
+            nearest[row] = within[order]
+        yield nearest, np.where(farthest > 0, farthest, 1.0)
 
 
 def _reciprocal(neighbours: Ints, k: int) -> Mask:

@@ -12,9 +12,11 @@ import psutil
 import pytest
 
 from helpers.ray_cluster import Cluster
-from sdcl_neuro.cli import main
+from sdcl_neuro.cli import evaluation_jobs, main
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.jobs import Shard
+from sdcl_neuro.reid.evaluation import rankings
+from sdcl_neuro.schemas import check_document
 
 SMALL = (
     *("--data", "generated-small", "--batch", "1", "--threads", "1"),
@@ -48,26 +50,41 @@ def figures(path: Path) -> dict[str, object]:
 
 
 def test_parts_make_what_one_process_makes(
-    checkpoint: Callable[..., Path], windows: Path, tmp_path: Path
+    checkpoint: Callable[..., Path],
+    windows: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("sdcl_neuro.reid.metrics.blocks.BLOCK_BYTES", 8 * 9 * 2)
     lists = [str(windows / f"{name}.txt") for name in ("query", "gallery")]
     command = [
         *(str(checkpoint("e")), "--data", "event-reid", "--root", str(windows)),
         *("--query-list", lists[0], "--gallery-list", lists[1]),
         *("--batch", "2", "--threads", "1", "--sweep", "bits=4", "--sweep", "bins=1"),
-        *("--hw", "loihi2"),
+        *("--hw", "loihi2", "--rerank"),
     ]
     alone = evaluated(tmp_path, "alone", *command)
-    # Nine windows in five batches, at three settings, and the counts of each.
-    assert len(alone) == 5 * 3 + 3
+    # Nine windows in five batches, at three settings; the counts of each. Three queries, two at a
+    # time, twice ranked; the neighbours of all twelve, one at a time.
+    assert len(alone) == 3 * (5 + 1 + 2 * 2 + 12)
     for number in (1, 2, 3):
         parts = evaluated(tmp_path, "parts", *command, "--part", f"{number}/3")
     told = json.loads((tmp_path / "parts.json").read_text())
+    assert (told["stage"], told["blocks"], len(parts)) == ("embeddings", 0, 3 * (5 + 1))
+    check_document(told)
     assert told["schema"] == {"name": "sdcl_neuro.evaluation_part", "version": 1}
     assert (told["part"], told["parts"], told["threads"]["count"]) == (3, 3, 1)
     assert told["tracklets"] == 2 * 2  # of five batches the third; encoded at two and at one bins
+    for stage, blocks in (("neighbours", 12), ("lists", 4)):
+        more = ("--stage", stage)
+        for number in (3, 1, 2):
+            parts = evaluated(tmp_path, "parts", *command, "--part", f"{number}/3", *more)
+        told = json.loads((tmp_path / "parts.json").read_text())
+        assert (told["stage"], told["blocks"], told["tracklets"]) == (stage, blocks, 0)
+        check_document(told)
     assert parts == alone
-    assert evaluated(tmp_path, "parts", *command) == alone  # nothing was missing
+    monkeypatch.setattr(rankings, "rank_blocks", None)  # nothing is missing
+    assert evaluated(tmp_path, "parts", *command) == alone
     assert figures(tmp_path / "parts.json") == figures(tmp_path / "alone.json")
 
 
@@ -79,6 +96,10 @@ def test_parts_that_are_not(text: str) -> None:
 
 BAD = {
     "no cache for a part": (("--part", "1/2"), "nowhere to keep a part"),
+    "a stage of no part": (("--stage", "lists"), "--stage without --part"),
+    "no cache for a part's ranking": (
+        ("--part", "1/2", "--stage", "lists"), "nowhere to keep a part"
+    ),
     "no cache for a cluster": (("--ray", "auto"), "a common folder; give --cache DIR"),
     "no worker": (("--workers", "0"), "0 workers"),
     "an empty batch": (("--workers", "1", "--batch", "0"), "batches of 0 tracklets"),
@@ -113,8 +134,12 @@ def kill_part(number: int, killed: list[int]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_workers_one_of_which_is_killed(
-    checkpoint: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checkpoint: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(evaluation_jobs, "LARGE", 1)  # rankings are jobs, too
     command = [str(checkpoint("v+e")), *SMALL, *WIDE]
     alone = evaluated(tmp_path, "alone", *command)
     killed: list[int] = []
@@ -124,12 +149,14 @@ def test_workers_one_of_which_is_killed(
     shared = evaluated(tmp_path, "shared", *command, "--workers", "2")
     killer.join()
     assert killed
-    assert "4 of 4: part " in capsys.readouterr().err
+    told = capsys.readouterr().err
+    for name in ("part ", "neighbours, part ", "lists, part "):
+        assert f"4 of 4: {name}" in told
     assert shared == alone
     assert figures(tmp_path / "shared.json") == figures(tmp_path / "alone.json")
     # Again: no job is begun.
     assert evaluated(tmp_path, "shared", *command, "--workers", "2") == alone
-    assert "of 4: part" not in capsys.readouterr().err
+    assert "of 4: " not in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -17,10 +17,13 @@ from sdcl_neuro.reid.metrics import (
     distance_blocks,
     distance_matrix,
     evaluate_ranking,
+    join_rankings,
+    neighbour_blocks,
     rank,
     rank_blocks,
     rerank_blocks,
 )
+from sdcl_neuro.reid.metrics.blocks import block_slices
 
 
 def torchreid_measures(distances, q_ids, g_ids, q_cams, g_cams, most=50):
@@ -189,12 +192,41 @@ def test_reranking_by_cosine_is_that_of_unit_vectors(monkeypatch):
     q, g, *_ = labelled(3, 11, 70, 5)
     unit = [side / np.linalg.norm(side, axis=1, keepdims=True) for side in (q, g)]
     expected = dense_reranking(*unit, 20, 6, 0.3)
-    monkeypatch.setattr("sdcl_neuro.reid.metrics.reranking.BLOCK_BYTES", 8 * 70 * 4)
+    monkeypatch.setattr("sdcl_neuro.reid.metrics.blocks.BLOCK_BYTES", 8 * 70 * 4)
     monkeypatch.setattr("sdcl_neuro.reid.metrics.reranking._ROWS", 16)
     monkeypatch.setattr("sdcl_neuro.reid.metrics.reranking._PAIR_BYTES", 8 * 5 * 9)
     blocks = list(rerank_blocks(q, g))
     assert len(blocks) == 3
     np.testing.assert_allclose(np.concatenate(blocks), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_blocks_by_themselves_are_those_of_the_whole(metric, monkeypatch):
+    monkeypatch.setattr("sdcl_neuro.reid.metrics.blocks.BLOCK_BYTES", 8 * 33 * 6)
+    q, g, *labels = labelled(1, 20, 33, 6)
+    assert [part.stop - part.start for part in block_slices(20, 33)] == [6, 6, 6, 2]
+    near = list(neighbour_blocks(q, g, metric=metric))
+    assert len(near) == 18  # of 53, three at a time
+    chosen = neighbour_blocks(q, g, metric=metric, only=[17, 4])
+    for one, number in zip(chosen, (17, 4), strict=True):
+        for alone, within in zip(one, near[number], strict=True):
+            np.testing.assert_array_equal(alone, within)
+    known = tuple(np.concatenate(parts) for parts in zip(*near, strict=True))
+    for blocks, more in ((distance_blocks, {}), (rerank_blocks, {"neighbours": known})):
+        whole = list(blocks(q, g, metric=metric))
+        alone = [*blocks(q, g, metric=metric, only=[3, 1], **more)]
+        np.testing.assert_array_equal(alone[0], whole[3])
+        np.testing.assert_array_equal(alone[1], whole[1])
+        q_ids, g_ids, q_cams, g_cams = (np.asarray(one) for one in labels)
+        parts = [
+            rank_blocks([block], q_ids[part], g_ids, q_cams[part], g_cams)
+            for part, block in zip(block_slices(20, 33), whole, strict=True)
+        ]
+        joined, expected = join_rankings(parts), rank_blocks(whole, *labels)
+        assert joined.measures == expected.measures
+        assert joined.digests == expected.digests
+        for name in ("head", "distances", "matches"):
+            np.testing.assert_array_equal(getattr(joined, name), getattr(expected, name))
 
 
 def test_reranking_mends_a_chain_of_neighbours():
