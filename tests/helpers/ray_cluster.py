@@ -25,9 +25,11 @@ class Cluster:
         self.folder = folder
         self.nodes: list[subprocess.Popen[bytes]] = []
         self._start("--head", "--port=0", "--num-cpus=0", "--include-dashboard=false")
-        self.address = self._address()
-        for _ in range(2):
+        self.address = self._said(0, r"--address='?([\w.:-]+)")[1]
+        for number in (1, 2):
+            # One after another: nodes of one machine that start at once may take the same socket.
             self._start(f"--address={self.address}", "--num-cpus=1")
+            self._said(number, r"Ray runtime started")
 
     def _start(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *arguments]
@@ -41,16 +43,18 @@ class Cluster:
         )
         log.close()
 
-    def _address(self) -> str:
-        deadline = time.monotonic() + 120
+    def _said(self, number: int, pattern: str) -> re.Match[str]:
+        """Wait until a node says what is looked for; its end, or two minutes, is an error."""
+        deadline, log = time.monotonic() + 120, self.folder / f"node{number}.log"
         while time.monotonic() < deadline:
-            text = (self.folder / "node0.log").read_text()
-            found = re.search(r"--address='?([\w.:-]+)", text)
+            found = re.search(pattern, log.read_text())
             if found:
-                return found[1]
-            assert self.nodes[0].poll() is None, text
+                return found
+            if self.nodes[number].poll() is not None:
+                break
             time.sleep(0.5)
-        raise AssertionError((self.folder / "node0.log").read_text())
+        self.close()
+        raise AssertionError(log.read_text())
 
     def kill(self, number: int) -> None:
         """End a node with all its processes, at once."""

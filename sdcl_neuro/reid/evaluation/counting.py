@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,9 @@ def fill_counts(
         for bins, group in by_bins(trained, arms).items()
         for sha, network in integer_networks(group).items()
     ]
-    for bins, sha, network in part.of(pieces):
-        counted(opened(bins), {sha: network}, replace(trained.clip, bins=bins), how)
+    for bins, own in groupby(part.run_of(pieces), key=lambda piece: piece[0]):
+        networks = {sha: network for _, sha, network in own}
+        counted(opened(bins), networks, replace(trained.clip, bins=bins), how)
 
 
 def integer_networks(arms: Sequence[FeatureSource]) -> dict[str, IntNetwork]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +47,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Noise:
-    """A data set whose loads are counted."""
+    """A data set whose loads are counted; what it has loaded is no part of what it is."""
 
     persons: int = 4
     cameras: int = 3
-    loaded: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loaded", [])
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -16,6 +16,7 @@ from sdcl_neuro.conversion import from_netx
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.hardware import load_profile
+from sdcl_neuro.jobs import Shard
 from sdcl_neuro.network.identity import network_sha256
 from sdcl_neuro.profiling import profile
 from sdcl_neuro.reid.datasets import Clip, labels, leave_persons_out, read_event_reid
@@ -30,7 +31,9 @@ from sdcl_neuro.reid.evaluation import (
     extract,
     open_trained,
     parse_sweep,
+    rankings,
 )
+from sdcl_neuro.reid.evaluation.parts import embed_part, rank_part
 from sdcl_neuro.reid.evaluation.picture import QUERY, RIGHT, WRONG, draw_ranked_lists, ranked_figure
 from sdcl_neuro.reid.evaluation.setting import apply_float, apply_integer, coarse
 from sdcl_neuro.reid.metrics import ReRanking, distance_matrix, evaluate_ranking, rank
@@ -210,16 +213,60 @@ def test_rows_in_integers_are_priced_on_chips(checkpoint, noise_data, tmp_path):
     assert "µJ, loihi2" in str(found)
     assert "modelled from counts of 6 tracklets" in found.notes[-1]
     # From the store: the same, and no tracklet is loaded; a damaged file is counted again.
-    before = len(data.loaded)
-    again = evaluate(trained, data, how=kept, **options)
-    assert len(data.loaded) == before
-    assert again.to_json() == found.to_json()
+    again = noise_data(persons=2)
+    told = evaluate(trained, again, how=kept, **options).to_json()
+    assert again.loaded == []
+    assert json.loads(told)["rows"] == found.to_dict()["rows"]
     for path in (tmp_path / "store").rglob("*.safetensors"):
         arrays = load_file(path)
         if "steps" in arrays:
             save_file({**arrays, "0.spikes_in": arrays["0.spikes_in"][:-1]}, path)
-    assert evaluate(trained, data, how=kept, **options).to_json() == found.to_json()
-    assert len(data.loaded) > before
+    assert evaluate(trained, again, how=kept, **options).to_json() == told
+    assert len(again.loaded) == 12  # six at each number of bins
+
+
+def test_parts_of_rankings_make_the_rankings_of_one_process(
+    checkpoint, noise_data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sdcl_neuro.reid.metrics.blocks.BLOCK_BYTES", 8 * 12 * 2)
+    trained = open_trained(checkpoint("e"))
+    common = {
+        "settings": parse_sweep(["bits=4"]),
+        "conditions": (Condition(), Condition("blur", 3)),
+    }
+    judging = EvaluationSettings(reranking=ReRanking(k1=4, k2=2))
+    alone, shared = (
+        Extraction(batch=5, store=FeatureStore(tmp_path / name)) for name in ("alone", "shared")
+    )
+
+    def files(name):
+        return {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.safetensors")}
+
+    found = evaluate(trained, noise_data(), judging=judging, how=alone, **common)
+    parts = [Shard(number, 3) for number in (2, 3, 1)]
+    for part in parts:
+        embed_part(trained, noise_data(), part, how=shared, **common)
+    # Events alone: the condition of the frames changes nothing, and two rows are ranked, in blocks
+    # of two of the four queries, and one of the sixteen tracklets.
+    for stage, blocks in (("neighbours", 16), ("lists", 4)):
+        before = len(files("shared"))
+        done = [
+            rank_part(
+                trained, noise_data(), part, stage=stage, judging=judging, how=shared, **common
+            )
+            for part in parts
+        ]
+        assert sum(one.blocks for one in done) == 4 * blocks
+        assert len(files("shared")) == before + 2 * blocks
+    assert files("shared") == files("alone")
+    monkeypatch.setattr(rankings, "rank_blocks", None)  # nothing is missing
+    again = evaluate(trained, noise_data(), judging=judging, how=shared, **common)
+    assert again.to_dict()["rows"] == found.to_dict()["rows"]
+    for one, other in zip(again.rows, found.rows, strict=True):
+        assert one.ranking.digests == other.ranking.digests
+        np.testing.assert_array_equal(one.ranking.distances, other.ranking.distances)
+    with pytest.raises(InputError, match="nowhere to keep a part"):
+        rank_part(trained, noise_data(), parts[0], stage="lists", judging=judging, how=Extraction())
 
 
 def test_what_has_no_price_is_refused(trained, checkpoint, noise_data):

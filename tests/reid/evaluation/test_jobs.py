@@ -15,7 +15,6 @@ from helpers.ray_cluster import Cluster
 from sdcl_neuro.cli import evaluation_jobs, main
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.jobs import Shard
-from sdcl_neuro.reid.evaluation import rankings
 from sdcl_neuro.schemas import check_document
 
 SMALL = (
@@ -50,23 +49,18 @@ def figures(path: Path) -> dict[str, object]:
 
 
 def test_parts_make_what_one_process_makes(
-    checkpoint: Callable[..., Path],
-    windows: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    checkpoint: Callable[..., Path], windows: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("sdcl_neuro.reid.metrics.blocks.BLOCK_BYTES", 8 * 9 * 2)
     lists = [str(windows / f"{name}.txt") for name in ("query", "gallery")]
     command = [
         *(str(checkpoint("e")), "--data", "event-reid", "--root", str(windows)),
         *("--query-list", lists[0], "--gallery-list", lists[1]),
         *("--batch", "2", "--threads", "1", "--sweep", "bits=4", "--sweep", "bins=1"),
-        *("--hw", "loihi2", "--rerank"),
+        *("--hw", "loihi2"),
     ]
     alone = evaluated(tmp_path, "alone", *command)
-    # Nine windows in five batches, at three settings; the counts of each. Three queries, two at a
-    # time, twice ranked; the neighbours of all twelve, one at a time.
-    assert len(alone) == 3 * (5 + 1 + 2 * 2 + 12)
+    # Nine windows in five batches, at three settings; the counts and the ranking of each.
+    assert len(alone) == 3 * (5 + 1 + 1)
     for number in (1, 2, 3):
         parts = evaluated(tmp_path, "parts", *command, "--part", f"{number}/3")
     told = json.loads((tmp_path / "parts.json").read_text())
@@ -75,16 +69,12 @@ def test_parts_make_what_one_process_makes(
     assert told["schema"] == {"name": "sdcl_neuro.evaluation_part", "version": 1}
     assert (told["part"], told["parts"], told["threads"]["count"]) == (3, 3, 1)
     assert told["tracklets"] == 2 * 2  # of five batches the third; encoded at two and at one bins
-    for stage, blocks in (("neighbours", 12), ("lists", 4)):
-        more = ("--stage", stage)
-        for number in (3, 1, 2):
-            parts = evaluated(tmp_path, "parts", *command, "--part", f"{number}/3", *more)
-        told = json.loads((tmp_path / "parts.json").read_text())
-        assert (told["stage"], told["blocks"], told["tracklets"]) == (stage, blocks, 0)
-        check_document(told)
+    parts = evaluated(tmp_path, "parts", *command, "--part", "1/1", "--stage", "lists")
+    told = json.loads((tmp_path / "parts.json").read_text())
+    assert (told["stage"], told["blocks"], told["tracklets"]) == ("lists", 3, 0)
+    check_document(told)
     assert parts == alone
-    monkeypatch.setattr(rankings, "rank_blocks", None)  # nothing is missing
-    assert evaluated(tmp_path, "parts", *command) == alone
+    assert evaluated(tmp_path, "parts", *command) == alone  # nothing was missing
     assert figures(tmp_path / "parts.json") == figures(tmp_path / "alone.json")
 
 
