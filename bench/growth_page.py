@@ -65,7 +65,7 @@ def page(book: Book, site: Site | None = None) -> str:
     if any(one["others"] > BUSY for rows in results.values() for one in rows.values()):
         told += (
             " Rows marked busy were taken while other work ran: disk and recall are as they are, "
-            "times are many times too long and nothing is extrapolated from them."
+            "times are too long, and only disk is extrapolated from them."
         )
     parts.append(told + "\n")
     parts.append(extrapolated(book, site or Site()))
@@ -118,7 +118,9 @@ def _cells(size: str, one: dict[str, Any]) -> list[str]:
 
 
 def extrapolated(book: Book, site: Site) -> str:
-    """The needs of a site, by the largest measured size of each store."""
+    """The needs of a site: disk by the largest measured size of each store, with its index where
+    it has one; times by the sizes that were measured on a quiet machine.
+    """
     rows = []
     for kind, title in STORES.items():
         known = book["results"].get(kind, {})
@@ -141,7 +143,7 @@ def _slope_ms(known: dict[int, dict[str, Any]]) -> float:
 
 
 def _needs(title: str, known: dict[int, dict[str, Any]], site: Site) -> list[list[str]]:
-    size = max(known)
+    size = max([size for size, row in known.items() if "approximate" in row] or known)
     one = known[size]
     disk = one.get("disk_indexed_mib", one["disk_mib"]) / size * site.entries / 1024
     kept = [
@@ -149,9 +151,10 @@ def _needs(title: str, known: dict[int, dict[str, Any]], site: Site) -> list[lis
         f"{disk:,.0f} GiB",
         f"{one.get('disk_indexed_mib', one['disk_mib']) * MIB / size:,.0f} bytes an entry",
     ]
-    if any(row["others"] > BUSY for row in known.values()):
+    quiet = {size: row for size, row in known.items() if row["others"] <= BUSY}
+    if not quiet:
         return [kept, [f"{title}: searches and writers", "-", "not measured on a quiet machine"]]
-    return [kept, *_times(title, known, site)]
+    return [kept, *_times(title, quiet, site)]
 
 
 def _times(title: str, known: dict[int, dict[str, Any]], site: Site) -> list[list[str]]:
@@ -179,7 +182,9 @@ def _times(title: str, known: dict[int, dict[str, Any]], site: Site) -> list[lis
             "in calls of 1,000",
         ],
     ]
-    if "approximate" in one:
+    indexed = {size: row for size, row in known.items() if "approximate" in row}
+    if indexed:
+        size, one = max(indexed), indexed[max(indexed)]
         ms = one["approximate"]["median_ms"]
         found.append(
             [

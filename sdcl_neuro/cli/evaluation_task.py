@@ -57,9 +57,9 @@ class EvaluationTask:
             "settings": self.settings,
             "conditions": self.conditions,
         }
-        stage, model = self.args.stage or EMBEDDINGS, (self.trained, self.opened, part)
+        stage, model = self.args.stage, (self.trained, self.opened, part)
         with torch_threads(threads.count):
-            if stage == EMBEDDINGS:
+            if stage in (None, EMBEDDINGS):
                 done = embed_part(*model, hardware=self.hardware, **common)
             else:
                 done = rank_part(*model, stage=stage, judging=self.judging, **common)
@@ -105,7 +105,7 @@ class EvaluationTask:
         }
         if ranked_apart(len(data.query) + len(data.gallery)):
             rows = len(self.conditions) * len(self.settings) * max(1, len(self.backends))
-            stages |= count_blocks(data, rows=rows, judging=self.judging)
+            stages.update(count_blocks(data, rows=rows, judging=self.judging).items())
         compute_in_jobs(self.args, stages, cache=folder, threads=threads)
 
     def _write(self, result: Evaluation, threads: Threads) -> None:

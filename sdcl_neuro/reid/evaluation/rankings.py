@@ -126,8 +126,10 @@ class Rankings:
         """Return the key of each block; none where nothing is kept."""
         if self.store.folder is None:
             return {}
-        named = [array for side in self.names for array in (side.persons, side.cameras)]
-        seen = [_digest(array) for array in (self.query, self.gallery, *named)]
+        sides: list[NDArray[Any]] = [self.query, self.gallery]
+        for side in self.names:
+            sides += [side.persons, side.cameras]
+        seen = [_digest(array) for array in sides]
         settings = None if kind == "plain" or not self.reranking else asdict(self.reranking)
         common = [seen, self.metric, settings, versions()]
         return {number: digest_of(["ranking", kind, number, *common]) for number in numbers}
