@@ -1,8 +1,8 @@
 """Memory in which the server builds an HNSW index.
 
 pgvector builds the graph in ``maintenance_work_mem``. A graph that outgrows it is written out, and
-every later entry is inserted on disk, many times slower (pgvector README, "Index Build Time"). The
-server's default is 64 MiB, which holds some 50,000 entries of 128 numbers.
+every later entry is inserted on disk, several times slower (pgvector README, "Index Build Time";
+docs/growth.md). The server's default is 64 MiB, which holds some 50,000 entries of 128 numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _UNCHOSEN = ("default", "configuration file", "command line", "environment varia
 """Sources (``pg_settings.source``) that hold for every session; any other one was chosen for this
 account, database or address."""
 # pgvector 0.8, src/hnsw.h: an element, its tuple's and its lists' heads and their allocations; a
-# neighbour is a pointer, a distance and a flag, and the lowest layer has 2 m of them.
+# neighbour is a pointer, a distance and a flag, and the lowest layer has 2 m of them. Measured: of
+# 128 numbers 13,690 entries in 16 MiB, 1,225 bytes each, where this says 1,284.
 _ELEMENT, _NEIGHBOUR = 260, 16
 _MARGIN = 1.1
 _APART = 8 << 20  # of a parallel build 3 MiB go to other things, and memory comes in blocks
