@@ -28,6 +28,7 @@ from sdcl_neuro.notices import listening
 from sdcl_neuro.processors import telling, wait_asleep
 
 from .examples import show_examples
+from .parsing import Parser
 from .printable import harmless, harmless_output, shortened
 
 # Verb: (module, summary). Summaries live here so that --help imports nothing heavy.
@@ -141,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _executed(arguments: list[str]) -> int:
     """Parse the arguments and run the verb; return its exit code."""
-    parser = argparse.ArgumentParser(prog="sdcl-neuro", description=DESCRIPTION)
+    parser = Parser(prog="sdcl-neuro", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"sdcl-neuro {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     # A sub-verb may have a verb's name (weights convert): the first that matches is the verb.
@@ -170,7 +171,7 @@ def _executed(arguments: list[str]) -> int:
     if hasattr(args, "passed_on"):
         args.passed_on, rest = rest, []
     if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        parser.unknown(rest, args)
     if args.extra is not None:
         require_extra(args.extra, args.verb)
 

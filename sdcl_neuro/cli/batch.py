@@ -99,8 +99,9 @@ def jobs_of(args: argparse.Namespace, clips: list[ComparedVideo]) -> list[Job]:
 def _check(command: tuple[str, ...]) -> None:
     """See that `infer` knows the options; argparse ends the process where it does not."""
     from . import common_arguments, infer
+    from .parsing import Parser
 
-    parser = argparse.ArgumentParser(prog="sdcl-neuro infer")
+    parser = Parser(prog="sdcl-neuro infer")
     common_arguments(parser)
     infer.add_arguments(parser)
     parser.parse_args(command[1:])
