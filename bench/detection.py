@@ -84,7 +84,7 @@ def main() -> None:
             row = result[f"{name}, {kind}"] = scored(path, truth, options)
             print(
                 f"{name}, {kind}: recall {row['recall']:.2f}, precision {row['precision']:.2f}, "
-                f"{row['switches']} switch(es)",
+                f"switches {row['switches']}",
                 flush=True,
             )
         if not args.no_times:

@@ -24,6 +24,17 @@ def command_line() -> Iterator[None]:
         _ON_COMMAND_LINE.reset(token)
 
 
+def number_of(count: int, noun: str, *, plural: str = "") -> str:
+    """Return a count with its noun: ``1 sample``, ``1,200 samples``.
+
+    Args:
+        count: how many.
+        noun: the name of one.
+        plural: the name of several, where it is not `noun` and an s.
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def spelled(*, python: str, command: str) -> str:
     """Return a remedy as the interface that reports it spells it."""
     return command if _ON_COMMAND_LINE.get() else python

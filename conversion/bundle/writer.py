@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sdcl_neuro.engine import run_network
 from sdcl_neuro.engine.readout import membranes
-from sdcl_neuro.errors import InputError, NetworkRefused, Refusal
+from sdcl_neuro.errors import InputError, NetworkRefused, Refusal, number_of
 from sdcl_neuro.files import atomic_folder, file_sha256, write_json
 from sdcl_neuro.files.reading import read_json
 from sdcl_neuro.network.arguments import need_path, public
@@ -61,7 +61,8 @@ class Bundle(Result):
         run, spikes = self.manifest["run"], self.manifest["spikes"]
         lines = [
             f"{self.folder}: bundle, manifest sha256 {self.manifest_sha256[:16]}",
-            f"  input     {run['steps']} steps, {run['samples']} sample(s), "
+            f"  input     {number_of(run['steps'], 'step')}, "
+            f"{number_of(run['samples'], 'sample')}, "
             f"{spikes['total']:,} spikes, {spikes['source']}",
         ]
         read = {entry["layer"] for entry in self.manifest["readouts"]}

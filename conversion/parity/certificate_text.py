@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.step import Step
 
@@ -40,8 +41,8 @@ def render(certificate: Certificate) -> str:
 def _input(spikes: Mapping[str, Any]) -> str:
     steps, samples = spikes["shape"][:2]
     return (
-        f"{steps} steps, {samples} sample(s), {spikes['total']:,} spikes, {spikes['source']}  "
-        f"sha256 {spikes['sha256'][:16]}"
+        f"{number_of(steps, 'step')}, {number_of(samples, 'sample')}, "
+        f"{spikes['total']:,} spikes, {spikes['source']}  sha256 {spikes['sha256'][:16]}"
     )
 
 
@@ -75,7 +76,7 @@ def _table(pair: PairParity) -> list[str]:
 def _notes(pair: PairParity, layer: LayerParity) -> list[str]:
     notes = []
     if layer.shift:
-        late = f"{abs(layer.shift)} step(s) {'late' if layer.shift > 0 else 'early'}"
+        late = f"{number_of(abs(layer.shift), 'step')} {'late' if layer.shift > 0 else 'early'}"
         notes.append(f"{label(pair.backends[1])} {late}, taken out")
     if layer.first is not None:
         first = layer.first
@@ -97,7 +98,7 @@ def _notes(pair: PairParity, layer: LayerParity) -> list[str]:
     if layer.rounding is not None:
         rounding = layer.rounding
         notes.append(
-            f"{rounding['neurons']:.0f} neuron(s) within rounding of the threshold, "
+            f"{number_of(round(rounding['neurons']), 'neuron')} within rounding of the threshold, "
             f"{rounding['following']:.0f} mismatches following from them, "
             f"{rounding['unexplained']:.0f} unexplained"
         )

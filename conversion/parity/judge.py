@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.errors import number_of
+
 from .certificate import FirstMismatch, LayerParity, PairKind
 from .rounding import LayerRounding
 
@@ -84,4 +86,4 @@ def verdict_of(
     if any(layer.unexplained for layer in rounding):
         return False, f"DIFFERENT beyond rounding, {extent} differ"
     neurons = sum(layer.neurons for layer in rounding)
-    return True, f"equal but for {neurons} neuron(s) within rounding of the threshold"
+    return True, f"equal but for {number_of(neurons, 'neuron')} within rounding of the threshold"

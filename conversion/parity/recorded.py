@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.files import file_sha256
 from sdcl_neuro.network.arguments import kind_of
 from sdcl_neuro.network.identity import array_sha256
@@ -166,11 +166,11 @@ def place(
         aligned[index] = align(own, theirs, shift)
         not_checked.extend(_uncovered(name, aligned[index], recording.where))
         if shift and known is None:
-            late = f"{abs(shift)} step(s) {'late' if shift > 0 else 'early'}"
+            late = f"{number_of(abs(shift), 'step')} {'late' if shift > 0 else 'early'}"
             why = "found by alignment; state it as recorded shift"
             assumed.append(Note(f"{name} was recorded {late}", why))
     if not any(one.stop > one.first for one in aligned.values()):
-        what = f"no step in common with our run of {ours.steps} steps"
+        what = f"no step in common with our run of {number_of(ours.steps, 'step')}"
         raise InputError(what, where=recording.where, hint="give its input and its shift")
     spikes = {index: one.spikes for index, one in aligned.items()}
     record = replace(ours, backend=NAME, spikes=spikes, activity=())
@@ -213,8 +213,15 @@ def _uncovered(name: str, aligned: Aligned, where: str) -> Iterator[Note]:
     """Yield what a recording of a layer leaves out, and what it has beyond our run."""
     steps = len(aligned.spikes)
     if aligned.first:
-        yield Note(f"{name}, its first {aligned.first} step(s)", f"before {where} begins")
+        yield Note(
+            f"{name}, its first {number_of(aligned.first, 'step')}", f"before {where} begins"
+        )
     if aligned.stop < steps:
-        yield Note(f"{name}, its last {steps - aligned.stop} step(s)", f"after {where} ends")
+        yield Note(
+            f"{name}, its last {number_of(steps - aligned.stop, 'step')}", f"after {where} ends"
+        )
     if aligned.outside:
-        yield Note(f"{aligned.outside:,} spike(s) of {name}", "recorded outside of our run's steps")
+        yield Note(
+            f"{number_of(aligned.outside, 'spike')} of {name}",
+            "recorded outside of our run's steps",
+        )

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from sdcl_neuro.errors import CheckFailed, InputError
+from sdcl_neuro.errors import CheckFailed, InputError, number_of
 from sdcl_neuro.files import write_json
 
 SCHEMA = {"name": "sdcl_neuro.check", "version": 1}
@@ -62,7 +62,7 @@ def execute(args: argparse.Namespace) -> int:
         print(fault)
     if faults:
         raise CheckFailed(
-            f"{len(faults)} fault(s) as {named}",
+            f"{number_of(len(faults), 'fault')} as {named}",
             where=str(args.file),
             hint="see above; write it again with the verb that made it",
         )

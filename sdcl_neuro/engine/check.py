@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.network import spike_checks
 from sdcl_neuro.network.arguments import check_indices
 from sdcl_neuro.network.fixed_point import DECAY_UNITY, DELAY_MAX, STATE_SHIFT, THRESHOLD_MAX
@@ -80,8 +80,8 @@ def check_memory(net: IntNetwork, *, steps: int, samples: int, keep: Sequence[in
     free = int(psutil.virtual_memory().available)
     if kept + states > free:
         raise InputError(
-            f"{(kept + states) / 2**30:,.1f} GiB for {steps} steps of {samples} sample(s), "
-            f"of which {free / 2**30:,.1f} GiB are free",
+            f"{(kept + states) / 2**30:,.1f} GiB for {number_of(steps, 'step')} of "
+            f"{number_of(samples, 'sample')}, of which {free / 2**30:,.1f} GiB are free",
             where="run",
             hint="keep fewer layers, or give fewer steps or samples at a time",
         )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.network.arguments import public, public_class
 
 # Fields are addressed by name everywhere; p is 0 for OFF (darker), 1 for ON.
@@ -59,7 +59,7 @@ class Events:
         if self.array.dtype != EVENT_DTYPE or self.array.ndim != 1:
             raise InputError(
                 f"expected an event array of {EVENT_DTYPE.descr}, got {self.array.dtype} with "
-                f"{self.array.ndim} dimension(s)",
+                f"{number_of(self.array.ndim, 'dimension')}",
                 hint="build it with sdcl_neuro.events.events_from",
             )
         first_fault(self.array, self.width, self.height)

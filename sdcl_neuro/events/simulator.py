@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.network.arguments import public
 
 from .array import EVENT_DTYPE, SENSOR_MAX, Events, unchecked
@@ -54,7 +54,7 @@ def simulate(
     times = frame_times(times_us)
     if frames.ndim not in (3, 4) or len(frames) != len(times):
         raise InputError(
-            f"frames of shape {frames.shape} with {len(times)} frame time(s)",
+            f"frames of shape {frames.shape} with {number_of(len(times), 'frame time')}",
             hint="give frames [F, H, W] or [F, H, W, 3], and one time for each",
         )
     simulator = Simulator(config or SimulatorConfig())

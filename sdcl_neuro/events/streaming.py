@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.network.arguments import public_class
 
 from .array import Events
@@ -55,7 +55,8 @@ class StreamEncoder:
             raise InputError(f"{frames_per_block} frames a block", hint="give at least one")
         if 2.0 * frames_per_block * max(1, bins) * size[0] * size[1] > MAX_BYTES:
             raise InputError(
-                f"{frames_per_block} frame(s) of {bins} bins of {size[0]}x{size[1]} pixels",
+                f"{number_of(frames_per_block, 'frame')} of {number_of(bins, 'bin')} of "
+                f"{size[0]}x{size[1]} pixels",
                 hint="crop the events to a smaller size, or use fewer bins",
             )
         if self._times is not None:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.files.reading import read_text, reason_of
 from sdcl_neuro.network.arguments import public
 
@@ -43,7 +43,7 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
     faults = check(raw)
     if faults:
         raise InputError(
-            f"{len(faults)} fault(s): " + " | ".join(faults),
+            f"{number_of(len(faults), 'fault')}: " + " | ".join(faults),
             where=str(name_or_path),
             hint="correct them all (hw_profiles/README.md is the schema)",
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 
 from .backend_names import label
 from .content import Result
@@ -154,13 +154,14 @@ class Record(Result):
                 )
             )
         took = "" if self.elapsed_s is None else f", {1e3 * self.elapsed_s:.1f} ms"
-        title = (
-            f"Record of {label(self.backend)}: {self.steps} steps, {self.samples} sample(s){took}"
-        )
-        return table_html(title, head, rows)
+        return table_html(f"Record of {self._title()}{took}", head, rows)
+
+    def _title(self) -> str:
+        steps, samples = number_of(self.steps, "step"), number_of(self.samples, "sample")
+        return f"{label(self.backend)}: {steps}, {samples}"
 
     def __str__(self) -> str:
-        head = f"{label(self.backend)}: {self.steps} steps, {self.samples} sample(s)"
+        head = self._title()
         for index, count in self.saturations.items():
             if count:
                 head += f"\n  readout_{index}: clipped in {count:,} neuron steps"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.errors import CheckFailed, InputError
+from sdcl_neuro.errors import CheckFailed, InputError, number_of
 from sdcl_neuro.files.reading import read_json
 
 from .interval import figure
@@ -82,8 +82,8 @@ class ProfileComparison:
         """
         if self.moved:
             raise CheckFailed(
-                f"{len(self.moved)} figure(s) moved by more than {100 * self.tolerance:g} %: "
-                + " | ".join(map(str, self.moved)),
+                f"{number_of(len(self.moved), 'figure')} moved by more than "
+                f"{100 * self.tolerance:g} %: " + " | ".join(map(str, self.moved)),
                 where=self.path,
             )
         return self

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.hardware import HardwareProfile, Variant
 from sdcl_neuro.hardware.placement import Fit
 
@@ -226,7 +227,7 @@ def _running(
     if power is None or us is None:
         return None
     chips = (None if fit is None else fit.chips) or 1
-    source = f"{citations([power])}; over {us} us on {chips} chip(s)"
+    source = f"{citations([power])}; over {us} us on {number_of(chips, 'chip')}"
     return EnergyPart((power.interval * us).scaled(chips * 1e-3), (power,), source)
 
 
@@ -245,7 +246,7 @@ def _static(
         return None, f"no step time: {latency.reason}"
     power, chips = found
     uj = (power.interval * us).scaled(chips * 1e-3)
-    source = f"{citations([power])}; over {work.lasting} steps on {chips} chip(s)"
+    source = f"{citations([power])}; over {work.lasting} steps on {number_of(chips, 'chip')}"
     return EnergyPart(uj, (power,), source), ""
 
 

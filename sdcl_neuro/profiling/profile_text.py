@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.hardware.placement.fit_text import verdict
 from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.record import silence
@@ -68,7 +69,7 @@ def profile_text(profile: Profile) -> str:
     sources = Sources()
     silent = silence(profile.layers, profile.readout_names)
     lines = [
-        f"Profile: {profile.samples} sample(s) of {profile.steps} steps, "
+        f"Profile: {number_of(profile.samples, 'sample')} of {number_of(profile.steps, 'step')}, "
         f"input {list(profile.input_shape)}, {profile.input_spikes:,} input spikes, "
         f"backend {label(profile.backend)}",
         "",

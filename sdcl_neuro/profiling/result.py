@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.files import atomic_path, write_json
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hardware.placement import Fit
@@ -241,7 +242,7 @@ class Profile(ProfilePlots, Result):
             )
         title = (
             f"Profile, modelled from {self.totals.synops:,} synaptic operations counted over "
-            f"{self.samples} sample(s) of {self.steps} steps"
+            f"{number_of(self.samples, 'sample')} of {number_of(self.steps, 'step')}"
         )
         return table_html(title, head, rows)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sdcl_neuro.errors import number_of
+
 from .interval import figure
 from .simulated import FIGURES, PARTS_NOTE, SideBySide, SimulatedFigure
 
@@ -41,8 +43,8 @@ def verdicts(side: SideBySide) -> Sequence[str]:
         steps, of_steps = side.steps_contained(name)
         said = "contained" if held == of else "NOT contained"
         lines.append(
-            f"{name}: {said} in the model's interval in {held} of {of} sample(s), "
-            f"{steps} of {of_steps} steps"
+            f"{name}: {said} in the model's interval in {held} of {number_of(of, 'sample')}, "
+            f"{steps} of {number_of(of_steps, 'step')}"
         )
     return [*lines, PARTS_NOTE, DRAINING]
 
@@ -52,7 +54,7 @@ def title(side: SideBySide) -> str:
     one = side.simulated
     return (
         f"{one.simulator} {one.version} and the model, step by step on {one.target}, mean of "
-        f"{len(one.samples)} sample(s)"
+        f"{number_of(len(one.samples), 'sample')}"
     )
 
 

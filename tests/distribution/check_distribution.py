@@ -147,7 +147,7 @@ def main() -> None:
     others = interpreters([version for version in args.also.split(",") if version])
     environments = 1 + len(others)
     print(
-        f"{environments} environment(s), each downloads torch: 0.2 GB (1.0 GB on disk) where pip "
+        f"environments: {environments}, each downloads torch: 0.2 GB (1.0 GB on disk) where pip "
         "is told of its CPU build, else 2.6 GB (5 GB on disk)",
         flush=True,
     )

@@ -180,7 +180,7 @@ def test_every_fault_of_a_document_is_named(
         "layers[1].synops: expected integer, got null",
     ]
     assert shown.err.count("\n") == 1
-    assert "3 fault(s) as sdcl_neuro.profile 2" in shown.err
+    assert "3 faults as sdcl_neuro.profile 2" in shown.err
 
 
 @pytest.mark.parametrize(

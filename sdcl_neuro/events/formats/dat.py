@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 
 from ..columns import Columns, Options
 from .headers import body_records, percent_header, stated_size
@@ -45,7 +45,7 @@ def read(path: Path, options: Options, part_events: int) -> Iterator[Columns]:
         unwrap_times(stamps, state, TIME_BITS, BACK_US, t)
         last = first + part_events >= count
         wraps = int(state[WRAPS])
-        notes = (f"the 32-bit clock wrapped {wraps} time(s)",) if last and wraps else ()
+        notes = (f"the 32-bit clock wrapped {number_of(wraps, 'time')}",) if last and wraps else ()
         yield Columns(
             t,
             word & ADDRESS_MASK,

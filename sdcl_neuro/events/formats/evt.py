@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 
 from ..columns import Columns, Options, Size
 from .headers import body_records, percent_header, stated_size
@@ -98,7 +98,9 @@ class EvtDecoder:
         kernels, said = self._kernels, []
         wraps, early = int(self._state[kernels.WRAPS]), int(self._state[kernels.EARLY])
         if wraps:
-            said.append(f"the camera's {CLOCK_BITS[self.name]}-bit clock wrapped {wraps} time(s)")
+            said.append(
+                f"the camera's {CLOCK_BITS[self.name]}-bit clock wrapped {number_of(wraps, 'time')}"
+            )
         if early:
             said.append(f"{early} events before the first time word were left out")
         return tuple(said)

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.extras import need
 from sdcl_neuro.files.reading import regular_file
 
@@ -134,7 +134,7 @@ class VideoFile:
                 untimed += 1
                 stamp = last + 1e6 / self.fps
                 self.notes = (
-                    f"the last {untimed} frame(s) of {self.path.name} have no times: they follow "
+                    f"no time for the last {number_of(untimed, 'frame')} of {self.path.name}: put "
                     f"at the container's rate of {self.fps:g} frames/s (--frame-times, --fps)",
                 )
             elif untimed and self.timing == "stamps":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 
 from .mot import Track
 
@@ -85,8 +85,8 @@ def plan_chunks(
             if length < span:
                 first = int(track.indices[run.start]) + 1
                 left_out.append(
-                    f"track {track.identity}: {length} frame(s) from frame {first} are fewer than "
-                    f"the {span} of a tracklet"
+                    f"track {track.identity}: {number_of(length, 'frame')} from frame {first}, "
+                    f"fewer than the {span} of a tracklet"
                 )
                 continue
             even = [*range(0, length - span + 1, span)]

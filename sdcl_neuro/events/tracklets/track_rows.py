@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 
 FIELDS = ("frame", "id", "left", "top", "width", "height")
 MOST_FIELDS = 10
@@ -93,7 +93,7 @@ class Skipped:
     def lines(self) -> tuple[str, ...]:
         """Return one line for each reason, with the tracks it touched."""
         return tuple(
-            f"{count:,} row(s) {why} (track {_listed(self.identities[why])})"
+            f"{number_of(count, 'row')} {why} (track {_listed(self.identities[why])})"
             for why, count in self.counts.items()
         )
 

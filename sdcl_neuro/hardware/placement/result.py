@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdcl_neuro.errors import CheckFailed
+from sdcl_neuro.errors import CheckFailed, number_of
 from sdcl_neuro.files import write_json
 from sdcl_neuro.network.content import Result
 from sdcl_neuro.network.display import table_html
@@ -214,7 +214,9 @@ class Fit(Result):
             CheckFailed: with every broken limit in one line.
         """
         if self.fits is False:
-            raise CheckFailed(f"{len(self.broken)} limit(s) exceeded: {self.reason}", where=self.hw)
+            raise CheckFailed(
+                f"{number_of(len(self.broken), 'limit')} exceeded: {self.reason}", where=self.hw
+            )
         return self
 
     def summary(self) -> dict[str, Any]:

@@ -151,7 +151,7 @@ class BridgeConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise InputError(
-                f"unknown key(s) {', '.join(unknown)}",
+                f"unknown {'key' if len(unknown) == 1 else 'keys'} {', '.join(unknown)}",
                 where="BridgeConfig",
                 hint=f"use {', '.join(sorted(known))}",
             )

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.errors import EnvironmentFault, InputError, number_of
 from sdcl_neuro.events import EVENT_DTYPE, Events, read_events
 from sdcl_neuro.events.alignment import Alignment, View
 from sdcl_neuro.events.denoising import Denoiser
@@ -180,7 +180,7 @@ class CameraEvents(StreamedEvents):
         """Return notes on the session as a whole."""
         said = [f"events, {name}: {count:,}" for name, count in self.removed.items()]
         if self.camera.lost:
-            said.append(f"{self.camera.name} lost packets {self.camera.lost:,} time(s)")
+            said.append(f"{self.camera.name} lost packets {number_of(self.camera.lost, 'time')}")
         return tuple(said)
 
 

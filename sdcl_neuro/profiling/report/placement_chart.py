@@ -9,6 +9,7 @@ from math import ceil, sqrt
 
 from markupsafe import Markup
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.hardware.placement import Fit, Placement
 
 from ..interval import figure
@@ -200,7 +201,7 @@ def _traffic(links: Sequence[_Sent], spots: Sequence[tuple[float, float, float]]
 
 def _said(fit: Fit, placement: Placement, drawn: int, *, measured: bool) -> str:
     total = sum(link.source != link.target for link in placement.links)
-    cores, chips = _counted(len(placement.tiles), "core"), _counted(placement.chips, "chip")
+    cores, chips = number_of(len(placement.tiles), "core"), number_of(placement.chips, "chip")
     parts = [f"{cores} on {chips} of {fit.hw}"]
     if placement.chips > _CHIPS_DRAWN:
         parts.append(f"the first {_CHIPS_DRAWN} are drawn")
@@ -211,7 +212,3 @@ def _said(fit: Fit, placement: Placement, drawn: int, *, measured: bool) -> str:
     if not placement.mesh_known:
         parts.append("where cores lie on the chip is not known")
     return ", ".join(parts)
-
-
-def _counted(number_: int, thing: str) -> str:
-    return f"{number_:,} {thing}{'' if number_ == 1 else 's'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.record import silence
 
@@ -43,7 +44,7 @@ def profile_page(profile: Profile) -> str:
         sections,
         eyebrow="sdcl-neuro profile",
         lead=(
-            f"{profile.samples} sample(s) of {profile.steps} steps, input "
+            f"{number_of(profile.samples, 'sample')} of {number_of(profile.steps, 'step')}, input "
             f"{' x '.join(map(str, profile.input_shape))}, run by {label(profile.backend)}."
         ),
         tiles=tiles(profile),
@@ -107,8 +108,9 @@ def activity_section(profile: Profile) -> Section:
         tag="emulated",
     )
     lead = (
-        f"What the network did on {profile.samples} sample(s), counted spike by spike. A layer's "
-        "rate is the share of its neuron steps with a spike; other samples have other rates."
+        f"What the network did on {number_of(profile.samples, 'sample')}, counted spike by spike. "
+        "A layer's rate is the share of its neuron steps with a spike; other samples have other "
+        "rates."
     )
     silent = [note(f"Warning: {said}.") for said in silence(profile.layers, profile.readout_names)]
     return Section("Activity", join(counted, *silent, rates), lead)

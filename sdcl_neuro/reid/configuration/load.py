@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.files.reading import read_text, reason_of
 from sdcl_neuro.network.arguments import public
 
@@ -57,7 +57,7 @@ def load_configuration(name_or_path: str | Path, overrides: Sequence[str] = ()) 
     if not faults:
         faults += disagreements(configuration)
     if faults:
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        count = number_of(len(faults), "fault")
         raise InputError(
             f"{count}: " + " | ".join(map(str, faults)),
             where=f"{label} with {' '.join(overrides)}" if overrides else label,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 
 # So many are named in the message, each with at most so many characters; the others are counted.
 SHOWN, LONGEST = 12, 200
@@ -45,7 +45,7 @@ class Faults:
         if not self.count:
             return
         more = f" | and {self.count - SHOWN:,} more" if self.count > SHOWN else ""
-        many = "1 fault" if self.count == 1 else f"{self.count:,} faults"
+        many = number_of(self.count, "fault")
         raise FaultyData(
             f"{many}: {' | '.join(self.found[:SHOWN])}{more}",
             where=str(self.root),

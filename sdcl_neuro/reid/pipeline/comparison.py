@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.files import atomic_path
 from sdcl_neuro.network.backend_names import label
 from sdcl_neuro.network.identity import path_sha256
@@ -207,14 +208,15 @@ class Comparison:
     def __str__(self) -> str:
         footage, count = self.footage, len(self.session.tracklets)
         lines = [
-            f"{footage.source.video}: {len(self.tracks)} track(s), {count} tracklet(s) of "
-            f"{footage.clip.frames} frames, {footage.origin}"
+            f"{footage.source.video}: {number_of(len(self.tracks), 'track')}, "
+            f"{number_of(count, 'tracklet')} of {number_of(footage.clip.frames, 'frame')}, "
+            f"{footage.origin}"
         ]
         lines.append(f"model: {self.trained_on}")
         lines += [f"assumed: {line}" for line in self.assumed]
         lines += [*footage.said, *(f"left out: {line}" for line in footage.left_out)]
         if self.silent:
-            lines.append(f"{self.silent} tracklet(s) have no event at all")
+            lines.append(f"{number_of(self.silent, 'tracklet')} without any event")
         threshold = None if self.recognition is None else self.recognition.threshold
         hits = [] if self.gallery is None else self.gallery.lines(threshold)
         lines += [*self._alike(), *hits, *self._cost()]

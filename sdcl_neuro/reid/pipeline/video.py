@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.events import Events, SimulatorConfig, holds_both
 from sdcl_neuro.events.alignment import Alignment, Fitted
 from sdcl_neuro.events.options import ReadingOptions
@@ -159,7 +159,8 @@ class Footage:
     def left_out(self) -> tuple[str, ...]:
         """List what no tracklet covers of the tracks, and what was repaired."""
         mended = [
-            f"track {track.identity}: {track.mended} box(es) cut to the picture or dropped"
+            f"track {track.identity}: {number_of(track.mended, 'box', plural='boxes')} cut to the "
+            "picture or dropped"
             for track in self.tracks
             if track.mended
         ]

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.profiling.interval import figure
 from sdcl_neuro.profiling.profile_text import Sources
 from sdcl_neuro.profiling.report import (
@@ -137,7 +138,7 @@ def _alike(comparison: Comparison) -> Section:
     if footage.simulated:
         blocks.append(note("No event camera was there: the events are simulated from the frames."))
     if comparison.silent:
-        blocks.append(note(f"{comparison.silent} tracklet(s) have no event at all."))
+        blocks.append(note(f"{number_of(comparison.silent, 'tracklet')} without any event."))
     if len(comparison.tracks) < 2:
         blocks.append(paragraph("There is one track only: nothing to compare it with."))
         return Section("Tracks side by side", join(*blocks))

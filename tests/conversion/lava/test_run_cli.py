@@ -49,7 +49,7 @@ def test_spikes_and_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert told["activity"][0]["spikes_out"] == ours.activity[0].spikes_out.tolist()
     assert told["out"] == {"file": "out.npz", "sha256": file_sha256("out.npz")}
     captured = capsys.readouterr()
-    assert captured.out.startswith("Loihi engine (software): 5 steps, 2 sample(s)")
+    assert captured.out.startswith("Loihi engine (software): 5 steps, 2 samples")
     assert "running a.net" in captured.err
 
 

@@ -72,8 +72,8 @@ def test_every_step_stands_in_terminal_json_csv_and_report(
     command = ["profile", str(tmp_path / "m.net"), "--spikes", str(tmp_path / "in.npz")]
     assert main([*command, "--hw", "loihi1", "--simulate", "sanafe", *outputs]) == 0
     said = capsys.readouterr().out
-    assert "and the model, step by step on loihi1, mean of 2 sample(s) [modelled]" in said
-    assert "time: contained in the model's interval in 2 of 2 sample(s)" in said
+    assert "and the model, step by step on loihi1, mean of 2 samples [modelled]" in said
+    assert "time: contained in the model's interval in 2 of 2 samples" in said
     stored = json.loads((tmp_path / "p.json").read_text())["simulated"]
     theirs = simulated(net, spikes)
     steps = 5 + len(net.layers)
@@ -129,4 +129,4 @@ def test_a_figure_outside_the_interval_is_said() -> None:
     )
     assert made.simulated is not None
     assert made.simulated.contained("time") == (0, 1)
-    assert "time: NOT contained in the model's interval in 0 of 1 sample(s)" in str(made)
+    assert "time: NOT contained in the model's interval in 0 of 1 sample" in str(made)

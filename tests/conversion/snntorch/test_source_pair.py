@@ -55,7 +55,7 @@ def test_the_file_shows_its_source(net: FloatNetwork, spikes: Spikes, tmp_path: 
     assert certificate.complete
     text = str(certificate)
     assert "snntorch Sequence and description: equal, 0 of 960 neuron steps differ" in text
-    assert "on 20 steps, 3 sample(s)" in text
+    assert "on 20 steps, 3 samples" in text
     value = json.loads(json.dumps(certificate.to_json()))
     assert value["pairs"][0]["spikes"]["source"] == "given"
     assert Certificate.from_json(value) == certificate

@@ -18,7 +18,7 @@ from sdcl_neuro.conversion.parity.alignment import align, find_shift
 from sdcl_neuro.conversion.parity.source_check import WITHOUT
 from sdcl_neuro.conversion.parity.verify import RandomInput, verify
 from sdcl_neuro.engine import run_network
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.network.spec import IntLayer, IntNetwork
 from sdcl_neuro.network.spike_file import read_layers, read_spikes, write_spikes
 
@@ -139,13 +139,14 @@ def test_a_delay_is_found_stated_and_taken_out(
     assert (certificate.not_checked == (WITHOUT,)) == (not any(lost))
     for k, name in enumerate(("first", "second")):
         assert any(
-            f"layer {k} ({name}), its last {lost[k]} step(s)" == note.what
+            f"layer {k} ({name}), its last {number_of(lost[k], 'step')}" == note.what
             for note in certificate.not_checked
         ) == bool(lost[k])
-        assumed = f"layer {k} ({name}) was recorded {delays[k]} step(s) late"
+        late_by = number_of(delays[k], "step")
+        assumed = f"layer {k} ({name}) was recorded {late_by} late"
         assert (assumed in [note.what for note in certificate.assumed]) == bool(delays[k])
         if delays[k]:
-            assert f"recorded {delays[k]} step(s) late, taken out" in str(certificate)
+            assert f"recorded {late_by} late, taken out" in str(certificate)
     stated = _certify(int_net, given, late, recorded_shift=delays)
     assert stated.holds
     assert stated.assumed == ()
@@ -160,7 +161,7 @@ def test_a_recording_that_begins_late_is_compared_from_there(
     certificate = _certify(int_net, given, cut)
     assert certificate.holds
     assert [layer.shift for layer in certificate.pairs[0].layers] == [-3, -3]
-    assert "layer 0 (first), its first 3 step(s)" in [n.what for n in certificate.not_checked]
+    assert "layer 0 (first), its first 3 steps" in [n.what for n in certificate.not_checked]
     wrong = {k: values.copy() for k, values in cut.items()}
     wrong[0][0, 1, 2, 3, 4] ^= 1
     first = _certify(int_net, given, wrong, recorded_shift=-3).pairs[0].layers[0].first
@@ -176,7 +177,7 @@ def test_spikes_outside_of_our_run_are_counted_not_dropped(
     assert certificate.holds
     without, note = certificate.not_checked
     assert without == WITHOUT
-    assert note.what == "5 spike(s) of layer 1 (second)"
+    assert note.what == "5 spikes of layer 1 (second)"
 
 
 def test_a_missing_layer_is_not_checked(

@@ -142,7 +142,7 @@ def test_a_float_pair_within_rounding_holds(tmp_path, monkeypatch):
     certificate = verify(net, spikes=spikes, against=["norse"], cache=tmp_path)
     (pair,) = certificate.pairs
     assert pair.holds is True
-    assert pair.verdict == "equal but for 1 neuron(s) within rounding of the threshold"
+    assert pair.verdict == "equal but for 1 neuron within rounding of the threshold"
 
 
 def test_float_on_a_net_file_is_a_figure_only(int_net, tmp_path):

@@ -95,7 +95,7 @@ def test_evt2_and_dat_wrap(tmp_path: Path) -> None:
     events = [(t, k, k, k & 1) for k, t in enumerate(stamps)]
     for kind in (0x00, 0x0C):
         assert read(tmp_path / "a.dat", dat(events, kind)) == events
-        assert read_events(tmp_path / "a.dat").notes == ("the 32-bit clock wrapped 2 time(s)",)
+        assert read_events(tmp_path / "a.dat").notes == ("the 32-bit clock wrapped 2 times",)
 
 
 def test_steps_back_are_steps_back(tmp_path: Path) -> None:

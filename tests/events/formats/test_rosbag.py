@@ -157,7 +157,7 @@ def test_event_packets_hold_evt3(tmp_path: Path, ros: int) -> None:
     events = read_events(path)
     assert events.array.tolist() == [(high + 7, 9, 5, 1), ((1 << 24) + 3, 8, 5, 0)]
     assert events.source == "rosbag-evt3"
-    assert events.notes == ("the camera's 24-bit clock wrapped 1 time(s)",)
+    assert events.notes == ("the camera's 24-bit clock wrapped 1 time",)
 
 
 def test_damaged_and_foreign_bags(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_chunks_can_be_limited_and_spread():
 def test_a_short_stretch_is_named():
     plan = plan_chunks([still_track([4, 5, 6])], frames=4)
     assert not plan.windows
-    assert plan.left_out == ("track 4: 3 frame(s) from frame 5 are fewer than the 4 of a tracklet",)
+    assert plan.left_out == ("track 4: 3 frames from frame 5, fewer than the 4 of a tracklet",)
     assert plan.left_out[0] in str(plan)
 
 

@@ -61,7 +61,7 @@ def test_rows_that_are_left_out_are_counted_and_named(tmp_path: Path, row: str, 
     found = read_tracks(path)
     assert len(found.tracks) == 1
     (line,) = found.left_out
-    assert line.startswith("2 row(s) ")
+    assert line.startswith("2 rows ")
     assert why in line
     assert "(track 9)" in line
     path.write_text(f"{row}\n")

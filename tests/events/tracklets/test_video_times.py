@@ -95,7 +95,8 @@ def test_last_frames_without_times_follow_at_the_rate(
     step = 100_000 if name == "b.avi" else 40_000
     assert np.diff(seen[len(times) - 1 :]).tolist() == [step] * untimed
     assert any(said in line for line in video.assumed)
-    assert f"the last {untimed} frame(s) of {name} have no times" in video.assumed[-1]
+    frames = "1 frame" if untimed == 1 else f"{untimed} frames"
+    assert f"no time for the last {frames} of {name}: put at the" in video.assumed[-1]
     assert np.array_equal(video.times_us, seen)
     assert Video(path, fps=10).assumed == ()
 

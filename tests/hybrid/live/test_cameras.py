@@ -158,7 +158,7 @@ def test_a_driven_camera_is_read_denoised_and_closed(
     assert device.closed
     assert 0 < len(found) < 4000
     assert stream.removed == {"refractory": 4000 - len(found)}
-    assert "prophesee_evk4 00000042 lost packets 1 time(s)" in stream.notes()
+    assert "prophesee_evk4 00000042 lost packets 1 time" in stream.notes()
 
 
 def test_what_is_needed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def test_a_film_of_ones_own(material, checkpoint: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "cutting 14 tracklets of 3 tracks" in done.stderr
     lines = done.stdout.splitlines()
-    assert "3 track(s), 14 tracklet(s) of 2 frames, events simulated from the frames" in lines[0]
+    assert "3 tracks, 14 tracklets of 2 frames, events simulated from the frames" in lines[0]
     assert lines[-1] == f"report: {out / 'report.html'}"
     assert "[measured]" in done.stdout
     assert "[emulated]" in done.stdout
@@ -290,10 +290,10 @@ def test_short_tracks_and_mended_boxes_are_named(
     assert main([*arguments, "--clip-boxes", "--quiet"]) == 0
     told = capsys.readouterr()
     assert told.err == ""
-    assert "left out: track 9: 1 frame(s) from frame 4 are fewer than the 2" in told.out
-    assert "left out: track 3: 2 box(es) cut to the picture" in told.out
+    assert "left out: track 9: 1 frame from frame 4, fewer than the 2" in told.out
+    assert "left out: track 3: 2 boxes cut to the picture" in told.out
     assert "one track only" in told.out
-    assert "track 9: 1 frame(s)" in (out / "report.html").read_text()
+    assert "track 9: 1 frame" in (out / "report.html").read_text()
 
 
 def _tracks(text: str):

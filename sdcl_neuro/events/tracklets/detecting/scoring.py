@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sdcl_neuro.errors import number_of
+
 from ..mot import Track
 from .detections import Floats, overlaps
 
@@ -38,9 +40,10 @@ class TrackScore:
         return asdict(self)
 
     def __str__(self) -> str:
+        switches = number_of(self.switches, "identity switch", plural="identity switches")
         return (
             f"against the given tracks, at IoU 0.5: recall {self.recall:.2f}, precision "
-            f"{self.precision:.2f}, {self.switches} identity switch(es)"
+            f"{self.precision:.2f}, {switches}"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.network.arguments import public
 
 from ..mot import Track
@@ -99,8 +99,8 @@ def detect_tracks(
     for indices, boxes, _ in tracker.finish():
         if len(indices) < max(2, LEAST_SECONDS * fps):
             left_out.append(
-                f"a person in {len(indices)} frame(s) from frame {int(indices[0]) + 1}, too short "
-                "for a track"
+                f"a person in {number_of(len(indices), 'frame')} from frame {int(indices[0]) + 1}, "
+                "too short for a track"
             )
             continue
         whole, placed = _filled(indices, boxes, max(1, round(FILLED_SECONDS * fps)))
@@ -109,7 +109,7 @@ def detect_tracks(
     seconds = time.perf_counter() - begun
     if not tracks:
         raise InputError(
-            f"no person in {frames} frames, of {detections} detection(s)",
+            f"no person in {number_of(frames, 'frame')}, of {number_of(detections, 'detection')}",
             where=str(video.path),
             hint="give another --detector, lower --detector-score, or --tracks",
         )
