@@ -24,15 +24,12 @@ def command_line() -> Iterator[None]:
         _ON_COMMAND_LINE.reset(token)
 
 
-def number_of(count: int, noun: str, *, plural: str = "") -> str:
-    """Return a count with its noun: ``1 sample``, ``1,200 samples``.
-
-    Args:
-        count: how many.
-        noun: the name of one.
-        plural: the name of several, where it is not `noun` and an s.
-    """
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+def number_of(count: int, noun: str) -> str:
+    """Return a count with its noun, of regular plural: ``1 entry``, ``1,200 entries``."""
+    if count != 1:
+        ies = noun.endswith("y") and noun[-2] not in "aeiou"
+        noun = f"{noun[:-1]}ies" if ies else f"{noun}{'es' if noun.endswith(_HISSING) else 's'}"
+    return f"{count:,} {noun}"
 
 
 def spelled(*, python: str, command: str) -> str:
@@ -40,6 +37,7 @@ def spelled(*, python: str, command: str) -> str:
     return command if _ON_COMMAND_LINE.get() else python
 
 
+_HISSING = ("s", "x", "z", "ch", "sh")
 _RENAMED = "'mend' of an error is now called 'hint'; the old name goes with the next release"
 
 

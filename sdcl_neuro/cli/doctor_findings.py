@@ -20,7 +20,7 @@ import psutil
 from sdcl_neuro import __file__ as package_file
 from sdcl_neuro import __version__
 from sdcl_neuro.conversion.backends.table import ROWS as BACKENDS
-from sdcl_neuro.errors import EnvironmentFault, SdclNeuroError
+from sdcl_neuro.errors import EnvironmentFault, SdclNeuroError, number_of
 from sdcl_neuro.extras import ROWS as LIBRARIES
 from sdcl_neuro.extras import install_command, installed, program
 from sdcl_neuro.processors import settle
@@ -228,7 +228,7 @@ def _folder(name: str, path: Path, *, pattern: str = "*") -> Finding:
     size = sum(one.stat().st_size for one in files) / 2**20
     nearest = next(one for one in (path, *path.parents) if one.exists())
     writable = os.access(nearest, os.W_OK)
-    detail = f"{path}: {len(files):,} files, {size:.1f} MiB"
+    detail = f"{path}: {number_of(len(files), 'file')}, {size:.1f} MiB"
     serves = "keeping what was computed; it is computed again each time"
     return Finding(name, writable, detail if writable else f"{detail}, not writable", serves)
 

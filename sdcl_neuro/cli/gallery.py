@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.files import write_json
 
 from . import common_arguments
@@ -119,8 +119,9 @@ def _info(gallery: Gallery, args: argparse.Namespace) -> Answer:
         "retain_s": None if kept is None else kept.total_seconds(),
     }
     lines = [
-        f"{gallery.address}: {len(entries):,} entries, {len(persons):,} persons, "
-        f"{len(cameras)} cameras, {gallery.dimension} dimensions",
+        f"{gallery.address}: {number_of(len(entries), 'entry')}, "
+        f"{number_of(len(persons), 'person')}, "
+        f"{number_of(len(cameras), 'camera')}, {gallery.dimension} dimensions",
         f"model {gallery.model[:12]}, searched by {gallery.engine}, "
         f"entries kept {'without limit' if kept is None else f'for {kept}'}",
     ]
@@ -182,13 +183,13 @@ def _relabel(gallery: Gallery, args: argparse.Namespace) -> Answer:
 
 def _merge(gallery: Gallery, args: argparse.Namespace) -> Answer:
     count = gallery.merge(args.person, args.into)
-    return {"entries": count}, [f"{count} entries of {args.person} are now {args.into}'s"]
+    return {"entries": count}, [f"{number_of(count, 'entry')} of {args.person}: now {args.into}'s"]
 
 
 def _forget(gallery: Gallery, args: argparse.Namespace) -> Answer:
     older = None if args.older_than is None else age(args.older_than)
     count = gallery.forget(person=args.person, older_than=older)
-    return {"entries": count}, [f"{count} entries erased"]
+    return {"entries": count}, [f"{number_of(count, 'entry')} erased"]
 
 
 def _retain(gallery: Gallery, args: argparse.Namespace) -> Answer:
@@ -200,7 +201,7 @@ def _retain(gallery: Gallery, args: argparse.Namespace) -> Answer:
 
 def _copy(gallery: Gallery, args: argparse.Namespace) -> Answer:
     gallery.copy(args.target)
-    return {"target": args.target}, [f"{len(gallery):,} entries copied to {args.target}"]
+    return {"target": args.target}, [f"{number_of(len(gallery), 'entry')} copied to {args.target}"]
 
 
 def _vacuum(gallery: Gallery, args: argparse.Namespace) -> Answer:

@@ -86,7 +86,7 @@ class Events:
             on = int(np.count_nonzero(self.array["p"]))
             start, end = int(self.array["t"][0]), int(self.array["t"][-1])
             text = (
-                f"{len(self):,} events, {size}, {(end - start) / 1e6:.6f} s "
+                f"{number_of(len(self), 'event')}, {size}, {(end - start) / 1e6:.6f} s "
                 f"(t {start} to {end} us), {on:,} ON, {len(self) - on:,} OFF"
             )
         for label, counts in (("mended", self.mended), ("removed", self.removed)):

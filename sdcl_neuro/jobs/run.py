@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.files import write_json
 
 from .executors import RETRIES, Executor
 from .job import Job, JobResult
 
 SCHEMA = {"name": "sdcl_neuro.jobs", "version": 1}
+STATE_SCHEMA = {"name": "sdcl_neuro.jobs_state", "version": 1}
+_READ = (STATE_SCHEMA, SCHEMA)  # the second one is how states were written before
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class JobSummary:
         for result in self.failed:
             last = result.said.splitlines()[-1] if result.said else "no word"
             how = "lost" if result.lost else f"exit code {result.code}"
-            lines.append(f"  {result.name}: {how} after {result.attempts} attempts: {last}")
+            tries = number_of(result.attempts, "attempt")
+            lines.append(f"  {result.name}: {how} after {tries}: {last}")
         return "\n".join(lines)
 
 
@@ -89,7 +92,7 @@ def run_jobs(
                 continue
             if result.done:
                 known[job.name] = stamps[job.name]
-                write_json(state, {"schema": SCHEMA, "done": known})
+                write_json(state, {"schema": STATE_SCHEMA, "done": known})
             results[job.name] = result
             on_end(result)
     return JobSummary(tuple(results[name] for name in names))
@@ -114,7 +117,7 @@ def _read_state(path: Path) -> dict[str, str]:
         return {}
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         content = None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+    if not isinstance(content, dict) or content.get("schema") not in _READ:
         raise InputError(
             "not the state of a batch of jobs", where=str(path), hint="remove it, or name another"
         )

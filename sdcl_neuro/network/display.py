@@ -7,6 +7,8 @@ from html import escape
 from math import prod
 from typing import TYPE_CHECKING
 
+from sdcl_neuro.errors import number_of
+
 if TYPE_CHECKING:
     from .spec import FloatLayer, FloatNetwork, IntLayer, IntNetwork
 
@@ -37,8 +39,9 @@ def headline(net: FloatNetwork | IntNetwork) -> str:
     counts = getattr(net, "message_bits", 0)
     taken = f"counts below {1 << counts}" if counts else "spikes"
     return (
-        f"{type(net).__name__}: {len(net.layers)} layers, {neurons:,} neurons, "
-        f"{weights:,} weights; takes {taken} [T, B, {', '.join(map(str, net.input_shape))}]"
+        f"{type(net).__name__}: {number_of(len(net.layers), 'layer')}, "
+        f"{number_of(neurons, 'neuron')}, {number_of(weights, 'weight')}; "
+        f"takes {taken} [T, B, {', '.join(map(str, net.input_shape))}]"
     )
 
 

@@ -3,7 +3,7 @@
 The files are JSON Schema (draft 2020-12).
 """
 
-from .library import SCHEMAS, check_document, load_schema
+from .library import OWN_FILES, SCHEMAS, check_document, load_schema
 from .validation import SchemaFault
 
-__all__ = ["SCHEMAS", "SchemaFault", "check_document", "load_schema"]
+__all__ = ["OWN_FILES", "SCHEMAS", "SchemaFault", "check_document", "load_schema"]

@@ -28,6 +28,19 @@ SCHEMAS: dict[str, tuple[int, ...]] = _packaged()
 """Name of a schema, without ``sdcl_neuro.``, to its packaged versions."""
 
 
+_MODEL = "sdcl-neuro verify FOLDER reads and proves the model that it is part of"
+_TRAINING = "it is checked when sdcl-neuro train resumes"
+OWN_FILES = {
+    "checkpoint": _MODEL,
+    "event_cache": "it is checked when sdcl-neuro data cache, train or evaluate reads the cache",
+    "jobs_state": "it is checked when the same command resumes",
+    "sdcl": _MODEL,
+    "training_state": _TRAINING,
+    "training_threads": _TRAINING,
+}
+"""Documents without a schema that the package keeps for itself, and what checks each."""
+
+
 @cache
 def load_schema(name: str, version: int | None = None) -> dict[str, Any]:
     """Return a schema as plain JSON values.
@@ -65,7 +78,7 @@ def check_document(
         The schema as ``name version``, and all faults, none if the document is as it says.
 
     Raises:
-        InputError: it names no schema, or one that this release does not have.
+        InputError: it names no schema, one that this release does not have, or none of a verb's.
     """
     stated = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(stated, dict) or not isinstance(stated.get("name"), str):
@@ -75,6 +88,9 @@ def check_document(
             hint="for a model try sdcl-neuro verify, for a recording sdcl-neuro events info",
         )
     name, version = stated["name"], stated.get("version")
+    hint = OWN_FILES.get(name.removeprefix("sdcl_neuro."))
+    if hint is not None:
+        raise InputError(f"{name}, a file of the package's own", where=where, hint=hint)
     if not isinstance(version, int) or isinstance(version, bool):
         raise InputError(f"schema version {version!r} is not a whole number", where=where)
     return f"{name} {version}", tuple(validate(document, load_schema(name, version)))

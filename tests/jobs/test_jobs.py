@@ -37,7 +37,7 @@ def test_done_once_and_done_again_where_something_changed(tmp_path: Path) -> Non
         assert summary.results[0].attempts == summary.results[2].attempts == 1
         assert "--no-such-option" in summary.failed[0].said
         assert str(summary).splitlines()[0] == "2 of 3 jobs done, 0 of them before"
-        assert "wrong: exit code 2 after 1 attempts" in str(summary)
+        assert "wrong: exit code 2 after 1 attempt:" in str(summary)
         assert json.loads((tmp_path / "a.json").read_text())
         # Again: only what failed, what lacks its result, and what reads a changed file.
         (tmp_path / "a.json").unlink()

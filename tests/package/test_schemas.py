@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from sdcl_neuro.cli import main
 from sdcl_neuro.conversion import to_netx
-from sdcl_neuro.schemas import SCHEMAS, check_document, load_schema
+from sdcl_neuro.schemas import OWN_FILES, SCHEMAS, check_document, load_schema
 from sdcl_neuro.schemas.validation import validate
 from sdcl_neuro.testing import random_network, random_spikes
 
@@ -45,16 +45,12 @@ def test_a_schema_is_one_and_names_itself(name: str) -> None:
 
 
 INNER = {
+    **OWN_FILES,
     "alignment": "TOML, read by --alignment",
-    "checkpoint": "a checkpoint's own file, checked when it is read",
-    "event_cache": "a data set's cache, checked when it is read",
     "model_table": "from Python alone",
     "onnx": "metadata in an ONNX file",
     "quantisation_report": "from Python alone",
-    "sdcl": "a checkpoint's own file, checked when it is read",
     "source_check": "part of what a file remembers of its source",
-    "training_state": "a training's own file, checked when it resumes",
-    "training_threads": "a training's own file, checked when it resumes",
     "verification": "part of a checkpoint",
 }
 """Documents that no one is expected to check by hand, and why."""
@@ -181,6 +177,22 @@ def test_every_fault_of_a_document_is_named(
     ]
     assert shown.err.count("\n") == 1
     assert "3 faults as sdcl_neuro.profile 2" in shown.err
+
+
+def test_files_of_our_own_are_known(
+    written: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that lie in folders of models and of trainings; no verb writes them as its result."""
+    folder = written["training"].parent / "run"
+    seen = set()
+    for path in sorted(folder.rglob("*.json")):
+        name = json.loads(path.read_text("utf-8"))["schema"]["name"].removeprefix("sdcl_neuro.")
+        expected = 2 if name in OWN_FILES else 0
+        assert main(["check", str(path)]) == expected, path
+        shown = capsys.readouterr().err
+        assert not expected or f"{OWN_FILES[name]}\n" in shown
+        seen.add(name)
+    assert {"sdcl", "checkpoint"} <= seen
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class Plan:
     left_out: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join([f"{len(self.windows)} tracklets planned", *self.left_out])
+        return "\n".join([f"{number_of(len(self.windows), 'tracklet')} planned", *self.left_out])
 
 
 def plan_chunks(

@@ -11,6 +11,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.extras import need
 
 from .scene import Picture, Scene
@@ -67,7 +68,9 @@ def page(
     text = (files(__package__) / TEMPLATE).read_text(encoding="utf-8")
     # Within a script, "</" would end it.
     written = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
-    said = f"{len(kept):,} events" + (f" and {len(frames)} frames" if frames else "")
+    said = number_of(len(kept), "event") + (
+        f" and {number_of(len(frames), 'frame')}" if frames else ""
+    )
     return text.replace("/*DATA*/null", written), said
 
 

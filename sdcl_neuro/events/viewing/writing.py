@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.errors import EnvironmentFault, InputError, number_of
 from sdcl_neuro.extras import need
 from sdcl_neuro.files import atomic_path, scratch_folder
 
@@ -139,7 +139,8 @@ def _film(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) 
         _check_film(file, count, path)
         with atomic_path(path) as temporary:
             shutil.copyfile(file, temporary)
-    return f"{count} pictures at {look.rate:g} a second, {first.shape[1]}x{first.shape[0]}"
+    size = f"{first.shape[1]}x{first.shape[0]}"
+    return f"{number_of(count, 'picture')} at {look.rate:g} a second, {size}"
 
 
 def _check_film(file: Path, count: int, path: Path) -> None:
@@ -174,7 +175,8 @@ def _gif(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) -
             duration=max(20, round(100 / look.rate) * 10),
             loop=0,
         )
-    return f"{count} pictures at {look.rate:g} a second, {pictures[0].width}x{pictures[0].height}"
+    size = f"{pictures[0].width}x{pictures[0].height}"
+    return f"{number_of(count, 'picture')} at {look.rate:g} a second, {size}"
 
 
 def _sheet(path: Path, scene: Scene, look: Look, advance: Callable[[int], None]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.profiling.ledger import Ledger
 
 SCHEMA = {"name": "sdcl_neuro.live", "version": 1}
@@ -102,8 +103,9 @@ class LiveReport:
 
     def __str__(self) -> str:
         rate = self.embedded / self.seconds if self.seconds else 0.0
+        frames, cut = number_of(self.frames, "frame"), number_of(self.cut, "tracklet")
         lines = [
-            f"{self.frames} frames in {self.seconds:.2f} s, {self.cut} tracklets: "
+            f"{frames} in {self.seconds:.2f} s, {cut}: "
             f"{self.embedded} embedded ({rate:.1f}/s), {self.dropped} dropped ({self.policy}), "
             f"{self.unfinished} unfinished [measured]"
         ]

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 
 from ..interval import figure
 from ..ledger_rows import Passage
@@ -51,7 +51,8 @@ def raster(spikes: NDArray[np.generic], *, caption: str = "", tag: str = "emulat
     steps, neurons = flat.shape
     count = int(np.count_nonzero(flat))
     shades = None if count <= _MOST_MARKS else _shades(flat)
-    said = f"{count:,} spikes of {neurons:,} neurons in {steps} steps"
+    within = f"{number_of(neurons, 'neuron')} in {number_of(steps, 'step')}"
+    said = f"{number_of(count, 'spike')} of {within}"
     if shades is not None:
         rows = f"; a row of the picture is {shades.grouped} neurons" if shades.grouped > 1 else ""
         said += f"{rows}; the strongest are {shades.most:.2g} spikes per neuron and step"

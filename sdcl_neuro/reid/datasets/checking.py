@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 
 from .clip import Clip
 from .faults import FaultyData
@@ -68,7 +68,7 @@ class DataReport:
         lines += [f"  assumed: {note}" for note in self.assumed]
         if self.read:
             lines.append(f"  {self.read:,} tracklets were read")
-        many = "no faults" if not self.faults else f"{len(self.faults):,} faults:"
+        many = "no faults" if not self.faults else f"{number_of(len(self.faults), 'fault')}:"
         lines.append(f"  {many}")
         return "\n".join([*lines, *(f"    {fault}" for fault in self.faults)])
 

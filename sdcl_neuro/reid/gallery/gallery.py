@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.network.arguments import kind_of, need_path, public_class
 
 from .checks import checked_ids, checked_label, checked_queries, microseconds
@@ -91,7 +91,7 @@ class Gallery:
         return self._store.count()
 
     def __str__(self) -> str:
-        count = "closed" if self._opened is None else f"{len(self):,} entries"
+        count = "closed" if self._opened is None else number_of(len(self), "entry")
         return f"{self.address}: {count}, {self.dimension} dimensions"
 
     def enrol(self, tracklets: Sequence[Enrolment]) -> Enrolled:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sdcl_neuro.conversion.event_side import load_hybrid
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.events.tracklets import write_mot
 from sdcl_neuro.files import atomic_folder, write_json
 from sdcl_neuro.hybrid.runtime import prefetched
@@ -91,7 +91,10 @@ def compare_tracks(
         say(f"assumed: {line}")
     say(f"the model: {trained_on(loaded.provenance)}")
     planned = len(footage.plan.windows)
-    say(f"cutting {planned} tracklets of {len(footage.tracks)} tracks, {footage.origin}")
+    say(
+        f"cutting {number_of(planned, 'tracklet')} of "
+        f"{number_of(len(footage.tracks), 'track')}, {footage.origin}"
+    )
     say(f"meanwhile hybrid inference, event branch on {label(backend)}")
     batch = 1 if one_by_one else BATCH
     with (

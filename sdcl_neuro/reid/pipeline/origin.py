@@ -6,6 +6,8 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from sdcl_neuro.errors import number_of
+
 TRAINED_ON = "trained_on"
 """Key in a checkpoint's provenance: one sentence without a full stop."""
 UNSAID = "its checkpoint does not say what it was trained on"
@@ -27,4 +29,5 @@ def trained_on(provenance: Mapping[str, Any]) -> str:
         name = tomllib.loads(configuration)["data"]["kind"]
     except (tomllib.TOMLDecodeError, KeyError, TypeError):
         return UNSAID
-    return f"trained on {len(persons)} persons of {name}, {provenance.get('steps', '?')} steps"
+    steps = provenance.get("steps", "?")
+    return f"trained on {number_of(len(persons), 'person')} of {name}, {steps} steps"

@@ -159,7 +159,7 @@ class Footage:
     def left_out(self) -> tuple[str, ...]:
         """List what no tracklet covers of the tracks, and what was repaired."""
         mended = [
-            f"track {track.identity}: {number_of(track.mended, 'box', plural='boxes')} cut to the "
+            f"track {track.identity}: {number_of(track.mended, 'box')} cut to the "
             "picture or dropped"
             for track in self.tracks
             if track.mended

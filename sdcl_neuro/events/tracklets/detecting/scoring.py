@@ -40,7 +40,7 @@ class TrackScore:
         return asdict(self)
 
     def __str__(self) -> str:
-        switches = number_of(self.switches, "identity switch", plural="identity switches")
+        switches = number_of(self.switches, "identity switch")
         return (
             f"against the given tracks, at IoU 0.5: recall {self.recall:.2f}, precision "
             f"{self.precision:.2f}, {switches}"

@@ -59,10 +59,14 @@ class Detected:
 
     def __str__(self) -> str:
         each = 1e3 * self.seconds / max(1, self.frames)
+        tracks, found = (
+            number_of(len(self.tracks), "track"),
+            number_of(self.detections, "detection"),
+        )
+        frames, filled = number_of(self.frames, "frame"), number_of(self.filled, "box")
         return (
-            f"{self.detector['name']}: {len(self.tracks)} tracks of {self.detections:,} detections "
-            f"in {self.frames} frames, {self.filled:,} boxes filled in, {each:.1f} ms a frame "
-            "[measured]"
+            f"{self.detector['name']}: {tracks} of {found} in {frames}, {filled} filled in, "
+            f"{each:.1f} ms a frame [measured]"
         )
 
 
