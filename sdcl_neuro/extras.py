@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -79,6 +80,9 @@ ROWS = (
     Library("samna", "samna", command="pip install samna"),
 )
 LIBRARIES: dict[str, Library] = {row.module: row for row in ROWS}
+_TIED_TO_TORCH = frozenset({"norse"})
+"""Extras whose libraries ask for torchvision, and pip for that release of torch that suits its
+newest: where the installed torch is not named too, another one replaces it, gigabytes of it."""
 LABORATORY = "reid"
 """The extra that training, evaluation and inference on videos need as a whole."""
 
@@ -116,16 +120,17 @@ def missing(error: ImportError, purpose: str, *, module: str = "") -> Environmen
     if row is None:
         return EnvironmentFault(
             f"{purpose} needs {named or module}: {error}",
-            hint=f"install it again: {program('pip')} install --force-reinstall sdcl-neuro",
+            hint=f"install this package again; {program('pip')} check lists what it lacks",
         )
     if absent:
         return EnvironmentFault(
             f"{purpose} needs {row.distribution}, which is not installed",
             hint=install_command(row),
         )
+    again = f"{program('pip')} install --force-reinstall --no-deps {row.distribution}"
     return EnvironmentFault(
         f"{purpose} needs {row.distribution}, which cannot be imported: {error}",
-        hint=f"{install_command(row)} --force-reinstall" if row.extras else install_command(row),
+        hint=again if row.extras else install_command(row),
     )
 
 
@@ -133,7 +138,9 @@ def install_command(library: Library | str, extra: str | None = None) -> str:
     """Return the command that installs a library, given as a row or by its module's name."""
     row = library if isinstance(library, Library) else LIBRARIES[library]
     if row.extras:
-        return f"{program('pip')} install 'sdcl-neuro[{extra or row.extras[0]}]'"
+        chosen = extra or row.extras[0]
+        torch = f" torch=={version('torch').partition('+')[0]}" if chosen in _TIED_TO_TORCH else ""
+        return f"{program('pip')} install 'sdcl-neuro[{chosen}]'{torch}"
     first, _, rest = row.command.partition(" ")
     return f"{program(first)} {rest}"
 

@@ -94,7 +94,7 @@ def model_folder(name: str) -> Path:
     if not (folder / CARD).is_file():
         raise EnvironmentFault(
             f"the files of {name} are missing from {folder}",
-            hint="install the package again: pip install --force-reinstall sdcl-neuro",
+            hint="install the package again, from its wheel or checkout",
         )
     return folder
 

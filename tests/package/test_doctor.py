@@ -52,7 +52,7 @@ def test_a_cache_that_cannot_be_written_is_said(
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "one.json").write_bytes(bytes(2**20))
     found = doctor_findings._folder("certificates", tmp_path / "kept")
-    assert (found.here, found.detail) == (True, f"{tmp_path / 'kept'}: 1 files, 1.0 MiB")
+    assert (found.here, found.detail) == (True, f"{tmp_path / 'kept'}: 1 file, 1.0 MiB")
     monkeypatch.setattr(doctor_findings.os, "access", lambda path, mode: False)
     found = doctor_findings._folder("certificates", tmp_path / "nowhere" / "kept")
     assert not found.here

@@ -105,6 +105,15 @@ def test_each_answer_names_the_library_and_the_command(monkeypatch: pytest.Monke
         need("rosbags.rosbag1", "reading a bag")
 
 
+def test_an_extra_that_brings_torchvision_leaves_torch_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pip would replace it by the release that the newest torchvision asks for."""
+    monkeypatch.setattr("sdcl_neuro.extras.version", {"torch": "2.9.1+cpu"}.__getitem__)
+    assert install_command("norse") == f"{program('pip')} install 'sdcl-neuro[norse]' torch==2.9.1"
+    assert install_command("faiss") == f"{program('pip')} install 'sdcl-neuro[gallery]'"
+
+
 def test_a_command_is_named_as_the_shell_finds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +138,7 @@ def test_a_library_that_breaks_on_import_is_not_called_missing(
     (tmp_path / "faiss.py").write_text("raise ImportError('libGL.so.1: no such file')\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "faiss", raising=False)
-    with pytest.raises(EnvironmentFault, match=r"cannot be imported: libGL.*--force-reinstall"):
+    with pytest.raises(EnvironmentFault, match=r"cannot be imported: libGL.*--no-deps faiss-cpu$"):
         need("faiss", "the gallery")
 
 
