@@ -117,8 +117,8 @@ def import_network(net: FloatNetwork, *, dt: float = DEFAULT_STEP_S) -> Any:
     output and the new state, whose ``cache`` holds every node's output.
     """
     with warnings.catch_warnings():
-        # Norse 1.1.0 compiles some functions with what torch 2.13 calls deprecated.
-        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        # Norse 1.1.0 compiles some functions with what torch calls deprecated, in 2.14 aloud.
+        warnings.filterwarnings("ignore", message="`torch.jit", category=Warning)
         from_nir = need("norse.torch.utils.import_nir", "the backend norse").from_nir
     problems = [
         Refusal(

@@ -124,7 +124,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     to_netx(net, folder / "m.net")
     np.savez(folder / "s.npz", spikes=random_spikes(net, 6, steps=5, samples=3))
     model, given = str(folder / "m.net"), ["--spikes", str(folder / "s.npz")]
+    priced = ["--hw", "loihi1,loihi2,truenorth", "--inference-rate", "10"]
     commands = {
+        "profile at a rate": ["profile", model, *given, *priced],
         "run": ["run", model, *given, "--out", str(folder / "o.npz")],
         "profile": ["profile", model, *given, "--hw", "loihi1,speck2f,truenorth,a100"],
         "certificate": ["verify", model, *given, "--against", "snntorch-int", "--no-cache"],
@@ -154,9 +156,44 @@ def test_what_the_verbs_write_is_as_its_schema_says(
         report = tmp_path / f"{name}.json"
         assert main(["check", str(path), "--json", str(report)]) == 0, capsys.readouterr().out
         told = json.loads(report.read_text())
-        assert told["checked_as"].startswith(f"sdcl_neuro.{name} ")
+        assert told["checked_as"].startswith(f"sdcl_neuro.{name.partition(' ')[0]} ")
         assert (told["valid"], told["faults"]) == (True, [])
         assert main(["check", str(report)]) == 0
+
+
+GALLERY, CLIP = "people.gallery", "--video walk.mp4 --tracks walk.txt --limit 1"
+ON_A_CLIP = {
+    "infer": f"infer {CLIP} --out tracked --gallery {GALLERY} --enrol --per-tracklet",
+    "infer again": f"infer {CLIP} --out again --gallery {GALLERY}",
+    "infer detected": "infer --video walk.mp4 --detect --limit 1 --out detected",
+    "live": "live --frames walk.mp4 --tracks walk.txt --speed 0",
+    "gallery": f"gallery info {GALLERY}",
+    "gallery search": f"gallery search {GALLERY} --like walk.mp4#3",
+    "gallery relabel": f"gallery relabel {GALLERY} 1 --to Ann",
+    "gallery audit": f"gallery audit {GALLERY}",
+    "jobs": "batch sdcl-small-walkers/checkpoint . --out batch --limit 1",
+    "events-simulate": "events simulate walk.mp4 --out walk.npz --resize 72x128",
+    "events-align": "events align walk.mp4 walk.npz --out alignment.toml",
+    "demo": "demo --steps 2,2",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.lava
+@pytest.mark.timeout(900)
+def test_what_the_verbs_write_of_a_clip_is_as_its_schema_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--clip", "."]) == 0
+    assert main(["models", "get", "sdcl-small-walkers", "--quiet"]) == 0
+    for name, line in ON_A_CLIP.items():
+        assert main([*line.split(), "--json", f"{name}.json", "--quiet"]) == 0, name
+    for path in sorted(tmp_path.rglob("*.json")):
+        capsys.readouterr()
+        code = main(["check", str(path)])
+        shown = capsys.readouterr()
+        assert code == 0 or "a file of the package's own" in shown.err, (path, shown)
 
 
 def test_every_fault_of_a_document_is_named(
