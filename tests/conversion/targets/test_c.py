@@ -108,7 +108,7 @@ def test_the_check_finds_one_wrong_weight(networks: dict[str, IntNetwork], tmp_p
     build.compile_c(files, tmp_path / "check")
     done = subprocess.run([tmp_path / "check"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert re.search(r"step \d, layer 1: \d+ neuron\(s\) differ", done.stdout)
+    assert re.search(r"step \d, layer 1: \d+ of \d+ neurons differ", done.stdout)
     assert "layer 0" not in done.stdout
 
 
