@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sdcl_neuro.errors import EnvironmentFault, InputError
+from sdcl_neuro.errors import EnvironmentFault, InputError, number_of
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def _take_gpu() -> None:
     processes = os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"])
     hint = f"give --nproc-per-node {found or 1} at most, or training.device=cpu"
     if 0 < found <= rank:
-        what = f"{processes} processes on a machine with {found} GPU(s), one for each is needed"
+        gpus = number_of(found, "GPU")
+        what = f"{processes} processes on a machine with {gpus}, one for each is needed"
         raise EnvironmentFault(what, where="torchrun", hint=hint)
     try:
         torch.cuda.set_device(rank)
