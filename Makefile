@@ -62,12 +62,13 @@ $(STAMP): constraints.txt pyproject.toml $(PEERS)
 demo: $(STAMP)
 	$(BIN)/sdcl-neuro demo --out $(DEMO_OUT)
 
-# One thread each: two test processes with two threads each would wait for one another.
+# One thread each: two test processes with two threads each would wait for one another. Whole files each,
+# whose fixtures are then set up once.
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-full: check $(SITE)/installed .venv/notebooks-$(VERSION)
-	OMP_NUM_THREADS=1 SDCL_NEURO_TESTS=full $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "slow or not slow"
+	OMP_NUM_THREADS=1 SDCL_NEURO_TESTS=full $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "slow or not slow"
 
 # What runs the notebooks, some 60 MB that make test does without.
 .venv/notebooks-$(VERSION): $(STAMP)
@@ -93,7 +94,7 @@ test-dist-all: $(STAMP)
 	$(BIN)/python tests/distribution/check_distribution.py --page docs/tests.md --also 3.12,3.13
 
 fast: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile \
 		-m "not slow and not lava and not compiler" $(FAST)
 
 fuzz: $(STAMP)

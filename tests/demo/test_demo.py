@@ -16,7 +16,7 @@ from sdcl_neuro.conversion import from_netx
 from sdcl_neuro.conversion.backends.lava import installation
 from sdcl_neuro.conversion.model_reading import load
 
-pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
