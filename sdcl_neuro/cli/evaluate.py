@@ -17,6 +17,7 @@ from .alignment_options import add_alignment_arguments, alignment_overrides
 from .evaluation_jobs import cache_of, in_jobs
 from .evaluation_task import EvaluationTask
 from .event_options import add_reading_arguments, reading_overrides
+from .hardware_names import hardware_names
 from .job_options import add_job_arguments, threads_of
 from .renamed import add_renamed
 
@@ -178,9 +179,7 @@ def _hardware(text: str | None) -> tuple[str, ...]:
     """Return the names of `--hw`, each of which is a profile; none where nothing is priced."""
     from sdcl_neuro.hardware import load_profile
 
-    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
-    if text is not None and not names:
-        raise InputError("no hardware named", where="--hw", hint="see sdcl-neuro hw list")
+    names = () if text is None else tuple(hardware_names(text))
     for name in names:
         load_profile(name)
     return names

@@ -14,7 +14,7 @@ _ONE_OF = re.compile(r"one of the arguments (?P<names>.+) is required")
 _CHOICE = re.compile(r"argument (?P<place>\S+): invalid choice: (?P<given>.+?) \(choose from ")
 _UNKNOWN = "unrecognized arguments: "
 _ACTIONS = ("VERB", "ACTION")
-"""What stands for the name of a verb, or of an action of it, in a usage."""
+"""How a usage writes the place of a verb, or of one of its actions."""
 
 
 class Parser(argparse.ArgumentParser):

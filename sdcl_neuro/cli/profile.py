@@ -9,6 +9,7 @@ from pathlib import Path
 from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import write_json
 
+from .hardware_names import hardware_names
 from .model_options import add_model_options, open_with_spikes
 from .renamed import add_renamed
 
@@ -78,9 +79,7 @@ def execute(args: argparse.Namespace) -> int:
     from sdcl_neuro.hardware import load_profile
     from sdcl_neuro.profiling.baseline import compare, read_baseline
 
-    names = [name.strip() for name in args.hw.split(",") if name.strip()]
-    if not names:
-        raise InputError("no hardware named", where="--hw", hint="see sdcl-neuro hw list")
+    names = hardware_names(args.hw)
     targets = [load_profile(name) for name in names]
     baseline = read_baseline(args.baseline) if args.baseline else {}
     model, spikes = open_with_spikes(args)

@@ -14,6 +14,7 @@ from sdcl_neuro.conversion.backends.table import BACKENDS, BASE
 from sdcl_neuro.extras import LABORATORY, require_extra
 
 from . import checkpoint_argument, threads_argument
+from .hardware_names import listed
 from .serve_cameras import cameras_of
 from .serve_demo import demo_cameras, demo_gallery, explain_demo, threshold_of
 from .serve_options import add_cameras, add_door, add_gallery, door_of, gallery_of
@@ -135,5 +136,5 @@ def _settings(args: argparse.Namespace, *, say: Callable[[str], None]) -> Iterat
             ),
             false_match_rate=args.false_match_rate,
             threshold=threshold_of(args),
-            hardware=tuple(name.strip() for name in args.hw.split(",") if name.strip()),
+            hardware=tuple(listed(args.hw)),
         )

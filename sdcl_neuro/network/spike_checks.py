@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .spike_file import Spikes
 
 MAX_MESSAGE_BITS = 24
-"""What Lava's ports carry of a graded spike; one step's counts are uint8 all the same."""
+"""Bits of a graded spike that Lava's ports carry; the counts of a step are stored as uint8."""
 
 
 def check_given(values: object, *, where: str = "spikes") -> Spikes:

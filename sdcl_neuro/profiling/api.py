@@ -77,7 +77,7 @@ def profile(
             neither spikes nor record, a record without counts, no sample at all.
     """
     integer = _integer(net)
-    targets = _targets(hw)
+    targets = load_targets(hw)
     if step_us is not None and not need_number(step_us, "step_us", "give it in us") > 0:
         raise InputError(f"a step of {step_us} us", where="step_us", hint="give a positive time")
     if host_us is not None and not 0 <= need_number(host_us, "host_us", "give it in us") < inf:
@@ -136,7 +136,12 @@ def _integer(net: object) -> IntNetwork:
     return found
 
 
-def _targets(hw: Hardware | Sequence[Hardware]) -> list[HardwareProfile]:
+def load_targets(hw: Hardware | Sequence[Hardware]) -> list[HardwareProfile]:
+    """Return the profiles of chips by name, TOML file or profile, each once.
+
+    Raises:
+        InputError: an unknown chip, one that is given twice, or no such list.
+    """
     listed = [hw] if isinstance(hw, (str, Path, HardwareProfile)) else hw
     if not isinstance(listed, Sequence | Set) or not all(
         isinstance(entry, (str, Path, HardwareProfile)) for entry in listed
@@ -149,7 +154,7 @@ def _targets(hw: Hardware | Sequence[Hardware]) -> list[HardwareProfile]:
     names = [entry.name for entry in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"hardware {', '.join(twice)} given twice", hint="name each target once")
+        raise InputError(f"hardware {', '.join(twice)} given twice", hint="name each once")
     return found
 
 

@@ -1,14 +1,13 @@
-"""What an event branch at a setting costs on chips."""
+"""Energy and time of an event branch at each setting, on chips."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from sdcl_neuro.errors import InputError
-from sdcl_neuro.hardware import HardwareProfile, load_profile
+from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.network.identity import network_sha256
 from sdcl_neuro.profiling import Profile, profile
 from sdcl_neuro.profiling.energy_result import uj_dict
@@ -83,7 +82,7 @@ class Deployment:
         }
 
     def flat(self) -> dict[str, Any]:
-        """Return the cells of a CSV file; empty where there is no value."""
+        """Return a row's cells of a CSV file; None where there is no value."""
         plain = self.to_dict()
         values: dict[str, Any] = {name: plain[name] for name in ("spikes", "synops")}
         for name, one in plain["targets"].items():
@@ -91,20 +90,6 @@ class Deployment:
             values |= {f"{name}_{key}": value for key, value in ends.items()}
             values[f"{name}_fits"] = one["fits"]
         return values
-
-
-def profiles_of(hardware: Sequence[str | Path | HardwareProfile]) -> list[HardwareProfile]:
-    """Return profiles of chips, each named once.
-
-    Raises:
-        InputError: an unknown chip, or one that is named twice.
-    """
-    listed = [hardware] if isinstance(hardware, str) else hardware
-    found = [one if isinstance(one, HardwareProfile) else load_profile(one) for one in listed]
-    names = [one.name for one in found]
-    if len(set(names)) < len(names):
-        raise InputError(f"hardware {', '.join(names)}", where="--hw", hint="name each once")
-    return found
 
 
 def cost_notes(costs: Mapping[str, Deployment]) -> list[str]:

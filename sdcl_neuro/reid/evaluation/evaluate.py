@@ -12,12 +12,13 @@ from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hybrid.composition import kind_of
 from sdcl_neuro.hybrid.methods import notes_on
 from sdcl_neuro.network.arguments import public, public_class
+from sdcl_neuro.profiling.api import load_targets
 
 from ..datasets import DataSet
 from ..metrics import Ranking, ReRanking, changed_lists
 from ..metrics.distances import Metric
 from ..metrics.measures import CMC_RANKS
-from .deployment import Deployment, check_priced, cost_notes, deployments, profiles_of
+from .deployment import Deployment, check_priced, cost_notes, deployments
 from .extraction import Embeddings, Extraction, extract
 from .feature_sources import FeatureSource, check_backends
 from .planning import Condition, DataSource, OpenedData, arms_to_run, by_bins, places
@@ -100,7 +101,7 @@ def evaluate(
     """
     judging, how = judging or EvaluationSettings(), how or Extraction()
     check_backends(backends)
-    chips = profiles_of(hardware)
+    chips = load_targets(hardware)
     opened = OpenedData(trained, data)
     base = opened.base
     with scratch_folder("sdcl_neuro") as folder:

@@ -17,11 +17,12 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.jobs import Shard
+from sdcl_neuro.profiling.api import load_targets
 
 from ..datasets import DataSet
 from ..training.distributed import Group
 from .counting import fill_counts
-from .deployment import check_priced, profiles_of
+from .deployment import check_priced
 from .evaluate import EvaluationSettings, embeddings_of
 from .extraction import Extraction, fill_store
 from .feature_sources import check_backends
@@ -39,7 +40,7 @@ EMBEDDINGS = "embeddings"
 
 @dataclass(frozen=True)
 class PartDone:
-    """What a part computed, or found in the store.
+    """How much one part computed, or found in the store.
 
     Attributes:
         part: which.
@@ -105,7 +106,7 @@ def embed_part(
     """
     _need_store(how)
     check_backends(backends)
-    chips = profiles_of(hardware)
+    chips = load_targets(hardware)
     opened, done = OpenedData(trained, data), 0
 
     def count(tracklets: int) -> None:

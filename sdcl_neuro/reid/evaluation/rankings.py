@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -126,13 +127,17 @@ class Rankings:
         """Return the key of each block; none where nothing is kept."""
         if self.store.folder is None:
             return {}
+        settings = None if kind == "plain" or not self.reranking else asdict(self.reranking)
+        common = [self._seen, self.metric, settings, versions()]
+        return {number: digest_of(["ranking", kind, number, *common]) for number in numbers}
+
+    @cached_property
+    def _seen(self) -> list[list[Any]]:
+        """What is ranked, hashed once for all blocks."""
         sides: list[NDArray[Any]] = [self.query, self.gallery]
         for side in self.names:
             sides += [side.persons, side.cameras]
-        seen = [_digest(array) for array in sides]
-        settings = None if kind == "plain" or not self.reranking else asdict(self.reranking)
-        common = [seen, self.metric, settings, versions()]
-        return {number: digest_of(["ranking", kind, number, *common]) for number in numbers}
+        return [_digest(array) for array in sides]
 
     def _computed(self, kind: Kind, numbers: Sequence[int]) -> Iterator[Arrays]:
         if not numbers:

@@ -65,15 +65,19 @@ class Points:
         return wide
 
 
-def block_slices(queries: int, entries: int, rows: int | None = None) -> list[slice]:
+def block_slices(
+    queries: int, entries: int, rows: int | None = None, only: Sequence[int] | None = None
+) -> list[slice]:
     """Return how queries are cut where each is compared with so many entries.
 
     Args:
         queries, entries: how many.
         rows: queries a block; as many as fit in `BLOCK_BYTES` if left out.
+        only: numbers of the blocks that are wanted; None is all.
     """
     rows = rows or max(1, BLOCK_BYTES // (8 * max(1, entries)))
-    return [slice(start, min(start + rows, queries)) for start in range(0, queries, rows)]
+    slices = [slice(start, min(start + rows, queries)) for start in range(0, queries, rows)]
+    return slices if only is None else [slices[number] for number in only]
 
 
 def distance_blocks(
@@ -99,8 +103,7 @@ def distance_blocks(
         InputError: other shapes, values that are not finite, or another metric.
     """
     first, second = checked_pair(queries, gallery, metric)
-    slices = block_slices(len(first), len(second), rows)
-    for part in slices if only is None else [slices[number] for number in only]:
+    for part in block_slices(len(first), len(second), rows, only):
         block = squared_distances(first[part], second)
         yield block / 2.0 if metric == "cosine" else np.sqrt(block)
 

@@ -122,8 +122,7 @@ def rerank_blocks(
     if settings.k2 > 1:
         encoded = _averaged(encoded, nearest[:, : settings.k2])
     of_gallery = encoded[len(first) :].T.tocsr()  # [N, G]: who of the gallery has j
-    slices = block_slices(len(first), len(second))
-    for part in slices if only is None else [slices[number] for number in only]:
+    for part in block_slices(len(first), len(second), only=only):
         block = squared_distances(first[part], second)
         block *= settings.weight / farthest[part, None]
         for row in range(part.start, part.stop):
@@ -141,8 +140,7 @@ def _neighbours(
 ) -> Iterator[Neighbours]:
     """Yield what `neighbour_blocks` does; equal distances go to the lower index."""
     count = min(max(settings.k1 + 1, settings.k2), len(everyone))
-    slices = block_slices(len(everyone), len(everyone))
-    for part in slices if only is None else [slices[number] for number in only]:
+    for part in block_slices(len(everyone), len(everyone), only=only):
         block = squared_distances(everyone[part], everyone)
         nearest = np.empty((len(block), count), np.int64)
         farthest = block.max(1)
