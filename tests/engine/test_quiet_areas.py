@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from sdcl_neuro.engine.event.neuron_step import CELL, catch_up
 from sdcl_neuro.engine.event.plan import LayerPlan
 from sdcl_neuro.engine.event.stream import EventStream
 from sdcl_neuro.engine.totals import COUNTED
-from sdcl_neuro.network.spec import IntNetwork
+from sdcl_neuro.network.spec import Convolution, IntLayer, IntNetwork, IntNeuron
 from sdcl_neuro.testing import random_network
 
 COUNTS = (
@@ -145,6 +146,45 @@ def test_pieces_resets_and_bands_change_nothing(monkeypatch, bands):
         moved = stream.totals()[:, :, COUNTED.index("membrane_updates")]
         stream.close()
         assert moved.tolist() == [layer.membrane_updates.tolist() for layer in whole.activity]
+
+
+WIDE = {
+    "one word of marks": ((2, 3, 250), (8, 2, 3, 5), 1),
+    "two words": ((2, 3, 300), (8, 2, 3, 5), 1),
+    "three words, in strides": ((3, 4, 1300), (9, 3, 3, 7), 2),
+    "kernels across two words": ((1, 2, 400), (64, 1, 1, 33), 1),
+    "kernels across three words": ((1, 2, 1500), (16, 1, 1, 301), 1),
+}
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.02, 0.3])
+@pytest.mark.parametrize("case", WIDE)
+def test_cells_of_wide_rows_are_found(case: str, rate: float) -> None:
+    shape, weight, stride = WIDE[case]
+    rng = np.random.default_rng(len(case))
+    padding = (weight[2] // 2, weight[3] // 2)
+    geometry = Convolution((stride, stride), padding)
+    out_shape = (weight[0], *geometry.output_size(shape[1:], weight[2:]))
+    neuron = IntNeuron(4096, 300, int(60 + 40 * rate * prod(weight[1:])))
+    weights = rng.integers(-60, 100, weight).astype(np.int32)
+    layer = IntLayer("wide", "conv", weights, neuron, shape, out_shape, convolution=geometry)
+    net = IntNetwork(shape, (layer,))
+    spikes = (rng.random((9, 1, *shape)) < rate).astype(np.uint8)
+    own = run_network(net, spikes)
+    assert own.spikes[0].any()
+    assert_equal(own, run_network(net, spikes, path="reference"))
+
+
+@pytest.mark.parametrize("outputs", [2_000, 2_100, 4_100, 9_000])
+def test_cells_of_long_layers_are_found(outputs: int) -> None:
+    rng = np.random.default_rng(outputs)
+    weight = rng.integers(-60, 100, (outputs, 20)).astype(np.int32)
+    layer = IntLayer("long", "dense", weight, IntNeuron(4096, 300, 60), (20,), (outputs,))
+    net = IntNetwork((20,), (layer,))
+    spikes = (rng.random((9, 2, 20)) < 0.05).astype(np.uint8)
+    own = run_network(net, spikes)
+    assert own.spikes[0].any()
+    assert_equal(own, run_network(net, spikes, path="reference"))
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from numpy import uint64
 from sdcl_neuro.compiling import inlined
 from sdcl_neuro.compiling.bit_words import count_ones, lowest_bit
 
+from .neuron_step import CELL
 from .vectors import RUN_BYTES, add_run
 
 AT_ONCE = 3
@@ -65,6 +66,45 @@ def find(words, t, y, log, spots):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def all_of(word, cells):  # type: ignore[no-untyped-def]
+    """Return a word of a row's marks in which those of all cells are set."""
+    return ~uint64(0) >> (uint64(64) - min(uint64(64), cells - (word << uint64(6))))
+
+
+@inlined
+def mark(  # type: ignore[no-untyped-def]
+    spots, found, columns, rows, low, high, shape, top, cells, touched, reached
+):
+    """Set the bits of the cells that spikes of one row reach; arguments as in `deliver`.
+
+    Args:
+        spots, found: which groups of channels spike, and how many.
+        cells: of an output row.
+    """
+    one, marks = uint64(1), uint64(touched.shape[0]) - uint64(1)
+    if marks == one:
+        near = uint64(0)
+        for i in range(found):
+            near |= columns[4, spots[i] >> uint64(3)]
+        for r in range(low, high):
+            reached[rows[0, r] - top] |= near
+        return
+    if shape[3]:
+        for k in range(marks if found else uint64(0)):
+            touched[k] = all_of(k, cells)
+    else:
+        for i in range(found):
+            octet = spots[i] >> uint64(3)
+            touched[columns[3, octet]] |= columns[4, octet]
+            touched[columns[3, octet] + one] |= columns[5, octet]
+    for k in range(marks):
+        if touched[k]:
+            for r in range(low, high):
+                reached[(rows[0, r] - top) * marks + k] |= touched[k]
+            touched[k] = uint64(0)
+
+
+@inlined
 def deliver(  # type: ignore[no-untyped-def]
     words,
     t,
@@ -87,44 +127,40 @@ def deliver(  # type: ignore[no-untyped-def]
     Args:
         words: uint64 ``[T, H, words]``.
         t, y: which step and row.
-        columns: uint64 ``[5, octets of a row]``; of each: the first lane it reaches, where its
-            weights lie, how many runs they are, the first cell they touch and the one after the
-            last.
+        columns: uint64 ``[6, octets of a row]``; of each: the first lane it reaches, where its
+            weights lie, how many runs they are, the word of `touched` in which its cells begin,
+            and their bits in this word and the next.
         rows: uint64 ``[2, n]``: output row, and tap.
         low, high: of `rows`, those to serve.
         table: int16 or int32, the weights' sums.
-        shape: uint64 ``[3]``: log2 of the channels of a group; elements of a tap's row; of a
-            pattern.
+        shape: uint64 ``[4]``: log2 of the channels of a group; elements of a tap's row; of a
+            pattern; whether an octet's cells lie in more than two words: then all count as reached.
         top: the tile's first row.
         stride: elements of a row of `received`.
         spots: uint64, scratch for `find`.
         received: as `table`, flat, the tile's sums.
-        touched: uint64, scratch: a bit for each cell of an output row; zeros, left so.
+        touched: uint64, scratch: a bit for each cell of an output row, and a word more; zeros, left
+            so.
         reached: uint64, for each row of the tile such bits; those of the cells reached are set.
     """
     lanes, one = uint64(RUN_BYTES // table.itemsize), uint64(1)
     log, tap_size, pattern_size = shape[0], shape[1], shape[2]
     group_size = one << log
     select = (one << group_size) - one
-    for i in range(find(words, t, y, log, spots)):
+    found = find(words, t, y, log, spots)
+    cells = (stride - uint64(RUN_BYTES)) // uint64(CELL)
+    mark(spots, found, columns, rows, low, high, shape, top, cells, touched, reached)
+    for i in range(found):
         spot = spots[i]
         octet, group = spot >> uint64(3), (spot & uint64(7)) >> log
         pattern = words[t, y, spot >> uint64(6)] >> (spot & uint64(63)) & select
         place, runs = columns[0, octet], columns[2, octet]
         source = columns[1, octet] + ((group << group_size) + pattern) * pattern_size
-        for cell in range(columns[3, octet], columns[4, octet]):
-            touched[cell >> uint64(6)] |= one << (cell & uint64(63))
         for r in range(low, high):
             target = (rows[0, r] - top) * stride + place
             start = source + rows[1, r] * tap_size
             for v in range(runs):
                 add_run(received, target + v * lanes, table, start + v * lanes)
-    marks = uint64(touched.shape[0])
-    for k in range(marks):
-        if touched[k]:
-            for r in range(low, high):
-                reached[(rows[0, r] - top) * marks + k] |= touched[k]
-            touched[k] = uint64(0)
 
 
 @inlined

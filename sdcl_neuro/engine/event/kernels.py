@@ -33,7 +33,7 @@ from numpy import int64, uint32, uint64
 
 from sdcl_neuro.compiling import lean
 
-from .delivery import deliver, deliver_rows
+from .delivery import all_of, deliver, deliver_rows
 from .neuron_step import CELL, catch_up
 from .row_updates import update_clipped, update_full, update_plain, visit_clipped, visit_plain
 from .vectors import RUN_BYTES
@@ -46,7 +46,7 @@ PLAIN, CLIPPED, FULL = 0, 1, 2
 @lean
 def advance(  # type: ignore[no-untyped-def]
     words, flags, sent, halves, before, feed, echo, windows, stream, bias, neuron, span,
-    spots, received, touched, reached, voltage, current, asleep, visited, rest, held, begun, totals,
+    spots, received, touched, reached, voltage, current, asleep, visited, held, begun, totals,
 ):  # fmt: skip
     """Run some rows of one layer of one sample over a stretch of steps.
 
@@ -70,7 +70,6 @@ def advance(  # type: ignore[no-untyped-def]
             every step.
         visited: uint32, a step for each cell of each row of `voltage`, of all other neurons; zero
             for one never visited, whose states need not be there.
-        rest: int32 ``[lanes]``, a row of membranes before the first step.
         held: uint32 ``[cells]``, neurons of each cell of a row.
         begun: steps that were run before these; with these fewer than 2**32.
         totals: int64 ``[8]``, added to: spikes, clipped, wrapped, moved; the rest is scratch.
@@ -80,7 +79,7 @@ def advance(  # type: ignore[no-untyped-def]
     lanes = uint64(halves.shape[2]) * uint64(CELL)
     stride = lanes + uint64(RUN_BYTES)
     steps, zero, one = uint64(words.shape[0]), uint64(0), uint64(1)
-    cells, marks = uint64(halves.shape[2]), uint64(touched.shape[0])
+    cells, marks = uint64(halves.shape[2]), uint64(touched.shape[0]) - one
     for tile in range((end_row - first_row + span[5] - one) // span[5]):
         top = first_row + tile * span[5]
         bottom = min(top + span[5], end_row)
@@ -92,9 +91,8 @@ def advance(  # type: ignore[no-untyped-def]
                 lay_out(words, flags, t, first, last, windows[3], stream)
                 sum_windows(*windows, stream, top, bottom, stride, received)
                 for row in range(bottom - top):
-                    for cell in range(cells):
-                        word = row * marks + (cell >> uint64(6))
-                        reached[word] |= one << (cell & uint64(63))
+                    for k in range(marks):
+                        reached[row * marks + k] = all_of(k, cells)
             else:
                 deliver_rows(
                     words, t, first, last, feed, top, bottom, stride, spots, received, touched,
@@ -123,13 +121,13 @@ def advance(  # type: ignore[no-untyped-def]
                     if some and neuron[4] == PLAIN:
                         visit_plain(
                             received, place, voltage, current, position, bias, neuron, reached,
-                            base, visited, visits, rest, held, begun + t + one, halves, t, row,
+                            base, visited, visits, held, begun + t + one, halves, t, row,
                             totals, found,
                         )  # fmt: skip
                     elif some:
                         visit_clipped(
                             received, place, voltage, current, position, bias, neuron, reached,
-                            base, visited, visits, rest, held, begun + t + one, halves, t, row,
+                            base, visited, visits, held, begun + t + one, halves, t, row,
                             totals, found,
                         )  # fmt: skip
                 elif neuron[4] == PLAIN:

@@ -72,8 +72,8 @@ class AnyLayer(Protocol):
             kept, sample: uint8 ``[T, B, C, H W]`` and which of B to write; or `NOT_KEPT`.
         """
 
-    def counts(self) -> NDArray[np.int64]:
-        """Return int64 ``[9]``, in the order of `totals.COUNTED`."""
+    def counts(self) -> list[int]:
+        """Return nine, in the order of `totals.COUNTED`."""
 
 
 class Layer:
@@ -129,8 +129,8 @@ class Layer:
             *(words, words.view(np.uint8), sent, sent.view(np.uint32), self._before),
             *(feed, echo, windows, stream, plan.bias, plan.neuron, self._span),
             *(scratch.spots, scratch.sums(plan)),
-            *(scratch.touched[: plan.marks], scratch.reached, *self._states),
-            *(self._asleep, self._visited, plan.rest, plan.held, np.uint64(self._steps)),
+            *(scratch.touched[: plan.marks + 1], scratch.reached, *self._states),
+            *(self._asleep, self._visited, plan.held, np.uint64(self._steps)),
             self.totals,
         )
         self._steps += len(sent)
@@ -153,8 +153,8 @@ class Layer:
         """Memory of its states."""
         return self._voltage.nbytes + self._current.nbytes + self._visited.nbytes
 
-    def counts(self) -> NDArray[np.int64]:
-        """Return int64 ``[9]``, in the order of `totals.COUNTED`."""
+    def counts(self) -> list[int]:
+        """Return nine, in the order of `totals.COUNTED`."""
         # What cells at rest have missed counts, too.
         waiting = self._settled() if len(self._visited) else 0
         out, clipped, wrapped, moved = self.totals[:4].tolist()
@@ -166,12 +166,10 @@ class Layer:
             late = np.unpackbits(self._before.view(np.uint8), bitorder="little").astype(bool)
             # The last step's spikes arrive after the end.
             echoed -= int(fans[0, 1][late.reshape(-1)].sum())
-        return np.array(
-            [
-                arrived, out, operations + recurrent, clipped, wrapped, moved + waiting,
-                used + echoed, 0, nonzero,
-            ]
-        )  # fmt: skip
+        return [
+            arrived, out, operations + recurrent, clipped, wrapped, moved + waiting,
+            used + echoed, 0, nonzero,
+        ]  # fmt: skip
 
     def _settled(self) -> int:
         """Bring visited cells up to date; return how often those never visited moved."""
@@ -219,7 +217,7 @@ class Scratch:
             self._sums[dtype] = aligned((size,), dtype)
         most = max([1, *(plan.tile_rows * plan.marks for plan in plans)])
         self.reached = aligned((most,), np.uint64)
-        self.touched = aligned((max([1, *(plan.marks for plan in plans)]),), np.uint64)
+        self.touched = aligned((1 + max([1, *(plan.marks for plan in plans)]),), np.uint64)
         widest = max(population.lanes for population in populations)
         self.spots = aligned((widest + AT_ONCE,), np.uint64)
         self.stream = aligned((max([0, *(p.windows.stream_bytes for p in plans)]),), np.uint8)

@@ -88,8 +88,8 @@ class ListedLayer:
         """Memory of its states."""
         return self._current.nbytes + self._voltage.nbytes + self._ring.nbytes
 
-    def counts(self) -> NDArray[np.int64]:
-        """Return int64 ``[9]``, in the order of `totals.COUNTED`."""
+    def counts(self) -> list[int]:
+        """Return nine, in the order of `totals.COUNTED`."""
         counted = self._totals.copy()
         accumulates = COUNTED.index("accumulates")
         counted[COUNTED.index("synops_nonzero")] = counted[accumulates : accumulates + 2].sum()
@@ -97,7 +97,7 @@ class ListedLayer:
             # The last step's spikes arrive after the end.
             fired = self._flags[: len(self._voltage)].astype(bool)
             counted[accumulates] -= self._plan.recurrent_used[fired].sum()
-        return counted
+        return [int(count) for count in counted]
 
 
 class _Events(NamedTuple):

@@ -86,7 +86,10 @@ class Workers:
 
     def counts(self) -> NDArray[np.int64]:
         """Return int64 ``[layers, 9]``, in the order of `totals.COUNTED`."""
-        counted: NDArray[np.int64] = np.sum([band.counts() for band in self.bands], axis=0)
+        first, *others = self.bands
+        counted = first.counts()
+        for band in others:
+            counted += band.counts()
         return counted if self.tail is None else np.concatenate([counted, self.tail.counts()])
 
     @property

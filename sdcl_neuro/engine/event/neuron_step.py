@@ -106,6 +106,43 @@ def _step_code(*, clips: bool, currents: bool) -> Callable[..., Value]:
 
 
 @intrinsic
+def step_first(typingctx, received, place, voltage, position, threshold):  # type: ignore[no-untyped-def]
+    """Advance `CELL` neurons that never received anything, without bias or current of their own.
+
+    Their membranes are at zero, so that they are what arrives, which no membrane clips (`plan`).
+
+    Args:
+        received, place: int16 or int32, the summed weights from ``place`` on; set to zero.
+        voltage, position: int32, written from ``position`` on.
+        threshold: as in `plan.Plan.neuron`.
+
+    Returns:
+        Two words with a bit for each neuron: it fired; its membrane is no longer zero.
+    """
+    del typingctx, place, position, threshold
+    word = types.uint64
+    arguments = (received, word, voltage, word, types.int32)
+    return types.UniTuple(word, 2)(*arguments), _step_first_code
+
+
+def _step_first_code(context: Value, builder: Value, signature: Value, args: Value) -> Value:
+    lanes, bits = ir.VectorType(I32, CELL), signature.args[0].dtype.bitwidth
+    narrow = ir.VectorType(ir.IntType(bits), CELL)
+    at_received = pointer_at(context, builder, signature.args[0], args[0], args[1], narrow)
+    at_voltage = pointer_at(context, builder, signature.args[2], args[2], args[3], lanes)
+    total = load(builder, at_received, bits)
+    if bits < 32:
+        total = builder.sext(total, lanes)
+    store(builder, ir.Constant(narrow, [0] * CELL), at_received, bits)
+    after = builder.shl(total, constant(32, CELL, STATE_SHIFT))
+    store(builder, after, at_voltage, 32)
+    fired = builder.icmp_signed(">", after, splat(builder, args[4], lanes))
+    moved = builder.icmp_signed("!=", after, constant(32, CELL, 0))
+    words = [builder.zext(builder.bitcast(mask, ir.IntType(CELL)), I64) for mask in (fired, moved)]
+    return context.make_tuple(builder, signature.return_type, words)
+
+
+@intrinsic
 def catch_up(typingctx, voltage, position, kept, threshold, missed):  # type: ignore[no-untyped-def]
     """Decay `CELL` membranes by as many steps as they missed without input, bias or current.
 

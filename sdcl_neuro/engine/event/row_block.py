@@ -112,8 +112,8 @@ class RowBlock:
         return states + sum(words.nbytes for words in self._words)
 
     def counts(self) -> NDArray[np.int64]:
-        """Return int64 ``[layers, 8]``, of the own rows."""
-        return np.stack([layer.counts() for layer in self._layers])
+        """Return int64 ``[layers, 9]``, of the own rows."""
+        return np.array([layer.counts() for layer in self._layers], np.int64)
 
 
 def buffer(population: RowLayout, steps: int) -> Words:

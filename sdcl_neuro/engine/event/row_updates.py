@@ -5,33 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numpy import int32, int64, uint32, uint64
+from numpy import int64, uint32, uint64
 
 from sdcl_neuro.compiling import inlined
 from sdcl_neuro.compiling.bit_words import count_ones, lowest_bit
 
-from .neuron_step import CELL, catch_up, step_clipped, step_full, step_plain
+from .delivery import all_of
+from .neuron_step import CELL, catch_up, step_clipped, step_first, step_full, step_plain
 
-
-@inlined
-def wake(voltage, place, rest, lane, missed, held):  # type: ignore[no-untyped-def]
-    """Make the states of a cell that was never visited; return how often its membranes moved.
-
-    In the first step all of them do, from what they are before it to zero, and then none does.
-
-    Args:
-        voltage, place: int32, written from ``place`` on.
-        rest, lane: int32, membranes before the first step, from ``lane`` on.
-        missed: steps without input that went by.
-        held: neurons of the cell.
-    """
-    if missed == uint64(0):
-        for i in range(uint64(CELL)):
-            voltage[place + i] = rest[lane + i]
-        return uint64(0)
-    for i in range(uint64(CELL)):
-        voltage[place + i] = int32(0)
-    return held
+MANY = uint64(2)
+"""Where more than one cell in so many of a row receives something, the whole row is visited: then
+the processor foresees which cells missed a step."""
 
 
 def _row_update(step: Any) -> Callable[..., Any]:
@@ -91,7 +75,6 @@ def _cell_update(step: Any) -> Callable[..., Any]:
             totals, found: as in `_row_update`.
         visited, visits: uint32, from ``visits`` on the step in which each cell was visited last;
             zero for one that was never visited, whose states are not there yet.
-        rest: int32 ``[lanes]``, a row of membranes before the first step.
         held: uint32 ``[cells]``, neurons of each cell.
         now: this step, counted from 1.
     """
@@ -99,13 +82,18 @@ def _cell_update(step: Any) -> Callable[..., Any]:
     @inlined
     def update(  # type: ignore[no-untyped-def]
         received, place, voltage, current, position, bias, neuron, reached, base, visited, visits,
-        rest, held, now, halves, t, row, totals, found,
+        held, now, halves, t, row, totals, found,
     ):  # fmt: skip
-        one = uint64(1)
+        one, cells, arrived = uint64(1), uint64(halves.shape[2]), uint64(0)
         kept_current, kept, threshold, unused = neuron[0], neuron[1], neuron[2], neuron[3]
         spikes, clips, moves = uint64(0), uint64(0), uint64(0)
-        for word in range((uint64(halves.shape[2]) + uint64(63)) >> uint64(6)):
+        words = (cells + uint64(63)) >> uint64(6)
+        for word in range(words):
+            arrived += count_ones(reached[base + word])
+        for word in range(words):
             marks = reached[base + word]
+            if MANY * arrived > cells:
+                marks = all_of(word, cells)
             while marks:
                 cell = (word << uint64(6)) + lowest_bit(marks)
                 marks &= marks - one
@@ -114,8 +102,14 @@ def _cell_update(step: Any) -> Callable[..., Any]:
                 visited[visits + cell] = uint32(now)
                 missed = now - last - one
                 if last == uint64(0):
-                    moves += wake(voltage, position + n, rest, n, missed, uint64(held[cell]))
-                elif missed:
+                    fired, moved = step_first(received, place + n, voltage, position + n, threshold)
+                    halves[t, row, cell] = uint32(fired)
+                    spikes += count_ones(fired)
+                    moves += uint64(held[cell])
+                    if missed:  # to zero in the first step, and now again
+                        moves += count_ones(moved)
+                    continue
+                if missed:
                     moves += catch_up(voltage, position + n, kept, threshold, missed)
                 fired, moved, clipped, _, _ = step(
                     received, place + n, voltage, current, position + n, bias, n,

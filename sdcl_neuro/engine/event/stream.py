@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from time import perf_counter
 
 import numpy as np
@@ -132,7 +133,7 @@ def _room(
     """Return room for the spikes of layers, uint8 ``[T, B, C, H W]``; all of it gets written."""
     shapes = {index: net.layers[index].out_shape for index in keep}
     return {
-        index: np.empty((steps, samples, shape[0], int(np.prod(shape[1:]))), np.uint8)
+        index: np.empty((steps, samples, shape[0], prod(shape[1:])), np.uint8)
         for index, shape in shapes.items()
     }
 

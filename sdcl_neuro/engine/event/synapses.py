@@ -41,13 +41,14 @@ class Synapses:
     Attributes:
         source, target: the populations.
         weight: of `dtype`, ``[C_in, kH, row]``, the rows of taps as `_taps` lays them out.
-        columns: uint64 ``[5, octets of a row]`` without the octets' own offset; see `arguments`.
+        columns: uint64 ``[6, octets of a row]`` without the octets' own offset; see `arguments`.
         octet: int64, which octet of its pixel each is.
         rows: uint64 ``[2, n]``, output row and tap, by input row.
         starts: uint64 ``[H_in + 1]``, where an input row's entries of `rows` begin.
         reach: uint64 ``[2, H]``: the first input row that reaches an output row, and the one after
             the last.
         dtype: int16 where no sum can leave it.
+        far: whether an octet reaches cells in more than two words of a row's marks.
     """
 
     source: RowLayout
@@ -59,6 +60,7 @@ class Synapses:
     starts: Index
     reach: Index
     dtype: type[np.int16] | type[np.int32]
+    far: bool
     _tables: dict[int, tuple[Any, ...]] = field(default_factory=dict)
 
     def arguments(self, rate: float) -> tuple[Any, ...]:
@@ -67,10 +69,11 @@ class Synapses:
         """
         log = self.group(rate)
         if log not in self._tables:
-            table, shape = self._table(log)
+            table, (row, pattern) = self._table(log)
             columns = self.columns.copy()
-            per_octet = self._groups(log) * 2 ** (2**log) * int(shape[2])
+            per_octet = self._groups(log) * 2 ** (2**log) * pattern
             columns[1] += (self.octet * per_octet).astype(np.uint64)
+            shape = np.array([log, row, pattern, self.far], np.uint64)
             self._tables[log] = (columns, self.rows, self.starts, self.reach, table, shape)
         return self._tables[log]
 
@@ -111,16 +114,16 @@ class Synapses:
         elements = self.weight[0].size * self.source.octets * self._groups(log) * 2 ** (2**log)
         return int(elements) * np.dtype(self.dtype).itemsize
 
-    def _table(self, log: int) -> tuple[Weights, Index]:
-        """Return sums for every pattern, flat ``[octets, groups, patterns, kH, row]``, and its
-        sizes.
+    def _table(self, log: int) -> tuple[Weights, tuple[int, int]]:
+        """Return sums for every pattern, flat ``[octets, groups, patterns, kH, row]``, and elements
+        of a tap's row and of a pattern.
         """
         size, groups = 2**log, self._groups(log)
         _, taps, row = self.weight.shape
         padded = np.zeros((self.source.octets, 8, taps, row), self.dtype)
         padded.reshape(-1, taps, row)[: self.source.channels] = self.weight
         members = padded[:, : groups * size].reshape(-1, groups, size, taps, row)
-        return pattern_sums(members).reshape(-1), np.array([log, row, taps * row], dtype=np.uint64)
+        return pattern_sums(members).reshape(-1), (row, taps * row)
 
 
 def _any_of(size: int, rate: float) -> float:
@@ -189,10 +192,13 @@ def _lay_out(
         for tap, slot in phase.slots:
             first = phase.start + slot * target.octets * 8
             taps[..., first : first + len(weight)] = weight[..., tap].transpose(1, 2, 0)
-    columns = np.zeros((5, source.words * 8), np.uint64)
+    columns, far = np.zeros((6, source.words * 8), np.uint64), False
     for x in range(source.width):
         octets = slice(x * source.octets, (x + 1) * source.octets)
-        columns[:, octets] = _column(x, phases, geometry, target, lanes)[:, None]
+        found, cells = _column(x, phases, geometry, target, lanes)
+        marks = _marks(cells)
+        far |= marks is None
+        columns[:, octets] = np.array([*found, *(marks or (0, 0, 0))], np.uint64)[:, None]
     pairs = reach(source.height, weight.shape[2], axis=0, convolution=geometry)
     reached = np.zeros((2, target.height), np.uint64)
     reached[0] = source.height
@@ -208,6 +214,7 @@ def _lay_out(
         starts=np.searchsorted(pairs[:, 0], np.arange(source.height + 1)).astype(np.uint64),
         reach=reached,
         dtype=dtype,
+        far=far,
     )
 
 
@@ -249,15 +256,25 @@ def _taps(geometry: Convolution, kernel: int, pixel: int, lanes: int) -> tuple[l
 
 def _column(
     x: int, phases: list[_Phase], geometry: Convolution, target: RowLayout, lanes: int
-) -> Index:
-    """Return first lane, start in the row of taps, number of runs, and cells of an input column."""
+) -> tuple[tuple[int, int, int], range]:
+    """Return an input column's first lane, start in the row of taps and number of runs; and the
+    cells that it reaches.
+    """
     pixel, position = target.octets * 8, x + geometry.padding[1]
     phase = phases[position % geometry.stride[1]]
     first = position // geometry.stride[1] + phase.shift
     low, high = max(0, -first), min(phase.width, target.width - first)
     if low >= high:
-        return np.zeros(5, np.uint64)
+        return (0, 0, 0), range(0)
     place, length = (first + low) * pixel, (high - low) * pixel
-    cells = (place // CELL, (place + length - 1) // CELL + 1)
-    start = phase.start + low * pixel
-    return np.array([place, start, -(-length // lanes), *cells], np.uint64)
+    cells = range(place // CELL, (place + length - 1) // CELL + 1)
+    return (place, phase.start + low * pixel, -(-length // lanes)), cells
+
+
+def _marks(cells: range) -> tuple[int, int, int] | None:
+    """Return in which word the marks of cells begin, those in it and in the next; None if there are
+    more.
+    """
+    word = cells.start // 64
+    marks = (1 << cells.stop - 64 * word) - (1 << cells.start - 64 * word)
+    return (word, marks % (1 << 64), marks >> 64) if marks < 1 << 128 else None
