@@ -31,8 +31,8 @@ class Engine(Protocol):
 
     roundings: int
 
-    def __len__(self) -> int:
-        """Return how many vectors it holds."""
+    def at_most(self, limit: int) -> int:
+        """Return how many vectors it holds, or the limit where they are more."""
 
     def nearest(self, queries: Vectors, count: int, allowed: NDArray[np.bool_] | None) -> Found:
         """Return the best of ``[N]``, or of those allowed, for queries ``[Q, D]``, in no fixed
@@ -48,6 +48,9 @@ class Engine(Protocol):
 
 class MemoryEngine(Engine, Protocol):
     """An engine that holds its vectors itself."""
+
+    def __len__(self) -> int:
+        """Return how many."""
 
     def add(self, vectors: Vectors) -> None:
         """Append ``[n, D]``."""
@@ -66,6 +69,10 @@ class NumpyEngine:
 
     def __len__(self) -> int:
         return len(self._held) + sum(map(len, self._new))
+
+    def at_most(self, limit: int) -> int:
+        """See `Engine`."""
+        return min(limit, len(self))
 
     def add(self, vectors: Vectors) -> None:
         """See `Engine`; joined when they are first needed."""
@@ -129,6 +136,10 @@ class FaissEngine:
 
     def __len__(self) -> int:
         return int(self.index.ntotal)
+
+    def at_most(self, limit: int) -> int:
+        """See `Engine`."""
+        return min(limit, len(self))
 
     def add(self, vectors: Vectors) -> None:
         """See `Engine`."""

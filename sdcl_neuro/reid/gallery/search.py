@@ -43,13 +43,15 @@ def search(
     Returns:
         For each query distances (1 - cosine, or Euclidean) and positions, at most k.
     """
-    available = len(engine) if allowed is None else int(np.count_nonzero(allowed))
+
+    def available(limit: int) -> int:
+        return engine.at_most(limit) if allowed is None else min(counted, limit)
+
+    counted = 0 if allowed is None else int(np.count_nonzero(allowed))
     nothing = np.empty(0), np.empty(0, np.int64)
     answers: list[Answer] = [nothing] * len(queries)
-    if not available:
-        return answers
-    left, count = list(range(len(queries))), min(k + _MARGIN, available)
-    while left:
+    left, count = list(range(len(queries))), available(k + _MARGIN)
+    while left and count:
         step = max(1, min(_QUERIES, _CANDIDATES // count))
         unsettled = []
         for start in range(0, len(left), step):
@@ -57,15 +59,14 @@ def search(
             scores, places = engine.nearest(queries[some], count, allowed)
             for query, row, found in zip(some, scores, places, strict=True):
                 answers[query] = _measured(engine, queries[query], found, k, metric)
-                if (
-                    settle
-                    and count < available
-                    and not _settled(
-                        answers[query], queries[query], row, k, metric, engine.roundings
-                    )
+                if settle and not _settled(
+                    answers[query], queries[query], row, k, metric, engine.roundings
                 ):
                     unsettled.append(query)
-        left, count = unsettled, min(4 * count, available)
+        wider = available(4 * count) if unsettled else count
+        if wider == count:  # all settled, or all proposed
+            break
+        left, count = unsettled, wider
     return answers
 
 

@@ -20,6 +20,7 @@ from .measures import Metrics, measure
 
 Ints = NDArray[np.int64]
 SHOWN = 5  # entries of each list that are printed
+_FEW = 0.05  # share of equal neighbours from which sorting stably is faster
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +194,7 @@ def ranked_queries(labels: LabelledDistances) -> Iterator[RankedList]:
     """Yield one query's list after another; equal distances stay in the gallery's order."""
     for query, row in enumerate(labels.distances):
         same = labels.g_ids == labels.q_ids[query]
-        order = np.argsort(row, kind="stable")
+        order = _ascending(row)
         if labels.q_cams is not None:
             near_copy = same & (labels.g_cams == labels.q_cams[query])
             order = order[~near_copy[order]]
@@ -205,6 +206,24 @@ def ranked_queries(labels: LabelledDistances) -> Iterator[RankedList]:
             row[order],
             same[order],
         )
+
+
+def _ascending(row: NDArray[np.float64]) -> Ints:
+    """Return the order of distances, equal ones by position: numpy's stable sort, faster.
+
+    Its other sort takes a fifth of the time, in vectors, and leaves equal ones in any order, which
+    are put right where they are few. Re-ranking makes many.
+    """
+    order = np.argsort(row)
+    ascending = row[order]
+    tied = np.flatnonzero(ascending[1:] == ascending[:-1])
+    if not len(tied):
+        return order
+    if len(tied) > _FEW * len(row):
+        return np.argsort(row, kind="stable")
+    places = np.union1d(tied, tied + 1)
+    order[places] = order[places][np.lexsort([order[places], ascending[places]])]
+    return order
 
 
 def _labels(name: str, values: ArrayLike, count: int) -> Ints:

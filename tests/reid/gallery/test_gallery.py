@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.reid.gallery import Enrolment, Gallery, Where, engines
+from sdcl_neuro.reid.gallery.sqlite import database
 from sdcl_neuro.reid.gallery.sqlite import embedded as module
 from sdcl_neuro.reid.metrics import distance_matrix
 
@@ -313,6 +314,36 @@ def test_no_galleries(tmp_path: Path) -> None:
     opened(tmp_path / "empty").close()  # as a process leaves it that is killed while making it
 
 
+@pytest.mark.parametrize("version", range(1, database.VERSION))
+def test_an_older_file_is_brought_up(tmp_path: Path, version: int) -> None:
+    base = sqlite3.connect(tmp_path / "g")
+    with base:
+        for script in database.MIGRATIONS[:version]:
+            base.executescript(script)
+        base.execute("INSERT INTO gallery (one, model, dimension) VALUES (1, 'm', 2)")
+        base.executemany(
+            "INSERT INTO entry (embedding, camera, time_us, metadata) VALUES (?, ?, ?, '{}')",
+            [(np.float32([1, n]).tobytes(), f"door {n % 2}", 10 * n) for n in range(6)],
+        )
+        base.execute(f"PRAGMA application_id = {database.APPLICATION_ID}")
+        base.execute(f"PRAGMA user_version = {version}")
+    base.close()
+    with Gallery(tmp_path / "g", create=False) as gallery:
+        for where, expected in (
+            (Where(cameras=["door 1"]), [2, 4, 6]),
+            (Where(since_us=20, until_us=40), [3, 4, 5]),
+            (Where(cameras=["door 0"], since_us=40), [5]),
+        ):
+            (hits,) = gallery.search([[1.0, 0.0]], where=where)
+            assert [hit.entry.id for hit in hits] == expected
+    base = sqlite3.connect(tmp_path / "g")
+    ((found,),) = base.execute("PRAGMA user_version").fetchall()
+    kept = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    base.close()
+    assert found == database.VERSION
+    assert {"entry_camera", "entry_time", "entry_label", "entry_enrolled"} <= kept
+
+
 def test_damaged_galleries(tmp_path: Path) -> None:
     with opened(tmp_path / "g") as gallery:
         gallery.enrol(people(np.eye(6)))
@@ -326,7 +357,7 @@ def test_damaged_galleries(tmp_path: Path) -> None:
     for change, message in {
         "UPDATE entry SET embedding = x'00' WHERE id = 3": "entry 3 is damaged",
         "UPDATE entry SET metadata = '{' WHERE id = 3": "not a gallery that can be used",
-        "PRAGMA user_version = 3": "gallery version 3",
+        "PRAGMA user_version = 4": "gallery version 4",
         "DELETE FROM gallery": "0 dimensions",
     }.items():
         (tmp_path / "g").write_bytes(whole)

@@ -195,10 +195,13 @@ class PostgresStore:
 
     def expire(self, moment_us: int) -> int:
         """See `GalleryStore`; nothing is written where nothing is too old."""
-        old = f"enrolled_us < %s - (SELECT retain_us FROM {self._schema}.gallery)"
-        query = f"SELECT 1 FROM {self._schema}.entry WHERE {old} LIMIT 1"
-        if not self._select(query, [moment_us]):
+        # The least is at the end of an index; asked for one that is older, PostgreSQL may read
+        # all rows, and every search asks.
+        first = f"(SELECT min(enrolled_us) FROM {self._schema}.entry)"
+        ((retain, oldest),) = self._select(f"SELECT retain_us, {first} FROM {self._schema}.gallery")
+        if retain is None or oldest is None or oldest >= moment_us - retain:
             return 0
+        old = f"enrolled_us < %s - (SELECT retain_us FROM {self._schema}.gallery)"
 
         def work(cursor: psycopg.Cursor[Any]) -> int:
             gone = cursor.execute(

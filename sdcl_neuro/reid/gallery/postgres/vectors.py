@@ -51,16 +51,18 @@ class TableEngine:
         elif not approximate:
             near = f"coalesce(nullif({near}, 'NaN'), 1)"
         tie = "" if approximate else ", id"
+        # Spelt outside: PostgreSQL spells what it selects before it sorts, of every row, which
+        # takes seven times as long as to compare them.
         self._query = (
-            f"SELECT id, embedding::text, {near} AS far FROM {table} "
-            f"WHERE {self._condition} ORDER BY {near}{tie} LIMIT %s"
+            f"SELECT id, embedding::text, far FROM (SELECT id, embedding, {near} AS far "
+            f"FROM {table} WHERE {self._condition} ORDER BY {near}{tie} LIMIT %s) AS found"
         )
         self._known: dict[int, Vectors] = {}
 
-    def __len__(self) -> int:
-        """Return how many rows meet the condition."""
-        query = f"SELECT count(*) FROM {self._table} WHERE {self._condition}"
-        self._cursor.execute(query, self._values)
+    def at_most(self, limit: int) -> int:
+        """See `Engine`: rows that meet the condition, of which no more are counted."""
+        query = f"SELECT 1 FROM {self._table} WHERE {self._condition} LIMIT %s"
+        self._cursor.execute(f"SELECT count(*) FROM ({query}) AS counted", [*self._values, limit])
         (count,) = self._cursor.fetchone() or (0,)
         return int(count)
 

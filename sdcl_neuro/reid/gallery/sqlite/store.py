@@ -186,8 +186,9 @@ class Rows(Database):
         condition, values = where.sql()
         if last is not None:
             condition, values = f"({condition}) AND id <= ?", [*values, last]
-        rows = self.base.execute(f"SELECT id FROM entry WHERE {condition} ORDER BY id", values)
-        return np.array([row[0] for row in rows], dtype=np.int64)
+        # Sorted here: asked for an order, SQLite reads all rows in it rather than an index.
+        rows = self.base.execute(f"SELECT id FROM entry WHERE {condition}", values)
+        return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64))
 
     def vectors(self, after: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield ids ``[n]`` and embeddings ``[n, D]`` of the rows past an id, in order, in
