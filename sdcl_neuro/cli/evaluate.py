@@ -130,6 +130,7 @@ def execute(args: argparse.Namespace) -> int:
     """Evaluate, print the table, and write what was asked for."""
     from sdcl_neuro.reid.evaluation import Extraction, FeatureStore, open_trained, parse_sweep
     from sdcl_neuro.reid.evaluation.data import choose_data
+    from sdcl_neuro.reid.evaluation.request import EvaluationRequest
 
     if args.picture is not None and args.picture.suffix != ".png":
         raise InputError(
@@ -155,9 +156,17 @@ def execute(args: argparse.Namespace) -> int:
     opened = cache(chosen.open if args.degrade is None else chosen.undegraded())
     with cache_of(args) as folder, telling(threads):
         batch = chosen.configuration.evaluation.batch if args.batch is None else args.batch
-        how = Extraction(device=args.device, batch=batch, store=FeatureStore(folder))
-        judging = _judging(args, chosen)
-        task = EvaluationTask(args, trained, opened, settings, conditions, judging, how, hardware)
+        request = EvaluationRequest(
+            trained,
+            opened,
+            backends=args.backend.split(",") if args.backend else (),
+            settings=settings,
+            conditions=conditions,
+            hardware=hardware,
+            judging=_judging(args, chosen),
+            how=Extraction(device=args.device, batch=batch, store=FeatureStore(folder)),
+        )
+        task = EvaluationTask(args, request, opened)
         return task.do_part() if args.part is not None else task.evaluate()
 
 

@@ -72,16 +72,15 @@ def compute_in_jobs(
     cache = cache.resolve()
     files = [path for path in sorted(args.checkpoint.resolve().rglob("*")) if path.is_file()]
     with executor_of(args) as executor:
-        for number, (stage, pieces) in enumerate(stages.items()):
-            own = ("--stage", stage) if number else ()
+        for stage, pieces in stages.items():
             jobs = part_jobs(
                 args.given,
                 min(pieces, PARTS * executor.workers),
-                outputs=cache / "parts" / stage if number else cache / "parts",
-                extra=("--cache", str(cache), *own),
+                outputs=cache / "parts" / stage,
+                extra=("--cache", str(cache), "--stage", stage),
                 inputs=tuple(files),
                 threads=threads,
-                name=f"{stage}, part" if number else "part",
+                name=f"{stage}, part",
             )
             tell = teller(len(jobs), quiet=args.quiet)
             need_all(run_jobs(jobs, executor, state=cache / STATE, on_end=tell))

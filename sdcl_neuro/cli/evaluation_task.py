@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sdcl_neuro.files import write_json
 from sdcl_neuro.processors import settle
@@ -16,14 +16,8 @@ from .progress import progress_bars
 if TYPE_CHECKING:
     from sdcl_neuro.processors import Threads
     from sdcl_neuro.reid.datasets import Clip, DataSet
-    from sdcl_neuro.reid.evaluation import (
-        Condition,
-        Evaluation,
-        EvaluationSettings,
-        Extraction,
-        Setting,
-        Trained,
-    )
+    from sdcl_neuro.reid.evaluation import Evaluation
+    from sdcl_neuro.reid.evaluation.request import EvaluationRequest
 
 
 @dataclass(frozen=True)
@@ -31,18 +25,8 @@ class EvaluationTask:
     """What the command line asks for."""
 
     args: argparse.Namespace
-    trained: Trained
+    request: EvaluationRequest
     opened: Callable[[Clip], DataSet]
-    settings: tuple[Setting, ...]
-    conditions: tuple[Condition, ...]
-    judging: EvaluationSettings
-    how: Extraction
-    hardware: tuple[str, ...] = ()
-
-    @property
-    def backends(self) -> list[str]:
-        """Names of `--backend`; empty for the model's own."""
-        return self.args.backend.split(",") if self.args.backend else []
 
     def do_part(self) -> int:
         """Compute this process's part of a stage into the cache, and write how much that was."""
@@ -51,18 +35,11 @@ class EvaluationTask:
         from sdcl_neuro.reid.evaluation.parts import EMBEDDINGS, embed_part, rank_part
 
         part, threads = Shard.parse(self.args.part), settle()
-        common: dict[str, Any] = {
-            "how": self.how,
-            "backends": self.backends,
-            "settings": self.settings,
-            "conditions": self.conditions,
-        }
-        stage, model = self.args.stage, (self.trained, self.opened, part)
         with torch_threads(threads.count):
-            if stage in (None, EMBEDDINGS):
-                done = embed_part(*model, hardware=self.hardware, **common)
+            if self.args.stage in (None, EMBEDDINGS):
+                done = embed_part(self.request, part)
             else:
-                done = rank_part(*model, stage=stage, judging=self.judging, **common)
+                done = rank_part(self.request, part, stage=self.args.stage)
         print(done)
         if self.args.json is not None:
             write_json(self.args.json, {**done.to_dict(), "threads": threads.to_dict()})
@@ -71,23 +48,16 @@ class EvaluationTask:
     def evaluate(self) -> int:
         """Have embeddings computed where jobs are asked for; rank, print and write."""
         from sdcl_neuro.devices import torch_threads
-        from sdcl_neuro.reid.evaluation import evaluate
+        from sdcl_neuro.reid.evaluation.evaluate import evaluate_request
         from sdcl_neuro.reid.training.distributed import process_group
 
         args, threads = self.args, settle()
         if in_jobs(args):
             self._in_jobs(threads.count)
         with process_group() as group, torch_threads(threads.count):
-            result = evaluate(
-                self.trained,
-                self.opened,
-                backends=self.backends,
-                settings=self.settings,
-                conditions=self.conditions,
-                hardware=self.hardware,
-                judging=self.judging,
-                how=replace(self.how, group=group),
-                progress=progress_bars(quiet=args.quiet or not group.leads),
+            result = evaluate_request(
+                replace(self.request, how=replace(self.request.how, group=group)),
+                progress_bars(quiet=args.quiet or not group.leads),
             )
         if result is not None:
             print(result)
@@ -98,14 +68,14 @@ class EvaluationTask:
         """Have embeddings, and rankings of large galleries, computed into the cache."""
         from sdcl_neuro.reid.evaluation.parts import EMBEDDINGS, count_batches, count_blocks
 
-        folder, data = self.how.store.folder, self.opened(self.trained.clip)
+        request = self.request
+        folder, data = request.how.store.folder, self.opened(request.trained.clip)
         assert folder is not None  # made by `cache_of`
-        stages: dict[str, int] = {
-            EMBEDDINGS: count_batches(self.trained, self.opened, batch=self.how.batch)
-        }
+        batches = count_batches(request.trained, self.opened, batch=request.how.batch)
+        stages: dict[str, int] = {EMBEDDINGS: batches}
         if ranked_apart(len(data.query) + len(data.gallery)):
-            rows = len(self.conditions) * len(self.settings) * max(1, len(self.backends))
-            stages.update(count_blocks(data, rows=rows, judging=self.judging).items())
+            rows = len(request.conditions) * len(request.settings) * max(1, len(request.backends))
+            stages.update(count_blocks(data, rows=rows, judging=request.judging).items())
         compute_in_jobs(self.args, stages, cache=folder, threads=threads)
 
     def _write(self, result: Evaluation, threads: Threads) -> None:
@@ -117,12 +87,12 @@ class EvaluationTask:
         if args.picture is not None:
             from sdcl_neuro.reid.evaluation.picture import draw_ranked_lists
 
-            data = self.conditions[0].of(self.opened(self.trained.clip))
+            clip = self.request.trained.clip
             draw_ranked_lists(
                 args.picture,
-                data,
+                self.request.conditions[0].of(self.opened(clip)),
                 result.rows[0].ranking,
-                self.trained.clip,
+                clip,
                 query=result.query,
                 gallery=result.gallery,
             )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sdcl_neuro.extras import attach
 
-from .evaluate import EvaluationSettings, evaluate
+from .evaluate import evaluate
 from .extraction import Extraction, extract
 from .feature_sources import FeatureSource, event_arm, unspiking_arm, with_integers
 from .planning import Condition
+from .request import EvaluationSettings
 from .result import Evaluation, EvaluationRow
 from .setting import Setting, parse_sweep
 from .store import FeatureStore

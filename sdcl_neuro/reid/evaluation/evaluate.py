@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from sdcl_neuro.files import scratch_folder
 from sdcl_neuro.hardware import HardwareProfile
 from sdcl_neuro.hybrid.composition import kind_of
 from sdcl_neuro.hybrid.methods import notes_on
-from sdcl_neuro.network.arguments import public, public_class
-from sdcl_neuro.profiling.api import load_targets
+from sdcl_neuro.network.arguments import public
 
 from ..datasets import DataSet
-from ..metrics import Ranking, ReRanking, changed_lists
-from ..metrics.distances import Metric
-from ..metrics.measures import CMC_RANKS
-from .deployment import Deployment, check_priced, cost_notes, deployments
+from ..metrics import Ranking, changed_lists
+from .deployment import Deployment, cost_notes, deployments
 from .extraction import Embeddings, Extraction, extract
-from .feature_sources import FeatureSource, check_backends
-from .planning import Condition, DataSource, OpenedData, arms_to_run, by_bins, places
-from .rankings import Rankings
+from .feature_sources import FeatureSource
+from .planning import Condition, DataSource, OpenedData, by_bins, places
+from .request import EvaluationRequest, EvaluationSettings
 from .result import Evaluation, EvaluationRow
 from .setting import Setting
 from .store import FeatureStore
@@ -30,28 +26,6 @@ from .trained import Trained
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a progress bar, given a title and a total; the function it yields advances it."""
-
-
-@public_class
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """How embeddings become figures.
-
-    Attributes:
-        distance: ``cosine`` or ``euclidean``.
-        ranks: of the CMC.
-        reranking: settings of the re-ranking; None leaves it out.
-    """
-
-    distance: Metric = "cosine"
-    ranks: tuple[int, ...] = CMC_RANKS
-    reranking: ReRanking | None = None
-
-    def rankings(self, data: DataSet, embeddings: Embeddings, store: FeatureStore) -> Rankings:
-        """Return the rankings of embeddings in the order of `places`."""
-        return Rankings.of(
-            data, embeddings, metric=self.distance, reranking=self.reranking, store=store
-        )
 
 
 @contextmanager
@@ -99,25 +73,30 @@ def evaluate(
             that the model cannot take, tracklets that do not fit it, or an unknown chip.
         EnvironmentFault: a backend or a GPU that is not there.
     """
-    judging, how = judging or EvaluationSettings(), how or Extraction()
-    check_backends(backends)
-    chips = load_targets(hardware)
-    opened = OpenedData(trained, data)
-    base = opened.base
-    with scratch_folder("sdcl_neuro") as folder:
-        arms, notes = arms_to_run(trained, base, backends, settings, folder, how.device or "cpu")
-        check_priced(arms, chips)
-        notes = [*notes_on(kind_of(trained.checkpoint.model)), *notes]
-        rows: list[EvaluationRow] = []
-        costs: dict[str, Deployment] = {}
-        for condition in conditions:
-            embeddings = embeddings_of(trained, opened, arms, condition, how, progress)
+    return evaluate_request(
+        EvaluationRequest(
+            trained, data, backends, settings, conditions, hardware,
+            judging or EvaluationSettings(), how or Extraction(),
+        ),
+        progress,
+    )  # fmt: skip
+
+
+def evaluate_request(request: EvaluationRequest, progress: Progress = _silent) -> Evaluation | None:
+    """Evaluate; see `evaluate`."""
+    trained, judging, how = request.trained, request.judging, request.how
+    rows: list[EvaluationRow] = []
+    costs: dict[str, Deployment] = {}
+    with request.prepared() as ready:
+        base, arms = ready.opened.base, ready.arms
+        for condition in request.conditions:
+            embeddings = embeddings_of(trained, ready.opened, arms, condition, how, progress)
             if how.group.leads:
-                costs = costs or deployments(trained, opened, arms, chips, how)
+                costs = costs or deployments(trained, ready.opened, arms, ready.chips, how)
                 rows += _rows(base, arms, embeddings, condition, judging, costs, how.store)
     if not how.group.leads:
         return None
-    notes += cost_notes(costs)
+    notes = [*notes_on(kind_of(trained.checkpoint.model)), *ready.notes, *cost_notes(costs)]
     return Evaluation(
         trained.folder,
         str(base),

@@ -7,28 +7,21 @@ there is not computed again, so that a part may be done twice, or stopped and re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, product
-from pathlib import Path
 from typing import Any
 
-from sdcl_neuro.errors import InputError
-from sdcl_neuro.files import scratch_folder
-from sdcl_neuro.hardware import HardwareProfile
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.jobs import Shard
-from sdcl_neuro.profiling.api import load_targets
 
 from ..datasets import DataSet
 from ..training.distributed import Group
 from .counting import fill_counts
-from .deployment import check_priced
-from .evaluate import EvaluationSettings, embeddings_of
+from .evaluate import embeddings_of
 from .extraction import Extraction, fill_store
-from .feature_sources import check_backends
-from .planning import Condition, DataSource, OpenedData, arms_to_run, by_bins, places
+from .planning import DataSource, OpenedData, by_bins, places
 from .rankings import STAGES, Stage, pieces
-from .setting import Setting
+from .request import EvaluationRequest, EvaluationSettings
 from .trained import Trained
 
 SCHEMA = {"name": "sdcl_neuro.evaluation_part", "version": 1}
@@ -56,8 +49,8 @@ class PartDone:
 
     def __str__(self) -> str:
         if self.stage == EMBEDDINGS:
-            return f"part {self.part}: {self.tracklets:,} tracklets embedded"
-        return f"part {self.part}: {self.blocks:,} blocks of {self.stage}"
+            return f"part {self.part}: {number_of(self.tracklets, 'tracklet')} embedded"
+        return f"part {self.part}: {number_of(self.blocks, 'block')} of {self.stage}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -83,31 +76,18 @@ def count_batches(trained: Trained, data: DataSource, *, batch: int) -> int:
     return -(-len(positions) // batch)
 
 
-def embed_part(
-    trained: Trained,
-    data: DataSource,
-    part: Shard,
-    *,
-    how: Extraction,
-    backends: Sequence[str] = (),
-    settings: Sequence[Setting] = (Setting(),),
-    conditions: Sequence[Condition] = (Condition(),),
-    hardware: Sequence[str | Path | HardwareProfile] = (),
-) -> PartDone:
-    """Embed a part of what `evaluate` with the same arguments would.
+def embed_part(request: EvaluationRequest, part: Shard) -> PartDone:
+    """Embed a part of what an evaluation would.
 
     Args:
-        trained, data, backends, settings, conditions, hardware: as for `evaluate`.
+        request: of the evaluation, with a store; its group is not looked at.
         part: which batches.
-        how: with a store; its group is not looked at.
 
     Raises:
         InputError: no store, or what `evaluate` raises.
     """
+    trained, how, done = request.trained, request.how, 0
     _need_store(how)
-    check_backends(backends)
-    chips = load_targets(hardware)
-    opened, done = OpenedData(trained, data), 0
 
     def count(tracklets: int) -> None:
         nonlocal done
@@ -115,11 +95,10 @@ def embed_part(
         how.on_batch(tracklets)
 
     own = replace(how, group=Group(part.index - 1, part.count), on_batch=count)
-    with scratch_folder("sdcl_neuro") as folder:
-        arms, _ = arms_to_run(trained, opened.base, backends, settings, folder, how.device or "cpu")
-        check_priced(arms, chips)
-        for condition in conditions:
-            for bins, group in by_bins(trained, arms).items():
+    with request.prepared() as ready:
+        opened = ready.opened
+        for condition in request.conditions:
+            for bins, group in by_bins(trained, ready.arms).items():
                 fill_store(
                     trained.checkpoint.model,
                     condition.of(opened(bins)),
@@ -128,47 +107,35 @@ def embed_part(
                     arms=group,
                     how=own,
                 )
-        if chips:
-            fill_counts(trained, opened, arms, how, part)
+        if ready.chips:
+            fill_counts(trained, opened, ready.arms, how, part)
     return PartDone(part, done)
 
 
-def rank_part(
-    trained: Trained,
-    data: DataSource,
-    part: Shard,
-    *,
-    stage: Stage,
-    judging: EvaluationSettings,
-    how: Extraction,
-    backends: Sequence[str] = (),
-    settings: Sequence[Setting] = (Setting(),),
-    conditions: Sequence[Condition] = (Condition(),),
-) -> PartDone:
-    """Compute a part of one stage of the rankings that `evaluate` with the same arguments makes.
+def rank_part(request: EvaluationRequest, part: Shard, *, stage: Stage) -> PartDone:
+    """Compute a part of one stage of the rankings that an evaluation makes.
 
     Embeddings that the store lacks, and neighbours, are computed by whoever needs them: have the
     stages before it done first.
 
     Args:
-        trained, data, backends, settings, conditions, judging, how: as for `embed_part` and
-            `evaluate`.
+        request: of the evaluation, with a store.
         part: which run of the blocks of all rows.
         stage: see `rankings.STAGES`.
 
     Raises:
         InputError: no store, or what `evaluate` raises.
     """
+    trained, judging, how = request.trained, request.judging, request.how
     _need_store(how)
-    check_backends(backends)
-    opened = OpenedData(trained, data)
-    with scratch_folder("sdcl_neuro") as folder:
-        arms, _ = arms_to_run(trained, opened.base, backends, settings, folder, how.device or "cpu")
-        blocks = pieces(stage, opened.base, judging.reranking)
-        mine = part.run_of([(row, *block) for row in product(conditions, arms) for block in blocks])
+    with request.prepared() as ready:
+        base = ready.opened.base
+        blocks = pieces(stage, base, judging.reranking)
+        rows = product(request.conditions, ready.arms)
+        mine = part.run_of([(row, *block) for row in rows for block in blocks])
         for (condition, arm), own in groupby(mine, key=lambda one: one[0]):
-            found = embeddings_of(trained, opened, [arm], condition, how)[arm.label]
-            ranked = judging.rankings(opened.base, found, how.store)
+            found = embeddings_of(trained, ready.opened, [arm], condition, how)[arm.label]
+            ranked = judging.rankings(base, found, how.store)
             for kind, some in groupby(own, key=lambda one: one[1]):
                 ranked.arrays(kind, [number for _, _, number in some])
     return PartDone(part, stage=stage, blocks=len(mine))

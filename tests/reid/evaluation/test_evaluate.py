@@ -35,6 +35,7 @@ from sdcl_neuro.reid.evaluation import (
 )
 from sdcl_neuro.reid.evaluation.parts import embed_part, rank_part
 from sdcl_neuro.reid.evaluation.picture import QUERY, RIGHT, WRONG, draw_ranked_lists, ranked_figure
+from sdcl_neuro.reid.evaluation.request import EvaluationRequest
 from sdcl_neuro.reid.evaluation.setting import apply_float, apply_integer, coarse
 from sdcl_neuro.reid.metrics import ReRanking, distance_matrix, evaluate_ranking, rank
 
@@ -244,18 +245,14 @@ def test_parts_of_rankings_make_the_rankings_of_one_process(
 
     found = evaluate(trained, noise_data(), judging=judging, how=alone, **common)
     parts = [Shard(number, 3) for number in (2, 3, 1)]
+    request = EvaluationRequest(trained, noise_data(), judging=judging, how=shared, **common)
     for part in parts:
-        embed_part(trained, noise_data(), part, how=shared, **common)
+        embed_part(request, part)
     # Events alone: the condition of the frames changes nothing, and two rows are ranked, in blocks
     # of two of the four queries, and one of the sixteen tracklets.
     for stage, blocks in (("neighbours", 16), ("lists", 4)):
         before = len(files("shared"))
-        done = [
-            rank_part(
-                trained, noise_data(), part, stage=stage, judging=judging, how=shared, **common
-            )
-            for part in parts
-        ]
+        done = [rank_part(request, part, stage=stage) for part in parts]
         assert sum(one.blocks for one in done) == 4 * blocks
         assert len(files("shared")) == before + 2 * blocks
     assert files("shared") == files("alone")
@@ -266,7 +263,7 @@ def test_parts_of_rankings_make_the_rankings_of_one_process(
         assert one.ranking.digests == other.ranking.digests
         np.testing.assert_array_equal(one.ranking.distances, other.ranking.distances)
     with pytest.raises(InputError, match="nowhere to keep a part"):
-        rank_part(trained, noise_data(), parts[0], stage="lists", judging=judging, how=Extraction())
+        rank_part(EvaluationRequest(trained, noise_data()), parts[0], stage="lists")
 
 
 def test_what_has_no_price_is_refused(trained, checkpoint, noise_data):

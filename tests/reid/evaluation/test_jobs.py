@@ -140,7 +140,7 @@ def test_workers_one_of_which_is_killed(
     killer.join()
     assert killed
     told = capsys.readouterr().err
-    for name in ("part ", "neighbours, part ", "lists, part "):
+    for name in ("embeddings, part ", "neighbours, part ", "lists, part "):
         assert f"4 of 4: {name}" in told
     assert shared == alone
     assert figures(tmp_path / "shared.json") == figures(tmp_path / "alone.json")
@@ -157,7 +157,7 @@ def test_a_part_that_fails_is_told(
     (tmp_path / "shared" / "parts").write_text("a file where a folder belongs")
     evaluated(tmp_path, "shared", str(checkpoint("e")), *SMALL, "--workers", "1", code=2)
     (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("sdcl-neuro")]
-    assert "2 of 2 jobs failed; part 1 of 2: " in line
+    assert "2 of 2 jobs failed; embeddings, part 1 of 2: " in line
     assert "the same command again does only what is missing" in line
 
 
@@ -174,7 +174,7 @@ def test_a_cluster_that_loses_a_node(
     )
     assert process.stderr is not None
     told: list[str] = []
-    while not any(" of 4: part " in line for line in told):
+    while not any(" of 4: embeddings, part " in line for line in told):
         line = process.stderr.readline()
         assert line, told
         told.append(line)
