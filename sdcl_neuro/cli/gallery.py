@@ -178,7 +178,7 @@ def _queries(path: Path) -> Any:
 def _relabel(gallery: Gallery, args: argparse.Namespace) -> Answer:
     count = gallery.relabel(args.ids, args.to)
     who = "not known" if args.to is None else args.to
-    return {"entries": count}, [f"{count} of {len(args.ids)} entries: {who}"]
+    return {"entries": count}, [f"{count} of {number_of(len(args.ids), 'entry')}: {who}"]
 
 
 def _merge(gallery: Gallery, args: argparse.Namespace) -> Answer:

@@ -102,5 +102,5 @@ class EvtDecoder:
                 f"the camera's {CLOCK_BITS[self.name]}-bit clock wrapped {number_of(wraps, 'time')}"
             )
         if early:
-            said.append(f"{early} events before the first time word were left out")
+            said.append(f"{number_of(early, 'event')} before the first time word left out")
         return tuple(said)

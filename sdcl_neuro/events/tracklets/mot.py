@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.files import atomic_path
 from sdcl_neuro.files.reading import read_text
 from sdcl_neuro.network.arguments import need_path, public, public_class
@@ -53,7 +53,8 @@ class Track:
             return f"track {self.identity}: no boxes"
         first, last = int(self.indices[0]) + 1, int(self.indices[-1]) + 1
         mended = f", {self.mended} mended" if self.mended else ""
-        return f"track {self.identity}: {len(self)} boxes in frames {first} to {last}{mended}"
+        boxes = number_of(len(self), "box")
+        return f"track {self.identity}: {boxes} in frames {first} to {last}{mended}"
 
     def box(self, index: int) -> Box:
         """Return its box in frame `index` (from 0), which must be one of `indices`."""

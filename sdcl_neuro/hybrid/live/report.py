@@ -117,9 +117,11 @@ class LiveReport:
             lines.append("latency, frame to embedding: " + ", ".join(parts) + " [measured]")
         lines += [*(f"assumed: {line}" for line in self.assumed), *self.notes]
         lines.append(
-            f"queue: at most {self.deepest} of {self.queue} waiting; {self.interrupted} windows "
-            f"interrupted, {self.mended} boxes repaired, {self.late_events} late events, "
-            f"{self.late_boxes} late boxes"
+            f"queue: at most {self.deepest} of {self.queue} waiting; "
+            f"{number_of(self.interrupted, 'window')} interrupted, "
+            f"{number_of(self.mended, 'box')} repaired, "
+            f"{number_of(self.late_events, 'late event')}, "
+            f"{number_of(self.late_boxes, 'late box')}"
         )
         return "\n".join(lines)
 

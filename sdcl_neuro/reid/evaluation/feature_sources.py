@@ -15,7 +15,7 @@ from sdcl_neuro.conversion import from_netx, quantize, to_netx
 from sdcl_neuro.conversion.backends.run import run_model
 from sdcl_neuro.conversion.backends.table import find_backend
 from sdcl_neuro.conversion.model import Model
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.events.tracklets import Tracklet
 from sdcl_neuro.hybrid.model import Sdcl, event_features
 from sdcl_neuro.network.backend_names import label as backend_label
@@ -89,7 +89,7 @@ def with_integers(model: Model, tracklets: Iterable[Tracklet]) -> tuple[Model, s
     integer = quantize(model.need_float(), calibration=calibration)
     note = (
         f"the event branch was trained in float only: its integers were rounded afterwards, "
-        f"calibrated on {len(shown)} tracklets"
+        f"calibrated on {number_of(len(shown), 'tracklet')}"
     )
     return replace(model, integer=integer), note
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.files import atomic_path, write_json
 from sdcl_neuro.network.backend_names import label
 
@@ -117,11 +118,9 @@ class Evaluation:
 
     def __str__(self) -> str:
         counted = self.rows[0].metrics
-        skipped = f", {counted.skipped:,} more have no match" if counted.skipped else ""
-        head = [
-            self.data,
-            f"{self.model}, by {self.distance} distance; {counted.queries:,} queries{skipped}",
-        ]
+        skipped = f", {counted.skipped:,} more without a match" if counted.skipped else ""
+        queries = number_of(counted.queries, "query")
+        head = [self.data, f"{self.model}, by {self.distance} distance; {queries}{skipped}"]
         return "\n".join([*head, *table([row.cells() for row in self.rows]), *self.notes])
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.network.content import Result
 
 CMC_RANKS = (1, 5, 10, 20)
@@ -42,7 +42,7 @@ class Metrics(Result):
     def __str__(self) -> str:
         ranks = "  ".join(f"R{rank} {value:.1%}" for rank, value in self.cmc.items())
         skipped = f", {self.skipped} without a match" if self.skipped else ""
-        counted = f"({self.queries} queries{skipped})"
+        counted = f"({number_of(self.queries, 'query')}{skipped})"
         return f"mAP {self.mean_ap:.1%}  {ranks}  mINP {self.mean_inp:.1%}  {counted}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdcl_neuro.errors import InputError
+from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.events.alignment import Alignment
 from sdcl_neuro.events.options import ReadingOptions
 from sdcl_neuro.files import file_sha256
@@ -136,7 +136,7 @@ class GalleryHits:
     def lines(self, threshold: float | None = None) -> list[str]:
         """Return lines for the terminal; below `threshold` no one of the gallery is meant."""
         done = "" if self.enrolled is None else f"; {self.enrolled}"
-        lines = [f"gallery {self.use.address}: {self.entries:,} entries{done}"]
+        lines = [f"gallery {self.use.address}: {number_of(self.entries, 'entry')}{done}"]
         tracks = self.by_track()
         for track, found in list(tracks.items())[:SHOWN]:
             best = ", ".join(f"{hit.entry.name} ({cosine:.3f})" for hit, cosine in found[:3])

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.profiling.interval import figure
 from sdcl_neuro.profiling.report import (
     Match,
@@ -149,8 +150,8 @@ def gallery_section(
         told = "Grey entries were enrolled without a picture (infer --enrol --keep-crops)."
         body = join(body, paragraph(told))
     lead = (
-        f"{gallery.use.name}, {gallery.entries:,} entries; those of this same video are left "
-        f"out. The best of each name, and its cosine.{done} "
+        f"{gallery.use.name}, {number_of(gallery.entries, 'entry')}; those of this same video are "
+        f"left out. The best of each name, and its cosine.{done} "
         f"{sentence(NO_CURVE if recognition is None else recognition.line())}"
     )
     return Section("In the gallery", body, lead)
@@ -192,8 +193,8 @@ def ledger_section(session: Session) -> Section:
             tags={"ms a batch": "measured", "ms a tracklet": "measured"},
         ),
         paragraph(
-            f"{samples} tracklets in {figure(wall)} s. The branches run at the same time, so the "
-            "stages add up to more than the whole."
+            f"{number_of(samples, 'tracklet')} in {figure(wall)} s. The branches run at the same "
+            "time, so the stages add up to more than the whole."
             + (f" Threads: {ledger.threads_text()}." if ledger.threads else "")
         ),
         table(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sdcl_neuro.errors import number_of
 from sdcl_neuro.hybrid.methods import notes_on
 from sdcl_neuro.hybrid.model import Sdcl
 from sdcl_neuro.hybrid.model_table import ModelTable, describe_model
@@ -78,13 +79,18 @@ class TrainingPlan:
 
     def __str__(self) -> str:
         parts = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
-        stages = ", then ".join(f"{steps:,} steps in {mode}" for mode, steps in self.stages)
+        stages = ", then ".join(
+            f"{number_of(steps, 'step')} in {mode}" for mode, steps in self.stages
+        )
         said = "".join(f"{note}\n" for note in self.notes)
-        kept = f"; {self.held_out:,} tracklets kept for validation" if self.held_out else ""
+        kept = (
+            f"; {number_of(self.held_out, 'tracklet')} kept for validation" if self.held_out else ""
+        )
+        shown, persons = number_of(self.tracklets, "tracklet"), number_of(self.persons, "person")
         return (
             f"{said}{self.data}\n"
-            f"{self.tracklets:,} tracklets of {self.persons:,} persons to learn{kept}\n"
-            f"{stages}; {self.steps_per_epoch:,} steps an epoch\n"
+            f"{shown} of {persons} to learn{kept}\n"
+            f"{stages}; {number_of(self.steps_per_epoch, 'step')} an epoch\n"
             + (f"parameters: {parts}" if self.table is None else str(self.table))
         )
 
@@ -123,7 +129,7 @@ class StageResult:
         rates = ", ".join(f"{100 * rate:.1f} %" for rate in self.rates)
         firing = f", firing {rates}" if rates else ""
         return (
-            f"{self.mode:<5}  {self.steps:,} steps, loss {self.first_loss:.3f} to "
+            f"{self.mode:<5}  {number_of(self.steps, 'step')}, loss {self.first_loss:.3f} to "
             f"{self.loss:.3f}, {100 * self.accuracy:.1f} % of a batch right{firing}"
         )
 
@@ -148,7 +154,10 @@ class TrainingResult:
 
     def __str__(self) -> str:
         total = sum(stage.steps for stage in self.stages)
-        lines = [f"{total:,} steps, {self.done_now:,} of them now", *map(str, self.stages)]
+        lines = [
+            f"{number_of(total, 'step')}, {self.done_now:,} of them now",
+            *map(str, self.stages),
+        ]
         if self.validation is not None:
             mean_ap, rank1 = self.validation
             lines.append(f"validation: mAP {mean_ap:.1%}  R1 {rank1:.1%}")

@@ -133,7 +133,7 @@ def test_vectors_and_early_events(tmp_path: Path) -> None:
     found = read(path, EVT3 + struct.pack(f"<{len(words)}H", *words))
     expected = [(4098, x, 10, 1) for x in (100, 101, 111, 112, 119)] + [(4098, 3, 10, 0)]
     assert found == expected
-    assert read_events(path).notes == ("1 events before the first time word were left out",)
+    assert read_events(path).notes == ("1 event before the first time word left out",)
 
 
 @pytest.mark.parametrize("name", ["evt3", "evt2", "dat", "dat-2d"])

@@ -23,7 +23,7 @@ def test_tracks_come_in_order_of_appearance_with_frames_from_zero(tmp_path):
     assert (nine.identity, seven.identity) == (9, 7)
     np.testing.assert_array_equal(nine.indices, [0, 1])
     np.testing.assert_array_equal(nine.boxes, [[0.5, 0, 10, 20], [1, 1, 10, 20]])
-    assert str(seven) == "track 7: 1 boxes in frames 3 to 3"
+    assert str(seven) == "track 7: 1 box in frames 3 to 3"
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_from_info_to_forget(path: str, tmp_path: Path, capsys) -> None:
     text = told(capsys, "search", path, "--embeddings", str(tmp_path / "query.npy"), "--top", "1")
     assert text == "query 0: Ann (1.000)\n"
     assert "2 of 2 entries: Dee" in told(capsys, "relabel", path, "3", "4", "--to", "Dee")
-    assert "1 of 1 entries: not known" in told(capsys, "relabel", path, "3")
+    assert "1 of 1 entry: not known" in told(capsys, "relabel", path, "3")
     assert "1 entry of Dee: now Ann's" in told(capsys, "merge", path, "Dee", "Ann")
     assert "3 entries erased" in told(capsys, "forget", path, "Ann")
     assert "0 entries erased" in told(capsys, "forget", path, "--older-than", "12h")

@@ -83,7 +83,7 @@ def test_by_hand():
     assert metrics.cmc == {1: 0.0, 5: 1.0, 10: 1.0, 20: 1.0}
     assert (
         str(metrics)
-        == "mAP 50.0%  R1 0.0%  R5 100.0%  R10 100.0%  R20 100.0%  mINP 50.0%  (1 queries)"
+        == "mAP 50.0%  R1 0.0%  R5 100.0%  R10 100.0%  R20 100.0%  mINP 50.0%  (1 query)"
     )
     everything = evaluate_ranking(distances, [1], [1, 2, 1, 3, 1])
     assert everything.mean_ap == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
