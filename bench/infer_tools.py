@@ -17,6 +17,7 @@ from tools import Timed
 from sdcl_neuro.demo import clip_path, tracks_path
 
 Call = Callable[[], Timed]
+_BYTECODE = tempfile.TemporaryDirectory(prefix="sdcl-neuro-bytecode-")
 FRAMES, BOX, PICTURE = 80, (56, 140), (768, 432)
 """Frames that the made tracks last; width and height of their boxes and of the clip's pictures."""
 _FIRST = """
@@ -36,6 +37,16 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+def kept_bytecode() -> dict[str, str]:
+    """The environment of a process that keeps what Python compiles, as a user's does.
+
+    Where `PYTHONDONTWRITEBYTECODE` is set, as in some containers, every start would compile the
+    package's modules again.
+    """
+    own = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return own | {"PYTHONPYCACHEPREFIX": _BYTECODE.name}
+
+
 def _arguments(out: str, kind: str, tracks: Path) -> list[str]:
     given = ["infer", "--video", str(clip_path()), "--tracks", str(tracks), "--out", out]
     return [*given, "--dense-backend", kind]
@@ -49,7 +60,9 @@ def whole(kind: str) -> Call:
             out = str(Path(folder) / "out")
             command = [sys.executable, "-m", "sdcl_neuro", *_arguments(out, kind, tracks_path())]
             began = perf_counter()
-            subprocess.run([*command, "--quiet"], check=True, capture_output=True)
+            subprocess.run(
+                [*command, "--quiet"], check=True, capture_output=True, env=kept_bytecode()
+            )
             seconds = perf_counter() - began
             told = json.loads((Path(out) / "infer.json").read_text(encoding="utf-8"))
         stages = {one["name"]: one["total_s"] for one in told["ledger"]["stages"]}
@@ -65,7 +78,10 @@ def to_first_tracklet() -> Call:
         with tempfile.TemporaryDirectory() as folder:
             given = [*_arguments(f"{folder}/out", "folded", tracks_path()), "--quiet"]
             process = subprocess.Popen(
-                [sys.executable, "-c", _FIRST, *given], stdout=subprocess.PIPE, text=True
+                [sys.executable, "-c", _FIRST, *given],
+                stdout=subprocess.PIPE,
+                text=True,
+                env=kept_bytecode(),
             )
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -86,7 +102,10 @@ def to_first_sign() -> Call:
             given = _arguments(f"{folder}/out", "folded", tracks_path())
             began = perf_counter()
             process = subprocess.Popen(
-                [sys.executable, "-m", "sdcl_neuro", *given], stderr=theirs, stdout=theirs
+                [sys.executable, "-m", "sdcl_neuro", *given],
+                stderr=theirs,
+                stdout=theirs,
+                env=kept_bytecode(),
             )
             os.read(ours, 1)
             seconds = perf_counter() - began
@@ -120,7 +139,7 @@ def tiny_run() -> Call:
 
     def call() -> Timed:
         began = perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, env=kept_bytecode())
         return Timed(perf_counter() - began, 0)
 
     return call

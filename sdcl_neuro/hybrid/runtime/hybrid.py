@@ -2,12 +2,13 @@
 
 The two branches share nothing until the bridge, so a worker thread drives the event backend
 (compiled code, or another process: both outside the interpreter's lock) while this thread drives
-the frame branch. The worker is one batch ahead, no more.
+the frame branch. The worker is one batch ahead, no more; the first batch waits for no second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -89,25 +90,31 @@ def infer(
     embeddings: list[Tensor] = []
     records: list[Record] = []
     names: list[str] = []
+
+    def finish(chunk: Sequence[Tracklet], events: Future[Record]) -> None:
+        if events.done():
+            events.result()  # a failure is told before more work is done
+        embedded, record = dense.embed(chunk, events, ledger)
+        embeddings.append(embedded)
+        records.append(replace(record, spikes={}))
+        names.extend(tracklet.name for tracklet in chunk)
+        on_batch(len(chunk))
+
     with (
         EnergyMeter(find_counters(gpu=gpu_uuid(dense.device))) as meter,
         torch_threads(shares.dense.count),
         torch.inference_mode(),
         EventWorker(event_backend, ledger, threads=shares.events) as worker,
     ):
-        ahead = worker.submit(chunk)
-        while chunk is not None:
-            events, following = ahead, next(chunks, None)
-            if following is not None:
-                ahead = worker.submit(following)
-            if events.done():
-                events.result()  # a failure is told before more work is done
-            embedded, record = dense.embed(chunk, events, ledger)
-            embeddings.append(embedded)
-            records.append(replace(record, spikes={}))
-            names += [tracklet.name for tracklet in chunk]
-            on_batch(len(chunk))
-            chunk = following
+        finish(chunk, worker.submit(chunk))  # at once: the next may still be cut
+        begun: tuple[Sequence[Tracklet], Future[Record]] | None = None
+        for chunk in chunks:
+            following = chunk, worker.submit(chunk)
+            if begun is not None:
+                finish(*begun)
+            begun = following
+        if begun is not None:
+            finish(*begun)
     merged = merge_records(records)
     ledger.activity(merged.activity, backend=merged.backend)
     ledger.readings(meter.readings)
