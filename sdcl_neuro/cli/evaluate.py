@@ -166,7 +166,7 @@ def execute(args: argparse.Namespace) -> int:
             judging=_judging(args, chosen),
             how=Extraction(device=args.device, batch=batch, store=FeatureStore(folder)),
         )
-        task = EvaluationTask(args, request, opened)
+        task = EvaluationTask(args, request)
         return task.do_part() if args.part is not None else task.evaluate()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from .progress import progress_bars
 
 if TYPE_CHECKING:
     from sdcl_neuro.processors import Threads
-    from sdcl_neuro.reid.datasets import Clip, DataSet
     from sdcl_neuro.reid.evaluation import Evaluation
     from sdcl_neuro.reid.evaluation.request import EvaluationRequest
 
@@ -26,7 +24,6 @@ class EvaluationTask:
 
     args: argparse.Namespace
     request: EvaluationRequest
-    opened: Callable[[Clip], DataSet]
 
     def do_part(self) -> int:
         """Compute this process's part of a stage into the cache, and write how much that was."""
@@ -68,14 +65,11 @@ class EvaluationTask:
         """Have embeddings, and rankings of large galleries, computed into the cache."""
         from sdcl_neuro.reid.evaluation.parts import EMBEDDINGS, count_batches, count_blocks
 
-        request = self.request
-        folder, data = request.how.store.folder, self.opened(request.trained.clip)
+        folder, data = self.request.how.store.folder, self.request.base
         assert folder is not None  # made by `cache_of`
-        batches = count_batches(request.trained, self.opened, batch=request.how.batch)
-        stages: dict[str, int] = {EMBEDDINGS: batches}
+        stages: dict[str, int] = {EMBEDDINGS: count_batches(self.request)}
         if ranked_apart(len(data.query) + len(data.gallery)):
-            rows = len(request.conditions) * len(request.settings) * max(1, len(request.backends))
-            stages.update(count_blocks(data, rows=rows, judging=request.judging).items())
+            stages.update(count_blocks(self.request).items())
         compute_in_jobs(self.args, stages, cache=folder, threads=threads)
 
     def _write(self, result: Evaluation, threads: Threads) -> None:
@@ -87,12 +81,11 @@ class EvaluationTask:
         if args.picture is not None:
             from sdcl_neuro.reid.evaluation.picture import draw_ranked_lists
 
-            clip = self.request.trained.clip
             draw_ranked_lists(
                 args.picture,
-                self.request.conditions[0].of(self.opened(clip)),
+                self.request.conditions[0].of(self.request.base),
                 result.rows[0].ranking,
-                clip,
+                self.request.trained.clip,
                 query=result.query,
                 gallery=result.gallery,
             )

@@ -40,7 +40,7 @@ from .vectors import RUN_BYTES
 from .window_kernels import lay_out, sum_windows
 
 PLAIN, CLIPPED, FULL = 0, 1, 2
-"""Kinds of neuron step, `plan.Plan.neuron`'s last entry."""
+"""Kinds of neuron step, `plan.LayerPlan.neuron`'s last entry."""
 
 
 @lean

@@ -97,7 +97,8 @@ class ListedLayer:
             # The last step's spikes arrive after the end.
             fired = self._flags[: len(self._voltage)].astype(bool)
             counted[accumulates] -= self._plan.recurrent_used[fired].sum()
-        return [int(count) for count in counted]
+        found: list[int] = counted.tolist()
+        return found
 
 
 class _Events(NamedTuple):

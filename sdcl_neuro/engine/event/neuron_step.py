@@ -33,7 +33,7 @@ def _step(*, clips: bool, currents: bool) -> Any:
         voltage, current, position: int32, the states from ``position`` on. The voltage is kept as
             it was before its reset: what exceeds the threshold fired, and starts from zero.
         bias, column: int32, from ``column`` on.
-        kept_current, kept, threshold, unused_bits: as in `plan.Plan.neuron`.
+        kept_current, kept, threshold, unused_bits: as in `plan.LayerPlan.neuron`.
 
     Returns (the intrinsic):
         Five words with a bit for each neuron: it fired; its membrane moved, from what it was before
@@ -71,10 +71,7 @@ def _step_code(*, clips: bool, currents: bool) -> Callable[..., Value]:
         at_bias = pointer_at(context, builder, arrays[5], args[5], args[6], lanes)
         none = ir.Constant(ir.VectorType(ir.IntType(1), CELL), [0] * CELL)
         clipped = wrapped = current_moved = none
-        total = load(builder, at_received, bits)
-        if bits < 32:
-            total = builder.sext(total, lanes)
-        store(builder, ir.Constant(narrow, [0] * CELL), at_received, bits)
+        total = _taken(builder, at_received, bits)
         if currents:
             total = builder.ashr(builder.shl(total, unused_bits), unused_bits)
         arriving = builder.shl(total, constant(32, CELL, STATE_SHIFT))
@@ -109,15 +106,15 @@ def _step_code(*, clips: bool, currents: bool) -> Callable[..., Value]:
 def step_first(typingctx, received, place, voltage, position, threshold):  # type: ignore[no-untyped-def]
     """Advance `CELL` neurons that never received anything, without bias or current of their own.
 
-    Their membranes are at zero, so that they are what arrives, which no membrane clips (`plan`).
+    Their membranes are zero, so that each becomes what arrives, which is never clipped (`plan`).
 
     Args:
         received, place: int16 or int32, the summed weights from ``place`` on; set to zero.
         voltage, position: int32, written from ``position`` on.
-        threshold: as in `plan.Plan.neuron`.
+        threshold: as in `plan.LayerPlan.neuron`.
 
     Returns:
-        Two words with a bit for each neuron: it fired; its membrane is no longer zero.
+        Two words with a bit for each neuron: whether it fired; whether its membrane is not zero.
     """
     del typingctx, place, position, threshold
     word = types.uint64
@@ -130,10 +127,7 @@ def _step_first_code(context: Value, builder: Value, signature: Value, args: Val
     narrow = ir.VectorType(ir.IntType(bits), CELL)
     at_received = pointer_at(context, builder, signature.args[0], args[0], args[1], narrow)
     at_voltage = pointer_at(context, builder, signature.args[2], args[2], args[3], lanes)
-    total = load(builder, at_received, bits)
-    if bits < 32:
-        total = builder.sext(total, lanes)
-    store(builder, ir.Constant(narrow, [0] * CELL), at_received, bits)
+    total = _taken(builder, at_received, bits)
     after = builder.shl(total, constant(32, CELL, STATE_SHIFT))
     store(builder, after, at_voltage, 32)
     fired = builder.icmp_signed(">", after, splat(builder, args[4], lanes))
@@ -151,7 +145,7 @@ def catch_up(typingctx, voltage, position, kept, threshold, missed):  # type: ig
 
     Args:
         voltage, position: int32, the states from ``position`` on.
-        kept, threshold: as in `plan.Plan.neuron`.
+        kept, threshold: as in `plan.LayerPlan.neuron`.
         missed: how many steps, at least one.
 
     Returns:
@@ -198,6 +192,15 @@ step_clipped = _step(clips=True, currents=False)
 """The same, where the membrane may clip."""
 step_full = _step(clips=True, currents=True)
 """All of `fixed_point`'s equations."""
+
+
+def _taken(builder: Value, place: Value, bits: int) -> Value:
+    """Return `CELL` sums of `bits` bits in 32, and leave zeros in their place."""
+    total = load(builder, place, bits)
+    if bits < 32:
+        total = builder.sext(total, ir.VectorType(I32, CELL))
+    store(builder, ir.Constant(ir.VectorType(ir.IntType(bits), CELL), [0] * CELL), place, bits)
+    return total
 
 
 def _decayed(builder: Value, value: Value, kept: Value) -> Value:

@@ -15,10 +15,10 @@ from sdcl_neuro.processors import processors
 
 from ..totals import TOTALS, Outcome
 from . import threads
+from .buffer_pool import BufferPool
 from .machine import Machine, Workers
-from .rooms import Rooms
 
-_rooms = Rooms()
+_pool = BufferPool()
 
 
 def run_event(
@@ -136,7 +136,7 @@ def _room(
     """Return room for the spikes of layers, uint8 ``[T, B, C, H W]``; all of it gets written."""
     shapes = {index: net.layers[index].out_shape for index in keep}
     return {
-        index: _rooms.take((steps, samples, shape[0], prod(shape[1:])))
+        index: _pool.take((steps, samples, shape[0], prod(shape[1:])))
         for index, shape in shapes.items()
     }
 

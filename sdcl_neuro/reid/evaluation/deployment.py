@@ -82,7 +82,7 @@ class Deployment:
         }
 
     def flat(self) -> dict[str, Any]:
-        """Return a row's cells of a CSV file; None where there is no value."""
+        """Return the cells of a row of a CSV file, None for a missing value."""
         plain = self.to_dict()
         values: dict[str, Any] = {name: plain[name] for name in ("spikes", "synops")}
         for name, one in plain["targets"].items():

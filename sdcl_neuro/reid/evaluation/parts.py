@@ -14,15 +14,13 @@ from typing import Any
 from sdcl_neuro.errors import InputError, number_of
 from sdcl_neuro.jobs import Shard
 
-from ..datasets import DataSet
 from ..training.distributed import Group
 from .counting import fill_counts
 from .evaluate import embeddings_of
 from .extraction import Extraction, fill_store
-from .planning import DataSource, OpenedData, by_bins, places
+from .planning import by_bins, places
 from .rankings import STAGES, Stage, pieces
-from .request import EvaluationRequest, EvaluationSettings
-from .trained import Trained
+from .request import EvaluationRequest
 
 SCHEMA = {"name": "sdcl_neuro.evaluation_part", "version": 1}
 
@@ -64,16 +62,18 @@ class PartDone:
         }
 
 
-def count_blocks(data: DataSet, *, rows: int, judging: EvaluationSettings) -> dict[Stage, int]:
-    """Return how many blocks the rankings of so many rows have, by stage, in the stages' order."""
-    found = {stage: rows * len(pieces(stage, data, judging.reranking)) for stage in STAGES}
+def count_blocks(request: EvaluationRequest) -> dict[Stage, int]:
+    """Return how many blocks the rankings of all rows have, by stage, in the stages' order."""
+    rows = len(request.conditions) * len(request.settings) * max(1, len(request.backends))
+    data, reranking = request.base, request.judging.reranking
+    found = {stage: rows * len(pieces(stage, data, reranking)) for stage in STAGES}
     return {stage: count for stage, count in found.items() if count}
 
 
-def count_batches(trained: Trained, data: DataSource, *, batch: int) -> int:
+def count_batches(request: EvaluationRequest) -> int:
     """Return into how many batches an evaluation cuts query and gallery."""
-    positions, _ = places(OpenedData(trained, data).base)
-    return -(-len(positions) // batch)
+    positions, _ = places(request.base)
+    return -(-len(positions) // request.how.batch)
 
 
 def embed_part(request: EvaluationRequest, part: Shard) -> PartDone:

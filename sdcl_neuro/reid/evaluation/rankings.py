@@ -133,7 +133,7 @@ class Rankings:
 
     @cached_property
     def _seen(self) -> list[list[Any]]:
-        """What is ranked, hashed once for all blocks."""
+        """Hashes of the embeddings and labels that are ranked, the same for all blocks."""
         sides: list[NDArray[Any]] = [self.query, self.gallery]
         for side in self.names:
             sides += [side.persons, side.cameras]

@@ -61,6 +61,15 @@ class EvaluationRequest:
     judging: EvaluationSettings = field(default_factory=EvaluationSettings)
     how: Extraction = field(default_factory=Extraction)
 
+    @property
+    def base(self) -> DataSet:
+        """The data set at the model's own number of bins.
+
+        Raises:
+            InputError: no query or no gallery.
+        """
+        return OpenedData(self.trained, self.data).base
+
     @contextmanager
     def prepared(self) -> Iterator[Prepared]:
         """Yield what runs, with the files that it needs.

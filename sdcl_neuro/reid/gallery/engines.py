@@ -32,7 +32,7 @@ class Engine(Protocol):
     roundings: int
 
     def at_most(self, limit: int) -> int:
-        """Return how many vectors it holds, or the limit where they are more."""
+        """Return how many vectors it holds, or the limit if it holds more."""
 
     def nearest(self, queries: Vectors, count: int, allowed: NDArray[np.bool_] | None) -> Found:
         """Return the best of ``[N]``, or of those allowed, for queries ``[Q, D]``, in no fixed

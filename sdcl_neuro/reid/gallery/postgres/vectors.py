@@ -51,8 +51,8 @@ class TableEngine:
         elif not approximate:
             near = f"coalesce(nullif({near}, 'NaN'), 1)"
         tie = "" if approximate else ", id"
-        # Spelt outside: PostgreSQL spells what it selects before it sorts, of every row, which
-        # takes seven times as long as to compare them.
+        # Converted to text outside: PostgreSQL converts what it selects before it sorts, of every
+        # row, which is most of the time (50,000 rows of 128 numbers: 93 ms, and 15 ms this way).
         self._query = (
             f"SELECT id, embedding::text, far FROM (SELECT id, embedding, {near} AS far "
             f"FROM {table} WHERE {self._condition} ORDER BY {near}{tie} LIMIT %s) AS found"

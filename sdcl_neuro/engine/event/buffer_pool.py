@@ -1,7 +1,8 @@
-"""Room for the spikes of large runs, used again once nobody holds them any more.
+"""Output buffers of large runs, reused once no array of them is left.
 
-The system gives memory page by page, cleared, which takes as long as a step of a large and quiet
-picture. Whoever follows a camera drops the spikes of one piece before the next but one comes.
+The system hands out memory page by page and clears it, which takes as long as a step of a large and
+quiet picture. A program that follows a camera drops the spikes of one piece before it asks for the
+next but one.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ import numpy as np
 from sdcl_neuro.network.spike_file import Spikes
 
 LEAST_BYTES = 1 << 20
-"""Smaller room comes from the allocator's own stock."""
+"""Smaller buffers come from the allocator's own stock."""
 KEPT_BYTES = 128 << 20
-"""Bytes of idle room that are kept at most."""
+"""Most bytes of idle buffers that are kept."""
 
 
-class Rooms:
-    """Room that comes back by itself when the last array, view or tensor of it is gone.
+class BufferPool:
+    """Buffers that return by themselves when the last array, view or tensor of them is gone.
 
     Args:
-        kept_bytes: idle room kept at most.
+        kept_bytes: most bytes of idle buffers that are kept.
     """
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
@@ -32,17 +33,18 @@ class Rooms:
         self._idle: deque[Spikes] = deque()  # each call on it is one step for all threads
 
     def take(self, shape: tuple[int, ...]) -> Spikes:
-        """Return uint8 of a shape, with anything in it."""
+        """Return a uint8 array of a shape, its values undefined."""
         size = prod(shape)
         if not LEAST_BYTES <= size <= self._kept_bytes:
             return np.empty(shape, np.uint8)
         memory = self._found(size)
         if memory is None:
             memory = np.empty(size, np.uint8)
-        # Views of views name the outermost array as their base, which this is and `memory` is not.
-        room = np.frombuffer(memory.data, np.uint8)
-        weakref.finalize(room, self._give, memory).atexit = False
-        return room[:size].reshape(shape)
+        # numpy gives a view of a view the first array as its base. This array is that base, and not
+        # `memory`, which it sees through the buffer protocol.
+        whole = np.frombuffer(memory.data, np.uint8)
+        weakref.finalize(whole, self._give, memory).atexit = False
+        return whole[:size].reshape(shape)
 
     def _found(self, size: int) -> Spikes | None:
         """Return idle memory that fits, of at most twice the size."""
