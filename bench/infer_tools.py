@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 from tools import Timed
@@ -21,15 +21,15 @@ _BYTECODE = tempfile.TemporaryDirectory(prefix="sdcl-neuro-bytecode-")
 FRAMES, BOX, PICTURE = 80, (56, 140), (768, 432)
 """Frames that the made tracks last; width and height of their boxes and of the clip's pictures."""
 _FIRST = """
-import sys, time, psutil
-began = psutil.Process().create_time()
+import sys, time
+began = float(sys.argv.pop(1))
 from sdcl_neuro.processors import wait_asleep
 wait_asleep()
 from sdcl_neuro.cli import main
 from sdcl_neuro.hybrid.runtime.dense import DenseSide
 embed = DenseSide.embed
 def first(self, *given):
-    print("first tracklet", time.time() - began, flush=True)
+    print("first tracklet", time.monotonic() - began, flush=True)
     DenseSide.embed = embed
     return embed(self, *given)
 DenseSide.embed = first
@@ -77,8 +77,9 @@ def to_first_tracklet() -> Call:
     def call() -> Timed:
         with tempfile.TemporaryDirectory() as folder:
             given = [*_arguments(f"{folder}/out", "folded", tracks_path()), "--quiet"]
+            began = monotonic()  # of the machine, so both processes read the same clock
             process = subprocess.Popen(
-                [sys.executable, "-c", _FIRST, *given],
+                [sys.executable, "-c", _FIRST, str(began), *given],
                 stdout=subprocess.PIPE,
                 text=True,
                 env=kept_bytecode(),

@@ -17,6 +17,9 @@ PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "8"}
 """OpenMP 5.2, 21.7: PASSIVE, for GNU's runtime (torch's on Linux), LLVM's and Intel's; OpenBLAS
 (numpy's and scipy's) spins for 2^n cycles, n from 4 to 30 (its driver/others/blas_server.c)."""
 
+ASLEEP = "asleep"
+"""What `policy` says where threads that wait leave their processor to others at once."""
+
 
 def wait_asleep(environment: MutableMapping[str, str] | None = None) -> str:
     """Let the threads of libraries that are loaded later sleep while they wait.
@@ -46,5 +49,5 @@ def policy(environment: MutableMapping[str, str] | None = None) -> str:
     found = os.environ if environment is None else environment
     given = {name: found[name] for name in _OPENMP if name in found}
     if given == {"OMP_WAIT_POLICY": "PASSIVE"}:
-        return "asleep"
+        return ASLEEP
     return ", ".join(f"{name}={value}" for name, value in given.items()) or "spinning"

@@ -16,7 +16,7 @@ from sdcl_neuro.errors import InputError
 from sdcl_neuro.processors import at_most, decide, processors, settle, telling, threads, usable
 from sdcl_neuro.processors.load import LoadSample, sample, used_by_others
 from sdcl_neuro.processors.usable import quota
-from sdcl_neuro.processors.waiting import policy, wait_asleep
+from sdcl_neuro.processors.waiting import ASLEEP, policy, wait_asleep
 
 
 def _groups(folder: Path, files: dict[str, str], own: str) -> tuple[Path, Path]:
@@ -81,13 +81,47 @@ def test_without_control_groups_there_is_no_quota(tmp_path: Path) -> None:
     ],
 )
 def test_decisions(
-    available: int, others: float | None, told: int | None, light: bool, count: int
+    available: int,
+    others: float | None,
+    told: int | None,
+    light: bool,
+    count: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(threads, "policy", lambda: "spinning")
     decided = decide(available, others=others, told=told, light=light)
     assert decided.count == count
     assert decided.reason
     assert decided.to_dict()["count"] == count
     assert str(decided).startswith(f"{count} thread")
+
+
+@pytest.mark.parametrize(
+    ("available", "others", "told", "light", "count"),
+    [
+        (2, 0.0, None, False, 2),
+        (2, 1.1, None, False, 1),
+        (2, 1.3, None, False, 2),
+        (2, 2.0, None, False, 2),
+        (2, 2.0, 1, False, 1),
+        (2, 2.0, None, True, 1),
+        (8, 4.5, None, False, 3),
+        (8, 5.5, None, False, 8),
+        (1, 1.0, None, False, 1),
+    ],
+)
+def test_sleeping_threads_share_a_machine_that_is_mostly_used(
+    available: int,
+    others: float,
+    told: int | None,
+    light: bool,
+    count: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "policy", lambda: ASLEEP)
+    decided = decide(available, others=others, told=told, light=light)
+    assert decided.count == count
+    assert ("shared" in decided.reason) == (count == available > 1 and others > 0)
 
 
 def test_what_others_used_leaves_out_our_own() -> None:

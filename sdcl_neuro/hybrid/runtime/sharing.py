@@ -14,10 +14,11 @@ from sdcl_neuro.processors import Threads, settle, usable
 
 from ..model import Sdcl
 
-LIGHT = 3_000_000
+LIGHT = 8_000_000
 """Parameters of the frame branch times frames of a batch up to which a second thread gains nothing:
-OSNet x0.25 (.2 million) in batches of one tracklet takes 54 ms with one thread and 51 to 67 with
-two, ResNet-50 (24 million) gains (docs/bench.md, Threads)."""
+OSNet x0.25 (.2 million, 4 frames a tracklet) takes 57 ms a tracklet in batches of 8 with one thread
+and 56 to 62 with two that sleep while they wait, 50 and 34 in batches of 32; ResNet-50 (24 million)
+gains in any batch, 342 and 305 ms (measured on two processors)."""
 
 
 @dataclass(frozen=True)
