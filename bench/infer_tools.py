@@ -33,7 +33,7 @@ def first(self, *given):
     DenseSide.embed = embed
     return embed(self, *given)
 DenseSide.embed = first
-sys.exit(main(sys.argv[1:]))
+sys.exit(main())
 """
 
 

@@ -26,6 +26,7 @@ from sdcl_neuro.files.places import FULL
 from sdcl_neuro.files.reading import reason_of
 from sdcl_neuro.notices import listening
 from sdcl_neuro.processors import telling, wait_asleep
+from sdcl_neuro.starting import collect_later
 
 from .examples import show_examples
 from .parsing import Parser
@@ -105,6 +106,8 @@ def threads_argument(parser: argparse._ActionsContainer) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``sdcl-neuro``; return the exit code (see the README)."""
+    if argv is None:  # a process of its own, not a call in someone's
+        collect_later()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     if not _open_streams():

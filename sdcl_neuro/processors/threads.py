@@ -25,9 +25,10 @@ TOLD = "OMP_NUM_THREADS"
 _SHARE = 0.6
 """From this part of a processor on that others leave, one more thread pays."""
 _SHARED = 0.4
-"""Where others leave less than this part of the processors, sleeping threads share all of them: that
-takes about twice the time of a quiet machine, and the few left take 1 / .4 = 2.5 times (two threads of
-two beside two busy processes: ResNet-50 436 ms and not 542, a training step 214 and not 253)."""
+"""Where others leave less than this part of the processors, sleeping threads share all of them:
+that takes about twice the time of a quiet machine, and the few left take 1 / .4 = 2.5 times. On two
+processors beside two busy processes, in two threads and in one: ResNet-50 436 and 542 ms a
+tracklet, a training step 214 and 253 ms."""
 
 
 @dataclass(frozen=True)

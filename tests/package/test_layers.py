@@ -12,7 +12,16 @@ import pytest
 LAYERS: list[set[str]] = [
     {"errors", "_moved"},
     {
-        *("files", "compiling", "cuda_graphs", "devices", "extras", "gpu_kernels", "notices"),
+        *(
+            "files",
+            "compiling",
+            "cuda_graphs",
+            "devices",
+            "extras",
+            "gpu_kernels",
+            "notices",
+            "starting",
+        ),
         *("processors", "schemas"),
     },
     {"network", "events", "hardware", "hw_profiles", "jobs", "models"},
@@ -64,6 +73,7 @@ TITLES = {
     "devices": "devices by name",
     "gpu_kernels": "Triton kernels: where they run, how they are launched",
     "notices": "lines on what takes long, for whoever listens",
+    "starting": "how a process starts: Python's collector waits for the libraries",
     "processors": "how many processors may be used, and how threads wait",
     "extras": "optional libraries, the extra that brings each; names imported on first use",
     "schemas": "schemas of the verbs' JSON, and their validator",

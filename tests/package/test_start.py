@@ -70,6 +70,62 @@ def test_graphs_are_known_by_their_accounts_key() -> None:
     assert KEY == account.KEY
 
 
+_WAITS = """
+import gc, sys, weakref
+from sdcl_neuro import starting
+from sdcl_neuro.cli import main
+class Knot:
+    def __init__(self): self.own = self
+starting.OBJECTS = 20_000
+usual = gc.get_threshold()
+{begin}
+lost = weakref.ref(Knot())
+kept = [[] for _ in range(10_000)]
+assert lost() is not None, "collected too early"
+kept += [[] for _ in range(20_000)]
+assert lost() is None, "never collected"
+assert gc.get_threshold() == usual and not gc.callbacks and gc.get_freeze_count() > 30_000 - 1_000
+"""
+_AS_BEFORE = """
+import gc
+from sdcl_neuro import starting
+from sdcl_neuro.cli import main
+{begin}
+before = gc.isenabled(), gc.get_threshold()
+{call}
+assert (gc.isenabled(), gc.get_threshold()) == before and not gc.callbacks
+"""
+
+
+def _run(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        "starting.collect_later(); starting.collect_later()",
+        "sys.argv[1:] = ['models', 'list']; assert main() == 0",
+    ],
+)
+def test_the_first_collection_of_a_process_waits_for_libraries(begin: str) -> None:
+    _run(_WAITS.format(begin=begin))
+
+
+@pytest.mark.parametrize(
+    ("begin", "call"),
+    [
+        ("", "assert main(['models', 'list']) == 0"),
+        ("gc.disable()", "starting.collect_later()"),
+        ("gc.set_threshold(0)", "starting.collect_later()"),
+        ("gc.set_threshold(2 * starting.OBJECTS)", "starting.collect_later()"),
+    ],
+    ids=["a call in a program", "switched off", "no thresholds", "a threshold of a user"],
+)
+def test_collections_elsewhere_are_left_alone(begin: str, call: str) -> None:
+    _run(_AS_BEFORE.format(begin=begin, call=call))
+
+
 def test_notices_go_to_listeners_once() -> None:
     heard: list[str] = []
     notice("no one hears this")

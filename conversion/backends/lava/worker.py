@@ -23,6 +23,8 @@ from typing import Any
 
 import psutil
 
+from sdcl_neuro.starting import collect_later
+
 PR_SET_PDEATHSIG = 1  # Linux, <linux/prctl.h>
 POLL_S = 1.0
 FAULT_GRACE_S = 2.0  # in which Lava may notice a failed process of its own and say so
@@ -32,6 +34,7 @@ _FORKS: set[int] = set()
 
 def main() -> int:
     """Run the jobs of the folder given; failures are written to ``FOLDER/error.txt``."""
+    collect_later()
     folder = Path(sys.argv[1])
     watch = threading.Thread(target=_watch, args=(folder, os.getppid()), daemon=True)
     watch.start()
