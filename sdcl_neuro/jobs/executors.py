@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from sdcl_neuro.errors import EnvironmentFault, InputError
 from sdcl_neuro.extras import need
+from sdcl_neuro.notices import notice
 
 from .job import Job, JobResult, run_job
 
@@ -47,7 +48,10 @@ class RayExecutor:
     def __init__(self, ray: Any) -> None:
         # Jobs are idempotent, so Ray may repeat them; see "Task Fault Tolerance" in Ray's manual.
         self._run = ray.remote(num_cpus=1, max_retries=RETRIES)(run_job)
-        self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        there = int(ray.cluster_resources().get("CPU", 0))
+        if not there:
+            notice("the Ray cluster has no CPU now: jobs begin when a node with one joins it")
+        self.workers = max(1, there)
 
     def submit(self, job: Job) -> Future[JobResult]:
         """See `Executor`."""

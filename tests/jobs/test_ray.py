@@ -28,6 +28,17 @@ with ray_executor(address) as executor:
     )
 print(summary)
 """
+WAITING = """
+import sys, time
+from sdcl_neuro.jobs.executors import ray_executor
+from sdcl_neuro.notices import listening
+
+said, end = [], time.monotonic() + 120
+while not said and time.monotonic() < end:  # a node that was killed counts for some seconds more
+    with listening(said.append), ray_executor(sys.argv[1]):
+        time.sleep(1)
+print(*said)
+"""
 
 
 def test_a_client_without_the_token_is_kept_out(cluster: Cluster, tmp_path: Path) -> None:
@@ -49,3 +60,12 @@ def test_a_killed_node_costs_only_its_jobs(cluster: Cluster, tmp_path: Path) -> 
     assert "12 of 12 jobs done" in out, error
     contents = {(tmp_path / f"{number}.json").read_bytes() for number in range(12)}
     assert len(contents) == 1
+
+
+def test_a_cluster_without_a_processor_is_said(cluster: Cluster, tmp_path: Path) -> None:
+    for number, node in enumerate(cluster.nodes[1:], 1):
+        if node.poll() is None:
+            cluster.kill(number)
+    process = cluster.run("-c", WAITING, cluster.address)
+    out, error = process.communicate(timeout=240)
+    assert "has no CPU now: jobs begin when a node with one joins it" in out, error
