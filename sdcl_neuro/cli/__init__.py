@@ -25,8 +25,7 @@ from sdcl_neuro.extras import missing, require_extra
 from sdcl_neuro.files.places import FULL
 from sdcl_neuro.files.reading import reason_of
 from sdcl_neuro.notices import listening
-from sdcl_neuro.processors import telling, wait_asleep
-from sdcl_neuro.starting import collect_later
+from sdcl_neuro.processors import collect_later, telling, wait_asleep
 
 from .examples import show_examples
 from .parsing import Parser

@@ -12,16 +12,7 @@ import pytest
 LAYERS: list[set[str]] = [
     {"errors", "_moved"},
     {
-        *(
-            "files",
-            "compiling",
-            "cuda_graphs",
-            "devices",
-            "extras",
-            "gpu_kernels",
-            "notices",
-            "starting",
-        ),
+        *("files", "compiling", "cuda_graphs", "devices", "extras", "gpu_kernels", "notices"),
         *("processors", "schemas"),
     },
     {"network", "events", "hardware", "hw_profiles", "jobs", "models"},
@@ -73,7 +64,6 @@ TITLES = {
     "devices": "devices by name",
     "gpu_kernels": "Triton kernels: where they run, how they are launched",
     "notices": "lines on what takes long, for whoever listens",
-    "starting": "how a process starts: Python's collector waits for the libraries",
     "processors": "how many processors may be used, and how threads wait",
     "extras": "optional libraries, the extra that brings each; names imported on first use",
     "schemas": "schemas of the verbs' JSON, and their validator",

@@ -72,11 +72,11 @@ def test_graphs_are_known_by_their_accounts_key() -> None:
 
 _WAITS = """
 import gc, sys, weakref
-from sdcl_neuro import starting
 from sdcl_neuro.cli import main
+from sdcl_neuro.processors import collecting
 class Knot:
     def __init__(self): self.own = self
-starting.OBJECTS = 20_000
+collecting.OBJECTS = 20_000
 usual = gc.get_threshold()
 {begin}
 lost = weakref.ref(Knot())
@@ -88,8 +88,8 @@ assert gc.get_threshold() == usual and not gc.callbacks and gc.get_freeze_count(
 """
 _AS_BEFORE = """
 import gc
-from sdcl_neuro import starting
 from sdcl_neuro.cli import main
+from sdcl_neuro.processors import collecting
 {begin}
 before = gc.isenabled(), gc.get_threshold()
 {call}
@@ -104,7 +104,7 @@ def _run(code: str) -> None:
 @pytest.mark.parametrize(
     "begin",
     [
-        "starting.collect_later(); starting.collect_later()",
+        "collecting.collect_later(); collecting.collect_later()",
         "sys.argv[1:] = ['models', 'list']; assert main() == 0",
     ],
 )
@@ -116,9 +116,9 @@ def test_the_first_collection_of_a_process_waits_for_libraries(begin: str) -> No
     ("begin", "call"),
     [
         ("", "assert main(['models', 'list']) == 0"),
-        ("gc.disable()", "starting.collect_later()"),
-        ("gc.set_threshold(0)", "starting.collect_later()"),
-        ("gc.set_threshold(2 * starting.OBJECTS)", "starting.collect_later()"),
+        ("gc.disable()", "collecting.collect_later()"),
+        ("gc.set_threshold(0)", "collecting.collect_later()"),
+        ("gc.set_threshold(2 * collecting.OBJECTS)", "collecting.collect_later()"),
     ],
     ids=["a call in a program", "switched off", "no thresholds", "a threshold of a user"],
 )

@@ -132,6 +132,13 @@ def test_what_others_used_leaves_out_our_own() -> None:
     assert used_by_others(None, begun) is None
 
 
+def test_what_has_ended_no_longer_counts() -> None:
+    begun = LoadSample(busy_s=10.0, own_s=1.0, at_s=0.0)
+    for running, others in ((None, 1.5), (0, 0.0), (1, 0.0), (2, 1.0), (3, 1.5), (9, 1.5)):
+        now = LoadSample(14.0, 2.0, 2.0, running)
+        assert used_by_others(begun, now) == pytest.approx(others)
+
+
 @pytest.mark.skipif(not Path("/proc/stat").is_file(), reason="Linux tells the load in /proc/stat")
 def test_a_busy_neighbour_is_seen() -> None:
     """A process that does nothing but loop is counted, and its time is not ours."""

@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from sdcl_neuro.starting import collect_later
+from sdcl_neuro.processors import collect_later
 
 PR_SET_PDEATHSIG = 1  # Linux, <linux/prctl.h>
 POLL_S = 1.0

@@ -1,4 +1,4 @@
-"""The start of a process: libraries are loaded with Python's collector out of the way."""
+"""Python's collector of cyclic garbage, kept out of the way while a process loads its libraries."""
 
 from __future__ import annotations
 
