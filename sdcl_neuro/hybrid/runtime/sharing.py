@@ -14,11 +14,11 @@ from sdcl_neuro.processors import Threads, settle, usable
 
 from ..model import Sdcl
 
-LIGHT = 8_000_000
-"""Parameters of the frame branch times frames of a batch up to which a second thread gains nothing:
-OSNet x0.25 (.2 million, 4 frames a tracklet) takes 57 ms a tracklet in batches of 8 with one thread
-and 56 to 62 with two that sleep while they wait, 50 and 34 in batches of 32; ResNet-50 (24 million)
-gains in any batch, 342 and 305 ms (measured on two processors)."""
+LIGHT = 3_500_000
+"""What threads lose on a batch by waiting for each other, as work: parameters of the frame branch
+times frames. So n threads gain where a batch is more than n / (n - 1) times as much. Measured on
+two processors with OSNet x0.25 (.2 million, 4 frames a tracklet): in batches of 8 one thread takes
+57 ms a tracklet and two that sleep while they wait 56 to 62; in batches of 32, 50 and 34 ms."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,13 @@ def share_out(model: Sdcl, device: torch.device, *, frames: int) -> Shares:
     """
     branch = model.frame_branch
     weights = 0 if branch is None else sum(one.numel() for one in branch.parameters())
-    dense = settle(light=device.type == "cpu" and 0 < weights * frames <= LIGHT)
+    dense = settle(light=device.type == "cpu" and 0 < weights * frames <= _light(usable()))
     if device.type != "cpu" or branch is None:
         return Shares(dense, dense.count)
     limit = usable() if dense.told is None else max(1, min(dense.told, usable()))
     return Shares(dense, max(1, limit - dense.count))
+
+
+def _light(threads: int) -> float:
+    """Return parameters times frames up to which so many threads gain nothing; see `LIGHT`."""
+    return LIGHT * threads / max(1, threads - 1)
