@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -60,10 +61,11 @@ def test_a_killed_job_is_begun_again_and_stops_no_other(tmp_path: Path) -> None:
         deadline = time.monotonic() + 60
         while not killed and time.monotonic() < deadline:
             for child in psutil.Process().children():
-                if "first" in " ".join(child.cmdline()):
-                    child.kill()
-                    killed.append(child.pid)
-                    return
+                with suppress(psutil.NoSuchProcess):  # one that has just ended
+                    if "first" in " ".join(child.cmdline()):
+                        child.kill()
+                        killed.append(child.pid)
+                        return
             time.sleep(0.002)
 
     killer = threading.Thread(target=kill_first)

@@ -31,16 +31,29 @@ LONG = random_spikes(NET, 1, steps=250, samples=255)  # minutes in Lava
 ENDING_S = 15.0
 
 
-def workers(folder: Path) -> list[psutil.Process]:
-    """The worker of runs whose temporary files are in `folder`, and all its forks."""
+def workers(folder: Path, *named: str) -> list[psutil.Process]:
+    """The worker of runs whose temporary files are in `folder`, and all its forks.
+
+    Args:
+        folder: stands in their command lines.
+        named: what else does.
+    """
     found = []
     for process in psutil.process_iter():
-        try:
-            if str(folder) in " ".join(process.cmdline()) and process.status() != "zombie":
+        try:  # a process may end at any moment between two questions
+            line = " ".join(process.cmdline())
+            if all(word in line for word in (str(folder), *named)) and _lives(process):
                 found.append(process)
         except psutil.Error:
             continue
     return found
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def wait_for(condition: Callable[[], bool], *, limit_s: float = ENDING_S) -> bool:
@@ -193,11 +206,11 @@ def test_killed(number: signal.Signals, whom: str, scratch: Path) -> None:
 
 def _group(folder: Path) -> list[psutil.Process]:
     """Worker and forks: forks keep the worker's command line."""
-    return [process for process in workers(folder) if "lava.worker" in " ".join(process.cmdline())]
+    return workers(folder, "lava.worker")
 
 
 def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in processes if _lives(process)]
 
 
 # Without Lava running at all.
