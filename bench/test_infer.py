@@ -11,7 +11,7 @@ from infer_tools import FRAMES, tiny_run, to_first_sign, to_first_tracklet, whol
 from results import Book
 
 FIRST_SIGN_S, START_S = 1.0, 2.5
-"""To the first line, and to the first tracklet; importing torch takes 1.2."""
+"""To the first line, and to the first tracklet; importing torch takes about 1."""
 TRACKLETS_A_SECOND = 16.0
 """Three times the 57 tracklets in 10.7 s of the release before, on a quiet machine."""
 

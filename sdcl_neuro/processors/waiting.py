@@ -18,7 +18,7 @@ PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "8"}
 (numpy's and scipy's) spins for 2^n cycles, n from 4 to 30 (its driver/others/blas_server.c)."""
 
 ASLEEP = "asleep"
-"""What `policy` says where threads that wait leave their processor to others at once."""
+"""The answer of `policy` where a waiting thread releases its processor at once."""
 
 
 def wait_asleep(environment: MutableMapping[str, str] | None = None) -> str:

@@ -15,10 +15,10 @@ from sdcl_neuro.processors import Threads, settle, usable
 from ..model import Sdcl
 
 LIGHT = 3_500_000
-"""What threads lose on a batch by waiting for each other, as work: parameters of the frame branch
-times frames. So n threads gain where a batch is more than n / (n - 1) times as much. Measured on
-two processors with OSNet x0.25 (.2 million, 4 frames a tracklet): in batches of 8 one thread takes
-57 ms a tracklet and two that sleep while they wait 56 to 62; in batches of 32, 50 and 34 ms."""
+"""The cost of synchronising threads on a batch, in the unit of its work: parameters of the frame
+branch times frames. With n threads a batch gains where its work exceeds n / (n - 1) times as much.
+Measured on two processors with OSNet x0.25 (.2 million, 4 frames a tracklet): in batches of 8 one
+thread takes 57 ms a tracklet and two sleeping ones 56 to 62; in batches of 32, 50 and 34 ms."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ def share_out(model: Sdcl, device: torch.device, *, frames: int) -> Shares:
         device: of the dense side; on a GPU the event branch has the processors for itself.
         frames: of a batch, all its tracklets together.
     """
-    branch = model.frame_branch
+    branch, available = model.frame_branch, usable()
     weights = 0 if branch is None else sum(one.numel() for one in branch.parameters())
-    dense = settle(light=device.type == "cpu" and 0 < weights * frames <= _light(usable()))
+    dense = settle(light=device.type == "cpu" and 0 < weights * frames <= _light(available))
     if device.type != "cpu" or branch is None:
         return Shares(dense, dense.count)
-    limit = usable() if dense.told is None else max(1, min(dense.told, usable()))
+    limit = available if dense.told is None else max(1, min(dense.told, available))
     return Shares(dense, max(1, limit - dense.count))
 
 
